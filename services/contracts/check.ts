@@ -1,0 +1,28 @@
+// Compares the contract with that of the last release (release.json); `--release` makes the contract as it stands the
+// last release.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { currentRelease, releaseBreaks } from './release.ts';
+import type { Release } from './release.ts';
+
+const file = fileURLToPath(new URL('./release.json', import.meta.url));
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+const current = currentRelease(version);
+
+if (process.argv.includes('--release')) {
+  writeFileSync(file, `${JSON.stringify(current, null, 1)}\n`);
+  console.log(`${version} is the release that later contracts are compared with`);
+} else {
+  const last = JSON.parse(readFileSync(file, 'utf8')) as Release;
+  const found = releaseBreaks(last, current);
+  if (found.length > 0) {
+    console.error(`The contract breaks readers of ${last.version}:\n  ${found.join('\n  ')}`);
+    process.exit(1);
+  }
+  const events = Object.keys(current.events).length;
+  console.log(
+    `The contract (${events} events, ${Object.keys(current.operations).length} operations) fits ${last.version}`,
+  );
+}

@@ -1,0 +1,99 @@
+import type { Json } from './schema-document.ts';
+
+type JsonObject = { [name: string]: Json };
+
+/** Who would break: readers of what we send, or senders of what we read. */
+export type Direction = 'sent' | 'received';
+
+const isObject = (value: Json | undefined): value is JsonObject =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+const list = (value: Json | undefined): Json[] => (Array.isArray(value) ? value : []);
+const names = (value: Json | undefined) => list(value).filter((name) => typeof name === 'string');
+const object = (value: Json | undefined): JsonObject => (isObject(value) ? value : {});
+
+/** Bounds that narrow when they fall (`max…`) or rise (`min…`). */
+const upper = ['maximum', 'maxLength', 'maxItems'] as const;
+const lower = ['minimum', 'minLength', 'minItems'] as const;
+
+/**
+ * What a change of a schema breaks, a sentence each; empty where the schema has only grown.
+ * What is sent may gain fields but lose none, and may not take values that a reader does not know. What is received may
+ * loosen but not ask for more.
+ */
+export function breaks(before: Json, after: Json, direction: Direction, path = ''): string[] {
+  const old = object(before);
+  const now = object(after);
+  const at = path === '' ? 'the body' : path;
+  const found: string[] = [];
+  if (JSON.stringify(old['$ref']) !== JSON.stringify(now['$ref'])) found.push(`${at} refers to another schema`);
+  if (JSON.stringify(old['type']) !== JSON.stringify(now['type'])) {
+    return [...found, `${at} changed its type from ${typeName(old)} to ${typeName(now)}`];
+  }
+  found.push(...fieldBreaks(old, now, direction, path));
+  if (isObject(old['items'])) found.push(...breaks(old['items'], now['items'] ?? {}, direction, `${path}[]`));
+  found.push(...valueBreaks(old, now, direction, at));
+  if (direction === 'received') found.push(...boundBreaks(old, now, at));
+  if (old['pattern'] !== now['pattern'] && direction === 'received') found.push(`${at} changed its pattern`);
+  if (old['format'] !== now['format']) found.push(`${at} changed its format`);
+  found.push(...variantBreaks(old, now, direction, at));
+  return found;
+}
+
+function typeName(schema: JsonObject): string {
+  return schema['type'] === undefined ? 'any' : JSON.stringify(schema['type']);
+}
+
+function fieldBreaks(old: JsonObject, now: JsonObject, direction: Direction, path: string): string[] {
+  const before = object(old['properties']);
+  const after = object(now['properties']);
+  const found: string[] = [];
+  for (const [name, schema] of Object.entries(before)) {
+    const field = path === '' ? name : `${path}.${name}`;
+    const kept = after[name];
+    if (kept === undefined) found.push(`${field} is gone`);
+    else found.push(...breaks(schema, kept, direction, field));
+  }
+  const required = { before: names(old['required']), after: names(now['required']) };
+  const changed =
+    direction === 'sent'
+      ? required.before.filter((name) => !required.after.includes(name) && after[name] !== undefined)
+      : required.after.filter((name) => !required.before.includes(name));
+  const verb = direction === 'sent' ? 'is no longer always there' : 'is now required';
+  return [...found, ...changed.map((name) => `${path === '' ? '' : `${path}.`}${name} ${verb}`)];
+}
+
+function valueBreaks(old: JsonObject, now: JsonObject, direction: Direction, at: string): string[] {
+  if (!Array.isArray(old['enum']) && !Array.isArray(now['enum'])) return [];
+  const before = list(old['enum']);
+  const after = list(now['enum']);
+  if (direction === 'sent') {
+    if (!Array.isArray(now['enum'])) return [`${at} takes any value now`];
+    const added = Array.isArray(old['enum']) ? after.filter((value) => !before.includes(value)) : [];
+    return added.map((value) => `${at} takes a new value, ${JSON.stringify(value)}`);
+  }
+  if (!Array.isArray(old['enum'])) return [`${at} is limited to some values now`];
+  const gone = Array.isArray(now['enum']) ? before.filter((value) => !after.includes(value)) : [];
+  return gone.map((value) => `${at} does not take ${JSON.stringify(value)} any more`);
+}
+
+function boundBreaks(old: JsonObject, now: JsonObject, at: string): string[] {
+  const narrower = (name: string, isNarrower: (before: number, after: number) => boolean) => {
+    const after = now[name];
+    if (typeof after !== 'number') return [];
+    const before = old[name];
+    return typeof before !== 'number' || isNarrower(before, after) ? [`${at} has a narrower ${name}: ${after}`] : [];
+  };
+  return [
+    ...upper.flatMap((name) => narrower(name, (before, after) => after < before)),
+    ...lower.flatMap((name) => narrower(name, (before, after) => after > before)),
+  ];
+}
+
+/** Variants (`anyOf`) are compared as a set of texts: one more is new to a reader, one less is missed by a sender. */
+function variantBreaks(old: JsonObject, now: JsonObject, direction: Direction, at: string): string[] {
+  const before = list(old['anyOf']).map((variant) => JSON.stringify(variant));
+  const after = list(now['anyOf']).map((variant) => JSON.stringify(variant));
+  const [from, to, verb] =
+    direction === 'sent' ? [after, before, 'may be something new'] : [before, after, 'may no longer be'];
+  return from.filter((variant) => !to.includes(variant)).map((variant) => `${at} ${verb}: ${variant}`);
+}

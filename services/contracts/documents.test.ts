@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { buildAsyncApi } from './asyncapi.ts';
+import { eventTypes } from './events.ts';
+import { buildOpenApi } from './openapi.ts';
+import { operations } from './operations.ts';
+
+/** Every `$ref` of a document with what it points to, undefined where that is nothing. */
+function references(document: unknown): [string, unknown][] {
+  const found: [string, unknown][] = [];
+  const visit = (value: unknown): void => {
+    if (typeof value !== 'object' || value === null) return;
+    const reference = (value as { $ref?: unknown }).$ref;
+    if (typeof reference === 'string') {
+      const path = reference.slice(2).split('/');
+      found.push([
+        reference,
+        path.reduce<unknown>((at, name) => (at as Record<string, unknown> | undefined)?.[name], document),
+      ]);
+    }
+    Object.values(value).forEach(visit);
+  };
+  visit(document);
+  return found;
+}
+
+test('the OpenAPI document has every operation, below the prefix, and no dangling reference', () => {
+  const document = buildOpenApi({ version: '1.2.3', prefix: '/api' }) as unknown as {
+    paths: Record<string, Record<string, { operationId: string; parameters?: { name: string; in: string }[] }>>;
+  };
+  for (const operation of operations) {
+    const documented = document.paths[`/api${operation.path}`]?.[operation.method];
+    assert.equal(documented?.operationId, operation.id);
+    const inPath = [...operation.path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]);
+    const declared = (documented.parameters ?? []).filter((parameter) => parameter.in === 'path');
+    assert.deepEqual(declared.map((parameter) => parameter.name).toSorted(), inPath.toSorted(), operation.id);
+  }
+  const found = references(document);
+  assert.ok(found.length > 50);
+  for (const [reference, target] of found) assert.ok(target, reference);
+});
+
+test('the documents are plain JSON: no marks of the schema library, no functions', () => {
+  const text = JSON.stringify([
+    buildOpenApi({ version: '1' }),
+    buildAsyncApi({ version: '1', topics: ['order-events'] }),
+  ]);
+  assert.doesNotMatch(text, /"~|x-format/);
+});
+
+test('the AsyncAPI document has the channels that are declared and their messages', () => {
+  const topics = ['order-events', 'user-events', 'orders-projection.dead-letters'];
+  const document = buildAsyncApi({ version: '1.2.3', topics }) as unknown as {
+    channels: Record<string, { messages: object }>;
+    components: { messages: Record<string, { name: string }> };
+  };
+  assert.deepEqual(Object.keys(document.channels), ['order-events', 'user-events']);
+  assert.deepEqual(Object.keys(document.channels['order-events']!.messages), [
+    'orderCreated',
+    'orderStatusChanged',
+    'orderDeleted',
+  ]);
+  const names = Object.values(document.components.messages).map((message) => message.name);
+  assert.deepEqual(names, Object.keys(eventTypes));
+  for (const [reference, target] of references(document)) assert.ok(target, reference);
+});

@@ -1,0 +1,57 @@
+import { Type } from 'typebox';
+import type { Static } from 'typebox';
+import { Id, PathId } from './id.ts';
+import { Page, operation, pageHeaders } from './operation.ts';
+import { Time } from './time.ts';
+
+export const Notification = Type.Object({
+  id: Id,
+  userId: Id,
+  eventId: Type.String({ examples: ['order-1-1'] }),
+  type: Type.String({ examples: ['order.created'] }),
+  channel: Type.String({ examples: ['EMAIL'] }),
+  recipient: Type.Union([Type.String(), Type.Null()]),
+  subject: Type.String(),
+  body: Type.String(),
+  status: Type.Enum(['PENDING', 'SENT', 'FAILED']),
+  attempts: Type.Integer(),
+  createdAt: Time,
+  sentAt: Type.Union([Time, Type.Null()]),
+});
+export type Notification = Static<typeof Notification>;
+
+const list = {
+  200: { description: 'Notifications, newest first', schema: Type.Array(Notification), headers: pageHeaders },
+};
+
+export const notificationsOperations = {
+  listNotifications: operation({
+    id: 'listNotifications',
+    service: 'notifications',
+    method: 'get',
+    path: '/notifications',
+    summary: 'List notifications',
+    query: Type.Object({ ...Page }),
+    responses: list,
+  }),
+  getNotification: operation({
+    id: 'getNotification',
+    service: 'notifications',
+    method: 'get',
+    path: '/notifications/{id}',
+    summary: 'Read a notification',
+    params: Type.Object({ id: PathId }),
+    responses: { 200: { description: 'The notification', schema: Notification } },
+    problems: { 404: 'No such notification' },
+  }),
+  listUserNotifications: operation({
+    id: 'listUserNotifications',
+    service: 'notifications',
+    method: 'get',
+    path: '/notifications/user/{userId}',
+    summary: 'List the notifications of a user',
+    params: Type.Object({ userId: PathId }),
+    query: Type.Object({ ...Page }),
+    responses: list,
+  }),
+};

@@ -1,0 +1,149 @@
+import type { TSchema } from 'typebox';
+import { Alert, Dashboard, RevenuePeriod, StreamStatus, Summary, TopUser, Window } from './analytics.ts';
+import type { Operation } from './operation.ts';
+import { operations } from './operations.ts';
+import { Notification } from './notifications.ts';
+import { Order, OrderInput, OrderItem, OrderStatistics, StoredEvent } from './orders.ts';
+import { User, UserInput } from './users.ts';
+import { components, toDocument } from './schema-document.ts';
+import type { Json } from './schema-document.ts';
+
+const named: Record<string, TSchema> = {
+  User,
+  UserInput,
+  Order,
+  OrderInput,
+  OrderItem,
+  OrderStatistics,
+  StoredEvent,
+  Notification,
+  Dashboard,
+  Window,
+  RevenuePeriod,
+  TopUser,
+  Alert,
+  StreamStatus,
+  Summary,
+};
+
+const fieldError = {
+  type: 'object',
+  required: ['field', 'message'],
+  properties: { field: { type: 'string' }, message: { type: 'string' } },
+};
+
+const problem: Json = {
+  type: 'object',
+  description: 'RFC 9457 problem details',
+  required: ['type', 'title', 'status', 'detail', 'instance'],
+  properties: {
+    type: { type: 'string', format: 'uri' },
+    title: { type: 'string' },
+    status: { type: 'integer' },
+    detail: { type: 'string' },
+    instance: { type: 'string' },
+    errors: { type: 'array', description: 'for bad input: each field', items: fieldError },
+  },
+};
+
+const problemContent = { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } };
+
+/** Problems that every operation can answer. */
+const commonProblems = {
+  '503': {
+    description: 'Not available right now',
+    headers: { 'Retry-After': { description: 'seconds', schema: { type: 'integer' } } },
+    content: problemContent,
+  },
+  default: { description: 'Any other fault', content: problemContent },
+};
+
+export interface OpenApiOptions {
+  version: string;
+  /** in front of the services' own paths, for the document that the gateway serves */
+  prefix?: string;
+  /** the operations to describe; default all */
+  only?: readonly Operation[];
+}
+
+/** The OpenAPI 3.1 document of the HTTP interface. */
+export function buildOpenApi({ version, prefix = '', only = operations }: OpenApiOptions): Json {
+  const paths: Record<string, Record<string, Json>> = {};
+  for (const operation of only) {
+    (paths[`${prefix}${operation.path}`] ??= {})[operation.method] = operationDocument(operation);
+  }
+  return {
+    openapi: '3.1.1',
+    info: {
+      title: 'Millrace',
+      version,
+      description: 'Users, orders, notifications and analytics of an event-driven platform.',
+      license: { name: 'MIT', identifier: 'MIT' },
+    },
+    tags: ['users', 'orders', 'notifications', 'analytics'].map((name) => ({ name })),
+    paths: paths as Json,
+    components: { schemas: { ...components(named), Problem: problem } },
+  };
+}
+
+function operationDocument(operation: Operation): Json {
+  const refs = { named, root: '#/components/schemas/' };
+  const parameters = [
+    ...parametersOf(operation, 'path'),
+    ...parametersOf(operation, 'query'),
+    ...Object.entries(operation.headers ?? {}).map(([name, { description, maxLength }]) => ({
+      name,
+      in: 'header',
+      description,
+      schema: { type: 'string', maxLength },
+    })),
+  ];
+  const responses = Object.entries(operation.responses).map(([status, spec]) => [
+    status,
+    {
+      description: spec.description,
+      ...(spec.headers && {
+        headers: Object.fromEntries(
+          Object.entries(spec.headers).map(([name, description]) => [
+            name,
+            { description, schema: { type: 'string' } },
+          ]),
+        ),
+      }),
+      ...(spec.schema && { content: { 'application/json': { schema: toDocument(spec.schema, refs) } } }),
+      ...(spec.contentType && { content: { [spec.contentType]: { schema: { type: 'string' } } } }),
+    },
+  ]);
+  const input = operation.params ?? operation.query ?? operation.body;
+  const problems = { ...(input && { 400: 'Bad input; `errors` names each field' }), ...operation.problems };
+  return {
+    operationId: operation.id,
+    tags: [operation.service],
+    summary: operation.summary,
+    ...(parameters.length > 0 && { parameters }),
+    ...(operation.body && {
+      requestBody: { required: true, content: { 'application/json': { schema: toDocument(operation.body, refs) } } },
+    }),
+    responses: {
+      ...Object.fromEntries(responses),
+      ...Object.fromEntries(
+        Object.entries(problems).map(([status, description]) => [status, { description, content: problemContent }]),
+      ),
+      ...commonProblems,
+    },
+  };
+}
+
+function parametersOf(operation: Operation, where: 'path' | 'query'): Json[] {
+  const schema = where === 'path' ? operation.params : operation.query;
+  if (!schema) return [];
+  return Object.entries(schema.properties as Record<string, TSchema & { description?: string }>).map(
+    ([name, property]) => ({
+      name,
+      in: where,
+      required: where === 'path' || (schema.required ?? []).includes(name),
+      ...(property.description && { description: property.description }),
+      schema: toDocument(property),
+    }),
+  );
+}

@@ -1,0 +1,58 @@
+import { Type } from 'typebox';
+import type { Static, TObject, TSchema } from 'typebox';
+import { PathId } from './id.ts';
+
+export interface ResponseSpec {
+  description: string;
+  schema?: TSchema;
+  contentType?: string;
+  headers?: Record<string, string>;
+}
+
+/** One HTTP operation, declared once: routing, validation, OpenAPI and the gateway's routes come from it. */
+export interface Operation {
+  id: string;
+  service: 'users' | 'orders' | 'notifications' | 'analytics';
+  method: 'get' | 'post' | 'put' | 'delete';
+  /** the path on the service's own port, with `{name}` parameters */
+  path: string;
+  summary: string;
+  params?: TObject;
+  query?: TObject;
+  /** request headers that mean something here, in lower case */
+  headers?: Record<string, { description: string; maxLength: number }>;
+  body?: TObject;
+  responses: Record<number, ResponseSpec>;
+  /** the status codes of problems that are this operation's own; 400, 413, 500 and 503 are everyone's */
+  problems?: Record<number, string>;
+}
+
+type Part<S> = S extends TObject ? Static<S> : Record<string, never>;
+
+/** A validated request of an operation. */
+export interface OperationRequest<O extends Operation> {
+  params: Part<O['params']>;
+  query: Part<O['query']>;
+  body: Part<O['body']>;
+  /** a request header by its lower-case name */
+  header(name: string): string | undefined;
+  /** aborted when the client has gone */
+  signal: AbortSignal;
+}
+
+/** Declares an operation and keeps its literal types. */
+export function operation<const O extends Operation>(declared: O): O {
+  return declared;
+}
+
+export const defaultLimit = 100;
+export const maxLimit = 1000;
+
+/** Query parameters of every list. */
+export const Page = {
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: maxLimit, default: defaultLimit })),
+  cursor: Type.Optional(PathId),
+};
+
+/** The headers of every list. */
+export const pageHeaders = { Link: 'the next page, `<...>; rel="next"`, where there is one' };

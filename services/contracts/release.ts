@@ -1,0 +1,62 @@
+import { breaks } from './compatibility.ts';
+import { eventTypes } from './events.ts';
+import { operations } from './operations.ts';
+import { toDocument } from './schema-document.ts';
+import type { Json } from './schema-document.ts';
+
+/** The schemas of a release: what the next one is compared with. */
+export interface Release {
+  version: string;
+  events: Record<string, Json>;
+  operations: Record<string, { route: string; query: Json; body: Json; responses: Record<string, Json> }>;
+}
+
+/** The contract as it stands. */
+export function currentRelease(version: string): Release {
+  return {
+    version,
+    events: Object.fromEntries(Object.entries(eventTypes).map(([type, { schema }]) => [type, toDocument(schema)])),
+    operations: Object.fromEntries(
+      operations.map((operation) => [
+        operation.id,
+        {
+          route: `${operation.method.toUpperCase()} ${operation.path}`,
+          query: operation.query ? toDocument(operation.query) : {},
+          body: operation.body ? toDocument(operation.body) : {},
+          responses: Object.fromEntries(
+            Object.entries(operation.responses).map(([status, { schema }]) => [
+              status,
+              schema ? toDocument(schema) : {},
+            ]),
+          ),
+        },
+      ]),
+    ),
+  };
+}
+
+/** Everything in which a release would break a reader or a client of the one before, a sentence each. */
+export function releaseBreaks(before: Release, after: Release): string[] {
+  const found: string[] = [];
+  for (const [type, schema] of Object.entries(before.events)) {
+    const now = after.events[type];
+    const what = now === undefined ? ['the event is gone'] : breaks(schema, now, 'sent');
+    found.push(...what.map((text) => `event ${type}: ${text}`));
+  }
+  for (const [id, old] of Object.entries(before.operations)) {
+    const now = after.operations[id];
+    const what: string[] = [];
+    if (now === undefined) what.push('the operation is gone');
+    else {
+      if (now.route !== old.route) what.push(`moved from ${old.route} to ${now.route}`);
+      what.push(...breaks(old.query, now.query, 'received'), ...breaks(old.body, now.body, 'received'));
+      for (const [status, schema] of Object.entries(old.responses)) {
+        const response = now.responses[status];
+        if (response === undefined) what.push(`does not answer ${status} any more`);
+        else what.push(...breaks(schema, response, 'sent').map((text) => `answer ${status}: ${text}`));
+      }
+    }
+    found.push(...what.map((text) => `operation ${id}: ${text}`));
+  }
+  return found;
+}

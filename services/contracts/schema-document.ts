@@ -1,0 +1,52 @@
+import type { TSchema } from 'typebox';
+
+export type Json = string | number | boolean | null | Json[] | { [name: string]: Json };
+
+interface References {
+  named: Record<string, TSchema>;
+  /** in front of a name, such as `#/components/schemas/` */
+  root: string;
+}
+
+const int64 = { type: 'integer', format: 'int64' } as const;
+
+/**
+ * A schema as plain JSON Schema 2020-12 for a document: named schemas become `$ref`s, the refinements that JSON Schema
+ * cannot say are left out, and an id or a decimal that travels as text in a path is shown as what it means.
+ */
+export function toDocument(schema: TSchema, references?: References, isRoot = false): Json {
+  const name = isRoot ? undefined : nameOf(schema, references);
+  if (name !== undefined) return { $ref: `${references!.root}${name}` };
+  const { 'x-format': format, ...plain } = schema as Record<string, unknown>;
+  if (format === 'int64') {
+    return plain['type'] === 'string' ? { ...int64, minimum: 0 } : { ...copy(plain, references), format: 'int64' };
+  }
+  if (format === 'decimal') return { type: 'number' };
+  return copy(plain, references);
+}
+
+function nameOf(schema: TSchema, references?: References): string | undefined {
+  return references && Object.keys(references.named).find((name) => references.named[name] === schema);
+}
+
+function copy(value: Record<string, unknown>, references?: References): { [name: string]: Json } {
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([name, child]) => !name.startsWith('~') && typeof child !== 'function' && child !== undefined)
+      .map(([name, child]) => [name, convert(child, references)]),
+  );
+}
+
+function convert(value: unknown, references?: References): Json {
+  if (Array.isArray(value)) return value.map((child) => convert(child, references));
+  if (typeof value === 'object' && value !== null) return toDocument(value as TSchema, references);
+  return value as Json;
+}
+
+/** The definitions of named schemas for `components.schemas`. */
+export function components(named: Record<string, TSchema>): { [name: string]: Json } {
+  const references = { named, root: '#/components/schemas/' };
+  return Object.fromEntries(
+    Object.entries(named).map(([name, schema]) => [name, toDocument(schema, references, true)]),
+  );
+}

@@ -1,0 +1,100 @@
+import { Type } from 'typebox';
+import type { Static } from 'typebox';
+import { Id, PathId } from './id.ts';
+import { Page, operation, pageHeaders } from './operation.ts';
+import { Time } from './time.ts';
+
+/** Text without control characters that does not begin or end with white space. */
+const text = (minLength: number, maxLength: number) =>
+  Type.String({ minLength, maxLength, pattern: '^(?!\\s)[^\\u0000-\\u001f\\u007f]*(?<!\\s)$' });
+
+export const UserInput = Type.Object(
+  {
+    username: text(3, 50),
+    email: Type.String({ format: 'email', maxLength: 254 }),
+    firstName: text(1, 100),
+    lastName: text(1, 100),
+  },
+  { additionalProperties: false },
+);
+export type UserInput = Static<typeof UserInput>;
+
+export const User = Type.Object({
+  id: Id,
+  username: Type.String(),
+  email: Type.String(),
+  firstName: Type.String(),
+  lastName: Type.String(),
+  status: Type.String({ examples: ['ACTIVE'] }),
+  createdAt: Time,
+  updatedAt: Time,
+});
+export type User = Static<typeof User>;
+
+const byId = Type.Object({ id: PathId });
+const one = { 200: { description: 'The user', schema: User } };
+const unknown = { 404: 'No such user' };
+const taken = { 409: 'The username or the e-mail is taken' };
+
+export const usersOperations = {
+  createUser: operation({
+    id: 'createUser',
+    service: 'users',
+    method: 'post',
+    path: '/users',
+    summary: 'Register a user',
+    body: UserInput,
+    responses: { 201: { description: 'The new user', schema: User, headers: { Location: 'where the user is' } } },
+    problems: taken,
+  }),
+  listUsers: operation({
+    id: 'listUsers',
+    service: 'users',
+    method: 'get',
+    path: '/users',
+    summary: 'List users, oldest first',
+    query: Type.Object({ ...Page }),
+    responses: { 200: { description: 'Users', schema: Type.Array(User), headers: pageHeaders } },
+  }),
+  getUser: operation({
+    id: 'getUser',
+    service: 'users',
+    method: 'get',
+    path: '/users/{id}',
+    summary: 'Read a user',
+    params: byId,
+    responses: one,
+    problems: unknown,
+  }),
+  getUserByUsername: operation({
+    id: 'getUserByUsername',
+    service: 'users',
+    method: 'get',
+    path: '/users/username/{username}',
+    summary: 'Find a user by its username',
+    params: Type.Object({ username: Type.String({ maxLength: 50 }) }),
+    responses: one,
+    problems: unknown,
+  }),
+  updateUser: operation({
+    id: 'updateUser',
+    service: 'users',
+    method: 'put',
+    path: '/users/{id}',
+    summary: 'Change a user',
+    params: byId,
+    body: UserInput,
+    responses: one,
+    problems: { ...unknown, ...taken },
+  }),
+  deleteUser: operation({
+    id: 'deleteUser',
+    service: 'users',
+    method: 'delete',
+    path: '/users/{id}',
+    summary: 'Delete a user; events keep their history',
+    params: byId,
+    responses: { 204: { description: 'Deleted' } },
+    problems: unknown,
+  }),
+};
