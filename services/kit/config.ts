@@ -1,0 +1,92 @@
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { Type } from 'typebox';
+import type { Static, TObject, TSchema } from 'typebox';
+import { Compile } from 'typebox/compile';
+import { coerce } from './coerce.ts';
+
+/** A configuration that cannot be used; `faults` says everything that is wrong with it, a line each. */
+export class ConfigError extends Error {
+  override name = 'ConfigError';
+  readonly faults: readonly string[];
+
+  constructor(faults: readonly string[]) {
+    super(
+      `the configuration has ${faults.length === 1 ? 'a fault' : `${faults.length} faults`}:\n  ${faults.join('\n  ')}`,
+    );
+    this.faults = faults;
+  }
+}
+
+/** Settings that every service has. */
+export const commonConfig = {
+  PORT: Type.Integer({ minimum: 0, maximum: 65_535 }),
+  HOST: Type.String({ default: '0.0.0.0' }),
+  LOG_LEVEL: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal'], { default: 'info' }),
+  SHUTDOWN_GRACE_MS: Type.Integer({ minimum: 0, maximum: 600_000, default: 15_000 }),
+};
+
+/** An address such as `http://users:8081` or `postgres://...`. */
+export function url(...schemes: string[]) {
+  return Type.String({ pattern: `^(${schemes.join('|')})://.+`, description: `${schemes.join(' or ')} URL` });
+}
+
+/** A Kafka bootstrap list: `host:port`, several separated by commas. */
+export const KafkaBrokers = Type.String({
+  pattern: '^[^\\s,:]+:[0-9]+(,[^\\s,:]+:[0-9]+)*$',
+  description: 'host:port, several separated by commas',
+});
+
+export interface ConfigSource {
+  env?: NodeJS.ProcessEnv;
+  /** a mounted ConfigMap or Secret: one file a key; default CONFIG_DIR, several separated by colons */
+  dirs?: string[];
+}
+
+/** Files of a mounted ConfigMap; Kubernetes' own `..data` entries are passed over. */
+function readMounted(dir: string): Record<string, string> {
+  const files = readdirSync(dir, { withFileTypes: true }).filter(
+    (file) => !file.isDirectory() && !file.name.startsWith('.'),
+  );
+  return Object.fromEntries(files.map((file) => [file.name, readFileSync(join(dir, file.name), 'utf8').trim()]));
+}
+
+/**
+ * Reads the settings of a schema from mounted files and the environment (which wins) and validates them.
+ * @throws ConfigError that lists every fault, never a value: it may be a secret.
+ */
+export function loadConfig<T extends TObject>(schema: T, source: ConfigSource = {}): Static<T> {
+  const env = source.env ?? process.env;
+  const dirs = source.dirs ?? (env['CONFIG_DIR'] ? env['CONFIG_DIR'].split(':') : []);
+  const faults: string[] = [];
+  let mounted: Record<string, string> = {};
+  for (const dir of dirs) {
+    try {
+      mounted = { ...mounted, ...readMounted(dir) };
+    } catch (error) {
+      faults.push(`CONFIG_DIR: ${dir} cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown'})`);
+    }
+  }
+  const values: Record<string, unknown> = {};
+  for (const [name, property] of Object.entries(schema.properties as Record<string, TSchema>)) {
+    const text = env[name] || mounted[name];
+    const value =
+      text === undefined || text === '' ? (property as { default?: unknown }).default : coerce(text, property);
+    if (value !== undefined) values[name] = value;
+  }
+  for (const name of schema.required ?? []) {
+    if (values[name] === undefined) faults.push(`${name} is missing${hint(schema, name)}`);
+  }
+  for (const fault of Compile(schema).Errors(values)) {
+    const name = fault.instancePath.slice(1);
+    if (name !== '') faults.push(`${name} ${fault.message}${hint(schema, name)}`);
+  }
+  if (faults.length > 0) throw new ConfigError(faults);
+  return values as Static<T>;
+}
+
+function hint(schema: TObject, name: string): string {
+  const property = (schema.properties as Record<string, { description?: string; enum?: unknown[] }>)[name];
+  if (property?.enum) return ` (one of ${property.enum.join(', ')})`;
+  return property?.description ? ` (${property.description})` : '';
+}

@@ -1,0 +1,74 @@
+import { readFileSync, readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
+import { parse } from 'yaml';
+
+/** What a service produces, consumes, calls and stores. */
+export interface EventService {
+  kind: 'EventService';
+  metadata: { name: string };
+  spec: {
+    port: number;
+    databases?: { name: string; schema: string }[];
+    produces?: { topic: string; partitions: number; retention: number | string }[];
+    consumes?: { group: string; topics: string[]; database: string }[];
+    calls?: string[];
+  };
+}
+
+export interface Topic {
+  name: string;
+  partitions: number;
+  /** milliseconds; -1 keeps everything */
+  retentionMs: number;
+}
+
+/** Where the declarations are: the chart's own files, so that the cluster and the local run read the same. */
+export const declarationsDir =
+  process.env['MILLRACE_DECLARATIONS'] ?? fileURLToPath(new URL('../../charts/millrace/files', import.meta.url));
+
+function readDir(dir: string): { file: string; text: string }[] {
+  return readdirSync(dir)
+    .filter((file) => file.endsWith('.yaml'))
+    .toSorted()
+    .map((file) => ({ file: join(dir, file), text: readFileSync(join(dir, file), 'utf8') }));
+}
+
+/** The declared services, by name. */
+export function eventServices(dir = declarationsDir): EventService[] {
+  return readDir(join(dir, 'services')).map(({ text }) => parse(text) as EventService);
+}
+
+/** The declared stream queries, as text: their own parser reports mistakes with their line. */
+export function streamQueryFiles(dir = declarationsDir): { file: string; text: string }[] {
+  return readDir(join(dir, 'queries'));
+}
+
+const units: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** A duration such as `500ms`, `30s`, `5m`, `1h` or `7d` in milliseconds. @throws where it is none. */
+export function parseDuration(text: string | number): number {
+  if (typeof text === 'number') return text;
+  const match = /^(\d+)(ms|s|m|h|d)$/.exec(text);
+  if (!match) throw new Error(`'${text}' is no duration: a whole number with ms, s, m, h or d`);
+  return Number(match[1]) * units[match[2] as string]!;
+}
+
+/** The topic of messages that a consumer group gave up on. */
+export function deadLetterTopic(group: string): string {
+  return `${group}.dead-letters`;
+}
+
+/** Every topic that the services declare, dead-letter topics included. */
+export function topics(services = eventServices()): Topic[] {
+  const produced = services.flatMap((service) => service.spec.produces ?? []);
+  const groups = services.flatMap((service) => service.spec.consumes ?? []);
+  return [
+    ...produced.map((topic) => ({
+      name: topic.topic,
+      partitions: topic.partitions,
+      retentionMs: parseDuration(topic.retention),
+    })),
+    ...groups.map(({ group }) => ({ name: deadLetterTopic(group), partitions: 1, retentionMs: -1 })),
+  ];
+}

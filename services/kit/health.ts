@@ -1,0 +1,74 @@
+export type Check = () => void | Promise<void>;
+
+export interface HealthReport {
+  status: 'UP' | 'DOWN';
+  checks: Record<string, { status: 'UP' | 'DOWN'; reason?: string }>;
+}
+
+const checkTimeoutMs = 2_000;
+
+/** What a service needs to be of use (readiness) and what tells that it is stuck (liveness). */
+export class Health {
+  readonly #readiness = new Map<string, Check>();
+  readonly #liveness = new Map<string, Check>();
+  #draining = false;
+
+  /** Adds a dependency; the check throws, with the reason as message, while it is not usable. */
+  addReadiness(name: string, check: Check): void {
+    this.#readiness.set(name, check);
+  }
+
+  /** Adds a check that throws when only a restart can help. */
+  addLiveness(name: string, check: Check): void {
+    this.#liveness.set(name, check);
+  }
+
+  /** From now on the service is not ready: a load balancer should stop sending. */
+  drain(): void {
+    this.#draining = true;
+  }
+
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  async readiness(): Promise<HealthReport> {
+    const report = await run(this.#readiness);
+    if (!this.#draining) return report;
+    return { status: 'DOWN', checks: { ...report.checks, shutdown: { status: 'DOWN', reason: 'shutting down' } } };
+  }
+
+  liveness(): Promise<HealthReport> {
+    return run(this.#liveness);
+  }
+}
+
+async function run(checks: Map<string, Check>): Promise<HealthReport> {
+  const entries = await Promise.all(
+    [...checks].map(async ([name, check]) => {
+      try {
+        await withTimeout(check);
+        return [name, { status: 'UP' as const }] as const;
+      } catch (error) {
+        return [
+          name,
+          { status: 'DOWN' as const, reason: error instanceof Error ? error.message : String(error) },
+        ] as const;
+      }
+    }),
+  );
+  const status = entries.every(([, check]) => check.status === 'UP') ? 'UP' : 'DOWN';
+  return { status, checks: Object.fromEntries(entries) };
+}
+
+async function withTimeout(check: Check): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${checkTimeoutMs} ms`)), checkTimeoutMs);
+  });
+  try {
+    await Promise.race([check(), timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

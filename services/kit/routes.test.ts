@@ -1,0 +1,21 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { operations } from '#contracts/operations.ts';
+import { bySpecificity, expressPath, routesOf } from './routes.ts';
+
+test('literal segments come before parameters', () => {
+  const paths = ['/orders/{id}', '/orders/{id}/status', '/orders/statistics', '/orders', '/orders/user/{userId}'];
+  const sorted = paths.toSorted(bySpecificity);
+  assert.ok(sorted.indexOf('/orders/statistics') < sorted.indexOf('/orders/{id}'));
+  assert.ok(sorted.indexOf('/orders/user/{userId}') < sorted.indexOf('/orders/{id}/status'));
+});
+
+test('a path knows all its methods', () => {
+  const route = routesOf(operations).find(({ path }) => path === '/orders/{id}');
+  assert.deepEqual(route?.operations.map(({ id }) => id).toSorted(), ['deleteOrder', 'getOrder']);
+  assert.deepEqual(route?.allow.split(', ').toSorted(), ['DELETE', 'GET', 'HEAD', 'OPTIONS']);
+});
+
+test('parameters are written as Express wants them', () => {
+  assert.equal(expressPath('/orders/user/{userId}/status/{status}'), '/orders/user/:userId/status/:status');
+});

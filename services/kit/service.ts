@@ -1,0 +1,69 @@
+import { ConfigError } from './config.ts';
+import { Health } from './health.ts';
+import { createLogger } from './log.ts';
+import type { Logger } from './log.ts';
+import { startTelemetry } from './telemetry.ts';
+
+/** What a service's start gets to build itself from. */
+export interface Service {
+  name: string;
+  log: Logger;
+  health: Health;
+  /** adds a step of the shutdown; the last added runs first */
+  onStop(step: string, stop: () => Promise<void>): void;
+}
+
+/**
+ * The lifecycle of a service process: telemetry, then `start`, then, on SIGTERM or SIGINT (or when the process that
+ * started it with an IPC channel is gone), readiness goes down and the steps of `onStop` run, last added first, within
+ * SHUTDOWN_GRACE_MS. A start that fails, and an error that nobody caught, end the process with code 1.
+ */
+export async function runService(name: string, start: (service: Service) => Promise<void>): Promise<void> {
+  const log = createLogger(name);
+  const health = new Health();
+  const steps: { step: string; stop: () => Promise<void> }[] = [];
+  let stopping: Promise<void> | undefined;
+
+  async function stop(reason: string): Promise<void> {
+    log.info({ reason }, 'stopping');
+    health.drain();
+    const grace = Number(process.env['SHUTDOWN_GRACE_MS'] ?? 15_000);
+    setTimeout(() => {
+      log.error({ grace }, 'not stopped in time');
+      process.exit(1);
+    }, grace).unref();
+    for (const { step, stop: run } of steps.toReversed()) {
+      try {
+        await run();
+      } catch (error) {
+        log.error({ err: error, step }, 'a step of the shutdown failed');
+      }
+    }
+    log.info('stopped');
+    log.flush();
+    process.exit(0);
+  }
+  const stopOnce = (reason: string) => {
+    stopping ??= stop(reason);
+  };
+  process.on('SIGTERM', () => stopOnce('SIGTERM'));
+  process.on('SIGINT', () => stopOnce('SIGINT'));
+  if (process.connected) process.on('disconnect', () => stopOnce('the parent process is gone'));
+  const die = (error: unknown) => {
+    log.fatal({ err: error }, 'an error that nobody caught');
+    process.exit(1);
+  };
+  process.on('uncaughtException', die);
+  process.on('unhandledRejection', die);
+
+  try {
+    const telemetry = await startTelemetry(name);
+    steps.push({ step: 'telemetry', stop: () => telemetry.stop() });
+    await start({ name, log, health, onStop: (step, run) => steps.push({ step, stop: run }) });
+    log.info('started');
+  } catch (error) {
+    if (error instanceof ConfigError) log.fatal({ faults: error.faults }, error.message);
+    else log.fatal({ err: error }, 'the service cannot start');
+    process.exit(1);
+  }
+}

@@ -1,0 +1,88 @@
+import { ROOT_CONTEXT, SpanStatusCode, TraceFlags, context, isSpanContextValid, trace } from '@opentelemetry/api';
+import type { Attributes, Context, Span, SpanContext, SpanKind, TimeInput } from '@opentelemetry/api';
+
+export { SpanKind, SpanStatusCode } from '@opentelemetry/api';
+export type { Attributes, Span } from '@opentelemetry/api';
+
+const tracer = trace.getTracer('millrace');
+
+/**
+ * Starts the OpenTelemetry SDK for a service. Spans are exported where OTEL_EXPORTER_OTLP_ENDPOINT says; without it they
+ * are not recorded, but trace ids are still made and passed on, so that logs of several services can be matched.
+ * OTEL_TRACES_SAMPLER and the other standard variables are honoured.
+ */
+export async function startTelemetry(service: string): Promise<{ stop(): Promise<void> }> {
+  const exporting = Boolean(
+    process.env['OTEL_EXPORTER_OTLP_ENDPOINT'] ?? process.env['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'],
+  );
+  process.env['OTEL_SERVICE_NAME'] ??= service;
+  process.env['OTEL_METRICS_EXPORTER'] ??= 'none';
+  process.env['OTEL_LOGS_EXPORTER'] ??= 'none';
+  process.env['OTEL_NODE_RESOURCE_DETECTORS'] ??= 'env,host';
+  if (!exporting) {
+    process.env['OTEL_TRACES_EXPORTER'] = 'none';
+    process.env['OTEL_TRACES_SAMPLER'] ??= 'parentbased_always_off';
+  }
+  const { NodeSDK } = await import('@opentelemetry/sdk-node');
+  const sdk = new NodeSDK({ serviceName: service, instrumentations: [] });
+  sdk.start();
+  return { stop: () => sdk.shutdown() };
+}
+
+/** The W3C `traceparent` of a span context. */
+function format(span: SpanContext): string {
+  return `00-${span.traceId}-${span.spanId}-${span.traceFlags & TraceFlags.SAMPLED ? '01' : '00'}`;
+}
+
+/** The W3C `traceparent` of a span. */
+export function traceparentOf(span: Span): string {
+  return format(span.spanContext());
+}
+
+/** The W3C `traceparent` of the active span, undefined where there is none. */
+export function inject(): string | undefined {
+  const span = trace.getActiveSpan()?.spanContext();
+  return span && isSpanContextValid(span) ? format(span) : undefined;
+}
+
+/** Whether a `traceparent` says that its trace is recorded. */
+export function isSampled(traceparent: string | undefined): traceparent is string {
+  return traceparent !== undefined && traceparent.endsWith('1') && traceparent.length === 55;
+}
+
+const pattern = /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/;
+
+/** The context that a `traceparent` names; the root context where it is missing or malformed (W3C Trace Context, 3.2). */
+export function contextOf(traceparent: string | undefined): Context {
+  const match = traceparent === undefined ? null : pattern.exec(traceparent);
+  if (!match) return ROOT_CONTEXT;
+  const [, traceId, spanId, flags] = match as unknown as [string, string, string, string];
+  const remote = { traceId, spanId, traceFlags: Number.parseInt(flags, 16) & TraceFlags.SAMPLED, isRemote: true };
+  return isSpanContextValid(remote) ? trace.setSpanContext(ROOT_CONTEXT, remote) : ROOT_CONTEXT;
+}
+
+export interface SpanOptions {
+  kind?: SpanKind;
+  /** a `traceparent`, or the context to be under; default the active one */
+  parent?: string | Context | undefined;
+  attributes?: Attributes;
+  startTime?: TimeInput;
+}
+
+/** Starts a span. Under a parent that is not sampled it records nothing and costs next to nothing. */
+export function startSpan(name: string, { parent, ...options }: SpanOptions = {}): Span {
+  const under = typeof parent === 'string' ? contextOf(parent) : (parent ?? context.active());
+  return tracer.startSpan(name, options, under);
+}
+
+/** Runs `work` with the span active. */
+export function withSpan<T>(span: Span, work: () => T): T {
+  return context.with(trace.setSpan(context.active(), span), work);
+}
+
+/** Ends a span that failed. */
+export function failSpan(span: Span, error: unknown): void {
+  span.setStatus({ code: SpanStatusCode.ERROR, message: error instanceof Error ? error.message : String(error) });
+  if (error instanceof Error) span.recordException(error);
+  span.end();
+}
