@@ -66,6 +66,7 @@ export const StreamStatus = Type.Object({
   watermark: nullableTime,
   eventsPerSecond: Type.Number(),
   lateEvents: Type.Integer({ description: 'events that came after the grace of their window and were dropped' }),
+  failedEvents: Type.Integer({ description: 'events that the query has no result for, such as a missing field' }),
 });
 export type StreamStatus = Static<typeof StreamStatus>;
 
@@ -116,7 +117,7 @@ export const analyticsOperations = {
     service: 'analytics',
     method: 'get',
     path: '/analytics/users/top-performing',
-    summary: 'The users with the most revenue',
+    summary: 'The users with the most revenue, of the last 24 hours unless `from` says otherwise',
     query: Type.Object({ ...range, limit }),
     responses: { 200: { description: 'Users, most revenue first', schema: Type.Array(TopUser) } },
   }),

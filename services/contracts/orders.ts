@@ -32,7 +32,16 @@ export const OrderInput = Type.Object(
     shippingAddress: Type.Optional(Type.Union([Type.String({ maxLength: 500 }), Type.Null()])),
     notes: Type.Optional(Type.Union([Type.String({ maxLength: 2000 }), Type.Null()])),
   },
-  { additionalProperties: false },
+  {
+    additionalProperties: false,
+    examples: [
+      {
+        userId: 1,
+        items: [{ productId: 101, productName: 'Pocket watch', quantity: 2, unitPrice: 12.5, totalPrice: 25 }],
+        shippingAddress: '1 Mill Lane',
+      },
+    ],
+  },
 );
 export type OrderInput = Static<typeof OrderInput>;
 

@@ -15,7 +15,10 @@ export const UserInput = Type.Object(
     firstName: text(1, 100),
     lastName: text(1, 100),
   },
-  { additionalProperties: false },
+  {
+    additionalProperties: false,
+    examples: [{ username: 'ada', email: 'ada@example.com', firstName: 'Ada', lastName: 'Lovelace' }],
+  },
 );
 export type UserInput = Static<typeof UserInput>;
 

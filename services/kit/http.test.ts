@@ -9,7 +9,8 @@ import { Health } from './health.ts';
 import { createLogger } from './log.ts';
 import { conflict } from './problem.ts';
 
-const thing = Type.Object({ name: Type.String({ maxLength: 5 }) }, { additionalProperties: false });
+const note = Type.Optional(Type.Union([Type.String({ maxLength: 5 }), Type.Null()]));
+const thing = Type.Object({ name: Type.String({ maxLength: 5 }), note }, { additionalProperties: false });
 const ok = { 200: { description: 'ok' } };
 const operations = {
   list: operation({
@@ -101,6 +102,7 @@ describe('an HTTP service', () => {
   test('names each field of bad input', async () => {
     await expectProblem(await send('{"name":"toolong","x":1,"__proto__":{}}'), 400, '__proto__', 'name', 'x');
     await expectProblem(await send('{}'), 400, 'name');
+    await expectProblem(await send('{"name":"a","note":"toolong"}'), 400, 'note');
     await expectProblem(await send('{"name"'), 400, 'body');
     await expectProblem(await send('[]'), 400, 'body');
     await expectProblem(await send('7'), 400, 'body');

@@ -138,7 +138,9 @@ export function serve(app: Express, health: Health): HttpService {
     async close() {
       const closed = once(server, 'close');
       server.close();
-      server.closeIdleConnections();
+      // a connection whose request was under way is idle only later, and its client may keep it
+      const sweep = setInterval(() => server.closeIdleConnections(), 50);
+      void closed.finally(() => clearInterval(sweep));
       await closed;
     },
   };

@@ -10,6 +10,10 @@ test('a database that cannot be used right now is told from a fault of the work'
   for (const code of ['23505', '22P02', '42P01', '23503']) assert.ok(!isUnavailable(coded(code)), code);
   assert.ok(isUnavailable(new Error('Connection terminated unexpectedly')));
   assert.ok(isUnavailable(new Error('wrapped', { cause: coded('57P03') })));
+  const throughPrisma = (cause: object) => Object.assign(coded('P2010'), { meta: { driverAdapterError: { cause } } });
+  assert.ok(isUnavailable(throughPrisma({ originalCode: '57P01', kind: 'postgres' })));
+  assert.ok(isUnavailable(throughPrisma({ kind: 'DatabaseNotReachable' })));
+  assert.ok(!isUnavailable(throughPrisma({ originalCode: '23505' })));
   assert.ok(!isUnavailable(new TypeError('undefined is not a function')));
   assert.ok(!isUnavailable('text'));
 });

@@ -30,6 +30,7 @@ export function createPool({ name, url, max, log, waitMs = 5_000, statementMs = 
     idleTimeoutMillis: 60_000,
     statement_timeout: statementMs,
     keepAlive: true,
+    options: '-c TimeZone=UTC', // Prisma's adapter reads and writes timestamptz without a zone
   });
   pool.on('error', (error) => log.warn({ err: error, pool: name }, 'an idle database connection was lost'));
   pools.set(name, pool);
@@ -93,13 +94,24 @@ const networkCodes = new Set([
 const passingMessages =
   /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|not queryable/;
 
+/** PostgreSQL's code of an error that went through Prisma's adapter, or Prisma's own of a server that is not reached. */
+function prismaCode(error: Error): string {
+  const { code, meta } = error as {
+    code?: string;
+    meta?: { driverAdapterError?: { cause?: { originalCode?: string; kind?: string } } };
+  };
+  const cause = meta?.driverAdapterError?.cause;
+  if (cause?.kind === 'DatabaseNotReachable' || code === 'P1001' || code === 'P1017') return '08006';
+  return cause?.originalCode ?? '';
+}
+
 /**
  * Whether an error says that the database cannot be used right now (gone, starting, full, or a lock or serialization
  * failure), so that the same work may succeed later. Anything else is the fault of the work itself.
  */
 export function isUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
-  const code = (error as { code?: string }).code ?? '';
-  if (code.startsWith('08') || code.startsWith('53') || passingCodes.has(code) || networkCodes.has(code)) return true;
+  const codes = [(error as { code?: string }).code ?? '', prismaCode(error)];
+  if (codes.some((code) => /^(08|53)/.test(code) || passingCodes.has(code) || networkCodes.has(code))) return true;
   return passingMessages.test(error.message) || (error.cause !== undefined && isUnavailable(error.cause));
 }

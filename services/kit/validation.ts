@@ -7,6 +7,7 @@ import type { FieldError } from './problem.ts';
 
 interface Fault {
   keyword: string;
+  schemaPath: string;
   instancePath: string;
   params: unknown;
   message: string;
@@ -21,24 +22,35 @@ function fieldOf(pointer: string): string {
     .reduce((path, part) => (/^\d+$/.test(part) ? `${path}[${part}]` : path === '' ? part : `${path}.${part}`), '');
 }
 
-/** The faults of a value as field errors, one a fault, with the field that is missing or unknown named. */
+/** The faults of a value as field errors, with the field that is missing or unknown named. */
 export function fieldErrors(faults: readonly Fault[]): FieldError[] {
-  return faults.flatMap(({ keyword, instancePath, params, message }) => {
-    const named = (names: string[], text: string) =>
-      names.map((name) => ({ field: fieldOf(`${instancePath}/${name}`), message: text }));
-    if (keyword === 'required')
-      return named((params as { requiredProperties: string[] }).requiredProperties, 'is required');
-    if (keyword === 'additionalProperties') {
-      return named((params as { additionalProperties: string[] }).additionalProperties, 'is not a known field');
-    }
-    if (keyword === 'enum') {
-      const { allowedValues } = params as { allowedValues: unknown[] };
-      return [{ field: fieldOf(instancePath), message: `must be one of ${allowedValues.join(', ')}` }];
-    }
-    // what these say is said by the fault beside them
-    if (keyword === 'boolean' || keyword === 'anyOf') return [];
-    return [{ field: fieldOf(instancePath) || 'body', message }];
-  });
+  const errors: FieldError[] = [];
+  for (const fault of faults) {
+    const found = errorsOf(fault);
+    // of a value that fits no variant, the first one's fault says it: "or null" would only confuse
+    const isVariant = fault.schemaPath.includes('/anyOf/');
+    errors.push(...found.filter(({ field }) => !isVariant || !errors.some((known) => known.field === field)));
+  }
+  return errors;
+}
+
+function errorsOf({ keyword, instancePath, params, message }: Fault): FieldError[] {
+  const field = fieldOf(instancePath);
+  const named = (names: string[], text: string) =>
+    names.map((name) => ({ field: fieldOf(`${instancePath}/${name}`), message: text }));
+  if (keyword === 'required') {
+    return named((params as { requiredProperties: string[] }).requiredProperties, 'is required');
+  }
+  if (keyword === 'additionalProperties') {
+    return named((params as { additionalProperties: string[] }).additionalProperties, 'is not a known field');
+  }
+  if (keyword === 'enum') {
+    const { allowedValues } = params as { allowedValues: unknown[] };
+    return [{ field, message: `must be one of ${allowedValues.join(', ')}` }];
+  }
+  // what these say is said by the fault beside them
+  if (keyword === 'boolean' || keyword === 'anyOf') return [];
+  return [{ field: field || 'body', message }];
 }
 
 /** A check that answers the value, typed, or throws the 400 that names each field. */
