@@ -1,0 +1,137 @@
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { asFileFault, Fault } from './fault.ts';
+import { dockerAnswers, forgetDockerKafka, removeContainer, startDockerKafka } from './kafka-docker.ts';
+import { endLeftoverBroker, findJava, kafkaClasspath, startJavaKafka } from './kafka-java.ts';
+import { parseBrokers, probeBroker } from './kafka-probe.ts';
+import type { Running } from './keep.ts';
+import { assertPortFree } from './ports.ts';
+
+/** The version of the broker that the local run starts. */
+export const KAFKA_VERSION = '4.3.1';
+
+/** A Kafka to work with: our own broker, or the user's. */
+export interface KafkaServer extends Running {
+  /** `host:port,host:port` */
+  brokers: string;
+  /** How it runs, for people. */
+  origin: string;
+}
+
+/** What finding a way to run the broker is told. */
+export interface SearchOptions {
+  /** Folder for what is found out once for every run, like the list of jars. */
+  cache: string;
+  /** Tells the user what takes long. */
+  say: (line: string) => void;
+  /** Ends a download. */
+  signal: AbortSignal;
+}
+
+/** What a way of running the broker is told. */
+export interface BrokerOptions {
+  /** Data and logs go to `<folder>/kafka` and `<folder>/kafka.log`. */
+  folder: string;
+  port: number;
+  controllerPort: number;
+}
+
+/** Deletes Kafka's data of that folder; a broker of a killed run is stopped first. */
+export async function forgetKafka(options: { folder: string }): Promise<void> {
+  await endLeftoverBroker(options.folder);
+  forgetDockerKafka(options.folder);
+  rmSync(join(options.folder, 'kafka'), { recursive: true, force: true });
+}
+
+const never = new Promise<string>(() => undefined);
+
+/**
+ * Provides a Kafka: the one that `KAFKA_BROKERS` names, else a broker of our own in Docker, else one from its jars.
+ */
+export async function startKafka(
+  options: BrokerOptions & SearchOptions & { brokers: string | undefined },
+): Promise<KafkaServer> {
+  if (options.brokers !== undefined && options.brokers !== '') return await useBrokers(options.brokers);
+  const start = await chooseBroker(options);
+  try {
+    mkdirSync(options.folder, { recursive: true });
+    await endLeftoverBroker(options.folder);
+    await assertPortFree(options.port, 'Kafka');
+    await assertPortFree(options.controllerPort, "Kafka's controller");
+    const server = await start();
+    await untilReady(server, options);
+    return server;
+  } catch (error) {
+    throw asFileFault(error, `Kafka's data folder ${options.folder}`);
+  }
+}
+
+async function chooseBroker(options: BrokerOptions & SearchOptions): Promise<() => Promise<KafkaServer>> {
+  const problems: string[] = [];
+  if (dockerAnswers()) {
+    removeContainer(options.folder);
+    try {
+      return await startDockerKafka(KAFKA_VERSION, options);
+    } catch (error) {
+      problems.push(error instanceof Error ? error.message : String(error));
+    }
+  } else problems.push('no Docker engine answers');
+  const java = findJava();
+  if (java.problem !== undefined) {
+    problems.push(java.problem);
+    throw new Fault(`Kafka cannot be started: ${problems.join('; ')}.`, {
+      hint: 'Install Java 17 or newer with Maven, or start Docker, or name a Kafka of yours: KAFKA_BROKERS=host:9092 npm start',
+    });
+  }
+  const classpath = await kafkaClasspath(KAFKA_VERSION, options);
+  return () => startJavaKafka(KAFKA_VERSION, java.program, classpath, options);
+}
+
+/** Checks that the user's brokers answer. */
+async function useBrokers(list: string): Promise<KafkaServer> {
+  const brokers = parseBrokers(list);
+  if (brokers === undefined)
+    throw new Fault(`KAFKA_BROKERS is "${list}", which is not a list of host:port.`, {
+      hint: 'For example: KAFKA_BROKERS=localhost:9092,localhost:9093 npm start',
+    });
+  const problems: string[] = [];
+  for (const { host, port } of brokers) {
+    try {
+      if ((await probeBroker(host, port, 3_000)) > 0)
+        return {
+          brokers: list,
+          origin: 'KAFKA_BROKERS',
+          died: never,
+          stop: () => Promise.resolve(),
+          kill: () => undefined,
+        };
+      problems.push(`${host}:${port}: no broker is ready`);
+    } catch (error) {
+      problems.push(`${host}:${port}: ${error instanceof Error ? error.message || error.name : String(error)}`);
+    }
+  }
+  throw new Fault(`No Kafka answers at KAFKA_BROKERS (${problems.join('; ')}).`, {
+    hint: 'Correct the address, or leave KAFKA_BROKERS unset and Millrace starts a Kafka of its own.',
+  });
+}
+
+async function untilReady(server: KafkaServer, { port, signal }: BrokerOptions & SearchOptions): Promise<void> {
+  const failed = new AbortController();
+  void server.died.then((sentence) => failed.abort(new Fault(sentence)));
+  const deadline = Date.now() + 60_000;
+  try {
+    for (;;) {
+      const brokers = await probeBroker('127.0.0.1', port, 2_000).catch(() => 0);
+      if (brokers > 0) return;
+      failed.signal.throwIfAborted();
+      signal.throwIfAborted();
+      if (Date.now() > deadline) throw new Fault('Kafka did not answer within a minute.');
+      await delay(40);
+    }
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
+}

@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { stripVTControlCharacters } from 'node:util';
+
+import fc from 'fast-check';
+
+import { formatLine, LineSplitter, type LogStyle } from './log-format.ts';
+
+const plain: LogStyle = { colour: false, names: ['orders', 'gateway'] };
+const record = {
+  level: 'info',
+  time: '2026-01-02T03:04:05.678Z',
+  pid: 7,
+  service: 'orders',
+  trace_id: 'abc',
+  span_id: 'def',
+  msg: 'listening',
+  port: 8082,
+};
+
+describe('formatLine', () => {
+  test('shows time, service, level, message and fields of a JSON line', () => {
+    assert.equal(formatLine('orders', JSON.stringify(record), plain), '03:04:05.678 orders  INFO  listening port=8082');
+  });
+
+  test('shows the trace where something is wrong, and an error with its stack', () => {
+    const line = JSON.stringify({
+      ...record,
+      level: 'error',
+      err: { type: 'E', message: 'no', stack: 'E: no\n    at x' },
+    });
+    assert.equal(
+      formatLine('orders', line, plain),
+      '03:04:05.678 orders  ERROR listening port=8082 trace=abc\n    E: no\n        at x',
+    );
+  });
+
+  test('quotes text with spaces and shortens long values', () => {
+    const shown = formatLine(
+      'orders',
+      JSON.stringify({ ...record, port: undefined, note: 'a b', long: 'x'.repeat(999) }),
+      plain,
+    );
+    assert.match(shown, / note="a b" long=x{160}\.\.\.$/);
+  });
+
+  test('passes on what is not a record', () => {
+    for (const line of ['plain text', '{broken', '{"a":', '']) {
+      assert.equal(formatLine('gateway', line, plain), `             gateway ${line}`);
+    }
+  });
+
+  test('colour adds control characters only', () => {
+    const line = JSON.stringify({ ...record, level: 'warn' });
+    const coloured = formatLine('orders', line, { ...plain, colour: true });
+    assert.notEqual(coloured, formatLine('orders', line, plain));
+    assert.equal(stripVTControlCharacters(coloured), formatLine('orders', line, plain));
+  });
+});
+
+test('LineSplitter yields the same lines however the text is cut', () => {
+  fc.assert(
+    fc.property(fc.array(fc.string()), (chunks) => {
+      const lines: string[] = [];
+      const splitter = new LineSplitter((line) => lines.push(line));
+      for (const chunk of chunks) splitter.push(chunk);
+      splitter.end();
+      const expected = chunks.join('').split('\n');
+      if (expected.at(-1) === '') expected.pop();
+      assert.deepEqual(lines, expected);
+    }),
+    { examples: [[['a\nb', 'c\n', '\nd']]] },
+  );
+});
+
+test('LineSplitter hands over an endless line in pieces', () => {
+  const lines: string[] = [];
+  const splitter = new LineSplitter((line) => lines.push(line), 10);
+  splitter.push('x'.repeat(25));
+  splitter.push('y\n');
+  assert.deepEqual(lines, ['x'.repeat(25), 'y']);
+});

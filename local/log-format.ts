@@ -1,0 +1,124 @@
+import { styleText } from 'node:util';
+
+type Colour = Parameters<typeof styleText>[0];
+
+const COLOURS: Colour[] = ['cyan', 'green', 'magenta', 'blue', 'yellow', 'greenBright', 'cyanBright'];
+const LEVELS: Record<string, Colour> = {
+  warn: 'yellow',
+  error: 'red',
+  fatal: ['bold', 'red'],
+  debug: 'gray',
+  trace: 'gray',
+};
+/** In the line already, or of use to machines only. */
+const HIDDEN = new Set([
+  'level',
+  'time',
+  'pid',
+  'hostname',
+  'service',
+  'msg',
+  'err',
+  'trace_id',
+  'span_id',
+  'trace_flags',
+]);
+const LONGEST_VALUE = 160;
+
+/** How lines are shown. */
+export interface LogStyle {
+  colour: boolean;
+  /** Names in the order that their colours are given, the longest of which sets the column. */
+  names: string[];
+}
+
+/**
+ * One line of a child's output as people read it: a JSON line of pino's as time, service, level, message and fields, with
+ * the stack of an error below it; any other line as it is, behind its service.
+ */
+export function formatLine(source: string, line: string, style: LogStyle): string {
+  const record = parseRecord(line);
+  const name = column(source, style);
+  if (record === undefined) return `${' '.repeat(12)} ${name} ${line}`;
+  const level = typeof record['level'] === 'string' ? record['level'] : 'info';
+  const time = typeof record['time'] === 'string' ? record['time'].slice(11, 23) : ' '.repeat(12);
+  const fields = Object.entries(record)
+    .filter(([key, value]) => !HIDDEN.has(key) && value !== undefined && value !== null)
+    .map(([key, value]) => `${key}=${shortText(value)}`);
+  const serious = level !== 'info' && level !== 'debug' && level !== 'trace';
+  if (serious && typeof record['trace_id'] === 'string') fields.push(`trace=${record['trace_id']}`);
+  const message = typeof record['msg'] === 'string' ? record['msg'] : '';
+  const head = [
+    paint(time, 'gray', style),
+    name,
+    paint(level.toUpperCase().padEnd(5), LEVELS[level], style),
+    serious ? paint(message, LEVELS[level], style) : message,
+    paint(fields.join(' '), 'gray', style),
+  ];
+  return [head.filter((part) => part !== '').join(' '), ...errorLines(record['err'])].join('\n');
+}
+
+/** A line of the runner's own, shaped as those of the services. */
+export function formatOwnLine(level: string, message: string, style: LogStyle): string {
+  return formatLine('millrace', JSON.stringify({ level, time: new Date().toISOString(), msg: message }), style);
+}
+
+function parseRecord(line: string): Record<string, unknown> | undefined {
+  if (!line.startsWith('{')) return undefined;
+  try {
+    const value: unknown = JSON.parse(line);
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function column(source: string, style: LogStyle): string {
+  const width = Math.max(0, ...style.names.map((name) => name.length));
+  const index = style.names.indexOf(source);
+  return paint(source.padEnd(width), index < 0 ? undefined : COLOURS[index % COLOURS.length], style);
+}
+
+function paint(text: string, colour: Colour | undefined, style: LogStyle): string {
+  if (!style.colour || colour === undefined || text === '') return text;
+  return styleText(colour, text, { validateStream: false });
+}
+
+function shortText(value: unknown): string {
+  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? '');
+  const short = text.length > LONGEST_VALUE ? `${text.slice(0, LONGEST_VALUE)}...` : text;
+  return /[\s"]/.test(short) && typeof value === 'string' ? JSON.stringify(short) : short;
+}
+
+/** pino's form of an error: its stack, which begins with its message, indented; causes are part of it. */
+function errorLines(error: unknown): string[] {
+  if (typeof error !== 'object' || error === null) return [];
+  const { stack } = error as { stack?: unknown };
+  const text = typeof stack === 'string' ? stack : JSON.stringify(error);
+  return text.split('\n').map((line) => `    ${line}`);
+}
+
+/** Cuts a stream of text into lines; a line longer than `longest` is handed over in pieces, so that memory is bounded. */
+export class LineSplitter {
+  readonly #emit: (line: string) => void;
+  readonly #longest: number;
+  #rest = '';
+
+  constructor(emit: (line: string) => void, longest = 64 * 1024) {
+    this.#emit = emit;
+    this.#longest = longest;
+  }
+
+  push(text: string): void {
+    const lines = (this.#rest + text).split('\n');
+    this.#rest = lines.pop() ?? '';
+    for (const line of lines) this.#emit(line);
+    if (this.#rest.length > this.#longest) this.end();
+  }
+
+  /** Hands over what is left. */
+  end(): void {
+    if (this.#rest !== '') this.#emit(this.#rest);
+    this.#rest = '';
+  }
+}

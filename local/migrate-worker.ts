@@ -1,0 +1,117 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parentPort, workerData } from 'node:worker_threads';
+
+import { SchemaEngine, type MigrationList } from '@prisma/schema-engine-wasm';
+import pg from 'pg';
+
+import { withClient } from './databases.ts';
+import { Fault } from './fault.ts';
+import type { MigrationOutcome, MigrationTarget } from './migrate.ts';
+import { migrationAdapter } from './migration-adapter.ts';
+import { splitStatements } from './sql.ts';
+
+const NO_FILTERS = { externalTables: [], externalEnums: [] };
+
+/** @returns the names of the migrations that were applied now */
+async function migrateOne(options: MigrationTarget): Promise<string[]> {
+  const { url, database, schemaFolder } = options;
+  const schemaFile = join(schemaFolder, 'schema.prisma');
+  const migrationsList = readMigrations(join(schemaFolder, 'migrations'));
+  // The engine holds an advisory lock until its session ends, which is when the pool ends.
+  const pool = new pg.Pool({ connectionString: url, max: 1 });
+  const datamodels: [string, string][] = [[schemaFile, readFileSync(schemaFile, 'utf8')]];
+  const engine = await SchemaEngine.new({ datamodels }, () => undefined, migrationAdapter(pool));
+  try {
+    const history = await engine.diagnoseMigrationHistory({
+      migrationsList,
+      optInToShadowDatabase: false,
+      filters: NO_FILTERS,
+    });
+    const edited = history.editedMigrationNames.find((name) => !history.failedMigrationNames.includes(name));
+    if (edited !== undefined)
+      throw new Fault(
+        `The migration ${schemaFolder}/migrations/${edited} was changed after database ${database} had it.`,
+        {
+          hint: 'Put the change into a migration of its own, or forget the local data: npm start -- --fresh',
+        },
+      );
+    // A script is one transaction: what failed has left nothing behind and may be tried again.
+    for (const migrationName of history.failedMigrationNames) await engine.markMigrationRolledBack({ migrationName });
+    const { appliedMigrationNames } = await engine.applyMigrations({ migrationsList, filters: NO_FILTERS });
+    return appliedMigrationNames;
+  } catch (error) {
+    throw error instanceof Fault ? error : await describeFailure(error, options);
+  } finally {
+    engine.free();
+    await pool.end();
+  }
+}
+
+function readMigrations(baseDir: string): MigrationList {
+  const lockfile = join(baseDir, 'migration_lock.toml');
+  const names = existsSync(baseDir)
+    ? readdirSync(baseDir, { withFileTypes: true }).filter((entry) => entry.isDirectory())
+    : [];
+  return {
+    baseDir,
+    lockfile: { path: 'migration_lock.toml', content: existsSync(lockfile) ? readFileSync(lockfile, 'utf8') : null },
+    shadowDbInitScript: '',
+    migrationDirectories: names
+      .map((entry) => entry.name)
+      .toSorted()
+      .map((path) => ({
+        path,
+        migrationFile: {
+          path: 'migration.sql',
+          content: { tag: 'ok', value: readFileSync(join(baseDir, path, 'migration.sql'), 'utf8') },
+        },
+      })),
+  };
+}
+
+/**
+ * The engine names the migration and PostgreSQL's error, but not the statement: the failed script is run again, statement by
+ * statement, in a transaction that is rolled back.
+ */
+async function describeFailure(error: unknown, { url, database, schemaFolder }: MigrationTarget): Promise<Fault> {
+  const what = error instanceof Error ? error.message : String(error);
+  const failed = await withClient(url, async (client) => {
+    const { rows } = await client.query<{ name: string }>(
+      `SELECT migration_name AS name FROM _prisma_migrations
+        WHERE finished_at IS NULL AND rolled_back_at IS NULL ORDER BY started_at DESC LIMIT 1`,
+    );
+    const name = rows[0]?.name;
+    if (name === undefined) return undefined;
+    const file = join(schemaFolder, 'migrations', name, 'migration.sql');
+    await client.query('BEGIN');
+    for (const { text, line } of splitStatements(readFileSync(file, 'utf8'))) {
+      try {
+        await client.query(text);
+      } catch (cause) {
+        return { place: `${file}:${line}`, text, reason: cause instanceof Error ? cause.message : String(cause) };
+      }
+    }
+    return undefined;
+  }).catch(() => undefined);
+  if (failed === undefined) return new Fault(`Database ${database} could not be migrated: ${what}`, { cause: error });
+  const shown = failed.text.length > 400 ? `${failed.text.slice(0, 400)} ...` : failed.text;
+  return new Fault(`Database ${database} could not be migrated: ${failed.place}: ${failed.reason}, in\n${shown}`, {
+    cause: error,
+  });
+}
+
+async function migrateAll(targets: MigrationTarget[]): Promise<MigrationOutcome> {
+  const applied: { database: string; migrations: string[] }[] = [];
+  for (const target of targets) {
+    try {
+      applied.push({ database: target.database, migrations: await migrateOne(target) });
+    } catch (error) {
+      const { message, hint } = error as Fault;
+      return { applied, fault: { message, hint } };
+    }
+  }
+  return { applied };
+}
+
+parentPort?.postMessage(await migrateAll(workerData as MigrationTarget[]));

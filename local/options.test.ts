@@ -1,0 +1,51 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+
+import { Fault } from './fault.ts';
+import { parseOptions } from './options.ts';
+
+const parse = (...args: string[]): ReturnType<typeof parseOptions> => parseOptions(args, '/clone');
+
+describe('options', () => {
+  test('have defaults', () => {
+    assert.deepEqual(parse(), {
+      demo: false,
+      rate: 5,
+      fresh: false,
+      portOffset: 0,
+      data: '/clone/.millrace/data',
+      help: false,
+    });
+  });
+
+  test('are read', () => {
+    assert.deepEqual(parse('--demo', '--rate', '0.5', '--fresh', '--port-offset=1000', '--data', '/d', '-h'), {
+      demo: true,
+      rate: 0.5,
+      fresh: true,
+      portOffset: 1000,
+      data: '/d',
+      help: true,
+    });
+  });
+
+  const refused: [string[], RegExp][] = [
+    [['--dmeo'], /^Unknown option '--dmeo'\.$/],
+    [['demo'], /'demo'/],
+    [['--rate'], /--rate/],
+    [['--rate', 'fast'], /--rate is "fast", which is not a number\./],
+    [['--rate', '0'], /above 0/],
+    [['--rate', ''], /not a number/],
+    [['--port-offset', '1.5'], /whole number from 0 to/],
+    [['--port-offset', '60000'], /whole number from 0 to/],
+    [['--port-offset', '2000'], /10080/],
+    [['--demo=yes'], /--demo/],
+  ];
+  for (const [args, message] of refused)
+    test(`refuse ${args.join(' ')} with a sentence`, () => {
+      assert.throws(
+        () => parse(...args),
+        (error) => error instanceof Fault && message.test(error.message) && error.hint !== undefined,
+      );
+    });
+});

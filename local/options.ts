@@ -1,0 +1,89 @@
+import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+
+import { Fault } from './fault.ts';
+
+/** What `npm start` was asked for. */
+export interface Options {
+  demo: boolean;
+  /** Orders per second of the demo. */
+  rate: number;
+  fresh: boolean;
+  /** Added to every port. */
+  portOffset: number;
+  /** Absolute path of the folder for data and logs. */
+  data: string;
+  help: boolean;
+}
+
+export const USAGE = `Usage: npm start -- [options]
+
+  --demo              send realistic traffic: users arrive, order, make mistakes
+  --rate <n>          orders per second of the demo (default 5)
+  --fresh             forget the data of earlier runs
+  --port-offset <n>   add n to every port, to run beside another Millrace
+  --data <folder>     where data and logs go (default .millrace/data)
+  --help              show this
+
+Environment: KAFKA_BROKERS uses a Kafka of your own; OTEL_EXPORTER_OTLP_ENDPOINT sends traces to a collector;
+LOG_LEVEL sets how much the services log.`;
+
+const HIGHEST_PORT = 54_329;
+
+/**
+ * Reads the command line.
+ * @param root the clone, which relative defaults are below
+ * @throws Fault with a sentence for anything that is not understood
+ */
+export function parseOptions(args: string[], root: string): Options {
+  const { values } = parse(args);
+  const rate = numberOf('--rate', values.rate, 5);
+  const portOffset = numberOf('--port-offset', values['port-offset'], 0);
+  if (!(rate > 0 && rate <= 1000)) throw fault(`--rate is ${values.rate}, and has to be above 0 and at most 1000.`);
+  if (!Number.isInteger(portOffset) || portOffset < 0 || portOffset > 65_535 - HIGHEST_PORT)
+    throw fault(
+      `--port-offset is ${values['port-offset']}, and has to be a whole number from 0 to ${65_535 - HIGHEST_PORT}.`,
+    );
+  if (portOffset === 2000) throw fault('--port-offset 2000 puts the gateway on port 10080, which browsers refuse.');
+  return {
+    demo: values.demo ?? false,
+    rate,
+    fresh: values.fresh ?? false,
+    portOffset,
+    data: resolve(values.data ?? `${root}/.millrace/data`),
+    help: values.help ?? false,
+  };
+}
+
+function parse(args: string[]) {
+  try {
+    return parseArgs({
+      args,
+      strict: true,
+      allowPositionals: false,
+      options: {
+        demo: { type: 'boolean' },
+        rate: { type: 'string' },
+        fresh: { type: 'boolean' },
+        'port-offset': { type: 'string' },
+        data: { type: 'string' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    });
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    // Node adds advice on positional arguments that does not fit here.
+    throw fault(`${message.split('. ')[0]?.replace(/\.$/, '')}.`);
+  }
+}
+
+function numberOf(name: string, text: string | undefined, fallback: number): number {
+  if (text === undefined) return fallback;
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value)) throw fault(`${name} is "${text}", which is not a number.`);
+  return value;
+}
+
+function fault(message: string): Fault {
+  return new Fault(message, { hint: 'npm start -- --help shows the options.' });
+}

@@ -1,0 +1,70 @@
+import { join } from 'node:path';
+
+import type { EventService } from '#kit/declarations.ts';
+
+import { databaseUrl } from './databases.ts';
+
+/** Ports of what is not a declared service, before the offset. */
+export const PORTS = { postgres: 54_329, kafka: 29_092, kafkaController: 29_093, smtp: 1025, mail: 8025 };
+
+/** Those ports, moved by the offset. */
+export function portsWith(offset: number): typeof PORTS {
+  return Object.fromEntries(Object.entries(PORTS).map(([name, port]) => [name, port + offset])) as typeof PORTS;
+}
+
+/** A service that the local run starts. */
+export interface PlannedService {
+  name: string;
+  port: number;
+  env: Record<string, string>;
+}
+
+/**
+ * Puts services into groups, each of which calls only services of the groups before it.
+ * @throws when services call each other in a circle, or one that is not declared
+ */
+export function startOrder(services: EventService[]): EventService[][] {
+  const groups: EventService[][] = [];
+  const placed = new Set<string>();
+  let waiting = services;
+  while (waiting.length > 0) {
+    const group = waiting.filter(({ spec }) => (spec.calls ?? []).every((name) => placed.has(name)));
+    if (group.length === 0) {
+      const names = waiting.map(({ metadata }) => metadata.name).join(', ');
+      throw new Error(`No order to start ${names} in: they call each other in a circle, or what is not declared.`);
+    }
+    groups.push(group);
+    for (const { metadata } of group) placed.add(metadata.name);
+    waiting = waiting.filter(({ metadata }) => !placed.has(metadata.name));
+  }
+  return groups;
+}
+
+/** The environment of a service in the local run. */
+export function serviceEnvironment(
+  service: EventService,
+  context: { all: EventService[]; portOffset: number; brokers: string; superuserUrl: string; cache: string },
+): Record<string, string> {
+  const { all, portOffset, brokers, superuserUrl, cache } = context;
+  const ports = portsWith(portOffset);
+  const env: Record<string, string> = {
+    PORT: String(service.spec.port + portOffset),
+    HOST: '127.0.0.1',
+    KAFKA_BROKERS: brokers,
+    SMTP_URL: `smtp://127.0.0.1:${ports.smtp}`,
+    MAIL_PAGE_URL: `http://localhost:${ports.mail}/`,
+    SHUTDOWN_GRACE_MS: '8000',
+    NODE_COMPILE_CACHE: join(cache, 'compile-cache'),
+  };
+  for (const { metadata, spec } of all)
+    env[`${metadata.name.toUpperCase().replaceAll('-', '_')}_URL`] = `http://127.0.0.1:${spec.port + portOffset}`;
+  for (const { name } of service.spec.databases ?? [])
+    env[databaseVariable(service, name)] = databaseUrl(superuserUrl, name);
+  return env;
+}
+
+/** `DATABASE_URL` for the database that has the service's name, `READ_DATABASE_URL` for `<service>-read`. */
+function databaseVariable(service: EventService, database: string): string {
+  const suffix = database.slice(service.metadata.name.length + 1);
+  return suffix === '' ? 'DATABASE_URL' : `${suffix.toUpperCase().replaceAll('-', '_')}_DATABASE_URL`;
+}

@@ -1,0 +1,266 @@
+import { existsSync, readdirSync, statfsSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { eventServices, topics, type EventService } from '#kit/declarations.ts';
+import { createKafka, type Kafka } from '#kit/kafka/port.ts';
+import { createLogger } from '#kit/log.ts';
+
+import { databaseUrl, ensureDatabases } from './databases.ts';
+import { Fault } from './fault.ts';
+import { generateClients } from './generate.ts';
+import { forgetKafka, startKafka } from './kafka.ts';
+import { Kept, type Running } from './keep.ts';
+import { startMail } from './mail.ts';
+import { migrate } from './migrate.ts';
+import type { Options } from './options.ts';
+import { portsWith, serviceEnvironment, startOrder } from './plan.ts';
+import { assertPortFree } from './ports.ts';
+import { forgetPostgres, startPostgres } from './postgres.ts';
+import { endOrphan } from './process.ts';
+import { startService } from './service.ts';
+
+/** Told what happens while the platform starts and runs. */
+export interface Listener {
+  say(level: 'info' | 'warn' | 'error', line: string): void;
+  /** A line that a service wrote. */
+  line(service: string, line: string): void;
+}
+
+/** Each service stays small: its heap holds requests in flight and bounded caches, no data. */
+const NODE_FLAGS = ['--no-warnings', '--max-old-space-size=160', '--max-semi-space-size=8'];
+const ENOUGH_DISK = 200 << 20;
+
+/** Everything that `npm start` runs, as one thing that is started and stopped. */
+export class Platform {
+  readonly #root: string;
+  readonly #options: Options;
+  readonly #listener: Listener;
+  /** What runs, in groups in the order of their start. */
+  readonly #groups: Kept[][] = [];
+  readonly #starting = new AbortController();
+  readonly #cache: string;
+  #started: Promise<void> = Promise.resolve();
+  #superuserUrl = '';
+  /** Kafka's address, and how it runs. */
+  brokers = '';
+  kafkaOrigin = '';
+  readonly services = eventServices();
+
+  constructor(root: string, options: Options, listener: Listener) {
+    this.#root = root;
+    this.#options = options;
+    this.#listener = listener;
+    this.#cache = join(root, '.millrace');
+  }
+
+  /** The address of the gateway. */
+  get door(): string {
+    const gateway = this.services.find(({ metadata }) => metadata.name === 'gateway');
+    return `http://127.0.0.1:${(gateway?.spec.port ?? 8080) + this.#options.portOffset}`;
+  }
+
+  /** Process ids by name, of what runs as a child. */
+  get processes(): { name: string; pid: number }[] {
+    return this.#groups.flat().flatMap(({ name, pid }) => (pid === undefined ? [] : [{ name, pid }]));
+  }
+
+  /** Starts everything; resolves when every service is ready. What was started before a failure still has to be stopped. */
+  start(): Promise<void> {
+    this.#started = this.#run();
+    return this.#started;
+  }
+
+  async #run(): Promise<void> {
+    const { data, fresh } = this.#options;
+    if (fresh) await this.#forget();
+    assertDiskSpace(data);
+    await this.#endLeftovers();
+    await this.#assertPortsFree();
+    const generated = await generateClients();
+    if (generated.length > 0) this.#listener.say('info', `generated Prisma clients: ${generated.join(', ')}`);
+    await this.#startServers();
+    for (const group of startOrder(this.services)) {
+      this.#starting.signal.throwIfAborted();
+      await this.#startGroup(group.map((service) => this.#keepService(service)));
+    }
+  }
+
+  /** Stops what runs, services before what they stand on, each group at once. */
+  async stop(): Promise<void> {
+    this.#starting.abort(new Fault('Stopped while it was starting.'));
+    await Promise.allSettled([this.#started]);
+    for (const group of this.#groups.toReversed()) await Promise.all(group.map((kept) => kept.stop()));
+  }
+
+  /** Ends every process at once. */
+  kill(): void {
+    for (const kept of this.#groups.flat()) kept.kill();
+  }
+
+  async #forget(): Promise<void> {
+    const { data } = this.#options;
+    await this.#endLeftovers();
+    await Promise.all([forgetPostgres({ folder: data }), forgetKafka({ folder: data })]);
+    this.#listener.say('info', `forgot the data in ${data}`);
+    if (process.env['KAFKA_BROKERS'])
+      this.#listener.say('warn', 'the topics in your KAFKA_BROKERS are left as they are: their events are read again');
+  }
+
+  /** Ends services of a run that was killed. */
+  async #endLeftovers(): Promise<void> {
+    const folder = this.#pidFolder();
+    if (!existsSync(folder)) return;
+    const ended = await Promise.all(
+      readdirSync(folder).map((name) => endOrphan(join(folder, name), 'SIGTERM', 10_000)),
+    );
+    if (ended.includes(true)) this.#listener.say('warn', 'stopped services that a killed run had left');
+  }
+
+  async #assertPortsFree(): Promise<void> {
+    const { portOffset } = this.#options;
+    const { smtp, mail } = portsWith(portOffset);
+    for (const { metadata, spec } of this.services) await assertPortFree(spec.port + portOffset, metadata.name);
+    await assertPortFree(smtp, 'the SMTP server');
+    await assertPortFree(mail, 'the mail page');
+  }
+
+  /** PostgreSQL with its databases, Kafka with its topics, and the mail server, beside each other. */
+  async #startServers(): Promise<void> {
+    const { data: folder, portOffset } = this.#options;
+    const ports = portsWith(portOffset);
+    const say: Listener['say'] = (level, line) => this.#listener.say(level, line);
+    const postgres = this.#keep('PostgreSQL', async () => {
+      const server = await startPostgres({ folder, port: ports.postgres });
+      this.#superuserUrl = server.url;
+      say('info', `PostgreSQL is ready on port ${ports.postgres}`);
+      return server;
+    });
+    const kafka = this.#keep('Kafka', async (signal) => {
+      const server = await startKafka({
+        folder,
+        cache: this.#cache,
+        port: ports.kafka,
+        controllerPort: ports.kafkaController,
+        brokers: process.env['KAFKA_BROKERS'],
+        say: (line) => say('info', line),
+        signal,
+      });
+      this.brokers = server.brokers;
+      this.kafkaOrigin = server.origin;
+      say('info', `Kafka is ready at ${server.brokers} (${server.origin})`);
+      return server;
+    });
+    const mail = this.#keep('mail', () => startMail({ smtpPort: ports.smtp, pagePort: ports.mail }));
+    this.#groups.push([postgres, kafka, mail]);
+    await this.#together([
+      postgres.start().then(() => this.#prepareDatabases()),
+      kafka.start().then(() => this.#prepareTopics()),
+      mail.start(),
+    ]);
+  }
+
+  /** Waits for all of it; when one fails, the others need not go on, and its error is the one that counts. */
+  async #together(work: Promise<void>[]): Promise<void> {
+    const errors: unknown[] = [];
+    const fail = (error: unknown): void => {
+      errors.push(error);
+      this.#starting.abort(error);
+    };
+    await Promise.all(work.map((one) => one.catch(fail)));
+    if (errors.length > 0) throw errors[0];
+  }
+
+  /** A new Kafka makes its topic of offsets when the first group asks, and puts groups off until it is there. */
+  async #untilGroupsCanJoin({ admin }: Kafka): Promise<void> {
+    const consumes = this.services.flatMap(({ spec }) => spec.consumes ?? []);
+    const deadline = Date.now() + 15_000;
+    for (const { group, topics: names } of consumes) {
+      while (!this.#starting.signal.aborted) {
+        try {
+          await admin.committed(group, names);
+          break;
+        } catch (error) {
+          if (Date.now() > deadline) throw error;
+          await delay(50);
+        }
+      }
+    }
+  }
+
+  #keep(name: string, start: (signal: AbortSignal) => Promise<Running>): Kept {
+    const whileWanted = (signal: AbortSignal) => start(AbortSignal.any([signal, this.#starting.signal]));
+    return new Kept(name, whileWanted, (level, line) => this.#listener.say(level, line));
+  }
+
+  #keepService(service: EventService): Kept {
+    const { name } = service.metadata;
+    const { portOffset } = this.#options;
+    const env = serviceEnvironment(service, {
+      all: this.services,
+      portOffset,
+      brokers: this.brokers,
+      superuserUrl: this.#superuserUrl,
+      cache: this.#cache,
+    });
+    return this.#keep(name, (signal) =>
+      startService(
+        {
+          name,
+          file: join(this.#root, 'services', name, 'main.ts'),
+          port: service.spec.port + portOffset,
+          env,
+          nodeFlags: NODE_FLAGS,
+          pidFile: join(this.#pidFolder(), `${name}.pid`),
+          onLine: (line) => this.#listener.line(name, line),
+        },
+        signal,
+      ),
+    );
+  }
+
+  async #startGroup(group: Kept[]): Promise<void> {
+    this.#groups.push(group);
+    await this.#together(group.map((kept) => kept.start()));
+  }
+
+  #pidFolder(): string {
+    return join(this.#options.data, 'services');
+  }
+
+  /** Brings the databases to what is declared. */
+  async #prepareDatabases(): Promise<void> {
+    this.#starting.signal.throwIfAborted();
+    const databases = this.services.flatMap(({ spec }) => spec.databases ?? []);
+    const names = databases.map(({ name }) => name);
+    await ensureDatabases(this.#superuserUrl, names);
+    const targets = databases.map(({ name, schema }) => ({
+      url: databaseUrl(this.#superuserUrl, name),
+      database: name,
+      schemaFolder: join(this.#root, schema),
+    }));
+    for (const { database, migrations } of await migrate(targets))
+      if (migrations.length > 0) this.#listener.say('info', `database ${database} has ${migrations.join(', ')} now`);
+  }
+
+  /** Creates the declared topics that do not exist. */
+  async #prepareTopics(): Promise<void> {
+    const log = createLogger('millrace', 'silent');
+    const kafka = createKafka({ brokers: this.brokers.split(','), clientId: 'millrace-local', log });
+    try {
+      const created = await kafka.admin.ensureTopics(topics(this.services));
+      if (created.length > 0) this.#listener.say('info', `created the topics ${created.join(', ')}`);
+      await this.#untilGroupsCanJoin(kafka);
+    } finally {
+      await kafka.close();
+    }
+  }
+}
+
+function assertDiskSpace(folder: string): void {
+  const { bavail, bsize } = statfsSync(folder);
+  if (bavail * bsize < ENOUGH_DISK)
+    throw new Fault(`The disk of ${folder} is full: ${Math.round((bavail * bsize) / (1 << 20))} MB are free.`, {
+      hint: 'Free 200 MB there, or put the data elsewhere: npm start -- --data <folder>',
+    });
+}

@@ -1,0 +1,92 @@
+import { spawnSync, type ChildProcess } from 'node:child_process';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** Whether a process of this id exists. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+/** The command line of a running process; undefined when there is none or it is only waiting to be reaped. */
+export function commandOf(pid: number): string | undefined {
+  if (!isAlive(pid)) return undefined;
+  if (existsSync('/proc/self/cmdline')) {
+    try {
+      const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
+      return command === '' ? undefined : command;
+    } catch {
+      return undefined;
+    }
+  }
+  const command = spawnSync('ps', ['-o', 'command=', '-p', String(pid)], { encoding: 'utf8' }).stdout?.trim();
+  return command === '' ? undefined : command;
+}
+
+/**
+ * Writes down a running process, with its command line: an id alone may belong to another process after a reboot.
+ */
+export function writePidFile(file: string, pid: number): void {
+  writeFileSync(file, JSON.stringify({ pid, command: commandOf(pid) ?? '' }));
+}
+
+/** The process that `writePidFile` wrote down, if it still runs. */
+export function runningPid(file: string): number | undefined {
+  try {
+    const { pid, command } = JSON.parse(readFileSync(file, 'utf8')) as { pid: number; command: string };
+    return commandOf(pid) === command ? pid : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Waits until a process has ended, whoever started it; resolves to whether it did within `timeoutMs`. */
+export async function waitUntilGone(pid: number, timeoutMs: number): Promise<boolean> {
+  const deadline = Date.now() + timeoutMs;
+  while (commandOf(pid) !== undefined) {
+    if (Date.now() > deadline) return false;
+    await delay(20);
+  }
+  return true;
+}
+
+/**
+ * Ends the process that a killed run left behind, if the pid file names one that still runs.
+ * @returns whether there was one
+ */
+export async function endOrphan(file: string, signal: NodeJS.Signals, graceMs: number): Promise<boolean> {
+  const pid = runningPid(file);
+  if (pid !== undefined) await endProcess(pid, signal, graceMs);
+  rmSync(file, { force: true });
+  return pid !== undefined;
+}
+
+/** Asks a process to end and kills it after `graceMs`. */
+export async function endProcess(pid: number, signal: NodeJS.Signals, graceMs: number): Promise<void> {
+  tryKill(pid, signal);
+  if (await waitUntilGone(pid, graceMs)) return;
+  tryKill(pid, 'SIGKILL');
+  await waitUntilGone(pid, 5_000);
+}
+
+/** Asks a child to end, kills it after `graceMs`, and resolves when it is gone. */
+export async function endChild(child: ChildProcess, signal: NodeJS.Signals, graceMs: number): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return;
+  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  const force = setTimeout(() => child.kill('SIGKILL'), graceMs);
+  child.kill(signal);
+  await exited;
+  clearTimeout(force);
+}
+
+function tryKill(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}

@@ -1,0 +1,144 @@
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { describeError } from '#local/fault.ts';
+import { generateClients } from '#local/generate.ts';
+import { forgetKafka, startKafka } from '#local/kafka.ts';
+import { freePort } from '#local/ports.ts';
+import { forgetPostgres, startPostgres } from '#local/postgres.ts';
+import { runningPid, writePidFile } from '#local/process.ts';
+import { listenForStop, type StopRequests } from '#local/signals.ts';
+import { probeBroker, parseBrokers } from '#local/kafka-probe.ts';
+import { withClient } from '#local/databases.ts';
+
+import { keptServers } from './support/servers.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const state = join(root, '.millrace');
+const KEPT = { postgres: 54_339, kafka: 29_192, controller: 29_193 };
+const ALL = ['services/**/*.test.ts', 'local/**/*.test.ts', 'tests/**/*.test.ts', 'dashboard/**/*.test.ts'];
+
+/** Test data may be lost in a power cut; more files run at once than services do. */
+const TEST_SETTINGS = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '300' };
+
+interface Servers {
+  env: Record<string, string>;
+  stop(): Promise<void>;
+}
+
+async function startServers(folder: string, ports: typeof KEPT, requests: StopRequests): Promise<Servers> {
+  mkdirSync(folder, { recursive: true });
+  writePidFile(join(folder, 'owner.pid'), process.pid);
+  const cancelled = new AbortController();
+  void requests.first.then(() => cancelled.abort());
+  const started = await Promise.allSettled([
+    startPostgres({ folder, port: ports.postgres, settings: TEST_SETTINGS }),
+    startKafka({
+      folder,
+      port: ports.kafka,
+      controllerPort: ports.controller,
+      cache: state,
+      brokers: process.env['KAFKA_BROKERS'],
+      say: (line) => console.error(line),
+      signal: cancelled.signal,
+    }),
+  ]);
+  const stop = async (): Promise<void> => {
+    for (const server of started) if (server.status === 'fulfilled') await server.value.stop();
+    await forget(folder);
+  };
+  const [postgres, kafka] = started;
+  if (postgres.status === 'rejected' || kafka.status === 'rejected') {
+    await stop();
+    throw postgres.status === 'rejected' ? postgres.reason : (kafka as PromiseRejectedResult).reason;
+  }
+  return { env: { MILLRACE_TEST_POSTGRES: postgres.value.url, MILLRACE_TEST_KAFKA: kafka.value.brokers }, stop };
+}
+
+async function startOwnServers(requests: StopRequests): Promise<Servers> {
+  const ports = { postgres: await freePort(), kafka: await freePort(), controller: await freePort() };
+  return await startServers(mkdtempSync(join(state, 'test-')), ports, requests);
+}
+
+async function forget(folder: string): Promise<void> {
+  await Promise.all([forgetPostgres({ folder }), forgetKafka({ folder })]);
+  rmSync(folder, { recursive: true, force: true });
+}
+
+/** Stops servers and removes data of test runs that were killed. */
+async function forgetKilledRuns(): Promise<void> {
+  if (!existsSync(state)) return;
+  for (const name of readdirSync(state).filter((entry) => entry.startsWith('test-')))
+    if (runningPid(join(state, name, 'owner.pid')) === undefined) await forget(join(state, name));
+}
+
+async function useKeptServers(): Promise<Servers | undefined> {
+  const env = keptServers();
+  const [broker] = parseBrokers(env['MILLRACE_TEST_KAFKA'] ?? '') ?? [];
+  if (!broker || env['MILLRACE_TEST_POSTGRES'] === undefined) return undefined;
+  try {
+    await withClient(env['MILLRACE_TEST_POSTGRES'], (client) => client.query('SELECT 1'));
+    await probeBroker(broker.host, broker.port, 2_000);
+    return { env, stop: () => Promise.resolve() };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Runs the test files, which may be globs, beside flags of `node --test`. @returns the exit code */
+async function runTests(args: string[], env: Record<string, string>, requests: StopRequests): Promise<number> {
+  const files = args.some((arg) => !arg.startsWith('-')) ? args : [...args, ...ALL];
+  const child = spawn(process.execPath, ['--test', '--no-warnings', '--test-concurrency=4', ...files], {
+    cwd: root,
+    stdio: 'inherit',
+    env: { NODE_COMPILE_CACHE: join(state, 'compile-cache'), ...process.env, ...env },
+  });
+  void requests.first.then(() => child.kill('SIGTERM'));
+  return await new Promise((resolve) => child.once('exit', (code) => resolve(code ?? 1)));
+}
+
+async function keepServers(requests: StopRequests): Promise<void> {
+  const file = join(state, 'test.env');
+  const servers = await startServers(join(state, 'test-servers'), KEPT, requests);
+  writeFileSync(
+    file,
+    Object.entries(servers.env)
+      .map(([name, value]) => `${name}=${value}\n`)
+      .join(''),
+    { mode: 0o600 },
+  );
+  console.log(`PostgreSQL and Kafka for tests are up until Ctrl-C; npm test and node --test use them (${file}).`);
+  const idle = setInterval(() => undefined, 1 << 30);
+  await requests.first;
+  clearInterval(idle);
+  rmSync(file, { force: true });
+  await servers.stop();
+}
+
+async function main(args: string[], requests: StopRequests): Promise<number> {
+  await generateClients();
+  mkdirSync(state, { recursive: true });
+  await forgetKilledRuns();
+  if (args[0] === 'servers') {
+    await keepServers(requests);
+    return 0;
+  }
+  const servers = (await useKeptServers()) ?? (await startOwnServers(requests));
+  try {
+    return await runTests(args, servers.env, requests);
+  } finally {
+    await servers.stop();
+  }
+}
+
+const requests = listenForStop();
+try {
+  process.exitCode = await main(process.argv.slice(2), requests);
+} catch (error) {
+  console.error(describeError(error));
+  process.exitCode = 1;
+} finally {
+  requests.release();
+}

@@ -1,0 +1,76 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import pg from 'pg';
+
+import { databaseUrl, ensureDatabases, roleOf, withClient } from '#local/databases.ts';
+import { migrate } from '#local/migrate.ts';
+
+import { testServers } from './servers.ts';
+
+/** An empty database of a test's own, migrated. */
+export interface TestDatabase {
+  /** Connection string of the role that owns the database, as a service has it. */
+  url: string;
+  pool: pg.Pool;
+  /** Ends the pool and every other connection, and drops the database. */
+  drop(): Promise<void>;
+}
+
+const templates = new Map<string, Promise<string>>();
+
+/**
+ * Makes a database from the migrations of `prisma/<schema>`. They run once for all tests: each test gets a copy.
+ * @example const database = await createTestDatabase('orders-read');
+ */
+export async function createTestDatabase(schema: string): Promise<TestDatabase> {
+  const { postgres } = testServers();
+  const template = await (templates.get(schema) ?? prepareTemplate(postgres, schema));
+  const name = `t_${roleOf(schema)}_${randomBytes(6).toString('hex')}`;
+  await withClient(postgres, async (client) => {
+    await client.query(`CREATE DATABASE ${name} TEMPLATE ${template} OWNER ${client.escapeIdentifier(roleOf(schema))}`);
+  });
+  const url = databaseUrl(postgres, name, roleOf(schema));
+  // Hooks outside a suite run when nothing else keeps the process alive: idle connections must not.
+  const pool = new pg.Pool({ connectionString: url, max: 8, allowExitOnIdle: true });
+  pool.on('error', () => undefined);
+  return {
+    url,
+    pool,
+    drop: async () => {
+      await pool.end();
+      await withClient(postgres, (client) => client.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`));
+    },
+  };
+}
+
+/** The template's name says which migrations it has, so that servers that are kept serve a changed migration too. */
+function prepareTemplate(postgres: string, schema: string): Promise<string> {
+  const schemaFolder = fileURLToPath(new URL(`../../prisma/${schema}`, import.meta.url));
+  const hash = createHash('sha256');
+  const migrations = join(schemaFolder, 'migrations');
+  for (const file of readdirSync(migrations, { recursive: true, encoding: 'utf8' }).toSorted())
+    if (file.endsWith('.sql')) hash.update(file).update(readFileSync(join(migrations, file)));
+  const name = `template_${roleOf(schema)}_${hash.digest('hex').slice(0, 12)}`;
+
+  const prepared = withClient(postgres, async (client) => {
+    // Test files run in processes of their own: the first one makes the template, the others wait for it.
+    await client.query('SELECT pg_advisory_lock(hashtext($1))', ['millrace test templates']);
+    const { rows } = await client.query<{ ready: boolean }>(
+      'SELECT NOT datallowconn AS ready FROM pg_database WHERE datname = $1',
+      [name],
+    );
+    if (rows[0]?.ready) return name;
+    if (rows[0]) await client.query(`DROP DATABASE ${name} WITH (FORCE)`);
+    await ensureDatabases(postgres, [schema]);
+    await client.query(`CREATE DATABASE ${name} OWNER ${client.escapeIdentifier(roleOf(schema))}`);
+    await migrate([{ url: databaseUrl(postgres, name, roleOf(schema)), database: name, schemaFolder }]);
+    // PostgreSQL refuses to copy a database that somebody is connected to.
+    await client.query(`ALTER DATABASE ${name} ALLOW_CONNECTIONS false`);
+    return name;
+  });
+  templates.set(schema, prepared);
+  return prepared;
+}

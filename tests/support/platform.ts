@@ -1,0 +1,97 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { eventServices } from '#kit/declarations.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+export interface Platform {
+  /** the process that `npm start` runs */
+  runner: ChildProcess;
+  /** `http://127.0.0.1:port` of a service */
+  url(service: string): string;
+  mail: string;
+  brokers: string;
+  /** the superuser's connection string */
+  postgres: string;
+  /** seconds from the start of the runner until every service was ready */
+  readyAfter: number;
+  /** as Ctrl-C would; resolves with the exit code */
+  stop(): Promise<number | null>;
+}
+
+export interface PlatformOptions {
+  /** shifts every port, so that a platform that runs here already is left alone */
+  portOffset: number;
+  /** where its data goes */
+  data: string;
+  env?: NodeJS.ProcessEnv;
+  /** prints what it prints */
+  verbose?: boolean;
+}
+
+/**
+ * Starts the whole platform as `npm start` does and waits until every service is ready.
+ * @throws with the last lines it printed, where it ends or is not ready within 2 minutes
+ */
+export async function startPlatform({ portOffset, data, env, verbose = false }: PlatformOptions): Promise<Platform> {
+  const begin = performance.now();
+  const runner = spawn(process.execPath, ['local/main.ts', '--port-offset', String(portOffset), '--data', data], {
+    cwd: root,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const printed: string[] = [];
+  for (const stream of [runner.stdout, runner.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      if (verbose) process.stderr.write(text);
+      printed.push(text);
+      if (printed.length > 400) printed.shift();
+    });
+  }
+  const exit = once(runner, 'exit').then(([code]) => code as number | null);
+  let ended = false;
+  void exit.then(() => {
+    ended = true;
+  });
+  const services = eventServices();
+  const url = (service: string) => {
+    const declared = services.find(({ metadata }) => metadata.name === service);
+    if (!declared) throw new Error(`no service ${service}`);
+    return `http://127.0.0.1:${declared.spec.port + portOffset}`;
+  };
+  for (const { metadata } of services) {
+    while (!(await isReady(url(metadata.name)))) {
+      if (ended || performance.now() - begin > 120_000) {
+        runner.kill('SIGINT');
+        await exit;
+        throw new Error(`the platform ${ended ? 'ended' : 'was not ready'}:\n${printed.join('').slice(-6_000)}`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+  const readyAfter = (performance.now() - begin) / 1000;
+  const password = readFileSync(`${data}/postgres.password`, 'utf8').trim();
+  return {
+    runner,
+    url,
+    mail: `http://127.0.0.1:${8025 + portOffset}`,
+    brokers: `127.0.0.1:${29_092 + portOffset}`,
+    postgres: `postgresql://postgres:${password}@127.0.0.1:${54_329 + portOffset}/postgres`,
+    readyAfter,
+    stop() {
+      runner.kill('SIGINT');
+      return exit;
+    },
+  };
+}
+
+async function isReady(base: string): Promise<boolean> {
+  try {
+    return (await fetch(`${base}/readyz`, { signal: AbortSignal.timeout(3_000) })).ok;
+  } catch {
+    return false;
+  }
+}
