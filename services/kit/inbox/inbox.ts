@@ -1,0 +1,212 @@
+import type { Health } from '../health.ts';
+import type { ConsumerHandle, IncomingBatch, Kafka, TopicPartition } from '../kafka/port.ts';
+import type { Logger } from '../log.ts';
+import type { Pool } from '../pg.ts';
+import { Assignment } from './assignment.ts';
+import { endItem, toItem } from './item.ts';
+import type { Item } from './item.ts';
+import { metrics } from './metrics.ts';
+import { DeadLetterReplay } from './replay.ts';
+import type { Slice } from './slice.ts';
+import { Writer } from './writer.ts';
+import type { Handle } from './writer.ts';
+
+const heartbeatMs = 1_000;
+const hintMs = 2_000;
+const recheckMs = 5_000;
+
+export interface InboxOptions {
+  group: string;
+  topics: readonly string[];
+  /** the database that holds the effects; its migrations must have made inbox_offsets, dead_letters and an outbox */
+  pool: Pool;
+  kafka: Kafka;
+  log: Logger;
+  health: Health;
+  /** applies events, of one transaction, in the order of each partition; of types it does not know it takes no notice */
+  handle: Handle;
+  /** called after each commit */
+  onCommitted?: () => void;
+  /** messages in a transaction at most; default 1,000 */
+  maxBatch?: number;
+}
+
+interface Pending {
+  batch: IncomingBatch;
+  fail: (error: unknown) => void;
+}
+
+/**
+ * Processes the events of topics exactly once: their effects and the group's offsets are one transaction. Any number of
+ * processes may run the same inbox; Kafka spreads the partitions, and the offsets, moved by compare-and-set, see to it that
+ * no member that has lost a partition without noticing adds anything.
+ */
+export class Inbox {
+  readonly #options: InboxOptions;
+  readonly #consumer: ConsumerHandle;
+  readonly #writer: Writer;
+  readonly #replay: DeadLetterReplay;
+  readonly #pending = new Set<Pending>();
+  #assignment: Assignment | undefined;
+  #located: Promise<void> | undefined;
+  #timers: NodeJS.Timeout[] = [];
+  /** partitions that have moved since Kafka was told */
+  readonly #unhinted = new Map<string, TopicPartition & { offset: bigint }>();
+
+  constructor(options: InboxOptions) {
+    this.#options = options;
+    const { group, topics, pool, kafka, log, health, handle, maxBatch = 1_000, onCommitted } = options;
+    this.#writer = new Writer({
+      group,
+      pool,
+      log,
+      handle,
+      maxBatch,
+      onCommitted: (slices) => this.#onCommitted(slices),
+    });
+    this.#replay = new DeadLetterReplay({ group, pool, log, handle, onCommitted });
+    this.#consumer = kafka.consumer({
+      group,
+      topics,
+      from: 'earliest',
+      onAssigned: (partitions) => this.#onAssigned(partitions),
+      onBatch: (batch) => this.#onBatch(batch),
+    });
+    health.addReadiness(`inbox ${group}`, () => {
+      this.#consumer.checkJoined();
+      this.#writer.check();
+      this.#assignment?.check();
+    });
+    health.addLiveness(`inbox ${group}`, () => this.#consumer.checkAlive());
+  }
+
+  start(): void {
+    this.#timers = [
+      setInterval(() => void this.#heartbeat(), heartbeatMs),
+      setInterval(() => void this.#hint(), hintMs),
+      setInterval(() => void this.#recheck(), recheckMs),
+    ];
+    this.#consumer.start();
+    this.#replay.start();
+  }
+
+  /** Ends with the transaction in flight, leaves the group and stops. */
+  async stop(): Promise<void> {
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#assignment?.end();
+    await this.#replay.stop();
+    await this.#writer.idle();
+    await this.#hint();
+    await this.#consumer.stop();
+  }
+
+  #onAssigned(partitions: TopicPartition[]): void {
+    const { group, pool, kafka, log } = this.#options;
+    this.#assignment?.end();
+    for (const { topic, partition } of this.#assignment?.positions ?? [])
+      metrics.lag.remove({ group, topic, partition });
+    this.#unhinted.clear();
+    const assignment = new Assignment({ group, partitions, pool, log, admin: kafka.admin, consumer: this.#consumer });
+    this.#assignment = assignment;
+    this.#located = this.#writer.idle().then(() => assignment.locate());
+  }
+
+  /** A batch ends when it is committed or void; until then the group hears that this member is at work. */
+  #onBatch(batch: IncomingBatch): Promise<boolean> {
+    return new Promise((resolve, fail) => {
+      const pending = { batch, fail };
+      this.#pending.add(pending);
+      this.#process(batch)
+        .then(resolve, fail)
+        .finally(() => this.#pending.delete(pending));
+    });
+  }
+
+  async #process(batch: IncomingBatch): Promise<boolean> {
+    const assignment = this.#assignment;
+    if (!assignment) return false;
+    await this.#located;
+    const position = assignment.at(batch);
+    if (!position || position.fault || batch.isStale() || assignment.signal.aborted) return false;
+    if (!assignment.follows(position, batch)) {
+      await assignment.locate([position]);
+      return false;
+    }
+    const { group, maxBatch = 1_000 } = this.#options;
+    const { topic, partition, messages } = batch;
+    for (let i = 0; i < messages.length; i += maxBatch) {
+      const items = messages.slice(i, i + maxBatch).map((message) => toItem(message, group));
+      const next = messages[i + maxBatch]?.offset ?? batch.nextOffset;
+      const committed = await this.#writer.write(
+        { topic, partition, expected: position.stored, next, items },
+        assignment.signal,
+      );
+      if (!committed) {
+        for (const item of items) endSpan(item, new Error('not committed by this member of the group'));
+        await assignment.locate([position]);
+        return false;
+      }
+      Object.assign(position, { stored: next, next, sought: false });
+      metrics.lag.set({ group, topic, partition }, Math.max(0, Number(batch.highWatermark - next)));
+    }
+    return true;
+  }
+
+  #onCommitted(slices: readonly Slice[]): void {
+    const { group, onCommitted, log } = this.#options;
+    const now = Date.now();
+    let size = 0;
+    for (const { topic, partition, next, items } of slices) {
+      const latency = metrics.latency.labels({ group, topic });
+      for (const item of items) {
+        if (item.fault) metrics.deadLetters.inc({ group, topic });
+        else if (item.event) latency.observe(Math.max(0, now - item.event.time) / 1_000);
+        endSpan(item);
+      }
+      metrics.processed.inc({ group, topic }, items.length);
+      this.#unhinted.set(`${topic}/${partition}`, { topic, partition, offset: next });
+      size += items.length;
+    }
+    metrics.batchSize.observe({ group }, size);
+    try {
+      onCommitted?.();
+    } catch (error) {
+      log.error({ err: error, group }, 'what follows a commit failed');
+    }
+  }
+
+  /** While batches take long. Where the group has given the partitions to others, the batches are void. */
+  async #heartbeat(): Promise<void> {
+    const [pending] = this.#pending;
+    if (!pending) return;
+    try {
+      await pending.batch.heartbeat();
+    } catch (error) {
+      this.#assignment?.end();
+      for (const { fail } of this.#pending) fail(error);
+    }
+  }
+
+  async #hint(): Promise<void> {
+    const offsets = [...this.#unhinted.values()];
+    this.#unhinted.clear();
+    try {
+      await this.#consumer.commit(offsets);
+    } catch (error) {
+      this.#options.log.debug(
+        { err: error, group: this.#options.group },
+        'Kafka did not take the offsets; they are a hint',
+      );
+    }
+  }
+
+  async #recheck(): Promise<void> {
+    const faulty = this.#assignment?.positions.filter(({ fault }) => fault) ?? [];
+    if (faulty.length > 0) await this.#assignment?.locate(faulty);
+  }
+}
+
+function endSpan(item: Item, error?: Error): void {
+  endItem(item, error);
+  item.span = undefined;
+}

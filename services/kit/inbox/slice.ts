@@ -1,0 +1,31 @@
+import type { TopicPartition } from '../kafka/port.ts';
+import type { Item } from './item.ts';
+
+/** Messages of one partition that follow each other, and how they move its offset. */
+export interface Slice extends TopicPartition {
+  /** the stored offset before */
+  expected: bigint;
+  /** and after */
+  next: bigint;
+  items: Item[];
+}
+
+/** What is taken together: the first, and more of them in order while the sum of their sizes stays in the limit. */
+export function fold<T>(waiting: readonly T[], sizeOf: (item: T) => number, limit: number): T[] {
+  let sum = 0;
+  const end = waiting.findIndex((item, i) => {
+    sum += sizeOf(item);
+    return i > 0 && sum > limit;
+  });
+  return waiting.slice(0, end < 0 ? waiting.length : end);
+}
+
+/** The two halves of a slice of at least two items; the second expects what the first stores. */
+export function bisect(slice: Slice): [Slice, Slice] {
+  const middle = Math.floor(slice.items.length / 2);
+  const next = slice.items[middle]!.message.offset;
+  return [
+    { ...slice, next, items: slice.items.slice(0, middle) },
+    { ...slice, expected: next, items: slice.items.slice(middle) },
+  ];
+}

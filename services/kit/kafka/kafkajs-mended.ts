@@ -1,0 +1,93 @@
+import { createRequire } from 'node:module';
+import type * as Kafkajs from 'kafkajs';
+import { crc32c } from './crc32c.ts';
+import { decodeRecord, encodeRecord } from './kafkajs-records.ts';
+
+const require = createRequire(import.meta.url);
+
+/** The part of kafkajs's RequestQueue that is mended here. */
+interface RequestQueue {
+  pending: unknown[];
+  /** milliseconds since 1970, -1 while the broker does not throttle */
+  throttledUntil: number;
+  throttleCheckTimeoutId: NodeJS.Timeout | null;
+  checkPendingRequests(): void;
+  scheduleCheckPendingRequests(): void;
+}
+
+/** Milliseconds until a request that waits for others in flight is looked at again, as in kafkajs. */
+const recheckMs = 10;
+
+function scheduleCheckPendingRequests(this: RequestQueue): void {
+  if (this.throttleCheckTimeoutId !== null || this.pending.length === 0) return;
+  const waitMs = this.throttledUntil - Date.now();
+  this.throttleCheckTimeoutId = setTimeout(
+    () => {
+      this.throttleCheckTimeoutId = null;
+      this.checkPendingRequests();
+    },
+    waitMs > 0 ? waitMs : recheckMs,
+  );
+}
+
+/** Puts a function of ours in the place of a module of kafkajs that exports one function, before kafkajs loads it. */
+function replaceModule(path: string, replacement: unknown): void {
+  const original: unknown = require(path);
+  if (typeof original !== 'function') throw new TypeError(`kafkajs has changed: ${path} is no function`);
+  require.cache[require.resolve(path)]!.exports = replacement;
+}
+
+interface ProduceResponse {
+  topics: { topicName: string; partitions: Omit<Kafkajs.RecordMetadata, 'topicName'>[] }[];
+}
+
+const answers = new WeakMap<object, Kafkajs.RecordMetadata[]>();
+
+/** What a failed produce request was answered, partition by partition; empty where there was no answer. */
+export function answersOf(error: unknown): Kafkajs.RecordMetadata[] {
+  if (!(error instanceof Error)) return [];
+  return answers.get(error) ?? answersOf(error.cause);
+}
+
+/** Lets the error of a produce request keep the whole answer: kafkajs throws for the first partition that failed. */
+function keepAnswers(): void {
+  const response = require('kafkajs/src/protocol/requests/produce/v7/response') as {
+    parse(data: ProduceResponse): Promise<ProduceResponse>;
+  };
+  const parse = response.parse.bind(response);
+  response.parse = async (data) => {
+    try {
+      return await parse(data);
+    } catch (error) {
+      const all = data.topics.flatMap(({ topicName, partitions }) =>
+        partitions.map((partition) => ({ topicName, ...partition })),
+      );
+      answers.set(error as Error, all);
+      throw error;
+    }
+  };
+}
+
+/**
+ * kafkajs 2.2.4 with three mends:
+ * - It sets a timer for its waiting requests even where none waits: with a negative time, so that Node prints
+ *   TimeoutNegativeWarning, and again each time it fires, so that every connection keeps a timer of 1 ms running forever.
+ *   The timer is set for requests that wait only; `push` asks for it with each of them.
+ * - Its record encoder and decoder and its checksum are replaced by ours, which give the same bytes for much less.
+ * - It forgets which partitions of a produce request succeeded when one failed; `answersOf` tells.
+ */
+function load(): typeof Kafkajs {
+  replaceModule('kafkajs/src/protocol/recordBatch/record/v0/index.js', encodeRecord);
+  replaceModule('kafkajs/src/protocol/recordBatch/record/v0/decoder.js', decodeRecord);
+  replaceModule('kafkajs/src/protocol/recordBatch/crc32C/index.js', crc32c);
+  const kafkajs = require('kafkajs') as typeof Kafkajs;
+  const { prototype } = require('kafkajs/src/network/requestQueue') as { prototype: RequestQueue };
+  if (typeof prototype.scheduleCheckPendingRequests !== 'function') {
+    throw new TypeError('kafkajs has changed: RequestQueue has no scheduleCheckPendingRequests');
+  }
+  prototype.scheduleCheckPendingRequests = scheduleCheckPendingRequests;
+  keepAnswers();
+  return kafkajs;
+}
+
+export const kafkajs = load();

@@ -1,0 +1,75 @@
+import { once } from 'node:events';
+import { connect, createServer } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Kafka, OutgoingMessage, Producer } from './port.ts';
+
+/** Resolves with the first truthy answer. @throws where there is none in time */
+export async function eventually<T>(
+  check: () => T | Promise<T>,
+  what: string,
+  withinMs = 15_000,
+): Promise<NonNullable<Exclude<T, false>>> {
+  const end = performance.now() + withinMs;
+  for (;;) {
+    const answer = await check();
+    if (answer) return answer as NonNullable<Exclude<T, false>>;
+    if (performance.now() > end) throw new Error(`not within ${withinMs} ms: ${what}`);
+    await sleep(10);
+  }
+}
+
+/** A way to a server that can be cut: connections break, and new ones are refused until it is mended. */
+export async function startProxy(host: string, port: number) {
+  const sockets = new Set<Socket>();
+  const server = createServer((client) => {
+    const upstream = connect({ host, port });
+    for (const socket of [client, upstream]) {
+      sockets.add(socket);
+      socket.on('error', () => undefined).on('close', () => sockets.delete(socket));
+    }
+    client.on('close', () => upstream.destroy()).pipe(upstream);
+    upstream.on('close', () => client.destroy()).pipe(client);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address() as AddressInfo;
+  const cut = async () => {
+    const closed = once(server, 'close');
+    server.close();
+    for (const socket of sockets) socket.destroy();
+    await closed;
+  };
+  return {
+    port: address.port,
+    cut,
+    async mend() {
+      server.listen(address.port, '127.0.0.1');
+      await once(server, 'listening');
+    },
+  };
+}
+
+/** A Kafka that only has a producer, which does what the test says and keeps what was sent. */
+export function fakeKafka(partitions = 6) {
+  const sent: { topic: string; partition: number; message: OutgoingMessage }[] = [];
+  let fault: ((topic: string, partition: number) => Error | undefined) | undefined;
+  const producer: Producer = {
+    partitionFor: (_, key) => Promise.resolve(Number(key) % partitions),
+    send(topic, partition, messages) {
+      const error = fault?.(topic, partition);
+      if (error) return Promise.reject(error);
+      sent.push(...messages.map((message) => ({ topic, partition, message })));
+      return Promise.resolve();
+    },
+    close: () => Promise.resolve(),
+  };
+  return {
+    sent,
+    kafka: { producer: () => Promise.resolve(producer) } as unknown as Kafka,
+    /** @param answer the error of a send, undefined where it goes well */
+    failWith(answer: typeof fault) {
+      fault = answer;
+    },
+  };
+}

@@ -1,0 +1,30 @@
+/** Pauses that somebody else may end. */
+export class Waker {
+  #woken = false;
+  #closed = false;
+  #pause: { wakeable: boolean; end: () => void } | undefined;
+
+  /** Ends the wakeable pause in progress, or else the next one. */
+  wake(): void {
+    this.#woken = true;
+    if (this.#pause?.wakeable) this.#pause.end();
+  }
+
+  /** Ends the pause in progress and every later one. */
+  close(): void {
+    this.#closed = true;
+    this.#pause?.end();
+  }
+
+  /** Resolves after the time, when closed, or, where the pause is wakeable, as soon as somebody wakes it. */
+  async wait(ms: number, wakeable: boolean): Promise<void> {
+    if (ms > 0 && !this.#closed && !(wakeable && this.#woken)) {
+      await new Promise<void>((end) => {
+        const timer = setTimeout(end, ms);
+        this.#pause = { wakeable, end: () => (clearTimeout(timer), end()) };
+      });
+      this.#pause = undefined;
+    }
+    if (wakeable) this.#woken = false;
+  }
+}
