@@ -1,0 +1,72 @@
+import type { EventData } from '#contracts/events.ts';
+
+/** A user as the database has it. */
+export interface UserRow {
+  id: bigint;
+  username: string;
+  email: string;
+  firstName: string;
+  lastName: string;
+  status: string;
+  version: number;
+  createdAt: Date;
+  updatedAt: Date;
+}
+
+/** A row of the outbox, before the database adds its own columns. */
+export interface OutboxRow {
+  topic: string;
+  key: string;
+  eventId: string;
+  type: string;
+  source: string;
+  data: Uint8Array<ArrayBuffer>;
+  traceparent: string | null;
+}
+
+type UserEventType = 'user.created' | 'user.updated' | 'user.deleted';
+
+/** The event that says a user is now as this row has it. */
+export function userChanged(
+  type: 'user.created' | 'user.updated',
+  user: UserRow,
+  traceparent: string | undefined,
+): OutboxRow {
+  return outboxRow(
+    type,
+    {
+      userId: Number(user.id),
+      username: user.username,
+      email: user.email,
+      firstName: user.firstName,
+      lastName: user.lastName,
+      status: user.status,
+      version: user.version,
+      createdAt: user.createdAt.toISOString(),
+      updatedAt: user.updatedAt.toISOString(),
+    },
+    traceparent,
+  );
+}
+
+/** The event that ends a user's history; its version is the one after the last. */
+export function userDeleted(
+  user: Pick<UserRow, 'id' | 'version'>,
+  deletedAt: Date,
+  traceparent: string | undefined,
+): OutboxRow {
+  const data = { userId: Number(user.id), version: user.version + 1, deletedAt: deletedAt.toISOString() };
+  return outboxRow('user.deleted', data, traceparent);
+}
+
+function outboxRow<T extends UserEventType>(type: T, data: EventData[T], traceparent: string | undefined): OutboxRow {
+  return {
+    topic: 'user-events',
+    key: String(data.userId),
+    eventId: `user-${data.userId}-${data.version}`,
+    type,
+    source: '/users',
+    data: new TextEncoder().encode(JSON.stringify(data)),
+    traceparent: traceparent ?? null,
+  };
+}

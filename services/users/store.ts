@@ -1,0 +1,130 @@
+import { PrismaPg } from '@prisma/adapter-pg';
+import type { Pool } from '#kit/pg.ts';
+import { inject } from '#kit/telemetry.ts';
+import type { UserInput } from '#contracts/users.ts';
+import { PrismaClient } from '#prisma/users/client/client.ts';
+import type { Prisma } from '#prisma/users/client/client.ts';
+import { userChanged, userDeleted } from './events.ts';
+import type { UserRow } from './events.ts';
+import { isMissing, takenField } from './faults.ts';
+
+/** A username or an e-mail that another user has, whatever its case. */
+export class Taken extends Error {
+  override name = 'Taken';
+  readonly field: 'username' | 'email';
+
+  constructor(field: 'username' | 'email', cause: unknown) {
+    super(`the ${field} is taken`, { cause });
+    this.field = field;
+  }
+}
+
+const columns = `id, username, email, first_name AS "firstName", last_name AS "lastName", status, version,
+  created_at AS "createdAt", updated_at AS "updatedAt"`;
+
+/**
+ * The users database. Each change and its event are one transaction. Single users are read with prepared statements
+ * over pg: orders asks for them at a high rate, and Prisma takes several times the processor time for the same answer.
+ */
+export class UserStore {
+  readonly #pool: Pool;
+  readonly #prisma: PrismaClient;
+
+  constructor(pool: Pool) {
+    this.#pool = pool;
+    this.#prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
+  }
+
+  /** @throws Taken */
+  async create(input: UserInput): Promise<UserRow> {
+    return this.#change(async (tx) => {
+      const now = new Date();
+      const user = await tx.user.create({ data: { ...fields(input), createdAt: now, updatedAt: now } });
+      await tx.outbox.createMany({ data: userChanged('user.created', user, inject()) });
+      return user;
+    });
+  }
+
+  /** Answers the user as it is now, undefined where there is none. @throws Taken */
+  async update(id: bigint, input: UserInput): Promise<UserRow | undefined> {
+    return this.#existing(async (tx) => {
+      await inTurn(tx, id);
+      const user = await tx.user.update({
+        where: { id },
+        data: { ...fields(input), version: { increment: 1 }, updatedAt: new Date() },
+      });
+      await tx.outbox.createMany({ data: userChanged('user.updated', user, inject()) });
+      return user;
+    });
+  }
+
+  /** Answers whether there was such a user. Its events stay; its username and e-mail are free again. */
+  async delete(id: bigint): Promise<boolean> {
+    const deleted = await this.#existing(async (tx) => {
+      await inTurn(tx, id);
+      const user = await tx.user.delete({ where: { id }, select: { id: true, version: true } });
+      await tx.outbox.createMany({ data: userDeleted(user, new Date(), inject()) });
+      return user;
+    });
+    return deleted !== undefined;
+  }
+
+  async find(id: bigint): Promise<UserRow | undefined> {
+    const { rows } = await this.#pool.query<UserRow>({
+      name: 'user-by-id',
+      text: `SELECT ${columns} FROM users WHERE id = $1`,
+      values: [id],
+    });
+    return rows[0];
+  }
+
+  /** Finds a user by its username, in any case. */
+  async findByUsername(username: string): Promise<UserRow | undefined> {
+    if (username.includes('\0')) return undefined; // PostgreSQL refuses it in a text
+    const { rows } = await this.#pool.query<UserRow>({
+      name: 'user-by-username',
+      text: `SELECT ${columns} FROM users WHERE lower(username) = lower($1)`,
+      values: [username],
+    });
+    return rows[0];
+  }
+
+  /** Users with an id above `after`, in the order of their ids. */
+  async list(after: bigint, limit: number): Promise<UserRow[]> {
+    return this.#prisma.user.findMany({ where: { id: { gt: after } }, orderBy: { id: 'asc' }, take: limit });
+  }
+
+  async close(): Promise<void> {
+    await this.#prisma.$disconnect();
+  }
+
+  async #change<T>(work: (tx: Prisma.TransactionClient) => Promise<T>): Promise<T> {
+    try {
+      return await this.#prisma.$transaction(work);
+    } catch (error) {
+      const field = takenField(error);
+      throw field ? new Taken(field, error) : error;
+    }
+  }
+
+  async #existing<T>(work: (tx: Prisma.TransactionClient) => Promise<T>): Promise<T | undefined> {
+    try {
+      return await this.#change(work);
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw error;
+    }
+  }
+}
+
+function fields({ username, email, firstName, lastName }: UserInput) {
+  return { username, email, firstName, lastName };
+}
+
+/**
+ * Waits until no other transaction changes this user. A row lock would not do: PostgreSQL gives a transaction its id
+ * before it waits for the row, and the relay publishes in the order of those ids. This lock is waited for without one.
+ */
+async function inTurn(tx: Prisma.TransactionClient, id: bigint): Promise<void> {
+  await tx.$executeRaw`SELECT pg_advisory_xact_lock(${id})`;
+}
