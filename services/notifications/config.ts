@@ -1,0 +1,29 @@
+import { Type } from 'typebox';
+import { KafkaBrokers, commonConfig, url } from '#kit/config.ts';
+
+/** The settings of the notifications service. */
+export const configSchema = Type.Object({
+  ...commonConfig,
+  KAFKA_BROKERS: KafkaBrokers,
+  DATABASE_URL: url('postgres', 'postgresql'),
+  DATABASE_POOL_SIZE: Type.Integer({ minimum: 2, maximum: 200, default: 6 }),
+  SMTP_URL: url('smtp', 'smtps'),
+  SMTP_CONNECTIONS: Type.Integer({ minimum: 1, maximum: 100, default: 6, description: 'mails sent at once' }),
+  MAIL_FROM: Type.String({
+    default: 'millrace@example.com',
+    pattern: '^[^\\s<>@,;:"\\\\]+@[A-Za-z0-9.-]+$',
+    description: "the sender's e-mail address",
+  }),
+  MAIL_MAX_AGE_HOURS: Type.Integer({
+    minimum: 1,
+    maximum: 100_000,
+    default: 72,
+    description: 'events older than that are recorded but not sent',
+  }),
+  NOTIFICATION_RETENTION_DAYS: Type.Integer({
+    minimum: 1,
+    maximum: 36_500,
+    default: 90,
+    description: 'notifications are deleted after that',
+  }),
+});

@@ -1,0 +1,125 @@
+import type { Pool } from '#kit/pg.ts';
+
+/** A notification that a sender has claimed, with what is known of its recipient now. */
+export interface Claim {
+  id: string;
+  userId: string;
+  eventId: string;
+  type: string;
+  subject: string;
+  body: string;
+  attempts: number;
+  traceparent: string | null;
+  /** whether any event of the user has arrived */
+  known: boolean;
+  /** null where the user is deleted, or not known yet */
+  email: string | null;
+  firstName: string | null;
+  lastName: string | null;
+}
+
+/** What came of an attempt. */
+export type Outcome = { id: string; recipient: string | null } & (
+  { status: 'SENT' } | { status: 'FAILED'; error: string } | { status: 'PENDING'; error: string; retryInMs: number }
+);
+
+const claimSql = `
+  WITH due AS MATERIALIZED (
+    SELECT notification_id, due_at FROM deliveries
+    WHERE due_at >= $3::timestamptz - interval '2 seconds' AND due_at <= now() AND (claimed_until IS NULL OR claimed_until < now())
+    ORDER BY due_at, notification_id LIMIT $1 FOR UPDATE SKIP LOCKED
+  ), claimed AS (
+    UPDATE deliveries d SET claimed_until = now() + $2 * interval '1 millisecond'
+    FROM due WHERE d.notification_id = due.notification_id
+    RETURNING d.notification_id AS id, d.traceparent
+  )
+  SELECT n.id, n.user_id AS "userId", n.event_id AS "eventId", n.type, n.subject, n.body, n.attempts, claimed.traceparent,
+    r.user_id IS NOT NULL AS known, r.email, r.first_name AS "firstName", r.last_name AS "lastName",
+    (SELECT min(due_at)::text FROM due) AS "firstDue"
+  FROM claimed JOIN notifications n USING (id) LEFT JOIN recipients r ON r.user_id = n.user_id
+  ORDER BY n.id`;
+
+const settleSql = `
+  WITH outcome AS MATERIALIZED (
+    SELECT * FROM unnest($1::bigint[], $2::notification_status[], $3::text[], $4::text[], $5::int[])
+      AS t (id, status, recipient, error, retry_in_ms)
+  ), noted AS (
+    UPDATE notifications n SET status = o.status, attempts = n.attempts + 1, recipient = o.recipient,
+      last_error = o.error, sent_at = CASE WHEN o.status = 'SENT' THEN now() END
+    FROM outcome o WHERE n.id = o.id AND n.status = 'PENDING'
+  ), finished AS (
+    DELETE FROM deliveries d USING outcome o WHERE d.notification_id = o.id AND o.status <> 'PENDING'
+  )
+  UPDATE deliveries d SET due_at = now() + o.retry_in_ms * interval '1 millisecond', claimed_until = NULL
+  FROM outcome o WHERE d.notification_id = o.id AND o.status = 'PENDING'`;
+
+const everything = '-infinity';
+
+/** The senders' work list in the database; any number of processes may share it. */
+export class Deliveries {
+  readonly #pool: Pool;
+  readonly #rescanMs: number;
+  #floor = everything;
+  #scannedAt = Number.NEGATIVE_INFINITY;
+
+  /** @param rescanMs how often to look for what is behind, in milliseconds: claims that ran out, commits that took long */
+  constructor(pool: Pool, rescanMs = 5_000) {
+    this.#pool = pool;
+    this.#rescanMs = rescanMs;
+  }
+
+  /**
+   * Claims what is due, the longest due first. Nobody else gets it until it is settled or released, or the lease has run out:
+   * a sender that died took it along.
+   *
+   * A claim looks from where the last one began, as a rule: before that the index is full of what was done since the last
+   * vacuum, tens of thousands of dead entries under load, and to pass over them takes longer than all the rest.
+   */
+  async claim(limit: number, leaseMs: number): Promise<Claim[]> {
+    const now = performance.now();
+    if (now - this.#scannedAt >= this.#rescanMs) {
+      this.#floor = everything;
+      this.#scannedAt = now;
+    }
+    const { rows } = await this.#pool.query<Claim & { firstDue: string }>({
+      name: 'claim-deliveries',
+      text: claimSql,
+      values: [limit, leaseMs, this.#floor],
+    });
+    if (rows[0]) this.#floor = rows[0].firstDue;
+    return rows;
+  }
+
+  /** Writes outcomes down, in one statement. */
+  async settle(outcomes: readonly Outcome[]): Promise<void> {
+    await this.#pool.query({
+      name: 'settle-deliveries',
+      text: settleSql,
+      values: [
+        outcomes.map((outcome) => outcome.id),
+        outcomes.map((outcome) => outcome.status),
+        outcomes.map((outcome) => outcome.recipient),
+        outcomes.map((outcome) => ('error' in outcome ? outcome.error : null)),
+        outcomes.map((outcome) => ('retryInMs' in outcome ? outcome.retryInMs : 0)),
+      ],
+    });
+  }
+
+  /** Gives claims back that were not tried: they are due as before. */
+  async release(ids: readonly string[]): Promise<void> {
+    this.#floor = everything;
+    await this.#pool.query('UPDATE deliveries SET claimed_until = NULL WHERE notification_id = ANY($1::bigint[])', [
+      ids,
+    ]);
+  }
+
+  /** How many are PENDING, and for how many seconds the oldest has been. */
+  async backlog(): Promise<{ pending: number; oldestSeconds: number }> {
+    const { rows } = await this.#pool.query<{ pending: number; oldest: number | null }>(
+      `SELECT count(*)::int AS pending, (SELECT extract(epoch FROM now() - created_at)::float8 FROM notifications
+         WHERE id = (SELECT min(notification_id) FROM deliveries)) AS oldest
+       FROM deliveries`,
+    );
+    return { pending: rows[0]!.pending, oldestSeconds: rows[0]!.oldest ?? 0 };
+  }
+}

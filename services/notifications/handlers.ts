@@ -1,0 +1,55 @@
+import type { Notification, notificationsOperations } from '#contracts/notifications.ts';
+import { defaultLimit } from '#contracts/operation.ts';
+import type { Handlers, Reply } from '#kit/http.ts';
+import { notFound } from '#kit/problem.ts';
+import type { Notification as NotificationRow } from '#prisma/notifications/client/client.ts';
+import type { Archive } from './archive.ts';
+
+interface Page {
+  limit?: number;
+  cursor?: string;
+}
+
+/** The operations of the notifications contract. */
+export function createHandlers(archive: Archive): Handlers<typeof notificationsOperations> {
+  async function list(path: string, { limit = defaultLimit, cursor }: Page, userId?: string): Promise<Reply> {
+    const rows = await archive.list({
+      ...(userId !== undefined && { userId: BigInt(userId) }),
+      before: cursor === undefined ? undefined : BigInt(cursor),
+      limit: limit + 1,
+    });
+    const page = rows.slice(0, limit);
+    const last = page.at(-1);
+    const headers: Record<string, string> =
+      rows.length > limit && last ? { Link: `<${path}?limit=${limit}&cursor=${last.id}>; rel="next"` } : {};
+    return { headers, body: page.map(present) };
+  }
+
+  return {
+    listNotifications: ({ query }) => list('/notifications', query),
+    listUserNotifications: ({ params: { userId }, query }) => list(`/notifications/user/${userId}`, query, userId),
+    async getNotification({ params: { id } }) {
+      const row = await archive.find(BigInt(id));
+      if (!row) throw notFound(`There is no notification ${id}`);
+      return { body: present(row) };
+    },
+  };
+}
+
+/** A notification as the interface shows it. */
+export function present(row: NotificationRow): Notification {
+  return {
+    id: Number(row.id),
+    userId: Number(row.userId),
+    eventId: row.eventId,
+    type: row.type,
+    channel: row.channel,
+    recipient: row.recipient,
+    subject: row.subject,
+    body: row.body,
+    status: row.status,
+    attempts: row.attempts,
+    createdAt: row.createdAt.toISOString(),
+    sentAt: row.sentAt?.toISOString() ?? null,
+  };
+}

@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, describe, it } from 'node:test';
+import { createTestDatabase } from '../../tests/support/database.ts';
+import type { TestDatabase } from '../../tests/support/database.ts';
+import { deleteOld, tidy } from './retention.ts';
+import { give, orderEvent, rows, userDeletedEvent, userEvent } from './testing.ts';
+
+describe('intake', () => {
+  let database: TestDatabase;
+
+  before(async () => {
+    database = await createTestDatabase('notifications');
+  });
+  after(() => database.drop());
+  beforeEach(() => database.pool.query('TRUNCATE notifications, deliveries, recipients RESTART IDENTITY'));
+
+  const count = async (table: string) =>
+    (await database.pool.query<{ n: number }>(`SELECT count(*)::int AS n FROM ${table}`)).rows[0]!.n;
+
+  const recipient = async (userId: number) =>
+    (
+      await database.pool.query('SELECT email, first_name, version, deleted_at FROM recipients WHERE user_id = $1', [
+        userId,
+      ])
+    ).rows[0] as { email: string | null; first_name: string | null; version: number; deleted_at: Date | null };
+
+  it('makes one notification and one delivery an event, however often it comes', async () => {
+    const events = [userEvent(1), orderEvent(1, 1), orderEvent(2, 1), orderEvent(1, 1)];
+    await give(database.pool, events);
+    await give(database.pool, events);
+    await give(database.pool, [orderEvent(2, 1), orderEvent(3, 1)]);
+    assert.deepEqual(
+      (await rows(database.pool)).map((row) => row.event_id),
+      ['user-1-1', 'order-1-3', 'order-2-3', 'order-3-3'],
+    );
+    assert.equal(await count('deliveries'), 4);
+  });
+
+  it('makes one where two consumers get the event at once', async () => {
+    const events = Array.from({ length: 200 }, (_, i) => orderEvent(i + 1, 1));
+    await Promise.all([give(database.pool, events), give(database.pool, events), give(database.pool, events)]);
+    assert.equal(await count('notifications'), 200);
+    assert.equal(await count('deliveries'), 200);
+  });
+
+  it('leaves nothing where the transaction is rolled back', async () => {
+    const client = await database.pool.connect();
+    try {
+      await client.query('BEGIN');
+      const { takeIn } = await import('./intake.ts');
+      await takeIn(client, [userEvent(1), orderEvent(1, 1)], 0);
+      await client.query('ROLLBACK');
+    } finally {
+      client.release();
+    }
+    for (const table of ['notifications', 'deliveries', 'recipients']) assert.equal(await count(table), 0);
+  });
+
+  it('keeps the newest of a user, whatever comes late', async () => {
+    await give(database.pool, [userEvent(1, 3, 'Third')]);
+    await give(database.pool, [userEvent(1, 2, 'Second')]);
+    assert.equal((await recipient(1)).first_name, 'Third');
+    await give(database.pool, [userEvent(1, 4, 'Fourth'), userDeletedEvent(1, 5)]);
+    await give(database.pool, [userEvent(1, 4, 'Fourth')]);
+    const { email, first_name, version, deleted_at } = await recipient(1);
+    assert.deepEqual({ email, first_name, version }, { email: null, first_name: null, version: 5 });
+    assert.ok(deleted_at);
+  });
+
+  it('erases the addresses of a deleted user', async () => {
+    await give(database.pool, [userEvent(1), userEvent(2)]);
+    await database.pool.query(
+      `UPDATE notifications SET status = 'SENT', recipient = 'user' || user_id || '@example.com'`,
+    );
+    await give(database.pool, [userDeletedEvent(1, 2)]);
+    assert.deepEqual(
+      (await rows(database.pool)).map((row) => row.recipient),
+      [null, 'user2@example.com'],
+    );
+    await database.pool.query(`UPDATE notifications SET recipient = 'written after' WHERE user_id = 1`);
+    await tidy(database.pool, 90);
+    assert.equal((await rows(database.pool))[0]?.recipient, null);
+  });
+
+  it('records events that are too old, and does not send them', async () => {
+    await give(database.pool, [orderEvent(1, 1)], Date.now() + 1_000);
+    const [row] = await rows(database.pool);
+    assert.equal(row?.status, 'FAILED');
+    assert.equal(row.last_error, 'the event was too old when it was read');
+    assert.equal(await count('deliveries'), 0);
+  });
+
+  it('forgets notifications after their time, but none that is PENDING', async () => {
+    await give(
+      database.pool,
+      Array.from({ length: 4 }, (_, i) => orderEvent(i + 1, 1)),
+    );
+    await database.pool.query(
+      `UPDATE notifications SET created_at = now() - interval '91 days', status = CASE id WHEN 1 THEN 'PENDING' ELSE 'SENT' END::notification_status WHERE id < 4`,
+    );
+    assert.equal(await deleteOld(database.pool, 90), 2);
+    assert.deepEqual(
+      (await rows(database.pool)).map((row) => row.event_id),
+      ['order-1-3', 'order-4-3'],
+    );
+  });
+});

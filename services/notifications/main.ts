@@ -1,0 +1,75 @@
+import { notificationsOperations } from '#contracts/notifications.ts';
+import { loadConfig } from '#kit/config.ts';
+import { eventServices } from '#kit/declarations.ts';
+import { createHttp } from '#kit/http.ts';
+import { Inbox } from '#kit/inbox/inbox.ts';
+import { createKafka } from '#kit/kafka/port.ts';
+import { OutboxRelay } from '#kit/outbox/relay.ts';
+import { createPool, ping } from '#kit/pg.ts';
+import { runService } from '#kit/service.ts';
+import { Archive } from './archive.ts';
+import { configSchema } from './config.ts';
+import { Deliveries } from './deliveries.ts';
+import { createHandlers } from './handlers.ts';
+import { takeIn } from './intake.ts';
+import { observeBacklog } from './metrics.ts';
+import { tidyHourly } from './retention.ts';
+import { MailSender } from './sender.ts';
+import { SmtpClient } from './smtp.ts';
+
+await runService('notifications', async (service) => {
+  const { log, health } = service;
+  const config = loadConfig(configSchema);
+
+  const pool = createPool({ name: 'notifications', url: config.DATABASE_URL, max: config.DATABASE_POOL_SIZE, log });
+  service.onStop('database', () => pool.end());
+  health.addReadiness('database', () => ping(pool));
+  const archive = new Archive(pool);
+  service.onStop('archive', () => archive.close());
+  service.onStop('retention', tidyHourly(pool, config.NOTIFICATION_RETENTION_DAYS, log));
+
+  const kafka = createKafka({ brokers: config.KAFKA_BROKERS.split(','), clientId: 'notifications', log });
+  service.onStop('kafka', () => kafka.close());
+
+  // dead letters leave by the outbox
+  const relay = new OutboxRelay({ pool, kafka, log });
+  relay.start();
+  service.onStop('outbox relay', () => relay.stop());
+
+  // The SMTP server is no part of readiness: while it is away, notifications are still taken in and shown, and wait.
+  const smtp = new SmtpClient({ url: config.SMTP_URL });
+  service.onStop('smtp', async () => smtp.close());
+  const deliveries = new Deliveries(pool);
+  observeBacklog(deliveries);
+  const sender = new MailSender({
+    deliveries,
+    smtp,
+    from: { name: 'Millrace', address: config.MAIL_FROM },
+    concurrency: config.SMTP_CONNECTIONS,
+    log,
+  });
+  sender.start();
+  service.onStop('sender', () => sender.stop());
+
+  const declared = eventServices().find(({ metadata }) => metadata.name === 'notifications');
+  const [consumption] = declared?.spec.consumes ?? [];
+  if (!consumption) throw new Error('the declaration of notifications consumes nothing');
+  const inbox = new Inbox({
+    group: consumption.group,
+    topics: consumption.topics,
+    pool,
+    kafka,
+    log,
+    health,
+    handle: (tx, events) => takeIn(tx, events, Date.now() - config.MAIL_MAX_AGE_HOURS * 3_600_000),
+    onCommitted: () => sender.wake(),
+  });
+  inbox.start();
+  service.onStop('inbox', () => inbox.stop());
+
+  const handlers = createHandlers(archive);
+  const http = createHttp({ service: 'notifications', operations: notificationsOperations, handlers, health, log });
+  const port = await http.listen(config.PORT, config.HOST);
+  service.onStop('http', () => http.close());
+  log.info({ port }, 'listening');
+});

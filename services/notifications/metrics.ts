@@ -1,0 +1,44 @@
+import { counter, gauge, histogram } from '#kit/metrics.ts';
+import type { Deliveries } from './deliveries.ts';
+
+/** Attempts to send a mail, by what came of them. */
+export const mails = counter({
+  name: 'millrace_mails_total',
+  help: 'E-mails by outcome of an attempt: sent, retried, or failed for good',
+  labelNames: ['outcome'],
+});
+
+/** How long the SMTP server took for a mail. */
+export const sendSeconds = histogram({
+  name: 'millrace_mail_send_seconds',
+  help: 'Time to hand one e-mail to the SMTP server',
+});
+
+/** Whether the SMTP server was usable when it was last tried. */
+export const smtpUp = gauge({
+  name: 'millrace_smtp_up',
+  help: 'Whether the SMTP server could be used when it was last tried: 1 or 0',
+});
+
+/** The work list's length and age, asked of the database at each scrape. */
+export function observeBacklog(deliveries: Pick<Deliveries, 'backlog'>): void {
+  const oldest = gauge({
+    name: 'millrace_mails_oldest_pending_seconds',
+    help: 'How long the oldest e-mail has been waiting to be sent',
+  });
+  gauge({
+    name: 'millrace_mails_pending',
+    help: 'E-mails that wait to be sent, or to be tried again',
+    async collect() {
+      try {
+        const { pending, oldestSeconds } = await deliveries.backlog();
+        this.set(pending);
+        oldest.set(oldestSeconds);
+      } catch {
+        // a scrape must not fail with the database; an unknown backlog is no backlog of nought
+        this.set(Number.NaN);
+        oldest.set(Number.NaN);
+      }
+    },
+  });
+}

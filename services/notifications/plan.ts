@@ -1,0 +1,65 @@
+import type { EventData, UserCreated } from '#contracts/events.ts';
+import type { ReceivedEvent } from '#contracts/cloudevents.ts';
+import { messageOf } from './templates.ts';
+import type { Message } from './templates.ts';
+
+/** What is known of a user after an event; without data where the user is deleted. */
+export interface RecipientChange {
+  userId: number;
+  version: number;
+  email: string | null;
+  firstName: string | null;
+  lastName: string | null;
+  deletedAt: string | null;
+}
+
+export interface NewNotification extends Message {
+  eventId: string;
+  type: string;
+  traceparent: string | undefined;
+  /** too old to be sent: it is recorded only */
+  stale: boolean;
+}
+
+export interface IntakePlan {
+  /** one a user, the newest, in the order of the users' ids: two batches that lock the same rows do so in one order */
+  recipients: RecipientChange[];
+  /** one an event, however often it is in the batch */
+  notifications: NewNotification[];
+}
+
+/**
+ * What a batch of events changes.
+ *
+ * @param oldest milliseconds since 1970: what happened before is not told any more. Where a group reads its topics again
+ *   from the beginning, nobody gets the mail of years.
+ */
+export function planIntake(events: readonly ReceivedEvent[], oldest: number): IntakePlan {
+  const recipients = new Map<number, RecipientChange>();
+  const notifications = new Map<string, NewNotification>();
+  for (const event of events) {
+    const change = recipientOf(event);
+    if (change && change.version > (recipients.get(change.userId)?.version ?? 0)) recipients.set(change.userId, change);
+    const message = messageOf(event);
+    if (message) {
+      const { id: eventId, type, traceparent } = event;
+      notifications.set(eventId, { ...message, eventId, type, traceparent, stale: event.time < oldest });
+    }
+  }
+  return {
+    recipients: [...recipients.values()].toSorted((a, b) => a.userId - b.userId),
+    notifications: [...notifications.values()],
+  };
+}
+
+function recipientOf(event: ReceivedEvent): RecipientChange | undefined {
+  if (event.type === 'user.created' || event.type === 'user.updated') {
+    const { userId, version, email, firstName, lastName } = event.data as UserCreated;
+    return { userId, version, email, firstName, lastName, deletedAt: null };
+  }
+  if (event.type === 'user.deleted') {
+    const { userId, version, deletedAt } = event.data as EventData['user.deleted'];
+    return { userId, version, email: null, firstName: null, lastName: null, deletedAt };
+  }
+  return undefined;
+}

@@ -1,0 +1,260 @@
+import assert from 'node:assert/strict';
+import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
+import { registry } from '#kit/metrics.ts';
+import { createTestDatabase } from '../../tests/support/database.ts';
+import type { TestDatabase } from '../../tests/support/database.ts';
+import { Deliveries } from './deliveries.ts';
+import { reply, startSink } from './sink.ts';
+import type { ReceivedMail, SinkOptions } from './sink.ts';
+import { give, hurry, orderEvent, rows, settled, startSender, until, userDeletedEvent, userEvent } from './testing.ts';
+import type { Row } from './testing.ts';
+
+const addresses = (mails: ReceivedMail[]) => mails.map((mail) => mail.to).toSorted();
+
+describe('MailSender', () => {
+  let database: TestDatabase;
+  const cleanup: (() => Promise<void>)[] = [];
+
+  before(async () => {
+    database = await createTestDatabase('notifications');
+  });
+  after(() => database.drop());
+  beforeEach(() => database.pool.query('TRUNCATE notifications, deliveries, recipients RESTART IDENTITY'));
+  afterEach(async () => {
+    for (const step of cleanup.splice(0).toReversed()) await step();
+  });
+
+  async function sink(options: SinkOptions = {}) {
+    const started = await startSink(options);
+    cleanup.push(() => started.close());
+    return started;
+  }
+  function sender(url: string, options: Parameters<typeof startSender>[2] = {}) {
+    const started = startSender(database.pool, url, options);
+    cleanup.push(() => started.stop());
+    return started;
+  }
+  const only = async (): Promise<Row> => (await rows(database.pool))[0]!;
+  const withAttempts = (attempts: number) => until(async () => (await only()).attempts === attempts);
+
+  it('sends what is pending to where the user is now, and writes it down', async () => {
+    const { url, mails } = await sink();
+    await give(database.pool, [userEvent(1), orderEvent(7, 1)]);
+    sender(url);
+    await settled(database.pool);
+    assert.deepEqual(addresses(mails), ['user1@example.com', 'user1@example.com']);
+    const letter = mails.find((mail) => mail.messageId === '<order-7-3@millrace.example>')!.message;
+    assert.match(letter, /^To: "User1 Test" <user1@example\.com>\r$/m);
+    assert.match(letter, /^Subject: Order 7 is on its way\r$/m);
+    assert.match(letter, /\r\n\r\nHello User1,\r\n\r\nyour order 7 has left/);
+    for (const row of await rows(database.pool)) {
+      assert.deepEqual(
+        { ...row, event_id: '', sent_at: row.sent_at instanceof Date },
+        { event_id: '', status: 'SENT', attempts: 1, recipient: 'user1@example.com', last_error: null, sent_at: true },
+      );
+    }
+  });
+
+  it('sends each mail once where several senders share the work', async () => {
+    const { url, mails } = await sink();
+    await give(database.pool, [userEvent(1)]);
+    await give(
+      database.pool,
+      Array.from({ length: 499 }, (_, i) => orderEvent(i + 1, 1)),
+    );
+    for (let i = 0; i < 3; i++) sender(url, { maxBatch: 20, concurrency: 3 });
+    await settled(database.pool);
+    assert.equal(mails.length, 500);
+    assert.equal(new Set(mails.map((mail) => mail.messageId)).size, 500);
+  });
+
+  it('waits while the server is down, which counts against no mail, and goes on when it is back', async () => {
+    const { url, port, close } = await startSink();
+    await close();
+    await give(database.pool, [userEvent(1), orderEvent(1, 1)]);
+    sender(url);
+    await until(async () => /millrace_smtp_up 0/.test(await registry.metrics()));
+    assert.deepEqual(
+      (await rows(database.pool)).map(({ status, attempts }) => ({ status, attempts })),
+      [
+        { status: 'PENDING', attempts: 0 },
+        { status: 'PENDING', attempts: 0 },
+      ],
+    );
+    const { mails } = await sink({ port });
+    await settled(database.pool);
+    assert.equal(mails.length, 2);
+    assert.match(await registry.metrics(), /millrace_smtp_up 1/);
+    assert.equal((await only()).attempts, 1);
+  });
+
+  it('tries again where the server refuses for now (4xx)', async () => {
+    let refusals = 2;
+    const { url, mails } = await sink({
+      onRecipient() {
+        if (refusals-- > 0) throw reply(451, 'greylisted');
+      },
+    });
+    await give(database.pool, [userEvent(1)]);
+    sender(url);
+    await withAttempts(1);
+    const { status, last_error, recipient } = await only();
+    assert.deepEqual({ status, recipient }, { status: 'PENDING', recipient: 'user1@example.com' });
+    assert.match(last_error!, /^451 greylisted/);
+    assert.ok(
+      (await database.pool.query('SELECT FROM deliveries WHERE due_at > now() AND claimed_until IS NULL')).rowCount,
+    );
+    await hurry(database.pool);
+    await withAttempts(2);
+    await hurry(database.pool);
+    await settled(database.pool);
+    assert.equal(mails.length, 1);
+    assert.equal((await only()).last_error, null);
+    assert.equal((await only()).attempts, 3);
+  });
+
+  it('gives up after the last attempt and says why', async () => {
+    const { url } = await sink({
+      onRecipient() {
+        throw reply(452, 'mailbox full');
+      },
+    });
+    await give(database.pool, [userEvent(1)]);
+    await database.pool.query('UPDATE notifications SET attempts = 11');
+    sender(url);
+    await settled(database.pool);
+    const { status, attempts, last_error } = await only();
+    assert.deepEqual({ status, attempts }, { status: 'FAILED', attempts: 12 });
+    assert.match(last_error!, /^452 mailbox full/);
+  });
+
+  it('gives up at once where the server refuses for good (5xx), and the others get their mail', async () => {
+    const { url, mails } = await sink({
+      onRecipient(address) {
+        if (address === 'user1@example.com') throw reply(550, 'no such mailbox');
+      },
+    });
+    await give(database.pool, [userEvent(1), userEvent(2), userEvent(3)]);
+    sender(url, { concurrency: 1 });
+    await settled(database.pool);
+    assert.deepEqual(addresses(mails), ['user2@example.com', 'user3@example.com']);
+    assert.deepEqual(
+      (await rows(database.pool)).map((row) => row.status),
+      ['FAILED', 'SENT', 'SENT'],
+    );
+  });
+
+  it('sends again with the same Message-ID where a sender died before it wrote the outcome down', async () => {
+    const { url, mails } = await sink();
+    await give(database.pool, [userEvent(1), userEvent(2)]);
+    const dead = new Deliveries(database.pool);
+    assert.equal((await dead.claim(1, 60_000)).length, 1);
+    const other = sender(url);
+    await until(() => mails.length === 1);
+    await other.stop();
+    assert.deepEqual(addresses(mails), ['user2@example.com'], 'a claim holds as long as its lease');
+
+    await database.pool.query('UPDATE deliveries SET claimed_until = now()');
+    sender(url);
+    await settled(database.pool);
+    assert.deepEqual(
+      mails.map((mail) => mail.messageId),
+      ['<user-2-1@millrace.example>', '<user-1-1@millrace.example>'],
+    );
+  });
+
+  it('finds what became due before what it has claimed already', async () => {
+    const deliveries = new Deliveries(database.pool, 0);
+    await give(database.pool, [userEvent(1)]);
+    assert.equal((await deliveries.claim(10, 60_000)).length, 1);
+    await give(database.pool, [userEvent(2)]);
+    await database.pool.query(`UPDATE deliveries SET due_at = now() - interval '1 hour' WHERE claimed_until IS NULL`);
+    assert.deepEqual(
+      (await deliveries.claim(10, 60_000)).map((claim) => claim.eventId),
+      ['user-2-1'],
+    );
+  });
+
+  it('counts a mail once that two senders sent', async () => {
+    await give(database.pool, [userEvent(1)]);
+    const deliveries = new Deliveries(database.pool);
+    const [claim] = await deliveries.claim(1, 0);
+    const outcome = { id: claim!.id, recipient: 'user1@example.com', status: 'SENT' } as const;
+    await deliveries.settle([outcome]);
+    await deliveries.settle([{ ...outcome, status: 'FAILED', error: 'late' }]);
+    const { status, attempts, last_error } = await only();
+    assert.deepEqual({ status, attempts, last_error }, { status: 'SENT', attempts: 1, last_error: null });
+  });
+
+  it('waits for a recipient that is not known yet', async () => {
+    const { url, mails } = await sink();
+    await give(database.pool, [orderEvent(1, 9)]);
+    sender(url);
+    await withAttempts(1);
+    assert.equal((await only()).last_error, 'the recipient is not known');
+    await give(database.pool, [userEvent(9, 2)]);
+    await settled(database.pool);
+    assert.deepEqual(addresses(mails), ['user9@example.com']);
+  });
+
+  it('sends nothing to a deleted user', async () => {
+    const { url, mails } = await sink();
+    await give(database.pool, [userEvent(1), orderEvent(1, 1), userDeletedEvent(1, 2)]);
+    sender(url);
+    await settled(database.pool);
+    assert.equal(mails.length, 0);
+    for (const row of await rows(database.pool)) {
+      assert.deepEqual([row.status, row.recipient, row.last_error], ['FAILED', null, 'the user was deleted']);
+    }
+  });
+
+  it('lets no name put a header or a recipient into a mail', async () => {
+    const { url, mails } = await sink();
+    const name = 'Eve\r\nBcc: all@example.com\r\n\r\nYou have won';
+    await give(database.pool, [userEvent(1, 1, name)]);
+    const evil = userEvent(2);
+    Object.assign(evil.data as object, { email: 'eve@example.com>\r\nRCPT TO:<all@example.com' });
+    await give(database.pool, [evil]);
+    sender(url);
+    await settled(database.pool);
+    assert.equal(mails.length, 1);
+    const head = mails[0]!.message.split('\r\n\r\n')[0]!;
+    assert.doesNotMatch(head, /^Bcc/m);
+    assert.match(head, /^To: "Eve Bcc: all@example\.com You have won Test" <user1@example\.com>\r$/m);
+    assert.equal((await rows(database.pool))[1]?.last_error, 'the address cannot be used for e-mail');
+  });
+
+  it('wakes at once, and finishes what is under way when it stops', async () => {
+    const arrival = Promise.withResolvers<void>();
+    const acknowledgement = Promise.withResolvers<void>();
+    const { url } = await sink({
+      async onMessage() {
+        arrival.resolve();
+        await acknowledgement.promise;
+      },
+    });
+    const slow = sender(url, { pollMs: 3_600_000, concurrency: 1 });
+    await give(database.pool, [userEvent(1), userEvent(2)]);
+    slow.wake();
+    await arrival.promise;
+    const stopped = slow.stop();
+    acknowledgement.resolve();
+    await stopped;
+    assert.deepEqual(
+      (await rows(database.pool)).map((row) => row.status),
+      ['SENT', 'PENDING'],
+    );
+    const { rows: claims } = await database.pool.query('SELECT claimed_until FROM deliveries');
+    assert.deepEqual(claims, [{ claimed_until: null }], 'what was not begun is free for others');
+  });
+
+  it('tells how much waits and for how long', async () => {
+    const deliveries = new Deliveries(database.pool);
+    assert.deepEqual(await deliveries.backlog(), { pending: 0, oldestSeconds: 0 });
+    await give(database.pool, [userEvent(1), userEvent(2)]);
+    await database.pool.query(`UPDATE notifications SET created_at = now() - interval '1 hour' WHERE id = 1`);
+    const { pending, oldestSeconds } = await deliveries.backlog();
+    assert.equal(pending, 2);
+    assert.ok(oldestSeconds >= 3_600 && oldestSeconds < 3_660);
+  });
+});

@@ -1,0 +1,157 @@
+import type { Logger } from '#kit/log.ts';
+import { attempt, countOutcomes, outcomeWithoutSending } from './attempt.ts';
+import type { Sender } from './attempt.ts';
+import type { Claim, Deliveries, Outcome } from './deliveries.ts';
+import { smtpUp } from './metrics.ts';
+import { SmtpUnavailable } from './smtp.ts';
+import type { SmtpClient } from './smtp.ts';
+
+export interface MailSenderOptions {
+  deliveries: Deliveries;
+  smtp: SmtpClient;
+  from: Sender;
+  log: Logger;
+  /** mails under way at once, each over its own connection; default 6 */
+  concurrency?: number;
+  /** claims at once, at most; default 200 */
+  maxBatch?: number;
+  /** how long a claim holds, in milliseconds; far longer than a batch may take; default 5 minutes */
+  leaseMs?: number;
+  /** how often to look for what is due without being woken, in milliseconds; default 500 */
+  pollMs?: number;
+  /** the first and the longest pause while the SMTP server cannot be used, in milliseconds; default 1 s and 60 s */
+  pauseMs?: { first: number; longest: number };
+}
+
+/** No new mail of a batch is begun after that: outcomes are written down soon even where the server is slow. */
+const batchMs = 2_000;
+
+/**
+ * Sends what is PENDING: claims a batch, sends it with bounded concurrency, writes the outcomes down in one statement.
+ * At least once: a process that dies between the server's answer and the write leaves a claim that runs out, and the mail
+ * goes out again with the same Message-ID. While the server cannot be used, no attempt counts against a mail.
+ */
+export class MailSender {
+  readonly #options: Required<MailSenderOptions>;
+  #running: Promise<void> | undefined;
+  #stopping = false;
+  #woken = false;
+  #endPause: (() => void) | undefined;
+  #batch: number;
+  #failures = 0;
+
+  constructor(options: MailSenderOptions) {
+    this.#options = {
+      concurrency: 6,
+      maxBatch: 200,
+      leaseMs: 300_000,
+      pollMs: 500,
+      pauseMs: { first: 1_000, longest: 60_000 },
+      ...options,
+    };
+    this.#batch = this.#options.maxBatch;
+  }
+
+  start(): void {
+    this.#running ??= this.#run();
+  }
+
+  /** Something may be due now. */
+  wake(): void {
+    this.#woken = true;
+    if (this.#failures === 0) this.#endPause?.();
+  }
+
+  /** Finishes the mails under way, gives the other claims back. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#endPause?.();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { log, pollMs, pauseMs } = this.#options;
+    while (!this.#stopping) {
+      this.#woken = false;
+      try {
+        const busy = await this.#round();
+        if (this.#failures === 0 && !busy && !this.#woken) await this.#pause(pollMs);
+      } catch (error) {
+        this.#failures++;
+        if (error instanceof SmtpUnavailable) smtpUp.set(0);
+        log.warn({ err: error, failures: this.#failures }, 'mail cannot be sent now');
+      }
+      if (this.#failures > 0) {
+        const pause = Math.min(pauseMs.first * 2 ** (this.#failures - 1), pauseMs.longest);
+        await this.#pause(pause * (0.75 + Math.random() / 4));
+      }
+    }
+  }
+
+  /** One batch. Answers whether there was any; throws where the database or the SMTP server cannot be used. */
+  async #round(): Promise<boolean> {
+    const { deliveries, leaseMs, concurrency } = this.#options;
+    // after a failure one mail is enough to see whether the server is back
+    const claims = await deliveries.claim(this.#failures > 0 ? 1 : this.#batch, leaseMs);
+    if (claims.length === 0) {
+      this.#failures = 0;
+      return false;
+    }
+    const outcomes: Outcome[] = [];
+    const mails: Claim[] = [];
+    for (const claim of claims) {
+      const outcome = outcomeWithoutSending(claim);
+      if (outcome) outcomes.push(outcome);
+      else mails.push(claim);
+    }
+    const { sent, untried, fault } = await this.#send(mails);
+    outcomes.push(...sent);
+    if (outcomes.length > 0) await deliveries.settle(outcomes);
+    countOutcomes(outcomes);
+    if (untried.length > 0) await deliveries.release(untried.map((claim) => claim.id));
+    if (fault) throw fault;
+    if (sent.length > 0) {
+      smtpUp.set(1);
+      this.#failures = 0;
+    }
+    // a slow server gets fewer claims at once, so that other processes find some too
+    this.#batch =
+      untried.length > 0 ? Math.max(concurrency, sent.length) : Math.min(this.#batch * 2, this.#options.maxBatch);
+    return true;
+  }
+
+  async #send(mails: Claim[]): Promise<{ sent: Outcome[]; untried: Claim[]; fault: unknown }> {
+    const { smtp, from, concurrency } = this.#options;
+    const queue = mails.toReversed();
+    const sent: Outcome[] = [];
+    const untried: Claim[] = [];
+    const lastStart = performance.now() + batchMs;
+    let fault: unknown;
+    const lane = async () => {
+      while (fault === undefined && !this.#stopping && performance.now() < lastStart) {
+        const claim = queue.pop();
+        if (!claim) return;
+        try {
+          sent.push(await attempt(smtp, from, claim));
+        } catch (error) {
+          fault ??= error;
+          untried.push(claim);
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(concurrency, mails.length) }, lane));
+    return { sent, untried: [...untried, ...queue], fault };
+  }
+
+  #pause(ms: number): Promise<void> {
+    if (this.#stopping) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => this.#endPause?.(), ms);
+      this.#endPause = () => {
+        clearTimeout(timer);
+        this.#endPause = undefined;
+        resolve();
+      };
+    });
+  }
+}

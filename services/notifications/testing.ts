@@ -1,0 +1,107 @@
+import { setImmediate } from 'node:timers/promises';
+import type { ReceivedEvent } from '#contracts/cloudevents.ts';
+import { createLogger } from '#kit/log.ts';
+import { transaction } from '#kit/pg.ts';
+import type { Pool } from '#kit/pg.ts';
+import { Deliveries } from './deliveries.ts';
+import { takeIn } from './intake.ts';
+import { MailSender } from './sender.ts';
+import type { MailSenderOptions } from './sender.ts';
+import { SmtpClient } from './smtp.ts';
+
+type EventInput = Pick<ReceivedEvent, 'id' | 'type' | 'data'> & Partial<ReceivedEvent>;
+
+/** An event as the inbox hands it over. */
+export function received(event: EventInput): ReceivedEvent {
+  return {
+    source: '/tests',
+    subject: '',
+    time: Date.now(),
+    topic: 'tests',
+    partition: 0,
+    offset: 0n,
+    key: null,
+    traceparent: undefined,
+    ...event,
+  };
+}
+
+/** The event of a user that has registered or changed. */
+export function userEvent(userId: number, version = 1, name = `User${userId}`): ReceivedEvent {
+  return received({
+    id: `user-${userId}-${version}`,
+    type: version === 1 ? 'user.created' : 'user.updated',
+    data: { userId, version, email: `user${userId}@example.com`, firstName: name, lastName: 'Test' },
+  });
+}
+
+export function userDeletedEvent(userId: number, version: number): ReceivedEvent {
+  const data = { userId, version, deletedAt: new Date().toISOString() };
+  return received({ id: `user-${userId}-${version}`, type: 'user.deleted', data });
+}
+
+export function orderEvent(orderId: number, userId: number): ReceivedEvent {
+  const data = { orderId, userId, status: 'SHIPPED', previousStatus: 'CONFIRMED' };
+  return received({ id: `order-${orderId}-3`, type: 'order.status-changed', data });
+}
+
+/** Hands events to the service as the inbox does. */
+export function give(pool: Pool, events: ReceivedEvent[], oldest = 0): Promise<void> {
+  return transaction(pool, (tx) => takeIn(tx, events, oldest));
+}
+
+/** A sender that is quick to try again. */
+export function startSender(pool: Pool, url: string, options: Partial<MailSenderOptions> = {}) {
+  const smtp = new SmtpClient({ url, connectTimeoutMs: 500 });
+  const sender = new MailSender({
+    deliveries: new Deliveries(pool),
+    smtp,
+    from: { name: 'Millrace', address: 'shop@millrace.example' },
+    log: createLogger('notifications', 'silent'),
+    pollMs: 10,
+    pauseMs: { first: 10, longest: 50 },
+    ...options,
+  });
+  sender.start();
+  return {
+    wake: () => sender.wake(),
+    async stop() {
+      await sender.stop();
+      smtp.close();
+    },
+  };
+}
+
+export interface Row {
+  event_id: string;
+  status: string;
+  attempts: number;
+  recipient: string | null;
+  last_error: string | null;
+  sent_at: Date | null;
+}
+
+export async function rows(pool: Pool): Promise<Row[]> {
+  const { rows: found } = await pool.query<Row>(
+    'SELECT event_id, status, attempts, recipient, last_error, sent_at FROM notifications ORDER BY id',
+  );
+  return found;
+}
+
+/** Waits for a condition; the runner's own time limit is the only one. */
+export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await condition())) await setImmediate();
+}
+
+/** Waits until nothing is PENDING. */
+export function settled(pool: Pool): Promise<void> {
+  return until(async () => {
+    const { rowCount } = await pool.query('SELECT FROM deliveries LIMIT 1');
+    return rowCount === 0;
+  });
+}
+
+/** Makes what waits for a later attempt due now. */
+export async function hurry(pool: Pool): Promise<void> {
+  await pool.query('UPDATE deliveries SET due_at = now() WHERE due_at > now()');
+}
