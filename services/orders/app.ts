@@ -1,0 +1,48 @@
+import type { Pool } from 'pg';
+import { ordersOperations } from '#contracts/orders.ts';
+import type { Health } from '#kit/health.ts';
+import { createHttp } from '#kit/http.ts';
+import type { HttpService } from '#kit/http.ts';
+import type { Logger } from '#kit/log.ts';
+import { commandHandlers } from './commands/handlers.ts';
+import type { Users } from './commands/handlers.ts';
+import { OrderPlacer } from './commands/place.ts';
+import { queryHandlers } from './queries/handlers.ts';
+import { versionsOf } from './queries/one.ts';
+import { VersionWaiter } from './queries/waiter.ts';
+
+export interface OrdersOptions {
+  writePool: Pool;
+  readPool: Pool;
+  users: Users;
+  health: Health;
+  log: Logger;
+  /** called after each commit that wrote an event */
+  onCommitted: () => void;
+}
+
+export interface OrdersApp {
+  http: HttpService;
+  /** to be called when this process's projection has committed: those who wait for a version look again */
+  projected(): void;
+  /** resolves when no command is under way */
+  drain(): Promise<void>;
+}
+
+/** The HTTP side of orders: commands on the write database, queries on the read database. */
+export function createOrdersApp(options: OrdersOptions): OrdersApp {
+  const { writePool, readPool, users, health, log, onCommitted } = options;
+  const placer = new OrderPlacer({ pool: writePool, onCommitted });
+  const waiter = new VersionWaiter({ versions: (ids) => versionsOf(readPool, ids) });
+  const http = createHttp({
+    service: 'orders',
+    operations: ordersOperations,
+    handlers: {
+      ...commandHandlers({ writePool, placer, users, onCommitted }),
+      ...queryHandlers({ readPool, writePool, waiter }),
+    },
+    health,
+    log,
+  });
+  return { http, projected: () => waiter.wake(), drain: () => placer.drain() };
+}

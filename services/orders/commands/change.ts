@@ -1,0 +1,125 @@
+import type { Pool } from 'pg';
+import type { OrderCreated } from '#contracts/events.ts';
+import { fromDecimal } from '#contracts/money.ts';
+import type { Order, OrderStatus } from '#contracts/orders.ts';
+import { statusesBefore } from '../domain/lifecycle.ts';
+import type { KnownUser } from '../domain/order.ts';
+
+// One statement, so one round trip and one transaction. `current` locks the order's row, so whoever comes second reads
+// what the first one committed and is decided on that. The id of an event is drawn under that lock: the ids of an order's
+// events are in the order of their commits, which the relay relies on.
+const current = `current AS MATERIALIZED (
+  SELECT o.id, o.user_id, o.status, o.total_amount, o.version, o.is_deleted, o.created_at, o.updated_at, e.data
+  FROM orders o LEFT JOIN order_events e ON e.order_id = o.id AND e.version = 1
+  WHERE o.id = $1 FOR NO KEY UPDATE OF o
+)`;
+
+const isoTime = (column: string) => `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
+
+const setStatus = {
+  name: 'set-order-status',
+  text: `WITH ${current}, changed AS (
+  UPDATE orders o SET status = $2, version = c.version + 1, updated_at = $3
+  FROM current c
+  WHERE o.id = c.id AND NOT c.is_deleted AND c.status = ANY($4::text[]) AND ($5::int[] IS NULL OR c.version = ANY($5))
+  RETURNING o.id, o.version
+), event AS (
+  INSERT INTO order_events (order_id, version, type, data, traceparent, created_at)
+  SELECT c.id, changed.version, 'order.status-changed', json_build_object(
+    'orderId', c.id, 'userId', c.user_id, 'previousStatus', c.status, 'status', $2::text,
+    'totalAmount', c.total_amount, 'version', changed.version,
+    'createdAt', ${isoTime('c.created_at')}, 'changedAt', ${isoTime('$3::timestamptz')}), $6, $3
+  FROM changed JOIN current c USING (id)
+)
+SELECT c.*, changed.version AS new_version FROM current c LEFT JOIN changed USING (id)`,
+};
+
+const remove = {
+  name: 'delete-order',
+  text: `WITH ${current}, changed AS (
+  UPDATE orders o SET is_deleted = true, version = c.version + 1, updated_at = $2
+  FROM current c WHERE o.id = c.id AND NOT c.is_deleted
+  RETURNING o.id, o.version
+), event AS (
+  INSERT INTO order_events (order_id, version, type, data, traceparent, created_at)
+  SELECT c.id, changed.version, 'order.deleted', json_build_object(
+    'orderId', c.id, 'userId', c.user_id, 'status', c.status, 'totalAmount', c.total_amount,
+    'version', changed.version, 'createdAt', ${isoTime('c.created_at')},
+    'deletedAt', ${isoTime('$2::timestamptz')}), $3, $2
+  FROM changed JOIN current c USING (id)
+)
+SELECT id FROM changed`,
+};
+
+interface CurrentRow {
+  user_id: string;
+  status: OrderStatus;
+  total_amount: string;
+  version: number;
+  is_deleted: boolean;
+  created_at: Date;
+  data: OrderCreated | null;
+  new_version: number | null;
+}
+
+export interface StatusChange {
+  /** decimal digits of a 64-bit integer */
+  id: string;
+  status: OrderStatus;
+  /** the versions on which the client allows the change; undefined for any */
+  versions: number[] | undefined;
+  traceparent: string | undefined;
+}
+
+/** What became of a change of status; `from` is what the order was when it was refused. */
+export type StatusOutcome =
+  | { kind: 'changed'; order: Order }
+  | { kind: 'not-found' }
+  | { kind: 'version-mismatch'; version: number }
+  | { kind: 'no-such-step'; from: OrderStatus };
+
+/** Takes one step of an order's life: state and event in one transaction, decided on the newest committed state. */
+export async function changeStatus(pool: Pool, change: StatusChange): Promise<StatusOutcome> {
+  const { id, status, versions, traceparent } = change;
+  const now = new Date();
+  const { rows } = await pool.query<CurrentRow>({
+    ...setStatus,
+    values: [id, status, now, statusesBefore(status), versions ?? null, traceparent ?? null],
+  });
+  const [row] = rows;
+  if (!row || row.is_deleted) return { kind: 'not-found' };
+  if (versions && !versions.includes(row.version)) return { kind: 'version-mismatch', version: row.version };
+  if (row.new_version === null) return { kind: 'no-such-step', from: row.status };
+  return { kind: 'changed', order: changedOrder(Number(id), row, status, row.new_version, now) };
+}
+
+/** Deletes an order, softly. Answers whether there was one that was not deleted yet. */
+export async function deleteOrder(pool: Pool, id: string, traceparent: string | undefined): Promise<boolean> {
+  const { rowCount } = await pool.query({ ...remove, values: [id, new Date(), traceparent ?? null] });
+  return rowCount === 1;
+}
+
+function changedOrder(id: number, row: CurrentRow, status: OrderStatus, version: number, updatedAt: Date): Order {
+  const items = row.data?.items ?? [];
+  return {
+    id,
+    userId: Number(row.user_id),
+    userUsername: null,
+    userEmail: null,
+    totalAmount: fromDecimal(row.total_amount),
+    status,
+    itemsCount: items.length,
+    items,
+    shippingAddress: row.data?.shippingAddress ?? null,
+    notes: row.data?.notes ?? null,
+    isDeleted: false,
+    version,
+    createdAt: row.created_at.toISOString(),
+    updatedAt: updatedAt.toISOString(),
+  };
+}
+
+/** The order with the names of its user. */
+export function withUser(order: Order, user: KnownUser | undefined): Order {
+  return { ...order, userUsername: user?.username ?? null, userEmail: user?.email ?? null };
+}

@@ -1,0 +1,112 @@
+import type { Pool } from 'pg';
+import { isExactId } from '#contracts/id.ts';
+import type { Order, OrderInput, ordersOperations } from '#contracts/orders.ts';
+import type { Handlers, Reply } from '#kit/http.ts';
+import { badRequest, conflict, notFound, preconditionFailed, unprocessable } from '#kit/problem.ts';
+import { inject } from '#kit/telemetry.ts';
+import { entityTag, parseIfMatch } from '../domain/entity-tag.ts';
+import { refusal } from '../domain/lifecycle.ts';
+import { fingerprint, newOrder, placedOrder } from '../domain/order.ts';
+import type { KnownUser } from '../domain/order.ts';
+import { changeStatus, deleteOrder, withUser } from './change.ts';
+import { findByKey } from './idempotency.ts';
+import type { OrderPlacer } from './place.ts';
+
+/** Where commands learn who a user is. */
+export interface Users {
+  /** undefined where there is no such user; throws a Problem where that cannot be known */
+  find(id: number): Promise<KnownUser | undefined>;
+}
+
+export interface CommandOptions {
+  writePool: Pool;
+  placer: OrderPlacer;
+  users: Users;
+  /** called after each commit that wrote an event */
+  onCommitted: () => void;
+}
+
+type Commands = Pick<Handlers<typeof ordersOperations>, 'createOrder' | 'setOrderStatus' | 'deleteOrder'>;
+
+/** The commands on orders, on the write database alone. */
+export function commandHandlers({ writePool, placer, users, onCommitted }: CommandOptions): Commands {
+  /** The names for an answer, where they can be had: a command that is done does not fail for them. */
+  const namesOf = (userId: number) => users.find(userId).catch(() => undefined);
+
+  async function knownUser(userId: number): Promise<KnownUser> {
+    const user = isExactId(userId) ? await users.find(userId) : undefined;
+    if (user) return user;
+    throw unprocessable('There is no such user', [{ field: 'userId', message: 'is not the id of a user' }]);
+  }
+
+  async function createWithKey(input: OrderInput, key: string): Promise<Reply> {
+    const order = newOrder(input);
+    const mark = fingerprint(order);
+    const earlier = async (): Promise<Reply | undefined> => {
+      const found = await findByKey(writePool, key);
+      if (!found) return undefined;
+      if (found.fingerprint !== mark) {
+        throw unprocessable('This Idempotency-Key came with another body before', [
+          { field: 'Idempotency-Key', message: 'was used for another order' },
+        ]);
+      }
+      return created(placedOrder(found.id, found.order, await namesOf(order.userId), found.createdAt));
+    };
+    let user: KnownUser;
+    try {
+      user = await knownUser(order.userId);
+    } catch (error) {
+      // what was answered once is answered again, though the user is gone or cannot be asked for now
+      const reply = await earlier();
+      if (reply) return reply;
+      throw error;
+    }
+    const placed = await placer.place(order, { key, fingerprint: mark }, inject());
+    const reply = placed ? created(placedOrder(placed.id, order, user, placed.createdAt)) : await earlier();
+    return reply ?? createWithKey(input, key); // the key was forgotten in between: it is a day old
+  }
+
+  return {
+    async createOrder({ body, header }) {
+      const key = header('idempotency-key');
+      if (key !== undefined) {
+        if (key === '') throw badRequest('A header has a fault', [{ field: 'Idempotency-Key', message: 'is empty' }]);
+        return createWithKey(body, key);
+      }
+      const order = newOrder(body);
+      const user = await knownUser(order.userId);
+      const placed = await placer.place(order, undefined, inject());
+      return created(placedOrder(placed!.id, order, user, placed!.createdAt));
+    },
+
+    async setOrderStatus({ params: { id }, body: { status }, header }) {
+      const versions = parseIfMatch(header('if-match'));
+      const outcome = await changeStatus(writePool, { id, status, versions, traceparent: inject() });
+      switch (outcome.kind) {
+        case 'not-found':
+          throw notFound(`There is no order ${id}`);
+        case 'version-mismatch':
+          throw preconditionFailed(`The order has changed: its version is ${outcome.version}`);
+        case 'no-such-step':
+          throw conflict(refusal(outcome.from, status));
+        case 'changed':
+          onCommitted();
+          return tagged(withUser(outcome.order, await namesOf(outcome.order.userId)));
+      }
+    },
+
+    async deleteOrder({ params: { id } }) {
+      if (!(await deleteOrder(writePool, id, inject()))) throw notFound(`There is no order ${id}`);
+      onCommitted();
+      return { status: 204 };
+    },
+  };
+}
+
+function created(order: Order): Reply {
+  return { status: 201, headers: { Location: `/orders/${order.id}`, ETag: entityTag(order.version) }, body: order };
+}
+
+function tagged(order: Order): Reply {
+  return { headers: { ETag: entityTag(order.version) }, body: order };
+}

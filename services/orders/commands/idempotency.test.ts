@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { after, before, test } from 'node:test';
+import { Problem } from '#kit/problem.ts';
+import { lamp, startOrders } from '../test-support.ts';
+import type { TestOrders } from '../test-support.ts';
+import { forgetOldKeys } from './idempotency.ts';
+
+let orders: TestOrders;
+let away = false;
+const find = () => (away ? Promise.reject(new Problem(503)) : Promise.resolve({ username: 'ada', email: 'a@b.c' }));
+const closing: (() => Promise<void>)[] = [];
+
+before(async () => {
+  orders = await startOrders({ after: (close: () => Promise<void>) => closing.push(close) }, { find });
+});
+after(() => Promise.all(closing.map((close) => close())));
+
+const post = (key: string, changes: Record<string, unknown> = {}) =>
+  orders.send('POST', '/orders', { userId: 1, items: [lamp], ...changes }, { 'idempotency-key': key });
+
+test('a repeated POST gets the first answer', async () => {
+  const key = randomUUID();
+  const first = await post(key, { notes: 'a' });
+  await orders.send('PUT', `/orders/${first.body.id}/status`, { status: 'CONFIRMED' });
+  const second = await post(key, { notes: 'a' });
+  assert.equal(second.status, 201);
+  assert.deepEqual(second.body, first.body);
+  assert.equal(second.headers.get('location'), first.headers.get('location'));
+  assert.equal(second.headers.get('etag'), '"1"');
+});
+
+test('it also does when the user cannot be asked for any more', async () => {
+  const key = randomUUID();
+  const first = await post(key);
+  away = true;
+  const [second, other] = await Promise.all([post(key), post(randomUUID())]);
+  away = false;
+  assert.equal(second.status, 201);
+  assert.equal(second.body.id, first.body.id);
+  assert.equal(other.status, 503);
+});
+
+test('the same key with another body is 422', async () => {
+  const key = randomUUID();
+  await post(key);
+  const answer = await post(key, { notes: 'else' });
+  assert.equal(answer.status, 422);
+  assert.match(String(answer.body['detail']), /Idempotency-Key/);
+});
+
+test('a key that is empty or too long is 400', async () => {
+  assert.equal((await post('')).status, 400);
+  assert.equal((await post('k'.repeat(256))).status, 400);
+  assert.equal((await post('k'.repeat(255))).status, 201);
+});
+
+test('of many at once with few keys each key makes exactly one order, among orders without a key', async () => {
+  const keys = Array.from({ length: 5 }, () => randomUUID());
+  const earlier = (await orders.events()).length;
+  const answers = await Promise.all(
+    Array.from({ length: 150 }, (_, i) =>
+      i % 3 === 0
+        ? orders.send('POST', '/orders', { userId: 1, items: [lamp], notes: `plain ${i}` })
+        : post(keys[i % 5]!, { notes: keys[i % 5] }),
+    ),
+  );
+  assert.deepEqual([...new Set(answers.map(({ status }) => status))], [201]);
+  for (const [i, { body }] of answers.entries()) {
+    assert.equal(body.notes, i % 3 === 0 ? `plain ${i}` : keys[i % 5]);
+  }
+  assert.equal(new Set(answers.map(({ body }) => body.id)).size, 50 + 5);
+  assert.equal((await orders.events()).length - earlier, 50 + 5);
+});
+
+test('keys are forgotten after a day, in chunks', async () => {
+  await orders.writePool.query(
+    `INSERT INTO idempotency_keys (key, fingerprint, order_id, created_at)
+     SELECT 'old-' || n, '', n, now() - interval '25 hours' FROM generate_series(1, 1234) n`,
+  );
+  const key = randomUUID();
+  const { body } = await post(key);
+  assert.equal(await forgetOldKeys(orders.writePool), 1234);
+  assert.equal((await post(key)).body.id, body.id);
+});

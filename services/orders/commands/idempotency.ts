@@ -1,0 +1,65 @@
+import type { Pool } from 'pg';
+import type { OrderCreated } from '#contracts/events.ts';
+import { toCents } from '#contracts/money.ts';
+import type { Logger } from '#kit/log.ts';
+import type { NewOrder } from '../domain/order.ts';
+
+/** The order that a repeated key stands for, as it was placed. */
+export interface EarlierOrder {
+  id: number;
+  fingerprint: string;
+  order: NewOrder;
+  createdAt: Date;
+}
+
+/** What was placed with a key, from the order's first event; undefined where the key is not known. */
+export async function findByKey(pool: Pool, key: string): Promise<EarlierOrder | undefined> {
+  const { rows } = await pool.query<{ fingerprint: string; data: OrderCreated }>({
+    name: 'order-of-key',
+    text: `SELECT k.fingerprint, e.data FROM idempotency_keys k
+      JOIN order_events e ON e.order_id = k.order_id AND e.version = 1 WHERE k.key = $1`,
+    values: [key],
+  });
+  const [row] = rows;
+  if (!row) return undefined;
+  const { orderId, userId, totalAmount, items, shippingAddress, notes, createdAt } = row.data;
+  return {
+    id: orderId,
+    fingerprint: row.fingerprint,
+    order: { userId, totalCents: toCents(totalAmount)!, items, shippingAddress, notes },
+    createdAt: new Date(createdAt),
+  };
+}
+
+const chunk = 500;
+
+/** Forgets keys that are older than a day, a chunk at a time so that no lock is held for long. Answers how many. */
+export async function forgetOldKeys(pool: Pool): Promise<number> {
+  let forgotten = 0;
+  for (;;) {
+    const { rowCount } = await pool.query(
+      `DELETE FROM idempotency_keys WHERE key IN (
+         SELECT key FROM idempotency_keys WHERE created_at < now() - interval '24 hours'
+         ORDER BY created_at LIMIT ${chunk} FOR UPDATE SKIP LOCKED)`,
+    );
+    forgotten += rowCount ?? 0;
+    if ((rowCount ?? 0) < chunk) return forgotten;
+  }
+}
+
+/** Runs `forgetOldKeys` now and then. */
+export function startKeyCleaner({ pool, log, everyMs = 300_000 }: { pool: Pool; log: Logger; everyMs?: number }) {
+  let running = Promise.resolve();
+  const timer = setInterval(() => {
+    running = forgetOldKeys(pool).then(
+      (forgotten) => void (forgotten > 0 && log.debug({ forgotten }, 'old idempotency keys were forgotten')),
+      (error: unknown) => log.warn({ err: error }, 'old idempotency keys could not be forgotten'),
+    );
+  }, everyMs);
+  return {
+    async stop(): Promise<void> {
+      clearInterval(timer);
+      await running;
+    },
+  };
+}

@@ -1,0 +1,157 @@
+import type { Pool } from 'pg';
+import { Batcher, BatcherFull } from '#kit/batcher.ts';
+import { isUnavailable } from '#kit/pg.ts';
+import type { NewOrder } from '../domain/order.ts';
+import { createdData, decimalOf } from '../domain/order.ts';
+
+export interface IdempotencyKey {
+  key: string;
+  fingerprint: string;
+}
+
+interface Placement {
+  order: NewOrder;
+  idempotency: IdempotencyKey | undefined;
+  traceparent: string | undefined;
+}
+
+export interface Placed {
+  id: number;
+  createdAt: Date;
+}
+
+/** What became of one placement of a batch. */
+type Outcome = Placed | 'key-taken' | { error: unknown };
+
+/** Between the texts of a batch: JSON text has no control character. */
+const separator = '\u001e';
+
+const insertOrders = `INSERT INTO orders (id, user_id, status, total_amount, created_at, updated_at)
+  SELECT id, user_id, 'PENDING', total_amount, $4::timestamptz, $4 FROM accepted`;
+const insertEvents = `INSERT INTO order_events (order_id, version, type, data, traceparent, created_at)
+  SELECT id, 1, 'order.created', ('{"orderId":' || id || ',' || data)::json, traceparent, $4 FROM accepted`;
+
+const plain = {
+  name: 'place-orders',
+  text: `WITH accepted AS MATERIALIZED (
+  SELECT nextval('orders_id_seq') AS id, input.*
+  FROM unnest($1::bigint[], $2::numeric[], $3::text[], string_to_array($5, E'\\x1e'))
+    WITH ORDINALITY AS input(user_id, total_amount, traceparent, data, n)
+), orders_in AS (${insertOrders}), events_in AS (${insertEvents})
+SELECT array_agg(id::text ORDER BY n) AS ids FROM accepted`,
+};
+
+// Keys are claimed in order, so that two batches that share some cannot deadlock. A key that is taken stays as it is,
+// once the transaction that took it has committed, and its order is left out.
+const keyed = {
+  name: 'place-orders-with-keys',
+  text: `WITH input AS MATERIALIZED (
+  SELECT nextval('orders_id_seq') AS id, input.*
+  FROM unnest($1::bigint[], $2::numeric[], $3::text[], string_to_array($5, E'\\x1e'), $6::text[], $7::text[])
+    WITH ORDINALITY AS input(user_id, total_amount, traceparent, data, key, fingerprint, n)
+), claimed AS (
+  INSERT INTO idempotency_keys (key, fingerprint, order_id)
+  SELECT key, fingerprint, id FROM input WHERE key IS NOT NULL ORDER BY key, n
+  ON CONFLICT (key) DO NOTHING RETURNING order_id
+), accepted AS MATERIALIZED (
+  SELECT * FROM input WHERE key IS NULL OR id IN (SELECT order_id FROM claimed)
+), orders_in AS (${insertOrders}), events_in AS (${insertEvents})
+SELECT array_agg(accepted.id::text ORDER BY n) AS ids FROM input LEFT JOIN accepted USING (n)`,
+};
+
+const maxBatch = 128;
+const maxQueue = 2_000;
+const maxQueuedBytes = 32 * 1024 * 1024;
+
+export interface OrderPlacerOptions {
+  pool: Pool;
+  /** called after each commit */
+  onCommitted: () => void;
+}
+
+/**
+ * Writes new orders and their events. Requests that are under way at the same time share one statement, which is one
+ * transaction: an order is durable, event included, when its promise resolves.
+ */
+export class OrderPlacer {
+  readonly #options: OrderPlacerOptions;
+  readonly #batcher: Batcher<Placement, Outcome>;
+  #queuedBytes = 0;
+
+  constructor(options: OrderPlacerOptions) {
+    this.#options = options;
+    // two in flight: while one waits for the disk, the next is read and planned
+    this.#batcher = new Batcher({ run: (batch) => this.#run(batch), maxBatch, concurrency: 2, maxQueue });
+  }
+
+  /**
+   * Stores an order; undefined where its idempotency key was taken before.
+   * @throws BatcherFull where too much is waiting already
+   */
+  async place(order: NewOrder, key?: IdempotencyKey, traceparent?: string): Promise<Placed | undefined> {
+    const bytes = sizeOf(order);
+    if (this.#queuedBytes + bytes > maxQueuedBytes) throw new BatcherFull(`${this.#queuedBytes} bytes wait already`);
+    this.#queuedBytes += bytes;
+    try {
+      const outcome = await this.#batcher.submit({ order, idempotency: key, traceparent });
+      if (outcome === 'key-taken') return undefined;
+      if ('error' in outcome) throw outcome.error;
+      return outcome;
+    } finally {
+      this.#queuedBytes -= bytes;
+    }
+  }
+
+  /** Resolves when nothing is under way. */
+  drain(): Promise<void> {
+    return this.#batcher.drain();
+  }
+
+  async #run(batch: Placement[]): Promise<Outcome[]> {
+    let outcomes: Outcome[];
+    try {
+      outcomes = await this.#insert(batch);
+    } catch (error) {
+      if (batch.length === 1 || isUnavailable(error)) throw error;
+      // one of them cannot be stored: the others must not fail with it
+      outcomes = [];
+      for (const placement of batch) {
+        outcomes.push(
+          await this.#insert([placement]).then(
+            ([one]) => one!,
+            (reason: unknown) => ({ error: reason }),
+          ),
+        );
+      }
+    }
+    this.#options.onCommitted();
+    return outcomes;
+  }
+
+  async #insert(batch: Placement[]): Promise<Outcome[]> {
+    const createdAt = new Date();
+    const values: unknown[] = [
+      batch.map(({ order }) => order.userId),
+      batch.map(({ order }) => decimalOf(order.totalCents)),
+      batch.map(({ traceparent }) => traceparent ?? null),
+      createdAt,
+      batch.map(({ order }) => JSON.stringify(createdData(order, createdAt)).slice(1)).join(separator),
+    ];
+    const withKeys = batch.some(({ idempotency }) => idempotency !== undefined);
+    if (withKeys) {
+      values.push(batch.map(({ idempotency }) => idempotency?.key ?? null));
+      values.push(batch.map(({ idempotency }) => idempotency?.fingerprint ?? null));
+    }
+    const { rows } = await this.#options.pool.query<{ ids: (string | null)[] }>({
+      ...(withKeys ? keyed : plain),
+      values,
+    });
+    return rows[0]!.ids.map((id) => (id === null ? 'key-taken' : { id: Number(id), createdAt }));
+  }
+}
+
+/** About what an order takes in memory while it waits. */
+function sizeOf(order: NewOrder): number {
+  const texts = (order.shippingAddress?.length ?? 0) + (order.notes?.length ?? 0);
+  return order.items.reduce((sum, item) => sum + 150 + item.productName.length, 500 + texts);
+}

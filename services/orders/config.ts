@@ -1,0 +1,13 @@
+import { Type } from 'typebox';
+import { KafkaBrokers, commonConfig, url } from '#kit/config.ts';
+
+/** The settings of the orders service. */
+export const configSchema = Type.Object({
+  ...commonConfig,
+  KAFKA_BROKERS: KafkaBrokers,
+  DATABASE_URL: url('postgres', 'postgresql'),
+  READ_DATABASE_URL: url('postgres', 'postgresql'),
+  /** connections to each of the two databases */
+  DATABASE_POOL_SIZE: Type.Integer({ minimum: 3, maximum: 200, default: 6 }),
+  USERS_URL: url('http', 'https'),
+});

@@ -1,0 +1,92 @@
+import { createHash } from 'node:crypto';
+import { fromCents, toCents } from '#contracts/money.ts';
+import type { Order, OrderInput, OrderItem } from '#contracts/orders.ts';
+import { badRequest } from '#kit/problem.ts';
+import type { FieldError } from '#kit/problem.ts';
+
+/** An order that fits every rule that can be checked without asking anybody. */
+export interface NewOrder {
+  userId: number;
+  totalCents: number;
+  items: OrderItem[];
+  shippingAddress: string | null;
+  notes: string | null;
+}
+
+/** What orders show of a user. */
+export interface KnownUser {
+  username: string | null;
+  email: string | null;
+}
+
+/**
+ * Checks what a schema cannot say: that each `totalPrice` is quantity × unitPrice, in whole cents, and that the texts
+ * can be stored.
+ * @throws Problem 400 that names each field
+ */
+export function newOrder(input: OrderInput): NewOrder {
+  const errors: FieldError[] = [];
+  let totalCents = 0;
+  const items = input.items.map(({ productId, productName, quantity, unitPrice, totalPrice }, i) => {
+    const expected = quantity * toCents(unitPrice)!;
+    if (toCents(totalPrice) !== expected) {
+      errors.push({
+        field: `items[${i}].totalPrice`,
+        message: `must be quantity × unitPrice = ${fromCents(expected)}`,
+      });
+    }
+    checkText(errors, `items[${i}].productName`, productName);
+    totalCents += expected;
+    return { productId, productName, quantity, unitPrice, totalPrice };
+  });
+  const { userId, shippingAddress = null, notes = null } = input;
+  checkText(errors, 'shippingAddress', shippingAddress);
+  checkText(errors, 'notes', notes);
+  if (errors.length > 0) throw badRequest('The order does not add up', errors);
+  return { userId, totalCents, items, shippingAddress, notes };
+}
+
+/** PostgreSQL's text has neither NUL nor half a surrogate pair. */
+function checkText(errors: FieldError[], field: string, text: string | null): void {
+  if (text !== null && (text.includes('\0') || !text.isWellFormed())) {
+    errors.push({ field, message: 'must be well-formed text without NUL' });
+  }
+}
+
+/** Tells whether two requests ask for the same order, however their JSON was written. */
+export function fingerprint(order: NewOrder): string {
+  return createHash('sha256').update(JSON.stringify(order)).digest('base64url');
+}
+
+/** Whole cents as PostgreSQL's numeric reads them. */
+export function decimalOf(cents: number): string {
+  return `${Math.trunc(cents / 100)}.${String(cents % 100).padStart(2, '0')}`;
+}
+
+/** The data of `order.created`, without the id that only the database knows. */
+export function createdData(order: NewOrder, createdAt: Date): Record<string, unknown> {
+  const { userId, totalCents, items, shippingAddress, notes } = order;
+  const totalAmount = fromCents(totalCents);
+  return { userId, status: 'PENDING', totalAmount, items, shippingAddress, notes, createdAt };
+}
+
+/** The order as a client sees it right after it was placed. */
+export function placedOrder(id: number, order: NewOrder, user: KnownUser | undefined, createdAt: Date): Order {
+  const time = createdAt.toISOString();
+  return {
+    id,
+    userId: order.userId,
+    userUsername: user?.username ?? null,
+    userEmail: user?.email ?? null,
+    totalAmount: fromCents(order.totalCents),
+    status: 'PENDING',
+    itemsCount: order.items.length,
+    items: order.items,
+    shippingAddress: order.shippingAddress,
+    notes: order.notes,
+    isDeleted: false,
+    version: 1,
+    createdAt: time,
+    updatedAt: time,
+  };
+}

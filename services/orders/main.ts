@@ -1,0 +1,79 @@
+import { loadConfig } from '#kit/config.ts';
+import { eventServices } from '#kit/declarations.ts';
+import { Inbox } from '#kit/inbox/inbox.ts';
+import { subscribeLatest } from '#kit/kafka/broadcast.ts';
+import { createKafka } from '#kit/kafka/port.ts';
+import { OutboxRelay } from '#kit/outbox/relay.ts';
+import { createPool, ping } from '#kit/pg.ts';
+import { runService } from '#kit/service.ts';
+import { createOrdersApp } from './app.ts';
+import { startKeyCleaner } from './commands/idempotency.ts';
+import { configSchema } from './config.ts';
+import { processOrderEvents } from './projection/order-event-processor.ts';
+import { UserServiceClient } from './users/client.ts';
+
+// Readiness is about the databases alone: while Kafka or users is away, orders still answers what it can, and says 503
+// where it cannot.
+await runService('orders', async ({ log, health, onStop }) => {
+  const config = loadConfig(configSchema);
+
+  const max = config.DATABASE_POOL_SIZE;
+  const writePool = createPool({ name: 'orders', url: config.DATABASE_URL, max, log });
+  onStop('write database', () => writePool.end());
+  health.addReadiness('write database', () => ping(writePool));
+  const readPool = createPool({ name: 'orders-read', url: config.READ_DATABASE_URL, max, log });
+  onStop('read database', () => readPool.end());
+  health.addReadiness('read database', () => ping(readPool));
+
+  const cleaner = startKeyCleaner({ pool: writePool, log });
+  onStop('idempotency keys', () => cleaner.stop());
+
+  const kafka = createKafka({ brokers: config.KAFKA_BROKERS.split(','), clientId: 'orders', log });
+  onStop('kafka', () => kafka.close());
+
+  const relay = new OutboxRelay({ pool: writePool, kafka, log });
+  // dead letters leave by the outbox of the database that the consumer writes to
+  const deadLetterRelay = new OutboxRelay({ pool: readPool, kafka, log });
+
+  const users = new UserServiceClient({ url: config.USERS_URL, log });
+  onStop('users client', () => users.close());
+  const userEvents = subscribeLatest({
+    kafka,
+    topics: ['user-events'],
+    log,
+    onMessage: ({ key }) => users.forget(Number(key)),
+  });
+  onStop('user events', () => userEvents.stop());
+
+  const app = createOrdersApp({ writePool, readPool, users, health, log, onCommitted: () => relay.wake() });
+
+  const declared = eventServices().find((service) => service.metadata.name === 'orders');
+  const [consumption] = declared?.spec.consumes ?? [];
+  if (!consumption) throw new Error('the declaration of orders consumes nothing');
+  const inbox = new Inbox({
+    group: consumption.group,
+    topics: consumption.topics,
+    pool: readPool,
+    kafka,
+    log,
+    health,
+    handle: processOrderEvents,
+    onCommitted: () => app.projected(),
+  });
+  inbox.start();
+  onStop('projection', () => inbox.stop());
+
+  // stopped before the consumers, which may have to wait for their group: other replicas take the shards over at once
+  for (const [step, one] of [
+    ['outbox relay', relay],
+    ['dead letter relay', deadLetterRelay],
+  ] as const) {
+    one.start();
+    onStop(step, () => one.stop());
+  }
+
+  onStop('commands', () => app.drain());
+  const port = await app.http.listen(config.PORT, config.HOST);
+  onStop('http', () => app.http.close());
+  log.info({ port }, 'listening');
+});

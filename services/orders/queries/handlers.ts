@@ -1,0 +1,88 @@
+import type { Pool } from 'pg';
+import type { ordersOperations } from '#contracts/orders.ts';
+import { defaultLimit } from '#contracts/operation.ts';
+import { parseTime } from '#contracts/time.ts';
+import type { Handlers, Reply } from '#kit/http.ts';
+import { badRequest, notFound } from '#kit/problem.ts';
+import { entityTag } from '../domain/entity-tag.ts';
+import { listOrders } from './list.ts';
+import type { OrderFilter } from './list.ts';
+import { findOrder, orderStatistics, storedEvents } from './one.ts';
+import type { VersionWaiter } from './waiter.ts';
+
+export interface QueryOptions {
+  readPool: Pool;
+  /** only for an order's own events: the event store is there */
+  writePool: Pool;
+  waiter: VersionWaiter;
+}
+
+type Queries = Omit<Handlers<typeof ordersOperations>, 'createOrder' | 'setOrderStatus' | 'deleteOrder'>;
+
+interface ListQuery {
+  limit?: number | undefined;
+  cursor?: string | undefined;
+}
+
+/** The queries on orders. They read the read database, which may be a few milliseconds behind the commands. */
+export function queryHandlers({ readPool, writePool, waiter }: QueryOptions): Queries {
+  async function list(path: string, query: ListQuery & Record<string, unknown>, filter: OrderFilter): Promise<Reply> {
+    const { limit = defaultLimit, cursor } = query;
+    const page = await listOrders(readPool, filter, { limit, cursor });
+    if (page.next === undefined) return { body: page.orders };
+    const parameters = new URLSearchParams({ ...(query as Record<string, string>), cursor: page.next });
+    return { body: page.orders, headers: { Link: `<${path}?${parameters}>; rel="next"` } };
+  }
+
+  return {
+    listOrders: ({ query }) => list('/orders', query, {}),
+
+    listUserOrders: ({ params: { userId }, query }) => list(`/orders/user/${userId}`, query, { userId }),
+
+    listOrdersByStatus: ({ params: { status }, query }) => list(`/orders/status/${status}`, query, { status }),
+
+    listUserOrdersByStatus: ({ params: { userId, status }, query }) =>
+      list(`/orders/user/${userId}/status/${status}`, query, { userId, status }),
+
+    listOrdersByDate({ query }) {
+      const from = parseTime(query.startDate)!;
+      const to = parseTime(query.endDate)!;
+      if (from > to) {
+        throw badRequest('A parameter has a fault', [{ field: 'endDate', message: 'must not be before startDate' }]);
+      }
+      return list('/orders/date-range', query, { from, to });
+    },
+
+    searchOrdersByUsername({ query }) {
+      const { username } = query;
+      if (username.includes('\0')) {
+        throw badRequest('A parameter has a fault', [{ field: 'username', message: 'must not contain NUL' }]);
+      }
+      return list('/orders/search/username', query, { username });
+    },
+
+    listOrdersAbove: ({ query }) => list('/orders/amount-greater-than', query, { above: query.minAmount }),
+
+    async getOrder(request) {
+      const { id } = request.params;
+      const { minVersion } = request.query;
+      let order = await findOrder(readPool, id);
+      if (minVersion !== undefined && (order?.version ?? 0) < minVersion) {
+        await waiter.wait(id, minVersion, request.signal);
+        order = await findOrder(readPool, id);
+      }
+      if (!order) throw notFound(`There is no order ${id}`);
+      return { body: order, headers: { ETag: entityTag(order.version) } };
+    },
+
+    async getOrderStatistics() {
+      return { body: await orderStatistics(readPool) };
+    },
+
+    async listOrderEvents({ params: { id } }) {
+      const events = await storedEvents(writePool, id);
+      if (events.length === 0) throw notFound(`There is no order ${id}`);
+      return { body: events };
+    },
+  };
+}

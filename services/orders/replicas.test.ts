@@ -1,0 +1,303 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { describe, test } from 'node:test';
+import type { TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { createKafka } from '#kit/kafka/port.ts';
+import type { IncomingMessage, Kafka } from '#kit/kafka/port.ts';
+import { createTestDatabase } from '../../tests/support/database.ts';
+import type { TestDatabase } from '../../tests/support/database.ts';
+import { testKafka, uniqueTopic } from '../../tests/support/kafka.ts';
+import { clientOf, lamp, log } from './test-support.ts';
+import type { Send } from './test-support.ts';
+
+/** Kafka takes half a minute to see that a consumer was killed. */
+const waitMs = 60_000;
+const main = fileURLToPath(new URL('main.ts', import.meta.url));
+
+async function withKafka<T>(work: (kafka: Kafka) => Promise<T>): Promise<T> {
+  const kafka = createKafka({ brokers: testKafka().brokers.split(','), clientId: 'orders-test', log });
+  try {
+    return await work(kafka);
+  } finally {
+    await kafka.close();
+  }
+}
+
+interface Stage {
+  topic: string;
+  write: TestDatabase;
+  read: TestDatabase;
+  env: Record<string, string>;
+  /** how often users was asked for each user */
+  lookups: Map<string, number>;
+}
+
+/** Databases, topics, a declaration and a users service for replicas of orders that no other test meets. */
+async function stage(t: TestContext): Promise<Stage> {
+  const [write, read, topic, userTopic] = await Promise.all([
+    createTestDatabase('orders'),
+    createTestDatabase('orders-read'),
+    uniqueTopic('order-events').catch(() => uniqueTopic('order-events')),
+    uniqueTopic('user-events').catch(() => uniqueTopic('user-events')),
+  ]);
+  // every replica listens to user-events itself, to forget who a user was
+  await withKafka((kafka) => kafka.admin.ensureTopics([{ name: 'user-events', partitions: 6, retentionMs: -1 }]));
+
+  const { rows } = await write.pool.query<{ sql: string }>(`SELECT pg_get_viewdef('outbox') AS sql`);
+  await write.pool.query(`CREATE OR REPLACE VIEW outbox AS ${rows[0]!.sql.replace("'order-events'", `'${topic}'`)}`);
+
+  const declarations = mkdtempSync(join(tmpdir(), 'orders-'));
+  mkdirSync(join(declarations, 'services'));
+  const spec = {
+    port: 8082,
+    consumes: [{ group: `projection-${topic}`, topics: [topic, userTopic], database: 'orders-read' }],
+  };
+  const declaration = { kind: 'EventService', metadata: { name: 'orders' }, spec };
+  writeFileSync(join(declarations, 'services/orders.yaml'), JSON.stringify(declaration));
+
+  const lookups = new Map<string, number>();
+  const users = createServer((request, response) => {
+    lookups.set(request.url!, (lookups.get(request.url!) ?? 0) + 1);
+    response.end('{"username":"ada","email":"ada@example.org"}');
+  });
+  users.listen(0, '127.0.0.1');
+  await once(users, 'listening');
+  t.after(async () => {
+    users.closeAllConnections();
+    users.close();
+    rmSync(declarations, { recursive: true });
+    await Promise.all([write.drop(), read.drop()]);
+  });
+  const env = {
+    PORT: '0',
+    HOST: '127.0.0.1',
+    LOG_LEVEL: 'info',
+    KAFKA_BROKERS: testKafka().brokers,
+    DATABASE_URL: write.url,
+    READ_DATABASE_URL: read.url,
+    USERS_URL: `http://127.0.0.1:${(users.address() as AddressInfo).port}`,
+    MILLRACE_DECLARATIONS: declarations,
+  };
+  return { topic, write, read, env, lookups };
+}
+
+interface Replica {
+  process: ChildProcess;
+  send: Send;
+  /** what it logged at level error or fatal */
+  errors: string[];
+  stop(signal: NodeJS.Signals): Promise<unknown>;
+}
+
+/** Starts a process of orders and waits until it serves. */
+async function startReplica(t: TestContext, env: Record<string, string>): Promise<Replica> {
+  const child = spawn(process.execPath, ['--no-warnings', main], {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const exited = once(child, 'exit');
+  t.after(async () => {
+    child.kill('SIGKILL');
+    await exited;
+  });
+  const errors: string[] = [];
+  const port = await new Promise<number>((resolve, reject) => {
+    createInterface(child.stdout).on('line', (line) => {
+      const entry = JSON.parse(line) as { level: string; msg: string; port?: number };
+      if (entry.level === 'error' || entry.level === 'fatal') errors.push(line);
+      if (entry.msg === 'listening') resolve(entry.port!);
+    });
+    void exited.then(([code]) => reject(new Error(`orders ended with code ${String(code)}: ${errors.join('\n')}`)));
+  });
+  const stop = (signal: NodeJS.Signals) => {
+    child.kill(signal);
+    return exited.then(([code]) => code as unknown);
+  };
+  return { process: child, send: clientOf(`http://127.0.0.1:${port}`), errors, stop };
+}
+
+/** Places orders and moves them along, on any replica; answers how many orders were accepted. */
+async function drive(pick: () => Send, clients: number, ordersEach: number): Promise<number> {
+  let accepted = 0;
+  const attempt = async (...request: Parameters<Send>) => {
+    try {
+      return await pick()(...request);
+    } catch {
+      return undefined; // the replica was killed
+    }
+  };
+  await Promise.all(
+    Array.from({ length: clients }, async (_, client) => {
+      for (let n = 0; n < ordersEach; n++) {
+        const placed = await attempt('POST', '/orders', { userId: 1 + (client % 7), items: [lamp] });
+        if (placed?.status !== 201) continue;
+        accepted += 1;
+        const path = `/orders/${placed.body.id}`;
+        const steps = [['CONFIRMED'], ['CONFIRMED', 'SHIPPED', 'DELIVERED'], ['CANCELLED'], []][n % 4]!;
+        // the same step on two replicas at once: one of them takes it
+        for (const status of steps) {
+          await Promise.all([1, 2].map(() => attempt('PUT', `${path}/status`, { status })));
+        }
+        if (n % 5 === 0) await attempt('DELETE', path);
+      }
+    }),
+  );
+  return accepted;
+}
+
+interface Stored {
+  event_id: string;
+  key: string;
+}
+
+/** The outbox as the event store has it. */
+async function storedEvents({ write }: Stage): Promise<Stored[]> {
+  return (await write.pool.query<Stored>('SELECT event_id, key FROM outbox')).rows;
+}
+
+/** Reads a topic until it has had `count` different events. */
+function readTopic(topic: string, count: number): Promise<IncomingMessage[]> {
+  return withKafka(async (kafka) => {
+    const messages: IncomingMessage[] = [];
+    const ids = new Set<string>();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const consumer = kafka.consumer({
+      group: `reader-${topic}`,
+      topics: [topic],
+      from: 'earliest',
+      onBatch(batch) {
+        for (const message of batch.messages) {
+          messages.push(message);
+          ids.add(message.headers['ce_id']!);
+        }
+        if (ids.size >= count) resolve();
+        return Promise.resolve(true);
+      },
+    });
+    consumer.start();
+    await Promise.race([promise, sleep(waitMs, undefined, { ref: false })]);
+    await consumer.stop();
+    assert.equal(ids.size, count, 'every event is in the topic');
+    return messages;
+  });
+}
+
+/** A user event, of whatever kind, makes each replica ask for its user once more. */
+async function checkForgetting({ lookups }: Stage, replicas: Replica[]): Promise<void> {
+  const user = 987_654;
+  const asked = () => lookups.get(`/users/${user}`) ?? 0;
+  const place = ({ send }: Replica) => send('POST', '/orders', { userId: user, items: [lamp] });
+  for (const replica of replicas) await place(replica);
+  assert.equal(asked(), replicas.length);
+  await withKafka(async (kafka) => {
+    const producer = await kafka.producer();
+    const key = String(user);
+    const partition = await producer.partitionFor('user-events', key);
+    await producer.send('user-events', partition, [{ key, value: Buffer.from('{}'), headers: {} }]);
+    await producer.close();
+  });
+  const deadline = performance.now() + waitMs;
+  for (const replica of replicas) {
+    const earlier = asked();
+    while (asked() === earlier && performance.now() < deadline) await place(replica);
+    assert.equal(asked(), earlier + 1);
+  }
+}
+
+/** Each order's events, as their first copies lie in its partition, are versions 1, 2, 3, ... */
+function checkOrderPerKey(messages: IncomingMessage[]): void {
+  const versions = new Map<string, number>();
+  const partitions = new Map<string, number>();
+  for (const { key, partition, headers } of messages) {
+    assert.equal(partitions.get(key!) ?? partition, partition, `order ${key} is in one partition`);
+    partitions.set(key!, partition);
+    const version = Number(headers['ce_id']!.split('-')[2]);
+    const last = versions.get(key!) ?? 0;
+    assert.ok(version <= last + 1, `order ${key}: version ${version} came after ${last}`);
+    versions.set(key!, Math.max(version, last));
+  }
+}
+
+const stateOf = `SELECT id, status, version, is_deleted FROM orders ORDER BY id`;
+const countsOf = `SELECT status, count(*)::int AS n FROM orders WHERE NOT is_deleted GROUP BY status ORDER BY status`;
+
+/** Waits until the read model has every version of the write database, then compares all of both. */
+async function checkProjection({ write, read }: Stage): Promise<void> {
+  const total = 'SELECT coalesce(sum(version), 0)::int AS n FROM orders';
+  const wanted = (await write.pool.query(total)).rows[0].n as number;
+  const deadline = performance.now() + waitMs;
+  let projected = -1;
+  while (projected < wanted && performance.now() < deadline) {
+    await sleep(10);
+    projected = (await read.pool.query(total)).rows[0].n as number;
+  }
+  assert.equal(projected, wanted, 'every event is projected');
+  assert.deepEqual((await read.pool.query(stateOf)).rows, (await write.pool.query(stateOf)).rows);
+  const { rows: counts } = await read.pool.query(
+    'SELECT status, sum(orders)::int AS n FROM order_statistics GROUP BY status HAVING sum(orders) <> 0 ORDER BY status',
+  );
+  assert.deepEqual(counts, (await write.pool.query(countsOf)).rows, 'each event is counted exactly once');
+}
+
+/** From how many partitions of the topic something was projected. */
+async function partitionsConsumed({ read, topic }: Stage): Promise<number> {
+  const { rows } = await read.pool.query('SELECT count(*)::int AS n FROM inbox_offsets WHERE topic = $1', [topic]);
+  return rows[0].n as number;
+}
+
+describe('two replicas of orders', () => {
+  test('keep the order of each key in Kafka, and each event is projected exactly once', async (t) => {
+    const all = await stage(t);
+    const replicas = await Promise.all([startReplica(t, all.env), startReplica(t, all.env)]);
+    let turn = 0;
+    const accepted = await drive(() => replicas[turn++ % 2]!.send, 16, 20);
+    assert.equal(accepted, 320);
+    await checkForgetting(all, replicas);
+    const stored = await storedEvents(all);
+    const messages = await readTopic(all.topic, stored.length);
+    checkOrderPerKey(messages);
+    await checkProjection(all);
+    assert.equal(await partitionsConsumed(all), 6);
+    for (const replica of replicas) assert.equal(await replica.stop('SIGTERM'), 0);
+    assert.deepEqual(
+      replicas.flatMap(({ errors }) => errors),
+      [],
+    );
+  });
+
+  test('lose nothing when one is killed and another one drained in the middle', async (t) => {
+    const all = await stage(t);
+    const [killed, drained] = await Promise.all([startReplica(t, all.env), startReplica(t, all.env)]);
+    let pick = [killed, drained];
+    let turn = 0;
+    const driving = drive(() => pick[turn++ % pick.length]!.send, 16, 30);
+    const orders = async () =>
+      (await all.write.pool.query('SELECT count(*)::int AS n FROM orders')).rows[0].n as number;
+    const until = async (n: number) => {
+      while ((await orders()) < n) await sleep(5);
+    };
+    await until(80);
+    const spare = await startReplica(t, all.env);
+    pick = [drained, spare];
+    await killed.stop('SIGKILL');
+    await until(240);
+    pick = [spare];
+    assert.equal(await drained.stop('SIGTERM'), 0, drained.errors.join('\n'));
+    const accepted = await driving;
+    assert.ok((await orders()) >= accepted, 'what was accepted is stored');
+    const messages = await readTopic(all.topic, (await storedEvents(all)).length);
+    checkOrderPerKey(messages);
+    await checkProjection(all);
+    assert.equal(await spare.stop('SIGTERM'), 0);
+  });
+});

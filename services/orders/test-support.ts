@@ -1,0 +1,156 @@
+import assert from 'node:assert/strict';
+import type { Pool } from 'pg';
+import { decodeEvent, encodeHeaders } from '#contracts/cloudevents.ts';
+import type { ReceivedEvent } from '#contracts/cloudevents.ts';
+import type { Order } from '#contracts/orders.ts';
+import { Health } from '#kit/health.ts';
+import { createLogger } from '#kit/log.ts';
+import { transaction } from '#kit/pg.ts';
+import { createTestDatabase } from '../../tests/support/database.ts';
+import { createOrdersApp } from './app.ts';
+import type { OrdersApp } from './app.ts';
+import type { Users } from './commands/handlers.ts';
+import type { KnownUser } from './domain/order.ts';
+import { processOrderEvents } from './projection/order-event-processor.ts';
+
+export const log = createLogger('orders-test', 'silent');
+
+/** Users 1 to 9, and nobody else. */
+export const someUsers: Users = {
+  find: (id) =>
+    Promise.resolve<KnownUser | undefined>(
+      id < 10 ? { username: `user${id}`, email: `user${id}@example.org` } : undefined,
+    ),
+};
+
+export const lamp = { productId: 1, productName: 'Lamp', quantity: 2, unitPrice: 9.99, totalPrice: 19.98 };
+
+export interface Answer {
+  status: number;
+  headers: Headers;
+  // what a test expects there is what it asserts
+  body: Order & Order[] & Record<string, unknown>;
+}
+
+export type Send = (method: string, path: string, body?: unknown, headers?: Record<string, string>) => Promise<Answer>;
+
+/** Speaks JSON with a server. */
+export function clientOf(origin: string): Send {
+  return async (method, path, body, headers = {}) => {
+    const response = await fetch(`${origin}${path}`, {
+      method,
+      headers: { ...(body !== undefined && { 'content-type': 'application/json' }), ...headers },
+      ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    return { status: response.status, headers: response.headers, body: text === '' ? undefined : JSON.parse(text) };
+  };
+}
+
+export interface TestOrders {
+  app: OrdersApp;
+  send: Send;
+  writePool: Pool;
+  readPool: Pool;
+  writeUrl: string;
+  readUrl: string;
+  /** places an order of one item and answers it */
+  place(changes?: Record<string, unknown>, headers?: Record<string, string>): Promise<Order>;
+  /** what the outbox holds, as a consumer would get it, oldest first */
+  events(): Promise<ReceivedEvent[]>;
+  /** projects what the outbox has got since the last time */
+  project(): Promise<void>;
+}
+
+/** Orders on databases of its own, served on a free port, without Kafka. */
+export async function startOrders(t: { after(close: () => Promise<void>): void }, users = someUsers) {
+  const [write, read] = await Promise.all([createTestDatabase('orders'), createTestDatabase('orders-read')]);
+  const app = createOrdersApp({
+    writePool: write.pool,
+    readPool: read.pool,
+    users,
+    health: new Health(),
+    log,
+    onCommitted: () => undefined,
+  });
+  const port = await app.http.listen(0, '127.0.0.1');
+  t.after(async () => {
+    await app.http.close();
+    await Promise.all([write.drop(), read.drop()]);
+  });
+  const send = clientOf(`http://127.0.0.1:${port}`);
+  let projected = 0n;
+  const orders: TestOrders = {
+    app,
+    send,
+    writePool: write.pool,
+    readPool: read.pool,
+    writeUrl: write.url,
+    readUrl: read.url,
+    async place(changes = {}, headers = {}) {
+      const answer = await send('POST', '/orders', { userId: 1, items: [lamp], ...changes }, headers);
+      assert.equal(answer.status, 201, JSON.stringify(answer.body));
+      return answer.body;
+    },
+    events: () => outboxEvents(write.pool),
+    async project() {
+      const events = await outboxEvents(write.pool, projected);
+      projected = events.at(-1)?.offset ?? projected;
+      await transaction(read.pool, (tx) => processOrderEvents(tx, events));
+    },
+  };
+  return orders;
+}
+
+interface OutboxRow {
+  id: string;
+  topic: string;
+  key: string;
+  event_id: string;
+  type: string;
+  source: string;
+  data: Buffer;
+  created_at: Date;
+  traceparent: string | null;
+}
+
+async function outboxEvents(pool: Pool, after = 0n): Promise<ReceivedEvent[]> {
+  const { rows } = await pool.query<OutboxRow>('SELECT * FROM outbox WHERE id > $1 ORDER BY id', [after]);
+  return rows.map((row) =>
+    decodeEvent({
+      topic: row.topic,
+      partition: Number(row.key) % 6,
+      offset: BigInt(row.id),
+      key: row.key,
+      value: row.data,
+      headers: encodeHeaders({
+        id: row.event_id,
+        type: row.type,
+        source: row.source,
+        subject: row.key,
+        time: row.created_at,
+        traceparent: row.traceparent ?? undefined,
+      }),
+    }),
+  );
+}
+
+/** A `user.created` as a consumer gets it. */
+export function userCreated(id: number, username: string, version = 1): ReceivedEvent {
+  const time = new Date().toISOString();
+  const email = `${id}@example.org`;
+  const names = { firstName: 'F', lastName: 'L', status: 'ACTIVE', createdAt: time, updatedAt: time };
+  return {
+    id: `user-${id}-${version}`,
+    type: version === 1 ? 'user.created' : 'user.updated',
+    source: '/users',
+    subject: String(id),
+    time: Date.now(),
+    data: { userId: id, username, email, version, ...names },
+    topic: 'user-events',
+    partition: id % 6,
+    offset: BigInt(id),
+    key: String(id),
+    traceparent: undefined,
+  };
+}

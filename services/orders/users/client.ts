@@ -1,0 +1,124 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import CircuitBreaker from 'opossum';
+import { Pool } from 'undici';
+import type { User } from '#contracts/users.ts';
+import type { Logger } from '#kit/log.ts';
+import { unavailable } from '#kit/problem.ts';
+import { SpanKind, failSpan, startSpan, traceparentOf } from '#kit/telemetry.ts';
+import type { KnownUser } from '../domain/order.ts';
+import { LookupCache } from './cache.ts';
+
+const timeoutMs = 1_000;
+const retryAfterMs = 50;
+const maxConnections = 16;
+const maxUnderWay = 256;
+const cacheTtlMs = 60_000;
+const cacheEntries = 20_000;
+const resetMs = 2_000;
+
+const connectionFaults = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'UND_ERR_SOCKET',
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
+
+/**
+ * Asks the users service who a user is. Answers are cached until a user event or a minute has passed; lookups have a
+ * deadline, are tried again where the connection failed, and fail at once while users keeps failing.
+ */
+export class UserServiceClient {
+  readonly #pool: Pool;
+  readonly #breaker: CircuitBreaker<[number], KnownUser | undefined>;
+  readonly #cache: LookupCache<KnownUser>;
+
+  constructor({ url, log }: { url: string; log: Logger }) {
+    this.#pool = new Pool(new URL(url).origin, { connections: maxConnections, pipelining: 1 });
+    this.#breaker = new CircuitBreaker((id: number) => this.#ask(id), {
+      name: 'users',
+      timeout: false, // each request has its own deadline, which ends it
+      capacity: maxUnderWay,
+      volumeThreshold: 5,
+      errorThresholdPercentage: 50,
+      resetTimeout: resetMs,
+      rollingPercentilesEnabled: false,
+      enableSnapshots: false,
+    });
+    this.#breaker.on('open', () => log.warn({ service: 'users' }, 'users keeps failing: it is left alone for a while'));
+    this.#breaker.on('close', () => log.info({ service: 'users' }, 'users answers again'));
+    this.#cache = new LookupCache({
+      name: 'users',
+      load: (id) => this.#breaker.fire(id),
+      maxEntries: cacheEntries,
+      ttlMs: cacheTtlMs,
+    });
+  }
+
+  /**
+   * The user of an id; undefined where there is none.
+   * @throws Problem 503 where users cannot be asked
+   */
+  async find(id: number): Promise<KnownUser | undefined> {
+    try {
+      return await this.#cache.get(id);
+    } catch (error) {
+      throw unavailable('The users service cannot be reached', Math.ceil(resetMs / 1_000), error);
+    }
+  }
+
+  /** Forgets what is cached of a user. */
+  forget(id: number): void {
+    this.#cache.forget(id);
+  }
+
+  async close(): Promise<void> {
+    this.#breaker.shutdown();
+    await this.#pool.destroy();
+  }
+
+  async #ask(id: number): Promise<KnownUser | undefined> {
+    const span = startSpan('GET /users/{id}', {
+      kind: SpanKind.CLIENT,
+      attributes: { 'http.request.method': 'GET', 'peer.service': 'users' },
+    });
+    try {
+      const signal = AbortSignal.timeout(timeoutMs);
+      const traceparent = traceparentOf(span);
+      const user = await this.#request(id, traceparent, signal).catch(async (error: { code?: string }) => {
+        if (!connectionFaults.has(error.code ?? '')) throw error;
+        await sleep(retryAfterMs, undefined, { signal });
+        return this.#request(id, traceparent, signal);
+      });
+      span.end();
+      return user;
+    } catch (error) {
+      failSpan(span, error);
+      throw error;
+    }
+  }
+
+  async #request(id: number, traceparent: string, signal: AbortSignal): Promise<KnownUser | undefined> {
+    const { statusCode, body } = await this.#pool.request({
+      method: 'GET',
+      path: `/users/${id}`,
+      headers: { accept: 'application/json', traceparent },
+      signal,
+    });
+    if (statusCode === 404) {
+      await body.dump();
+      return undefined;
+    }
+    if (statusCode !== 200) {
+      await body.dump();
+      throw new Error(`users answered ${statusCode}`);
+    }
+    const user = (await body.json()) as Partial<User> | null;
+    if (typeof user?.username !== 'string' || typeof user.email !== 'string') {
+      throw new Error('users answered something that is no user');
+    }
+    return { username: user.username, email: user.email };
+  }
+}
