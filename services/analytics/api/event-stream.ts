@@ -1,0 +1,31 @@
+import type { FeedPosition, FeedRow } from '../store/feed.ts';
+
+/** What the id of a server-sent event says: all rows up to (xid, after) were sent, and `sent` items of the one behind it. */
+export interface EventId {
+  xid: string;
+  after: string;
+  sent: number;
+}
+
+const eventId = /^(\d{1,18})-(\d{1,18})-(\d{1,6})$/;
+
+/** Reads the id of an event; undefined where it is none of ours. */
+export function parseEventId(text: string | undefined): EventId | undefined {
+  const match = eventId.exec(text ?? '');
+  if (!match || match[2] === '0') return undefined;
+  return { xid: match[1]!, after: String(BigInt(match[2]!) - 1n), sent: Number(match[3]) };
+}
+
+/** Whether there can be anything between what was sent and the head. */
+export function isBehind(sent: EventId, head: FeedPosition): boolean {
+  const [a, b] = [BigInt(sent.xid), BigInt(head.xid)];
+  return a === b ? BigInt(sent.after) < BigInt(head.id) : a < b;
+}
+
+/** A row as server-sent events, without its first `skip` items. */
+export function encodeRow({ xid, id, kind, items }: FeedRow, skip = 0): string {
+  const lines = items.split('\n');
+  let text = '';
+  for (let i = skip; i < lines.length; i++) text += `id: ${xid}-${id}-${i + 1}\nevent: ${kind}\ndata: ${lines[i]}\n\n`;
+  return text;
+}

@@ -1,0 +1,227 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { Server } from 'node:http';
+import { connect } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
+import { createLogger } from '#kit/log.ts';
+import { transaction } from '#kit/pg.ts';
+import { Problem } from '#kit/problem.ts';
+import { createTestDatabase } from '../../../tests/support/database.ts';
+import type { TestDatabase } from '../../../tests/support/database.ts';
+import { appendToFeed } from '../store/feed.ts';
+import { LiveFeed } from './live.ts';
+
+const log = createLogger('test', 'silent');
+
+interface Received {
+  id: string;
+  event: string;
+  data: string;
+}
+
+/** Reads server-sent events. */
+class Reader {
+  readonly #controller = new AbortController();
+  readonly #answer: Promise<Response>;
+  #stream: ReadableStreamDefaultReader<string> | undefined;
+  #text = '';
+  comments = 0;
+
+  constructor(url: string, lastEventId?: string) {
+    const headers = lastEventId === undefined ? {} : { 'Last-Event-ID': lastEventId };
+    this.#answer = fetch(url, { headers, signal: this.#controller.signal });
+  }
+
+  async answer(): Promise<Response> {
+    return this.#answer;
+  }
+
+  /** The next events; undefined where the stream ends first. */
+  async take(count: number): Promise<Received[] | undefined> {
+    const taken: Received[] = [];
+    while (taken.length < count) {
+      const block = await this.#block();
+      if (block === undefined) return undefined;
+      if (block.startsWith(':')) this.comments += 1;
+      const field = (name: string) => new RegExp(`^${name}: (.*)$`, 'm').exec(block)?.[1] ?? '';
+      if (field('event')) taken.push({ id: field('id'), event: field('event'), data: field('data') });
+    }
+    return taken;
+  }
+
+  async #block(): Promise<string | undefined> {
+    this.#stream ??= (await this.#answer).body!.pipeThrough(new TextDecoderStream()).getReader();
+    for (;;) {
+      const end = this.#text.indexOf('\n\n');
+      if (end >= 0) {
+        const block = this.#text.slice(0, end);
+        this.#text = this.#text.slice(end + 2);
+        return block;
+      }
+      const { done, value } = await this.#stream.read();
+      if (done) return undefined;
+      this.#text += value;
+    }
+  }
+
+  /** Waits for the answer's head: from then on the client is fed. */
+  async opened(): Promise<this> {
+    const { status } = await this.#answer;
+    assert.equal(status, 200);
+    return this;
+  }
+
+  leave(): void {
+    this.#controller.abort();
+  }
+}
+
+function dataOf(received: Received[] | undefined): string[] | undefined {
+  return received?.map(({ data }) => data);
+}
+
+describe('the live stream', () => {
+  let database: TestDatabase;
+  let live: LiveFeed;
+  let server: Server;
+  let url: string;
+  const readers: Reader[] = [];
+
+  before(async () => {
+    database = await createTestDatabase('analytics');
+  });
+  after(() => database.drop());
+
+  async function serve(options: Partial<ConstructorParameters<typeof LiveFeed>[0]> = {}): Promise<void> {
+    live = new LiveFeed({ pool: database.pool, log, pollMs: 5, ...options });
+    server = createServer((request, response) => {
+      live.attach(response, request.headers['last-event-id']?.toString()).catch((error: unknown) => {
+        response.writeHead(error instanceof Problem ? error.status : 500).end();
+      });
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  }
+  beforeEach(() => serve());
+  afterEach(async () => {
+    for (const reader of readers.splice(0)) reader.leave();
+    await stop();
+  });
+  async function stop(): Promise<void> {
+    await live.stop();
+    server.closeAllConnections();
+    server.close();
+  }
+
+  const open = (lastEventId?: string) => {
+    const reader = new Reader(url, lastEventId);
+    readers.push(reader);
+    return reader.opened();
+  };
+  const write = (...items: string[]) => transaction(database.pool, (tx) => appendToFeed(tx, { order: items }));
+
+  it('sends what is committed, to everyone', async () => {
+    await write('"before"');
+    const [one, two] = [await open(), await open()];
+    await transaction(database.pool, (tx) => appendToFeed(tx, { order: ['{"n":1}', '{"n":2}'], alert: ['{"n":3}'] }));
+    for (const reader of [one, two]) {
+      const received = await reader.take(3);
+      assert.deepEqual(received?.map(({ event, data }) => [event, data]).toSorted(), [
+        ['alert', '{"n":3}'],
+        ['order', '{"n":1}'],
+        ['order', '{"n":2}'],
+      ]);
+    }
+  });
+
+  it('resumes behind the last event, in the middle of a batch and over several pages', async () => {
+    const first = await open();
+    await write('1', '2', '3');
+    const [, second] = (await first.take(3))!;
+    first.leave();
+    for (let i = 4; i <= 250; i++) await write(String(i));
+    const resumed = await open(second!.id);
+    assert.deepEqual(
+      dataOf(await resumed.take(248)),
+      Array.from({ length: 248 }, (_, i) => String(i + 3)),
+    );
+    await write('251');
+    assert.deepEqual(dataOf(await resumed.take(1)), ['251']);
+  });
+
+  it('skips nothing of a transaction that commits late', async () => {
+    const reader = await open();
+    const slow = await database.pool.connect();
+    await slow.query('BEGIN');
+    await appendToFeed(slow, { order: ['"slow"'] });
+    await write('"quick"');
+    await slow.query('COMMIT');
+    slow.release();
+    assert.deepEqual(dataOf(await reader.take(2)), ['"slow"', '"quick"']);
+  });
+
+  it('takes an unknown id for none', async () => {
+    for (const id of ['x', '0-0-0', '99999999999999999999-1-1', '999999999999999999-5-1']) {
+      const reader = await open(id);
+      reader.leave();
+    }
+  });
+
+  it('is event-stream that nobody keeps', async () => {
+    const { headers } = await (await open()).answer();
+    assert.equal(headers.get('content-type'), 'text/event-stream; charset=utf-8');
+    assert.equal(headers.get('cache-control'), 'no-store');
+  });
+
+  it('answers HEAD without a stream', async () => {
+    const { status } = await fetch(url, { method: 'HEAD' });
+    assert.equal(status, 200);
+  });
+
+  it('has a heartbeat', async () => {
+    await stop();
+    await serve({ heartbeatMs: 10 });
+    const reader = await open();
+    while (reader.comments === 0) {
+      await write('1');
+      await reader.take(1);
+    }
+  });
+
+  it('has room for so many clients', async () => {
+    await stop();
+    await serve({ maxClients: 1 });
+    await open();
+    assert.equal((await fetch(url)).status, 503);
+  });
+
+  it('disconnects a client that does not read', async () => {
+    await stop();
+    await serve({ maxUnread: 100_000 });
+    const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+    socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+    await once(socket, 'data');
+    socket.pause();
+    const [accepted] = (await connections(server)) as [number];
+    assert.equal(accepted, 1);
+    const big = JSON.stringify('x'.repeat(1_000_000));
+    while (((await connections(server)) as [number])[0] > 0) await write(big);
+    socket.destroy();
+  });
+
+  it('ends when the service stops', async () => {
+    const reader = await open();
+    await live.stop();
+    assert.equal(await reader.take(1), undefined);
+    assert.equal((await fetch(url)).status, 503);
+  });
+});
+
+function connections(server: Server): Promise<unknown[]> {
+  return new Promise((resolve, reject) => {
+    server.getConnections((error, count) => (error ? reject(error) : resolve([count])));
+  });
+}

@@ -1,0 +1,57 @@
+import type { Window } from '#contracts/analytics.ts';
+import type { Pool } from '#kit/pg.ts';
+import type { Plan } from '../engine/plan.ts';
+import { readAccumulators } from '../store/windows.ts';
+
+export interface WindowFilter {
+  /** windows that end after it */
+  from?: Date | undefined;
+  /** windows that start before it */
+  to?: Date | undefined;
+  key?: string | undefined;
+  limit: number;
+}
+
+interface WindowRow {
+  window_start: Date;
+  window_end: Date;
+  key: string;
+  accumulators: string;
+  closed: boolean | null;
+  updated_at: Date;
+}
+
+/**
+ * Windows of a query, newest first.
+ * @param watermark up to which the query has seen everything, in milliseconds since 1970, where that is known
+ */
+export async function listWindows(
+  pool: Pool,
+  plan: Plan,
+  { from, to, key, limit }: WindowFilter,
+  watermark: number | undefined,
+): Promise<Window[]> {
+  const { window } = plan.query;
+  if (!window) return []; // it keeps none: its results are events and alerts
+  const { rows } = await pool.query<WindowRow>({
+    text: `SELECT window_start, window_end, key, accumulators::text AS accumulators, closed, updated_at FROM stream_windows
+      WHERE query_id = $1 AND window_start > $2 AND window_start < $3 AND ($4::text IS NULL OR key = $4)
+      ORDER BY window_start DESC, key LIMIT $5`,
+    values: [
+      plan.id,
+      from ? new Date(from.getTime() - window.size) : '-infinity',
+      to ?? 'infinity',
+      key?.replaceAll('\0', '') ?? null,
+      limit,
+    ],
+  });
+  return rows.map((row) => ({
+    query: plan.query.name,
+    key: row.key,
+    windowStart: row.window_start.toISOString(),
+    windowEnd: row.window_end.toISOString(),
+    values: plan.layout.read(readAccumulators(row.accumulators)),
+    closed: row.closed ?? (watermark !== undefined && row.window_end.getTime() + window.grace <= watermark),
+    updatedAt: row.updated_at.toISOString(),
+  }));
+}

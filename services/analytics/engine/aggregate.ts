@@ -1,0 +1,148 @@
+import type { ReceivedEvent } from '#contracts/cloudevents.ts';
+import { ExpressionError } from '../query/expression.ts';
+import { PartitionClocks, type Progress } from './clocks.ts';
+import { Delta } from './figures.ts';
+import { UnusableEvent, accepts, eventClock, figuresOf, inputsOf, isUsualTime, keyOf, timeOf } from './plan.ts';
+import type { Plan, PlanSet } from './plan.ts';
+import { isOver, latestStart } from './windows.ts';
+
+/** What a batch adds to the windows of one plan, by start and key. */
+export type Deltas = Map<number, Map<string, Delta>>;
+
+/** An event that passed a query without a window. */
+export interface Occurrence {
+  plan: Plan;
+  key: string;
+  event: ReceivedEvent;
+  values: Record<string, number | string>;
+}
+
+/** What became of a batch's events in one query. */
+export interface Tally {
+  /** events that counted */
+  matched: number;
+  /** events that came after the grace of a window of theirs */
+  late: number;
+  /** how far behind the watermark the latest of them was, in milliseconds */
+  latestMs: number;
+  /** events without a result: a missing member, a text for a number */
+  failed: number;
+  failure: string | undefined;
+}
+
+/** Everything that a batch of events means. */
+export interface Effects {
+  windows: Map<Plan, Deltas>;
+  occurrences: Occurrence[];
+  tallies: Map<Plan, Tally>;
+  /** the partitions of the batch after it */
+  clocks: PartitionClocks[];
+}
+
+/** A clock that is wrong by more must not close everybody's windows. */
+const maxAheadMs = 60_000;
+
+/**
+ * Folds a batch into deltas. Pure: the same events and clocks have the same effects, however they are cut into batches.
+ * An event is late where its own partition's watermark has passed its window's end and grace, as in Kafka Streams: that
+ * depends on the order in the partition only, not on which partition was read first.
+ * @param clocksOf the clocks of a partition before the batch
+ * @param now milliseconds since 1970
+ */
+export function aggregate(
+  plans: PlanSet,
+  events: readonly ReceivedEvent[],
+  clocksOf: (topic: string, partition: number) => PartitionClocks,
+  now: number,
+): Effects {
+  const effects: Effects = { windows: new Map(), occurrences: [], tallies: new Map(), clocks: [] };
+  const partitions = new Map<string, PartitionClocks>();
+  const ceiling = now + maxAheadMs;
+  let clocks: PartitionClocks | undefined;
+  for (const event of events) {
+    if (clocks?.topic !== event.topic || clocks.partition !== event.partition) {
+      const name = `${event.partition}:${event.topic}`;
+      clocks = partitions.get(name);
+      if (!clocks) {
+        clocks = clocksOf(event.topic, event.partition).copy();
+        partitions.set(name, clocks);
+        effects.clocks.push(clocks);
+      }
+    }
+    if (isUsualTime(event.time)) clocks.advance(eventClock, Math.min(event.time, ceiling));
+    for (const plan of plans.reading(event.topic, event.type)) {
+      const tally = tallyOf(effects.tallies, plan);
+      try {
+        take(effects, plan, tally, event, clocks, ceiling);
+      } catch (error) {
+        if (!(error instanceof ExpressionError || error instanceof UnusableEvent)) throw error;
+        tally.failed += 1;
+        tally.failure = `${event.id}: ${error.message}`;
+      }
+    }
+  }
+  return effects;
+}
+
+function take(
+  effects: Effects,
+  plan: Plan,
+  tally: Tally,
+  event: ReceivedEvent,
+  clocks: PartitionClocks,
+  ceiling: number,
+): void {
+  const time = timeOf(plan, event);
+  if (plan.clock !== eventClock) clocks.advance(plan.clock, Math.min(time, ceiling));
+  if (!accepts(plan, event)) return;
+  const key = keyOf(plan, event);
+  const { window } = plan.query;
+  if (!window) {
+    effects.occurrences.push({ plan, key, event, values: figuresOf(plan, event) });
+    tally.matched += 1;
+    return;
+  }
+  const inputs = inputsOf(plan, event);
+  const watermark = clocks.watermark(plan.clock);
+  let taken = false;
+  let late = false;
+  for (let start = latestStart(window, time); start > time - window.size; start -= window.advance) {
+    if (isOver(window, start, watermark)) {
+      late = true;
+      continue;
+    }
+    const delta = deltaOf(effects.windows, plan, start, key);
+    delta.add(inputs);
+    delta.traceparent = event.traceparent;
+    taken = true;
+  }
+  if (taken) tally.matched += 1;
+  if (late) {
+    tally.late += 1;
+    tally.latestMs = Math.max(tally.latestMs, watermark - time);
+  }
+}
+
+function deltaOf(windows: Effects['windows'], plan: Plan, start: number, key: string): Delta {
+  let starts = windows.get(plan);
+  if (!starts) windows.set(plan, (starts = new Map<number, Map<string, Delta>>()));
+  let keys = starts.get(start);
+  if (!keys) starts.set(start, (keys = new Map<string, Delta>()));
+  let delta = keys.get(key);
+  if (!delta) keys.set(key, (delta = new Delta(plan.layout.accumulators)));
+  return delta;
+}
+
+function tallyOf(tallies: Effects['tallies'], plan: Plan): Tally {
+  let tally = tallies.get(plan);
+  if (!tally) {
+    tally = { matched: 0, late: 0, latestMs: 0, failed: 0, failure: undefined };
+    tallies.set(plan, tally);
+  }
+  return tally;
+}
+
+/** The watermarks of a batch's partitions after it. */
+export function progressOf({ clocks }: Effects): Progress[] {
+  return clocks.flatMap((partition) => partition.progress());
+}

@@ -1,0 +1,27 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { RecentIds, hashOf, horizon } from './recent-ids.ts';
+
+describe('the ids of recent events', () => {
+  it('tell a repetition within the horizon, and forget what is far behind', () => {
+    const recent = new RecentIds([hashOf('first')]);
+    assert.equal(recent.add(hashOf('first')), false);
+    for (let i = 1; i < horizon; i++) assert.equal(recent.add(hashOf(`order-${i}-1`)), true);
+    assert.equal(recent.add(hashOf('order-1-1')), false);
+    assert.equal(recent.add(hashOf('first')), false);
+    for (let i = 0; i < 2 * horizon; i++) recent.add(hashOf(`user-${i}-1`));
+    assert.equal(recent.add(hashOf('first')), true);
+  });
+
+  it('are hashed to whole numbers of 53 bits without a collision', () => {
+    const hashes = new Set<number>();
+    for (let order = 0; order < 50_000; order++) {
+      for (const version of [1, 2, 11]) {
+        const hash = hashOf(`order-${order}-${version}`);
+        assert.ok(Number.isSafeInteger(hash) && hash >= 0);
+        hashes.add(hash);
+      }
+    }
+    assert.equal(hashes.size, 150_000);
+  });
+});

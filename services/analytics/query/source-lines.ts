@@ -1,0 +1,55 @@
+import { LineCounter, isCollection, isMap, isScalar, parseDocument } from 'yaml';
+import type { Document, Node, Pair } from 'yaml';
+
+/** A mistake in a file. */
+export interface Fault {
+  file: string;
+  /** from 1 */
+  line: number;
+  message: string;
+}
+
+export type Path = readonly (string | number)[];
+
+/** A YAML document that knows on which line each of its values stands. */
+export class SourceLines {
+  /** What is wrong with the YAML itself; without a path. */
+  readonly faults: { line: number; message: string }[];
+  readonly value: unknown;
+  readonly #document: Document.Parsed;
+  readonly #lines = new LineCounter();
+
+  constructor(text: string) {
+    this.#document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false });
+    this.faults = this.#document.errors.map(({ message, pos }) => ({
+      line: this.#lines.linePos(pos[0]).line,
+      message,
+    }));
+    this.value = this.faults.length === 0 ? this.#document.toJS({ maxAliasCount: 10 }) : undefined;
+  }
+
+  /** The line of a value, or of the nearest thing around it that is there. A member's line is that of its key. */
+  lineOf(path: Path): number {
+    let position = this.#document.contents?.range[0] ?? 0;
+    let node: unknown = this.#document.contents;
+    for (const step of path) {
+      if (!isCollection(node)) break;
+      const pair = isMap(node) ? (node.items as Pair[]).find(({ key }) => String(key) === String(step)) : undefined;
+      const found = pair ?? (node.get(step, true) as Node | undefined);
+      const start = ((pair?.key ?? found) as Node | undefined)?.range?.[0];
+      if (found === undefined || start === undefined) break;
+      position = start;
+      node = pair ? pair.value : found;
+    }
+    return this.#lines.linePos(position).line;
+  }
+
+  /** The line of a character of a text value, which may be a block of several lines. */
+  lineInText(path: Path, offset: number): number {
+    const node = this.#document.getIn(path, true);
+    if (!isScalar(node) || typeof node.value !== 'string' || !node.range) return this.lineOf(path);
+    const line = this.#lines.linePos(node.range[0]).line;
+    const isBlock = node.type === 'BLOCK_LITERAL' || node.type === 'BLOCK_FOLDED';
+    return isBlock ? line + node.value.slice(0, offset).split('\n').length : line;
+  }
+}

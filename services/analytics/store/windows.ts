@@ -1,0 +1,187 @@
+import type { PoolClient } from '#kit/pg.ts';
+import type { Deltas } from '../engine/aggregate.ts';
+import type { Combine, Delta } from '../engine/figures.ts';
+import type { Plan } from '../engine/plan.ts';
+import { havingSql } from './having.ts';
+
+/** A window that may be one to be alerted about, as it stands after a batch. */
+export interface ChangedWindow {
+  plan: Plan;
+  start: number;
+  key: string;
+  accumulators: string[];
+  /** what the batch added to it */
+  delta: Delta;
+}
+
+export interface WindowChanges {
+  /** of queries with an alert on change: windows not alerted about before, without those that `having` surely excludes */
+  changed: ChangedWindow[];
+  /** deltas that came too late: their window has been closed and emitted */
+  refused: { plan: Plan; delta: Delta }[];
+}
+
+interface Item {
+  plan: Plan;
+  start: number;
+  key: string;
+  delta: Delta;
+}
+
+/**
+ * Adds the deltas of a batch to their windows: one statement for all queries that combine their accumulators alike.
+ * Statements and their rows are sorted, so that two batches lock in the same order and cannot deadlock.
+ */
+export async function addToWindows(tx: PoolClient, windows: ReadonlyMap<Plan, Deltas>): Promise<WindowChanges> {
+  const changes: WindowChanges = { changed: [], refused: [] };
+  const byShape = new Map<string, Plan[]>();
+  for (const plan of [...windows.keys()].toSorted((a, b) => a.id - b.id)) {
+    const shape = shapeOf(plan);
+    const plans = byShape.get(shape);
+    if (plans) plans.push(plan);
+    else byShape.set(shape, [plan]);
+  }
+  for (const shape of [...byShape.keys()].toSorted()) {
+    const plans = byShape.get(shape)!;
+    const kind = kindOf(plans[0]!);
+    const items = plans.flatMap((plan) => itemsOf(plan, windows.get(plan)!));
+    const text = textOf(plans, kind);
+    const { rows } = await tx.query<ReturnedRow>({
+      name: preparedName(text),
+      text,
+      values: valuesOf(items),
+      rowMode: 'array',
+    });
+    if (kind === 'alert') changes.changed.push(...rows.map((row) => changedWindow(row, plans, windows)));
+    if (kind === 'close') changes.refused.push(...refusedOf(items, rows));
+  }
+  return changes;
+}
+
+/** What a batch needs to hear of a query's windows: nothing, which may be alerted about, or which were closed already. */
+type Kind = 'plain' | 'alert' | 'close';
+
+function kindOf({ query }: Plan): Kind {
+  if (query.emit?.on === 'close') return 'close';
+  return query.alert ? 'alert' : 'plain';
+}
+
+const operators: Record<Combine, string> = { add: '+', least: '<', greatest: '>' };
+
+/** Queries of one shape share a statement. */
+function shapeOf(plan: Plan): string {
+  return `${kindOf(plan)} ${plan.layout.accumulators.map(({ combine }) => operators[combine]).join('')}`;
+}
+
+const preparedNames = new Map<string, string>();
+
+/** The name under which a statement is prepared; there are few of them. */
+function preparedName(text: string): string {
+  let name = preparedNames.get(text);
+  if (name === undefined) preparedNames.set(text, (name = `windows-${preparedNames.size}`));
+  return name;
+}
+
+function itemsOf(plan: Plan, deltas: Deltas): Item[] {
+  const starts = [...deltas].toSorted(([a], [b]) => a - b);
+  return starts.flatMap(([start, keys]) =>
+    [...keys.keys()].toSorted().map((key) => ({ plan, start, key, delta: keys.get(key)! })),
+  );
+}
+
+/**
+ * What is the same for all rows of a window (query, start, end, interval, closing) is sent once and looked up by its number
+ * `g`. A window becomes due its interval after the first change since it was last emitted.
+ */
+function textOf(plans: readonly Plan[], kind: Kind): string {
+  const { accumulators } = plans[0]!.layout;
+  const columns = accumulators.map((_, i) => `a${i}`);
+  const parameters = accumulators.map((_, i) => `$${i + 8}::numeric[]`);
+  const combined = accumulators.map(({ combine }, i) => {
+    const [old, added] = [`w.accumulators[${i + 1}]`, `excluded.accumulators[${i + 1}]`];
+    return combine === 'add' ? `${old} + ${added}` : `${combine}(${old}, ${added})`;
+  });
+  const conflict =
+    accumulators.length === 0
+      ? 'DO NOTHING'
+      : `DO UPDATE SET accumulators = ARRAY[${combined.join(', ')}],
+           due_at = coalesce(w.due_at, excluded.due_at), updated_at = excluded.updated_at
+         WHERE w.closed IS NOT TRUE`;
+  const insert = `INSERT INTO stream_windows AS w
+      (query_id, window_start, window_end, due_at, closed, key, accumulators, updated_at)
+    SELECT ($1::int[])[g], to_timestamp(($2::float8[])[g]), to_timestamp(($3::float8[])[g]),
+           now() + ($4::interval[])[g], ($5::boolean[])[g],
+           k, ARRAY[${columns.join(', ')}]::numeric[], now()
+    FROM unnest(${['$6::int[]', '$7::text[]', ...parameters].join(', ')}) AS t(${['g', 'k', ...columns].join(', ')})
+    ON CONFLICT (query_id, window_start, key) ${conflict}`;
+  const start = '(extract(epoch FROM window_start) * 1000)::float8';
+  if (kind === 'plain') return insert;
+  if (kind === 'close') return `${insert} RETURNING query_id, ${start}, key`;
+  const having = plans.map((plan) => `WHEN ${plan.id} THEN ${havingSql(plan)}`).join(' ');
+  return `WITH changed AS (${insert} RETURNING query_id, window_start, key, accumulators, alerted)
+    SELECT query_id, ${start}, key, accumulators::text FROM changed WHERE NOT alerted AND CASE query_id ${having} END`;
+}
+
+function valuesOf(items: readonly Item[]): unknown[] {
+  const groups: { plan: Plan; start: number }[] = [];
+  const group: number[] = [];
+  for (const { plan, start } of items) {
+    const last = groups.at(-1);
+    if (last?.plan !== plan || last.start !== start) groups.push({ plan, start });
+    group.push(groups.length);
+  }
+  return [
+    plainArray(groups, ({ plan }) => plan.id),
+    plainArray(groups, ({ start }) => start / 1000),
+    plainArray(groups, ({ plan, start }) => (start + plan.query.window!.size) / 1000),
+    plainArray(groups, ({ plan }) => dueAfter(plan)),
+    plainArray(groups, ({ plan }) => (plan.query.emit?.on === 'close' ? 'false' : 'NULL')),
+    `{${group.join(',')}}`,
+    `{${items.map(({ key }) => arrayText(key)).join(',')}}`,
+    ...items[0]!.plan.layout.accumulators.map((_, i) => plainArray(items, ({ delta }) => delta.value(i))),
+  ];
+}
+
+/** Whether and when a change is emitted; alerts on change are raised by the batch itself. */
+function dueAfter({ query: { emit, alert } }: Plan): string {
+  return emit?.on === 'change' && !alert ? `${emit.everyMs}ms` : 'NULL';
+}
+
+/** An array literal of values that need no quotes. */
+function plainArray<T>(items: readonly T[], value: (item: T) => string | number): string {
+  return `{${items.map(value).join(',')}}`;
+}
+
+/** A text in an array literal; most keys are ids, which need no quotes. */
+function arrayText(text: string): string {
+  return /^\d+$/.test(text) ? text : `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`;
+}
+
+type ReturnedRow = [queryId: number, start: number, key: string, accumulators: string];
+
+/** Numbers of an array literal, as text: nothing in it needs quotes. */
+export function readAccumulators(literal: string): string[] {
+  return literal === '{}' ? [] : literal.slice(1, -1).split(',');
+}
+
+function changedWindow(
+  [id, start, key, accumulators]: ReturnedRow,
+  plans: readonly Plan[],
+  windows: ReadonlyMap<Plan, Deltas>,
+): ChangedWindow {
+  const plan = plans.find((candidate) => candidate.id === id)!;
+  const delta = windows.get(plan)!.get(start)!.get(key)!;
+  return { plan, start, key, delta, accumulators: readAccumulators(accumulators) };
+}
+
+/** The items whose row did not come back. The rows that did are in the order of the items. */
+function refusedOf(items: readonly Item[], rows: readonly ReturnedRow[]): Item[] {
+  let next = 0;
+  return items.filter(({ plan, start, key }) => {
+    if (plan.layout.accumulators.length === 0) return false; // a key that was there already: nothing to be added
+    const row = rows[next];
+    const returned = row?.[0] === plan.id && row[1] === start && row[2] === key;
+    if (returned) next += 1;
+    return !returned;
+  });
+}

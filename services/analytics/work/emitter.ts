@@ -1,0 +1,57 @@
+import type { Pool } from '#kit/pg.ts';
+import { transaction } from '#kit/pg.ts';
+import type { PlanSet } from '../engine/plan.ts';
+import { passes, rowOf } from '../engine/rows.ts';
+import { appendToFeed } from '../store/feed.ts';
+import { emitMetrics } from '../store/metrics.ts';
+import type { Emission } from '../store/metrics.ts';
+import { readAccumulators } from '../store/windows.ts';
+
+/** Windows that are emitted in one transaction. */
+const batch = 500;
+
+type DueRow = [queryId: number, start: number, key: string, accumulators: string, emissions: number, updatedAt: Date];
+
+/** What a round of emitting or closing came to. */
+export interface Round {
+  /** events that went to the outbox */
+  emitted: number;
+  /** whether more may be due already */
+  more: boolean;
+}
+
+/** Emits changed windows that are due. Replicas share the work: a window that another one has at hand is passed over. */
+export async function emitDue(pool: Pool, plans: PlanSet): Promise<Round> {
+  const byId = new Map(plans.plans.map((plan) => [plan.id, plan]));
+  return transaction(pool, async (tx) => {
+    const { rows } = await tx.query<DueRow>({
+      name: 'windows-due',
+      rowMode: 'array',
+      text: `WITH due AS (
+          SELECT query_id, window_start, key FROM stream_windows
+          WHERE due_at <= now() AND query_id = ANY($1) ORDER BY due_at LIMIT ${batch}
+          FOR UPDATE SKIP LOCKED)
+        UPDATE stream_windows w SET due_at = NULL, emissions = w.emissions + 1 FROM due
+        WHERE w.query_id = due.query_id AND w.window_start = due.window_start AND w.key = due.key
+        RETURNING w.query_id, (extract(epoch FROM w.window_start) * 1000)::float8, w.key, w.accumulators::text,
+          w.emissions, w.updated_at`,
+      values: [[...byId.keys()]],
+    });
+    const emissions = rows.map(([queryId, start, key, accumulators, count, updatedAt]): Emission => {
+      const plan = byId.get(queryId)!;
+      return {
+        plan,
+        row: rowOf(plan, start, key, readAccumulators(accumulators)),
+        occurrence: `${start}-${count}`,
+        closed: false,
+        updatedAt: updatedAt.getTime(),
+      };
+    });
+    const texts = await emitMetrics(
+      tx,
+      emissions.filter(({ plan, row }) => passes(plan, row)),
+    );
+    await appendToFeed(tx, { metric: texts });
+    return { emitted: texts.length, more: rows.length === batch };
+  });
+}

@@ -1,0 +1,79 @@
+import type { Pool } from '#kit/pg.ts';
+import { horizon } from '../engine/recent-ids.ts';
+import { trimFeed } from '../store/feed.ts';
+
+const hourMs = 3_600_000;
+
+/** How far back the live stream can be resumed. */
+export const feedKeptMs = hourMs;
+const alertsKeptMs = 90 * 24 * hourMs;
+
+/** Rows that go in one statement: none holds locks for long. */
+const chunk = 5_000;
+
+/** Deletes what has passed its retention. @returns whether more may wait */
+export async function cleanUp(pool: Pool): Promise<boolean> {
+  const counts = [
+    await trimFeed(pool, feedKeptMs, chunk),
+    await trimAlerts(pool),
+    await trimWindows(pool),
+    await trimRecentIds(pool),
+  ];
+  await forgetAbandoned(pool);
+  return counts.some((count) => count >= chunk);
+}
+
+async function trimAlerts(pool: Pool): Promise<number> {
+  const { rowCount } = await pool.query(
+    `DELETE FROM alerts USING (SELECT id FROM alerts ORDER BY id LIMIT $2) oldest
+     WHERE alerts.id = oldest.id AND alerts.created_at < now() - $1 * interval '1 ms'`,
+    [alertsKeptMs, chunk],
+  );
+  return rowCount ?? 0;
+}
+
+/**
+ * Windows older than their query's retention, and all of those of a definition that has been replaced. Age is counted in
+ * event time, from the latest that the query's clock has seen: a stream of the past keeps its windows too.
+ */
+async function trimWindows(pool: Pool): Promise<number> {
+  const { rows } = await pool.query<{ id: number; before: string | null }>(
+    `SELECT q.id, (CASE WHEN q.version < max(q.version) OVER (PARTITION BY q.name) THEN 'infinity'
+         ELSE (SELECT least(now(), max(m.watermark)) FROM stream_watermarks m
+               WHERE m.clock = q.clock AND m.topic = ANY(q.topics)) - q.retention_ms * interval '1 ms' END)::text AS before
+     FROM stream_queries q WHERE q.retention_ms IS NOT NULL`,
+  );
+  let deleted = 0;
+  for (const { id, before } of rows) {
+    if (before === null) continue;
+    const { rowCount } = await pool.query(
+      `DELETE FROM stream_windows WHERE (query_id, window_start, key) IN
+         (SELECT query_id, window_start, key FROM stream_windows
+          WHERE query_id = $1 AND window_start < $2 ORDER BY window_start, key LIMIT $3) AND window_end <= $2`,
+      [id, before, chunk],
+    );
+    deleted = Math.max(deleted, rowCount ?? 0);
+  }
+  return deleted;
+}
+
+/** Ids that lie further behind than a repetition can. */
+async function trimRecentIds(pool: Pool): Promise<number> {
+  const { rowCount } = await pool.query(
+    `DELETE FROM stream_recent_ids r USING inbox_offsets o
+     WHERE r.consumer_group = o.consumer_group AND r.topic = o.topic AND r.partition = o.partition
+       AND r.last_offset < o.next_offset - $1::bigint`,
+    [2 * horizon],
+  );
+  return rowCount === null ? 0 : Math.min(rowCount, chunk - 1); // all of them went
+}
+
+/** Changes of queries that nobody runs any more would stand at the head of the emitter's index for ever. */
+async function forgetAbandoned(pool: Pool): Promise<void> {
+  await pool.query(
+    `UPDATE stream_windows SET due_at = NULL WHERE (query_id, window_start, key) IN
+       (SELECT query_id, window_start, key FROM stream_windows
+        WHERE due_at < now() - interval '1 day' ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED)`,
+    [chunk],
+  );
+}
