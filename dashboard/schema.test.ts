@@ -1,0 +1,30 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { Compile } from 'typebox/compile';
+import { buildOpenApi } from '#contracts/openapi.ts';
+import { operations } from '#contracts/operations.ts';
+import { limitsOf, sample, typeOf } from './assets/schema.js';
+
+interface Document {
+  paths: Record<string, Record<string, { requestBody: { content: { 'application/json': { schema: object } } } }>>;
+  components: { schemas: Record<string, object> };
+}
+
+describe('schema', () => {
+  it('is told in a few words', () => {
+    assert.equal(typeOf({ type: 'array', items: { $ref: '#/components/schemas/Order' } }), 'Order[]');
+    assert.equal(typeOf({ anyOf: [{ type: 'string' }, { type: 'null' }] }), 'string or null');
+    assert.equal(typeOf({ enum: ['A', 'B'] }), 'A | B');
+    assert.equal(limitsOf({ minLength: 3, maxLength: 50 }), '3 to 50 characters');
+    assert.equal(limitsOf({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER, default: 100 }), 'at least 1, default 100');
+  });
+
+  it('has an example that the operation accepts', () => {
+    const { paths, components } = buildOpenApi({ version: '0' }) as unknown as Document;
+    for (const { id, path, method, body } of operations) {
+      if (!body) continue;
+      const example = sample(paths[path]![method]!.requestBody.content['application/json'].schema, components.schemas);
+      assert.ok(Compile(body).Check(example), `${id}: ${JSON.stringify(example)}`);
+    }
+  });
+});

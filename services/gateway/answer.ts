@@ -1,0 +1,56 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Problem } from '#kit/problem.ts';
+
+/** How long, and for how many bytes, a body is still read after the answer was sent without it. */
+const lingerMs = 1_000;
+const lingerBytes = 8 * 1024 * 1024;
+
+/** Answers with `application/problem+json`. Too late for that, the connection is cut, so that nobody takes half an answer for a whole one. */
+export function sendProblem(problem: Problem, request: IncomingMessage, response: ServerResponse): void {
+  if (response.destroyed) return;
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  const payload = Buffer.from(JSON.stringify(problem.toJSON(instanceOf(request))));
+  const headers: string[] = [
+    ...Object.entries(problem.headers).flat(),
+    'Content-Type',
+    'application/problem+json; charset=utf-8',
+    'Content-Length',
+    String(payload.length),
+  ];
+  const unread = !request.complete;
+  // what is left of the body would be taken for the next request
+  if (unread) headers.push('Connection', 'close');
+  response.writeHead(problem.status, headers);
+  if (unread) linger(request, response, payload);
+  else response.end(payload);
+}
+
+/**
+ * Sends the whole answer and goes on reading for a while before it closes: a connection closed with unread data is
+ * reset, and the reset can overtake the answer on its way to a client that is still sending.
+ */
+function linger(request: IncomingMessage, response: ServerResponse, payload: Buffer): void {
+  response.write(payload);
+  let left = lingerBytes;
+  const timer = setTimeout(finish, lingerMs);
+  function finish(): void {
+    clearTimeout(timer);
+    response.end();
+  }
+  request.on('data', (chunk: Buffer) => {
+    left -= chunk.length;
+    if (left < 0) finish();
+  });
+  request.once('end', finish);
+  response.once('close', finish);
+  request.resume();
+}
+
+function instanceOf(request: IncomingMessage): string {
+  const url = request.url ?? '/';
+  const end = url.indexOf('?');
+  return end === -1 ? url : url.slice(0, end);
+}

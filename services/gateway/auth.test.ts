@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
+import { before, describe, it } from 'node:test';
+import type { TestContext } from 'node:test';
+import { SignJWT, exportJWK, generateKeyPair } from 'jose';
+import type { CryptoKey, JWK } from 'jose';
+import { startGateway, startUpstream, unusedUrl } from './fixture.ts';
+
+const issuer = 'https://issuer.example';
+const audience = 'millrace';
+
+const token = (signer: CryptoKey, claims: { iss?: string; aud?: string; exp?: string | number } = {}, kid = 'k1') =>
+  new SignJWT({})
+    .setProtectedHeader({ alg: 'ES256', kid })
+    .setSubject('ada')
+    .setIssuer(claims.iss ?? issuer)
+    .setAudience(claims.aud ?? audience)
+    .setExpirationTime(claims.exp ?? '5m')
+    .sign(signer);
+
+const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url');
+
+describe('authentication', () => {
+  let key: CryptoKey;
+  let stranger: CryptoKey;
+  let jwk: JWK;
+
+  before(async () => {
+    const pair = await generateKeyPair('ES256');
+    key = pair.privateKey;
+    jwk = { ...(await exportJWK(pair.publicKey)), kid: 'k1', alg: 'ES256', use: 'sig' };
+    stranger = (await generateKeyPair('ES256')).privateKey;
+  });
+
+  async function guarded(t: TestContext) {
+    const upstream = await startUpstream(t, (request, response) => response.end(request.headers.authorization ?? ''));
+    const issuerServer = await startUpstream(t, (_, response) => {
+      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ keys: [jwk] }));
+    });
+    const auth = { jwksUrl: `${issuerServer.url}/jwks`, issuer, audience };
+    const gateway = await startGateway(t, upstream.url, { auth });
+    const call = (authorization?: string, path = '/api/orders') =>
+      fetch(gateway.url + path, { headers: authorization === undefined ? {} : { authorization } });
+    return { gateway, call };
+  }
+
+  it('lets a valid token pass, and on to the service', async (t) => {
+    const { call } = await guarded(t);
+    const bearer = `Bearer ${await token(key)}`;
+    const response = await call(bearer);
+    assert.deepEqual([response.status, await response.text()], [200, bearer]);
+  });
+
+  it('refuses anything else with 401 and says why', async (t) => {
+    const { call } = await guarded(t);
+    const claims = { sub: 'ada', iss: issuer, aud: audience, exp: Math.floor(Date.now() / 1000) + 300 };
+    const unsigned = `${encode({ alg: 'none' })}.${encode(claims)}.`;
+    const shared = `${encode({ alg: 'HS256', kid: 'k1' })}.${encode(claims)}`;
+    const hmac = `${shared}.${createHmac('sha256', JSON.stringify(jwk)).update(shared).digest('base64url')}`;
+    const cases: [string | undefined, RegExp][] = [
+      [undefined, /required/],
+      ['Basic YTpi', /required/],
+      ['Bearer ', /required/],
+      ['Bearer not-a-token', /not valid/],
+      [`Bearer ${unsigned}`, /required|not valid/],
+      [`Bearer ${unsigned}x`, /not valid/],
+      [`Bearer ${hmac}`, /not valid/],
+      [`Bearer ${await token(stranger)}`, /not valid/],
+      [`Bearer ${await token(key, {}, 'k2')}`, /not valid/],
+      [`Bearer ${await token(key, { exp: Math.floor(Date.now() / 1000) - 60 })}`, /expired/],
+      [`Bearer ${await token(key, { aud: 'another' })}`, /aud claim/],
+      [`Bearer ${await token(key, { iss: 'https://another.example' })}`, /iss claim/],
+    ];
+    for (const [authorization, why] of cases) {
+      const response = await call(authorization);
+      assert.equal(response.status, 401, authorization);
+      assert.match(response.headers.get('www-authenticate') ?? '', /^Bearer/);
+      assert.match(response.headers.get('content-type') ?? '', /^application\/problem\+json/);
+      assert.match(((await response.json()) as { detail: string }).detail, why, authorization);
+    }
+  });
+
+  it('leaves health and documentation open', async (t) => {
+    const { call } = await guarded(t);
+    for (const path of ['/livez', '/readyz', '/', '/docs', '/openapi.json', '/metrics']) {
+      assert.equal((await call(undefined, path)).status, 200, path);
+    }
+    assert.notEqual((await call(undefined, '/health')).status, 401);
+    assert.equal(((await (await call(undefined, '/settings.json')).json()) as { auth: boolean }).auth, true);
+  });
+
+  it('is 503, not 401, while the keys of the issuer cannot be had', async (t) => {
+    const { url } = await unusedUrl(t);
+    const gateway = await startGateway(t, url, { auth: { jwksUrl: `${url}/jwks`, issuer, audience } });
+    const response = await fetch(`${gateway.url}/api/orders`, {
+      headers: { authorization: `Bearer ${await token(key)}` },
+    });
+    assert.deepEqual([response.status, response.headers.get('retry-after')], [503, '5']);
+  });
+});

@@ -1,0 +1,72 @@
+import type { IncomingMessage } from 'node:http';
+import type { JWTVerifyGetKey } from 'jose';
+import { Problem, unavailable } from '#kit/problem.ts';
+
+export interface AuthOptions {
+  /** where the issuer publishes its keys (RFC 7517) */
+  jwksUrl: string;
+  issuer: string;
+  audience: string;
+}
+
+/** Resolves with the token's subject. @throws Problem 401, or 503 while the issuer's keys cannot be had */
+export type Authenticate = (request: IncomingMessage) => Promise<string>;
+
+/** Signatures that only the holder of a private key can make: a shared secret or `none` is never accepted. */
+const algorithms = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+  'Ed25519',
+];
+
+/** A check of bearer tokens (RFC 6750, RFC 7519). The library is loaded here, so that a gateway without it pays nothing. */
+export async function createAuthenticate({ jwksUrl, issuer, audience }: AuthOptions): Promise<Authenticate> {
+  const { createRemoteJWKSet, jwtVerify, errors } = await import('jose');
+  const keys: JWTVerifyGetKey = createRemoteJWKSet(new URL(jwksUrl), {
+    timeoutDuration: 3_000,
+    cooldownDuration: 5_000,
+  });
+
+  return async (request) => {
+    const token = /^Bearer +([\w~+/.-]+=*)$/i.exec(request.headers.authorization ?? '')?.[1];
+    if (token === undefined) throw unauthorized('A bearer token is required');
+    try {
+      const { payload } = await jwtVerify(token, keys, {
+        issuer,
+        audience,
+        algorithms,
+        requiredClaims: ['exp', 'sub'],
+        clockTolerance: 5,
+      });
+      return payload.sub!;
+    } catch (error) {
+      if (error instanceof errors.JWTExpired) throw unauthorized('The token has expired', 'invalid_token', error);
+      if (error instanceof errors.JWTClaimValidationFailed) {
+        throw unauthorized(`The token is not for here: its ${error.claim} claim`, 'invalid_token', error);
+      }
+      if (isUnreachable(error)) throw unavailable("The issuer's keys cannot be had", 5, error);
+      throw unauthorized('The token is not valid', 'invalid_token', error);
+    }
+  };
+
+  /** No key set was read: the network's or the issuer's fault, not the token's. */
+  function isUnreachable(error: unknown): boolean {
+    if (!(error instanceof errors.JOSEError)) return true;
+    return (
+      error instanceof errors.JWKSTimeout || error.code === 'ERR_JOSE_GENERIC' || error instanceof errors.JWKSInvalid
+    );
+  }
+}
+
+function unauthorized(detail: string, error?: string, cause?: unknown): Problem {
+  const challenge = error === undefined ? 'Bearer' : `Bearer error="${error}", error_description="${detail}"`;
+  return new Problem(401, { detail, headers: { 'WWW-Authenticate': challenge }, cause });
+}

@@ -1,0 +1,54 @@
+import { Type } from 'typebox';
+import type { Static } from 'typebox';
+import { ConfigError, commonConfig, loadConfig, url } from '#kit/config.ts';
+import type { ConfigSource } from '#kit/config.ts';
+
+const http = () => url('http', 'https');
+
+const schema = Type.Object({
+  ...commonConfig,
+  USERS_URL: http(),
+  ORDERS_URL: http(),
+  NOTIFICATIONS_URL: http(),
+  ANALYTICS_URL: http(),
+  MAX_IN_FLIGHT: Type.Integer({
+    minimum: 1,
+    maximum: 10_000,
+    default: 256,
+    description: 'calls to one service at a time',
+  }),
+  MAX_STREAMS: Type.Integer({
+    minimum: 1,
+    maximum: 10_000,
+    default: 1_000,
+    description: 'event streams open at a time',
+  }),
+  UPSTREAM_TIMEOUT_MS: Type.Integer({ minimum: 100, maximum: 60_000, default: 5_000 }),
+  TRUST_PROXY: Type.Boolean({ default: false, description: 'believe the X-Forwarded headers of the peer' }),
+  RATE_LIMIT_PER_SECOND: Type.Integer({
+    minimum: 0,
+    maximum: 100_000,
+    default: 0,
+    description: 'a client; 0 is no limit',
+  }),
+  AUTH_JWKS_URL: Type.Optional(http()),
+  AUTH_ISSUER: Type.Optional(Type.String()),
+  AUTH_AUDIENCE: Type.Optional(Type.String()),
+  MAIL_PAGE_URL: Type.Optional(http()),
+  TRACE_PAGE_URL: Type.Optional(http()),
+});
+
+export type GatewayConfig = Static<typeof schema>;
+
+/** The gateway's settings. @throws ConfigError, also where authentication is configured by half */
+export function gatewayConfig(source?: ConfigSource): GatewayConfig {
+  const config = loadConfig(schema, source);
+  if (config.AUTH_JWKS_URL !== undefined) {
+    const missing = (['AUTH_ISSUER', 'AUTH_AUDIENCE'] as const).filter((name) => config[name] === undefined);
+    if (missing.length > 0) throw new ConfigError(missing.map((name) => `${name} is missing (AUTH_JWKS_URL needs it)`));
+  } else if (config.AUTH_ISSUER !== undefined || config.AUTH_AUDIENCE !== undefined) {
+    // half a configuration must not leave the door open
+    throw new ConfigError(['AUTH_JWKS_URL is missing (AUTH_ISSUER or AUTH_AUDIENCE is set)']);
+  }
+  return config;
+}

@@ -1,0 +1,232 @@
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import { ROOT_CONTEXT, trace } from '@opentelemetry/api';
+import type { Dispatcher } from 'undici';
+import { observeRequest } from '#kit/http.ts';
+import { Problem, unavailable } from '#kit/problem.ts';
+import { SpanKind, SpanStatusCode, startSpan, traceparentOf } from '#kit/telemetry.ts';
+import type { Health } from '#kit/health.ts';
+import type { Logger } from '#kit/log.ts';
+import type { Span } from '#kit/telemetry.ts';
+import { sendProblem } from './answer.ts';
+import type { RequestBody } from './body.ts';
+import type { Outcome } from './breaker.ts';
+import { countFailed, countRetry } from './metrics.ts';
+import { requestHeaders, responseHeaders } from './headers.ts';
+import type { Route } from './routes.ts';
+import type { Place, Upstream } from './upstream.ts';
+
+type Controller = Dispatcher.DispatchController;
+
+const gone = new Error('the client has gone');
+/** What the metrics count where nobody waited for an answer; no status of HTTP, but known from nginx. */
+const clientGone = 499;
+
+function codeOf(error: unknown): string {
+  const { code, name } = error as { code?: string; name: string };
+  return code ?? name;
+}
+
+/** What all exchanges share. */
+export interface ExchangeContext {
+  /** whether X-Forwarded headers of the peer are to be believed */
+  trustProxy: boolean;
+  health: Health;
+  log: Logger;
+}
+
+/**
+ * One request on its way through the gateway: it is undici's handler for the upstream's answer, so that a proxied
+ * request costs this object, two spans and no promise.
+ */
+export class Exchange implements Dispatcher.DispatchHandler {
+  readonly route: Route;
+  readonly #context: ExchangeContext;
+  readonly #request: IncomingMessage;
+  readonly #response: ServerResponse;
+  readonly #span: Span;
+  readonly #startedAt = performance.now();
+  #upstream: Upstream | undefined;
+  #target = '';
+  #body: RequestBody = null;
+  /** the attempt under way: its place at the upstream, its span, and the controller once the request was written */
+  #place: Place | undefined;
+  #call: Span | undefined;
+  #controller: Controller | undefined;
+  #attempts = 0;
+  #closed = false;
+
+  constructor(context: ExchangeContext, route: Route, request: IncomingMessage, response: ServerResponse) {
+    this.#context = context;
+    this.route = route;
+    this.#request = request;
+    this.#response = response;
+    const parent = request.headers['traceparent'];
+    this.#span = startSpan(route.name, {
+      kind: SpanKind.SERVER,
+      parent: typeof parent === 'string' ? parent : undefined,
+      attributes: { 'http.request.method': request.method ?? '', 'http.route': route.template },
+    });
+    response.once('close', () => this.#end());
+  }
+
+  /** Sends the request on. `target` is path and query on the service. */
+  forward(upstream: Upstream, target: string, body: RequestBody): void {
+    if (this.#closed) return;
+    this.#upstream = upstream;
+    this.#target = target;
+    this.#body = body;
+    upstream.retries.deposit();
+    this.#attempt();
+  }
+
+  /** Answers the request here. */
+  refuse(problem: Problem): void {
+    this.#name(problem);
+    sendProblem(problem, this.#request, this.#response);
+  }
+
+  /** Ends an open event stream as if the service had: the client reconnects, to a gateway that stays. */
+  endStream(): void {
+    this.#controller?.abort(gone);
+    if (this.#response.headersSent) this.#response.end();
+    else this.refuse(unavailable('The gateway is shutting down'));
+  }
+
+  #attempt(): void {
+    const upstream = this.#upstream!;
+    const place = upstream.enter(this.route.streams);
+    if (place instanceof Problem) return this.refuse(place);
+    this.#place = place;
+    this.#controller = undefined;
+    this.#attempts += 1;
+    const method = this.#request.method ?? 'GET';
+    this.#call = startSpan(`${method} ${this.route.path}`, {
+      kind: SpanKind.CLIENT,
+      parent: trace.setSpan(ROOT_CONTEXT, this.#span),
+      attributes: { 'http.request.method': method, 'server.address': upstream.host, 'server.port': upstream.port },
+    });
+    const forwarding = { trustProxy: this.#context.trustProxy, prefix: this.route.prefix };
+    const headers = requestHeaders(this.#request, forwarding, traceparentOf(this.#call));
+    const length = this.#body && !Buffer.isBuffer(this.#body) ? this.#request.headers['content-length'] : undefined;
+    if (length !== undefined) headers.push('content-length', length);
+    const pool = this.route.streams ? upstream.streams : upstream.calls;
+    try {
+      pool.dispatch({ method, path: this.#target, headers, body: this.#body }, this);
+    } catch (error) {
+      this.#leave('abandoned', error);
+      this.refuse(new Problem(400, { detail: 'The request is not well formed', cause: error }));
+    }
+  }
+
+  onRequestStart(controller: Controller): void {
+    this.#controller = controller;
+    if (this.#closed) controller.abort(gone);
+  }
+
+  onResponseStart(_: Controller, status: number, headers: IncomingHttpHeaders): void {
+    if (status < 200 || this.#closed) return;
+    const upstream = this.#upstream!;
+    // the answer, whatever it says, shows that the service is there
+    upstream.settle(this.#place!, 'success');
+    const flat = responseHeaders(headers, this.route.prefix, upstream.origin);
+    flat.push('x-content-type-options', 'nosniff', 'x-trace-id', this.#span.spanContext().traceId);
+    if (!this.#request.complete || this.#context.health.draining) flat.push('connection', 'close');
+    this.#response.writeHead(status, flat);
+    if (this.route.streams) this.#response.flushHeaders();
+  }
+
+  onResponseData(controller: Controller, chunk: Buffer): void {
+    if (this.#response.write(chunk) || this.#closed) return;
+    controller.pause();
+    this.#response.once('drain', () => controller.resume());
+  }
+
+  onResponseEnd(): void {
+    this.#leave('success');
+    this.#response.end();
+  }
+
+  onResponseError(_: Controller | undefined, error: Error): void {
+    if (this.#closed || error === gone) return this.#leave('abandoned', error);
+    // the sender's fault, found while its body was passed on
+    if (error instanceof Problem) {
+      this.#leave('abandoned', error);
+      return this.refuse(error);
+    }
+    this.#leave('failure', error);
+    countFailed(this.#upstream!.name, codeOf(error));
+    if (this.#response.headersSent) this.#response.destroy();
+    else if (this.#mayRetry()) this.#retry();
+    else this.#fail(error);
+  }
+
+  #retry(): void {
+    countRetry(this.#upstream!.name);
+    this.#attempt();
+  }
+
+  /** Nothing is sent twice that might have been carried out, and no body that was streamed away. */
+  #mayRetry(): boolean {
+    const { method } = this.#request;
+    const harmless = method === 'GET' || method === 'HEAD';
+    const whole = this.#body === null || Buffer.isBuffer(this.#body);
+    return harmless && whole && this.#attempts === 1 && this.#upstream!.retries.withdraw();
+  }
+
+  #fail(error: Error): void {
+    const problem = this.#problemOf(error);
+    const { traceId } = this.#span.spanContext();
+    // while the service is down this would be a line a request; the breaker says so once
+    if (problem.status !== 503) {
+      this.#context.log.warn({ err: error, route: this.route.name, trace_id: traceId }, problem.message);
+    }
+    this.refuse(problem);
+  }
+
+  /** 503 promises that nothing was done; 502 and 504 do not know. */
+  #problemOf(cause: Error): Problem {
+    const { name, headersTimeoutMs } = this.#upstream!;
+    if (this.#controller === undefined) return this.#upstream!.down(cause);
+    if (codeOf(cause) === 'UND_ERR_HEADERS_TIMEOUT') {
+      return new Problem(504, { detail: `The ${name} service did not answer within ${headersTimeoutMs} ms`, cause });
+    }
+    return new Problem(502, { detail: `The connection to the ${name} service was lost before its answer`, cause });
+  }
+
+  #leave(outcome: Outcome, error?: unknown): void {
+    const place = this.#place;
+    if (place === undefined) return;
+    this.#place = undefined;
+    this.#upstream!.leave(place, outcome);
+    const call = this.#call!;
+    if (error !== undefined) {
+      call.setAttribute('error.type', codeOf(error));
+      call.setStatus({ code: SpanStatusCode.ERROR, message: (error as Error).message });
+    } else {
+      call.setAttribute('http.response.status_code', this.#response.statusCode);
+    }
+    call.end();
+  }
+
+  /** Lets the user find the trace of a refused request too. */
+  #name(problem: Problem): void {
+    problem.headers['X-Trace-Id'] = this.#span.spanContext().traceId;
+  }
+
+  /** The answer is out, or the client is gone: then so is the call on its behalf. */
+  #end(): void {
+    this.#closed = true;
+    if (this.#place !== undefined) this.#controller?.abort(gone);
+    const { headersSent, statusCode, writableFinished } = this.#response;
+    observeRequest(
+      this.#request.method ?? '',
+      this.route.template,
+      headersSent ? statusCode : clientGone,
+      this.#startedAt,
+    );
+    if (headersSent) this.#span.setAttribute('http.response.status_code', statusCode);
+    if (!writableFinished) this.#span.setAttribute('error.type', 'client_gone');
+    if (headersSent && statusCode >= 500) this.#span.setStatus({ code: SpanStatusCode.ERROR });
+    this.#span.end();
+  }
+}

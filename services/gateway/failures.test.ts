@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { describe, it } from 'node:test';
+import { startGateway, startUpstream, unusedUrl, until } from './fixture.ts';
+
+async function problem(response: Response) {
+  assert.match(response.headers.get('content-type') ?? '', /^application\/problem\+json/);
+  const body = (await response.json()) as { status: number; detail: string };
+  assert.equal(body.status, response.status);
+  assert.ok(response.headers.get('x-trace-id'), 'a refused request has a trace as well');
+  return { status: body.status, detail: body.detail, retryAfter: response.headers.get('retry-after') };
+}
+
+const post = (url: string) => fetch(`${url}/api/orders`, { method: 'POST', body: '{}' });
+const get = (url: string) => fetch(`${url}/api/orders/1`);
+
+describe('a service that is down', () => {
+  it('is 503 with Retry-After at once, and back as soon as it is', async (t) => {
+    const { url, port } = await unusedUrl(t);
+    const gateway = await startGateway(t, url, { limits: { breaker: { failures: 3, pauseMs: 50 } } });
+    const startedAt = performance.now();
+    for (let i = 0; i < 20; i += 1) {
+      assert.deepEqual(await problem(await post(gateway.url)), {
+        status: 503,
+        detail: 'The orders service cannot be reached',
+        retryAfter: '1',
+      });
+    }
+    assert.ok(performance.now() - startedAt < 2_000);
+    await startUpstream(t, (_, response) => response.end('back'), port);
+    await until(async () => (await post(gateway.url)).status === 200);
+  });
+
+  it('does not hurt the others', async (t) => {
+    const { url } = await unusedUrl(t);
+    const upstream = await startUpstream(t, (_, response) => response.end('{"status":"UP","checks":{}}'));
+    const gateway = await startGateway(t, upstream.url, { addresses: { orders: url } as never });
+    for (let i = 0; i < 10; i += 1) await (await post(gateway.url)).text();
+    assert.equal((await fetch(`${gateway.url}/api/users`)).status, 200);
+    const health = await fetch(`${gateway.url}/health`);
+    assert.equal(health.status, 503);
+    const { status, checks } = (await health.json()) as {
+      status: string;
+      checks: Record<string, { status: string; reason?: string }>;
+    };
+    assert.equal(status, 'DOWN');
+    assert.deepEqual(
+      Object.entries(checks).map(([name, check]) => `${name} ${check.status} ${check.reason ?? ''}`),
+      ['users UP ', 'orders DOWN connection refused', 'notifications UP ', 'analytics UP '],
+    );
+    assert.equal((await fetch(`${gateway.url}/readyz`)).status, 200, 'the gateway itself is ready');
+  });
+});
+
+describe('a service that hangs', () => {
+  it('is 504 in time, and then 503 at once from the open circuit', async (t) => {
+    let calls = 0;
+    const upstream = await startUpstream(t, () => (calls += 1));
+    const limits = { headersTimeoutMs: 150, breaker: { failures: 2, pauseMs: 60_000 } };
+    const gateway = await startGateway(t, upstream.url, { limits });
+    const answers = await Promise.all([post(gateway.url), post(gateway.url)]);
+    for (const answer of answers) {
+      const { status, detail } = await problem(answer);
+      assert.deepEqual([status, detail], [504, 'The orders service did not answer within 150 ms']);
+    }
+    const startedAt = performance.now();
+    const refused = await problem(await post(gateway.url));
+    assert.deepEqual([refused.status, refused.retryAfter], [503, '60']);
+    assert.ok(performance.now() - startedAt < 100);
+    assert.equal(calls, 2);
+  });
+
+  it('is tried by one request at a time while the circuit is half open', async (t) => {
+    let answering = false;
+    const waiting: ServerResponse[] = [];
+    let calls = 0;
+    const upstream = await startUpstream(t, (_, response) => {
+      calls += 1;
+      if (answering) waiting.push(response);
+    });
+    const limits = { headersTimeoutMs: 500, breaker: { failures: 1, pauseMs: 1 } };
+    const gateway = await startGateway(t, upstream.url, { limits });
+    assert.equal((await post(gateway.url)).status, 504);
+    answering = true;
+    const probe = post(gateway.url);
+    await until(() => calls === 2);
+    const others = await Promise.all([post(gateway.url), post(gateway.url)]);
+    assert.deepEqual(
+      others.map(({ status }) => status),
+      [503, 503],
+    );
+    waiting[0]!.end('ok');
+    assert.equal((await probe).status, 200);
+    const after = post(gateway.url);
+    await until(() => waiting.length === 2);
+    waiting[1]!.end();
+    assert.equal((await after).status, 200);
+  });
+
+  it('in the middle of its answer ends the connection, so that nobody takes half of it for the whole', async (t) => {
+    const upstream = await startUpstream(t, (_, response) => {
+      response.writeHead(200, { 'content-length': '10' }).write('half');
+    });
+    const gateway = await startGateway(t, upstream.url, { limits: { bodyTimeoutMs: 100 } });
+    const response = await get(gateway.url);
+    assert.equal(response.status, 200);
+    await assert.rejects(response.text());
+  });
+});
+
+/** Breaks the first `count` connections without an answer. */
+function breaking(count: number) {
+  const methods: string[] = [];
+  return {
+    methods,
+    listener: (request: IncomingMessage, response: ServerResponse) => {
+      methods.push(request.method!);
+      if (methods.length <= count) request.socket.destroy();
+      else response.end('ok');
+    },
+  };
+}
+
+describe('a service that breaks the connection', () => {
+  it('is asked a second time for what changes nothing', async (t) => {
+    const { methods, listener } = breaking(1);
+    const upstream = await startUpstream(t, listener);
+    const gateway = await startGateway(t, upstream.url);
+    const response = await get(gateway.url);
+    assert.deepEqual([response.status, await response.text()], [200, 'ok']);
+    assert.deepEqual(methods, ['GET', 'GET']);
+  });
+
+  it('is not asked a third time', async (t) => {
+    const { methods, listener } = breaking(5);
+    const upstream = await startUpstream(t, listener);
+    const gateway = await startGateway(t, upstream.url);
+    assert.equal((await problem(await get(gateway.url))).status, 502);
+    assert.equal(methods.length, 2);
+  });
+
+  it('is 502 for a command, which may have been carried out and is never sent twice', async (t) => {
+    const { methods, listener } = breaking(1);
+    const upstream = await startUpstream(t, listener);
+    const gateway = await startGateway(t, upstream.url);
+    const { status, retryAfter } = await problem(await post(gateway.url));
+    assert.deepEqual([status, retryAfter, methods], [502, null, ['POST']]);
+  });
+
+  it('is not asked a second time for much when it is ill', async (t) => {
+    const { methods, listener } = breaking(1_000);
+    const upstream = await startUpstream(t, listener);
+    const gateway = await startGateway(t, upstream.url, { limits: { breaker: { failures: 1_000 } } });
+    for (let i = 0; i < 50; i += 1) await (await get(gateway.url)).text();
+    assert.ok(methods.length <= 50 + 10 + 5, `${methods.length} calls for 50 requests`);
+  });
+});
+
+describe('a service with all its places taken', () => {
+  it('is 503 at once, and free again when a call ends', async (t) => {
+    const held: ServerResponse[] = [];
+    const upstream = await startUpstream(t, (_, response) => held.push(response));
+    const gateway = await startGateway(t, upstream.url, { limits: { maxInFlight: 2 } });
+    const calls = [post(gateway.url), post(gateway.url)];
+    await until(() => held.length === 2);
+    const refused = await problem(await post(gateway.url));
+    assert.deepEqual([refused.status, refused.detail, refused.retryAfter], [503, 'The orders service is busy', '1']);
+    assert.equal(held.length, 2);
+    for (const response of held) response.end();
+    for (const call of calls) assert.equal((await call).status, 200);
+    const next = post(gateway.url);
+    await until(() => held.length === 3);
+    held[2]!.end();
+    assert.equal((await next).status, 200);
+  });
+});

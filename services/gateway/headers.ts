@@ -1,0 +1,106 @@
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+
+/** Headers of one connection only (RFC 9110, 7.6.1), and those that the gateway writes itself. */
+const hopByHop = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+const rewritten = new Set([
+  ...hopByHop,
+  'host',
+  'content-length',
+  'expect',
+  'forwarded',
+  'traceparent',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+  'x-forwarded-prefix',
+]);
+
+export interface Forwarding {
+  /** whether a proxy that we trust stands before the gateway and its X-Forwarded headers are to be believed */
+  trustProxy: boolean;
+  /** the public prefix that is cut off, or nothing */
+  prefix: string;
+}
+
+/**
+ * The headers of the proxied request, flat, without its body's length.
+ * @throws nothing: Node's parser has refused malformed names and values before
+ */
+export function requestHeaders(request: IncomingMessage, forwarding: Forwarding, traceparent: string): string[] {
+  const { rawHeaders, headers, socket } = request;
+  const named = connectionOptions(headers.connection);
+  const result: string[] = [];
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!.toLowerCase();
+    if (!rewritten.has(name) && !named?.has(name)) result.push(name, rawHeaders[i + 1]!);
+  }
+  const peer = socket.remoteAddress ?? 'unknown';
+  const trusted = forwarding.trustProxy;
+  const chain = trusted ? headers['x-forwarded-for'] : undefined;
+  result.push('x-forwarded-for', chain === undefined ? peer : `${first(chain)}, ${peer}`);
+  result.push('x-forwarded-host', first((trusted && headers['x-forwarded-host']) || headers.host || ''));
+  result.push('x-forwarded-proto', first((trusted && headers['x-forwarded-proto']) || 'http'));
+  if (forwarding.prefix !== '') result.push('x-forwarded-prefix', forwarding.prefix);
+  result.push('traceparent', traceparent);
+  return result;
+}
+
+/** The client's address: the peer's, or, behind a trusted proxy, the one that this proxy saw. */
+export function clientAddress(request: IncomingMessage, trustProxy: boolean): string {
+  const peer = request.socket.remoteAddress ?? 'unknown';
+  if (!trustProxy) return peer;
+  const chain = request.headers['x-forwarded-for'];
+  return chain === undefined ? peer : first(chain).split(',').at(-1)!.trim() || peer;
+}
+
+/** The headers of the answer, flat, with addresses that lead through the gateway. */
+export function responseHeaders(headers: IncomingHttpHeaders, prefix: string, origin: string): string[] {
+  const named = connectionOptions(headers.connection);
+  const result: string[] = [];
+  for (const name in headers) {
+    if (hopByHop.has(name) || named?.has(name)) continue;
+    const value = headers[name]!;
+    if (typeof value !== 'string') {
+      for (const one of value) result.push(name, name === 'link' ? publicLinks(one, prefix, origin) : one);
+    } else if (name === 'location' || name === 'content-location') {
+      result.push(name, publicAddress(value, prefix, origin));
+    } else if (name === 'link') {
+      result.push(name, publicLinks(value, prefix, origin));
+    } else {
+      result.push(name, value);
+    }
+  }
+  return result;
+}
+
+/** A service's own address (`/orders/5`, `http://orders:8082/orders/5`) as the gateway's; others stay as they are. */
+export function publicAddress(address: string, prefix: string, origin: string): string {
+  const path = address.startsWith(`${origin}/`) ? address.slice(origin.length) : address;
+  return path.startsWith('/') && !path.startsWith('//') ? prefix + path : path;
+}
+
+function publicLinks(value: string, prefix: string, origin: string): string {
+  return value.replaceAll(/<([^>]*)>/g, (_, address: string) => `<${publicAddress(address, prefix, origin)}>`);
+}
+
+/** The further headers that `Connection` declares to be of this connection only. */
+function connectionOptions(value: string | undefined): Set<string> | undefined {
+  if (value === undefined || value === 'keep-alive' || value === 'close') return undefined;
+  return new Set(value.split(',').map((option) => option.trim().toLowerCase()));
+}
+
+/** Node joins repeated headers of most names; the types allow a list. */
+function first(value: string | string[]): string {
+  return typeof value === 'string' ? value : value.join(', ');
+}

@@ -1,0 +1,32 @@
+import { runService } from '#kit/service.ts';
+import { gatewayConfig } from './config.ts';
+import { createGateway } from './gateway.ts';
+
+await runService('gateway', async (service) => {
+  const { log, health } = service;
+  const config = gatewayConfig();
+  const gateway = await createGateway({
+    addresses: {
+      users: config.USERS_URL,
+      orders: config.ORDERS_URL,
+      notifications: config.NOTIFICATIONS_URL,
+      analytics: config.ANALYTICS_URL,
+    },
+    health,
+    log,
+    limits: {
+      maxInFlight: config.MAX_IN_FLIGHT,
+      maxStreams: config.MAX_STREAMS,
+      headersTimeoutMs: config.UPSTREAM_TIMEOUT_MS,
+    },
+    trustProxy: config.TRUST_PROXY,
+    rateLimit: config.RATE_LIMIT_PER_SECOND,
+    auth: config.AUTH_JWKS_URL
+      ? { jwksUrl: config.AUTH_JWKS_URL, issuer: config.AUTH_ISSUER!, audience: config.AUTH_AUDIENCE! }
+      : undefined,
+    pages: { mailUrl: config.MAIL_PAGE_URL, traceUrl: config.TRACE_PAGE_URL },
+  });
+  const port = await gateway.listen(config.PORT, config.HOST);
+  service.onStop('http', () => gateway.close());
+  log.info({ port }, 'listening');
+});

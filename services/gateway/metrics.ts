@@ -1,0 +1,52 @@
+import { counter, gauge } from '#kit/metrics.ts';
+import type { BreakerState } from './breaker.ts';
+import type { Upstream } from './upstream.ts';
+
+const states: readonly BreakerState[] = ['closed', 'open', 'half-open'];
+
+/** Publishes what the gateway knows of its upstreams; the figures are read at each scrape. */
+export function publishMetrics(upstreams: readonly Upstream[]): void {
+  gauge({
+    name: 'millrace_gateway_in_flight',
+    help: 'Calls under way, and event streams open, by upstream',
+    labelNames: ['upstream', 'kind'],
+    collect() {
+      for (const { name, inFlight, openStreams } of upstreams) {
+        this.set({ upstream: name, kind: 'call' }, inFlight);
+        this.set({ upstream: name, kind: 'stream' }, openStreams);
+      }
+    },
+  });
+  gauge({
+    name: 'millrace_gateway_circuit',
+    help: 'State of the circuit breaker: 1 for the state that it is in',
+    labelNames: ['upstream', 'state'],
+    collect() {
+      for (const { name, breaker } of upstreams) {
+        for (const state of states) this.set({ upstream: name, state }, breaker.state === state ? 1 : 0);
+      }
+    },
+  });
+}
+
+const refused = counter({
+  name: 'millrace_gateway_refused_total',
+  help: 'Requests that were not passed on: shed (all places taken) or the circuit open',
+  labelNames: ['upstream', 'reason'],
+});
+
+const failed = counter({
+  name: 'millrace_gateway_failed_total',
+  help: 'Calls that failed without an answer, by the code of the error',
+  labelNames: ['upstream', 'code'],
+});
+
+const retried = counter({
+  name: 'millrace_gateway_retries_total',
+  help: 'Calls that were made a second time',
+  labelNames: ['upstream'],
+});
+
+export const countRefused = (upstream: string, reason: 'shed' | 'open') => refused.inc({ upstream, reason });
+export const countFailed = (upstream: string, code: string) => failed.inc({ upstream, code });
+export const countRetry = (upstream: string) => retried.inc({ upstream });

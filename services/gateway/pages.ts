@@ -1,0 +1,72 @@
+import type { Express } from 'express';
+import { buildAsyncApi } from '#contracts/asyncapi.ts';
+import { buildOpenApi } from '#contracts/openapi.ts';
+import { topics } from '#kit/declarations.ts';
+import { notFound } from '#kit/problem.ts';
+import packageJson from '../../package.json' with { type: 'json' };
+import { Asset, immutable, loadSite, revalidate } from './assets.ts';
+
+const site = new URL('../../dashboard/', import.meta.url);
+
+/** What a browser may do with our pages: nothing but show them, with their own scripts and styles, and call this gateway. */
+export const pageHeaders = {
+  'Content-Security-Policy': [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "img-src 'self'",
+    "connect-src 'self'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+    "require-trusted-types-for 'script'",
+    "trusted-types 'none'",
+  ].join('; '),
+  'Cross-Origin-Opener-Policy': 'same-origin',
+  'Cross-Origin-Resource-Policy': 'same-origin',
+  'Permissions-Policy': 'camera=(), geolocation=(), microphone=()',
+  'Referrer-Policy': 'no-referrer',
+};
+
+/** What the dashboard is told about where it runs. */
+export interface PageSettings {
+  /** whether the API wants a bearer token */
+  auth: boolean;
+  /** where sent mail can be looked at */
+  mailUrl?: string | undefined;
+  /** where a trace can be looked at; `{traceId}` stands for its id */
+  traceUrl?: string | undefined;
+}
+
+/** The dashboard, the documents of the API and of the events, and the page that shows them. */
+export function mountPages(app: Express, settings: PageSettings): void {
+  const { pages, assets, hash } = loadSite(site);
+  for (const [path, name] of [
+    ['/', 'index.html'],
+    ['/docs', 'docs.html'],
+  ] as const) {
+    app.get(path, (request, response) => pages.get(name)!.send(request, response, revalidate, pageHeaders));
+  }
+  app.get('/assets/:hash/:name', (request, response) => {
+    const asset = assets.get(request.params.name);
+    if (!asset) throw notFound(`There is nothing at ${request.path}`);
+    // another version's page, served while the gateways are being replaced, gets what there is but must not keep it
+    asset.send(request, response, request.params.hash === hash ? immutable : revalidate, {
+      'Cross-Origin-Resource-Policy': 'same-origin',
+    });
+  });
+  mountDocument(app, '/settings.json', () => settings);
+  mountDocument(app, '/openapi.json', () => buildOpenApi({ version: packageJson.version, prefix: '/api' }));
+  mountDocument(app, '/asyncapi.json', () =>
+    buildAsyncApi({ version: packageJson.version, topics: topics().map(({ name }) => name) }),
+  );
+}
+
+/** A JSON document, built at its first use. */
+function mountDocument(app: Express, path: string, build: () => unknown): void {
+  let asset: Asset | undefined;
+  app.get(path, (request, response) => {
+    asset ??= new Asset(JSON.stringify(build()), 'application/json; charset=utf-8');
+    asset.send(request, response, revalidate);
+  });
+}

@@ -1,0 +1,86 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Operation } from '#contracts/operation.ts';
+import { bodyLimit } from '#kit/http.ts';
+import { Problem } from '#kit/problem.ts';
+import { sendProblem } from './answer.ts';
+import type { Authenticate } from './auth.ts';
+import { declaredLength, readBody, tooLarge } from './body.ts';
+import { Exchange } from './exchange.ts';
+import type { ExchangeContext } from './exchange.ts';
+import { clientAddress } from './headers.ts';
+import type { RateLimiter } from './rate-limit.ts';
+import { Routes } from './routes.ts';
+import type { UpstreamName } from './routes.ts';
+import type { Upstream } from './upstream.ts';
+
+export interface ProxyOptions extends ExchangeContext {
+  operations: readonly Operation[];
+  upstreams: Record<UpstreamName, Upstream>;
+  authenticate?: Authenticate | undefined;
+  limiter?: RateLimiter | undefined;
+}
+
+/** Sends the operations of the contract to their services. */
+export class Proxy {
+  readonly #options: ProxyOptions;
+  readonly #routes: Routes;
+  readonly #streams = new Set<Exchange>();
+
+  constructor(options: ProxyOptions) {
+    this.#options = options;
+    this.#routes = new Routes(options.operations);
+  }
+
+  /** Serves a request, or answers false where its path is no operation's. */
+  handle(request: IncomingMessage, response: ServerResponse): boolean {
+    const method = request.method ?? 'GET';
+    const match = this.#routes.match(method, request.url ?? '/');
+    if (match.kind === 'unknown') return false;
+    if (match.kind === 'wrong-method') {
+      if (method === 'OPTIONS') response.writeHead(204, { Allow: match.allow }).end();
+      else sendProblem(wrongMethod(method, match.allow), request, response);
+      return true;
+    }
+    const exchange = new Exchange(this.#options, match.route, request, response);
+    if (match.route.streams) this.#track(exchange, response);
+    if (this.#options.authenticate) void this.#admit(this.#options.authenticate, exchange, match.target, request);
+    else this.#pass(exchange, match.target, request, undefined);
+    return true;
+  }
+
+  /** Ends all event streams: they would hold a drain up for ever. */
+  endStreams(): void {
+    for (const exchange of this.#streams) exchange.endStream();
+  }
+
+  async #admit(
+    authenticate: Authenticate,
+    exchange: Exchange,
+    target: string,
+    request: IncomingMessage,
+  ): Promise<void> {
+    try {
+      this.#pass(exchange, target, request, await authenticate(request));
+    } catch (error) {
+      exchange.refuse(error instanceof Problem ? error : new Problem(500, { cause: error }));
+    }
+  }
+
+  #pass(exchange: Exchange, target: string, request: IncomingMessage, subject: string | undefined): void {
+    const { limiter, trustProxy, upstreams } = this.#options;
+    const refused = limiter?.take(subject ?? clientAddress(request, trustProxy));
+    if (refused) return exchange.refuse(refused);
+    const length = declaredLength(request);
+    if (length !== undefined && length > bodyLimit) return exchange.refuse(tooLarge());
+    const upstream = upstreams[exchange.route.upstream];
+    readBody(request, length, (body) => exchange.forward(upstream, target, body));
+  }
+
+  #track(exchange: Exchange, response: ServerResponse): void {
+    this.#streams.add(exchange);
+    response.once('close', () => this.#streams.delete(exchange));
+  }
+}
+
+const wrongMethod = (method: string, allow: string) =>
+  new Problem(405, { detail: `${method} is not possible here`, headers: { Allow: allow } });

@@ -1,0 +1,82 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { bodyLimit } from '#kit/http.ts';
+import type { Health } from '#kit/health.ts';
+import { Problem } from '#kit/problem.ts';
+
+/** What the door bears of a client: a slow or an endless request ends here. */
+const limits = {
+  headersTimeout: 10_000,
+  requestTimeout: 30_000,
+  /** longer than load balancers keep an idle connection, so that they close first */
+  keepAliveTimeout: 75_000,
+  maxHeaderSize: 16 * 1024,
+  connectionsCheckingInterval: 1_000,
+};
+const maxConnections = 10_000;
+const sweepMs = 50;
+
+export interface Door {
+  /** resolves with the port when connections are accepted */
+  listen: (port: number, host: string) => Promise<number>;
+  /** stops accepting, finishes what is under way, then closes */
+  close: () => Promise<void>;
+}
+
+/** The HTTP server that faces the clients. */
+export function createDoor(listener: RequestListener, health: Health, overrides: Partial<typeof limits> = {}): Door {
+  const serve: RequestListener = (request, response) => {
+    // a client that keeps its connection would hold the drain up
+    if (health.draining) response.setHeader('Connection', 'close');
+    listener(request, response);
+  };
+  const server: Server = createServer({ ...limits, ...overrides }, serve);
+  server.maxConnections = maxConnections;
+  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+    // a body that will be refused for its length need not be sent
+    if (Number(request.headers['content-length'] ?? 0) <= bodyLimit) response.writeContinue();
+    serve(request, response);
+  });
+  server.on('clientError', refuseMalformed);
+  return {
+    async listen(port, host) {
+      server.listen(port, host);
+      await once(server, 'listening');
+      return (server.address() as AddressInfo).port;
+    },
+    async close() {
+      const closed = once(server, 'close');
+      server.close();
+      // a connection whose last answer was under way when the drain began is idle only later
+      const sweep = setInterval(() => server.closeIdleConnections(), sweepMs);
+      await closed;
+      clearInterval(sweep);
+    },
+  };
+}
+
+const reasons: Record<string, { status: number; line: string; detail: string }> = {
+  HPE_HEADER_OVERFLOW: { status: 431, line: 'Request Header Fields Too Large', detail: 'The headers are too large' },
+  ERR_HTTP_REQUEST_TIMEOUT: { status: 408, line: 'Request Timeout', detail: 'The request did not arrive in time' },
+};
+
+/** Answers what is no HTTP/1.1 request (among others one with both a length and chunks) and hangs up. */
+function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (error.code === 'ECONNRESET' || !socket.writable || (socket as Socket).bytesWritten > 0) {
+    socket.destroy();
+    return;
+  }
+  const malformed = { status: 400, line: 'Bad Request', detail: 'The request is not well formed HTTP/1.1' };
+  const { status, line, detail } = reasons[error.code ?? ''] ?? malformed;
+  const body = JSON.stringify(new Problem(status, { detail }).toJSON(''));
+  const head = [
+    `HTTP/1.1 ${status} ${line}`,
+    'Connection: close',
+    'Content-Type: application/problem+json; charset=utf-8',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+  ];
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
+}

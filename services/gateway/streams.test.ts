@@ -1,0 +1,162 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { ServerResponse } from 'node:http';
+import { describe, it } from 'node:test';
+import { startGateway, startUpstream, until } from './fixture.ts';
+
+const sse = { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-cache' };
+
+async function next(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<string | undefined> {
+  const { done, value } = await reader.read();
+  return done ? undefined : Buffer.from(value).toString();
+}
+
+describe('event streams', () => {
+  it('pass through event by event, without a time limit', async (t) => {
+    let stream: ServerResponse | undefined;
+    let resumed: string | undefined;
+    const upstream = await startUpstream(t, (request, response) => {
+      resumed = request.headers['last-event-id'] as string;
+      stream = response.writeHead(200, sse);
+      stream.flushHeaders();
+    });
+    const gateway = await startGateway(t, upstream.url, { limits: { bodyTimeoutMs: 50, headersTimeoutMs: 200 } });
+    const response = await fetch(`${gateway.url}/analytics/stream`, { headers: { 'Last-Event-ID': '41' } });
+    assert.equal(response.headers.get('content-type'), 'text/event-stream');
+    assert.equal(resumed, '41');
+    const reader = response.body!.getReader();
+    for (const id of [42, 43]) {
+      // longer than any time limit of an ordinary answer, whose timers have a resolution of a second
+      await new Promise((resolve) => setTimeout(resolve, id === 42 ? 1_200 : 0));
+      stream!.write(`id: ${id}\n\n`);
+      assert.equal(await next(reader), `id: ${id}\n\n`);
+    }
+    await reader.cancel();
+  });
+
+  it('end at the service when the client leaves', async (t) => {
+    let open = 0;
+    const upstream = await startUpstream(t, (_, response) => {
+      open += 1;
+      response.writeHead(200, sse).flushHeaders();
+      response.once('close', () => (open -= 1));
+    });
+    const gateway = await startGateway(t, upstream.url);
+    const abort = new AbortController();
+    await fetch(`${gateway.url}/analytics/stream`, { signal: abort.signal });
+    assert.equal(open, 1);
+    abort.abort();
+    await until(() => open === 0);
+  });
+
+  it('do not take the places of calls, and have a limit of their own', async (t) => {
+    const upstream = await startUpstream(t, (request, response) => {
+      if (request.url === '/analytics/stream') response.writeHead(200, sse).flushHeaders();
+      else response.end();
+    });
+    const gateway = await startGateway(t, upstream.url, { limits: { maxInFlight: 1, maxStreams: 2 } });
+    const abort = new AbortController();
+    const open = async () => (await fetch(`${gateway.url}/analytics/stream`, { signal: abort.signal })).status;
+    assert.deepEqual([await open(), await open(), await open()], [200, 200, 503]);
+    assert.equal((await fetch(`${gateway.url}/analytics/dashboard`)).status, 200);
+    abort.abort();
+  });
+
+  it('that the service refuses are refused to the client', async (t) => {
+    const upstream = await startUpstream(t, (_, response) => {
+      response.writeHead(503, { 'Retry-After': '2', 'content-type': 'application/problem+json' }).end('{}');
+    });
+    const gateway = await startGateway(t, upstream.url);
+    const response = await fetch(`${gateway.url}/analytics/stream`);
+    assert.deepEqual([response.status, response.headers.get('retry-after'), await response.text()], [503, '2', '{}']);
+  });
+});
+
+describe('a client that leaves', () => {
+  it('ends its call at the service, and its place is free', async (t) => {
+    let calls = 0;
+    let left = 0;
+    const upstream = await startUpstream(t, (request, response) => {
+      calls += 1;
+      if (calls === 2) response.end();
+      else request.once('close', () => (left += 1));
+    });
+    const gateway = await startGateway(t, upstream.url, { limits: { maxInFlight: 1 } });
+    const abort = new AbortController();
+    const call = fetch(`${gateway.url}/api/orders`, { method: 'POST', body: '{}', signal: abort.signal });
+    await until(() => calls === 1);
+    abort.abort();
+    await assert.rejects(call);
+    await until(() => left === 1);
+    assert.equal((await fetch(`${gateway.url}/api/orders`)).status, 200);
+  });
+
+  it('slows a large answer down instead of filling the memory', async (t) => {
+    const size = 64 * 1024 * 1024;
+    let written = 0;
+    const upstream = await startUpstream(t, (_, response) => {
+      const part = Buffer.alloc(64 * 1024);
+      const pump = () => {
+        while (written < size) {
+          written += part.length;
+          if (!response.write(part)) {
+            response.once('drain', pump);
+            return;
+          }
+        }
+        response.end();
+      };
+      pump();
+    });
+    const gateway = await startGateway(t, upstream.url);
+    const response = await fetch(`${gateway.url}/api/orders`);
+    let before = -1;
+    await until(async () => {
+      const still = before === written;
+      before = written;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      return still;
+    });
+    assert.ok(written < size / 2, `${written} bytes were taken from the service`);
+    let received = 0;
+    for await (const chunk of response.body!) received += chunk.length;
+    assert.equal(received, size);
+  });
+});
+
+describe('drain', () => {
+  it('finishes calls, ends event streams, takes nothing new', async (t) => {
+    let call: ServerResponse | undefined;
+    let streams = 0;
+    const upstream = await startUpstream(t, (request, response) => {
+      if (request.url === '/analytics/stream') {
+        streams += 1;
+        response.writeHead(200, sse).flushHeaders();
+      } else call = response;
+    });
+    const gateway = await startGateway(t, upstream.url);
+    const stream = await fetch(`${gateway.url}/analytics/stream`);
+    const posted = fetch(`${gateway.url}/api/orders`, { method: 'POST', body: '{}' });
+    await until(() => call !== undefined && streams === 1);
+
+    gateway.health.drain();
+    assert.equal((await fetch(`${gateway.url}/readyz`)).status, 503);
+    const closed = gateway.close();
+    assert.equal(await next(stream.body!.getReader()), undefined);
+    await assert.rejects(fetch(`${gateway.url}/api/orders`));
+    call!.writeHead(201, { 'content-type': 'application/json' }).end('{"id":1}');
+    const response = await posted;
+    assert.deepEqual([response.status, await response.text()], [201, '{"id":1}']);
+    await closed;
+  });
+
+  it('does not wait for idle connections', async (t) => {
+    const upstream = await startUpstream(t, (_, response) => response.end());
+    const gateway = await startGateway(t, upstream.url);
+    await (await fetch(`${gateway.url}/api/orders`)).text();
+    const startedAt = performance.now();
+    await gateway.close();
+    assert.ok(performance.now() - startedAt < 1_000);
+    await once(upstream.server.close(), 'close');
+  });
+});

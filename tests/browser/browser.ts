@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { chromium } from 'playwright-core';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import { Health } from '#kit/health.ts';
+import { createLogger } from '#kit/log.ts';
+import { createGateway } from '../../services/gateway/gateway.ts';
+import { startStand } from './fixture.ts';
+import type { Stand } from './fixture.ts';
+
+const candidates = [
+  process.env['CHROMIUM'],
+  '/usr/bin/chromium',
+  '/usr/bin/chromium-browser',
+  '/usr/bin/google-chrome',
+  '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
+];
+
+/** The browser of this machine, or nothing. */
+export const chromiumPath = candidates.find((path) => path !== undefined && existsSync(path));
+
+export function launch(): Promise<Browser> {
+  assert.ok(chromiumPath);
+  const args = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'];
+  return chromium.launch({
+    executablePath: chromiumPath,
+    args: [...args, '--disable-component-update', '--disable-sync'],
+  });
+}
+
+export interface Site {
+  url: string;
+  stand: Stand;
+  close(): Promise<void>;
+}
+
+/** The gateway, with services that are in memory behind it. */
+export async function startSite(): Promise<Site> {
+  const stand = await startStand();
+  const { url } = stand;
+  const health = new Health();
+  const door = await createGateway({
+    addresses: { users: url, orders: url, notifications: url, analytics: url },
+    health,
+    log: createLogger('gateway', 'silent'),
+    pages: { mailUrl: 'http://127.0.0.1:8025' },
+  });
+  const port = await door.listen(0, '127.0.0.1');
+  return {
+    url: `http://127.0.0.1:${port}`,
+    stand,
+    async close() {
+      await door.close();
+      await stand.close();
+    },
+  };
+}
+
+/** Opens a page; `faults` collects what the browser complains of, a policy that was broken among others. */
+export async function open(
+  browser: Browser,
+  url: string,
+  options: BrowserContextOptions = {},
+): Promise<{ page: Page; faults: string[] }> {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(10_000);
+  const faults: string[] = [];
+  page.on('pageerror', (error) => faults.push(error.message));
+  page.on('console', (message) => {
+    // a request that was answered with an error is the business of the page, which says so
+    const refused = message.text().startsWith('Failed to load resource');
+    if (message.type() === 'error' && !refused) faults.push(message.text());
+  });
+  await page.goto(url);
+  return { page, faults };
+}
