@@ -1,0 +1,73 @@
+// How soon an order is in the read model: places orders at a steady rate through the gateway and measures the time from
+// the POST's answer until GET /orders/{id} shows it. Usage: npm run bench:flow -- [RATE] [SECONDS]
+import { performance } from 'node:perf_hooks';
+import { orderBody, percentiles, randomOf } from './load.ts';
+import { withBenchPlatform } from './platform.ts';
+
+const rate = Number(process.argv[2] ?? 50);
+const seconds = Number(process.argv[3] ?? 30);
+
+await withBenchPlatform({ tracing: true }, async ({ platform, userIds }) => {
+  const random = randomOf(42);
+  const gateway = platform.url('gateway');
+  const answered: number[] = [];
+  const visible: number[] = [];
+  let errors = 0;
+
+  async function placeAndRead(): Promise<void> {
+    const begin = performance.now();
+    const placed = await fetch(`${gateway}/api/orders`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: orderBody(random, userIds),
+    });
+    const { id, version } = (await placed.json()) as { id: number; version: number };
+    const after = performance.now();
+    // the answer comes when the projection has the version, and is a 404 where it has not within a second
+    const read = await fetch(`${gateway}/api/orders/${id}?minVersion=${version}`);
+    await read.arrayBuffer();
+    if (placed.status !== 201 || read.status !== 200) errors += 1;
+    answered.push(after - begin);
+    visible.push(performance.now() - after);
+  }
+
+  for (let i = 0; i < rate; i++) await placeAndRead(); // what is only slow the first time
+  answered.length = 0;
+  visible.length = 0;
+
+  const begin = performance.now();
+  const underWay: Promise<void>[] = [];
+  for (let i = 0; i < rate * seconds; i++) {
+    const due = begin + (i * 1000) / rate;
+    const wait = due - performance.now();
+    if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
+    underWay.push(
+      placeAndRead().catch(() => {
+        errors += 1;
+      }),
+    );
+  }
+  await Promise.all(underWay);
+
+  const post = percentiles(answered);
+  const read = percentiles(visible);
+  const round = (value: number) => Number(value.toFixed(1));
+  console.log(`${answered.length} orders at ${rate} a second, ${errors} errors`);
+  console.log(`POST answered after       median ${round(post.median)} ms, p99 ${round(post.p99)} ms`);
+  console.log(
+    `then in the read model    median ${round(read.median)} ms, p99 ${round(read.p99)} ms, max ${round(read.max)} ms`,
+  );
+  console.log(
+    JSON.stringify({
+      orders: answered.length,
+      rate,
+      errors,
+      postMedianMs: round(post.median),
+      postP99Ms: round(post.p99),
+      readModelMedianMs: round(read.median),
+      readModelP99Ms: round(read.p99),
+      readModelMaxMs: round(read.max),
+    }),
+  );
+  if (errors > 0 || read.median > 20 || read.p99 > 100) process.exitCode = 1;
+});

@@ -1,0 +1,13 @@
+import { createKafka } from '#kit/kafka/port.ts';
+import { createLogger } from '#kit/log.ts';
+
+/** How many records a topic has had: the sum of its partitions' ends. */
+export async function topicEnd(brokers: string, topic: string): Promise<number> {
+  const kafka = createKafka({ brokers: brokers.split(','), clientId: 'bench', log: createLogger('bench', 'warn') });
+  try {
+    const watermarks = await kafka.admin.watermarks(topic);
+    return [...watermarks.values()].reduce((sum, { high }) => sum + Number(high), 0);
+  } finally {
+    await kafka.close();
+  }
+}

@@ -1,0 +1,137 @@
+// How many orders a second the platform takes, with every consumer running and tracing on, and whether every hop has
+// all of them 2 s after the load ends; beside it the machine's own floor: a bare node:http server with one INSERT a
+// request. Usage: npm run bench:orders -- [SECONDS] [CONNECTIONS]
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { Pool } from 'pg';
+import { topicEnd } from './hops.ts';
+import { load, orderBody, randomOf } from './load.ts';
+import type { LoadResult } from './load.ts';
+import { withBenchPlatform } from './platform.ts';
+import { cpuSeconds, processesBelow } from './processes.ts';
+
+const seconds = Number(process.argv[2] ?? 30);
+const connections = Number(process.argv[3] ?? 32);
+
+/** The floor, in a database of its own on the platform's PostgreSQL. */
+async function bareServer(postgres: string, bodies: readonly string[]): Promise<LoadResult> {
+  const child = fork(fileURLToPath(new URL('./bare-server.ts', import.meta.url)), {
+    env: { ...process.env, DATABASE_URL: postgres },
+  });
+  try {
+    const [port] = (await once(child, 'message')) as [number];
+    const url = `http://127.0.0.1:${port}/`;
+    await load({ url, connections, seconds: 2, bodies });
+    return await load({ url, connections, seconds: 10, bodies });
+  } finally {
+    child.kill();
+  }
+}
+
+const tracing = process.env['TRACING'] !== 'off';
+
+/** A count, once it has stopped growing. */
+async function settled(ask: () => Promise<number>): Promise<number> {
+  let last = -1;
+  for (let n = await ask(); n !== last; n = await ask()) {
+    last = n;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  return last;
+}
+
+await withBenchPlatform({ tracing }, async ({ platform, userIds }) => {
+  const random = randomOf(7);
+  const bodies = Array.from({ length: 500 }, () => orderBody(random, userIds));
+  const url = `${platform.url('gateway')}/api/orders`;
+  const floor = await bareServer(platform.postgres, bodies);
+
+  const warm = await load({ url, connections, seconds: 5, bodies });
+  const before = processesBelow(platform.runner.pid!);
+  const result = await load({ url, connections, seconds, bodies });
+  const ended = performance.now();
+  const answered = warm.accepted + result.accepted;
+
+  const count = async (database: string, sql: string) => {
+    const pool = new Pool({ connectionString: platform.postgres.replace(/\/postgres$/, `/${database}`), max: 1 });
+    try {
+      return Number((await pool.query<{ n: string }>(sql)).rows[0]!.n);
+    } finally {
+      await pool.end();
+    }
+  };
+  const hops: Record<string, () => Promise<number>> = {
+    'orders (write database)': () => count('orders', 'SELECT count(*) AS n FROM orders'),
+    'order-events (Kafka)': () => topicEnd(platform.brokers, 'order-events'),
+    'read model (projection)': () => count('orders_read', 'SELECT count(*) AS n FROM orders'),
+    'analytics (windows)': () =>
+      count(
+        'analytics',
+        `SELECT coalesce(sum(accumulators[1]), 0) AS n FROM stream_windows
+         JOIN stream_queries ON id = query_id WHERE name = 'orders-by-status'`,
+      ),
+    'notifications (rows)': () =>
+      count('notifications', `SELECT count(*) AS n FROM notifications WHERE type = 'order.created'`),
+  };
+  // requests that were under way when the load ended are in the database, though nobody read their answer
+  const expected = await settled(hops['orders (write database)']!);
+  if (expected < answered || expected > answered + 2 * connections) {
+    throw new Error(`${answered} orders were answered with 201, but the database has ${expected}`);
+  }
+  console.log(`\nhop                        count     all there`);
+  const late: string[] = [];
+  const counts: Record<string, number> = {};
+  const waits = Object.entries(hops).map(async ([name, ask]) => {
+    let n = 0;
+    while ((n = await ask()) < expected && performance.now() - ended < 60_000) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    const after = (performance.now() - ended) / 1000;
+    counts[name] = n;
+    if (n !== expected || after > 2) late.push(name);
+    console.log(`${name.padEnd(26)} ${String(n).padStart(6)}    ${after.toFixed(2)} s after the load`);
+  });
+  await Promise.all(waits);
+
+  const cpu = processesBelow(platform.runner.pid!).map((after) => {
+    const earlier = before.find(({ pid }) => pid === after.pid);
+    return { name: after.name, seconds: cpuSeconds(after) - (earlier ? cpuSeconds(earlier) : 0) };
+  });
+  console.log(
+    `\nCPU seconds in ${seconds} s of load: ${cpu.map((p) => `${p.name} ${p.seconds.toFixed(1)}`).join(', ')}`,
+  );
+
+  const sent = () =>
+    count('notifications', `SELECT count(*) AS n FROM notifications WHERE status = 'SENT' AND type = 'order.created'`);
+  const sentThen = await sent();
+  let mails = sentThen;
+  while ((mails = await sent()) < expected && performance.now() - ended < 120_000) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  const mailsAfter = (performance.now() - ended) / 1000;
+
+  const ratio = result.perSecond / floor.perSecond;
+  console.log(`
+millrace    ${result.perSecond.toFixed(0)} orders/s, p50 ${result.p50} ms, p99 ${result.p99} ms, max ${result.max} ms, ${result.errors} errors
+bare server ${floor.perSecond.toFixed(0)} requests/s, p50 ${floor.p50} ms, p99 ${floor.p99} ms (node:http, one INSERT a request, nothing behind it)
+ratio       ${ratio.toFixed(2)}
+e-mails     ${mails} of ${expected} sent ${mailsAfter.toFixed(1)} s after the load`);
+  const good = result.errors === 0 && result.perSecond >= 1_500 && result.p99 <= 80 && late.length === 0;
+  if (late.length > 0) console.log(`not all there after 2 s: ${late.join(', ')}`);
+  console.log(
+    JSON.stringify({
+      ordersPerSecond: Math.round(result.perSecond),
+      p50Ms: result.p50,
+      p99Ms: result.p99,
+      errors: result.errors,
+      accepted: expected,
+      counts,
+      barePerSecond: Math.round(floor.perSecond),
+      ratio: Number(ratio.toFixed(3)),
+      mailsSentAfterSeconds: Number(mailsAfter.toFixed(1)),
+      ok: good,
+    }),
+  );
+  if (!good) process.exitCode = 1;
+});

@@ -1,0 +1,54 @@
+// The whole platform, started as `npm start` starts it, with an OTLP receiver in this process. Its suites share it.
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe } from 'node:test';
+import { badInput } from './platform/bad-input.ts';
+import { tour } from './platform/tour.ts';
+import { trace } from './platform/trace.ts';
+import type { PlatformUnderTest } from './platform/under-test.ts';
+import { startOtlpReceiver } from './support/otlp.ts';
+import { startPlatform } from './support/platform.ts';
+import type { Platform } from './support/platform.ts';
+
+describe('the platform', () => {
+  const underTest = {} as PlatformUnderTest;
+  const data = mkdtempSync(join(tmpdir(), 'millrace-platform-'));
+  chmodSync(data, 0o755); // PostgreSQL may run as a user of its own
+  let platform: Platform | undefined;
+  let receiver: Awaited<ReturnType<typeof startOtlpReceiver>>;
+
+  before(async () => {
+    receiver = await startOtlpReceiver();
+    platform = await startPlatform({
+      portOffset: 4_000,
+      data,
+      env: {
+        OTEL_EXPORTER_OTLP_ENDPOINT: receiver.endpoint,
+        OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
+        OTEL_BSP_SCHEDULE_DELAY: '200',
+        OTEL_TRACES_SAMPLER: 'parentbased_always_off', // only what a test asks for
+      },
+    });
+    const { url, mail } = platform;
+    Object.assign(underTest, {
+      gateway: url('gateway'),
+      users: url('users'),
+      orders: url('orders'),
+      notifications: url('notifications'),
+      analytics: url('analytics'),
+      mail,
+      spans: receiver.spans,
+    });
+  });
+
+  after(async () => {
+    await platform?.stop();
+    await receiver.close();
+    rmSync(data, { recursive: true, force: true });
+  });
+
+  tour(underTest);
+  trace(underTest);
+  badInput(underTest);
+});

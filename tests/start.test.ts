@@ -1,0 +1,236 @@
+// `npm start` itself: what it says, what it leaves behind, and how it fails.
+import assert from 'node:assert/strict';
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+import { eventServices } from '#kit/declarations.ts';
+import { PORTS } from '#local/plan.ts';
+import { assertPortFree } from '#local/ports.ts';
+import { commandOf } from '#local/process.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+/** The machine may have little to spare while other tests run. */
+const UP_WITHIN_MS = 120_000;
+
+interface Run {
+  child: ChildProcess;
+  output(): string;
+  exited: Promise<number | null>;
+}
+
+function start(args: string[], env: Record<string, string> = {}): Run {
+  const inherited = { ...process.env };
+  // The broker of the tests is not the platform's.
+  for (const name of ['KAFKA_BROKERS', 'NODE_TEST_CONTEXT']) delete inherited[name];
+  const child = spawn(process.execPath, ['local/start.mjs', 'start', ...args], {
+    cwd: root,
+    env: { ...inherited, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream?.setEncoding('utf8').on('data', (text: string) => (output += text));
+  return { child, output: () => output, exited: once(child, 'close').then(([code]) => code as number | null) };
+}
+
+async function until(condition: () => boolean | Promise<boolean>, what: () => string): Promise<void> {
+  const deadline = Date.now() + UP_WITHIN_MS;
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`In vain waited for ${what()}`);
+    await delay(50);
+  }
+}
+
+function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-start-'));
+  // PostgreSQL may run as a user of its own.
+  chmodSync(folder, 0o755);
+  return folder;
+}
+
+async function takePort(port: number): Promise<Server> {
+  const server = createServer();
+  server.listen(port, '127.0.0.1');
+  await once(server, 'listening');
+  return server;
+}
+
+describe('npm start', () => {
+  const offset = 6_000;
+  const data = temporaryFolder();
+  let run: Run;
+
+  const servicePid = (name: string): number =>
+    (JSON.parse(readFileSync(join(data, 'services', `${name}.pid`), 'utf8')) as { pid: number }).pid;
+  const allPids = (): number[] =>
+    [
+      ...readdirSync(join(data, 'services')).map((file) => join(data, 'services', file)),
+      join(data, 'postgres.pid'),
+      join(data, 'kafka.pid'),
+    ]
+      .filter((file) => existsSync(file))
+      .map((file) => (JSON.parse(readFileSync(file, 'utf8')) as { pid: number }).pid);
+  const isUp = (text: string): boolean => text.includes('Millrace is up after');
+
+  before(async () => {
+    run = start(['--port-offset', String(offset), '--data', data]);
+    await until(() => isUp(run.output()) || run.child.exitCode !== null, run.output);
+    assert.ok(isUp(run.output()), run.output());
+  });
+  after(async () => {
+    run.child.kill('SIGINT');
+    await run.exited;
+    rmSync(data, { recursive: true, force: true });
+  });
+
+  test('says where everything is, and what it says works', async () => {
+    const commands = run
+      .output()
+      .split('\n')
+      .filter((line) => line.trim().startsWith('curl'));
+    assert.equal(commands.length, 3);
+    const answers = [];
+    for (const command of commands) {
+      const shell = spawn('sh', ['-c', command], { stdio: ['ignore', 'pipe', 'inherit'] });
+      const [chunks] = await Promise.all([shell.stdout.setEncoding('utf8').toArray(), once(shell, 'exit')]);
+      answers.push(JSON.parse(chunks.join('')) as Record<string, unknown>);
+    }
+    assert.equal(answers[0]?.['username'], 'ada');
+    assert.equal(answers[1]?.['totalAmount'], 25);
+    assert.deepEqual([answers[2]?.['id'], answers[2]?.['userUsername']], [answers[1]?.['id'], 'ada']);
+    const mail = `http://localhost:${PORTS.mail + offset}`;
+    assert.ok(run.output().includes(mail));
+    await until(
+      async () => ((await (await fetch(`${mail}/api/messages?to=ada`)).json()) as unknown[]).length >= 2,
+      () => 'the mails to ada',
+    );
+  });
+
+  test('refuses a second run on the same data', async () => {
+    const second = start(['--port-offset', String(offset + 1), '--data', data]);
+    assert.equal(await second.exited, 1);
+    assert.match(second.output(), /^Millrace runs already on the data in .* \(process \d+\)\.\n.*--data <folder>\n$/);
+  });
+
+  test('names the port that is taken', async () => {
+    const folder = temporaryFolder();
+    const second = start(['--port-offset', String(offset), '--data', folder]);
+    assert.equal(await second.exited, 1);
+    assert.match(
+      second.output(),
+      /Port \d+, which analytics listens on, is taken by another process\.\n.*--port-offset/,
+    );
+    rmSync(folder, { recursive: true });
+  });
+
+  test('starts a service again that dies', async () => {
+    const pid = servicePid('users');
+    process.kill(pid, 'SIGKILL');
+    await until(() => run.output().includes('users is running again'), run.output);
+    assert.notEqual(servicePid('users'), pid);
+    assert.match(run.output(), /users ended \(SIGKILL\)/);
+    const answer = await fetch(`http://127.0.0.1:${8081 + offset}/users/username/ada`);
+    assert.equal(answer.status, 200);
+  });
+
+  test('a run that was killed is cleaned up by the next one, which has its data', async () => {
+    const { pid } = JSON.parse(readFileSync(join(data, 'runner.pid'), 'utf8')) as { pid: number };
+    process.kill(pid, 'SIGKILL');
+    await run.exited;
+    run = start(['--port-offset', String(offset), '--data', data]);
+    await until(() => isUp(run.output()) || run.child.exitCode !== null, run.output);
+    const answer = await fetch(`http://127.0.0.1:${8080 + offset}/api/users/username/ada`);
+    assert.equal(answer.status, 200, run.output());
+  });
+
+  test('Ctrl-C stops everything and leaves nothing behind', async () => {
+    const pids = allPids();
+    assert.equal(pids.length, eventServices().length + 2);
+    run.child.kill('SIGINT');
+    assert.equal(await run.exited, 0, run.output());
+    assert.deepEqual(
+      pids.filter((pid) => commandOf(pid) !== undefined),
+      [],
+    );
+    assert.deepEqual(allPids(), []);
+    assert.ok(!existsSync(join(data, 'runner.pid')));
+    assert.ok(!existsSync(join(data, 'postgres/postmaster.pid')));
+    const ports = [...Object.values(PORTS), ...eventServices().map(({ spec }) => spec.port)];
+    for (const port of ports) await assertPortFree(port + offset, 'a test');
+  });
+});
+
+describe('npm start that cannot', () => {
+  const offset = 7_000;
+  const fail = async (args: string[], env?: Record<string, string>): Promise<string> => {
+    const run = start(['--port-offset', String(offset), ...args], env);
+    assert.notEqual(await run.exited, 0, run.output());
+    assert.ok(!/^\s+at /m.test(run.output()), `a stack is no sentence: ${run.output()}`);
+    return run.output();
+  };
+
+  test('understand an option says which', async () => {
+    assert.match(await fail(['--dmeo']), /^Unknown option '--dmeo'\.\nnpm start -- --help shows the options\.\n$/);
+  });
+
+  test("have PostgreSQL's port says whose it is", async () => {
+    const taken = await takePort(PORTS.postgres + offset);
+    const folder = temporaryFolder();
+    try {
+      assert.match(await fail(['--data', folder]), /Port \d+, which PostgreSQL listens on, is taken/);
+      assert.ok(!existsSync(join(folder, 'runner.pid')));
+    } finally {
+      taken.close();
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  test('reach the brokers says which', async () => {
+    const folder = temporaryFolder();
+    assert.match(
+      await fail(['--data', folder], { KAFKA_BROKERS: '127.0.0.1:1' }),
+      /No Kafka answers at KAFKA_BROKERS \(127\.0\.0\.1:1: /,
+    );
+    assert.match(
+      await fail(['--data', folder], { KAFKA_BROKERS: 'kafka' }),
+      /KAFKA_BROKERS is "kafka", which is not a list of host:port/,
+    );
+    rmSync(folder, { recursive: true });
+  });
+
+  test('find Java or Docker says what to do', async () => {
+    const folder = temporaryFolder();
+    const tools = temporaryFolder();
+    symlinkSync(execFileSync('sh', ['-c', 'command -v id'], { encoding: 'utf8' }).trim(), join(tools, 'id'));
+    const output = await fail(['--data', folder], { PATH: tools, JAVA_HOME: '' });
+    rmSync(tools, { recursive: true });
+    assert.match(output, /Kafka cannot be started: no Docker engine answers; no Java is installed\.\n.*KAFKA_BROKERS=/);
+    rmSync(folder, { recursive: true });
+  });
+
+  test('write its data says so', async () => {
+    const folder = temporaryFolder();
+    writeFileSync(join(folder, 'file'), '');
+    assert.match(
+      await fail(['--data', join(folder, 'file/data')]),
+      /The data folder .* cannot be written: a part of its path is a file\./,
+    );
+    rmSync(folder, { recursive: true });
+  });
+});
