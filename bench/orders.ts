@@ -98,9 +98,9 @@ await withBenchPlatform({ tracing }, async ({ platform, userIds }) => {
     const earlier = before.find(({ pid }) => pid === after.pid);
     return { name: after.name, seconds: cpuSeconds(after) - (earlier ? cpuSeconds(earlier) : 0) };
   });
-  console.log(
-    `\nCPU seconds in ${seconds} s of load: ${cpu.map((p) => `${p.name} ${p.seconds.toFixed(1)}`).join(', ')}`,
-  );
+  const perOrder = (spent: number) => `${((spent * 1e6) / result.accepted).toFixed(0)} µs`;
+  console.log(`\nCPU an order: ${cpu.map((p) => `${p.name} ${perOrder(p.seconds)}`).join(', ')}`);
+  console.log(`in all ${perOrder(cpu.reduce((sum, p) => sum + p.seconds, 0))}`);
 
   const sent = () =>
     count('notifications', `SELECT count(*) AS n FROM notifications WHERE status = 'SENT' AND type = 'order.created'`);

@@ -94,6 +94,9 @@ const networkCodes = new Set([
 const passingMessages =
   /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|not queryable/;
 
+// not reached, connection closed, no connection in time, no transaction in time
+const prismaUnavailable = new Set(['P1001', 'P1017', 'P2024', 'P2028']);
+
 /** PostgreSQL's code of an error that went through Prisma's adapter, or Prisma's own of a server that is not reached. */
 function prismaCode(error: Error): string {
   const { code, meta } = error as {
@@ -101,7 +104,7 @@ function prismaCode(error: Error): string {
     meta?: { driverAdapterError?: { cause?: { originalCode?: string; kind?: string } } };
   };
   const cause = meta?.driverAdapterError?.cause;
-  if (cause?.kind === 'DatabaseNotReachable' || code === 'P1001' || code === 'P1017') return '08006';
+  if (cause?.kind === 'DatabaseNotReachable' || prismaUnavailable.has(code ?? '')) return '08006';
   return cause?.originalCode ?? '';
 }
 

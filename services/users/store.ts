@@ -22,8 +22,12 @@ export class Taken extends Error {
 const columns = `id, username, email, first_name AS "firstName", last_name AS "lastName", status, version,
   created_at AS "createdAt", updated_at AS "updatedAt"`;
 
+/** How long a change may wait for a connection, and then take, in milliseconds. */
+const transactionOptions = { maxWait: 5_000, timeout: 10_000 };
+
 /**
- * The users database. Each change and its event are one transaction. Single users are read with prepared statements
+ * The users database. Each change and its event are one transaction; the event is written under the row's lock, so that
+ * the events of a user have ids in the order of its changes. Single users are read with prepared statements
  * over pg: orders asks for them at a high rate, and Prisma takes several times the processor time for the same answer.
  */
 export class UserStore {
@@ -32,7 +36,7 @@ export class UserStore {
 
   constructor(pool: Pool) {
     this.#pool = pool;
-    this.#prisma = new PrismaClient({ adapter: new PrismaPg(pool) });
+    this.#prisma = new PrismaClient({ adapter: new PrismaPg(pool), transactionOptions });
   }
 
   /** @throws Taken */
@@ -48,7 +52,6 @@ export class UserStore {
   /** Answers the user as it is now, undefined where there is none. @throws Taken */
   async update(id: bigint, input: UserInput): Promise<UserRow | undefined> {
     return this.#existing(async (tx) => {
-      await inTurn(tx, id);
       const user = await tx.user.update({
         where: { id },
         data: { ...fields(input), version: { increment: 1 }, updatedAt: new Date() },
@@ -61,7 +64,6 @@ export class UserStore {
   /** Answers whether there was such a user. Its events stay; its username and e-mail are free again. */
   async delete(id: bigint): Promise<boolean> {
     const deleted = await this.#existing(async (tx) => {
-      await inTurn(tx, id);
       const user = await tx.user.delete({ where: { id }, select: { id: true, version: true } });
       await tx.outbox.createMany({ data: userDeleted(user, new Date(), inject()) });
       return user;
@@ -119,12 +121,4 @@ export class UserStore {
 
 function fields({ username, email, firstName, lastName }: UserInput) {
   return { username, email, firstName, lastName };
-}
-
-/**
- * Waits until no other transaction changes this user. A row lock would not do: PostgreSQL gives a transaction its id
- * before it waits for the row, and the relay publishes in the order of those ids. This lock is waited for without one.
- */
-async function inTurn(tx: Prisma.TransactionClient, id: bigint): Promise<void> {
-  await tx.$executeRaw`SELECT pg_advisory_xact_lock(${id})`;
 }

@@ -66,7 +66,7 @@ describe('users', () => {
 
   async function events() {
     const { rows } = await database.pool.query<{ event_id: string; type: string; key: string; data: Buffer }>(
-      'SELECT event_id, type, key, data FROM outbox ORDER BY xid, id',
+      'SELECT event_id, type, key, data FROM outbox ORDER BY id',
     );
     return rows.map(({ data, ...row }) => ({ ...row, data: JSON.parse(data.toString()) as Record<string, unknown> }));
   }
