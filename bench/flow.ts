@@ -7,7 +7,7 @@ import { withBenchPlatform } from './platform.ts';
 const rate = Number(process.argv[2] ?? 50);
 const seconds = Number(process.argv[3] ?? 30);
 
-await withBenchPlatform({ tracing: true }, async ({ platform, userIds }) => {
+await withBenchPlatform({ sampled: 1 }, async ({ platform, userIds }) => {
   const random = randomOf(42);
   const gateway = platform.url('gateway');
   const answered: number[] = [];

@@ -31,10 +31,10 @@ async function startSink(): Promise<{ endpoint: string; close(): void }> {
 
 /** Runs a measurement against a fresh platform with 1,000 users, and takes everything away afterwards. */
 export async function withBenchPlatform(
-  { tracing, env = {} }: { tracing: boolean; env?: NodeJS.ProcessEnv },
+  { sampled }: { sampled: number },
   measure: (bench: BenchPlatform) => Promise<void>,
 ): Promise<void> {
-  const sink = tracing ? await startSink() : undefined;
+  const sink = sampled > 0 ? await startSink() : undefined;
   const data = mkdtempSync(join(tmpdir(), 'millrace-bench-'));
   chmodSync(data, 0o755); // PostgreSQL may run as a user of its own
   let platform: Platform | undefined;
@@ -42,7 +42,14 @@ export async function withBenchPlatform(
     platform = await startPlatform({
       portOffset: 11_000,
       data,
-      env: { ...(sink && { OTEL_EXPORTER_OTLP_ENDPOINT: sink.endpoint }), LOG_LEVEL: 'warn', ...env },
+      env: {
+        LOG_LEVEL: 'warn',
+        ...(sink && {
+          OTEL_EXPORTER_OTLP_ENDPOINT: sink.endpoint,
+          OTEL_TRACES_SAMPLER: 'parentbased_traceidratio',
+          OTEL_TRACES_SAMPLER_ARG: String(sampled),
+        }),
+      },
       verbose: process.env['VERBOSE'] !== undefined,
     });
     console.log(`up after ${platform.readyAfter.toFixed(1)} s`);

@@ -88,7 +88,7 @@ function decodeBody({ headers, body }: Part, type: string): string {
   const encoding = headers.get('content-transfer-encoding')?.toLowerCase().trim();
   let bytes: Buffer = Buffer.from(body, 'latin1');
   if (encoding === 'base64') bytes = Buffer.from(body, 'base64');
-  else if (encoding === 'quoted-printable') bytes = unquote(body.replace(/[ \t]*=\r?\n/g, ''));
+  else if (encoding === 'quoted-printable') bytes = unquote(body.replace(/=[ \t]*\r?\n/g, ''));
   return decodeText(bytes, parameter(type, 'charset') ?? 'utf-8').replaceAll('\r\n', '\n');
 }
 

@@ -1,22 +1,18 @@
 import { existsSync, readdirSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 
-import { eventServices, topics, type EventService } from '#kit/declarations.ts';
-import { createKafka, type Kafka } from '#kit/kafka/port.ts';
-import { createLogger } from '#kit/log.ts';
+import { eventServices, type EventService } from '#kit/declarations.ts';
 
-import { databaseUrl, ensureDatabases } from './databases.ts';
 import { Fault } from './fault.ts';
 import { generateClients } from './generate.ts';
 import { forgetKafka, startKafka } from './kafka.ts';
 import { Kept, type Running } from './keep.ts';
 import { startMail } from './mail.ts';
-import { migrate } from './migrate.ts';
 import type { Options } from './options.ts';
 import { portsWith, serviceEnvironment, startOrder } from './plan.ts';
 import { assertPortFree } from './ports.ts';
 import { forgetPostgres, startPostgres } from './postgres.ts';
+import { prepareDatabases, prepareTopics } from './prepare.ts';
 import { endOrphan } from './process.ts';
 import { startService } from './service.ts';
 
@@ -29,6 +25,8 @@ export interface Listener {
 
 /** Each service stays small: its heap holds requests in flight and bounded caches, no data. */
 const NODE_FLAGS = ['--no-warnings', '--max-old-space-size=160', '--max-semi-space-size=8'];
+/** What a service has not stopped by then is killed: its transactions are whole or not there. */
+const LEFTOVER_GRACE_MS = 3_000;
 const ENOUGH_DISK = 200 << 20;
 
 /** Everything that `npm start` runs, as one thing that is started and stopped. */
@@ -112,7 +110,7 @@ export class Platform {
     const folder = this.#pidFolder();
     if (!existsSync(folder)) return;
     const ended = await Promise.all(
-      readdirSync(folder).map((name) => endOrphan(join(folder, name), 'SIGTERM', 10_000)),
+      readdirSync(folder).map((name) => endOrphan(join(folder, name), 'SIGTERM', LEFTOVER_GRACE_MS)),
     );
     if (ended.includes(true)) this.#listener.say('warn', 'stopped services that a killed run had left');
   }
@@ -153,9 +151,10 @@ export class Platform {
     });
     const mail = this.#keep('mail', () => startMail({ smtpPort: ports.smtp, pagePort: ports.mail }));
     this.#groups.push([postgres, kafka, mail]);
+    const what = { services: this.services, say: (line: string) => say('info', line), signal: this.#starting.signal };
     await this.#together([
-      postgres.start().then(() => this.#prepareDatabases()),
-      kafka.start().then(() => this.#prepareTopics()),
+      postgres.start().then(() => prepareDatabases(this.#root, this.#superuserUrl, what)),
+      kafka.start().then(() => prepareTopics(this.brokers, what)),
       mail.start(),
     ]);
   }
@@ -169,23 +168,6 @@ export class Platform {
     };
     await Promise.all(work.map((one) => one.catch(fail)));
     if (errors.length > 0) throw errors[0];
-  }
-
-  /** A new Kafka makes its topic of offsets when the first group asks, and puts groups off until it is there. */
-  async #untilGroupsCanJoin({ admin }: Kafka): Promise<void> {
-    const consumes = this.services.flatMap(({ spec }) => spec.consumes ?? []);
-    const deadline = Date.now() + 15_000;
-    for (const { group, topics: names } of consumes) {
-      while (!this.#starting.signal.aborted) {
-        try {
-          await admin.committed(group, names);
-          break;
-        } catch (error) {
-          if (Date.now() > deadline) throw error;
-          await delay(50);
-        }
-      }
-    }
   }
 
   #keep(name: string, start: (signal: AbortSignal) => Promise<Running>): Kept {
@@ -226,34 +208,6 @@ export class Platform {
 
   #pidFolder(): string {
     return join(this.#options.data, 'services');
-  }
-
-  /** Brings the databases to what is declared. */
-  async #prepareDatabases(): Promise<void> {
-    this.#starting.signal.throwIfAborted();
-    const databases = this.services.flatMap(({ spec }) => spec.databases ?? []);
-    const names = databases.map(({ name }) => name);
-    await ensureDatabases(this.#superuserUrl, names);
-    const targets = databases.map(({ name, schema }) => ({
-      url: databaseUrl(this.#superuserUrl, name),
-      database: name,
-      schemaFolder: join(this.#root, schema),
-    }));
-    for (const { database, migrations } of await migrate(targets))
-      if (migrations.length > 0) this.#listener.say('info', `database ${database} has ${migrations.join(', ')} now`);
-  }
-
-  /** Creates the declared topics that do not exist. */
-  async #prepareTopics(): Promise<void> {
-    const log = createLogger('millrace', 'silent');
-    const kafka = createKafka({ brokers: this.brokers.split(','), clientId: 'millrace-local', log });
-    try {
-      const created = await kafka.admin.ensureTopics(topics(this.services));
-      if (created.length > 0) this.#listener.say('info', `created the topics ${created.join(', ')}`);
-      await this.#untilGroupsCanJoin(kafka);
-    } finally {
-      await kafka.close();
-    }
   }
 }
 

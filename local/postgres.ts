@@ -78,7 +78,7 @@ export async function forgetPostgres(options: { folder: string }): Promise<void>
   if (!existsSync(options.folder)) return;
   const folder = reachableFolder(options.folder, serverAccount());
   await endLeftover(folder);
-  rmSync(join(folder, 'postgres'), { recursive: true, force: true });
+  rmSync(folder === options.folder ? join(folder, 'postgres') : folder, { recursive: true, force: true });
 }
 
 async function start(

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -59,7 +59,10 @@ async function startServers(folder: string, ports: typeof KEPT, requests: StopRe
 
 async function startOwnServers(requests: StopRequests): Promise<Servers> {
   const ports = { postgres: await freePort(), kafka: await freePort(), controller: await freePort() };
-  return await startServers(mkdtempSync(join(state, 'test-')), ports, requests);
+  const folder = mkdtempSync(join(state, 'test-'));
+  // PostgreSQL may run as a user of its own.
+  chmodSync(folder, 0o755);
+  return await startServers(folder, ports, requests);
 }
 
 async function forget(folder: string): Promise<void> {

@@ -24,6 +24,8 @@ import { PORTS } from '#local/plan.ts';
 import { assertPortFree } from '#local/ports.ts';
 import { commandOf } from '#local/process.ts';
 
+import { freePortOffset, platformPorts } from './support/ports.ts';
+
 const root = fileURLToPath(new URL('..', import.meta.url));
 /** The machine may have little to spare while other tests run. */
 const UP_WITHIN_MS = 120_000;
@@ -72,7 +74,7 @@ async function takePort(port: number): Promise<Server> {
 }
 
 describe('npm start', () => {
-  const offset = 6_000;
+  let offset: number;
   const data = temporaryFolder();
   let run: Run;
 
@@ -89,6 +91,7 @@ describe('npm start', () => {
   const isUp = (text: string): boolean => text.includes('Millrace is up after');
 
   before(async () => {
+    offset = await freePortOffset();
     run = start(['--port-offset', String(offset), '--data', data]);
     await until(() => isUp(run.output()) || run.child.exitCode !== null, run.output);
     assert.ok(isUp(run.output()), run.output());
@@ -123,7 +126,7 @@ describe('npm start', () => {
   });
 
   test('refuses a second run on the same data', async () => {
-    const second = start(['--port-offset', String(offset + 1), '--data', data]);
+    const second = start(['--port-offset', String(await freePortOffset()), '--data', data]);
     assert.equal(await second.exited, 1);
     assert.match(second.output(), /^Millrace runs already on the data in .* \(process \d+\)\.\n.*--data <folder>\n$/);
   });
@@ -171,13 +174,15 @@ describe('npm start', () => {
     assert.deepEqual(allPids(), []);
     assert.ok(!existsSync(join(data, 'runner.pid')));
     assert.ok(!existsSync(join(data, 'postgres/postmaster.pid')));
-    const ports = [...Object.values(PORTS), ...eventServices().map(({ spec }) => spec.port)];
-    for (const port of ports) await assertPortFree(port + offset, 'a test');
+    for (const port of platformPorts(offset)) await assertPortFree(port, 'a test');
   });
 });
 
 describe('npm start that cannot', () => {
-  const offset = 7_000;
+  let offset: number;
+  before(async () => {
+    offset = await freePortOffset();
+  });
   const fail = async (args: string[], env?: Record<string, string>): Promise<string> => {
     const run = start(['--port-offset', String(offset), ...args], env);
     assert.notEqual(await run.exited, 0, run.output());

@@ -54,6 +54,7 @@ await runService('analytics', async (service) => {
     log,
     health,
     handle: (tx, events) => engine.handle(tx, events),
+    restMs: 100, // figures may be a tenth of a second old
     onCommitted: () => relay.wake(),
   });
   inbox.start();

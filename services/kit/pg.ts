@@ -32,6 +32,8 @@ export function createPool({ name, url, max, log, waitMs = 5_000, statementMs = 
     keepAlive: true,
     options: '-c TimeZone=UTC', // Prisma's adapter reads and writes timestamptz without a zone
   });
+  // one that is lost while it is checked out says so by its next query too; unheard, the event would end the process
+  pool.on('connect', (client) => client.on('error', () => undefined));
   pool.on('error', (error) => log.warn({ err: error, pool: name }, 'an idle database connection was lost'));
   pools.set(name, pool);
   registerMetrics();
@@ -80,7 +82,7 @@ export async function ping(pool: Pool): Promise<void> {
 }
 
 // Classes and codes of https://www.postgresql.org/docs/18/errcodes-appendix.html
-const passingCodes = new Set(['40001', '40P01', '55P03', '57014', '57P01', '57P02', '57P03', '53300', '25006']);
+const passingCodes = new Set(['40001', '40P01', '55P03', '57P01', '57P02', '57P03', '53300', '25006']);
 const networkCodes = new Set([
   'ECONNREFUSED',
   'ECONNRESET',

@@ -54,7 +54,7 @@ test('a service ends when the process that started it is gone', async () => {
   const { child, lines, exit } = run(stepsThatLog);
   await started(child, lines);
   child.disconnect();
-  assert.equal(await exit, 0);
+  assert.equal(await exit, null); // by a signal of its own: its output may be gone with the parent
 });
 
 test('a step that fails does not keep the others from running', async () => {

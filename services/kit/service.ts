@@ -23,6 +23,7 @@ export async function runService(name: string, start: (service: Service) => Prom
   const health = new Health();
   const steps: { step: string; stop: () => Promise<void> }[] = [];
   let stopping: Promise<void> | undefined;
+  let orphaned = false;
 
   async function stop(reason: string): Promise<void> {
     log.info({ reason }, 'stopping');
@@ -40,7 +41,8 @@ export async function runService(name: string, start: (service: Service) => Prom
       }
     }
     log.info('stopped');
-    log.flush();
+    // the exit hook of the log would try for ever to write to a pipe that nobody reads any more
+    if (orphaned) process.kill(process.pid, 'SIGKILL');
     process.exit(0);
   }
   const stopOnce = (reason: string) => {
@@ -48,7 +50,13 @@ export async function runService(name: string, start: (service: Service) => Prom
   };
   process.on('SIGTERM', () => stopOnce('SIGTERM'));
   process.on('SIGINT', () => stopOnce('SIGINT'));
-  if (process.connected) process.on('disconnect', () => stopOnce('the parent process is gone'));
+  if (process.connected) {
+    process.on('disconnect', () => {
+      orphaned = true;
+      log.level = 'silent';
+      stopOnce('the parent process is gone');
+    });
+  }
   const die = (error: unknown) => {
     log.fatal({ err: error }, 'an error that nobody caught');
     process.exit(1);

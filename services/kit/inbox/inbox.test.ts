@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
-import pg from 'pg';
 import { encodeHeaders } from '#contracts/cloudevents.ts';
 import type { ReceivedEvent } from '#contracts/cloudevents.ts';
 import { createTestDatabase } from '../../../tests/support/database.ts';
@@ -11,7 +10,8 @@ import { createKafka } from '../kafka/port.ts';
 import type { Kafka, OutgoingMessage, Producer } from '../kafka/port.ts';
 import { eventually, startProxy } from '../kafka/testing.ts';
 import { createLogger } from '../log.ts';
-import type { Pool, PoolClient } from '../pg.ts';
+import { createPool } from '../pg.ts';
+import type { PoolClient } from '../pg.ts';
 import { Inbox } from './inbox.ts';
 import type { InboxOptions } from './inbox.ts';
 
@@ -150,9 +150,9 @@ describe('Inbox', () => {
     const works = (member: string) =>
       eventually(async () => (await effects()).some((row) => row.member === member), `${member} works`, 30_000);
     let total = 0;
-    let isFlowing = true;
+    const flow = new AbortController();
     const sending = (async () => {
-      while (isFlowing) {
+      while (!flow.signal.aborted) {
         await sendRange(total, total + 50);
         total += 50;
         await eventually(async () => (await effects()).length > total - 500, 'the consumers keep up', 30_000);
@@ -166,7 +166,7 @@ describe('Inbox', () => {
     await first.inbox.stop();
     start({ ...options, handle: slowly('c') });
     await works('c');
-    isFlowing = false;
+    flow.abort();
     await sending;
     await reach(total);
     await assertOnceInOrder(total);
@@ -291,8 +291,8 @@ describe('Inbox', () => {
     const url = new URL(database.url);
     const proxy = await startProxy(url.hostname, Number(url.port));
     url.port = String(proxy.port);
-    const pool: Pool = new pg.Pool({ connectionString: url.href, max: 4, connectionTimeoutMillis: 1_000 });
-    pool.on('error', () => undefined);
+    const pool = createPool({ name: 'inbox-test', url: url.href, max: 4, log, waitMs: 1_000 });
+    pool.on('connect', (client) => client.on('error', () => undefined));
     t.after(async () => {
       await Promise.all(inboxes.map((inbox) => inbox.stop()));
       await pool.end();

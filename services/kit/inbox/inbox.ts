@@ -29,6 +29,11 @@ export interface InboxOptions {
   onCommitted?: () => void;
   /** messages in a transaction at most; default 1,000 */
   maxBatch?: number;
+  /**
+   * The least time from one transaction to the next, in milliseconds; default 0. An event that comes alone is applied at
+   * once all the same; where nobody waits for a single event, those that follow share the cost of a transaction.
+   */
+  restMs?: number;
 }
 
 interface Pending {
@@ -55,13 +60,14 @@ export class Inbox {
 
   constructor(options: InboxOptions) {
     this.#options = options;
-    const { group, topics, pool, kafka, log, health, handle, maxBatch = 1_000, onCommitted } = options;
+    const { group, topics, pool, kafka, log, health, handle, maxBatch = 1_000, restMs = 0, onCommitted } = options;
     this.#writer = new Writer({
       group,
       pool,
       log,
       handle,
       maxBatch,
+      restMs,
       onCommitted: (slices) => this.#onCommitted(slices),
     });
     this.#replay = new DeadLetterReplay({ group, pool, log, handle, onCommitted });

@@ -26,6 +26,8 @@ export interface WriterOptions {
   log: Logger;
   handle: Handle;
   maxBatch: number;
+  /** the least time from one transaction to the next, in milliseconds */
+  restMs: number;
   /** called after each commit with what it held */
   onCommitted: (slices: readonly Slice[]) => void;
 }
@@ -54,8 +56,6 @@ export class Writer {
   readonly #options: WriterOptions;
   #waiting: Waiting[] = [];
   #running: Promise<void> | undefined;
-  /** when the next transaction may begin: under load, what comes until then goes into it */
-  #nextRound = 0;
   #unavailable: Error | undefined;
 
   constructor(options: WriterOptions) {
@@ -83,12 +83,9 @@ export class Writer {
   async #run(): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve)); // the partitions of one fetch come in one turn
     while (this.#waiting.length > 0) {
-      const rest = this.#nextRound - performance.now();
-      if (rest > 0) await sleep(rest);
       const begin = performance.now();
       const work = fold(this.#waiting, ({ slice }) => slice.items.length, this.#options.maxBatch);
       this.#waiting = this.#waiting.slice(work.length);
-      this.#nextRound = begin + roundMs(work.reduce((sum, { slice }) => sum + slice.items.length, 0));
       const live = work.filter(({ signal }) => !signal.aborted);
       const lost = new Set<string>();
       try {
@@ -99,6 +96,9 @@ export class Writer {
             lost,
           );
         }
+        const size = live.reduce((sum, { slice }) => sum + slice.items.length, 0);
+        const rest = begin + Math.max(this.#options.restMs, roundMs(size)) - performance.now();
+        if (rest > 0) await sleep(rest); // nothing is fetched until these settle: the next fetch brings all that came
         for (const { slice, settle } of work)
           settle(live.some((one) => one.slice === slice) && !lost.has(nameOf(slice)));
       } catch (error) {

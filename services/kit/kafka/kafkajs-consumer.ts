@@ -3,7 +3,11 @@ import type { Batch, Consumer, EachBatchPayload, IHeaders, Kafka as Kafkajs } fr
 import type { Logger } from '../log.ts';
 import type { ConsumerHandle, ConsumerOptions, IncomingBatch, IncomingMessage, TopicPartition } from './port.ts';
 
-const sessionMs = 30_000;
+/**
+ * A member that is silent for this long is gone. After a crash, of it or of the broker, its partitions rest as long: kafkajs
+ * has no static membership, so that a member that comes back is a new one.
+ */
+const sessionMs = 15_000;
 /** how soon a member hears that the group is being reshuffled */
 const heartbeatMs = 1_000;
 /** how long the broker holds a fetch that finds nothing: it answers at once when something comes, and a stop waits for it */
@@ -15,7 +19,7 @@ const concurrentPartitions = 32;
 const staleHeartbeatMs = 10_000;
 const stuckMs = 90_000;
 const firstBackoffMs = 250;
-const maxBackoffMs = 10_000;
+const maxBackoffMs = 3_000;
 
 /**
  * A consumer over kafkajs. kafkajs gives up on errors that it takes for lasting, so each run of it is one attempt: when it
@@ -94,10 +98,11 @@ export class RestartingConsumer implements ConsumerHandle {
       }
       this.#joined = false;
       if (signal.aborted) break;
+      const isNews = this.#backoffMs === firstBackoffMs;
       const { group } = this.#options;
-      this.#log.warn(
-        { group, reason: this.#reason, retryInMs: this.#backoffMs },
-        'the consumer lost Kafka, trying again',
+      this.#log[isNews ? 'warn' : 'debug'](
+        { group, reason: this.#reason },
+        'the consumer has no Kafka and keeps trying',
       );
       await sleep(this.#backoffMs, undefined, { signal }).catch(() => undefined);
       this.#backoffMs = Math.min(this.#backoffMs * 2, maxBackoffMs);

@@ -7,8 +7,9 @@ const maxRemembered = 200;
 
 const levels = { 1: 'warn', 2: 'warn', 4: 'debug', 5: 'trace' } as const;
 
-/** What belongs to a normal day: kafkajs calls it an error or a warning. */
-const ordinary = /rebalanc|not aware of this member|re-joining|Response (JoinGroup|SyncGroup|Heartbeat|OffsetCommit)/i;
+/** What belongs to a normal day, or is said by the code that uses kafkajs; it calls these errors or warnings. */
+const ordinary =
+  /rebalanc|not aware of this member|re-joining|Crash|Response (JoinGroup|SyncGroup|Heartbeat|OffsetCommit|GroupCoordinator)/i;
 
 /**
  * Routes kafkajs's own log to ours, one level lower than it shouts: what matters is reported by the code that uses it.

@@ -1,5 +1,5 @@
 // The record format of Kafka's log (v2), written and read in one pass. kafkajs makes a buffer of 512 bytes for each header
-// and computes with BigInt: 55 us to write and 15 us to read an event with its eight headers, against 3 and 4 us here.
+// and computes with BigInt: an event with eight headers takes it five times as long to write and twice as long to read.
 // https://kafka.apache.org/documentation/#record
 
 type HeaderValue = string | Buffer | null | undefined;

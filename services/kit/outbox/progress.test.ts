@@ -48,16 +48,17 @@ class Model {
   }
 
   /** The statement of read.ts. */
-  read(progress: Progress, limit: number): (Row & ReadPosition)[] {
+  read(progress: Progress, limit: number, holdBack: boolean): (Row & ReadPosition)[] {
     const [cursor] = progress.cursors;
     const ahead = new Set(progress.ahead);
     const rows = this.committed
       .filter((row) => row.xid > cursor!.xid || (row.xid === cursor!.xid && row.id > cursor!.id))
       .filter((row) => !ahead.has(row.id))
       .toSorted((a, b) => a.xid - b.xid || a.id - b.id);
-    const lastId = Math.max(...rows.slice(0, limit).map((row) => row.id));
+    const head = rows.filter((row, i) => i < limit && (row.xid < this.horizon || !holdBack)).length;
+    const lastId = Math.max(...rows.slice(0, head).map((row) => row.id));
     return rows
-      .map((row, i) => ({ ...row, head: i < limit, cut: rows.length > limit }))
+      .map((row, i) => ({ ...row, head: i < head, cut: rows.length > head }))
       .filter((row) => row.head || row.id < lastId);
   }
 }
@@ -66,13 +67,17 @@ type Step =
   | { do: 'begin' }
   | { do: 'write'; n: number; key: number }
   | { do: 'commit'; n: number }
-  | { do: 'relay'; failing: number | undefined };
+  | { do: 'relay'; failing: number | undefined; holdBack: boolean };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   fc.constant<Step>({ do: 'begin' }),
   fc.record({ do: fc.constant('write' as const), n: fc.nat({ max: 5 }), key: fc.nat({ max: 3 }) }),
   fc.record({ do: fc.constant('commit' as const), n: fc.nat({ max: 5 }) }),
-  fc.record({ do: fc.constant('relay' as const), failing: fc.option(fc.nat({ max: 1 }), { nil: undefined }) }),
+  fc.record({
+    do: fc.constant('relay' as const),
+    failing: fc.option(fc.nat({ max: 1 }), { nil: undefined }),
+    holdBack: fc.boolean(),
+  }),
 );
 
 describe('Progress', () => {
@@ -83,9 +88,9 @@ describe('Progress', () => {
         const progress = new Progress();
         progress.own([{ shard, xid: 0, id: 0 }]);
         const sent: Row[] = [];
-        const relay = (failing?: number) => {
+        const relay = (failing?: number, holdBack = false) => {
           const { horizon } = model;
-          const rows = model.read(progress, limit);
+          const rows = model.read(progress, limit, holdBack);
           const published = rows.toSorted((a, b) => a.id - b.id).filter((row) => row.key % 2 !== failing);
           sent.push(...published);
           progress.published(published);
@@ -96,7 +101,7 @@ describe('Progress', () => {
           if (each.do === 'begin') model.begin();
           else if (each.do === 'write') model.write(each.n, each.key);
           else if (each.do === 'commit') model.commit(each.n);
-          else relay(each.failing);
+          else relay(each.failing, each.holdBack);
         }
         model.commitAll();
         while (relay() > 0);

@@ -34,6 +34,11 @@ export class Progress {
     return this.#ahead.size >= maxAhead;
   }
 
+  /** Whether rows of the shard are published that its cursor has not passed. */
+  isAhead(shard: number): boolean {
+    return this.#ahead.values().some((row) => row.shard === shard);
+  }
+
   has(shard: number): boolean {
     return this.#cursors.has(shard);
   }

@@ -34,13 +34,13 @@ const statement = {
       CROSS JOIN horizon h CROSS JOIN LATERAL (
         SELECT k.*, max(k.id) FILTER (WHERE k.head) OVER () AS last_id, bool_or(NOT k.head) OVER () AS cut
         FROM (
-          SELECT l.*, row_number() OVER w <= $10::int AND sum(octet_length(l.data)) OVER w - octet_length(l.data) < $11 AS head
+          SELECT l.*, (l.xid < h.xmin OR NOT $9::boolean) AND row_number() OVER w <= $10::int
+              AND sum(octet_length(l.data)) OVER w - octet_length(l.data) < $11 AS head
           FROM (
             SELECT o.shard, o.xid, o.id, o.topic, o.key, o.event_id, o.type, o.source, o.data, o.headers, o.traceparent,
               o.created_at
             FROM outbox o
             WHERE o.shard = c.shard AND (o.xid, o.id) > (c.xid, c.id) AND o.id <> ALL ($8::bigint[])
-              AND (o.xid < h.xmin OR NOT $9::boolean)
             ORDER BY o.xid, o.id LIMIT $10::int + ${lookahead}
           ) l WINDOW w AS (ORDER BY l.xid, l.id)
         ) k
@@ -57,8 +57,10 @@ export interface ReadRequest {
   cursors: readonly Cursor[];
   /** the ids of rows behind the cursors that are published already */
   ahead: readonly number[];
-  /** read little, and nothing above the horizon: too much is published ahead of the cursors */
+  /** take nothing from above the horizon, so that the cursors can follow (but for earlier events of a key) */
   holdBack: boolean;
+  /** take one row of each shard only */
+  single?: boolean;
 }
 
 export interface ReadResult {
@@ -74,9 +76,9 @@ type Row = Omit<OutboxRow, 'xid' | 'id'> & { xid: string; id: string | null; mov
 
 /** Stores cursors and reads the next rows of the shards, about 1,000 rows and 4 MiB at most. */
 export async function advanceAndRead(session: PoolClient, request: ReadRequest): Promise<ReadResult> {
-  const { owner, moved, cursors, ahead, holdBack } = request;
+  const { owner, moved, cursors, ahead, holdBack, single = false } = request;
   const shards = Math.max(1, cursors.length);
-  const limit = holdBack ? 1 : Math.ceil(maxRows / shards);
+  const limit = single ? 1 : Math.ceil(maxRows / shards);
   const { rows } = await session.query<Row>({
     ...statement,
     values: [owner, ...columns(moved), ...columns(cursors), ahead, holdBack, limit, Math.ceil(maxBytes / shards)],

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Kafka, Producer } from '../kafka/port.ts';
 import { sendTimeoutMs } from '../kafka/port.ts';
 import type { Logger } from '../log.ts';
@@ -9,17 +10,19 @@ import type { Cursor } from './cursor.ts';
 import { metrics } from './metrics.ts';
 import { Progress } from './progress.ts';
 import { publish } from './publish.ts';
-import { advanceAndRead, readBacklog } from './read.ts';
+import { advanceAndRead } from './read.ts';
 import { Pace } from './pace.ts';
 import type { ReadResult } from './read.ts';
-import { announce, leaseMs, releaseShards, renewShards } from './shards.ts';
-import { emptySlot } from './slots.ts';
+import { announce, fairShare, leaseMs, relaysAlive, releaseShards, renewShards } from './shards.ts';
+import { Upkeep } from './upkeep.ts';
 
 const renewMs = 2_000;
-const backlogMs = 5_000;
-const emptySlotMs = 3_600_000;
 /** a read that brought more rows than this is followed by another one at once */
 const manyRows = 50;
+/** how long giving up a shard may be put off until its cursor has passed all that is published: else it is sent again */
+const followMs = 2_000;
+const followPollMs = 5;
+const keepPollMs = 50;
 const backoffMs = { first: 100, last: 2_000 };
 
 export interface OutboxRelayOptions {
@@ -51,12 +54,16 @@ export class OutboxRelay {
   #relays = 1;
   #failure: Error | undefined;
   #backoff = backoffMs.first;
-  readonly #due = { renew: 0, backlog: 0, emptySlot: 0 };
+  #renewDue = 0;
+  /** until when shards that are to be given up may be kept; set while there are such shards */
+  #keepUntil: number | undefined;
+  readonly #upkeep: Upkeep;
 
   constructor({ pool, kafka, log, owner }: OutboxRelayOptions) {
     this.#pool = pool;
     this.#kafka = kafka;
     this.#log = log;
+    this.#upkeep = new Upkeep(pool, log);
     this.#owner = owner ?? `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`;
   }
 
@@ -95,14 +102,18 @@ export class OutboxRelay {
   }
 
   async #fail(error: unknown): Promise<void> {
+    const isNews = this.#failure === undefined;
     this.#failure = error instanceof Error ? error : new Error(String(error));
     metrics.failures.inc({ database: this.#database });
-    this.#log.warn({ err: error, retryInMs: this.#backoff }, 'the outbox relay failed, trying again');
+    const { message } = this.#failure;
+    if (isNews) this.#log.warn({ err: error, database: this.#database }, 'the outbox is not published, trying again');
+    else this.#log.debug({ reason: message, database: this.#database }, 'the outbox is still not published');
     await this.#waker.wait(this.#backoff, false);
     this.#backoff = Math.min(this.#backoff * 2, backoffMs.last);
   }
 
   #succeed(): void {
+    if (this.#failure) this.#log.info({ database: this.#database }, 'the outbox is published again');
     this.#failure = undefined;
     this.#backoff = backoffMs.first;
   }
@@ -113,9 +124,9 @@ export class OutboxRelay {
     session.on('error', () => undefined); // the next query says so
     try {
       const pid = await this.#prepare(session);
-      this.#due.renew = 0; // what happened to the shards meanwhile is not known
+      this.#renewDue = 0; // what happened to the shards meanwhile is not known
       await this.#work(session, pid);
-      await this.#store(session);
+      await this.#finish(session);
       await releaseShards(session, this.#owner);
     } finally {
       session.release(true); // it has settings and a lock of its own
@@ -138,7 +149,8 @@ export class OutboxRelay {
     const pace = new Pace();
     while (!this.#stopping) {
       const start = performance.now();
-      await this.#doDue(session, pid, start);
+      if (start >= this.#renewDue || !this.#mayPublish(start)) await this.#renew(session, pid);
+      await this.#upkeep.run(session, { database: this.#database, progress: this.#progress, now: start });
       const read = await this.#read(session);
       const published = await this.#publish(read);
       this.#progress.follow(read);
@@ -148,23 +160,21 @@ export class OutboxRelay {
         if (read.rows.length <= manyRows) await this.#waker.wait(pace.rest(performance.now()), false);
       }
       this.#succeed();
-      if (read.rows.length <= manyRows) await this.#waker.wait(pace.pause(performance.now(), this.#relays), true);
+      const pause = this.#keepUntil === undefined ? pace.pause(performance.now(), this.#relays) : followPollMs;
+      if (read.rows.length <= manyRows) await this.#waker.wait(pause, true);
     }
   }
 
-  async #doDue(session: PoolClient, pid: number, now: number): Promise<void> {
-    if (now >= this.#due.renew || !this.#mayPublish(now)) {
-      await this.#renew(session, pid);
-      this.#due.renew = now + renewMs;
+  /** Lets the cursors pass what is published, as far as that is a matter of moments, and stores them. */
+  async #finish(session: PoolClient): Promise<void> {
+    this.#keepUntil = performance.now() + followMs;
+    while (this.#progress.ahead.length > 0 && performance.now() < this.#keepUntil) {
+      const read = await this.#read(session);
+      if (!(await this.#publish(read))) break;
+      this.#progress.follow(read);
+      await sleep(followPollMs);
     }
-    if (now >= this.#due.backlog) {
-      await this.#reportBacklog(session);
-      this.#due.backlog = now + backlogMs;
-    }
-    if (now >= this.#due.emptySlot && this.#progress.has(0)) {
-      this.#due.emptySlot = now + emptySlotMs;
-      await this.#emptySlot();
-    }
+    await this.#store(session);
   }
 
   /** Whether a send that starts now ends before another relay may take the shards. */
@@ -175,16 +185,23 @@ export class OutboxRelay {
   async #renew(session: PoolClient, pid: number): Promise<void> {
     await this.#store(session);
     const since = performance.now();
-    const { owned, relays } = await renewShards(session, this.#owner, pid);
+    const alive = await relaysAlive(session);
+    const share = fairShare(alive, pid);
+    const leaving = this.#progress.shards.filter((shard) => !share.includes(shard));
+    this.#keepUntil = leaving.length > 0 ? (this.#keepUntil ?? since + followMs) : undefined;
+    const keep = since < (this.#keepUntil ?? 0) ? leaving.filter((shard) => this.#progress.isAhead(shard)) : [];
+    if (keep.length === 0) this.#keepUntil = undefined;
+    const owned = await renewShards(session, this.#owner, { share, keep });
     this.#leasedUntil = since + leaseMs;
-    this.#relays = relays;
+    this.#renewDue = since + (keep.length > 0 ? keepPollMs : renewMs);
+    this.#relays = alive.length;
     const before = this.#progress.shards;
     this.#progress.own(owned);
     const { shards } = this.#progress;
     metrics.shards.set({ database: this.#database }, shards.length);
     if (String(shards) !== String(before)) {
       this.#log.info(
-        { database: this.#database, shards, relays },
+        { database: this.#database, shards, relays: alive.length },
         'the shards of the outbox that this process publishes',
       );
     }
@@ -200,7 +217,8 @@ export class OutboxRelay {
   async #read(session: PoolClient): Promise<ReadResult> {
     const { moved, cursors, ahead, isFarAhead } = this.#progress;
     if (cursors.length === 0) return { moved: [], horizon: 0, rows: [] };
-    const request = { owner: this.#owner, moved, cursors, ahead, holdBack: isFarAhead };
+    const holdBack = isFarAhead || this.#keepUntil !== undefined;
+    const request = { owner: this.#owner, moved, cursors, ahead, holdBack, single: isFarAhead };
     const read = await advanceAndRead(session, request);
     this.#settle(moved, read.moved);
     return { ...read, rows: read.rows.filter((row) => this.#progress.has(row.shard)) };
@@ -228,20 +246,5 @@ export class OutboxRelay {
     metrics.batch.observe({ database }, due.length);
     if (failure) await this.#fail(failure);
     return !failure;
-  }
-
-  async #reportBacklog(session: PoolClient): Promise<void> {
-    const { oldest, pending } = await readBacklog(session, this.#progress.ahead);
-    metrics.oldest.set({ database: this.#database }, oldest);
-    metrics.pending.set({ database: this.#database }, pending);
-  }
-
-  async #emptySlot(): Promise<void> {
-    try {
-      const outcome = await emptySlot(this.#pool, Date.now());
-      this.#log.debug({ database: this.#database, outcome }, 'the next slot of the outbox');
-    } catch (error) {
-      this.#log.warn({ err: error, database: this.#database }, 'the next slot of the outbox could not be emptied');
-    }
   }
 }

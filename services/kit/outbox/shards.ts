@@ -28,7 +28,8 @@ export async function announce(session: PoolClient): Promise<number> {
   return rows[0]!.pid;
 }
 
-async function relaysAlive(session: PoolClient): Promise<number[]> {
+/** The process ids of the sessions of all relays of this database, ascending. */
+export async function relaysAlive(session: PoolClient): Promise<number[]> {
   const { rows } = await session.query<{ pid: number }>(
     `SELECT pid FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
      WHERE locktype = 'advisory' AND datname = current_database() AND classid = $1 AND objid = $2 AND objsubid = 2 AND granted
@@ -44,16 +45,14 @@ export class CursorAhead extends Error {
 }
 
 /**
- * Renews the leases of the shards that are this relay's by fair share, gives up the others, and takes those that are free.
- * @returns the shards it owns now for `leaseMs`, with the cursors as they are stored, and how many relays there are
+ * Renews the leases of the shards in `share` and `keep`, gives up the others, and takes those of `share` that are free.
+ * @returns the shards that are owned now for `leaseMs`, with the cursors as they are stored
  */
 export async function renewShards(
   session: PoolClient,
   owner: string,
-  pid: number,
-): Promise<{ owned: Cursor[]; relays: number }> {
-  const alive = await relaysAlive(session);
-  const share = fairShare(alive, pid);
+  { share, keep }: { share: readonly number[]; keep: readonly number[] },
+): Promise<Cursor[]> {
   const { rows } = await session.query<{
     shard: number;
     xid: string;
@@ -62,12 +61,13 @@ export async function renewShards(
     ahead: boolean;
   }>(
     `UPDATE outbox_shards SET
-       owner = CASE WHEN shard = ANY($2::smallint[]) THEN $1 END,
-       lease_until = CASE WHEN shard = ANY($2::smallint[]) THEN clock_timestamp() + $3 * interval '1 ms' END
+       owner = CASE WHEN shard = ANY($2::smallint[] || $4::smallint[]) THEN $1 END,
+       lease_until = CASE WHEN shard = ANY($2::smallint[] || $4::smallint[])
+         THEN clock_timestamp() + $3 * interval '1 ms' END
      WHERE owner = $1
        OR (shard = ANY($2::smallint[]) AND (owner IS NULL OR lease_until IS NULL OR lease_until < clock_timestamp()))
      RETURNING shard, xid::text AS xid, id::text AS id, owner, xid > pg_snapshot_xmax(pg_current_snapshot()) AS ahead`,
-    [owner, share, leaseMs],
+    [owner, share, leaseMs, keep],
   );
   if (rows.some((row) => row.ahead)) {
     throw new CursorAhead(
@@ -75,10 +75,9 @@ export async function renewShards(
         'the rows of outbox that were published before the dump are deleted',
     );
   }
-  const owned = rows
+  return rows
     .filter((row) => row.owner === owner)
     .map(({ shard, xid, id }) => ({ shard, xid: Number(xid), id: Number(id) }));
-  return { owned, relays: alive.length };
 }
 
 /** Gives all shards of this relay back, so that another may take them at once. */

@@ -1,0 +1,68 @@
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { topics, type EventService } from '#kit/declarations.ts';
+import { createKafka, type KafkaAdmin } from '#kit/kafka/port.ts';
+import { createLogger } from '#kit/log.ts';
+
+import { databaseUrl, ensureDatabases } from './databases.ts';
+import { migrate } from './migrate.ts';
+
+const GROUPS_WITHIN_MS = 15_000;
+
+/** What preparing needs to know. */
+export interface Preparation {
+  services: EventService[];
+  say: (line: string) => void;
+  signal: AbortSignal;
+}
+
+/**
+ * Brings the databases to what is declared.
+ * @param root the clone, which the declared schema folders are below
+ */
+export async function prepareDatabases(root: string, superuserUrl: string, what: Preparation): Promise<void> {
+  what.signal.throwIfAborted();
+  const databases = what.services.flatMap(({ spec }) => spec.databases ?? []);
+  await ensureDatabases(
+    superuserUrl,
+    databases.map(({ name }) => name),
+  );
+  const targets = databases.map(({ name, schema }) => ({
+    url: databaseUrl(superuserUrl, name),
+    database: name,
+    schemaFolder: join(root, schema),
+  }));
+  for (const { database, migrations } of await migrate(targets))
+    if (migrations.length > 0) what.say(`database ${database} has ${migrations.join(', ')} now`);
+}
+
+/** Creates the declared topics that do not exist, and waits until consumer groups can be joined. */
+export async function prepareTopics(brokers: string, what: Preparation): Promise<void> {
+  what.signal.throwIfAborted();
+  const log = createLogger('millrace', 'silent');
+  const kafka = createKafka({ brokers: brokers.split(','), clientId: 'millrace-local', log });
+  try {
+    const created = await kafka.admin.ensureTopics(topics(what.services));
+    if (created.length > 0) what.say(`created the topics ${created.join(', ')}`);
+    await untilGroupsCanJoin(kafka.admin, what);
+  } finally {
+    await kafka.close();
+  }
+}
+
+/** A new Kafka makes its topic of offsets when the first group asks, and puts groups off until it is there. */
+async function untilGroupsCanJoin(admin: KafkaAdmin, { services, signal }: Preparation): Promise<void> {
+  const deadline = Date.now() + GROUPS_WITHIN_MS;
+  for (const { group, topics: names } of services.flatMap(({ spec }) => spec.consumes ?? [])) {
+    while (!signal.aborted) {
+      try {
+        await admin.committed(group, names);
+        break;
+      } catch (error) {
+        if (Date.now() > deadline) throw error;
+        await delay(50);
+      }
+    }
+  }
+}

@@ -1,0 +1,21 @@
+import { eventServices } from '#kit/declarations.ts';
+import { PORTS } from '#local/plan.ts';
+import { assertPortFree } from '#local/ports.ts';
+
+/** The ports of a platform that was started with that offset. */
+export function platformPorts(offset: number): number[] {
+  return [...Object.values(PORTS), ...eventServices().map(({ spec }) => spec.port)].map((port) => port + offset);
+}
+
+/** An offset at which no port of a platform is taken, so that several test runs can go on at once. */
+export async function freePortOffset(): Promise<number> {
+  for (;;) {
+    const offset = 3_000 + Math.floor(Math.random() * 7_000);
+    try {
+      for (const port of platformPorts(offset)) await assertPortFree(port, 'a test');
+      return offset;
+    } catch {
+      // Taken: the next one.
+    }
+  }
+}
