@@ -24,7 +24,7 @@ export interface Listener {
 }
 
 /** Each service stays small: its heap holds requests in flight and bounded caches, no data. */
-const NODE_FLAGS = ['--no-warnings', '--max-old-space-size=160', '--max-semi-space-size=8'];
+const NODE_FLAGS = ['--no-warnings', '--max-old-space-size=160', '--max-semi-space-size=16'];
 /** What a service has not stopped by then is killed: its transactions are whole or not there. */
 const LEFTOVER_GRACE_MS = 3_000;
 const ENOUGH_DISK = 200 << 20;

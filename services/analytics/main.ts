@@ -1,6 +1,6 @@
 import { analyticsOperations } from '#contracts/analytics.ts';
 import { ConfigError, loadConfig } from '#kit/config.ts';
-import { eventServices, streamQueryFiles, topics } from '#kit/declarations.ts';
+import { consumptionOf, streamQueryFiles, topics } from '#kit/declarations.ts';
 import { createHttp } from '#kit/http.ts';
 import { Inbox } from '#kit/inbox/inbox.ts';
 import { createKafka } from '#kit/kafka/port.ts';
@@ -21,8 +21,7 @@ import { createWorkers } from './work/workers.ts';
 await runService('analytics', async (service) => {
   const { log, health } = service;
   const config = loadConfig(configSchema);
-  const [consumption] = eventServices().find(({ metadata }) => metadata.name === 'analytics')?.spec.consumes ?? [];
-  if (!consumption) throw new Error('the declaration of analytics consumes nothing');
+  const consumption = consumptionOf('analytics');
   const queries = declaredQueries(consumption.topics);
 
   const pool = createPool({ name: 'analytics', url: config.DATABASE_URL, max: config.DATABASE_POOL_SIZE, log });

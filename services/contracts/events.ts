@@ -1,5 +1,6 @@
 import { Type } from 'typebox';
 import type { Static, TSchema } from 'typebox';
+import { Alert } from './analytics.ts';
 import { Id } from './id.ts';
 import { money } from './money.ts';
 import { OrderItem, OrderStatus } from './orders.ts';
@@ -71,18 +72,7 @@ export const MetricUpdated = Type.Object({
 });
 export type MetricUpdated = Static<typeof MetricUpdated>;
 
-export const AlertRaised = Type.Object({
-  id: Id,
-  type: Type.String(),
-  severity: Type.Enum(['info', 'warning', 'critical']),
-  message: Type.String(),
-  key: Type.String(),
-  windowStart: nullableTime,
-  windowEnd: nullableTime,
-  value: Type.Union([Type.Number(), Type.Null()]),
-  threshold: Type.Union([Type.Number(), Type.Null()]),
-  createdAt: Time,
-});
+export const AlertRaised = Alert;
 export type AlertRaised = Static<typeof AlertRaised>;
 
 export interface EventType {

@@ -44,6 +44,13 @@ export function streamQueryFiles(dir = declarationsDir): { file: string; text: s
   return readDir(join(dir, 'queries'));
 }
 
+/** What a service consumes, with one group. @throws where its declaration says nothing of it */
+export function consumptionOf(service: string): { group: string; topics: string[] } {
+  const [consumption] = eventServices().find(({ metadata }) => metadata.name === service)?.spec.consumes ?? [];
+  if (!consumption) throw new Error(`the declaration of ${service} consumes nothing`);
+  return consumption;
+}
+
 const units: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** A duration such as `500ms`, `30s`, `5m`, `1h` or `7d` in milliseconds. @throws where it is none. */

@@ -74,9 +74,14 @@ export interface SpanOptions {
   startTime?: TimeInput;
 }
 
-/** Starts a span. Under a parent that is not sampled it records nothing and costs next to nothing. */
+/**
+ * Starts a span. Under a parent that is not sampled nothing is recorded, whatever the sampler: the parent's context stands
+ * in for the span, which costs next to nothing.
+ */
 export function startSpan(name: string, { parent, ...options }: SpanOptions = {}): Span {
   const under = typeof parent === 'string' ? contextOf(parent) : (parent ?? context.active());
+  const above = trace.getSpanContext(under);
+  if (above && !(above.traceFlags & TraceFlags.SAMPLED)) return trace.wrapSpanContext(above);
   return tracer.startSpan(name, options, under);
 }
 

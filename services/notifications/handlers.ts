@@ -1,6 +1,7 @@
 import type { Notification, notificationsOperations } from '#contracts/notifications.ts';
 import { defaultLimit } from '#contracts/operation.ts';
 import type { Handlers, Reply } from '#kit/http.ts';
+import { nextPage } from '#kit/page.ts';
 import { notFound } from '#kit/problem.ts';
 import type { Notification as NotificationRow } from '#prisma/notifications/client/client.ts';
 import type { Archive } from './archive.ts';
@@ -19,10 +20,8 @@ export function createHandlers(archive: Archive): Handlers<typeof notificationsO
       limit: limit + 1,
     });
     const page = rows.slice(0, limit);
-    const last = page.at(-1);
-    const headers: Record<string, string> =
-      rows.length > limit && last ? { Link: `<${path}?limit=${limit}&cursor=${last.id}>; rel="next"` } : {};
-    return { headers, body: page.map(present) };
+    const next = rows.length > limit ? page.at(-1)?.id : undefined;
+    return { headers: nextPage(path, { limit }, next), body: page.map(present) };
   }
 
   return {

@@ -1,6 +1,6 @@
 import { notificationsOperations } from '#contracts/notifications.ts';
 import { loadConfig } from '#kit/config.ts';
-import { eventServices } from '#kit/declarations.ts';
+import { consumptionOf } from '#kit/declarations.ts';
 import { createHttp } from '#kit/http.ts';
 import { Inbox } from '#kit/inbox/inbox.ts';
 import { createKafka } from '#kit/kafka/port.ts';
@@ -51,12 +51,8 @@ await runService('notifications', async (service) => {
   sender.start();
   service.onStop('sender', () => sender.stop());
 
-  const declared = eventServices().find(({ metadata }) => metadata.name === 'notifications');
-  const [consumption] = declared?.spec.consumes ?? [];
-  if (!consumption) throw new Error('the declaration of notifications consumes nothing');
   const inbox = new Inbox({
-    group: consumption.group,
-    topics: consumption.topics,
+    ...consumptionOf('notifications'),
     pool,
     kafka,
     log,

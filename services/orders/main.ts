@@ -1,5 +1,5 @@
 import { loadConfig } from '#kit/config.ts';
-import { eventServices } from '#kit/declarations.ts';
+import { consumptionOf } from '#kit/declarations.ts';
 import { Inbox } from '#kit/inbox/inbox.ts';
 import { subscribeLatest } from '#kit/kafka/broadcast.ts';
 import { createKafka } from '#kit/kafka/port.ts';
@@ -47,12 +47,8 @@ await runService('orders', async ({ log, health, onStop }) => {
 
   const app = createOrdersApp({ writePool, readPool, users, health, log, onCommitted: () => relay.wake() });
 
-  const declared = eventServices().find((service) => service.metadata.name === 'orders');
-  const [consumption] = declared?.spec.consumes ?? [];
-  if (!consumption) throw new Error('the declaration of orders consumes nothing');
   const inbox = new Inbox({
-    group: consumption.group,
-    topics: consumption.topics,
+    ...consumptionOf('orders'),
     pool: readPool,
     kafka,
     log,

@@ -2,6 +2,7 @@ import type { User, UserInput } from '#contracts/users.ts';
 import type { usersOperations } from '#contracts/users.ts';
 import { defaultLimit } from '#contracts/operation.ts';
 import type { Handlers } from '#kit/http.ts';
+import { nextPage } from '#kit/page.ts';
 import { conflict, notFound } from '#kit/problem.ts';
 import type { UserRow } from './events.ts';
 import { Taken } from './store.ts';
@@ -18,10 +19,8 @@ export function createHandlers(store: UserStore, wakeRelay: () => void): Handler
     async listUsers({ query: { limit = defaultLimit, cursor } }) {
       const users = await store.list(BigInt(cursor ?? 0), limit + 1);
       const page = users.slice(0, limit);
-      const last = page.at(-1);
-      const headers: Record<string, string> =
-        users.length > limit && last ? { Link: `</users?limit=${limit}&cursor=${last.id}>; rel="next"` } : {};
-      return { headers, body: page.map(present) };
+      const next = users.length > limit ? page.at(-1)?.id : undefined;
+      return { headers: nextPage('/users', { limit }, next), body: page.map(present) };
     },
     async getUser({ params }) {
       return { body: present((await store.find(BigInt(params.id))) ?? unknownUser(params.id)) };

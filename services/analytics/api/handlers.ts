@@ -1,9 +1,10 @@
-import type { Alert, Dashboard, TopUser } from '#contracts/analytics.ts';
+import type { Dashboard, TopUser } from '#contracts/analytics.ts';
 import type { analyticsOperations } from '#contracts/analytics.ts';
 import { orderStatuses } from '#contracts/orders.ts';
 import { defaultLimit } from '#contracts/operation.ts';
 import { parseTime } from '#contracts/time.ts';
 import type { Handlers } from '#kit/http.ts';
+import { nextPage } from '#kit/page.ts';
 import type { Pool } from '#kit/pg.ts';
 import { notFound } from '#kit/problem.ts';
 import type { PlanSet } from '../engine/plan.ts';
@@ -71,7 +72,8 @@ export function createHandlers(parts: AnalyticsParts): Handlers<typeof analytics
       const { severity, type, cursor, limit = defaultLimit } = query;
       const alerts = await listAlerts(pool, { severity, type, before: cursor, limit: limit + 1 });
       const page = alerts.slice(0, limit);
-      return { body: page, headers: alerts.length > limit ? nextLink(query, page.at(-1)!) : {} };
+      const next = alerts.length > limit ? page.at(-1)?.id : undefined;
+      return { body: page, headers: nextPage('/analytics/alerts', query, next) };
     },
 
     async streamAnalytics(request, response) {
@@ -105,13 +107,4 @@ function filterOf(query: { from?: string; to?: string; limit?: number }) {
     to: query.to === undefined ? undefined : parseTime(query.to),
     limit: query.limit ?? defaultLimit,
   };
-}
-
-function nextLink(query: { severity?: string; type?: string; limit?: number }, last: Alert): Record<string, string> {
-  const parameters = new URLSearchParams();
-  for (const name of ['severity', 'type', 'limit'] as const) {
-    if (query[name] !== undefined) parameters.set(name, String(query[name]));
-  }
-  parameters.set('cursor', String(last.id));
-  return { Link: `</analytics/alerts?${parameters.toString()}>; rel="next"` };
 }

@@ -37,7 +37,7 @@ describe('slots of the outbox', () => {
   it('reckons the slot as the column does', async () => {
     const times = Array.from({ length: 200 }, (_, i) => 1.75e12 + i * 3_333_333);
     const { rows } = await database.pool.query<{ slot: number }>(
-      `SELECT ((extract(epoch FROM t) / 86400)::int % 3)::int AS slot FROM unnest($1::timestamptz[]) AS t`,
+      `SELECT (floor(extract(epoch FROM t) / 86400)::int % 3)::int AS slot FROM unnest($1::timestamptz[]) AS t`,
       [times.map((time) => new Date(time))],
     );
     assert.deepEqual(

@@ -5,12 +5,9 @@ import { transaction } from '../pg.ts';
 const slots = 3;
 const dayMs = 86_400_000;
 
-/**
- * The slot that rows written at this time go to, as the column's default reckons it: the cast to int rounds, so that the
- * slots change at noon UTC.
- */
+/** The slot that rows written at this time go to, as the column's default reckons it: days begin at midnight UTC. */
 export function slotOf(time: number): number {
-  return Math.round(time / dayMs) % slots;
+  return Math.floor(time / dayMs) % slots;
 }
 
 /** The slot to be emptied at this time: that of the next day, whose rows are of the day before the last. */

@@ -80,8 +80,8 @@ export class OrderPlacer {
 
   constructor(options: OrderPlacerOptions) {
     this.#options = options;
-    // two in flight: while one waits for the disk, the next is read and planned
-    this.#batcher = new Batcher({ run: (batch) => this.#run(batch), maxBatch, concurrency: 2, maxQueue });
+    // one in flight: what arrives while it waits for the disk shares the next transaction
+    this.#batcher = new Batcher({ run: (batch) => this.#run(batch), maxBatch, concurrency: 1, maxQueue });
   }
 
   /**

@@ -3,6 +3,7 @@ import type { ordersOperations } from '#contracts/orders.ts';
 import { defaultLimit } from '#contracts/operation.ts';
 import { parseTime } from '#contracts/time.ts';
 import type { Handlers, Reply } from '#kit/http.ts';
+import { nextPage } from '#kit/page.ts';
 import { badRequest, notFound } from '#kit/problem.ts';
 import { entityTag } from '../domain/entity-tag.ts';
 import { listOrders } from './list.ts';
@@ -26,12 +27,14 @@ interface ListQuery {
 
 /** The queries on orders. They read the read database, which may be a few milliseconds behind the commands. */
 export function queryHandlers({ readPool, writePool, waiter }: QueryOptions): Queries {
-  async function list(path: string, query: ListQuery & Record<string, unknown>, filter: OrderFilter): Promise<Reply> {
+  async function list(
+    path: string,
+    query: ListQuery & Record<string, string | number | undefined>,
+    filter: OrderFilter,
+  ): Promise<Reply> {
     const { limit = defaultLimit, cursor } = query;
     const page = await listOrders(readPool, filter, { limit, cursor });
-    if (page.next === undefined) return { body: page.orders };
-    const parameters = new URLSearchParams({ ...(query as Record<string, string>), cursor: page.next });
-    return { body: page.orders, headers: { Link: `<${path}?${parameters}>; rel="next"` } };
+    return { body: page.orders, headers: nextPage(path, query, page.next) };
   }
 
   return {

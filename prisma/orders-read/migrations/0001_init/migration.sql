@@ -71,7 +71,7 @@ CREATE TABLE dead_letters (
 
 -- Outbox: the relay reads it in commit order per key. Three daily slots; an old slot leaves by TRUNCATE.
 CREATE TABLE outbox (
-  slot smallint NOT NULL DEFAULT ((extract(epoch FROM now()) / 86400)::int % 3),
+  slot smallint NOT NULL DEFAULT (floor(extract(epoch FROM now()) / 86400)::int % 3),
   id bigint GENERATED ALWAYS AS IDENTITY,
   xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
   shard smallint NOT NULL GENERATED ALWAYS AS (hashtext(key) & 3) STORED,
