@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -90,9 +90,10 @@ async function useKeptServers(): Promise<Servers | undefined> {
   }
 }
 
-/** Runs the test files, which may be globs, beside flags of `node --test`. @returns the exit code */
+/** Runs test files, those that a glob matches or a folder holds, beside flags of `node --test`. @returns the exit code */
 async function runTests(args: string[], env: Record<string, string>, requests: StopRequests): Promise<number> {
-  const files = args.some((arg) => !arg.startsWith('-')) ? args : [...args, ...ALL];
+  const named = args.map((arg) => (isFolder(arg) ? join(arg, '**/*.test.ts') : arg));
+  const files = named.some((arg) => !arg.startsWith('-')) ? named : [...named, ...ALL];
   const child = spawn(process.execPath, ['--test', '--no-warnings', '--test-concurrency=4', ...files], {
     cwd: root,
     stdio: 'inherit',
@@ -100,6 +101,10 @@ async function runTests(args: string[], env: Record<string, string>, requests: S
   });
   void requests.first.then(() => child.kill('SIGTERM'));
   return await new Promise((resolve) => child.once('exit', (code) => resolve(code ?? 1)));
+}
+
+function isFolder(path: string): boolean {
+  return statSync(join(root, path), { throwIfNoEntry: false })?.isDirectory() ?? false;
 }
 
 async function keepServers(requests: StopRequests): Promise<void> {
