@@ -13,6 +13,7 @@ const programs = {
   start: 'local/main.ts',
   test: 'tests/run.ts',
   generate: 'local/generate.ts',
+  contracts: 'services/contracts/check.ts',
   'bench:start': 'bench/start.ts',
   'bench:flow': 'bench/flow.ts',
   'bench:orders': 'bench/orders.ts',
