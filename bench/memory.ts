@@ -1,4 +1,5 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
+import { listBelow } from './processes.ts';
 
 /** What a process and the processes of the same kind below it take, in bytes. */
 export interface MemoryUse {
@@ -12,16 +13,9 @@ export interface MemoryUse {
 
 /** The memory of a process and of everything below it, by kind; Linux only (`/proc`). */
 export function memoryBelow(root: number): MemoryUse[] {
-  const parents = new Map<number, number>();
-  for (const entry of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-    const stat = read(`/proc/${entry}/stat`);
-    parents.set(Number(entry), Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]));
-  }
-  const isBelow = (pid: number): boolean => pid === root || (parents.has(pid) && isBelow(parents.get(pid) as number));
   const uses = new Map<string, MemoryUse>();
-  for (const pid of [...parents.keys()].filter(isBelow)) {
-    const rollup = read(`/proc/${pid}/smaps_rollup`);
-    const name = nameOf(read(`/proc/${pid}/cmdline`).replaceAll('\0', ' '));
+  for (const { pid, name } of listBelow(root)) {
+    const rollup = rollupOf(pid);
     const use = uses.get(name) ?? { name, processes: 0, rss: 0, pss: 0 };
     uses.set(name, use);
     use.processes += 1;
@@ -31,9 +25,9 @@ export function memoryBelow(root: number): MemoryUse[] {
   return [...uses.values()].toSorted((a, b) => b.pss - a.pss);
 }
 
-function read(file: string): string {
+function rollupOf(pid: number): string {
   try {
-    return readFileSync(file, 'utf8');
+    return readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
   } catch {
     return ''; // ended meanwhile
   }
@@ -41,15 +35,4 @@ function read(file: string): string {
 
 function kilobytes(rollup: string, field: string): number {
   return Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(rollup)?.[1] ?? 0);
-}
-
-/** What a command line is, for people. */
-export function nameOf(command: string): string {
-  const service = /services\/([\w-]+)\/main\.ts/.exec(command)?.[1];
-  if (service) return service;
-  if (command.includes('local/main.ts')) return 'runner';
-  if (command.includes('kafka.Kafka')) return 'Kafka';
-  if (command.startsWith('postgres:') || command.includes('bin/postgres')) return 'PostgreSQL';
-  if (command.includes('start.mjs') || command.startsWith('npm')) return 'npm start';
-  return command.split(' ')[0]?.split('/').at(-1) || 'unknown';
 }

@@ -13,8 +13,8 @@ export function cpuSeconds({ ticks }: ProcessStat): number {
   return ticks / ticksPerSecond;
 }
 
-/** The processes that a process has started, and theirs, by what they are; Linux only (`/proc`). */
-export function processesBelow(root: number): ProcessStat[] {
+/** A process and everything below it; Linux only (`/proc`). */
+export function listBelow(root: number): ProcessStat[] {
   const all = readdirSync('/proc')
     .filter((entry) => /^\d+$/.test(entry))
     .flatMap((entry) => {
@@ -33,8 +33,13 @@ export function processesBelow(root: number): ProcessStat[] {
     size = below.size;
     for (const { pid, parent } of all) if (below.has(parent)) below.add(pid);
   }
+  return all.filter(({ pid }) => below.has(pid));
+}
+
+/** The same, those of a kind added up. */
+export function processesBelow(root: number): ProcessStat[] {
   const byName = new Map<string, ProcessStat>();
-  for (const { pid, name, ticks } of all.filter((process) => below.has(process.pid))) {
+  for (const { pid, name, ticks } of listBelow(root)) {
     const known = byName.get(name);
     if (known) known.ticks += ticks;
     else byName.set(name, { pid, name, ticks });
@@ -42,12 +47,13 @@ export function processesBelow(root: number): ProcessStat[] {
   return [...byName.values()];
 }
 
-/** A service, the runner, postgres or kafka. */
+/** What a command line is, for people. */
 function nameOf(command: string): string {
-  const service = /services\/(\w+)\/main\.ts/.exec(command);
-  if (service) return service[1]!;
+  const service = /services\/([\w-]+)\/main\.ts/.exec(command)?.[1];
+  if (service) return service;
   if (command.includes('local/main.ts')) return 'runner';
-  if (command.includes('kafka.Kafka')) return 'kafka';
-  if (command.startsWith('postgres') || command.includes('/postgres')) return 'postgres';
-  return command.split(' ')[0]!.split('/').at(-1)!;
+  if (command.includes('kafka.Kafka')) return 'Kafka';
+  if (command.startsWith('postgres:') || command.includes('bin/postgres')) return 'PostgreSQL';
+  if (command.includes('start.mjs') || command.startsWith('npm')) return 'npm start';
+  return command.split(' ')[0]?.split('/').at(-1) || 'unknown';
 }
