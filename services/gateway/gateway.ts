@@ -12,7 +12,7 @@ import { Proxy } from './proxy.ts';
 import { RateLimiter } from './rate-limit.ts';
 import type { UpstreamName } from './routes.ts';
 import { createDoor } from './server.ts';
-import type { Door } from './server.ts';
+import type { Draining } from '#kit/drain.ts';
 import { SystemHealthCheck } from './system-health.ts';
 import { Upstream } from './upstream.ts';
 import type { UpstreamLimits } from './upstream.ts';
@@ -31,7 +31,7 @@ export interface GatewayOptions {
 }
 
 /** The platform's only door: proxied operations, pages and documents, health and metrics. */
-export async function createGateway(options: GatewayOptions): Promise<Door> {
+export async function createGateway(options: GatewayOptions): Promise<Draining> {
   const { health, log, auth, rateLimit = 0 } = options;
   const upstreams = upstreamsOf(options);
   const all = Object.values(upstreams);

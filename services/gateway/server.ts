@@ -1,8 +1,9 @@
-import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { drainable } from '#kit/drain.ts';
+import type { Draining } from '#kit/drain.ts';
 import { bodyLimit } from '#kit/http.ts';
 import type { Health } from '#kit/health.ts';
 import { Problem } from '#kit/problem.ts';
@@ -17,17 +18,13 @@ const limits = {
   connectionsCheckingInterval: 1_000,
 };
 const maxConnections = 10_000;
-const sweepMs = 50;
-
-export interface Door {
-  /** resolves with the port when connections are accepted */
-  listen: (port: number, host: string) => Promise<number>;
-  /** stops accepting, finishes what is under way, then closes */
-  close: () => Promise<void>;
-}
 
 /** The HTTP server that faces the clients. */
-export function createDoor(listener: RequestListener, health: Health, overrides: Partial<typeof limits> = {}): Door {
+export function createDoor(
+  listener: RequestListener,
+  health: Health,
+  overrides: Partial<typeof limits> = {},
+): Draining {
   const serve: RequestListener = (request, response) => {
     // a client that keeps its connection would hold the drain up
     if (health.draining) response.setHeader('Connection', 'close');
@@ -41,21 +38,7 @@ export function createDoor(listener: RequestListener, health: Health, overrides:
     serve(request, response);
   });
   server.on('clientError', refuseMalformed);
-  return {
-    async listen(port, host) {
-      server.listen(port, host);
-      await once(server, 'listening');
-      return (server.address() as AddressInfo).port;
-    },
-    async close() {
-      const closed = once(server, 'close');
-      server.close();
-      // a connection whose last answer was under way when the drain began is idle only later
-      const sweep = setInterval(() => server.closeIdleConnections(), sweepMs);
-      await closed;
-      clearInterval(sweep);
-    },
-  };
+  return drainable(server);
 }
 
 const reasons: Record<string, { status: number; line: string; detail: string }> = {

@@ -1,10 +1,10 @@
-import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import express from 'express';
 import type { Express, NextFunction, Request, Response } from 'express';
 import type { Operation, OperationRequest } from '#contracts/operation.ts';
+import { drainable } from './drain.ts';
+import type { Draining } from './drain.ts';
 import type { Health, HealthReport } from './health.ts';
 import type { Logger } from './log.ts';
 import { histogram, registry } from './metrics.ts';
@@ -43,12 +43,8 @@ export interface HttpOptions<Operations extends Record<string, Operation>> {
   log: Logger;
 }
 
-export interface HttpService {
+export interface HttpService extends Draining {
   app: Express;
-  /** resolves with the port when connections are accepted */
-  listen(port: number, host: string): Promise<number>;
-  /** stops accepting, finishes what is under way, then closes */
-  close(): Promise<void>;
 }
 
 /** An Express 5 app that serves the operations of a contract, with health, metrics, tracing and problem+json errors. */
@@ -128,22 +124,7 @@ export function serve(app: Express, health: Health): HttpService {
     // a client that keeps its connection would hold the drain up
     if (health.draining) response.setHeader('Connection', 'close');
   });
-  return {
-    app,
-    async listen(port, host) {
-      server.listen(port, host);
-      await once(server, 'listening');
-      return (server.address() as AddressInfo).port;
-    },
-    async close() {
-      const closed = once(server, 'close');
-      server.close();
-      // a connection whose request was under way is idle only later, and its client may keep it
-      const sweep = setInterval(() => server.closeIdleConnections(), 50);
-      void closed.finally(() => clearInterval(sweep));
-      await closed;
-    },
-  };
+  return { app, ...drainable(server) };
 }
 
 const durations = histogram({
