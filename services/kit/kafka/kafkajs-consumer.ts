@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Batch, Consumer, EachBatchPayload, IHeaders, Kafka as Kafkajs } from 'kafkajs';
+import type { Batch, Consumer, EachBatchPayload, Kafka as Kafkajs } from 'kafkajs';
 import type { Logger } from '../log.ts';
-import type { ConsumerHandle, ConsumerOptions, IncomingBatch, IncomingMessage, TopicPartition } from './port.ts';
+import type { LogMessage } from './kafkajs-fetch.ts';
+import type { ConsumerHandle, ConsumerOptions, IncomingBatch, TopicPartition } from './port.ts';
 
 /**
  * A member that is silent for this long is gone. After a crash, of it or of the broker, its partitions rest as long: kafkajs
@@ -202,15 +203,11 @@ function messageOf(error: unknown): string {
 function toIncoming(payload: EachBatchPayload): IncomingBatch {
   const { batch } = payload;
   const { topic, partition } = batch;
-  const messages: IncomingMessage[] = batch.messages.map(({ offset, key, value, headers, timestamp }) => ({
-    topic,
-    partition,
-    offset: BigInt(offset),
-    key: key === null ? null : key.toString(),
-    value,
-    headers: textHeaders(headers),
-    timestamp: Number(timestamp),
-  }));
+  const messages = batch.messages as unknown as LogMessage[]; // as our decoder made them
+  for (const message of messages) {
+    message.topic = topic;
+    message.partition = partition;
+  }
   return {
     topic,
     partition,
@@ -221,15 +218,4 @@ function toIncoming(payload: EachBatchPayload): IncomingBatch {
     isStale: () => payload.isStale(),
     heartbeat: () => beat(payload),
   };
-}
-
-/** Header values as text; of one that is repeated, the last counts. */
-function textHeaders(headers: IHeaders | undefined): Record<string, string> {
-  const result: Record<string, string> = {};
-  for (const name in headers) {
-    const value = headers[name];
-    const single = Array.isArray(value) ? value.at(-1) : value;
-    if (single !== undefined) result[name] = single.toString();
-  }
-  return result;
 }

@@ -1,7 +1,8 @@
 import { createRequire } from 'node:module';
 import type * as Kafkajs from 'kafkajs';
 import { crc32c } from './crc32c.ts';
-import { decodeRecord, encodeRecord } from './kafkajs-records.ts';
+import { decodeMessages } from './kafkajs-fetch.ts';
+import { encodeRecord } from './kafkajs-records.ts';
 
 const require = createRequire(import.meta.url);
 
@@ -73,13 +74,14 @@ function keepAnswers(): void {
  * - It sets a timer for its waiting requests even where none waits: with a negative time, so that Node prints
  *   TimeoutNegativeWarning, and again each time it fires, so that every connection keeps a timer of 1 ms running forever.
  *   The timer is set for requests that wait only; `push` asks for it with each of them.
- * - Its record encoder and decoder and its checksum are replaced by ours, which give the same bytes for much less.
+ * - Its record encoder, its checksum and its decoder of what a fetch brings are replaced by ours, which give the same for
+ *   much less.
  * - It forgets which partitions of a produce request succeeded when one failed; `answersOf` tells.
  */
 function load(): typeof Kafkajs {
   replaceModule('kafkajs/src/protocol/recordBatch/record/v0/index.js', encodeRecord);
-  replaceModule('kafkajs/src/protocol/recordBatch/record/v0/decoder.js', decodeRecord);
   replaceModule('kafkajs/src/protocol/recordBatch/crc32C/index.js', crc32c);
+  replaceModule('kafkajs/src/protocol/requests/fetch/v4/decodeMessages.js', decodeMessages);
   const kafkajs = require('kafkajs') as typeof Kafkajs;
   const { prototype } = require('kafkajs/src/network/requestQueue') as { prototype: RequestQueue };
   if (typeof prototype.scheduleCheckPendingRequests !== 'function') {

@@ -1,5 +1,5 @@
-// The record format of Kafka's log (v2), written and read in one pass. kafkajs makes a buffer of 512 bytes for each header
-// and computes with BigInt: an event with eight headers takes it five times as long to write and twice as long to read.
+// The record format of Kafka's log (v2), written in one pass. kafkajs makes a buffer of 512 bytes for each header and
+// computes with BigInt: an event with eight headers takes it five times as long.
 // https://kafka.apache.org/documentation/#record
 
 type HeaderValue = string | Buffer | null | undefined;
@@ -12,18 +12,6 @@ export interface RecordFields {
   value: string | Buffer | null;
   headers?: Record<string, HeaderValue | HeaderValue[]>;
 }
-
-/** What all records of a batch have in common, as kafkajs decodes it. */
-export interface BatchContext {
-  firstOffset: string;
-  firstTimestamp: string;
-  maxTimestamp: string;
-  timestampType: number;
-  magicByte: number;
-  isControlBatch?: boolean;
-}
-
-const logAppendTime = 1;
 
 /** A signed number as varint of its zigzag form; up to 53 bits. */
 const zigzag = (value: number) => (value >= 0 ? value * 2 : -value * 2 - 1);
@@ -88,66 +76,4 @@ export function encodeRecord({ offsetDelta = 0, timestampDelta = 0, key, value, 
   at = writeVarint(buffer, at, parts.length / 2);
   for (const part of parts) at = writeBytes(buffer, at, part.value, part.length);
   return { buf: buffer, buffer };
-}
-
-class Reader {
-  readonly #buffer: Buffer;
-  #at = 0;
-
-  constructor(buffer: Buffer) {
-    this.#buffer = buffer;
-  }
-
-  byte(): number {
-    return this.#buffer[this.#at++]!;
-  }
-
-  varint(): number {
-    let result = 0;
-    let factor = 1;
-    let byte: number;
-    do {
-      byte = this.byte();
-      result += (byte & 127) * factor;
-      factor *= 128;
-    } while (byte > 127);
-    return result % 2 === 0 ? result / 2 : -(result + 1) / 2;
-  }
-
-  bytes(): Buffer | null {
-    const length = this.varint();
-    if (length < 0) return null;
-    this.#at += length;
-    return this.#buffer.subarray(this.#at - length, this.#at);
-  }
-}
-
-/** A record as kafkajs's own decoder answers it. */
-export function decodeRecord(decoder: { buffer: Buffer }, context: BatchContext) {
-  const reader = new Reader(decoder.buffer);
-  const attributes = reader.byte();
-  const timestampDelta = reader.varint();
-  const offsetDelta = reader.varint();
-  const key = reader.bytes();
-  const value = reader.bytes();
-  const headers: Record<string, Buffer | null | (Buffer | null)[]> = {};
-  for (let left = reader.varint(); left > 0; left -= 1) {
-    const name = reader.bytes()!.toString();
-    const header = reader.bytes();
-    const before = headers[name];
-    if (before === undefined) headers[name] = header;
-    else headers[name] = Array.isArray(before) ? [...before, header] : [before, header];
-  }
-  const isAppendTime = context.timestampType === logAppendTime && context.maxTimestamp;
-  return {
-    magicByte: context.magicByte,
-    attributes,
-    timestamp: isAppendTime ? context.maxTimestamp : String(Number(context.firstTimestamp) + timestampDelta),
-    offset: String(Number(context.firstOffset) + offsetDelta),
-    key,
-    value,
-    headers,
-    isControlRecord: context.isControlBatch ?? false,
-    batchContext: context,
-  };
 }
