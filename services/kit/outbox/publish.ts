@@ -9,24 +9,36 @@ const maxSendBytes = 768 * 1024;
 /**
  * Publishes rows: partitions concurrently, within a partition in order. What follows a failed send in its partition is not
  * tried, so that no event overtakes an earlier one of its key.
- * @param onPublished told of the rows as they are acknowledged
+ * @param onPublished told how many messages went to a topic, and which rows are published with all that they hold
  * @returns the first failure, undefined where all went well
  */
 export async function publish(
   producer: Producer,
   rows: readonly OutboxRow[],
-  onPublished: (topic: string, rows: OutboxRow[]) => void,
+  onPublished: (topic: string, messages: number, rows: OutboxRow[]) => void,
 ): Promise<Error | undefined> {
-  const partitions = await Promise.all(rows.map((row) => producer.partitionFor(row.topic, row.key)));
-  const batches = byPartition(rows.map(toOutgoing), partitions);
-  const failures = await Promise.all(batches.map((batch) => publishBatch(producer, batch, onPublished)));
+  const items = rows.flatMap(toOutgoing);
+  const missing = new Map<OutboxRow, number>();
+  for (const { row } of items) missing.set(row, (missing.get(row) ?? 0) + 1);
+  const partitions = await Promise.all(items.map(({ row, message }) => producer.partitionFor(row.topic, message.key)));
+  const acknowledge = (topic: string, sent: readonly Outgoing[]) => {
+    const complete: OutboxRow[] = [];
+    for (const { row } of sent) {
+      const left = missing.get(row)! - 1;
+      missing.set(row, left);
+      if (left === 0) complete.push(row);
+    }
+    onPublished(topic, sent.length, complete);
+  };
+  const batches = byPartition(items, partitions);
+  const failures = await Promise.all(batches.map((batch) => publishBatch(producer, batch, acknowledge)));
   return failures.find((failure) => failure !== undefined);
 }
 
 async function publishBatch(
   producer: Producer,
   { topic, partition, items }: PartitionBatch,
-  onPublished: (topic: string, rows: OutboxRow[]) => void,
+  acknowledge: (topic: string, sent: readonly Outgoing[]) => void,
 ): Promise<Error | undefined> {
   let failure: Error | undefined;
   for (const part of cutByBytes(items, maxSendBytes)) {
@@ -42,11 +54,7 @@ async function publishBatch(
       }
     }
     for (const item of part) endSpan(item, failure);
-    if (!failure)
-      onPublished(
-        topic,
-        part.map((item) => item.row),
-      );
+    if (!failure) acknowledge(topic, part);
   }
   return failure;
 }

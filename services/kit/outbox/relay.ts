@@ -238,9 +238,9 @@ export class OutboxRelay {
     const database = this.#database;
     const due = rows.toSorted((a, b) => a.id - b.id);
     const end = metrics.publishing.startTimer({ database });
-    const failure = await publish(this.#producer!, due, (topic, published) => {
+    const failure = await publish(this.#producer!, due, (topic, messages, published) => {
       this.#progress.published(published);
-      metrics.published.inc({ database, topic }, published.length);
+      metrics.published.inc({ database, topic }, messages);
     });
     end();
     metrics.batch.observe({ database }, due.length);

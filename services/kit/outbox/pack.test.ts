@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import * as fc from 'fast-check';
+import { Packer, packedType, unpack } from './pack.ts';
+
+const head = { topic: 'metrics', type: 'metric.updated', source: '/analytics' };
+const text = fc.string({ unit: 'grapheme', maxLength: 40 });
+const event = fc.record(
+  {
+    key: text,
+    eventId: text,
+    data: text.map((data) => Buffer.from(data)),
+    traceparent: fc.option(text.filter(Boolean), { nil: undefined }),
+  },
+  { noNullPrototype: true },
+);
+
+describe('a pack', () => {
+  it('holds events as they were, those of a key in order and under one key', () => {
+    fc.assert(
+      fc.property(fc.array(event), (events) => {
+        const packer = new Packer(head);
+        for (const one of events) packer.add(one);
+        const rows = packer.finish();
+        const keys = new Set(rows.map((row) => row.key));
+        assert.equal(keys.size, rows.length);
+        const found = rows.flatMap((row) => unpack(row.data as Buffer).map((one) => ({ ...one, row: row.key })));
+        assert.equal(found.length, events.length);
+        for (const key of new Set(events.map((one) => one.key))) {
+          const own = found.filter((one) => one.key === key);
+          assert.equal(new Set(own.map(({ row }) => row)).size, 1);
+          assert.deepEqual(
+            own.map(({ row: _, ...one }) => one),
+            events.filter((one) => one.key === key),
+          );
+        }
+        for (const { topic, type, source, headers } of rows)
+          assert.deepEqual({ topic, type, source, headers }, { ...head, headers: { 'content-type': packedType } });
+      }),
+    );
+  });
+
+  it('is followed by another one where it grows large', () => {
+    const packer = new Packer(head);
+    const data = 'x'.repeat(100_000);
+    for (let i = 0; i < 20; i++) packer.add({ key: 'one', eventId: String(i), data });
+    const rows = packer.finish();
+    assert.ok(rows.length > 2 && rows.every((row) => (row.data as Buffer).length < 700_000));
+    assert.deepEqual(
+      rows.flatMap((row) => unpack(row.data as Buffer).map(({ eventId }) => eventId)),
+      Array.from({ length: 20 }, (_, i) => String(i)),
+    );
+  });
+
+  it('that is cut off is an error', () => {
+    const packer = new Packer(head);
+    packer.add({ key: 'a', eventId: 'b', data: 'c' });
+    const data = packer.finish()[0]!.data as Buffer;
+    for (let length = 1; length < data.length; length++)
+      assert.throws(() => unpack(data.subarray(0, length)), RangeError);
+  });
+});
