@@ -69,6 +69,11 @@ export const MetricUpdated = Type.Object({
   values: Type.Record(Type.String(), Type.Union([Type.Number(), Type.String(), Type.Null()])),
   closed: Type.Boolean(),
   updatedAt: Time,
+  replaces: Type.Optional(
+    Type.Array(Time, {
+      description: 'of a session: the windowStart of sessions emitted before that are now part of this one',
+    }),
+  ),
 });
 export type MetricUpdated = Static<typeof MetricUpdated>;
 

@@ -1,6 +1,7 @@
 import type { Window } from '#contracts/analytics.ts';
 import type { Pool } from '#kit/pg.ts';
 import type { Plan } from '../engine/plan.ts';
+import { openFor } from '../engine/windows.ts';
 import { readAccumulators } from '../store/windows.ts';
 
 export interface WindowFilter {
@@ -36,13 +37,15 @@ export async function listWindows(
   const { rows } = await pool.query<WindowRow>({
     text: `SELECT window_start, window_end, key, accumulators::text AS accumulators, closed, updated_at FROM stream_windows
       WHERE query_id = $1 AND window_start > $2 AND window_start < $3 AND ($4::text IS NULL OR key = $4)
+        AND window_end > $6
       ORDER BY window_start DESC, key LIMIT $5`,
     values: [
       plan.id,
-      from ? new Date(from.getTime() - window.size) : '-infinity',
+      from && window.kind !== 'session' ? new Date(from.getTime() - window.size) : '-infinity',
       to ?? 'infinity',
       key?.replaceAll('\0', '') ?? null,
       limit,
+      from ?? '-infinity',
     ],
   });
   return rows.map((row) => ({
@@ -51,7 +54,7 @@ export async function listWindows(
     windowStart: row.window_start.toISOString(),
     windowEnd: row.window_end.toISOString(),
     values: plan.layout.read(readAccumulators(row.accumulators)),
-    closed: row.closed ?? (watermark !== undefined && row.window_end.getTime() + window.grace <= watermark),
+    closed: row.closed ?? (watermark !== undefined && row.window_end.getTime() + openFor(window) <= watermark),
     updatedAt: row.updated_at.toISOString(),
   }));
 }

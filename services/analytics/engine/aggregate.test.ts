@@ -2,79 +2,36 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import type { ReceivedEvent } from '#contracts/cloudevents.ts';
-import { cut, oracle, oracleQueries, orderEvent, orderStreams, queryOf, start } from '../test-support.ts';
+import { oracle, oracleQueries, windowName } from '../test-oracle.ts';
+import { cut, orderEvent, orderStreams, queryOf, start } from '../test-support.ts';
 import { aggregate } from './aggregate.ts';
 import { PartitionClocks } from './clocks.ts';
-import { addDecimals, formatDecimal, parseDecimal } from './decimal.ts';
+import { MemoryEngine } from './memory.ts';
 import { PlanSet, planOf } from './plan.ts';
-import type { Plan } from './plan.ts';
-import { rowOf } from './rows.ts';
-
-/** The queries with the state that the database would keep. */
-class Memory {
-  readonly plans: PlanSet;
-  readonly #clocks = new Map<string, PartitionClocks>();
-  readonly #windows = new Map<string, { plan: Plan; start: number; key: string; accumulators: string[] }>();
-  readonly late = new Map<string, number>();
-  readonly matched = new Map<string, number>();
-
-  constructor(plans: PlanSet) {
-    this.plans = plans;
-  }
-
-  handle(events: readonly ReceivedEvent[]): void {
-    const clocksOf = (topic: string, partition: number) =>
-      this.#clocks.get(`${topic}/${partition}`) ?? new PartitionClocks(topic, partition);
-    const effects = aggregate(this.plans, events, clocksOf, Number.MAX_SAFE_INTEGER);
-    for (const clocks of effects.clocks) this.#clocks.set(`${clocks.topic}/${clocks.partition}`, clocks);
-    for (const [plan, tally] of effects.tallies) {
-      this.late.set(plan.query.name, (this.late.get(plan.query.name) ?? 0) + tally.late);
-      this.matched.set(plan.query.name, (this.matched.get(plan.query.name) ?? 0) + tally.matched);
-    }
-    for (const [plan, deltas] of effects.windows) {
-      for (const [windowStart, keys] of deltas) {
-        for (const [key, delta] of keys) {
-          const name = `${plan.query.name} ${key}@${windowStart}`;
-          const before = this.#windows.get(name)?.accumulators;
-          const accumulators = plan.layout.accumulators.map(({ combine }, i) => {
-            const value = delta.value(i);
-            return before ? combined(combine, before[i]!, value) : value;
-          });
-          this.#windows.set(name, { plan, start: windowStart, key, accumulators });
-        }
-      }
-    }
-  }
-
-  windows(query: string): Map<string, Record<string, number | string>> {
-    const own = [...this.#windows.values()].filter(({ plan }) => plan.query.name === query);
-    return new Map(
-      own.map(({ plan, start: at, key, accumulators }) => [`${key}@${at}`, rowOf(plan, at, key, accumulators).values]),
-    );
-  }
-}
-
-function combined(combine: string, a: string, b: string): string {
-  const [left, right] = [parseDecimal(a), parseDecimal(b)];
-  if (combine === 'add') return formatDecimal(addDecimals(left, right));
-  const isLess = Number(a) < Number(b);
-  return isLess === (combine === 'least') ? a : b;
-}
 
 const plans = new PlanSet(oracleQueries.map(({ query }, i) => planOf(query, i + 1, 1)));
+
+const farFuture = Number.MAX_SAFE_INTEGER;
+
+function windowsOf(engine: MemoryEngine, name: string): Map<string, Record<string, number | string>> {
+  const rows = engine.rows(engine.plans.named(name)!);
+  return new Map(
+    rows.map(({ key, windowStart, windowEnd, values }) => [windowName(key, windowStart!, windowEnd!), values]),
+  );
+}
 
 describe('aggregating a stream', () => {
   it('equals the oracle, window for window, however the stream is cut into batches', () => {
     fc.assert(
       fc.property(orderStreams, fc.array(fc.integer({ min: 1, max: 40 })), (events, sizes) => {
-        const memory = new Memory(plans);
-        for (const batch of cut(events, sizes)) memory.handle(batch);
+        const engine = new MemoryEngine(plans);
+        for (const batch of cut(events, sizes)) engine.handle(batch, farFuture);
         for (const query of oracleQueries) {
           const { name } = query.query;
           const expected = oracle(query, events);
-          assert.deepEqual(memory.windows(name), expected.windows, name);
-          assert.equal(memory.late.get(name) ?? 0, expected.late, `${name}: late`);
-          assert.equal(memory.matched.get(name) ?? 0, expected.matched, `${name}: matched`);
+          assert.deepEqual(windowsOf(engine, name), expected.windows, name);
+          const { late = 0, matched = 0 } = engine.tallies.get(plans.named(name)!) ?? {};
+          assert.deepEqual({ late, matched }, { late: expected.late, matched: expected.matched }, name);
         }
       }),
       { numRuns: 300 },
@@ -84,10 +41,15 @@ describe('aggregating a stream', () => {
   it('does not depend on how the partitions are interleaved', () => {
     fc.assert(
       fc.property(orderStreams, (events) => {
-        const [mixed, apart] = [new Memory(plans), new Memory(plans)];
-        mixed.handle(events);
-        for (const partition of [2, 0, 1]) apart.handle(events.filter((event) => event.partition === partition));
-        for (const { query } of oracleQueries) assert.deepEqual(apart.windows(query.name), mixed.windows(query.name));
+        const [mixed, apart] = [new MemoryEngine(plans), new MemoryEngine(plans)];
+        mixed.handle(events, farFuture);
+        for (const partition of [2, 0, 1]) {
+          const own = events.filter((event) => event.partition === partition);
+          apart.handle(own, farFuture);
+        }
+        for (const { query } of oracleQueries) {
+          assert.deepEqual(windowsOf(apart, query.name), windowsOf(mixed, query.name));
+        }
       }),
     );
   });

@@ -4,10 +4,14 @@ import { PartitionClocks, type Progress } from './clocks.ts';
 import { Delta } from './figures.ts';
 import { UnusableEvent, accepts, eventClock, figuresOf, inputsOf, isUsualTime, keyOf, timeOf } from './plan.ts';
 import type { Plan, PlanSet } from './plan.ts';
+import { SessionList } from './sessions.ts';
 import { isOver, latestStart } from './windows.ts';
 
 /** What a batch adds to the windows of one plan, by start and key. */
 export type Deltas = Map<number, Map<string, Delta>>;
+
+/** What a batch adds to the sessions of one plan, by key. */
+export type SessionDeltas = Map<string, SessionList>;
 
 /** An event that passed a query without a window. */
 export interface Occurrence {
@@ -33,6 +37,7 @@ export interface Tally {
 /** Everything that a batch of events means. */
 export interface Effects {
   windows: Map<Plan, Deltas>;
+  sessions: Map<Plan, SessionDeltas>;
   occurrences: Occurrence[];
   tallies: Map<Plan, Tally>;
   /** the partitions of the batch after it */
@@ -44,8 +49,9 @@ const maxAheadMs = 60_000;
 
 /**
  * Folds a batch into deltas. Pure: the same events and clocks have the same effects, however they are cut into batches.
- * An event is late where its own partition's watermark has passed its window's end and grace, as in Kafka Streams: that
- * depends on the order in the partition only, not on which partition was read first.
+ * An event is late where its own partition's watermark has passed its window's end and grace: that depends on the order in
+ * the partition only, not on which partition was read first. In a query of sessions the window is the one that the event
+ * would open by itself, from its time to the end of the gap: whether it counts does not depend on who came before it.
  * @param clocksOf the clocks of a partition before the batch
  * @param now milliseconds since 1970
  */
@@ -55,7 +61,7 @@ export function aggregate(
   clocksOf: (topic: string, partition: number) => PartitionClocks,
   now: number,
 ): Effects {
-  const effects: Effects = { windows: new Map(), occurrences: [], tallies: new Map(), clocks: [] };
+  const effects: Effects = { windows: new Map(), sessions: new Map(), occurrences: [], tallies: new Map(), clocks: [] };
   const partitions = new Map<string, PartitionClocks>();
   const ceiling = now + maxAheadMs;
   let clocks: PartitionClocks | undefined;
@@ -104,6 +110,12 @@ function take(
   }
   const inputs = inputsOf(plan, event);
   const watermark = clocks.watermark(plan.clock);
+  if (window.kind === 'session') {
+    const over = isOver(window, time, watermark);
+    if (!over) count(sessionsOf(effects.sessions, plan, key).at(time), inputs, event);
+    note(tally, !over, over, watermark - time);
+    return;
+  }
   let taken = false;
   let late = false;
   for (let start = latestStart(window, time); start > time - window.size; start -= window.advance) {
@@ -111,16 +123,31 @@ function take(
       late = true;
       continue;
     }
-    const delta = deltaOf(effects.windows, plan, start, key);
-    delta.add(inputs);
-    delta.traceparent = event.traceparent;
+    count(deltaOf(effects.windows, plan, start, key), inputs, event);
     taken = true;
   }
+  note(tally, taken, late, watermark - time);
+}
+
+function count(delta: Delta, inputs: ReturnType<typeof inputsOf>, event: ReceivedEvent): void {
+  delta.add(inputs);
+  delta.traceparent = event.traceparent;
+}
+
+function note(tally: Tally, taken: boolean, late: boolean, behindMs: number): void {
   if (taken) tally.matched += 1;
   if (late) {
     tally.late += 1;
-    tally.latestMs = Math.max(tally.latestMs, watermark - time);
+    tally.latestMs = Math.max(tally.latestMs, behindMs);
   }
+}
+
+function sessionsOf(sessions: Effects['sessions'], plan: Plan, key: string): SessionList {
+  let keys = sessions.get(plan);
+  if (!keys) sessions.set(plan, (keys = new Map<string, SessionList>()));
+  let list = keys.get(key);
+  if (!list) keys.set(key, (list = new SessionList(plan.query.window!.size, plan.layout.accumulators)));
+  return list;
 }
 
 function deltaOf(windows: Effects['windows'], plan: Plan, start: number, key: string): Delta {

@@ -34,6 +34,13 @@ export function addDecimals(a: Decimal, b: Decimal): Decimal {
   return { unscaled: rescale(a, scale) + rescale(b, scale), scale };
 }
 
+/** Negative where a is less than b, 0 where they are the same number, else positive. */
+export function compareDecimals(a: Decimal, b: Decimal): number {
+  const scale = Math.max(a.scale, b.scale);
+  const [left, right] = [rescale(a, scale), rescale(b, scale)];
+  return left === right ? 0 : left < right ? -1 : 1;
+}
+
 /** Decimal text, as PostgreSQL's numeric reads it. */
 export function formatDecimal({ unscaled, scale }: Decimal): string {
   if (scale === 0) return unscaled.toString();
@@ -87,6 +94,16 @@ export class ExactSum {
       this.#rest = addDecimals(this.#rest, decimalOf(value));
       return;
     }
+    this.#addHundredths(cents);
+  }
+
+  /** Adds another sum. */
+  merge(other: ExactSum): void {
+    this.#addHundredths(other.#hundredths);
+    if (other.#rest !== zero) this.#rest = addDecimals(this.#rest, other.#rest);
+  }
+
+  #addHundredths(cents: number): void {
     const sum = this.#hundredths + cents;
     if (Number.isSafeInteger(sum)) {
       this.#hundredths = sum;

@@ -1,7 +1,7 @@
 import type { ReceivedEvent } from '#contracts/cloudevents.ts';
 import type { Expression } from '../query/expression.ts';
 import type { Figure } from '../query/stream-query.ts';
-import { ExactSum, average, toJson } from './decimal.ts';
+import { ExactSum, addDecimals, average, compareDecimals, formatDecimal, parseDecimal, toJson } from './decimal.ts';
 
 /** How an accumulator takes in another one. */
 export type Combine = 'add' | 'least' | 'greatest';
@@ -52,6 +52,13 @@ export function layoutOf(select: readonly Figure[]): Layout {
   };
 }
 
+/** One accumulator from two, all as decimal text. */
+export function combined(combine: Combine, a: string, b: string): string {
+  const [left, right] = [parseDecimal(a), parseDecimal(b)];
+  if (combine === 'add') return formatDecimal(addDecimals(left, right));
+  return compareDecimals(left, right) < 0 === (combine === 'least') ? a : b;
+}
+
 /** What a batch adds to one window of one key. */
 export class Delta {
   events = 0;
@@ -75,6 +82,13 @@ export class Delta {
     }
   }
 
+  /** Takes in what another delta of the same query has. */
+  merge(other: Delta): void {
+    this.events += other.events;
+    this.traceparent = other.traceparent ?? this.traceparent;
+    for (const [i, part] of this.#parts.entries()) part?.merge(other.#parts[i] as never); // the same kind at each place
+  }
+
   /** An accumulator as decimal text. */
   value(i: number): string {
     return this.#parts[i] === undefined ? String(this.events) : this.#parts[i].toString();
@@ -92,6 +106,10 @@ class Extreme {
   add(value: number | bigint): void {
     const beyond = this.#value === undefined || (this.#sign === 1 ? value > this.#value : value < this.#value);
     if (beyond) this.#value = value;
+  }
+
+  merge(other: Extreme): void {
+    if (other.#value !== undefined) this.add(other.#value);
   }
 
   toString(): string {

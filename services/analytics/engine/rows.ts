@@ -1,12 +1,18 @@
 import type { Row } from '../query/expression.ts';
 import type { Plan } from './plan.ts';
 
-/** A window's figures, from its accumulators as decimal text. */
-export function rowOf(plan: Plan, start: number, key: string, accumulators: readonly string[]): Row {
+/** A window's figures, from its accumulators as decimal text. @param end where only the session knows it */
+export function rowOf(
+  plan: Plan,
+  start: number,
+  key: string,
+  accumulators: readonly string[],
+  end = start + plan.query.window!.size,
+): Row {
   return {
     key,
     windowStart: start,
-    windowEnd: start + plan.query.window!.size,
+    windowEnd: end,
     values: plan.layout.read(accumulators),
   };
 }

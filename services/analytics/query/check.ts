@@ -3,7 +3,8 @@ import { parseDuration } from '#kit/declarations.ts';
 import { ExpressionFault, eventExpression, rowExpression } from './expression.ts';
 import type { Expression, Row } from './expression.ts';
 import { compileMessage } from './message.ts';
-import type { SelectedSpec, StreamQueryFile } from './schema.ts';
+import { defaults } from './schema.ts';
+import type { SelectedSpec, StreamQueryFile, WindowDeclaration } from './schema.ts';
 import type { Path, SourceLines } from './source-lines.ts';
 import type { AlertRule, Figure, StreamQuery } from './stream-query.ts';
 
@@ -66,17 +67,27 @@ export class QueryChecker {
     const { window } = this.#spec;
     if (!window) return;
     const path = ['spec', 'window'];
-    if ((window.tumbling === undefined) === (window.hopping === undefined)) {
-      this.#fault(path, 'either tumbling or hopping, exactly one');
+    const given = [window.tumbling, window.hopping?.size, window.session].filter((size) => size !== undefined);
+    if (given.length !== 1) {
+      this.#fault(path, 'either tumbling, hopping or session, exactly one');
       return;
     }
-    const size = parseDuration(window.tumbling ?? window.hopping!.size);
-    if (size === 0) this.#fault(path, 'a window needs a size above 0');
+    const size = parseDuration(given[0]!);
+    if (size === 0) this.#fault(path, `a ${window.session ? 'session needs a gap' : 'window needs a size'} above 0`);
+    this.#checkRetention(window);
     if (!window.hopping) return;
     const advance = parseDuration(window.hopping.advance);
     if (advance === 0 || advance > size)
       this.#fault([...path, 'hopping'], 'advance must be above 0 and at most the size');
     else if (size / advance > 1000) this.#fault([...path, 'hopping'], 'an event would be in more than 1000 windows');
+  }
+
+  /** What is deleted while it still takes events would begin anew. */
+  #checkRetention({ grace = defaults.grace, retention = defaults.retention, session }: WindowDeclaration): void {
+    const open = parseDuration(grace) + (session === undefined ? 0 : parseDuration(session));
+    if (parseDuration(retention) >= open) return;
+    const least = session === undefined ? 'grace' : 'session and grace together';
+    this.#fault(['spec', 'window', 'retention'], `must be at least ${least}: until then a window takes events`);
   }
 
   #checkEmission(): void {

@@ -31,7 +31,13 @@ describe('a query file', () => {
 `,
     );
     assert.deepEqual(faults, []);
-    assert.deepEqual(query?.window, { size: 3_600_000, advance: 300_000, grace: 3_600_000, retention: 604_800_000 });
+    assert.deepEqual(query?.window, {
+      kind: 'hopping',
+      size: 3_600_000,
+      advance: 300_000,
+      grace: 3_600_000,
+      retention: 604_800_000,
+    });
     assert.deepEqual(query.emit, { to: 'analytics-alerts', on: 'change', everyMs: 1_000 });
     assert.equal(query.windowText, 'hopping 1h every 5m');
     assert.equal(query.alert, undefined);
@@ -87,7 +93,7 @@ spec:
       '10: spec.where: Unexpected token: RPAREN (character 18)',
       '11: spec.keyBy: must be a text; string(...) makes one, is int',
       '12: spec.timestamp: No such key: tim (character 7)',
-      '13: spec.window: either tumbling or hopping, exactly one',
+      '13: spec.window: either tumbling, hopping or session, exactly one',
       '17: spec.select.0: exactly one of count, sum, min, max, avg, value',
       '18: spec.select.1.name: is there twice',
       '18: spec.select.1.avg: must be a number, is string',

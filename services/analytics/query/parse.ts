@@ -3,8 +3,8 @@ import { Compile } from 'typebox/compile';
 import * as settings from 'typebox/system';
 import { parseDuration } from '#kit/declarations.ts';
 import { QueryChecker } from './check.ts';
-import { StreamQuerySchema } from './schema.ts';
-import type { StreamQueryFile } from './schema.ts';
+import { StreamQuerySchema, defaults } from './schema.ts';
+import type { StreamQueryFile, WindowDeclaration } from './schema.ts';
 import { SourceLines } from './source-lines.ts';
 import type { Fault, Path } from './source-lines.ts';
 import type { StreamQuery, WindowSpec } from './stream-query.ts';
@@ -86,26 +86,27 @@ function patternHelp(path: Path): string {
   return 'a duration: a whole number with ms, s, m, h or d';
 }
 
-function windowOf(window: NonNullable<StreamQueryFile['spec']['window']>): WindowSpec {
-  const size = parseDuration(window.tumbling ?? window.hopping!.size);
+function windowOf({ tumbling, hopping, session, ...window }: WindowDeclaration): WindowSpec {
+  const size = parseDuration(tumbling ?? session ?? hopping!.size);
   return {
+    kind: hopping ? 'hopping' : session ? 'session' : 'tumbling',
     size,
-    advance: window.hopping ? parseDuration(window.hopping.advance) : size,
-    grace: parseDuration(window.grace ?? '1h'),
-    retention: parseDuration(window.retention ?? '7d'),
+    advance: hopping ? parseDuration(hopping.advance) : size,
+    grace: parseDuration(window.grace ?? defaults.grace),
+    retention: parseDuration(window.retention ?? defaults.retention),
   };
 }
 
-function windowText(window: StreamQueryFile['spec']['window']): string | null {
+function windowText(window: WindowDeclaration | undefined): string | null {
   if (!window) return null;
-  return window.hopping
-    ? `hopping ${window.hopping.size} every ${window.hopping.advance}`
-    : `tumbling ${window.tumbling}`;
+  if (window.hopping) return `hopping ${window.hopping.size} every ${window.hopping.advance}`;
+  return window.session ? `session ${window.session}` : `tumbling ${window.tumbling}`;
 }
 
 /** What an accumulated window means; `having`, `emit`, `alert`, grace and retention only read it. */
 function fingerprint(spec: StreamQueryFile['spec'], window: WindowSpec | undefined): string {
   const { from, where, keyBy, timestamp, select } = spec;
-  const meaning = [from, where, keyBy, timestamp, window && [window.size, window.advance], select];
+  const shape = window && [window.size, window.advance, ...(window.kind === 'session' ? ['session'] : [])];
+  const meaning = [from, where, keyBy, timestamp, shape, select];
   return createHash('sha256').update(JSON.stringify(meaning)).digest('hex').slice(0, 16);
 }

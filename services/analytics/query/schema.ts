@@ -33,6 +33,9 @@ const Window = Type.Object(
   {
     tumbling: Type.Optional(Duration),
     hopping: Type.Optional(Type.Object({ size: Duration, advance: Duration }, strict)),
+    session: Type.Optional(
+      Type.String({ ...Duration, description: 'events of a key that are no further apart belong together' }),
+    ),
     grace: Type.Optional(
       Type.String({ ...Duration, description: 'how long after its end a window still takes events; default 1h' }),
     ),
@@ -121,5 +124,9 @@ export const StreamQuerySchema = Type.Object(
   strict,
 );
 
+/** What a window has that does not say it. */
+export const defaults = { grace: '1h', retention: '7d' } as const;
+
 export type StreamQueryFile = Static<typeof StreamQuerySchema>;
+export type WindowDeclaration = NonNullable<StreamQueryFile['spec']['window']>;
 export type SelectedSpec = NonNullable<StreamQueryFile['spec']['select']>[number];

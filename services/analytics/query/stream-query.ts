@@ -10,10 +10,12 @@ export interface Source {
   types: readonly string[] | undefined;
 }
 
-/** Windows in event time, aligned to 1970-01-01T00:00:00Z. Durations in milliseconds. */
+/** Windows in event time; tumbling and hopping ones are aligned to 1970-01-01T00:00:00Z. Durations in milliseconds. */
 export interface WindowSpec {
+  kind: 'tumbling' | 'hopping' | 'session';
+  /** of a session: the gap, which is also the session that an event is by itself */
   size: number;
-  /** how far apart windows start; the size where they tumble */
+  /** how far apart windows start: the size where they tumble; sessions start where their events do */
   advance: number;
   grace: number;
   retention: number;

@@ -14,6 +14,8 @@ export interface Emission {
   closed: boolean;
   /** milliseconds since 1970 */
   updatedAt: number;
+  /** of a session: the starts under which it, or what has become part of it, was emitted before */
+  replaces?: readonly Date[];
   traceparent?: string | undefined;
 }
 
@@ -35,7 +37,7 @@ export async function emitMetrics(tx: PoolClient, emissions: readonly Emission[]
   return texts;
 }
 
-function metricOf({ plan, row, closed, updatedAt }: Emission): MetricUpdated {
+function metricOf({ plan, row, closed, updatedAt, replaces = [] }: Emission): MetricUpdated {
   return {
     query: plan.query.name,
     version: plan.version,
@@ -45,5 +47,6 @@ function metricOf({ plan, row, closed, updatedAt }: Emission): MetricUpdated {
     values: row.values,
     closed,
     updatedAt: new Date(updatedAt).toISOString(),
+    ...(replaces.length > 0 && { replaces: replaces.map((start) => start.toISOString()) }),
   };
 }

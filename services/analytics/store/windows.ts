@@ -8,6 +8,7 @@ import { havingSql } from './having.ts';
 export interface ChangedWindow {
   plan: Plan;
   start: number;
+  end: number;
   key: string;
   accumulators: string[];
   /** what the batch added to it */
@@ -134,7 +135,7 @@ function valuesOf(items: readonly Item[]): unknown[] {
     plainArray(groups, ({ plan }) => plan.id),
     plainArray(groups, ({ start }) => start / 1000),
     plainArray(groups, ({ plan, start }) => (start + plan.query.window!.size) / 1000),
-    plainArray(groups, ({ plan }) => dueAfter(plan)),
+    plainArray(groups, ({ plan }) => dueAfter(plan) ?? 'NULL'),
     plainArray(groups, ({ plan }) => (plan.query.emit?.on === 'close' ? 'false' : 'NULL')),
     `{${group.join(',')}}`,
     `{${items.map(({ key }) => arrayText(key)).join(',')}}`,
@@ -142,9 +143,9 @@ function valuesOf(items: readonly Item[]): unknown[] {
   ];
 }
 
-/** Whether and when a change is emitted; alerts on change are raised by the batch itself. */
-function dueAfter({ query: { emit, alert } }: Plan): string {
-  return emit?.on === 'change' && !alert ? `${emit.everyMs}ms` : 'NULL';
+/** How long after its change a window is emitted; null: not then. Alerts on change are raised by the batch itself. */
+export function dueAfter({ query: { emit, alert } }: Plan): string | null {
+  return emit?.on === 'change' && !alert ? `${emit.everyMs}ms` : null;
 }
 
 /** An array literal of values that need no quotes. */
@@ -171,7 +172,8 @@ function changedWindow(
 ): ChangedWindow {
   const plan = plans.find((candidate) => candidate.id === id)!;
   const delta = windows.get(plan)!.get(start)!.get(key)!;
-  return { plan, start, key, delta, accumulators: readAccumulators(accumulators) };
+  const end = start + plan.query.window!.size;
+  return { plan, start, end, key, delta, accumulators: readAccumulators(accumulators) };
 }
 
 /** The items whose row did not come back. The rows that did are in the order of the items. */

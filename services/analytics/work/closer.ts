@@ -3,6 +3,7 @@ import { transaction } from '#kit/pg.ts';
 import { completeUntil } from '../engine/completeness.ts';
 import type { Plan, PlanSet } from '../engine/plan.ts';
 import { passes, rowOf } from '../engine/rows.ts';
+import { openFor } from '../engine/windows.ts';
 import { raiseAlerts } from '../store/alerts.ts';
 import { appendToFeed } from '../store/feed.ts';
 import { emitMetrics } from '../store/metrics.ts';
@@ -27,9 +28,9 @@ export async function closeDue(pool: Pool, plans: PlanSet, { partitions, now }: 
   return total;
 }
 
-type ClosedRow = [start: number, key: string, accumulators: string, updatedAt: Date];
+type ClosedRow = [start: number, end: number, key: string, accumulators: string, updatedAt: Date];
 
-/** Closes windows whose end and grace lie before the watermark, each once, and says what they came to. */
+/** Closes windows that can take no more events before the watermark, each once, and says what they came to. */
 async function closeWindows(pool: Pool, plan: Plan, watermark: number): Promise<Round> {
   return transaction(pool, async (tx) => {
     const { rows } = await tx.query<ClosedRow>({
@@ -41,13 +42,14 @@ async function closeWindows(pool: Pool, plan: Plan, watermark: number): Promise<
           ORDER BY window_end LIMIT ${batch} FOR UPDATE SKIP LOCKED)
         UPDATE stream_windows w SET closed = true, emissions = emissions + 1 FROM over
         WHERE w.query_id = $1 AND w.window_start = over.window_start AND w.key = over.key
-        RETURNING (extract(epoch FROM w.window_start) * 1000)::float8, w.key, w.accumulators::text, w.updated_at`,
-      values: [plan.id, (watermark - plan.query.window!.grace) / 1000],
+        RETURNING (extract(epoch FROM w.window_start) * 1000)::float8, (extract(epoch FROM w.window_end) * 1000)::float8,
+          w.key, w.accumulators::text, w.updated_at`,
+      values: [plan.id, (watermark - openFor(plan.query.window!)) / 1000],
     });
     const closed = rows
-      .map(([start, key, accumulators, updatedAt]) => ({
+      .map(([start, end, key, accumulators, updatedAt]) => ({
         plan,
-        row: rowOf(plan, start, key, readAccumulators(accumulators)),
+        row: rowOf(plan, start, key, readAccumulators(accumulators), end),
         occurrence: new Date(start).toISOString(),
         closed: true,
         updatedAt: updatedAt.getTime(),

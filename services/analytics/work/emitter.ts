@@ -10,7 +10,16 @@ import { readAccumulators } from '../store/windows.ts';
 /** Windows that are emitted in one transaction. */
 const batch = 500;
 
-type DueRow = [queryId: number, start: number, key: string, accumulators: string, emissions: number, updatedAt: Date];
+type DueRow = [
+  queryId: number,
+  start: number,
+  end: number,
+  key: string,
+  accumulators: string,
+  emissions: number,
+  updatedAt: Date,
+  replaces: Date[] | null,
+];
 
 /** What a round of emitting or closing came to. */
 export interface Round {
@@ -33,18 +42,20 @@ export async function emitDue(pool: Pool, plans: PlanSet): Promise<Round> {
           FOR UPDATE SKIP LOCKED)
         UPDATE stream_windows w SET due_at = NULL, emissions = w.emissions + 1 FROM due
         WHERE w.query_id = due.query_id AND w.window_start = due.window_start AND w.key = due.key
-        RETURNING w.query_id, (extract(epoch FROM w.window_start) * 1000)::float8, w.key, w.accumulators::text,
-          w.emissions, w.updated_at`,
+        RETURNING w.query_id, (extract(epoch FROM w.window_start) * 1000)::float8,
+          (extract(epoch FROM w.window_end) * 1000)::float8, w.key, w.accumulators::text, w.emissions, w.updated_at,
+          w.replaces`,
       values: [[...byId.keys()]],
     });
-    const emissions = rows.map(([queryId, start, key, accumulators, count, updatedAt]): Emission => {
+    const emissions = rows.map(([queryId, start, end, key, accumulators, count, updatedAt, replaces]): Emission => {
       const plan = byId.get(queryId)!;
       return {
         plan,
-        row: rowOf(plan, start, key, readAccumulators(accumulators)),
+        row: rowOf(plan, start, key, readAccumulators(accumulators), end),
         occurrence: `${start}-${count}`,
         closed: false,
         updatedAt: updatedAt.getTime(),
+        replaces: replaces ?? [],
       };
     });
     const texts = await emitMetrics(

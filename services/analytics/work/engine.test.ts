@@ -7,7 +7,8 @@ import { createTestDatabase } from '../../../tests/support/database.ts';
 import type { TestDatabase } from '../../../tests/support/database.ts';
 import { listWindows } from '../api/windows.ts';
 import { registerQueries } from '../store/registry.ts';
-import { cut, oracle, oracleQueries, orderEvent, orderStreams, queryOf, start } from '../test-support.ts';
+import { oracle, oracleQueries, windowName } from '../test-oracle.ts';
+import { cut, orderEvent, orderStreams, queryOf, start } from '../test-support.ts';
 import { Engine } from './engine.ts';
 
 const group = 'analytics';
@@ -96,7 +97,8 @@ describe('the engine on PostgreSQL', () => {
           const expected = oracle(query, events);
           const windows = await windowsOf(engine, name);
           const found = windows.map(
-            ({ key, windowStart, values }) => [`${key}@${Date.parse(windowStart)}`, values] as const,
+            ({ key, windowStart, windowEnd, values }) =>
+              [windowName(key, Date.parse(windowStart), Date.parse(windowEnd)), values] as const,
           );
           assert.deepEqual(new Map(found), expected.windows, name);
           const [counters] = await rows(

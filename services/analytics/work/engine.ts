@@ -10,6 +10,7 @@ import { appendToFeed, orderItem } from '../store/feed.ts';
 import { emitMetrics } from '../store/metrics.ts';
 import { PartitionMemory } from '../store/partitions.ts';
 import { saveProgress } from '../store/progress.ts';
+import { addToSessions } from '../store/sessions.ts';
 import { addToWindows } from '../store/windows.ts';
 import type { ChangedWindow, WindowChanges } from '../store/windows.ts';
 
@@ -44,9 +45,10 @@ export class Engine {
     if (events.length === 0) return;
     const { partitions, fresh, clocksOf } = await this.#memory.open(tx, events);
     const effects = aggregate(this.plans, fresh, clocksOf, this.#now());
-    const changes = await addToWindows(tx, effects.windows);
-    countRefused(effects, changes);
-    const crossing = await markAlerted(tx, changes);
+    const windows = await addToWindows(tx, effects.windows);
+    const sessions = await addToSessions(tx, effects.sessions);
+    countRefused(effects, [...windows.refused, ...sessions.refused]);
+    const crossing = await markAlerted(tx, [...windows.changed, ...sessions.changed]);
     const alerts = await raiseAlerts(tx, [...eventAlerts(effects), ...crossing]);
     const metrics = await emitMetrics(tx, eventMetrics(effects, this.#now()));
     const orders = fresh.map(orderItem).filter((item) => item !== undefined);
@@ -56,7 +58,7 @@ export class Engine {
   }
 }
 
-function countRefused(effects: Effects, { refused }: WindowChanges): void {
+function countRefused(effects: Effects, refused: WindowChanges['refused']): void {
   for (const { plan, delta } of refused) {
     const tally = effects.tallies.get(plan)!;
     tally.matched -= delta.events;
@@ -65,7 +67,7 @@ function countRefused(effects: Effects, { refused }: WindowChanges): void {
 }
 
 /** Windows that pass `having` for the first time: marked, so that later batches need not ask again. */
-async function markAlerted(tx: PoolClient, { changed }: WindowChanges): Promise<AlertCandidate[]> {
+async function markAlerted(tx: PoolClient, changed: WindowChanges['changed']): Promise<AlertCandidate[]> {
   const crossing = changed.flatMap(candidateOf);
   if (crossing.length === 0) return [];
   await tx.query({
@@ -82,8 +84,8 @@ async function markAlerted(tx: PoolClient, { changed }: WindowChanges): Promise<
   return crossing;
 }
 
-function candidateOf({ plan, start, key, accumulators, delta }: ChangedWindow): AlertCandidate[] {
-  const row = rowOf(plan, start, key, accumulators);
+function candidateOf({ plan, start, end, key, accumulators, delta }: ChangedWindow): AlertCandidate[] {
+  const row = rowOf(plan, start, key, accumulators, end);
   if (!passes(plan, row)) return [];
   return [{ plan, row, occurrence: new Date(start).toISOString(), traceparent: delta.traceparent }];
 }

@@ -49,7 +49,7 @@ async function trimWindows(pool: Pool): Promise<number> {
     const { rowCount } = await pool.query(
       `DELETE FROM stream_windows WHERE (query_id, window_start, key) IN
          (SELECT query_id, window_start, key FROM stream_windows
-          WHERE query_id = $1 AND window_start < $2 ORDER BY window_start, key LIMIT $3) AND window_end <= $2`,
+          WHERE query_id = $1 AND window_start < $2 AND window_end <= $2 ORDER BY window_start, key LIMIT $3)`,
       [id, before, chunk],
     );
     deleted = Math.max(deleted, rowCount ?? 0);

@@ -1,0 +1,170 @@
+import type { ReceivedEvent } from '#contracts/cloudevents.ts';
+import type { StreamQuery } from './query/stream-query.ts';
+import { queryOf } from './test-support.ts';
+
+interface OrderData {
+  userId: number;
+  status: string;
+  totalAmount: number;
+}
+
+/** Windows in plain numbers, in milliseconds. */
+type OracleWindow = { size: number; advance: number; grace: number } | { gap: number; grace: number };
+
+/** A query said twice: in its own language, and in plain functions for the oracle. */
+export interface OracleQuery {
+  query: StreamQuery;
+  where: (data: OrderData) => boolean;
+  key: (data: OrderData) => string;
+  window: OracleWindow;
+}
+
+const source = 'from: [{ topic: order-events, types: [order.created] }]';
+const select = `select:
+  - { name: orders, count: true }
+  - { name: revenue, sum: data.totalAmount }
+  - { name: average, avg: data.totalAmount, scale: 2 }
+  - { name: least, min: data.totalAmount }
+  - { name: most, max: data.totalAmount }
+`;
+
+/** Queries of each kind over order.created, with graces short enough for events to be late. */
+export const oracleQueries: OracleQuery[] = [
+  {
+    query: queryOf('tumbling', `${source}\nkeyBy: data.status\nwindow: { tumbling: 10s, grace: 5s }\n${select}`),
+    where: () => true,
+    key: ({ status }) => status,
+    window: { size: 10_000, advance: 10_000, grace: 5_000 },
+  },
+  {
+    query: queryOf(
+      'hopping',
+      `${source}
+where: data.totalAmount > 20.0 && data.status != "CANCELLED"
+keyBy: string(data.userId)
+window: { hopping: { size: 20s, advance: 5s }, grace: 0s }
+${select}`,
+    ),
+    where: ({ totalAmount, status }) => totalAmount > 20 && status !== 'CANCELLED',
+    key: ({ userId }) => String(userId),
+    window: { size: 20_000, advance: 5_000, grace: 0 },
+  },
+  {
+    query: queryOf('everything', `${source}\nwindow: { tumbling: 1m, grace: 1d }\n${select}`),
+    where: () => true,
+    key: () => 'all',
+    window: { size: 60_000, advance: 60_000, grace: 86_400_000 },
+  },
+  {
+    query: queryOf(
+      'sessions',
+      `${source}\nkeyBy: string(data.userId)\nwindow: { session: 3s, grace: 1d, retention: 7d }\n${select}`,
+    ),
+    where: () => true,
+    key: ({ userId }) => String(userId),
+    window: { gap: 3_000, grace: 86_400_000 },
+  },
+  {
+    query: queryOf('short-sessions', `${source}\nkeyBy: data.status\nwindow: { session: 2s, grace: 1s }\n${select}`),
+    where: () => true,
+    key: ({ status }) => status,
+    window: { gap: 2_000, grace: 1_000 },
+  },
+];
+
+interface Counted {
+  key: string;
+  start: number;
+  end: number;
+  data: OrderData[];
+}
+
+/** The name of a window in what the oracle says. */
+export function windowName(key: string, start: number, end: number): string {
+  return `${key}@${start}-${end}`;
+}
+
+/** The windows of a query by name, with the figures that it selects; computed the slow and obvious way. */
+export function oracle(
+  { where, key, window }: OracleQuery,
+  events: readonly ReceivedEvent[],
+): { windows: Map<string, Record<string, number | string>>; late: number; matched: number } {
+  const streamTime = new Map<number, number>();
+  const seen = new Set<string>();
+  const counted: { event: ReceivedEvent; start: number; end: number }[] = [];
+  let late = 0;
+  let matched = 0;
+  for (const event of events) {
+    if (seen.has(event.id)) continue;
+    seen.add(event.id);
+    const now = Math.max(streamTime.get(event.partition) ?? 0, event.time);
+    streamTime.set(event.partition, now);
+    if (event.type !== 'order.created' || !where(event.data as OrderData)) continue;
+    const all = spansOf(window, event.time);
+    const open = all.filter(({ end }) => end + window.grace > now);
+    if (open.length < all.length) late += 1;
+    if (open.length > 0) matched += 1;
+    counted.push(...open.map((span) => ({ event, ...span })));
+  }
+  const windows = new Map<string, Counted>();
+  for (const one of counted) {
+    const data = one.event.data as OrderData;
+    const { start, end } = 'gap' in window ? sessionOf(one, counted, key) : one;
+    const name = windowName(key(data), start, end);
+    const whole = windows.get(name) ?? { key: key(data), start, end, data: [] };
+    whole.data.push(data);
+    windows.set(name, whole);
+  }
+  return { windows: new Map([...windows].map(([name, { data }]) => [name, figuresOf(data)])), late, matched };
+}
+
+function spansOf(window: OracleWindow, time: number): { start: number; end: number }[] {
+  if ('gap' in window) return [{ start: time, end: time + window.gap }];
+  const { size, advance } = window;
+  const spans = [];
+  for (let start = Math.floor(time / advance) * advance; start + size > time; start -= advance) {
+    spans.push({ start, end: start + size });
+  }
+  return spans;
+}
+
+/** Grows an event's own session by what touches it until nothing does. */
+function sessionOf(
+  one: { event: ReceivedEvent; start: number; end: number },
+  counted: readonly { event: ReceivedEvent; start: number; end: number }[],
+  key: OracleQuery['key'],
+): { start: number; end: number } {
+  const own = key(one.event.data as OrderData);
+  const others = counted.filter(({ event }) => key(event.data as OrderData) === own);
+  let { start, end } = one;
+  for (let grown = true; grown;) {
+    grown = false;
+    for (const other of others) {
+      if (other.start > end || other.end < start || (other.start >= start && other.end <= end)) continue;
+      start = Math.min(start, other.start);
+      end = Math.max(end, other.end);
+      grown = true;
+    }
+  }
+  return { start, end };
+}
+
+function figuresOf(data: readonly OrderData[]): Record<string, number | string> {
+  const cents = data.map(({ totalAmount }) => BigInt(totalAmount.toFixed(2).replace('.', '')));
+  const sum = cents.reduce((a, b) => a + b, 0n);
+  const count = BigInt(cents.length);
+  const sorted = cents.toSorted((a, b) => Number(a - b));
+  return {
+    orders: cents.length,
+    revenue: money(sum),
+    average: money((2n * sum + count) / (2n * count)),
+    least: money(sorted[0]!),
+    most: money(sorted.at(-1)!),
+  };
+}
+
+/** Cents as the JSON that stands for exactly that amount. */
+function money(cents: bigint): number | string {
+  const text = `${cents / 100n}.${String(cents % 100n).padStart(2, '0')}`.replace(/\.?0+$/, '');
+  return String(Number(text)) === text ? Number(text) : text;
+}
