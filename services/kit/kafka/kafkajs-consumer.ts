@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Batch, Consumer, EachBatchPayload, Kafka as Kafkajs } from 'kafkajs';
 import type { Logger } from '../log.ts';
-import type { LogMessage } from './kafkajs-fetch.ts';
+import { LogMessage } from './kafkajs-fetch.ts';
 import type { ConsumerHandle, ConsumerOptions, IncomingBatch, TopicPartition } from './port.ts';
 
 /**
@@ -15,7 +15,7 @@ const heartbeatMs = 1_000;
 const fetchWaitMs = 500;
 const fetchBytes = 4 * 1024 * 1024;
 const fetchBytesPerPartition = 1024 * 1024;
-/** batches of one fetch handed out at once: more than the partitions that one member usually has */
+/** partitions of one fetch handed out at once: more than one member usually has */
 const concurrentPartitions = 32;
 const staleHeartbeatMs = 10_000;
 const stuckMs = 90_000;
@@ -144,7 +144,7 @@ export class RestartingConsumer implements ConsumerHandle {
       await consumer.run({
         autoCommit: false,
         eachBatchAutoResolve: false,
-        partitionsConsumedConcurrently: concurrentPartitions,
+        partitionsConsumedConcurrently: this.#options.concurrency ?? concurrentPartitions,
         eachBatch: (payload) => this.#onBatch(payload),
       });
       await ended.promise;
@@ -204,10 +204,7 @@ function toIncoming(payload: EachBatchPayload): IncomingBatch {
   const { batch } = payload;
   const { topic, partition } = batch;
   const messages = batch.messages as unknown as LogMessage[]; // as our decoder made them
-  for (const message of messages) {
-    message.topic = topic;
-    message.partition = partition;
-  }
+  LogMessage.place(messages, { topic, partition });
   return {
     topic,
     partition,

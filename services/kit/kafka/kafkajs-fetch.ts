@@ -1,9 +1,8 @@
 import { createRequire } from 'node:module';
-import type { IncomingMessage } from './port.ts';
+import type { IncomingMessage, TopicPartition } from './port.ts';
 
 // What a fetch brings, read in one pass over the bytes of Kafka's log (record batches of version 2). kafkajs makes a
-// decoder, a buffer a header and several numbers as text for each record; here a record is its place in the fetched bytes,
-// and its key and value are cut out when somebody asks.
+// decoder, a buffer a header and several numbers as text for each record; here a record is its place in the fetched bytes.
 // https://kafka.apache.org/documentation/#recordbatch
 
 const require = createRequire(import.meta.url);
@@ -61,6 +60,19 @@ class Text {
 /** Reads numbers of variable length; one for all, as nothing here waits between two reads. */
 const cursor = {
   at: 0,
+  /** Goes to a field of a record and reads its length, behind which it begins; -1 where there is none. */
+  moveTo(at: number, buffer: Buffer): number {
+    this.at = at;
+    this.length = this.varint(buffer);
+    return this.length;
+  },
+  /** Goes on behind that field, and reads the number there. */
+  next(buffer: Buffer): number {
+    if (this.length > 0) this.at += this.length;
+    this.length = this.varint(buffer);
+    return this.length;
+  },
+  length: 0,
   varint(buffer: Buffer): number {
     let byte = buffer[this.at++]!;
     if (byte < 128) return (byte >>> 1) ^ -(byte & 1);
@@ -75,66 +87,93 @@ const cursor = {
   },
 };
 
-/** A message in the bytes of a fetch. The topic and the partition are those of the fetch, which its reader sets. */
-export class LogMessage implements IncomingMessage {
-  topic = '';
-  partition = -1;
-  readonly offset: bigint;
-  readonly timestamp: number;
+/** Records that were written together, in the bytes of a fetch. */
+interface RecordBatch {
+  buffer: Buffer;
+  firstOffset: number;
+  firstTimestamp: number;
+  /** the time of all of them where the broker gives it */
+  appendTime: number | undefined;
   /** for kafkajs */
-  readonly batchContext: BatchContext;
-  readonly #buffer: Buffer;
+  context: BatchContext;
+  /** where it was fetched from, which its reader says */
+  place: TopicPartition | undefined;
+}
+
+/**
+ * A message in the bytes of a fetch. There are thousands of them at a time, so it is no more than its place there: what
+ * somebody asks for is read, and read anew each time.
+ */
+export class LogMessage implements IncomingMessage {
+  readonly #batch: RecordBatch;
+  readonly #offsetDelta: number;
+  readonly #timestampDelta: number;
   readonly #keyAt: number;
-  readonly #keyLength: number;
-  readonly #valueAt: number;
-  readonly #valueLength: number;
-  #headersAt: number;
-  #headers: Record<string, string> | undefined;
 
   /** Reads the record at the cursor, and moves the cursor behind it. */
-  constructor(
-    buffer: Buffer,
-    batch: { firstOffset: number; firstTimestamp: number; appendTime: number | undefined; context: BatchContext },
-  ) {
+  constructor(batch: RecordBatch) {
+    const { buffer } = batch;
     const length = cursor.varint(buffer);
     const end = cursor.at + length;
     cursor.at += 1; // attributes: none are defined
-    const timestampDelta = cursor.varint(buffer);
-    const offsetDelta = cursor.varint(buffer);
-    this.#keyLength = cursor.varint(buffer);
+    this.#batch = batch;
+    this.#timestampDelta = cursor.varint(buffer);
+    this.#offsetDelta = cursor.varint(buffer);
     this.#keyAt = cursor.at;
-    if (this.#keyLength > 0) cursor.at += this.#keyLength;
-    this.#valueLength = cursor.varint(buffer);
-    this.#valueAt = cursor.at;
-    if (this.#valueLength > 0) cursor.at += this.#valueLength;
-    this.#headersAt = cursor.at;
     cursor.at = end;
-    this.#buffer = buffer;
-    this.offset = BigInt(batch.firstOffset + offsetDelta);
-    this.timestamp = batch.appendTime ?? batch.firstTimestamp + timestampDelta;
-    this.batchContext = batch.context;
+  }
+
+  /** Says where messages were fetched from. */
+  static place(messages: readonly LogMessage[], place: TopicPartition): void {
+    for (const message of messages) message.#batch.place = place;
+  }
+
+  get topic(): string {
+    return this.#batch.place!.topic;
+  }
+
+  get partition(): number {
+    return this.#batch.place!.partition;
+  }
+
+  get offset(): bigint {
+    return BigInt(this.#batch.firstOffset + this.#offsetDelta);
+  }
+
+  get timestamp(): number {
+    return this.#batch.appendTime ?? this.#batch.firstTimestamp + this.#timestampDelta;
+  }
+
+  /** for kafkajs */
+  get batchContext(): BatchContext {
+    return this.#batch.context;
   }
 
   /** for kafkajs */
   get isControlRecord(): boolean {
-    return this.batchContext.isControlBatch;
+    return this.#batch.context.isControlBatch;
   }
 
   get key(): string | null {
-    return this.#keyLength < 0 ? null : this.#buffer.toString('utf8', this.#keyAt, this.#keyAt + this.#keyLength);
+    const { buffer } = this.#batch;
+    const length = cursor.moveTo(this.#keyAt, buffer);
+    return length < 0 ? null : buffer.toString('utf8', cursor.at, cursor.at + length);
   }
 
   get value(): Buffer | null {
-    return this.#valueLength < 0 ? null : this.#buffer.subarray(this.#valueAt, this.#valueAt + this.#valueLength);
+    const { buffer } = this.#batch;
+    cursor.moveTo(this.#keyAt, buffer);
+    const length = cursor.next(buffer);
+    return length < 0 ? null : buffer.subarray(cursor.at, cursor.at + length);
   }
 
   /** Of a header that is repeated, the last counts; one without a value is left out. */
   get headers(): Record<string, string> {
-    if (this.#headers) return this.#headers;
-    const buffer = this.#buffer;
+    const { buffer } = this.#batch;
     const headers: Record<string, string> = {};
-    cursor.at = this.#headersAt;
-    const count = cursor.varint(buffer);
+    cursor.moveTo(this.#keyAt, buffer);
+    cursor.next(buffer);
+    const count = cursor.next(buffer);
     for (let i = 0; i < count; i++) {
       const place = (layout[Math.min(i, maxLayout)] ??= { name: new Text(), value: new Text() });
       const nameLength = cursor.varint(buffer);
@@ -144,13 +183,9 @@ export class LogMessage implements IncomingMessage {
       const valueAt = cursor.at;
       if (valueLength < 0) continue;
       cursor.at += valueLength;
-      headers[place.name.of(buffer, nameAt, nameAt + nameLength)] = place.value.of(
-        buffer,
-        valueAt,
-        valueAt + valueLength,
-      );
+      const name = place.name.of(buffer, nameAt, nameAt + nameLength);
+      headers[name] = place.value.of(buffer, valueAt, valueAt + valueLength);
     }
-    this.#headers = headers;
     return headers;
   }
 }
@@ -179,7 +214,8 @@ async function decodeBatches(buffer: Buffer, start: number, end: number): Promis
     if (buffer[at + magicAt] !== magic)
       throw new TypeError(`records of format ${buffer[at + magicAt]} are not supported`);
     const attributes = buffer.readInt16BE(at + 21);
-    const batch = {
+    const batch: RecordBatch = {
+      buffer,
       firstOffset: Number(buffer.readBigInt64BE(at)),
       firstTimestamp: Number(buffer.readBigInt64BE(at + 27)),
       appendTime: attributes & appendTimeFlag ? Number(buffer.readBigInt64BE(at + 35)) : undefined,
@@ -188,12 +224,13 @@ async function decodeBatches(buffer: Buffer, start: number, end: number): Promis
         inTransaction: (attributes & transactionalFlag) > 0,
         isControlBatch: (attributes & controlFlag) > 0,
       },
+      place: undefined,
     };
     const count = buffer.readInt32BE(at + 57);
     const codec = lookupCodecByAttributes(attributes);
-    const records = codec ? await codec.decompress(buffer.subarray(at + recordsAt, next)) : buffer;
+    if (codec) batch.buffer = await codec.decompress(buffer.subarray(at + recordsAt, next));
     cursor.at = codec ? 0 : at + recordsAt;
-    for (let i = 0; i < count; i++) messages.push(new LogMessage(records, batch));
+    for (let i = 0; i < count; i++) messages.push(new LogMessage(batch));
     at = next;
   }
   return messages;

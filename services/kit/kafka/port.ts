@@ -64,6 +64,8 @@ export interface ConsumerOptions {
   topics: readonly string[];
   /** where to begin where the group has committed no offset */
   from: 'earliest' | 'latest';
+  /** batches of a fetch that are handed out at once; default: all */
+  concurrency?: number;
   /** Called after each (re)join of the group, before the first batch of the new assignment. Must not throw. */
   onAssigned?(partitions: TopicPartition[]): void;
   /**
