@@ -36,7 +36,7 @@ await runService('analytics', async (service) => {
   service.onStop('outbox relay', () => relay.stop());
 
   const { group } = consumption;
-  const engine = new Engine({ group, plans: await registerQueries(pool, queries) });
+  const engine = new Engine({ group, pool, plans: await registerQueries(pool, queries) });
   const observer = new StreamObserver({ admin: kafka.admin, pool, group, topics: () => consumption.topics });
   const board = new StatusBoard({ pool, observer, plans: () => engine.plans });
   const workers = createWorkers({ pool, log, engine, observer, board, onEmitted: () => relay.wake() });
@@ -53,6 +53,8 @@ await runService('analytics', async (service) => {
     log,
     health,
     handle: (tx, events) => engine.handle(tx, events),
+    accumulator: engine,
+    maxBatch: 250,
     restMs: 100, // figures may be a tenth of a second old
     onCommitted: () => relay.wake(),
   });

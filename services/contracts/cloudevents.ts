@@ -58,32 +58,36 @@ function validatorOf(type: string) {
   return validator;
 }
 
-/**
- * Reads a Kafka message as an event and checks its data against the contract. A type that the contract does not know
- * passes unchecked: newer producers may send what an older consumer ignores.
- * @throws InvalidEvent where a required attribute is missing, the value is no JSON, or the data breaks the contract.
- */
-export function decodeEvent(message: {
+/** What of a Kafka message makes an event. */
+interface Message {
   topic: string;
   partition: number;
   offset: bigint;
   key: string | null;
   value: Buffer | null;
   headers: Record<string, string>;
-}): ReceivedEvent {
-  const { headers } = message;
+}
+
+/**
+ * Reads a Kafka message as an event and checks its data against the contract. A type that the contract does not know
+ * passes unchecked: newer producers may send what an older consumer ignores.
+ * @param headers those of the message, where they have been read already
+ * @throws InvalidEvent where a required attribute is missing, the value is no JSON, or the data breaks the contract.
+ */
+export function decodeEvent(message: Message, headers = message.headers): ReceivedEvent {
   const id = headers['ce_id'];
   const type = headers['ce_type'];
   const source = headers['ce_source'];
   if (!id || !type || !source) {
     throw new InvalidEvent('the headers ce_id, ce_type and ce_source are required');
   }
-  if (!message.value) throw new InvalidEvent('the value is empty');
+  const { value } = message;
+  if (!value) throw new InvalidEvent('the value is empty');
   const time = headers['ce_time'] === undefined ? Number.NaN : Date.parse(headers['ce_time']);
   if (Number.isNaN(time)) throw new InvalidEvent('the header ce_time is no time');
   let data: unknown;
   try {
-    data = JSON.parse(message.value.toString());
+    data = JSON.parse(value.toString());
   } catch (cause) {
     throw new InvalidEvent('the value is not JSON', { cause });
   }

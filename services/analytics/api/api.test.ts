@@ -66,6 +66,7 @@ describe('the HTTP interface of analytics', () => {
     const log = createLogger('test', 'silent');
     const engine = new Engine({
       group: 'analytics',
+      pool,
       plans: await registerQueries(pool, loadQueries(streamQueryFiles())),
       now: () => now,
     });

@@ -1,6 +1,6 @@
 import type { ReceivedEvent } from '#contracts/cloudevents.ts';
 import { ExpressionError } from '../query/expression.ts';
-import { PartitionClocks, type Progress } from './clocks.ts';
+import type { PartitionClocks } from './clocks.ts';
 import { Delta } from './figures.ts';
 import { UnusableEvent, accepts, eventClock, figuresOf, inputsOf, isUsualTime, keyOf, timeOf } from './plan.ts';
 import type { Plan, PlanSet } from './plan.ts';
@@ -54,14 +54,15 @@ const maxAheadMs = 60_000;
  * would open by itself, from its time to the end of the gap: whether it counts does not depend on who came before it.
  * @param clocksOf the clocks of a partition before the batch
  * @param now milliseconds since 1970
+ * @param effects those of earlier events, to which these are added
  */
 export function aggregate(
   plans: PlanSet,
   events: readonly ReceivedEvent[],
   clocksOf: (topic: string, partition: number) => PartitionClocks,
   now: number,
+  effects: Effects = noEffects(),
 ): Effects {
-  const effects: Effects = { windows: new Map(), sessions: new Map(), occurrences: [], tallies: new Map(), clocks: [] };
   const partitions = new Map<string, PartitionClocks>();
   const ceiling = now + maxAheadMs;
   let clocks: PartitionClocks | undefined;
@@ -88,6 +89,10 @@ export function aggregate(
     }
   }
   return effects;
+}
+
+export function noEffects(): Effects {
+  return { windows: new Map(), sessions: new Map(), occurrences: [], tallies: new Map(), clocks: [] };
 }
 
 function take(
@@ -167,9 +172,4 @@ function tallyOf(tallies: Effects['tallies'], plan: Plan): Tally {
     tallies.set(plan, tally);
   }
   return tally;
-}
-
-/** The watermarks of a batch's partitions after it. */
-export function progressOf({ clocks }: Effects): Progress[] {
-  return clocks.flatMap((partition) => partition.progress());
 }

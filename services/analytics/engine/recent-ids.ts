@@ -20,8 +20,8 @@ export function hashOf(id: string): number {
 
 /** The ids of the latest events of a partition, `horizon` to twice as many, as hashes. */
 export class RecentIds {
-  #younger = new Set<number>();
-  #older = new Set<number>();
+  #younger = new HashSet();
+  #older = new HashSet();
 
   constructor(hashes: Iterable<number> = []) {
     for (const hash of hashes) this.add(hash);
@@ -29,12 +29,46 @@ export class RecentIds {
 
   /** @returns whether the id is new */
   add(hash: number): boolean {
-    if (this.#younger.has(hash) || this.#older.has(hash)) return false;
-    if (this.#younger.size >= horizon) {
-      this.#older = this.#younger;
-      this.#younger = new Set();
-    }
-    this.#younger.add(hash);
+    if (this.#older.has(hash) || !this.#younger.add(hash)) return false;
+    if (this.#younger.size < horizon) return true;
+    const oldest = this.#older;
+    oldest.clear();
+    this.#older = this.#younger;
+    this.#younger = oldest;
     return true;
+  }
+}
+
+/** Up to `horizon` hashes in an open-addressing table: a Set boxes each number of more than 31 bits. */
+class HashSet {
+  size = 0;
+  /** at most half full; 0 is a free place, and a hash of 0 is taken for 1 */
+  readonly #places = new Float64Array(2 * horizon);
+
+  has(hash: number): boolean {
+    return this.#places[this.#placeOf(hash)] !== 0;
+  }
+
+  /** @returns whether it was not there */
+  add(hash: number): boolean {
+    const place = this.#placeOf(hash);
+    if (this.#places[place] !== 0) return false;
+    this.#places[place] = hash || 1;
+    this.size += 1;
+    return true;
+  }
+
+  clear(): void {
+    this.#places.fill(0);
+    this.size = 0;
+  }
+
+  /** Where a hash is, or would be. */
+  #placeOf(hash: number): number {
+    const mask = this.#places.length - 1;
+    const wanted = hash || 1;
+    let place = hash & mask; // the lower bits, which are as good as any
+    while (this.#places[place] !== wanted && this.#places[place] !== 0) place = (place + 1) & mask;
+    return place;
   }
 }

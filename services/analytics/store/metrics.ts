@@ -1,4 +1,5 @@
 import type { PoolClient } from '#kit/pg.ts';
+import { Packer } from '#kit/outbox/pack.ts';
 import { appendToOutbox } from '#kit/outbox/write.ts';
 import type { MetricUpdated } from '#contracts/events.ts';
 import type { Plan } from '../engine/plan.ts';
@@ -19,21 +20,42 @@ export interface Emission {
   traceparent?: string | undefined;
 }
 
+/** Gathers figures to be published; those of a topic share rows of the outbox. */
+export class MetricPack {
+  readonly #packers = new Map<string, Packer>();
+
+  /** @returns the JSON text, for the live stream */
+  add(emission: Emission): string {
+    const { plan, row, occurrence, traceparent } = emission;
+    const { name } = plan.query;
+    const topic = plan.query.emit!.to;
+    let packer = this.#packers.get(topic);
+    if (!packer)
+      this.#packers.set(topic, (packer = new Packer({ topic, type: 'metric.updated', source: eventSource })));
+    const data = JSON.stringify(metricOf(emission));
+    packer.add({
+      key: `${name}/${row.key}`,
+      eventId: `${name}-v${plan.version}-${row.key}-${occurrence}`,
+      data,
+      traceparent,
+    });
+    return data;
+  }
+
+  /** Writes them to the outbox; another attempt writes the same. */
+  async write(tx: PoolClient): Promise<void> {
+    await appendToOutbox(
+      tx,
+      [...this.#packers.values()].flatMap((packer) => packer.finish()),
+    );
+  }
+}
+
 /** Publishes figures. @returns their JSON texts, for the live stream */
 export async function emitMetrics(tx: PoolClient, emissions: readonly Emission[]): Promise<string[]> {
-  const texts = emissions.map((emission) => JSON.stringify(metricOf(emission)));
-  await appendToOutbox(
-    tx,
-    emissions.map(({ plan, row, occurrence, traceparent }, i) => ({
-      topic: plan.query.emit!.to,
-      key: `${plan.query.name}/${row.key}`,
-      eventId: `${plan.query.name}-v${plan.version}-${row.key}-${occurrence}`,
-      type: 'metric.updated',
-      source: eventSource,
-      data: texts[i]!,
-      traceparent,
-    })),
-  );
+  const pack = new MetricPack();
+  const texts = emissions.map((emission) => pack.add(emission));
+  await pack.write(tx);
   return texts;
 }
 

@@ -1,15 +1,22 @@
+import type { TopicPartition } from '#kit/kafka/port.ts';
 import type { PoolClient } from '#kit/pg.ts';
 import type { Tally } from '../engine/aggregate.ts';
 import type { Progress } from '../engine/clocks.ts';
 import type { Plan } from '../engine/plan.ts';
 import { writeHashes } from './partitions.ts';
-import type { PartitionBatch } from './partitions.ts';
+
+/** The ids of the events of a partition, by their hashes, up to an offset. */
+export interface SeenIds extends TopicPartition {
+  /** of the last of them */
+  last: bigint;
+  hashes: readonly number[];
+}
 
 export interface BatchProgress {
   group: string;
   tallies: ReadonlyMap<Plan, Tally>;
   clocks: readonly Progress[];
-  partitions: readonly PartitionBatch[];
+  seen: readonly SeenIds[];
 }
 
 const maxFailureLength = 500;
@@ -40,7 +47,7 @@ const save = {
 export async function saveProgress(tx: PoolClient, progress: BatchProgress): Promise<void> {
   const counted = [...progress.tallies].toSorted(([a], [b]) => a.id - b.id);
   const moved = progress.clocks.toSorted((a, b) => comparePlaces(a, b) || compare(a.clock, b.clock));
-  const seen = progress.partitions.filter(({ hashes }) => hashes.length > 0).toSorted(comparePlaces);
+  const seen = progress.seen.filter(({ hashes }) => hashes.length > 0).toSorted(comparePlaces);
   await tx.query({
     ...save,
     values: [

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import * as fc from 'fast-check';
+import { readOutbox } from '#kit/outbox/testing.ts';
 import { transaction } from '#kit/pg.ts';
 import type { ReceivedEvent } from '#contracts/cloudevents.ts';
 import { createTestDatabase } from '../../../tests/support/database.ts';
@@ -56,7 +57,7 @@ describe('the engine on PostgreSQL', () => {
 
   async function engineOf(specs: Record<string, string>): Promise<Engine> {
     const queries = Object.entries(specs).map(([name, spec]) => queryOf(name, spec));
-    return new Engine({ group, plans: await registerQueries(database.pool, queries), now });
+    return new Engine({ group, pool: database.pool, plans: await registerQueries(database.pool, queries), now });
   }
 
   const handle = (engine: Engine, events: readonly ReceivedEvent[]) =>
@@ -77,7 +78,12 @@ describe('the engine on PostgreSQL', () => {
     await fc.assert(
       fc.asyncProperty(orderStreams, cutAndFail, async (events, plan) => {
         await database.pool.query('TRUNCATE stream_counters, stream_watermarks, stream_recent_ids, stream_windows');
-        const engine = new Engine({ group, plans: await registerQueries(database.pool, queries), now });
+        const engine = new Engine({
+          group,
+          pool: database.pool,
+          plans: await registerQueries(database.pool, queries),
+          now,
+        });
         const batches = cut(
           events,
           plan.map(({ size }) => size),
@@ -184,7 +190,7 @@ describe('the engine on PostgreSQL', () => {
         },
       ],
     );
-    const [outbox, ...more] = await rows('SELECT topic, key, event_id, type, source, data, traceparent FROM outbox');
+    const [outbox, ...more] = await readOutbox(database.pool);
     assert.deepEqual(more, []);
     const { data, ...attributes } = outbox!;
     assert.deepEqual(attributes, {
@@ -195,10 +201,10 @@ describe('the engine on PostgreSQL', () => {
       source: '/analytics',
       traceparent: '00-5',
     });
-    const alert = JSON.parse(String(data)) as Record<string, unknown>;
+    const alert = data as Record<string, unknown>;
     assert.equal(typeof alert['createdAt'], 'string');
     assert.deepEqual([alert['id'], alert['windowStart'], alert['value']], [1, at.toISOString(), 5]);
-    assert.deepEqual(await rows(`SELECT items FROM feed WHERE kind = 'alert'`), [{ items: String(data) }]);
+    assert.deepEqual(await rows(`SELECT items FROM feed WHERE kind = 'alert'`), [{ items: JSON.stringify(data) }]);
   });
 
   it('raises an alert for each event of a query without a window, once however often the event comes', async () => {
@@ -218,9 +224,9 @@ describe('the engine on PostgreSQL', () => {
       'from: [{ topic: order-events }]\nselect: [{ name: status, value: data.status }]\nemit: { to: analytics-events }';
     const engine = await engineOf({ statuses: spec });
     await handle(engine, [orderEvent({ id: 1 })]);
-    const [row] = await rows(`SELECT event_id, convert_from(data, 'UTF8')::json AS data FROM outbox`);
-    assert.equal(row?.['event_id'], 'statuses-v1-all-order-1-1');
-    const { query, version, windowStart, values } = row['data'] as Record<string, unknown>;
+    const [event] = await readOutbox(database.pool);
+    assert.equal(event?.event_id, 'statuses-v1-all-order-1-1');
+    const { query, version, windowStart, values } = event.data as Record<string, unknown>;
     assert.deepEqual(
       { query, version, windowStart, values },
       { query: 'statuses', version: 1, windowStart: null, values: { status: 'PENDING' } },

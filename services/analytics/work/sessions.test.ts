@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import { readOutbox } from '#kit/outbox/testing.ts';
 import { transaction } from '#kit/pg.ts';
 import { createTestDatabase } from '../../../tests/support/database.ts';
 import type { TestDatabase } from '../../../tests/support/database.ts';
@@ -41,7 +42,7 @@ describe('sessions', () => {
 
   async function engineOf(spec: string): Promise<Engine> {
     const plans = await registerQueries(database.pool, [queryOf('visits', spec)]);
-    return new Engine({ group: 'analytics', plans, now: () => start + 30 * 86_400_000 });
+    return new Engine({ group: 'analytics', pool: database.pool, plans, now: () => start + 30 * 86_400_000 });
   }
 
   let lastId = 0;
@@ -164,7 +165,7 @@ describe('sessions', () => {
 
   describe('that are emitted', () => {
     async function published() {
-      const events = await rows(`SELECT event_id, convert_from(data, 'UTF8')::json AS data FROM outbox ORDER BY id`);
+      const events = await readOutbox(database.pool);
       return events.map(({ event_id: id, data }) => ({ id, ...(data as Record<string, unknown>) }));
     }
     const id = (at: number, count: number) => `visits-v1-1-${start + at * minute}-${count}`;

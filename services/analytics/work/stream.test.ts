@@ -8,6 +8,7 @@ import { createKafka } from '#kit/kafka/port.ts';
 import type { Kafka, Producer } from '#kit/kafka/port.ts';
 import { createLogger } from '#kit/log.ts';
 import { OutboxRelay } from '#kit/outbox/relay.ts';
+import { readOutbox } from '#kit/outbox/testing.ts';
 import { createTestDatabase } from '../../../tests/support/database.ts';
 import type { TestDatabase } from '../../../tests/support/database.ts';
 import { testKafka, uniqueTopic } from '../../../tests/support/kafka.ts';
@@ -79,15 +80,18 @@ alert: { severity: info, message: 'User {key}', threshold: 50 }`,
 
   /** Another process of the service. */
   async function worker(): Promise<Inbox> {
-    const engine = new Engine({ group: `group-${source}`, plans: await registerQueries(database.pool, queries()) });
+    const { pool } = database;
+    const group = `group-${source}`;
+    const engine = new Engine({ group, pool, plans: await registerQueries(pool, queries()) });
     const inbox = new Inbox({
-      group: engine.group,
+      group,
       topics: [source],
-      pool: database.pool,
+      pool,
       kafka,
       log,
       health: new Health(),
       handle: (tx, events) => engine.handle(tx, events),
+      accumulator: engine,
       maxBatch: 20,
     });
     inbox.start();
@@ -145,10 +149,10 @@ alert: { severity: info, message: 'User {key}', threshold: 50 }`,
     await emitDue(database.pool, plans);
     relay.wake();
     await eventually(async () => {
-      const { rows } = await database.pool.query<{ written: number }>('SELECT count(*)::int AS written FROM outbox');
+      const written = await readOutbox(database.pool);
       const ends = await kafka.admin.watermarks(target);
       const published = [...ends.values()].reduce((sum, { high }) => sum + Number(high), 0);
-      assert.equal(rows[0]!.written, published);
+      assert.equal(written.length, published);
     });
     const { rows: alerts } = await database.pool.query('SELECT key FROM alerts ORDER BY key');
     assert.deepEqual(

@@ -13,6 +13,8 @@ export interface Position extends TopicPartition {
   stored: bigint;
   /** the offset to be read next; behind the stored one where the log has lost its start */
   next: bigint;
+  /** the offset behind the last message, as of the last fetch */
+  high: bigint;
   /** whether the consumer was sent to `next` since anything was committed */
   sought: boolean;
   /** why the partition cannot be read */
@@ -39,7 +41,7 @@ export class Assignment {
     this.#positions = new Map(
       options.partitions.map(({ topic, partition }) => [
         nameOf({ topic, partition }),
-        { topic, partition, stored: -1n, next: -1n, sought: false, fault: undefined },
+        { topic, partition, stored: -1n, next: -1n, high: 0n, sought: false, fault: undefined },
       ]),
     );
   }

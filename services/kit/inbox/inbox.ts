@@ -2,12 +2,14 @@ import type { Health } from '../health.ts';
 import type { ConsumerHandle, IncomingBatch, Kafka, TopicPartition } from '../kafka/port.ts';
 import type { Logger } from '../log.ts';
 import type { Pool } from '../pg.ts';
+import type { Accumulator } from './accumulation.ts';
+import { AccumulatingWriter } from './accumulating-writer.ts';
 import { Assignment } from './assignment.ts';
 import { endItem, toItem } from './item.ts';
 import type { Item } from './item.ts';
 import { metrics } from './metrics.ts';
 import { DeadLetterReplay } from './replay.ts';
-import type { Slice } from './slice.ts';
+import type { Committed, Sink } from './slice.ts';
 import { Writer } from './writer.ts';
 import type { Handle } from './writer.ts';
 
@@ -25,9 +27,11 @@ export interface InboxOptions {
   health: Health;
   /** applies events, of one transaction, in the order of each partition; of types it does not know it takes no notice */
   handle: Handle;
+  /** gathers the effects of many events before they are written; default: `handle` writes those of each transaction */
+  accumulator?: Accumulator;
   /** called after each commit */
   onCommitted?: () => void;
-  /** messages in a transaction at most; default 1,000 */
+  /** messages that are taken at once, without an accumulator also those of a transaction; default 1,000 */
   maxBatch?: number;
   /**
    * The least time from one transaction to the next, in milliseconds; default 0. An event that comes alone is applied at
@@ -49,7 +53,7 @@ interface Pending {
 export class Inbox {
   readonly #options: InboxOptions;
   readonly #consumer: ConsumerHandle;
-  readonly #writer: Writer;
+  readonly #writer: Sink;
   readonly #replay: DeadLetterReplay;
   readonly #pending = new Set<Pending>();
   #assignment: Assignment | undefined;
@@ -60,21 +64,27 @@ export class Inbox {
 
   constructor(options: InboxOptions) {
     this.#options = options;
-    const { group, topics, pool, kafka, log, health, handle, maxBatch = 1_000, restMs = 0, onCommitted } = options;
-    this.#writer = new Writer({
-      group,
-      pool,
-      log,
-      handle,
-      maxBatch,
-      restMs,
-      onCommitted: (slices) => this.#onCommitted(slices),
-    });
-    this.#replay = new DeadLetterReplay({ group, pool, log, handle, onCommitted });
+    const { group, topics, pool, kafka, log, health, handle, accumulator, maxBatch = 1_000, restMs = 0 } = options;
+    const onCommitted = (committed: readonly Committed[]) => this.#onCommitted(committed);
+    const writer = new Writer({ group, pool, log, handle, maxBatch, restMs, onCommitted });
+    this.#writer = accumulator
+      ? new AccumulatingWriter({
+          group,
+          pool,
+          log,
+          accumulator,
+          restMs,
+          careful: writer,
+          onCommitted,
+          onVoid: () => this.#onVoid(),
+        })
+      : writer;
+    this.#replay = new DeadLetterReplay({ group, pool, log, handle, onCommitted: options.onCommitted });
     this.#consumer = kafka.consumer({
       group,
       topics,
       from: 'earliest',
+      ...(accumulator && { concurrency: 1 }), // what is taken in at once is done with at once
       onAssigned: (partitions) => this.#onAssigned(partitions),
       onBatch: (batch) => this.#onBatch(batch),
     });
@@ -140,12 +150,14 @@ export class Inbox {
     }
     const { group, maxBatch = 1_000 } = this.#options;
     const { topic, partition, messages } = batch;
+    position.high = batch.highWatermark;
     for (let i = 0; i < messages.length; i += maxBatch) {
       const items = messages.slice(i, i + maxBatch).map((message) => toItem(message, group));
       const next = messages[i + maxBatch]?.offset ?? batch.nextOffset;
       const committed = await this.#writer.write(
         { topic, partition, expected: position.stored, next, items },
         assignment.signal,
+        Math.max(0, Number(batch.highWatermark - next)),
       );
       if (!committed) {
         for (const item of items) endSpan(item, new Error('not committed by this member of the group'));
@@ -153,25 +165,32 @@ export class Inbox {
         return false;
       }
       Object.assign(position, { stored: next, next, sought: false });
-      metrics.lag.set({ group, topic, partition }, Math.max(0, Number(batch.highWatermark - next)));
     }
     return true;
   }
 
-  #onCommitted(slices: readonly Slice[]): void {
+  /** What was taken in since the last commit is read again. */
+  #onVoid(): void {
+    const assignment = this.#assignment;
+    if (assignment && !assignment.signal.aborted) this.#located = assignment.locate();
+  }
+
+  #onCommitted(committed: readonly Committed[]): void {
     const { group, onCommitted, log } = this.#options;
     const now = Date.now();
     let size = 0;
-    for (const { topic, partition, next, items } of slices) {
+    for (const { topic, partition, next, messages, times, items } of committed) {
       const latency = metrics.latency.labels({ group, topic });
+      for (const time of times) latency.observe(Math.max(0, now - time) / 1_000);
       for (const item of items) {
         if (item.fault) metrics.deadLetters.inc({ group, topic });
-        else if (item.event) latency.observe(Math.max(0, now - item.event.time) / 1_000);
         endSpan(item);
       }
-      metrics.processed.inc({ group, topic }, items.length);
+      metrics.processed.inc({ group, topic }, messages);
+      const high = this.#assignment?.at({ topic, partition })?.high ?? next;
+      metrics.lag.set({ group, topic, partition }, Math.max(0, Number(high - next)));
       this.#unhinted.set(`${topic}/${partition}`, { topic, partition, offset: next });
-      size += items.length;
+      size += messages;
     }
     metrics.batchSize.observe({ group }, size);
     try {

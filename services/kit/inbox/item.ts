@@ -17,9 +17,10 @@ export interface Item {
 
 /** Reads a message. Under a sampled trace it gets a span, which the event's `traceparent` names as the parent of effects. */
 export function toItem(message: IncomingMessage, group: string): Item {
-  const span = startProcessing(message, group);
+  const { headers } = message;
+  const span = startProcessing(message, headers, group);
   try {
-    const event = decodeEvent(message);
+    const event = decodeEvent(message, headers);
     if (span) event.traceparent = traceparentOf(span);
     return { message, event, fault: undefined, span };
   } catch (error) {
@@ -27,9 +28,10 @@ export function toItem(message: IncomingMessage, group: string): Item {
   }
 }
 
-function startProcessing({ topic, partition, offset, key, headers }: IncomingMessage, group: string): Span | undefined {
+function startProcessing(message: IncomingMessage, headers: Record<string, string>, group: string): Span | undefined {
   const parent = headers['traceparent'];
   if (!isSampled(parent)) return undefined;
+  const { topic, partition, offset, key } = message;
   return startSpan(`process ${topic}`, {
     kind: SpanKind.CONSUMER,
     parent,

@@ -1,6 +1,18 @@
 import type { TopicPartition, Watermarks } from '../kafka/port.ts';
 import type { Pool, PoolClient } from '../pg.ts';
-import type { Slice } from './slice.ts';
+
+/** Thrown inside a transaction to roll it back. */
+export class OffsetsMoved extends Error {
+  readonly slices: readonly TopicPartition[];
+
+  constructor(slices: readonly TopicPartition[]) {
+    super(`the offsets of ${slices.map(nameOf).join(', ')} were moved by another member of the group`);
+    this.slices = slices;
+  }
+}
+
+/** A partition and its stored offset before and after. */
+export type Move = TopicPartition & { expected: bigint; next: bigint };
 
 const move = {
   name: 'inbox-move-offsets',
@@ -20,7 +32,7 @@ const move = {
  * Moves the offsets of partitions by compare-and-set, locked in one order. @returns the slices whose offset was not the
  * expected one: another member of the group has processed them
  */
-export async function moveOffsets(tx: PoolClient, group: string, slices: readonly Slice[]): Promise<Slice[]> {
+export async function moveOffsets<T extends Move>(tx: PoolClient, group: string, slices: readonly T[]): Promise<T[]> {
   const { rows } = await tx.query<TopicPartition>({
     ...move,
     values: [

@@ -10,6 +10,42 @@ export interface Slice extends TopicPartition {
   items: Item[];
 }
 
+/** What was committed of a partition. */
+export interface Committed extends TopicPartition {
+  /** the stored offset now */
+  next: bigint;
+  messages: number;
+  /** when the events happened that had effects, in milliseconds since 1970 */
+  times: number[];
+  /** what there is more to do with: those with a span or a fault */
+  items: Item[];
+}
+
+/** What an inbox gives its messages to. */
+export interface Sink {
+  /**
+   * Takes the next messages of a partition.
+   * @param lag how many messages of it are behind them
+   * @returns false where they will not be committed: they are another member's, or the signal came first
+   */
+  write(slice: Slice, signal: AbortSignal, lag: number): Promise<boolean>;
+  /** Resolves when nothing is being written. */
+  idle(): Promise<void>;
+  /** @throws while the database cannot be used */
+  check(): void;
+}
+
+export function committedOf({ topic, partition, next, items }: Slice): Committed {
+  return {
+    topic,
+    partition,
+    next,
+    messages: items.length,
+    times: items.flatMap(({ event, fault }) => (event && !fault ? event.time : [])),
+    items: items.filter(({ span, fault }) => span ?? fault),
+  };
+}
+
 /** What is taken together: the first, and more of them in order while the sum of their sizes stays in the limit. */
 export function fold<T>(waiting: readonly T[], sizeOf: (item: T) => number, limit: number): T[] {
   let sum = 0;

@@ -3,20 +3,18 @@ import type { ReceivedEvent } from '#contracts/cloudevents.ts';
 import type { Logger } from '../log.ts';
 import type { Pool, PoolClient } from '../pg.ts';
 import { isUnavailable, transaction } from '../pg.ts';
+import { Availability, backoffMs } from './availability.ts';
 import { bury } from './dead-letters.ts';
 import { reasonOf } from './item.ts';
 import { roundMs } from '../round.ts';
 import { metrics } from './metrics.ts';
-import { moveOffsets, nameOf } from './offsets.ts';
-import { bisect, fold } from './slice.ts';
-import type { Slice } from './slice.ts';
+import { OffsetsMoved, moveOffsets, nameOf } from './offsets.ts';
+import { bisect, committedOf, fold } from './slice.ts';
+import type { Committed, Sink, Slice } from './slice.ts';
 
 /** A single message is tried this often, with pauses that double, before it is given up. */
 const maxAttempts = 5;
 const retryMs = 100;
-/** pauses between attempts while the database is away */
-const backoffMs = { first: 100, last: 5_000 };
-
 /** Applies the events to the database, in the order given, inside the caller's transaction. */
 export type Handle = (tx: PoolClient, events: ReceivedEvent[]) => Promise<void>;
 
@@ -29,17 +27,7 @@ export interface WriterOptions {
   /** the least time from one transaction to the next, in milliseconds */
   restMs: number;
   /** called after each commit with what it held */
-  onCommitted: (slices: readonly Slice[]) => void;
-}
-
-/** Thrown inside a transaction to roll it back. */
-class OffsetsMoved extends Error {
-  readonly slices: Slice[];
-
-  constructor(slices: Slice[]) {
-    super(`the offsets of ${slices.map(nameOf).join(', ')} were moved by another member of the group`);
-    this.slices = slices;
-  }
+  onCommitted: (committed: readonly Committed[]) => void;
 }
 
 interface Waiting {
@@ -52,19 +40,20 @@ interface Waiting {
  * The one writer of an inbox: folds what waits, of any partitions, into one transaction at a time of effects and offsets.
  * Where that fails it finds the message whose fault it is, and gives that one up.
  */
-export class Writer {
+export class Writer implements Sink {
   readonly #options: WriterOptions;
+  readonly #availability: Availability;
   #waiting: Waiting[] = [];
   #running: Promise<void> | undefined;
-  #unavailable: Error | undefined;
 
   constructor(options: WriterOptions) {
     this.#options = options;
+    this.#availability = new Availability(options);
   }
 
   /** @throws while the database cannot be used */
   check(): void {
-    if (this.#unavailable) throw new Error(`the database is away: ${this.#unavailable.message}`);
+    this.#availability.check();
   }
 
   /** @returns whether the slice is committed; if not, it was another member's, or the signal came first */
@@ -153,28 +142,20 @@ export class Writer {
       signal.throwIfAborted();
       try {
         await this.#commit(left);
-        this.#available(undefined);
+        this.#availability.set(undefined);
         return undefined;
       } catch (error) {
         if (error instanceof OffsetsMoved) {
           for (const slice of error.slices) lost.add(nameOf(slice));
           left = left.filter((slice) => !lost.has(nameOf(slice)));
         } else if (isUnavailable(error)) {
-          this.#available(error as Error);
+          this.#availability.set(error as Error);
           await sleep(backoff, undefined, { signal });
           backoff = Math.min(backoff * 2, backoffMs.last);
         } else return error instanceof Error ? error : new Error(String(error));
       }
     }
     return undefined;
-  }
-
-  #available(error: Error | undefined): void {
-    const { group, log } = this.#options;
-    if (error && !this.#unavailable) log.warn({ err: error, group }, 'the inbox waits for its database');
-    if (!error && this.#unavailable) log.info({ group }, 'the database of the inbox is back');
-    this.#unavailable = error;
-    metrics.paused.set({ group }, error ? 1 : 0);
   }
 
   async #commit(slices: Slice[]): Promise<void> {
@@ -190,6 +171,6 @@ export class Writer {
       if (dead.length > 0) await bury(tx, group, dead);
     });
     end();
-    onCommitted(slices);
+    onCommitted(slices.map(committedOf));
   }
 }

@@ -1,0 +1,151 @@
+import type { ReceivedEvent } from '#contracts/cloudevents.ts';
+import type { Accumulation, Stretch } from '#kit/inbox/accumulation.ts';
+import { nameOf } from '#kit/inbox/offsets.ts';
+import { counter } from '#kit/metrics.ts';
+import type { PoolClient } from '#kit/pg.ts';
+import { aggregate, noEffects } from '../engine/aggregate.ts';
+import type { Effects, Occurrence, Tally } from '../engine/aggregate.ts';
+import type { PartitionClocks } from '../engine/clocks.ts';
+import type { Plan, PlanSet } from '../engine/plan.ts';
+import { hashOf, horizon } from '../engine/recent-ids.ts';
+import { passes, rowOf } from '../engine/rows.ts';
+import { raiseAlerts } from '../store/alerts.ts';
+import type { AlertCandidate } from '../store/alerts.ts';
+import { appendToFeed, orderItem } from '../store/feed.ts';
+import { MetricPack } from '../store/metrics.ts';
+import type { PartitionMemory } from '../store/partitions.ts';
+import { saveProgress } from '../store/progress.ts';
+import type { SeenIds } from '../store/progress.ts';
+import { addToSessions } from '../store/sessions.ts';
+import { addToWindows } from '../store/windows.ts';
+import type { ChangedWindow, WindowChanges } from '../store/windows.ts';
+import { feedKeptMs } from './janitor.ts';
+
+export interface AccumulationOptions {
+  /** the consumer group, whose watermarks these are */
+  group: string;
+  plans: PlanSet;
+  memory: PartitionMemory;
+  /** milliseconds since 1970 */
+  now: () => number;
+}
+
+const repeated = counter({
+  name: 'millrace_stream_repeated_events_total',
+  help: 'Events that had been counted before and were passed over',
+  labelNames: ['topic'],
+});
+
+/** What events mean to the stream queries, until it is written. */
+export class QueryAccumulation implements Accumulation {
+  readonly #options: AccumulationOptions;
+  readonly #effects: Effects = noEffects();
+  /** what the events themselves gave rise to, in queries without a window */
+  readonly #alerts: AlertCandidate[] = [];
+  readonly #metrics = new MetricPack();
+  /** JSON texts for the live stream */
+  readonly #feed = { order: [] as string[], metric: [] as string[] };
+  readonly #partitions = new Map<string, SeenIds & { hashes: number[]; clocks: PartitionClocks }>();
+
+  constructor(options: AccumulationOptions) {
+    this.#options = options;
+  }
+
+  add({ topic, partition, events, next }: Stretch): void {
+    const { memory, plans, now } = this.#options;
+    const known = memory.get({ topic, partition });
+    known.next = next;
+    const last = events.at(-1)?.offset;
+    if (last === undefined) return;
+    const name = nameOf({ topic, partition });
+    const own = this.#partitions.get(name) ?? { topic, partition, last, hashes: [], clocks: known.clocks };
+    this.#partitions.set(name, own);
+    own.last = last;
+    const fresh = events.filter(({ id }) => {
+      const hash = hashOf(id);
+      const isNew = known.recent.add(hash);
+      if (isNew) own.hashes.push(hash);
+      return isNew;
+    });
+    if (fresh.length < events.length) repeated.inc({ topic }, events.length - fresh.length);
+    const time = now();
+    aggregate(plans, fresh, () => known.clocks, time, this.#effects);
+    known.clocks = this.#effects.clocks.pop() ?? known.clocks;
+    own.clocks = known.clocks;
+    for (const occurrence of this.#effects.occurrences.splice(0)) this.#occur(occurrence, time);
+    for (const event of fresh) this.#tellOrder(event, time);
+  }
+
+  #occur({ plan, key, event, values }: Occurrence, now: number): void {
+    const row = { key, windowStart: null, windowEnd: null, values };
+    if (!passes(plan, row)) return;
+    const { id: occurrence, traceparent } = event;
+    if (plan.query.alert) {
+      this.#alerts.push({ plan, row, occurrence, traceparent });
+      return;
+    }
+    const text = this.#metrics.add({ plan, row, occurrence, closed: false, updatedAt: now, traceparent });
+    if (isLive(event, now)) this.#feed.metric.push(text);
+  }
+
+  #tellOrder(event: ReceivedEvent, now: number): void {
+    const item = isLive(event, now) ? orderItem(event) : undefined;
+    if (item !== undefined) this.#feed.order.push(item);
+  }
+
+  async write(tx: PoolClient): Promise<void> {
+    const { windows, sessions, tallies } = this.#effects;
+    const changes = await addToWindows(tx, windows);
+    const sessionChanges = await addToSessions(tx, sessions);
+    const crossing = await markAlerted(tx, [...changes.changed, ...sessionChanges.changed]);
+    const alerts = await raiseAlerts(tx, [...this.#alerts, ...crossing]);
+    await this.#metrics.write(tx);
+    await appendToFeed(tx, { ...this.#feed, alert: alerts });
+    const partitions = [...this.#partitions.values()];
+    await saveProgress(tx, {
+      group: this.#options.group,
+      tallies: withoutRefused(tallies, [...changes.refused, ...sessionChanges.refused]),
+      clocks: partitions.flatMap(({ clocks }) => clocks.progress()),
+      seen: partitions.map((seen) => ({ ...seen, hashes: seen.hashes.slice(-horizon) })),
+    });
+  }
+}
+
+/** Whether an event is of now: the live stream has no use for the past that a query catches up with. */
+function isLive({ time }: ReceivedEvent, now: number): boolean {
+  return time >= now - feedKeptMs;
+}
+
+/** The tallies, with what turned out to be late: its window had been closed. */
+function withoutRefused(tallies: Effects['tallies'], refused: WindowChanges['refused']): Map<Plan, Tally> {
+  const adjusted = new Map(tallies);
+  for (const { plan, delta } of refused) {
+    const tally = adjusted.get(plan)!;
+    adjusted.set(plan, { ...tally, matched: tally.matched - delta.events, late: tally.late + delta.events });
+  }
+  return adjusted;
+}
+
+/** Windows that pass `having` for the first time: marked, so that later batches need not ask again. */
+async function markAlerted(tx: PoolClient, changed: WindowChanges['changed']): Promise<AlertCandidate[]> {
+  const crossing = changed.flatMap(candidateOf);
+  if (crossing.length === 0) return [];
+  await tx.query({
+    name: 'windows-alerted',
+    text: `UPDATE stream_windows w SET alerted = true
+      FROM unnest($1::int[], $2::float8[], $3::text[]) AS t(query_id, seconds, key)
+      WHERE w.query_id = t.query_id AND w.window_start = to_timestamp(t.seconds) AND w.key = t.key`,
+    values: [
+      crossing.map(({ plan }) => plan.id),
+      crossing.map(({ row }) => row.windowStart! / 1000),
+      crossing.map(({ row }) => row.key),
+    ],
+  });
+  return crossing;
+}
+
+function candidateOf({ plan, start, end, key, accumulators, delta }: ChangedWindow): AlertCandidate[] {
+  const row = rowOf(plan, start, key, accumulators, end);
+  if (!passes(plan, row)) return [];
+  return [{ plan, row, occurrence: new Date(start).toISOString(), traceparent: delta.traceparent }];
+}
