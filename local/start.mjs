@@ -17,6 +17,7 @@ const programs = {
   'bench:start': 'bench/start.ts',
   'bench:flow': 'bench/flow.ts',
   'bench:orders': 'bench/orders.ts',
+  'bench:streams': 'bench/streams.ts',
 };
 
 const packagesOf = (file) => JSON.parse(readFileSync(file, 'utf8')).packages;

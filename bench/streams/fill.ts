@@ -1,0 +1,56 @@
+import { createKafka } from '#kit/kafka/port.ts';
+import type { OutgoingMessage, Producer } from '#kit/kafka/port.ts';
+import { partitionOf } from '#kit/kafka/partitioning.ts';
+import { createLogger } from '#kit/log.ts';
+import { BruteForce, orders } from './events.ts';
+import type { Expected } from './events.ts';
+
+const partitions = 6;
+/** messages of a partition that are sent at once */
+const sendSize = 1_000;
+
+/** Fills a topic of six partitions with `n` order events. @returns what the queries must come to */
+export async function fill(brokers: string, topic: string, n: number): Promise<Expected> {
+  const kafka = createKafka({ brokers: brokers.split(','), clientId: 'bench', log: createLogger('bench', 'warn') });
+  try {
+    await kafka.admin.ensureTopics([{ name: topic, partitions, retentionMs: -1 }]);
+    return await produce(await kafka.producer(), topic, n);
+  } finally {
+    await kafka.close();
+  }
+}
+
+async function produce(producer: Producer, topic: string, n: number): Promise<Expected> {
+  const truth = new BruteForce();
+  let waiting = Array.from({ length: partitions }, (): OutgoingMessage[] => []);
+  let count = 0;
+  const send = async () => {
+    const round = waiting;
+    waiting = round.map(() => []);
+    await Promise.all(
+      round.map((messages, i) => (messages.length > 0 ? producer.send(topic, i, messages) : undefined)),
+    );
+  };
+  for (const order of orders(n)) {
+    truth.add(order);
+    const key = String(order.orderId);
+    const headers = {
+      ce_specversion: '1.0',
+      ce_id: `bench-${key}`,
+      ce_type: 'order.created',
+      ce_source: '/orders',
+      ce_subject: key,
+      ce_time: new Date(order.time).toISOString(),
+    };
+    waiting[partitionOf(key, partitions)]!.push({
+      key,
+      value: Buffer.from(order.json),
+      headers,
+      timestamp: order.time,
+    });
+    count += 1;
+    if (count % (sendSize * partitions) === 0) await send();
+  }
+  await send();
+  return truth.expected;
+}
