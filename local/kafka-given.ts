@@ -25,7 +25,7 @@ export async function useKafkaOf(env: NodeJS.ProcessEnv): Promise<KafkaServer> {
   const problem = connection.sasl || connection.ca ? await problemOf(connection) : await problemInTheOpen(brokers);
   if (problem !== undefined)
     throw new Fault(`No Kafka answers at KAFKA_BROKERS (${problem}).`, {
-      hint: 'Correct the address, or leave KAFKA_BROKERS unset and Millrace starts a Kafka of its own.',
+      hint: 'Correct it, or leave KAFKA_BROKERS unset and Millrace starts a Kafka of its own.',
     });
   return {
     connection,
@@ -66,7 +66,8 @@ async function problemOf(connection: KafkaConnection): Promise<string | undefine
     await kafka.check();
     return undefined;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    const { cause } = error as { cause?: Error };
+    return `${connection.brokers.join(', ')}: ${cause?.message ?? String(error)}`;
   } finally {
     await kafka.close();
   }
