@@ -48,7 +48,7 @@ export async function startDockerKafka(
     let stopping = false;
     const died = docker(['wait', name]).then(() => `Kafka's container ${name} ended.`);
     return {
-      brokers: `127.0.0.1:${options.port}`,
+      connection: { brokers: [`127.0.0.1:${options.port}`] },
       origin: `Docker, ${image}`,
       died: new Promise((resolve) => void died.then((sentence) => !stopping && resolve(sentence))),
       stop: async () => {

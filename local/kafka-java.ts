@@ -86,17 +86,21 @@ export async function endLeftoverBroker(folder: string): Promise<void> {
   await endOrphan(pidFileOf(folder), 'SIGTERM', 10_000);
 }
 
-/** Starts the broker from its jars, on data that is formatted at the first start. */
+/**
+ * Starts the broker from its jars, on data that is formatted at the first start.
+ * @param options.settings go above those of `kafkaSettings`
+ * @param options.formatting arguments of the formatting, beside those that it always has
+ */
 export async function startJavaKafka(
   version: string,
   java: string,
   classpath: string,
-  options: BrokerOptions,
+  options: BrokerOptions & { settings?: Record<string, string>; formatting?: string[] },
 ): Promise<KafkaServer> {
   const data = join(options.folder, 'kafka');
   const pidFile = pidFileOf(options.folder);
   const properties = join(options.folder, 'kafka.properties');
-  const settings = kafkaSettings({ ...options, bind: '127.0.0.1', logDirs: data });
+  const settings = { ...kafkaSettings({ ...options, bind: '127.0.0.1', logDirs: data }), ...options.settings };
   writeFileSync(
     properties,
     Object.entries(settings)
@@ -104,7 +108,8 @@ export async function startJavaKafka(
       .join(''),
   );
   const env = { ...process.env, CLASSPATH: classpath };
-  if (!existsSync(join(data, 'meta.properties'))) await format(java, env, data, properties);
+  if (!existsSync(join(data, 'meta.properties')))
+    await format(java, env, data, ['-c', properties, ...(options.formatting ?? [])]);
 
   const logFile = join(options.folder, 'kafka.log');
   const log = openSync(logFile, 'w');
@@ -122,7 +127,7 @@ export async function startJavaKafka(
   if (broker.pid === undefined) throw new Fault(await died);
   writePidFile(pidFile, broker.pid);
   return {
-    brokers: `127.0.0.1:${options.port}`,
+    connection: { brokers: [`127.0.0.1:${options.port}`] },
     origin: `Kafka ${version}`,
     pid: broker.pid,
     died,
@@ -134,11 +139,11 @@ export async function startJavaKafka(
   };
 }
 
-async function format(java: string, env: NodeJS.ProcessEnv, data: string, properties: string): Promise<void> {
+async function format(java: string, env: NodeJS.ProcessEnv, data: string, how: string[]): Promise<void> {
   rmSync(data, { recursive: true, force: true });
   const id = randomBytes(16).toString('base64url');
   // An id that begins with a dash would be read as an option.
-  const args = [...JVM, 'kafka.tools.StorageTool', 'format', '-c', properties, '-t', id.replace(/^-/, 'A')];
+  const args = [...JVM, 'kafka.tools.StorageTool', 'format', ...how, '-t', id.replace(/^-/, 'A')];
   const { code, output } = await run(java, args, { env });
   if (code !== 0) throw new Fault(`Kafka's data folder ${data} could not be formatted:\n${output.trim()}`);
 }

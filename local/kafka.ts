@@ -2,10 +2,13 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
+import type { KafkaConnection } from '#kit/kafka/port.ts';
+
 import { asFileFault, Fault } from './fault.ts';
 import { dockerAnswers, forgetDockerKafka, removeContainer, startDockerKafka } from './kafka-docker.ts';
 import { endLeftoverBroker, findJava, kafkaClasspath, startJavaKafka } from './kafka-java.ts';
-import { parseBrokers, probeBroker } from './kafka-probe.ts';
+import { useKafkaOf } from './kafka-given.ts';
+import { probeBroker } from './kafka-probe.ts';
 import type { Running } from './keep.ts';
 import { assertPortFree } from './ports.ts';
 
@@ -14,8 +17,7 @@ export const KAFKA_VERSION = '4.3.1';
 
 /** A Kafka to work with: our own broker, or the user's. */
 export interface KafkaServer extends Running {
-  /** `host:port,host:port` */
-  brokers: string;
+  connection: KafkaConnection;
   /** How it runs, for people. */
   origin: string;
 }
@@ -45,15 +47,14 @@ export async function forgetKafka(options: { folder: string }): Promise<void> {
   rmSync(join(options.folder, 'kafka'), { recursive: true, force: true });
 }
 
-const never = new Promise<string>(() => undefined);
-
 /**
  * Provides a Kafka: the one that `KAFKA_BROKERS` names, else a broker of our own in Docker, else one from its jars.
+ * @param options.env where `KAFKA_BROKERS` and the settings beside it are looked for
  */
 export async function startKafka(
-  options: BrokerOptions & SearchOptions & { brokers: string | undefined },
+  options: BrokerOptions & SearchOptions & { env: NodeJS.ProcessEnv },
 ): Promise<KafkaServer> {
-  if (options.brokers !== undefined && options.brokers !== '') return await useBrokers(options.brokers);
+  if (options.env['KAFKA_BROKERS']) return await useKafkaOf(options.env);
   const start = await chooseBroker(options);
   try {
     mkdirSync(options.folder, { recursive: true });
@@ -89,35 +90,11 @@ async function chooseBroker(options: BrokerOptions & SearchOptions): Promise<() 
   return () => startJavaKafka(KAFKA_VERSION, java.program, classpath, options);
 }
 
-/** Checks that the user's brokers answer. */
-async function useBrokers(list: string): Promise<KafkaServer> {
-  const brokers = parseBrokers(list);
-  if (brokers === undefined)
-    throw new Fault(`KAFKA_BROKERS is "${list}", which is not a list of host:port.`, {
-      hint: 'For example: KAFKA_BROKERS=localhost:9092,localhost:9093 npm start',
-    });
-  const problems: string[] = [];
-  for (const { host, port } of brokers) {
-    try {
-      if ((await probeBroker(host, port, 3_000)) > 0)
-        return {
-          brokers: list,
-          origin: 'KAFKA_BROKERS',
-          died: never,
-          stop: () => Promise.resolve(),
-          kill: () => undefined,
-        };
-      problems.push(`${host}:${port}: no broker is ready`);
-    } catch (error) {
-      problems.push(`${host}:${port}: ${error instanceof Error ? error.message || error.name : String(error)}`);
-    }
-  }
-  throw new Fault(`No Kafka answers at KAFKA_BROKERS (${problems.join('; ')}).`, {
-    hint: 'Correct the address, or leave KAFKA_BROKERS unset and Millrace starts a Kafka of its own.',
-  });
-}
-
-async function untilReady(server: KafkaServer, { port, signal }: BrokerOptions & SearchOptions): Promise<void> {
+/** Waits until the broker answers. @throws Fault where it does not; it is stopped then */
+export async function untilReady(
+  server: KafkaServer,
+  { port, signal }: { port: number; signal: AbortSignal },
+): Promise<void> {
   const failed = new AbortController();
   void server.died.then((sentence) => failed.abort(new Fault(sentence)));
   const deadline = Date.now() + 60_000;

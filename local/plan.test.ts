@@ -41,13 +41,16 @@ test('serviceEnvironment gives a service its own databases only, and every addre
   const env = serviceEnvironment(orders, {
     all: [orders, service('users', { port: 8081 })],
     portOffset: 100,
-    brokers: 'kafka:9092',
+    kafka: { brokers: ['kafka:9092', 'kafka:9093'], sasl: { username: 'millrace', password: 'sesame' } },
     superuserUrl: 'postgresql://postgres:secret@127.0.0.1:54429/postgres',
     cache: '/cache',
   });
   assert.equal(env['PORT'], '8182');
   assert.equal(env['USERS_URL'], 'http://127.0.0.1:8181');
-  assert.equal(env['KAFKA_BROKERS'], 'kafka:9092');
+  assert.equal(env['KAFKA_BROKERS'], 'kafka:9092,kafka:9093');
+  assert.equal(env['KAFKA_SASL_USERNAME'], 'millrace');
+  assert.equal(env['KAFKA_SASL_PASSWORD'], 'sesame');
+  assert.equal(env['KAFKA_SSL_CA'], '');
   assert.equal(env['SMTP_URL'], 'smtp://127.0.0.1:1125');
   assert.match(env['DATABASE_URL'] ?? '', /^postgresql:\/\/orders:[\w-]{43}@127\.0\.0\.1:54429\/orders$/);
   assert.match(

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 
 import type { EventService } from '#kit/declarations.ts';
+import type { KafkaConnection } from '#kit/kafka/port.ts';
 
 import { databaseUrl } from './databases.ts';
 
@@ -43,14 +44,18 @@ export function startOrder(services: EventService[]): EventService[][] {
 /** The environment of a service in the local run. */
 export function serviceEnvironment(
   service: EventService,
-  context: { all: EventService[]; portOffset: number; brokers: string; superuserUrl: string; cache: string },
+  context: { all: EventService[]; portOffset: number; kafka: KafkaConnection; superuserUrl: string; cache: string },
 ): Record<string, string> {
-  const { all, portOffset, brokers, superuserUrl, cache } = context;
+  const { all, portOffset, kafka, superuserUrl, cache } = context;
   const ports = portsWith(portOffset);
   const env: Record<string, string> = {
     PORT: String(service.spec.port + portOffset),
     HOST: '127.0.0.1',
-    KAFKA_BROKERS: brokers,
+    // all of them: one that is meant for another Kafka must not reach our own
+    KAFKA_BROKERS: kafka.brokers.join(','),
+    KAFKA_SASL_USERNAME: kafka.sasl?.username ?? '',
+    KAFKA_SASL_PASSWORD: kafka.sasl?.password ?? '',
+    KAFKA_SSL_CA: kafka.ca ?? '',
     SMTP_URL: `smtp://127.0.0.1:${ports.smtp}`,
     MAIL_PAGE_URL: `http://localhost:${ports.mail}/`,
     SHUTDOWN_GRACE_MS: '8000',

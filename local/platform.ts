@@ -2,6 +2,7 @@ import { existsSync, readdirSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { eventServices, type EventService } from '#kit/declarations.ts';
+import type { KafkaConnection } from '#kit/kafka/port.ts';
 
 import { Fault } from './fault.ts';
 import { generateClients } from './generate.ts';
@@ -40,8 +41,8 @@ export class Platform {
   readonly #cache: string;
   #started: Promise<void> = Promise.resolve();
   #superuserUrl = '';
-  /** Kafka's address, and how it runs. */
-  brokers = '';
+  #kafka: KafkaConnection = { brokers: [] };
+  /** How Kafka runs. */
   kafkaOrigin = '';
   readonly services = eventServices();
 
@@ -56,6 +57,11 @@ export class Platform {
   get door(): string {
     const gateway = this.services.find(({ metadata }) => metadata.name === 'gateway');
     return `http://127.0.0.1:${(gateway?.spec.port ?? 8080) + this.#options.portOffset}`;
+  }
+
+  /** Where Kafka is. */
+  get brokers(): string {
+    return this.#kafka.brokers.join(',');
   }
 
   /** Process ids by name, of what runs as a child. */
@@ -140,13 +146,13 @@ export class Platform {
         cache: this.#cache,
         port: ports.kafka,
         controllerPort: ports.kafkaController,
-        brokers: process.env['KAFKA_BROKERS'],
+        env: process.env,
         say: (line) => say('info', line),
         signal,
       });
-      this.brokers = server.brokers;
+      this.#kafka = server.connection;
       this.kafkaOrigin = server.origin;
-      say('info', `Kafka is ready at ${server.brokers} (${server.origin})`);
+      say('info', `Kafka is ready at ${this.brokers} (${server.origin})`);
       return server;
     });
     const mail = this.#keep('mail', () => startMail({ smtpPort: ports.smtp, pagePort: ports.mail }));
@@ -154,7 +160,7 @@ export class Platform {
     const what = { services: this.services, say: (line: string) => say('info', line), signal: this.#starting.signal };
     await this.#together([
       postgres.start().then(() => prepareDatabases(this.#root, this.#superuserUrl, what)),
-      kafka.start().then(() => prepareTopics(this.brokers, what)),
+      kafka.start().then(() => prepareTopics(this.#kafka, what)),
       mail.start(),
     ]);
   }
@@ -181,7 +187,7 @@ export class Platform {
     const env = serviceEnvironment(service, {
       all: this.services,
       portOffset,
-      brokers: this.brokers,
+      kafka: this.#kafka,
       superuserUrl: this.#superuserUrl,
       cache: this.#cache,
     });

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { topics, type EventService } from '#kit/declarations.ts';
-import { createKafka, type KafkaAdmin } from '#kit/kafka/port.ts';
+import { createKafka, type KafkaAdmin, type KafkaConnection } from '#kit/kafka/port.ts';
 import { createLogger } from '#kit/log.ts';
 
 import { databaseUrl, ensureDatabases } from './databases.ts';
@@ -38,10 +38,10 @@ export async function prepareDatabases(root: string, superuserUrl: string, what:
 }
 
 /** Creates the declared topics that do not exist, and waits until consumer groups can be joined. */
-export async function prepareTopics(brokers: string, what: Preparation): Promise<void> {
+export async function prepareTopics(connection: KafkaConnection, what: Preparation): Promise<void> {
   what.signal.throwIfAborted();
   const log = createLogger('millrace', 'silent');
-  const kafka = createKafka({ brokers: brokers.split(','), clientId: 'millrace-local', log });
+  const kafka = createKafka({ ...connection, clientId: 'millrace-local', log });
   try {
     const created = await kafka.admin.ensureTopics(topics(what.services));
     if (created.length > 0) what.say(`created the topics ${created.join(', ')}`);

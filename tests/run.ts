@@ -40,7 +40,7 @@ async function startServers(folder: string, ports: typeof KEPT, requests: StopRe
       port: ports.kafka,
       controllerPort: ports.controller,
       cache: state,
-      brokers: process.env['KAFKA_BROKERS'],
+      env: process.env,
       say: (line) => console.error(line),
       signal: cancelled.signal,
     }),
@@ -54,7 +54,10 @@ async function startServers(folder: string, ports: typeof KEPT, requests: StopRe
     await stop();
     throw postgres.status === 'rejected' ? postgres.reason : (kafka as PromiseRejectedResult).reason;
   }
-  return { env: { MILLRACE_TEST_POSTGRES: postgres.value.url, MILLRACE_TEST_KAFKA: kafka.value.brokers }, stop };
+  return {
+    env: { MILLRACE_TEST_POSTGRES: postgres.value.url, MILLRACE_TEST_KAFKA: kafka.value.connection.brokers.join(',') },
+    stop,
+  };
 }
 
 async function startOwnServers(requests: StopRequests): Promise<Servers> {

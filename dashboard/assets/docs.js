@@ -1,5 +1,5 @@
 import { getJson } from './api.js';
-import { byId, el, note, table } from './dom.js';
+import { byId, el, note, prose, table } from './dom.js';
 import { limitsOf, nameOf, resolve, typeOf } from './schema.js';
 import { themeButton } from './theme.js';
 import { tryIt } from './try-it.js';
@@ -73,7 +73,7 @@ function show(api, events) {
  * @param {string} text
  */
 function link(id, method, text) {
-  return el('li', {}, el('a', { href: `#${id}` }, method ? methodBadge(method) : undefined, el('span', {}, text)));
+  return el('li', {}, el('a', { href: `#${id}` }, method ? methodBadge(method) : undefined, prose(text)));
 }
 
 /** @param {string} method */
@@ -92,7 +92,7 @@ function operationCard({ path, method, operation }, named) {
     'article',
     { class: 'card', id: operation['operationId'] },
     el('h3', {}, methodBadge(method), el('code', {}, path)),
-    el('p', {}, operation['summary']),
+    el('p', {}, prose(operation['summary'])),
     ...(parameters.length > 0
       ? [el('h4', {}, 'Parameters'), scrolling('Parameters', parametersTable(parameters))]
       : []),
@@ -112,7 +112,7 @@ function parametersTable(parameters) {
       el('code', {}, required ? name : `${name}?`),
       where,
       typeOf(schema),
-      [description, limitsOf(schema)].filter(Boolean).join('; '),
+      prose([description, limitsOf(schema)].filter(Boolean).join('; ')),
     ]),
   );
 }
@@ -127,7 +127,7 @@ function answersTable(responses) {
       const sent = Object.keys(headers ?? {});
       return [
         el('code', {}, status),
-        sent.length > 0 ? `${description} (${sent.join(', ')})` : description,
+        prose(sent.length > 0 ? `${description} (${sent.join(', ')})` : description),
         type === undefined ? '–' : type === 'application/json' ? schemaLink(/** @type {any} */ (of).schema) : type,
       ];
     }),
@@ -168,7 +168,7 @@ function rowsOf(schema, prefix) {
     const row = [
       el('code', {}, required.has(name) ? path : `${path}?`),
       schemaLink(field),
-      [field.description, limitsOf(field)].filter(Boolean).join('; '),
+      prose([field.description, limitsOf(field)].filter(Boolean).join('; ')),
     ];
     return inner.properties ? [row, ...rowsOf(inner, `${path}${field.type === 'array' ? '[]' : ''}.`)] : [row];
   });

@@ -49,6 +49,15 @@ export function byId(id) {
 }
 
 /**
+ * A sentence of a document: what stands between backticks is code.
+ *
+ * @param {string} text
+ */
+export function prose(text) {
+  return el('span', {}, ...text.split('`').map((part, i) => (i % 2 === 1 ? el('code', {}, part) : part)));
+}
+
+/**
  * A table with a caption for those who do not see its heading.
  *
  * @param {string} caption

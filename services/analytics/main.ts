@@ -3,6 +3,7 @@ import { ConfigError, loadConfig } from '#kit/config.ts';
 import { consumptionOf, streamQueryFiles, topics } from '#kit/declarations.ts';
 import { createHttp } from '#kit/http.ts';
 import { Inbox } from '#kit/inbox/inbox.ts';
+import { kafkaConnection } from '#kit/kafka/config.ts';
 import { createKafka } from '#kit/kafka/port.ts';
 import { OutboxRelay } from '#kit/outbox/relay.ts';
 import { createPool, ping } from '#kit/pg.ts';
@@ -28,7 +29,7 @@ await runService('analytics', async (service) => {
   service.onStop('database', () => pool.end());
   health.addReadiness('database', () => ping(pool));
 
-  const kafka = createKafka({ brokers: config.KAFKA_BROKERS.split(','), clientId: 'analytics', log });
+  const kafka = createKafka({ ...kafkaConnection(config), clientId: 'analytics', log });
   service.onStop('kafka', () => kafka.close());
 
   const relay = new OutboxRelay({ pool, kafka, log });

@@ -157,7 +157,9 @@ export const analyticsOperations = {
     method: 'get',
     path: '/analytics/stream',
     summary: 'Server-sent events: order, metric, alert',
-    headers: { 'last-event-id': { description: 'goes on behind this event', maxLength: 100 } },
+    headers: {
+      'last-event-id': { description: 'goes on behind this event; else from now, or a moment before', maxLength: 100 },
+    },
     responses: { 200: { description: 'The stream', contentType: 'text/event-stream' } },
   }),
   getSummary: operation({

@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
-import { ConfigError, commonConfig, loadConfig, url } from '#kit/config.ts';
+import { commonConfig, loadConfig, url } from '#kit/config.ts';
 import type { ConfigSource } from '#kit/config.ts';
 
 const http = () => url('http', 'https');
@@ -31,9 +31,9 @@ const schema = Type.Object({
     default: 0,
     description: 'a client; 0 is no limit',
   }),
-  AUTH_JWKS_URL: Type.Optional(http()),
-  AUTH_ISSUER: Type.Optional(Type.String()),
-  AUTH_AUDIENCE: Type.Optional(Type.String()),
+  AUTH_JWKS_URL: Type.Optional({ ...http(), needs: ['AUTH_ISSUER', 'AUTH_AUDIENCE'] }),
+  AUTH_ISSUER: Type.Optional(Type.String({ needs: ['AUTH_JWKS_URL'] })),
+  AUTH_AUDIENCE: Type.Optional(Type.String({ needs: ['AUTH_JWKS_URL'] })),
   MAIL_PAGE_URL: Type.Optional(http()),
   TRACE_PAGE_URL: Type.Optional(http()),
 });
@@ -42,13 +42,5 @@ export type GatewayConfig = Static<typeof schema>;
 
 /** The gateway's settings. @throws ConfigError, also where authentication is configured by half */
 export function gatewayConfig(source?: ConfigSource): GatewayConfig {
-  const config = loadConfig(schema, source);
-  if (config.AUTH_JWKS_URL !== undefined) {
-    const missing = (['AUTH_ISSUER', 'AUTH_AUDIENCE'] as const).filter((name) => config[name] === undefined);
-    if (missing.length > 0) throw new ConfigError(missing.map((name) => `${name} is missing (AUTH_JWKS_URL needs it)`));
-  } else if (config.AUTH_ISSUER !== undefined || config.AUTH_AUDIENCE !== undefined) {
-    // half a configuration must not leave the door open
-    throw new ConfigError(['AUTH_JWKS_URL is missing (AUTH_ISSUER or AUTH_AUDIENCE is set)']);
-  }
-  return config;
+  return loadConfig(schema, source);
 }

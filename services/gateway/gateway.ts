@@ -1,7 +1,7 @@
 import type { Operation } from '#contracts/operation.ts';
 import { operations as allOperations } from '#contracts/operations.ts';
 import type { Health } from '#kit/health.ts';
-import { createApp, mountErrors, mountHealth } from '#kit/http.ts';
+import { createApp, mountErrors, mountHealth, mountRead } from '#kit/http.ts';
 import type { Logger } from '#kit/log.ts';
 import { createAuthenticate } from './auth.ts';
 import type { AuthOptions } from './auth.ts';
@@ -49,7 +49,7 @@ export async function createGateway(options: GatewayOptions): Promise<Draining> 
 
   const app = createApp();
   const system = new SystemHealthCheck(all);
-  app.get('/health', async (_, response) => {
+  mountRead(app, '/health', async (_, response) => {
     const report = await system.report();
     response.status(report.status === 'UP' ? 200 : 503).json(report);
   });

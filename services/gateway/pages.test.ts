@@ -53,6 +53,17 @@ describe('pages', () => {
     assert.match(events.asyncapi, /^3\./);
   });
 
+  it('can be read, and nothing else', async (t) => {
+    const { url } = await startGateway(t, 'http://127.0.0.1:9');
+    for (const path of ['/', '/docs', '/openapi.json', '/settings.json', '/assets/x/app.js', '/health', '/metrics']) {
+      const refused = await fetch(url + path, { method: 'POST' });
+      assert.equal(refused.status, 405, path);
+      assert.equal(refused.headers.get('allow'), 'GET, HEAD, OPTIONS');
+      assert.match(refused.headers.get('content-type') ?? '', /^application\/problem\+json/);
+      assert.equal((await fetch(url + path, { method: 'OPTIONS' })).status, 204, path);
+    }
+  });
+
   it('stand beside health and metrics', async (t) => {
     const { url } = await startGateway(t, 'http://127.0.0.1:9');
     await (await fetch(`${url}/api/orders/1`)).text();

@@ -2,6 +2,7 @@ import type { Express } from 'express';
 import { buildAsyncApi } from '#contracts/asyncapi.ts';
 import { buildOpenApi } from '#contracts/openapi.ts';
 import { topics } from '#kit/declarations.ts';
+import { mountRead } from '#kit/http.ts';
 import { notFound } from '#kit/problem.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 import { Asset, immutable, loadSite, revalidate } from './assets.ts';
@@ -45,13 +46,13 @@ export function mountPages(app: Express, settings: PageSettings): void {
     ['/', 'index.html'],
     ['/docs', 'docs.html'],
   ] as const) {
-    app.get(path, (request, response) => pages.get(name)!.send(request, response, revalidate, pageHeaders));
+    mountRead(app, path, (request, response) => pages.get(name)!.send(request, response, revalidate, pageHeaders));
   }
-  app.get('/assets/:hash/:name', (request, response) => {
-    const asset = assets.get(request.params.name);
+  mountRead(app, '/assets/:hash/:name', (request, response) => {
+    const asset = assets.get(String(request.params['name']));
     if (!asset) throw notFound(`There is nothing at ${request.path}`);
     // another version's page, served while the gateways are being replaced, gets what there is but must not keep it
-    asset.send(request, response, request.params.hash === hash ? immutable : revalidate, {
+    asset.send(request, response, request.params['hash'] === hash ? immutable : revalidate, {
       'Cross-Origin-Resource-Policy': 'same-origin',
     });
   });
@@ -65,7 +66,7 @@ export function mountPages(app: Express, settings: PageSettings): void {
 /** A JSON document, built at its first use. */
 function mountDocument(app: Express, path: string, build: () => unknown): void {
   let asset: Asset | undefined;
-  app.get(path, (request, response) => {
+  mountRead(app, path, (request, response) => {
     asset ??= new Asset(JSON.stringify(build()), 'application/json; charset=utf-8');
     asset.send(request, response, revalidate);
   });

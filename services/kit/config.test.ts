@@ -4,11 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Type } from 'typebox';
-import { ConfigError, KafkaBrokers, commonConfig, loadConfig, url } from './config.ts';
+import { ConfigError, commonConfig, loadConfig, url } from './config.ts';
+import { kafkaConfig } from './kafka/config.ts';
 
 const schema = Type.Object({
   ...commonConfig,
-  KAFKA_BROKERS: KafkaBrokers,
+  ...kafkaConfig,
   DATABASE_URL: url('postgres', 'postgresql'),
 });
 const good = { PORT: '8080', KAFKA_BROKERS: 'a:9092,b:9092', DATABASE_URL: 'postgres://u:secret@db/x' };
@@ -37,6 +38,20 @@ test('every fault is listed, with what would be right, and no value is shown', (
       return true;
     },
   );
+});
+
+test('a setting that needs another is a fault without it', () => {
+  const pair = Type.Object({ A: Type.Optional(Type.String({ needs: ['B'] })), B: Type.Optional(Type.String()) });
+  const faults = (env: NodeJS.ProcessEnv) => {
+    try {
+      loadConfig(pair, { env });
+      return [];
+    } catch (error) {
+      return (error as ConfigError).faults;
+    }
+  };
+  assert.deepEqual(faults({ A: 'a' }), ['B is missing (A needs it)']);
+  for (const env of [{}, { B: 'b' }, { A: 'a', B: 'b' }, { A: '' }]) assert.deepEqual(faults(env), []);
 });
 
 test('mounted files are read as Kubernetes writes them, and the environment wins', (t) => {

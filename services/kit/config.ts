@@ -31,12 +31,6 @@ export function url(...schemes: string[]) {
   return Type.String({ pattern: `^(${schemes.join('|')})://.+`, description: `${schemes.join(' or ')} URL` });
 }
 
-/** A Kafka bootstrap list: `host:port`, several separated by commas. */
-export const KafkaBrokers = Type.String({
-  pattern: '^[^\\s,:]+:[0-9]+(,[^\\s,:]+:[0-9]+)*$',
-  description: 'host:port, several separated by commas',
-});
-
 export interface ConfigSource {
   env?: NodeJS.ProcessEnv;
   /** a mounted ConfigMap or Secret: one file a key; default CONFIG_DIR, several separated by colons */
@@ -52,7 +46,8 @@ function readMounted(dir: string): Record<string, string> {
 }
 
 /**
- * Reads the settings of a schema from mounted files and the environment (which wins) and validates them.
+ * Reads the settings of a schema from mounted files and the environment (which wins) and validates them. A setting whose
+ * schema names others in `needs` is not to be given without them: half a configuration must not pass for none.
  * @throws ConfigError that lists every fault, never a value: it may be a secret.
  */
 export function loadConfig<T extends TObject>(schema: T, source: ConfigSource = {}): Static<T> {
@@ -81,8 +76,17 @@ export function loadConfig<T extends TObject>(schema: T, source: ConfigSource = 
     const name = fault.instancePath.slice(1);
     if (name !== '') faults.push(`${name} ${fault.message}${hint(schema, name)}`);
   }
+  faults.push(...unmetNeeds(schema, values));
   if (faults.length > 0) throw new ConfigError(faults);
   return values as Static<T>;
+}
+
+function unmetNeeds(schema: TObject, values: Record<string, unknown>): string[] {
+  const needs = Object.entries(schema.properties as Record<string, { needs?: string[] }>)
+    .filter(([name]) => values[name] !== undefined)
+    .flatMap(([name, property]) => (property.needs ?? []).map((needed) => ({ name, needed })))
+    .filter(({ needed }) => values[needed] === undefined);
+  return needs.map(({ name, needed }) => `${needed} is missing (${name} needs it)`);
 }
 
 function hint(schema: TObject, name: string): string {

@@ -123,6 +123,7 @@ describe('an HTTP service', () => {
     const response = await fetch(`${base}/things`, { method: 'DELETE' });
     assert.equal(response.headers.get('allow'), 'GET, HEAD, POST, OPTIONS');
     await expectProblem(response, 405);
+    await expectProblem(await fetch(`${base}/livez`, { method: 'POST' }), 405);
   });
 
   test('turns errors into problems and keeps secrets', async () => {
@@ -130,6 +131,10 @@ describe('an HTTP service', () => {
     const problem = await expectProblem(await fetch(`${base}/things/500?q=1`), 500);
     assert.equal(problem.instance, '/things/500');
     assert.doesNotMatch(JSON.stringify(problem), /secret/);
+    for (const [prefix, instance] of Object.entries({ '/api': '/api/things/409', '//evil': '/things/409' })) {
+      const headers = { 'x-forwarded-prefix': prefix };
+      assert.equal((await expectProblem(await fetch(`${base}/things/409`, { headers }), 409)).instance, instance);
+    }
     const unavailable = await fetch(`${base}/things/503`);
     assert.ok(Number(unavailable.headers.get('retry-after')) > 0);
     await expectProblem(unavailable, 503);

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { Server } from 'node:http';
 import express from 'express';
-import type { Express, NextFunction, Request, Response } from 'express';
+import type { Express, NextFunction, Request, RequestHandler, Response } from 'express';
 import type { Operation, OperationRequest } from '#contracts/operation.ts';
 import { drainable } from './drain.ts';
 import type { Draining } from './drain.ts';
@@ -80,17 +80,25 @@ export function mountHealth(app: Express, service: string, health: Health): void
     const { status, checks } = await check();
     response.status(status === 'UP' ? 200 : 503).json({ status, service, checks });
   };
-  app.get(
+  mountRead(
+    app,
     ['/health', '/readyz'],
     report(() => health.readiness()),
   );
-  app.get(
+  mountRead(
+    app,
     '/livez',
     report(() => health.liveness()),
   );
-  app.get('/metrics', async (_, response) => {
+  mountRead(app, '/metrics', async (_, response) => {
     response.set('content-type', registry.contentType).end(await registry.metrics());
   });
+}
+
+/** Serves what can be read only; every other method is told so. */
+export function mountRead(app: Express, path: string | string[], handler: RequestHandler): void {
+  app.get(path, handler);
+  app.all(path, methodNotAllowed('GET, HEAD, OPTIONS'));
 }
 
 /** Answers 405 with `Allow`, or what OPTIONS asks for. */
@@ -244,6 +252,13 @@ export function problemOf(error: unknown): Problem {
   return new Problem(500, { detail: 'Something went wrong here; the log says what', cause: error });
 }
 
+/** The path as the client knows it: the gateway has cut off what stands before it. */
+function instanceOf(request: Request): string {
+  const prefix = request.get('x-forwarded-prefix') ?? '';
+  const path = request.originalUrl.split('?')[0]!;
+  return /^(\/[\w-]+)+$/.test(prefix) ? prefix + path : path;
+}
+
 /** Sends an error as `application/problem+json`; ours are logged with their stack. */
 export function sendProblem(error: unknown, request: Request, response: Response, log: Logger): void {
   const problem = problemOf(error);
@@ -255,7 +270,7 @@ export function sendProblem(error: unknown, request: Request, response: Response
     response.destroy();
     return;
   }
-  const payload = Buffer.from(JSON.stringify(problem.toJSON(request.originalUrl.split('?')[0]!)));
+  const payload = Buffer.from(JSON.stringify(problem.toJSON(instanceOf(request))));
   // the rest of a body that was not read would be taken for the next request
   const unread = request.complete ? {} : { Connection: 'close' };
   response

@@ -1,10 +1,11 @@
 import { Type } from 'typebox';
-import { KafkaBrokers, commonConfig, url } from '#kit/config.ts';
+import { commonConfig, url } from '#kit/config.ts';
+import { kafkaConfig } from '#kit/kafka/config.ts';
 
 /** The settings of the notifications service. */
 export const configSchema = Type.Object({
   ...commonConfig,
-  KAFKA_BROKERS: KafkaBrokers,
+  ...kafkaConfig,
   DATABASE_URL: url('postgres', 'postgresql'),
   DATABASE_POOL_SIZE: Type.Integer({ minimum: 2, maximum: 200, default: 6 }),
   SMTP_URL: url('smtp', 'smtps'),

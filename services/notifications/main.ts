@@ -3,6 +3,7 @@ import { loadConfig } from '#kit/config.ts';
 import { consumptionOf } from '#kit/declarations.ts';
 import { createHttp } from '#kit/http.ts';
 import { Inbox } from '#kit/inbox/inbox.ts';
+import { kafkaConnection } from '#kit/kafka/config.ts';
 import { createKafka } from '#kit/kafka/port.ts';
 import { OutboxRelay } from '#kit/outbox/relay.ts';
 import { createPool, ping } from '#kit/pg.ts';
@@ -28,7 +29,7 @@ await runService('notifications', async (service) => {
   service.onStop('archive', () => archive.close());
   service.onStop('retention', tidyHourly(pool, config.NOTIFICATION_RETENTION_DAYS, log));
 
-  const kafka = createKafka({ brokers: config.KAFKA_BROKERS.split(','), clientId: 'notifications', log });
+  const kafka = createKafka({ ...kafkaConnection(config), clientId: 'notifications', log });
   service.onStop('kafka', () => kafka.close());
 
   // dead letters leave by the outbox

@@ -1,10 +1,11 @@
 import { Type } from 'typebox';
-import { KafkaBrokers, commonConfig, url } from '#kit/config.ts';
+import { commonConfig, url } from '#kit/config.ts';
+import { kafkaConfig } from '#kit/kafka/config.ts';
 
 /** The settings of the orders service. */
 export const configSchema = Type.Object({
   ...commonConfig,
-  KAFKA_BROKERS: KafkaBrokers,
+  ...kafkaConfig,
   DATABASE_URL: url('postgres', 'postgresql'),
   READ_DATABASE_URL: url('postgres', 'postgresql'),
   /** connections to each of the two databases */

@@ -2,6 +2,7 @@ import { loadConfig } from '#kit/config.ts';
 import { consumptionOf } from '#kit/declarations.ts';
 import { Inbox } from '#kit/inbox/inbox.ts';
 import { subscribeLatest } from '#kit/kafka/broadcast.ts';
+import { kafkaConnection } from '#kit/kafka/config.ts';
 import { createKafka } from '#kit/kafka/port.ts';
 import { OutboxRelay } from '#kit/outbox/relay.ts';
 import { createPool, ping } from '#kit/pg.ts';
@@ -28,7 +29,7 @@ await runService('orders', async ({ log, health, onStop }) => {
   const cleaner = startKeyCleaner({ pool: writePool, log });
   onStop('idempotency keys', () => cleaner.stop());
 
-  const kafka = createKafka({ brokers: config.KAFKA_BROKERS.split(','), clientId: 'orders', log });
+  const kafka = createKafka({ ...kafkaConnection(config), clientId: 'orders', log });
   onStop('kafka', () => kafka.close());
 
   const relay = new OutboxRelay({ pool: writePool, kafka, log });

@@ -1,6 +1,7 @@
 import { usersOperations } from '#contracts/users.ts';
 import { loadConfig } from '#kit/config.ts';
 import { createHttp } from '#kit/http.ts';
+import { kafkaConnection } from '#kit/kafka/config.ts';
 import { createKafka } from '#kit/kafka/port.ts';
 import { OutboxRelay } from '#kit/outbox/relay.ts';
 import { createPool, ping } from '#kit/pg.ts';
@@ -20,7 +21,7 @@ await runService('users', async (service) => {
   const store = new UserStore(pool);
   service.onStop('store', () => store.close());
 
-  const kafka = createKafka({ brokers: config.KAFKA_BROKERS.split(','), clientId: 'users', log });
+  const kafka = createKafka({ ...kafkaConnection(config), clientId: 'users', log });
   service.onStop('kafka', () => kafka.close());
 
   const relay = new OutboxRelay({ pool, kafka, log });

@@ -72,6 +72,14 @@ export async function open(
     const refused = message.text().startsWith('Failed to load resource');
     if (message.type() === 'error' && !refused) faults.push(message.text());
   });
-  await page.goto(url);
+  // Chromium gives up what it is loading when the machine gets another network interface, as from a container
+  let networkChanged = false;
+  page.on('requestfailed', (request) => {
+    networkChanged ||= request.failure()?.errorText === 'net::ERR_NETWORK_CHANGED';
+  });
+  do {
+    networkChanged = false;
+    await page.goto(url);
+  } while (networkChanged);
   return { page, faults };
 }

@@ -261,6 +261,7 @@ describe('the pages of the gateway, in a browser', { skip }, () => {
     const { page, faults } = await open(browser, `${site.url}/docs`);
     await page.locator('article').first().waitFor();
     for (const { id } of operations) assert.equal(await page.locator(`article#${id}`).count(), 1, id);
+    assert.doesNotMatch(await text(page, '#main'), /`/);
     const card = page.locator('#getUser');
     await card.getByText('Try it').click();
     await card.getByLabel('id').fill('7');

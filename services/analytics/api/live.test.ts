@@ -5,12 +5,13 @@ import type { Server } from 'node:http';
 import { connect } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
+import { eventually } from '#kit/kafka/testing.ts';
 import { createLogger } from '#kit/log.ts';
 import { transaction } from '#kit/pg.ts';
 import { Problem } from '#kit/problem.ts';
 import { createTestDatabase } from '../../../tests/support/database.ts';
 import type { TestDatabase } from '../../../tests/support/database.ts';
-import { appendToFeed } from '../store/feed.ts';
+import { appendToFeed, feedEnd } from '../store/feed.ts';
 import { LiveFeed } from './live.ts';
 
 const log = createLogger('test', 'silent');
@@ -116,10 +117,23 @@ describe('the live stream', () => {
     server.close();
   }
 
-  const open = (lastEventId?: string) => {
+  const attach = (lastEventId?: string) => {
     const reader = new Reader(url, lastEventId);
     readers.push(reader);
     return reader.opened();
+  };
+  /** Waits until no open transaction, of whichever test, holds the end of the feed back: what is in it stays behind. */
+  const untilSettled = () =>
+    eventually(async () => {
+      const { rows } = await database.pool.query<{ last: string | null }>(
+        'SELECT max(xid::text::bigint) AS last FROM feed',
+      );
+      return BigInt(rows[0]!.last ?? 0) < BigInt((await feedEnd(database.pool)).xid);
+    }, 'every transaction that was open has ended');
+  /** Attaches a client that is sent nothing of what is in the feed already, where it does not ask for that. */
+  const open = async (lastEventId?: string) => {
+    await untilSettled();
+    return attach(lastEventId);
   };
   const write = (...items: string[]) => transaction(database.pool, (tx) => appendToFeed(tx, { order: items }));
 
@@ -135,6 +149,26 @@ describe('the live stream', () => {
         ['order', '{"n":2}'],
       ]);
     }
+  });
+
+  it('sends what was written before, too, where its end was held back, and never loses what commits after', async () => {
+    await untilSettled();
+    const [held, slow] = [await database.pool.connect(), await database.pool.connect()];
+    await held.query('BEGIN');
+    await held.query('SELECT pg_current_xact_id()');
+    await write('"a moment before"');
+    await slow.query('BEGIN');
+    await appendToFeed(slow, { order: ['"written before, committed after"'] });
+    const reader = await attach();
+    await slow.query('COMMIT');
+    await write('"after"');
+    await held.query('COMMIT');
+    for (const client of [held, slow]) client.release();
+    assert.deepEqual(dataOf(await reader.take(3)), [
+      '"a moment before"',
+      '"written before, committed after"',
+      '"after"',
+    ]);
   });
 
   it('resumes behind the last event, in the middle of a batch and over several pages', async () => {

@@ -74,13 +74,14 @@ export class LiveFeed {
   }
 
   /**
-   * Feeds a response until its client leaves.
-   * @param lastEventId where the client goes on; what it missed is sent first, as far as it is still kept
+   * Feeds a response until its client leaves: whatever is committed once the client has the head of the answer is sent.
+   * @param lastEventId where the client goes on; what it missed is sent first, as far as it is still kept. Without it the
+   * first events may be some that were committed a moment before.
    * @throws Problem 503 where there are too many clients
    */
   async attach(response: ServerResponse, lastEventId: string | undefined): Promise<void> {
     this.#checkRoom();
-    // before the head of the answer: whatever happens once the client has that is sent
+    // before the head of the answer, so that nothing is missed in between
     const end = this.#head ?? (await feedEnd(this.#pool));
     this.#checkRoom();
     this.#head ??= end;

@@ -33,7 +33,10 @@ export interface FeedRow extends FeedPosition {
   items: string;
 }
 
-/** The end of the feed: everything that is committed from now on comes behind it. */
+/**
+ * The end of the feed: everything that is committed from now on comes behind it. So does what was committed a moment before,
+ * where a transaction that is older is still open, in whichever database of the server.
+ */
 export async function feedEnd(pool: Pool): Promise<FeedPosition> {
   const { rows } = await pool.query<{ xid: string }>('SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS xid');
   return { xid: rows[0]!.xid, id: '0' };

@@ -1,4 +1,4 @@
-import { connect as connectTcp } from 'node:net';
+import { connect as connectTcp, isIP } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { Admin, ISocketFactory } from 'kafkajs';
 import type { Logger } from '../log.ts';
@@ -18,26 +18,36 @@ const socketFactory: ISocketFactory = ({ host, port, ssl, onConnect }) => {
   // null where the connection is to be plain, whatever kafkajs's types say
   const tls = ssl as typeof ssl | null;
   const socket = tls
-    ? connectTls({ host, port, servername: host, ...tls }, onConnect)
+    ? connectTls({ host, port, ...(!isIP(host) && { servername: host }), ...tls }, onConnect)
     : connectTcp({ host, port }, onConnect);
   socket.setNoDelay(true);
   socket.setKeepAlive(true, keepAliveMs);
   return socket;
 };
 
-export interface KafkaOptions {
+/** Where Kafka is and how it is reached. */
+export interface KafkaConnection {
   /** `host:port` of some brokers; the others are learnt from them */
   brokers: string[];
+  /** who we are, where the brokers ask: by SCRAM-SHA-512, which does not show them the password */
+  sasl?: { username: string; password: string };
+  /** connects over TLS, and trusts the brokers whose certificates these have signed: one or more in PEM */
+  ca?: string;
+}
+
+export interface KafkaOptions extends KafkaConnection {
   /** names this process in the brokers' logs and quotas */
   clientId: string;
   log: Logger;
 }
 
 /** Kafka over kafkajs; nothing is connected before it is used. */
-export function createKafka({ brokers, clientId, log }: KafkaOptions): Kafka {
+export function createKafka({ brokers, sasl, ca, clientId, log }: KafkaOptions): Kafka {
   const common = {
     brokers,
     clientId,
+    ...(sasl && { sasl: { mechanism: 'scram-sha-512', ...sasl } as const }),
+    ...(ca !== undefined && { ssl: { ca } }),
     connectionTimeout: connectionTimeoutMs,
     socketFactory,
     logLevel: kafkajs.logLevel.INFO,
@@ -54,7 +64,7 @@ export function createKafka({ brokers, clientId, log }: KafkaOptions): Kafka {
 
   let admin: Promise<Admin> | undefined;
   const connectAdmin = (): Promise<Admin> => {
-    admin ??= reach(client.admin(), brokers).catch((error: unknown) => {
+    admin ??= connected(client.admin(), brokers).catch((error: unknown) => {
       admin = undefined;
       throw error;
     });
@@ -69,7 +79,7 @@ export function createKafka({ brokers, clientId, log }: KafkaOptions): Kafka {
         idempotent: false,
         createPartitioner: chosenPartition,
       });
-      await reach(sending, brokers);
+      await connected(sending, brokers);
       const producer = new SafeProducer(sending, connectAdmin, answersOf);
       closing.push(() => producer.close());
       return producer;
@@ -80,8 +90,8 @@ export function createKafka({ brokers, clientId, log }: KafkaOptions): Kafka {
       return consumer;
     },
     async check() {
-      const connected = await connectAdmin();
-      await connected.describeCluster();
+      const asking = await connectAdmin();
+      await reach(brokers, asking.describeCluster());
     },
     async close() {
       await Promise.all(closing.map((close) => close()));
@@ -90,10 +100,14 @@ export function createKafka({ brokers, clientId, log }: KafkaOptions): Kafka {
   };
 }
 
-async function reach<T extends { connect(): Promise<void> }>(client: T, brokers: string[]): Promise<T> {
+async function connected<T extends { connect(): Promise<void> }>(client: T, brokers: string[]): Promise<T> {
+  await reach(brokers, client.connect());
+  return client;
+}
+
+async function reach<T>(brokers: string[], answer: Promise<T>): Promise<T> {
   try {
-    await client.connect();
-    return client;
+    return await answer;
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new KafkaUnreachable(`no Kafka broker answers at ${brokers.join(', ')}: ${reason}`, { cause });

@@ -1,6 +1,6 @@
 // The port to Kafka: services and the kit know these types only, and `createKafka` alone says which client is behind them.
 export { createKafka } from './kafkajs.ts';
-export type { KafkaOptions } from './kafkajs.ts';
+export type { KafkaConnection, KafkaOptions } from './kafkajs.ts';
 export { KafkaUnreachable, SendFailed, sendTimeoutMs } from './errors.ts';
 
 /** A message to be sent. */

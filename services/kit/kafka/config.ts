@@ -1,0 +1,43 @@
+import { X509Certificate } from 'node:crypto';
+import { Type } from 'typebox';
+import type { Static } from 'typebox';
+import type { KafkaConnection } from './port.ts';
+
+const certificate = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
+
+/** Whether it is one certificate or more in PEM. Node takes a text that has none, and would then trust nobody. */
+function isPem(text: string): boolean {
+  const found = text.match(certificate) ?? [];
+  try {
+    return found.length > 0 && found.every((pem) => new X509Certificate(pem) instanceof X509Certificate);
+  } catch {
+    return false;
+  }
+}
+
+const brokers = {
+  pattern: '^[^\\s,:]+:[0-9]+(,[^\\s,:]+:[0-9]+)*$',
+  description: 'host:port, several separated by commas',
+};
+
+/** How a service reaches Kafka: in the open, or with SCRAM-SHA-512, or over TLS, or with both. */
+export const kafkaConfig = {
+  KAFKA_BROKERS: Type.String(brokers),
+  KAFKA_SASL_USERNAME: Type.Optional(Type.String({ needs: ['KAFKA_SASL_PASSWORD'] })),
+  KAFKA_SASL_PASSWORD: Type.Optional(Type.String({ needs: ['KAFKA_SASL_USERNAME'] })),
+  KAFKA_SSL_CA: Type.Optional(
+    Type.Refine(Type.String(), isPem, () => 'must be certificates in PEM, not the name of a file'),
+  ),
+};
+
+const schema = Type.Object(kafkaConfig);
+
+/** What `createKafka` takes of these settings. */
+export function kafkaConnection(config: Static<typeof schema>): KafkaConnection {
+  const { KAFKA_BROKERS, KAFKA_SASL_USERNAME: username, KAFKA_SASL_PASSWORD: password, KAFKA_SSL_CA: ca } = config;
+  return {
+    brokers: KAFKA_BROKERS.split(','),
+    ...(username !== undefined && password !== undefined && { sasl: { username, password } }),
+    ...(ca !== undefined && { ca }),
+  };
+}

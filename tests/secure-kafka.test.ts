@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { createKafka } from '#kit/kafka/port.ts';
+import type { KafkaConnection } from '#kit/kafka/port.ts';
+import { eventually } from '#kit/kafka/testing.ts';
+import { createLogger } from '#kit/log.ts';
+import { useKafkaOf } from '#local/kafka-given.ts';
+import { strangersCertificate } from './support/certificate.ts';
+import { noSecureKafka, startSecureKafka } from './support/secure-kafka.ts';
+import type { SecureKafka } from './support/secure-kafka.ts';
+
+const log = createLogger('tests', 'silent');
+const sasl = { username: 'millrace', password: 'open-sesame' };
+
+describe('a Kafka that asks who connects', { skip: noSecureKafka ?? false }, () => {
+  let broker: SecureKafka;
+  before(async () => {
+    broker = await startSecureKafka(sasl);
+  });
+  after(() => broker.stop());
+
+  const connect = (connection: KafkaConnection) => createKafka({ ...connection, clientId: 'tests', log });
+
+  for (const way of ['scram', 'tls'] as const) {
+    it(`serves those who say it: topics, sends and groups (${way})`, async () => {
+      const kafka = connect(broker[way]);
+      await kafka.admin.ensureTopics([{ name: way, partitions: 1, retentionMs: -1 }]);
+      const received: string[] = [];
+      const consumer = kafka.consumer({
+        group: way,
+        topics: [way],
+        from: 'earliest',
+        onBatch: ({ messages }) => {
+          received.push(...messages.map(({ value }) => String(value)));
+          return Promise.resolve(true);
+        },
+      });
+      consumer.start();
+      const producer = await kafka.producer();
+      await producer.send(way, 0, [{ key: 'k', value: Buffer.from('for friends'), headers: {} }]);
+      await eventually(() => received.includes('for friends'), 'the message');
+      await kafka.close();
+    });
+  }
+
+  const refused = async (connection: KafkaConnection): Promise<string> => {
+    const kafka = connect(connection);
+    const error: unknown = await kafka.check().catch((reason: unknown) => reason);
+    await kafka.close();
+    assert.ok(error instanceof Error);
+    return error.message;
+  };
+
+  it('refuses a wrong password, which nobody gets to read', async () => {
+    const message = await refused({ ...broker.scram, sasl: { ...sasl, password: 'guessed' } });
+    assert.match(message, /authentication failed/i);
+    assert.doesNotMatch(message, /guessed/);
+  });
+
+  it('refuses those who do not say who they are', async () => {
+    const { brokers } = broker.scram;
+    assert.match(await refused({ brokers }), /no Kafka broker answers/);
+  });
+
+  it('is refused where its certificate is not to be trusted, or is for another name', async () => {
+    assert.match(await refused({ ...broker.tls, ca: strangersCertificate }), /certificate/i);
+    const byAddress = broker.tls.brokers.map((address) => address.replace('localhost', '127.0.0.1'));
+    assert.match(await refused({ ...broker.tls, brokers: byAddress }), /certificate|altnames/i);
+  });
+
+  it('is used by npm start as its settings say', async () => {
+    const { brokers, ca } = broker.tls;
+    const env = {
+      KAFKA_BROKERS: brokers.join(','),
+      KAFKA_SASL_USERNAME: sasl.username,
+      KAFKA_SASL_PASSWORD: sasl.password,
+      KAFKA_SSL_CA: ca,
+    };
+    assert.deepEqual((await useKafkaOf(env)).connection, broker.tls);
+    const { KAFKA_SASL_PASSWORD: _, ...half } = env;
+    await assert.rejects(useKafkaOf(half), /KAFKA_SASL_PASSWORD is missing \(KAFKA_SASL_USERNAME needs it\)/);
+    await assert.rejects(useKafkaOf({ ...env, KAFKA_SASL_PASSWORD: 'guessed' }), (error: Error) => {
+      assert.match(error.message, /No Kafka answers at KAFKA_BROKERS .*authentication failed/i);
+      assert.doesNotMatch(error.message, /guessed/);
+      return true;
+    });
+  });
+});
