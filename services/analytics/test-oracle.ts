@@ -1,8 +1,10 @@
 import type { ReceivedEvent } from '#contracts/cloudevents.ts';
+import { HyperLogLog } from './engine/hyperloglog.ts';
 import type { StreamQuery } from './query/stream-query.ts';
 import { queryOf } from './test-support.ts';
 
 interface OrderData {
+  orderId: number;
   userId: number;
   status: string;
   totalAmount: number;
@@ -26,6 +28,8 @@ const select = `select:
   - { name: average, avg: data.totalAmount, scale: 2 }
   - { name: least, min: data.totalAmount }
   - { name: most, max: data.totalAmount }
+  - { name: users, distinct: string(data.userId) }
+  - { name: different, distinct: string(data.orderId), exactUpTo: 4 }
 `;
 
 /** Queries of each kind over order.created, with graces short enough for events to be late. */
@@ -160,7 +164,17 @@ function figuresOf(data: readonly OrderData[]): Record<string, number | string> 
     average: money((2n * sum + count) / (2n * count)),
     least: money(sorted[0]!),
     most: money(sorted.at(-1)!),
+    users: new Set(data.map(({ userId }) => userId)).size,
+    different: distinct(data.map(({ orderId }) => String(orderId))),
   };
+}
+
+/** As the language promises: exact up to the bound, else what a sketch of all texts says, and more than the bound. */
+function distinct(texts: readonly string[]): number {
+  const sketch = new HyperLogLog();
+  for (const text of texts) sketch.add(text);
+  const size = new Set(texts).size;
+  return size <= 4 ? size : Math.max(5, sketch.estimate());
 }
 
 /** Cents as the JSON that stands for exactly that amount. */

@@ -18,6 +18,11 @@ export const Dashboard = Type.Object({
 });
 export type Dashboard = Static<typeof Dashboard>;
 
+/** The names of the values that are not exact. */
+export const estimates = Type.Optional(
+  Type.Array(Type.String(), { description: 'values that are estimates: distinct counts beyond their bound' }),
+);
+
 /** A window of a stream query; `values` holds the names that the query selects. */
 export const Window = Type.Object({
   query: Type.String(),
@@ -25,6 +30,7 @@ export const Window = Type.Object({
   windowStart: Time,
   windowEnd: Time,
   values: Type.Record(Type.String(), Type.Union([Type.Number(), Type.String(), Type.Null()])),
+  estimates,
   closed: Type.Boolean(),
   updatedAt: Time,
 });

@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
 import type { Static, TSchema } from 'typebox';
-import { Alert } from './analytics.ts';
+import { Alert, estimates } from './analytics.ts';
 import { Id } from './id.ts';
 import { money } from './money.ts';
 import { OrderItem, OrderStatus } from './orders.ts';
@@ -67,6 +67,7 @@ export const MetricUpdated = Type.Object({
   windowStart: nullableTime,
   windowEnd: nullableTime,
   values: Type.Record(Type.String(), Type.Union([Type.Number(), Type.String(), Type.Null()])),
+  estimates,
   closed: Type.Boolean(),
   updatedAt: Time,
   replaces: Type.Optional(

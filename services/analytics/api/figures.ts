@@ -3,7 +3,7 @@ import { orderStatuses } from '#contracts/orders.ts';
 import type { Pool } from '#kit/pg.ts';
 import { average } from '../engine/decimal.ts';
 import type { Plan, PlanSet } from '../engine/plan.ts';
-import { readAccumulators } from '../store/windows.ts';
+import { readAccumulators } from '../store/literals.ts';
 
 /** The stream queries that the figures come from; their files say what they count. */
 export const queryNames = {

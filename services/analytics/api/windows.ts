@@ -2,7 +2,7 @@ import type { Window } from '#contracts/analytics.ts';
 import type { Pool } from '#kit/pg.ts';
 import type { Plan } from '../engine/plan.ts';
 import { openFor } from '../engine/windows.ts';
-import { readAccumulators } from '../store/windows.ts';
+import { readAccumulators } from '../store/literals.ts';
 
 export interface WindowFilter {
   /** windows that end after it */
@@ -48,13 +48,18 @@ export async function listWindows(
       from ?? '-infinity',
     ],
   });
-  return rows.map((row) => ({
-    query: plan.query.name,
-    key: row.key,
-    windowStart: row.window_start.toISOString(),
-    windowEnd: row.window_end.toISOString(),
-    values: plan.layout.read(readAccumulators(row.accumulators)),
-    closed: row.closed ?? (watermark !== undefined && row.window_end.getTime() + openFor(window) <= watermark),
-    updatedAt: row.updated_at.toISOString(),
-  }));
+  return rows.map((row) => {
+    const accumulators = readAccumulators(row.accumulators);
+    const estimates = plan.layout.estimates(accumulators);
+    return {
+      query: plan.query.name,
+      key: row.key,
+      windowStart: row.window_start.toISOString(),
+      windowEnd: row.window_end.toISOString(),
+      values: plan.layout.read(accumulators),
+      ...(estimates.length > 0 && { estimates }),
+      closed: row.closed ?? (watermark !== undefined && row.window_end.getTime() + openFor(window) <= watermark),
+      updatedAt: row.updated_at.toISOString(),
+    };
+  });
 }

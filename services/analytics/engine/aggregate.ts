@@ -2,6 +2,7 @@ import type { ReceivedEvent } from '#contracts/cloudevents.ts';
 import { ExpressionError } from '../query/expression.ts';
 import type { PartitionClocks } from './clocks.ts';
 import { Delta } from './figures.ts';
+import type { Inputs } from './figures.ts';
 import { UnusableEvent, accepts, eventClock, figuresOf, inputsOf, isUsualTime, keyOf, timeOf } from './plan.ts';
 import type { Plan, PlanSet } from './plan.ts';
 import { SessionList } from './sessions.ts';
@@ -134,7 +135,7 @@ function take(
   note(tally, taken, late, watermark - time);
 }
 
-function count(delta: Delta, inputs: ReturnType<typeof inputsOf>, event: ReceivedEvent): void {
+function count(delta: Delta, inputs: Inputs, event: ReceivedEvent): void {
   delta.add(inputs);
   delta.traceparent = event.traceparent;
 }

@@ -3,8 +3,7 @@ import type { Row } from '../query/expression.ts';
 import { aggregate } from './aggregate.ts';
 import type { Effects, Occurrence, Tally } from './aggregate.ts';
 import { PartitionClocks } from './clocks.ts';
-import { combined } from './figures.ts';
-import type { Delta } from './figures.ts';
+import { mergeStates } from './figures.ts';
 import type { Plan, PlanSet } from './plan.ts';
 import { RecentIds, hashOf } from './recent-ids.ts';
 import { passes, rowOf } from './rows.ts';
@@ -100,7 +99,7 @@ export class MemoryEngine {
           const window = {
             start,
             end: start + plan.query.window!.size,
-            accumulators: withDelta(plan, old?.accumulators, delta),
+            ...(old ? mergeStates(plan.layout.accumulators, old, delta.state()) : delta.state()),
             closed: null,
             alerted: old?.alerted ?? false,
           };
@@ -128,12 +127,6 @@ export class MemoryEngine {
     }
     return changed;
   }
-}
-
-function withDelta({ layout }: Plan, old: readonly string[] | undefined, delta: Delta): string[] {
-  return layout.accumulators.map(({ combine }, i) =>
-    old ? combined(combine, old[i]!, delta.value(i)) : delta.value(i),
-  );
 }
 
 /** Marks a window that is to be alerted about. */

@@ -1,12 +1,13 @@
 import type { ReceivedEvent } from '#contracts/cloudevents.ts';
 import type { StreamQuery } from '../query/stream-query.ts';
 import { layoutOf } from './figures.ts';
-import type { Layout } from './figures.ts';
+import type { Inputs, Layout } from './figures.ts';
 
 /** The key of queries without `keyBy`. */
 export const singleKey = 'all';
 
-const maxKeyLength = 500;
+/** of a key, and of a text that is counted */
+const maxTextLength = 500;
 
 /** An event that a query cannot use: a key that is no text, a figure that is no number. */
 export class UnusableEvent extends Error {
@@ -85,7 +86,7 @@ export function keyOf({ query }: Plan, event: ReceivedEvent): string {
   if (!query.keyBy) return singleKey;
   const key = query.keyBy.evaluate(event);
   if (typeof key !== 'string') throw new UnusableEvent('keyBy is no text');
-  if (key.length > maxKeyLength || key.includes('\0'))
+  if (key.length > maxTextLength || key.includes('\0'))
     throw new UnusableEvent('the key is too long or has a zero byte');
   return key.toWellFormed(); // two keys that differ in broken surrogates only would be one in the database
 }
@@ -98,17 +99,21 @@ export function timeOf({ query }: Plan, event: ReceivedEvent): number {
   return time;
 }
 
-const noInputs: readonly undefined[] = [];
+const noInputs: Inputs = [];
 
 /** Whether a time is one that people and databases know: 1970 to 9999. */
 export function isUsualTime(time: number): boolean {
   return time >= 0 && time < 253_402_300_800_000;
 }
 
-/** The number of each accumulator with an expression, in their order. @throws ExpressionError, UnusableEvent */
-export function inputsOf({ layout }: Plan, event: ReceivedEvent): readonly (number | bigint | undefined)[] {
+/** What the event brings to each accumulator with an expression, in their order. @throws ExpressionError, UnusableEvent */
+export function inputsOf({ layout }: Plan, event: ReceivedEvent): Inputs {
   if (layout.onlyCounts) return noInputs;
-  return layout.accumulators.map(({ of }) => (of ? numberOf(of.evaluate(event), of.source) : undefined));
+  return layout.accumulators.map(({ of, combine }) => {
+    if (!of) return undefined;
+    const value = of.evaluate(event);
+    return combine === 'distinct' ? textOf(value, of.source) : numberOf(value, of.source);
+  });
 }
 
 /** The figures of an event by itself. @throws ExpressionError, UnusableEvent */
@@ -126,6 +131,12 @@ export function figuresOf({ query }: Plan, event: ReceivedEvent): Record<string,
 function asJson(value: bigint): number | string {
   const number = Number(value);
   return Number.isSafeInteger(number) ? number : value.toString();
+}
+
+function textOf(value: unknown, source: string): string {
+  if (typeof value !== 'string') throw new UnusableEvent(`${source} is no text`);
+  if (value.length > maxTextLength) throw new UnusableEvent(`${source} is longer than ${maxTextLength} characters`);
+  return value.toWellFormed();
 }
 
 function numberOf(value: unknown, source: string): number | bigint {

@@ -14,6 +14,7 @@ export function rowOf(
     windowStart: start,
     windowEnd: end,
     values: plan.layout.read(accumulators),
+    estimates: plan.layout.estimates(accumulators),
   };
 }
 

@@ -1,5 +1,5 @@
-import { Delta, combined } from './figures.ts';
-import type { Accumulator } from './figures.ts';
+import { Delta, mergeStates } from './figures.ts';
+import type { Accumulator, WindowState } from './figures.ts';
 
 /** From the first event of a session to a gap after its last; milliseconds since 1970. */
 export interface Span {
@@ -13,8 +13,7 @@ export interface SessionDelta extends Span {
 }
 
 /** A session as it is kept. */
-export interface KeptSession extends Span {
-  accumulators: string[];
+export interface KeptSession extends Span, WindowState {
   /** null: of a query that emits no close */
   closed: boolean | null;
   alerted: boolean;
@@ -105,9 +104,7 @@ export function mergeSessions(
     changes.merged.push({
       start,
       end,
-      accumulators: accumulators.map(({ combine }, i) =>
-        old.reduce((value, session) => combined(combine, value, session.accumulators[i]!), first.delta.value(i)),
-      ),
+      ...old.reduce((state, session) => mergeStates(accumulators, state, session), first.delta.state()),
       closed: closes ? false : null,
       alerted: old.some(({ alerted }) => alerted),
       emissions: old.find((session) => session.start === start)?.emissions ?? 0,

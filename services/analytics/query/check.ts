@@ -10,10 +10,12 @@ import type { AlertRule, Figure, StreamQuery } from './stream-query.ts';
 
 type Compiled = Pick<StreamQuery, 'where' | 'keyBy' | 'timestamp' | 'select' | 'having' | 'alert'>;
 
-const kinds = ['count', 'sum', 'min', 'max', 'avg', 'value'] as const;
+const kinds = ['count', 'sum', 'min', 'max', 'avg', 'distinct', 'value'] as const;
 const reserved = new Set(['key', 'window', 'threshold', 'data', 'event']);
+const aText = 'a text; string(...) makes one';
 const numbers = ['int', 'uint', 'double', 'dyn'];
 const defaultScale = 6;
+const defaultExactUpTo = 1_000;
 
 /** Checks what a schema cannot say, compiles the expressions, and collects every fault with its line. */
 export class QueryChecker {
@@ -37,7 +39,7 @@ export class QueryChecker {
     const select = this.#figures();
     return {
       where: this.#event(where, ['spec', 'where'], ['bool', 'dyn'], 'true or false'),
-      keyBy: this.#event(keyBy, ['spec', 'keyBy'], ['string', 'dyn'], 'a text; string(...) makes one'),
+      keyBy: this.#event(keyBy, ['spec', 'keyBy'], ['string', 'dyn'], aText),
       timestamp: this.#event(timestamp, ['spec', 'timestamp'], ['google.protobuf.Timestamp', 'dyn'], 'a timestamp'),
       select,
       having: this.#having(select),
@@ -112,20 +114,29 @@ export class QueryChecker {
       if (reserved.has(selected.name)) this.#fault([...path, 'name'], `${selected.name} has another meaning here`);
       if (kind === undefined || given.length > 1) {
         this.#fault(path, `exactly one of ${kinds.join(', ')}`);
-        return { name: selected.name, kind: 'value', of: undefined, scale: 0 };
+        return { name: selected.name, kind: 'value', of: undefined, scale: 0, exactUpTo: 0 };
       }
       this.#checkKind(selected, kind, path, window !== undefined);
-      const accepted = kind === 'value' ? [...numbers, 'string'] : numbers;
-      const of = kind === 'count' ? undefined : this.#event(selected[kind], [...path, kind], accepted, 'a number');
-      return { name: selected.name, kind, of, scale: selected.scale ?? defaultScale };
+      const of = kind === 'count' ? undefined : this.#figure(selected[kind], kind, [...path, kind]);
+      const exactUpTo = kind === 'distinct' ? (selected.exactUpTo ?? defaultExactUpTo) : 0;
+      return { name: selected.name, kind, of, scale: selected.scale ?? defaultScale, exactUpTo };
     });
   }
 
+  #figure(source: string | undefined, kind: Figure['kind'], path: Path): Expression<ReceivedEvent> | undefined {
+    if (kind === 'distinct') return this.#event(source, path, ['string', 'dyn'], aText);
+    return this.#event(source, path, kind === 'value' ? [...numbers, 'string'] : numbers, 'a number');
+  }
+
   #checkKind(selected: SelectedSpec, kind: (typeof kinds)[number], path: Path, windowed: boolean): void {
-    if (windowed && kind === 'value') this.#fault([...path, kind], 'a window needs count, sum, min, max or avg');
+    if (windowed && kind === 'value')
+      this.#fault([...path, kind], 'a window needs count, sum, min, max, avg or distinct');
     if (!windowed && kind !== 'value') this.#fault([...path, kind], 'without a window there is only value');
     if (selected.count === false) this.#fault([...path, 'count'], 'is true or left out');
     if (selected.scale !== undefined && kind !== 'avg') this.#fault([...path, 'scale'], 'is for avg; others are exact');
+    if (selected.exactUpTo !== undefined && kind !== 'distinct') {
+      this.#fault([...path, 'exactUpTo'], 'is for distinct; others are exact');
+    }
   }
 
   #having(select: readonly Figure[]): Expression<Row> | undefined {
@@ -180,6 +191,6 @@ export class QueryChecker {
 }
 
 function figureType(kind: Figure['kind'], type: string | undefined): 'int' | 'double' | 'dyn' {
-  if (kind === 'count') return 'int';
+  if (kind === 'count' || kind === 'distinct') return 'int';
   return kind === 'value' && type !== 'double' ? 'dyn' : 'double';
 }

@@ -22,6 +22,8 @@ export interface Row {
   windowEnd: number | null;
   /** the selected figures; a text where no number holds it exactly */
   values: Record<string, number | string>;
+  /** the names of those that are estimates; none where left out */
+  estimates?: readonly string[];
 }
 
 /** An expression that is no expression, or has the wrong type; `offset` counts characters of its source. */

@@ -55,9 +55,17 @@ const Selected = Type.Object(
     min: Type.Optional(Cel('a number')),
     max: Type.Optional(Cel('a number')),
     avg: Type.Optional(Cel('a number')),
+    distinct: Type.Optional(Cel('a text; how many different ones there are')),
     value: Type.Optional(Cel("a query without a window: the event's own figure")),
     scale: Type.Optional(
       Type.Integer({ minimum: 0, maximum: 18, description: 'avg: decimal places, rounded half up; default 6' }),
+    ),
+    exactUpTo: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: 10_000,
+        description: 'distinct: up to how many a window counts exactly, beyond it with an error of 1.6 %; default 1000',
+      }),
     ),
   },
   strict,

@@ -23,11 +23,13 @@ export interface WindowSpec {
 
 export interface Figure {
   name: string;
-  kind: 'count' | 'sum' | 'min' | 'max' | 'avg' | 'value';
+  kind: 'count' | 'sum' | 'min' | 'max' | 'avg' | 'distinct' | 'value';
   /** undefined for count */
   of: Expression<ReceivedEvent> | undefined;
   /** decimal places of an average */
   scale: number;
+  /** of distinct: how many texts a window keeps before they become a sketch; else 0 */
+  exactUpTo: number;
 }
 
 export interface Emission {

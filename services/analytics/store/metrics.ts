@@ -67,6 +67,7 @@ function metricOf({ plan, row, closed, updatedAt, replaces = [] }: Emission): Me
     windowStart: row.windowStart === null ? null : new Date(row.windowStart).toISOString(),
     windowEnd: row.windowEnd === null ? null : new Date(row.windowEnd).toISOString(),
     values: row.values,
+    ...(row.estimates?.length && { estimates: [...row.estimates] }),
     closed,
     updatedAt: new Date(updatedAt).toISOString(),
     ...(replaces.length > 0 && { replaces: replaces.map((start) => start.toISOString()) }),

@@ -3,7 +3,8 @@ import type { SessionDeltas } from '../engine/aggregate.ts';
 import type { Plan } from '../engine/plan.ts';
 import { mergeSessions } from '../engine/sessions.ts';
 import type { KeptSession, MergedSession, SessionChanges, SessionDelta } from '../engine/sessions.ts';
-import { dueAfter, readAccumulators } from './windows.ts';
+import { readAccumulators, setsText } from './literals.ts';
+import { dueAfter } from './windows.ts';
 import type { WindowChanges } from './windows.ts';
 
 /** The sessions of one key in a batch. */
@@ -81,6 +82,7 @@ type TouchedRow = [
   closed: boolean | null,
   alerted: boolean,
   emissions: number,
+  sets: string[] | null,
   replaces: number[],
   dueAt: number | null,
 ];
@@ -98,7 +100,7 @@ async function readTouched(tx: PoolClient, items: readonly Item[]): Promise<Map<
     name: 'sessions-read',
     rowMode: 'array',
     text: `SELECT w.query_id, w.key, ${msOf('w.window_start')}, ${msOf('w.window_end')}, w.accumulators::text,
-        w.closed, w.alerted, w.emissions, ARRAY(SELECT ${msOf('r')} FROM unnest(w.replaces) AS r), ${msOf('w.due_at')}
+        w.closed, w.alerted, w.emissions, w.sets, ARRAY(SELECT ${msOf('r')} FROM unnest(w.replaces) AS r), ${msOf('w.due_at')}
       FROM unnest($1::int[], $2::text[], $3::float8[], $4::float8[]) AS s(query_id, key, first, last)
       JOIN stream_windows w ON w.query_id = s.query_id AND w.key = s.key
         AND w.window_end >= ${at('s.first')} AND w.window_start <= ${at('s.last')} AND w.replaces IS NOT NULL
@@ -106,9 +108,9 @@ async function readTouched(tx: PoolClient, items: readonly Item[]): Promise<Map<
     values: [0, 1, 2, 3].map((column) => spans.map((span) => span[column])),
   });
   const byKey = new Map<string, Map<number, KeptSession>>(); // two of the batch may touch the same
-  for (const [id, key, start, end, accumulators, closed, alerted, emissions, replaces, dueAt] of rows) {
+  for (const [id, key, start, end, accumulators, closed, alerted, emissions, sets, replaces, dueAt] of rows) {
     const name = nameOf(id, key);
-    const kept = { start, end, closed, alerted, emissions, replaces, dueAt };
+    const kept = { start, end, closed, alerted, emissions, sets: sets ?? [], replaces, dueAt };
     const own = byKey.get(name) ?? new Map<number, KeptSession>();
     byKey.set(name, own.set(start, { ...kept, accumulators: readAccumulators(accumulators) }));
   }
@@ -126,15 +128,15 @@ async function write(tx: PoolClient, outcomes: readonly Outcome[]): Promise<void
     text: `WITH gone AS (
         DELETE FROM stream_windows w USING unnest($1::int[], $2::text[], $3::float8[]) AS g(query_id, key, start)
         WHERE w.query_id = g.query_id AND w.key = g.key AND w.window_start = ${at('g.start')})
-      INSERT INTO stream_windows AS w (query_id, key, window_start, window_end, accumulators, closed, alerted, emissions,
-        replaces, due_at, updated_at)
-      SELECT query_id, key, ${at('first')}, ${at('last')}, accumulators::numeric[], closed, alerted, emissions,
-        ARRAY(SELECT ${at('r')} FROM unnest(replaces::float8[]) AS r), least(${at('due')}, now() + every), now()
-      FROM unnest($4::int[], $5::text[], $6::float8[], $7::float8[], $8::text[], $9::boolean[], $10::boolean[], $11::int[],
-        $12::text[], $13::float8[], $14::interval[])
-        AS t(query_id, key, first, last, accumulators, closed, alerted, emissions, replaces, due, every)
+      INSERT INTO stream_windows AS w (query_id, key, window_start, window_end, accumulators, sets, closed, alerted,
+        emissions, replaces, due_at, updated_at)
+      SELECT query_id, key, ${at('first')}, ${at('last')}, accumulators::numeric[], sets::text[], closed, alerted,
+        emissions, ARRAY(SELECT ${at('r')} FROM unnest(replaces::float8[]) AS r), least(${at('due')}, now() + every), now()
+      FROM unnest($4::int[], $5::text[], $6::float8[], $7::float8[], $8::text[], $9::text[], $10::boolean[], $11::boolean[],
+        $12::int[], $13::text[], $14::float8[], $15::interval[])
+        AS t(query_id, key, first, last, accumulators, sets, closed, alerted, emissions, replaces, due, every)
       ON CONFLICT (query_id, window_start, key) DO UPDATE SET window_end = excluded.window_end,
-        accumulators = excluded.accumulators, alerted = excluded.alerted, replaces = excluded.replaces,
+        accumulators = excluded.accumulators, sets = excluded.sets, alerted = excluded.alerted, replaces = excluded.replaces,
         due_at = excluded.due_at, updated_at = excluded.updated_at`,
     values: [
       ...[0, 1, 2].map((column) => gone.map((row) => row[column])),
@@ -144,7 +146,7 @@ async function write(tx: PoolClient, outcomes: readonly Outcome[]): Promise<void
 }
 
 function valuesOf(plan: Plan, key: string, session: MergedSession): unknown[] {
-  const { start, end, accumulators, closed, alerted, emissions, replaces, dueAt } = session;
-  const row = [plan.id, key, start, end, `{${accumulators.join(',')}}`, closed, alerted, emissions];
+  const { start, end, accumulators, sets, closed, alerted, emissions, replaces, dueAt } = session;
+  const row = [plan.id, key, start, end, `{${accumulators.join(',')}}`, setsText(sets), closed, alerted, emissions];
   return [...row, `{${replaces.join(',')}}`, dueAt, dueAfter(plan)];
 }

@@ -3,14 +3,18 @@ import type { Deltas } from '../engine/aggregate.ts';
 import type { Combine, Delta } from '../engine/figures.ts';
 import type { Plan } from '../engine/plan.ts';
 import { havingSql } from './having.ts';
+import { arrayText, plainArray, readAccumulators, setsText } from './literals.ts';
+import { addSets } from './sets.ts';
 
-/** A window that may be one to be alerted about, as it stands after a batch. */
+/** A window as it stands after a batch. */
 export interface ChangedWindow {
   plan: Plan;
   start: number;
   end: number;
   key: string;
   accumulators: string[];
+  sets: string[];
+  alerted: boolean;
   /** what the batch added to it */
   delta: Delta;
 }
@@ -45,6 +49,7 @@ export async function addToWindows(tx: PoolClient, windows: ReadonlyMap<Plan, De
   for (const shape of [...byShape.keys()].toSorted()) {
     const plans = byShape.get(shape)!;
     const kind = kindOf(plans[0]!);
+    const hasSets = plans[0]!.layout.distinct.length > 0;
     const items = plans.flatMap((plan) => itemsOf(plan, windows.get(plan)!));
     const text = textOf(plans, kind);
     const { rows } = await tx.query<ReturnedRow>({
@@ -53,8 +58,11 @@ export async function addToWindows(tx: PoolClient, windows: ReadonlyMap<Plan, De
       values: valuesOf(items),
       rowMode: 'array',
     });
-    if (kind === 'alert') changes.changed.push(...rows.map((row) => changedWindow(row, plans, windows)));
     if (kind === 'close') changes.refused.push(...refusedOf(items, rows));
+    if (kind !== 'alert' && !hasSets) continue;
+    let standing = rows.map((row) => changedWindow(row, plans, windows));
+    if (hasSets) standing = await addSets(tx, standing);
+    if (kind === 'alert') changes.changed.push(...standing.filter(({ alerted }) => !alerted));
   }
   return changes;
 }
@@ -67,7 +75,7 @@ function kindOf({ query }: Plan): Kind {
   return query.alert ? 'alert' : 'plain';
 }
 
-const operators: Record<Combine, string> = { add: '+', least: '<', greatest: '>' };
+const operators: Record<Combine, string> = { add: '+', least: '<', greatest: '>', distinct: '#' };
 
 /** Queries of one shape share a statement. */
 function shapeOf(plan: Plan): string {
@@ -95,11 +103,15 @@ function itemsOf(plan: Plan, deltas: Deltas): Item[] {
  * `g`. A window becomes due its interval after the first change since it was last emitted.
  */
 function textOf(plans: readonly Plan[], kind: Kind): string {
-  const { accumulators } = plans[0]!.layout;
+  const { accumulators, distinct } = plans[0]!.layout;
   const columns = accumulators.map((_, i) => `a${i}`);
   const parameters = accumulators.map((_, i) => `$${i + 8}::numeric[]`);
+  const hasSets = distinct.length > 0;
+  const sets = hasSets ? ', sets' : '';
+  const setsParameter = hasSets ? [`$${accumulators.length + 8}::text[]`] : [];
   const combined = accumulators.map(({ combine }, i) => {
     const [old, added] = [`w.accumulators[${i + 1}]`, `excluded.accumulators[${i + 1}]`];
+    if (combine === 'distinct') return old; // until the sets are merged
     return combine === 'add' ? `${old} + ${added}` : `${combine}(${old}, ${added})`;
   });
   const conflict =
@@ -109,18 +121,20 @@ function textOf(plans: readonly Plan[], kind: Kind): string {
            due_at = coalesce(w.due_at, excluded.due_at), updated_at = excluded.updated_at
          WHERE w.closed IS NOT TRUE`;
   const insert = `INSERT INTO stream_windows AS w
-      (query_id, window_start, window_end, due_at, closed, key, accumulators, updated_at)
+      (query_id, window_start, window_end, due_at, closed, key, accumulators, updated_at${sets})
     SELECT ($1::int[])[g], to_timestamp(($2::float8[])[g]), to_timestamp(($3::float8[])[g]),
            now() + ($4::interval[])[g], ($5::boolean[])[g],
-           k, ARRAY[${columns.join(', ')}]::numeric[], now()
-    FROM unnest(${['$6::int[]', '$7::text[]', ...parameters].join(', ')}) AS t(${['g', 'k', ...columns].join(', ')})
+           k, ARRAY[${columns.join(', ')}]::numeric[], now()${hasSets ? ', sets::text[]' : ''}
+    FROM unnest(${['$6::int[]', '$7::text[]', ...parameters, ...setsParameter].join(', ')})
+      AS t(${['g', 'k', ...columns].join(', ')}${sets})
     ON CONFLICT (query_id, window_start, key) ${conflict}`;
   const start = '(extract(epoch FROM window_start) * 1000)::float8';
+  if (hasSets) return `${insert} RETURNING query_id, ${start}, key, accumulators::text, alerted, sets`;
   if (kind === 'plain') return insert;
   if (kind === 'close') return `${insert} RETURNING query_id, ${start}, key`;
   const having = plans.map((plan) => `WHEN ${plan.id} THEN ${havingSql(plan)}`).join(' ');
   return `WITH changed AS (${insert} RETURNING query_id, window_start, key, accumulators, alerted)
-    SELECT query_id, ${start}, key, accumulators::text FROM changed WHERE NOT alerted AND CASE query_id ${having} END`;
+    SELECT query_id, ${start}, key, accumulators::text, alerted FROM changed WHERE NOT alerted AND CASE query_id ${having} END`;
 }
 
 function valuesOf(items: readonly Item[]): unknown[] {
@@ -140,6 +154,7 @@ function valuesOf(items: readonly Item[]): unknown[] {
     `{${group.join(',')}}`,
     `{${items.map(({ key }) => arrayText(key)).join(',')}}`,
     ...items[0]!.plan.layout.accumulators.map((_, i) => plainArray(items, ({ delta }) => delta.value(i))),
+    ...(items[0]!.plan.layout.distinct.length > 0 ? [items.map(({ delta }) => setsText(delta.sets()))] : []),
   ];
 }
 
@@ -148,32 +163,24 @@ export function dueAfter({ query: { emit, alert } }: Plan): string | null {
   return emit?.on === 'change' && !alert ? `${emit.everyMs}ms` : null;
 }
 
-/** An array literal of values that need no quotes. */
-function plainArray<T>(items: readonly T[], value: (item: T) => string | number): string {
-  return `{${items.map(value).join(',')}}`;
-}
-
-/** A text in an array literal; most keys are ids, which need no quotes. */
-function arrayText(text: string): string {
-  return /^\d+$/.test(text) ? text : `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`;
-}
-
-type ReturnedRow = [queryId: number, start: number, key: string, accumulators: string];
-
-/** Numbers of an array literal, as text: nothing in it needs quotes. */
-export function readAccumulators(literal: string): string[] {
-  return literal === '{}' ? [] : literal.slice(1, -1).split(',');
-}
+type ReturnedRow = [
+  queryId: number,
+  start: number,
+  key: string,
+  accumulators: string,
+  alerted: boolean,
+  sets?: string[] | null,
+];
 
 function changedWindow(
-  [id, start, key, accumulators]: ReturnedRow,
+  [id, start, key, accumulators, alerted, sets]: ReturnedRow,
   plans: readonly Plan[],
   windows: ReadonlyMap<Plan, Deltas>,
 ): ChangedWindow {
   const plan = plans.find((candidate) => candidate.id === id)!;
   const delta = windows.get(plan)!.get(start)!.get(key)!;
   const end = start + plan.query.window!.size;
-  return { plan, start, end, key, delta, accumulators: readAccumulators(accumulators) };
+  return { plan, start, end, key, delta, alerted, accumulators: readAccumulators(accumulators), sets: sets ?? [] };
 }
 
 /** The items whose row did not come back. The rows that did are in the order of the items. */

@@ -7,7 +7,7 @@ import { openFor } from '../engine/windows.ts';
 import { raiseAlerts } from '../store/alerts.ts';
 import { appendToFeed } from '../store/feed.ts';
 import { emitMetrics } from '../store/metrics.ts';
-import { readAccumulators } from '../store/windows.ts';
+import { readAccumulators } from '../store/literals.ts';
 import type { Round } from './emitter.ts';
 import type { Observation } from './observer.ts';
 

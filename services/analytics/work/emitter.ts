@@ -5,7 +5,7 @@ import { passes, rowOf } from '../engine/rows.ts';
 import { appendToFeed } from '../store/feed.ts';
 import { emitMetrics } from '../store/metrics.ts';
 import type { Emission } from '../store/metrics.ts';
-import { readAccumulators } from '../store/windows.ts';
+import { readAccumulators } from '../store/literals.ts';
 
 /** Windows that are emitted in one transaction. */
 const batch = 500;
