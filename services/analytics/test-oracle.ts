@@ -21,7 +21,6 @@ export interface OracleQuery {
   window: OracleWindow;
 }
 
-const source = 'from: [{ topic: order-events, types: [order.created] }]';
 const select = `select:
   - { name: orders, count: true }
   - { name: revenue, sum: data.totalAmount }
@@ -32,49 +31,62 @@ const select = `select:
   - { name: different, distinct: string(data.orderId), exactUpTo: 4 }
 `;
 
+const byUser = { spec: 'keyBy: string(data.userId)', key: ({ userId }: OrderData) => String(userId) };
+const byStatus = { spec: 'keyBy: data.status', key: ({ status }: OrderData) => status };
+
 /** Queries of each kind over order.created, with graces short enough for events to be late. */
-export const oracleQueries: OracleQuery[] = [
+const kinds: (Omit<OracleQuery, 'query'> & { name: string; spec: string })[] = [
   {
-    query: queryOf('tumbling', `${source}\nkeyBy: data.status\nwindow: { tumbling: 10s, grace: 5s }\n${select}`),
+    name: 'tumbling',
+    spec: `${byStatus.spec}\nwindow: { tumbling: 10s, grace: 5s }`,
     where: () => true,
-    key: ({ status }) => status,
+    key: byStatus.key,
     window: { size: 10_000, advance: 10_000, grace: 5_000 },
   },
   {
-    query: queryOf(
-      'hopping',
-      `${source}
-where: data.totalAmount > 20.0 && data.status != "CANCELLED"
-keyBy: string(data.userId)
-window: { hopping: { size: 20s, advance: 5s }, grace: 0s }
-${select}`,
-    ),
+    name: 'hopping',
+    spec: `where: data.totalAmount > 20.0 && data.status != "CANCELLED"
+${byUser.spec}
+window: { hopping: { size: 20s, advance: 5s }, grace: 0s }`,
     where: ({ totalAmount, status }) => totalAmount > 20 && status !== 'CANCELLED',
-    key: ({ userId }) => String(userId),
+    key: byUser.key,
     window: { size: 20_000, advance: 5_000, grace: 0 },
   },
   {
-    query: queryOf('everything', `${source}\nwindow: { tumbling: 1m, grace: 1d }\n${select}`),
+    name: 'everything',
+    spec: 'window: { tumbling: 1m, grace: 1d }',
     where: () => true,
     key: () => 'all',
     window: { size: 60_000, advance: 60_000, grace: 86_400_000 },
   },
   {
-    query: queryOf(
-      'sessions',
-      `${source}\nkeyBy: string(data.userId)\nwindow: { session: 3s, grace: 1d, retention: 7d }\n${select}`,
-    ),
+    name: 'sessions',
+    spec: `${byUser.spec}\nwindow: { session: 3s, grace: 1d }`,
     where: () => true,
-    key: ({ userId }) => String(userId),
+    key: byUser.key,
     window: { gap: 3_000, grace: 86_400_000 },
   },
   {
-    query: queryOf('short-sessions', `${source}\nkeyBy: data.status\nwindow: { session: 2s, grace: 1s }\n${select}`),
+    name: 'short-sessions',
+    spec: `${byStatus.spec}\nwindow: { session: 2s, grace: 1s }`,
     where: () => true,
-    key: ({ status }) => status,
+    key: byStatus.key,
     window: { gap: 2_000, grace: 1_000 },
   },
 ];
+
+/** The queries, with what they emit. @param suffix of their names */
+export function oracleQueriesThat(suffix: string, emission: string): OracleQuery[] {
+  return kinds.map(({ name, spec, ...plain }) => ({
+    query: queryOf(
+      `${name}${suffix}`,
+      `from: [{ topic: order-events, types: [order.created] }]\n${spec}\n${select}${emission}`,
+    ),
+    ...plain,
+  }));
+}
+
+export const oracleQueries = oracleQueriesThat('', '');
 
 interface Counted {
   key: string;

@@ -58,6 +58,11 @@ export function orderEvent(options: OrderEventOptions): ReceivedEvent {
   };
 }
 
+/** How many cases of a property are tried: `npm run test:streams` tries many more of them. */
+export function runs(short: number, long: number): number {
+  return process.env['STREAMS_LONG'] === '1' ? long : short;
+}
+
 /** Times that jump about; whole seconds among them, so that windows and gaps end exactly where an event is. */
 const jumpingTime = fc.oneof(
   fc.nat(120_000),

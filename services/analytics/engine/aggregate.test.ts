@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import type { ReceivedEvent } from '#contracts/cloudevents.ts';
 import { oracle, oracleQueries, windowName } from '../test-oracle.ts';
-import { cut, orderEvent, orderStreams, queryOf, start } from '../test-support.ts';
+import { cut, orderEvent, orderStreams, queryOf, runs, start } from '../test-support.ts';
 import { aggregate } from './aggregate.ts';
 import { PartitionClocks } from './clocks.ts';
 import { MemoryEngine } from './memory.ts';
@@ -34,7 +34,7 @@ describe('aggregating a stream', () => {
           assert.deepEqual({ late, matched }, { late: expected.late, matched: expected.matched }, name);
         }
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300, 20_000) },
     );
   });
 
@@ -51,6 +51,7 @@ describe('aggregating a stream', () => {
           assert.deepEqual(windowsOf(apart, query.name), windowsOf(mixed, query.name));
         }
       }),
+      { numRuns: runs(100, 10_000) },
     );
   });
 });

@@ -9,7 +9,7 @@ import type { TestDatabase } from '../../../tests/support/database.ts';
 import { listWindows } from '../api/windows.ts';
 import { registerQueries } from '../store/registry.ts';
 import { oracle, oracleQueries, windowName } from '../test-oracle.ts';
-import { cut, orderEvent, orderStreams, queryOf, start } from '../test-support.ts';
+import { cut, orderEvent, orderStreams, queryOf, runs, start } from '../test-support.ts';
 import { Engine } from './engine.ts';
 
 const group = 'analytics';
@@ -114,7 +114,7 @@ describe('the engine on PostgreSQL', () => {
           assert.deepEqual({ matched, late }, { matched: expected.matched, late: expected.late }, name);
         }
       }),
-      { numRuns: 25 },
+      { numRuns: runs(10, 100) },
     );
   });
 
