@@ -14,6 +14,7 @@ const programs = {
   test: 'tests/run.ts',
   generate: 'local/generate.ts',
   contracts: 'services/contracts/check.ts',
+  query: 'services/analytics/tool/main.ts',
   'bench:start': 'bench/start.ts',
   'bench:flow': 'bench/flow.ts',
   'bench:orders': 'bench/orders.ts',

@@ -84,7 +84,8 @@ function valueOf({ plan, row }: AlertCandidate): string | null {
   return value === undefined || Number.isNaN(Number(value)) ? null : String(value);
 }
 
-function alertOf(candidate: AlertCandidate, id: number, createdAt: Date): Alert {
+/** What is published of an alert. */
+export function alertOf(candidate: AlertCandidate, id: number, createdAt: Date): Alert {
   const { plan, row } = candidate;
   const value = valueOf(candidate);
   return {

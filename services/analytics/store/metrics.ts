@@ -59,7 +59,8 @@ export async function emitMetrics(tx: PoolClient, emissions: readonly Emission[]
   return texts;
 }
 
-function metricOf({ plan, row, closed, updatedAt, replaces = [] }: Emission): MetricUpdated {
+/** What is published of a window, or of an event by itself. */
+export function metricOf({ plan, row, closed, updatedAt, replaces = [] }: Emission): MetricUpdated {
   return {
     query: plan.query.name,
     version: plan.version,
