@@ -27,21 +27,18 @@ export function loadQueries(
   topics?: ReadonlySet<string>,
 ): StreamQuery[] {
   const faults: Fault[] = [];
-  const queries = new Map<string, { query: StreamQuery; file: string }>();
+  const queries: StreamQuery[] = [];
+  const names = new Map<string, string>();
   for (const { file, text } of files) {
     const parsed = parseQuery(file, text, topics);
-    if (!parsed.query) {
-      faults.push(...parsed.faults);
-      continue;
-    }
-    const other = queries.get(parsed.query.name);
-    if (other) {
-      const message = `metadata.name: ${parsed.query.name} is the name of ${basename(other.file)} already`;
-      faults.push({ file, line: 1, message });
-    } else {
-      queries.set(parsed.query.name, { query: parsed.query, file });
-    }
+    faults.push(...parsed.faults);
+    if (parsed.query) queries.push(parsed.query);
+    if (!parsed.name) continue;
+    const { text: name, line } = parsed.name;
+    const other = names.get(name);
+    if (other === undefined) names.set(name, file);
+    else faults.push({ file, line, message: `metadata.name: ${name} is the name of ${basename(other)} already` });
   }
   if (faults.length > 0) throw new QueryFilesError(faults);
-  return [...queries.values()].map(({ query }) => query);
+  return queries;
 }

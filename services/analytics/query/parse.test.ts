@@ -58,8 +58,8 @@ spec:
 `;
     assert.deepEqual(faultsOf(text), [
       '3: metadata.name must be lower-case letters, digits and hyphens',
-      '5: spec.from.0.typs: there is no such field',
-      '6: spec.windw: there is no such field',
+      '5: spec.from.0.typs: there is no such field; did you mean types?',
+      '6: spec.windw: there is no such field; did you mean window?',
       '8: spec.window.tumbling must be a duration: a whole number with ms, s, m, h or d',
       '10: spec.select.0.sum must be string',
       '11: spec.emit must have required properties to',
@@ -87,8 +87,8 @@ spec:
   alert: { severity: info, message: '{orders} {nothing}' }
 `;
     assert.deepEqual(faultsOf(text), [
-      '6: spec.from.0.topic: no service declares the topic order-event',
-      '7: spec.from.1.topic: no service declares the topic order-event',
+      '6: spec.from.0.topic: no service declares the topic order-event; did you mean order-events?',
+      '7: spec.from.1.topic: no service declares the topic order-event; did you mean order-events?',
       '7: spec.from.1.topic: order-event is there twice; list its types once',
       '10: spec.where: Unexpected token: RPAREN (character 18)',
       '11: spec.keyBy: must be a text; string(...) makes one, is int',
@@ -157,7 +157,7 @@ describe('the declared queries', () => {
       () => loadQueries([first!, { ...first!, file: 'other.yaml' }]),
       (error) =>
         error instanceof QueryFilesError &&
-        /a mistake:\n {2}other\.yaml:1: metadata\.name: \S+ is the name of/.test(error.message),
+        /a mistake:\n {2}other\.yaml:4: metadata\.name: \S+ is the name of/.test(error.message),
     );
   });
 });

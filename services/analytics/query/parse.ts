@@ -1,37 +1,45 @@
 import { createHash } from 'node:crypto';
-import { Compile } from 'typebox/compile';
-import * as settings from 'typebox/system';
 import { parseDuration } from '#kit/declarations.ts';
 import { QueryChecker } from './check.ts';
-import { StreamQuerySchema, defaults } from './schema.ts';
+import { defaults } from './schema.ts';
 import type { StreamQueryFile, WindowDeclaration } from './schema.ts';
+import { shapeFaults, withoutFaults } from './shape.ts';
 import { SourceLines } from './source-lines.ts';
-import type { Fault, Path } from './source-lines.ts';
+import type { Fault } from './source-lines.ts';
 import type { StreamQuery, WindowSpec } from './stream-query.ts';
 
-export type Parsed = { query: StreamQuery; faults: [] } | { query: undefined; faults: Fault[] };
+export type Parsed = {
+  /** undefined where there are faults */
+  query: StreamQuery | undefined;
+  faults: Fault[];
+  /** the name that the file gives, where it can be read, and its line */
+  name: { text: string; line: number } | undefined;
+};
 
 /**
- * Reads a stream query from its YAML and compiles its expressions. Everything that is wrong is reported at once.
+ * Reads a stream query from its YAML and compiles its expressions. Everything that is wrong is reported at once: what does
+ * not fit the schema is left out of the further checks, and the rest has them.
  * @param topics the declared topics, where they are known
  */
 export function parseQuery(file: string, text: string, topics?: ReadonlySet<string>): Parsed {
   const source = new SourceLines(text);
-  const fail = (faults: { line: number; message: string }[]): Parsed => ({
-    query: undefined,
-    faults: faults.map((fault) => ({ file, ...fault })).toSorted((a, b) => a.line - b.line),
-  });
-  if (source.faults.length > 0) return fail(source.faults);
-  const shape = shapeFaults(source);
-  if (shape.length > 0) return fail(shape);
-  const declared = source.value as StreamQueryFile;
-  const checker = new QueryChecker(declared, source, topics);
+  const at = (line: number, message: string): Fault => ({ file, line, message });
+  const faults = source.faults.map(({ line, message }) => at(line, message));
+  if (source.value === undefined) return { query: undefined, faults, name: undefined };
+  const shape = shapeFaults(source.value);
+  faults.push(...shape.map(({ path, message }) => at(source.lineOf(path), message)));
+  const declared = withoutFaults(source.value, shape) as StreamQueryFile;
+  const checker = new QueryChecker({ file: declared, raw: source.value, lines: source, shape, topics });
   const compiled = checker.compile();
-  if (checker.faults.length > 0) return fail(checker.faults);
+  faults.push(...checker.faults.map(({ line, message }) => at(line, message)));
+  const nameText = (declared as Partial<StreamQueryFile> | null)?.metadata?.name;
+  const name = nameText === undefined ? undefined : { text: nameText, line: source.lineOf(['metadata', 'name']) };
+  if (faults.length > 0) return { query: undefined, faults: faults.toSorted((a, b) => a.line - b.line), name };
   const { spec } = declared;
   const window = spec.window && windowOf(spec.window);
   return {
     faults: [],
+    name,
     query: {
       name: declared.metadata.name,
       from: spec.from.map(({ topic, types }) => ({ topic, types })),
@@ -46,44 +54,6 @@ export function parseQuery(file: string, text: string, topics?: ReadonlySet<stri
       fingerprint: fingerprint(spec, window),
     },
   };
-}
-
-const validator = Compile(StreamQuerySchema);
-const maxErrors = 200;
-
-function shapeFaults(source: SourceLines): { line: number; message: string }[] {
-  if (validator.Check(source.value)) return [];
-  const before = settings.Settings.Get().maxErrors;
-  settings.Settings.Set({ maxErrors });
-  try {
-    return validator
-      .Errors(source.value)
-      .filter(({ keyword }) => keyword !== 'additionalProperties') // each such member has a fault of its own
-      .map((error) => {
-        const path = error.instancePath.split('/').slice(1);
-        return { line: source.lineOf(path), message: describe(error, path) };
-      });
-  } finally {
-    settings.Settings.Set({ maxErrors: before });
-  }
-}
-
-type SchemaError = ReturnType<typeof validator.Errors>[number];
-
-function describe(error: SchemaError, path: Path): string {
-  const where = path.length === 0 ? 'the document' : path.join('.');
-  const params = error.params as { allowedValue?: unknown; allowedValues?: unknown[]; pattern?: unknown };
-  if (error.keyword === 'boolean') return `${where}: there is no such field`;
-  if (error.keyword === 'const') return `${where} must be ${String(params.allowedValue)}`;
-  if (error.keyword === 'enum') return `${where} must be one of ${(params.allowedValues ?? []).join(', ')}`;
-  if (error.keyword === 'pattern') return `${where} must be ${patternHelp(path)}`;
-  return `${where} ${error.message}`;
-}
-
-function patternHelp(path: Path): string {
-  if (path.join('.') === 'metadata.name') return 'lower-case letters, digits and hyphens';
-  if (path.at(-1) === 'name') return 'a letter, then letters, digits and _';
-  return 'a duration: a whole number with ms, s, m, h or d';
 }
 
 function windowOf({ tumbling, hopping, session, ...window }: WindowDeclaration): WindowSpec {

@@ -13,7 +13,7 @@ export type Path = readonly (string | number)[];
 
 /** A YAML document that knows on which line each of its values stands. */
 export class SourceLines {
-  /** What is wrong with the YAML itself; without a path. */
+  /** What is wrong with the YAML itself; without a path. There is no value where it cannot be read at all. */
   readonly faults: { line: number; message: string }[];
   readonly value: unknown;
   readonly #document: Document.Parsed;
@@ -21,11 +21,22 @@ export class SourceLines {
 
   constructor(text: string) {
     this.#document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false });
-    this.faults = this.#document.errors.map(({ message, pos }) => ({
+    this.faults = this.#document.errors.map(({ code, message, pos }) => ({
       line: this.#lines.linePos(pos[0]).line,
-      message,
+      message: code === 'DUPLICATE_KEY' ? `${wordAt(text, pos[0])} is there twice` : message,
     }));
-    this.value = this.faults.length === 0 ? this.#document.toJS({ maxAliasCount: 10 }) : undefined;
+    // a key that is there twice does not keep the rest from being read
+    const isReadable = this.#document.errors.every(({ code }) => code === 'DUPLICATE_KEY');
+    this.value = isReadable ? this.#read() : undefined;
+  }
+
+  #read(): unknown {
+    try {
+      return this.#document.toJS({ maxAliasCount: 10 }) as unknown;
+    } catch (error) {
+      this.faults.push({ line: 1, message: (error as Error).message }); // aliases that grow without end
+      return undefined;
+    }
   }
 
   /** The line of a value, or of the nearest thing around it that is there. A member's line is that of its key. */
@@ -52,4 +63,8 @@ export class SourceLines {
     const isBlock = node.type === 'BLOCK_LITERAL' || node.type === 'BLOCK_FOLDED';
     return isBlock ? line + node.value.slice(0, offset).split('\n').length : line;
   }
+}
+
+function wordAt(text: string, offset: number): string {
+  return /^[^\s:,{}]+/.exec(text.slice(offset))?.[0] ?? 'a key';
 }
