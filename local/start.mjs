@@ -15,6 +15,7 @@ const programs = {
   generate: 'local/generate.ts',
   contracts: 'services/contracts/check.ts',
   query: 'services/analytics/tool/main.ts',
+  'query-schema': 'services/analytics/query/schema-file.ts',
   'bench:start': 'bench/start.ts',
   'bench:flow': 'bench/flow.ts',
   'bench:orders': 'bench/orders.ts',

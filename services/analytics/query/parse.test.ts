@@ -157,7 +157,7 @@ describe('the declared queries', () => {
       () => loadQueries([first!, { ...first!, file: 'other.yaml' }]),
       (error) =>
         error instanceof QueryFilesError &&
-        /a mistake:\n {2}other\.yaml:4: metadata\.name: \S+ is the name of/.test(error.message),
+        /a mistake:\n {2}other\.yaml:5: metadata\.name: \S+ is the name of/.test(error.message),
     );
   });
 });

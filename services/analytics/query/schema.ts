@@ -5,20 +5,17 @@ const strict = { additionalProperties: false };
 
 const Name = Type.String({
   pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$',
-  description: 'lower-case letters, digits and hyphens, 63 at most',
+  description: 'the name of the query: lower-case letters, digits and hyphens, 63 at most',
 });
 
-const Duration = Type.String({
-  pattern: '^[0-9]+(ms|s|m|h|d)$',
-  description: 'a whole number with ms, s, m, h or d',
-  examples: ['30s', '5m', '1h'],
-});
+const Duration = (description: string) =>
+  Type.String({ pattern: '^[0-9]+(ms|s|m|h|d)$', description, examples: ['30s', '5m', '1h', '7d'] });
 
 const Cel = (description: string) => Type.String({ minLength: 1, maxLength: 2000, description });
 
 const Source = Type.Object(
   {
-    topic: Type.String({ minLength: 1, maxLength: 249 }),
+    topic: Type.String({ minLength: 1, maxLength: 249, description: 'a topic that a service declares' }),
     types: Type.Optional(
       Type.Array(Type.String({ minLength: 1 }), {
         minItems: 1,
@@ -31,17 +28,23 @@ const Source = Type.Object(
 
 const Window = Type.Object(
   {
-    tumbling: Type.Optional(Duration),
-    hopping: Type.Optional(Type.Object({ size: Duration, advance: Duration }, strict)),
+    tumbling: Type.Optional(Duration('the size of windows that follow each other, aligned to 1970-01-01T00:00:00Z')),
+    hopping: Type.Optional(
+      Type.Object(
+        {
+          size: Duration('how long a window is'),
+          advance: Duration('how far apart windows start, at most their size'),
+        },
+        { ...strict, description: 'windows that overlap, aligned to 1970-01-01T00:00:00Z' },
+      ),
+    ),
     session: Type.Optional(
-      Type.String({ ...Duration, description: 'events of a key that are no further apart belong together' }),
+      Duration('the gap: events of a key that are no further apart belong to one window, which grows with them'),
     ),
-    grace: Type.Optional(
-      Type.String({ ...Duration, description: 'how long after its end a window still takes events; default 1h' }),
-    ),
-    retention: Type.Optional(Type.String({ ...Duration, description: 'how long windows are kept; default 7d' })),
+    grace: Type.Optional(Duration('how long after its end a window still takes events; default 1h')),
+    retention: Type.Optional(Duration("how long windows are kept, in the stream's own time; default 7d")),
   },
-  strict,
+  { ...strict, description: 'exactly one of tumbling, hopping and session; left out: every event stands for itself' },
 );
 
 const Selected = Type.Object(
@@ -51,11 +54,11 @@ const Selected = Type.Object(
       description: 'the name of the figure: a letter, then letters, digits and _',
     }),
     count: Type.Optional(Type.Boolean({ description: 'true: how many events' })),
-    sum: Type.Optional(Cel('a number; added up exactly')),
-    min: Type.Optional(Cel('a number')),
-    max: Type.Optional(Cel('a number')),
-    avg: Type.Optional(Cel('a number')),
-    distinct: Type.Optional(Cel('a text; how many different ones there are')),
+    sum: Type.Optional(Cel('a number: added up, exactly')),
+    min: Type.Optional(Cel('a number: the least')),
+    max: Type.Optional(Cel('a number: the greatest')),
+    avg: Type.Optional(Cel('a number: the average, rounded to `scale`')),
+    distinct: Type.Optional(Cel('a text: how many different ones there are')),
     value: Type.Optional(Cel("a query without a window: the event's own figure")),
     scale: Type.Optional(
       Type.Integer({ minimum: 0, maximum: 18, description: 'avg: decimal places, rounded half up; default 6' }),
@@ -80,15 +83,15 @@ const Emit = Type.Object(
       }),
     ),
     every: Type.Optional(
-      Type.String({ ...Duration, description: 'a changed window is emitted that long after its change; default 1s' }),
+      Duration('on: change: a window is emitted that long after its first change since the last time; default 1s'),
     ),
   },
-  strict,
+  { ...strict, description: 'where results go; left out: windows are only kept, to be read over HTTP' },
 );
 
 const AlertSpec = Type.Object(
   {
-    severity: Type.Enum(['info', 'warning', 'critical']),
+    severity: Type.Enum(['info', 'warning', 'critical'], { description: 'how much it matters' }),
     message: Type.String({
       minLength: 1,
       maxLength: 1000,
@@ -96,25 +99,27 @@ const AlertSpec = Type.Object(
     }),
     threshold: Type.Optional(Type.Number({ description: 'a number that `having` and `message` may name' })),
   },
-  strict,
+  { ...strict, description: 'makes what is emitted an alert, raised once for each window or event' },
 );
 
 /** A stream query as its YAML file says it; also the JSON Schema that editors complete and check with. */
 export const StreamQuerySchema = Type.Object(
   {
-    apiVersion: Type.Literal('millrace.dev/v1alpha1'),
-    kind: Type.Literal('StreamQuery'),
+    apiVersion: Type.Literal('millrace.dev/v1alpha1', { description: 'the version of the language' }),
+    kind: Type.Literal('StreamQuery', { description: 'what the file declares' }),
     metadata: Type.Object(
       {
         name: Name,
-        labels: Type.Optional(Type.Record(Type.String(), Type.String())),
-        annotations: Type.Optional(Type.Record(Type.String(), Type.String())),
+        labels: Type.Optional(Type.Record(Type.String(), Type.String(), { description: 'as Kubernetes has them' })),
+        annotations: Type.Optional(
+          Type.Record(Type.String(), Type.String(), { description: 'as Kubernetes has them' }),
+        ),
       },
-      strict,
+      { ...strict, description: 'what the query is called' },
     ),
     spec: Type.Object(
       {
-        from: Type.Array(Source, { minItems: 1 }),
+        from: Type.Array(Source, { minItems: 1, description: 'the topics that are read, each once' }),
         where: Type.Optional(Cel('keeps the events for which it is true')),
         keyBy: Type.Optional(Cel('a text; one key named all where left out')),
         timestamp: Type.Optional(Cel("the event's time; default: when it happened (ce_time)")),
@@ -126,10 +131,14 @@ export const StreamQuerySchema = Type.Object(
         emit: Type.Optional(Emit),
         alert: Type.Optional(AlertSpec),
       },
-      strict,
+      { ...strict, description: 'the query' },
     ),
   },
-  strict,
+  {
+    ...strict,
+    title: 'StreamQuery',
+    description: 'A stream query: what is computed of events, in windows of their time',
+  },
 );
 
 /** What a window has that does not say it. */
