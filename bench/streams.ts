@@ -9,6 +9,7 @@ import { Pool } from 'pg';
 import { declarationsDir, eventServices } from '#kit/declarations.ts';
 import { databaseUrl, ensureDatabases } from '#local/databases.ts';
 import { startKafka } from '#local/kafka.ts';
+import type { KafkaServer } from '#local/kafka.ts';
 import { migrate } from '#local/migrate.ts';
 import { portsWith } from '#local/plan.ts';
 import { startPostgres } from '#local/postgres.ts';
@@ -49,7 +50,7 @@ async function measure(
   workers: number,
   context: {
     postgres: { url: string; pid: number };
-    kafka: { brokers: string; pid: number | undefined };
+    kafka: KafkaServer;
     declarations: string;
   },
   expected: Expected,
@@ -70,7 +71,7 @@ async function measure(
         PORT: '0',
         HOST: '127.0.0.1',
         LOG_LEVEL: 'warn',
-        KAFKA_BROKERS: kafka.brokers,
+        KAFKA_BROKERS: kafka.connection.brokers.join(','),
         DATABASE_URL: url,
         MILLRACE_DECLARATIONS: declarations,
       },
@@ -112,14 +113,14 @@ try {
     cache: join(root, '.millrace'),
     port: ports.kafka,
     controllerPort: ports.kafkaController,
-    brokers: process.env['KAFKA_BROKERS'],
+    env: process.env,
     say: console.log,
     signal,
   });
   try {
-    await prepareTopics(kafka.brokers, { services: eventServices(), say: () => undefined, signal });
+    await prepareTopics(kafka.connection, { services: eventServices(), say: () => undefined, signal });
     const began = performance.now();
-    const expected = await fill(kafka.brokers, 'order-events', events);
+    const expected = await fill(kafka.connection, 'order-events', events);
     console.log(`${events} events produced in ${((performance.now() - began) / 1000).toFixed(1)} s`);
     const declarations = declare(folder);
     const results: Result[] = [];
@@ -129,7 +130,7 @@ try {
           workers,
           {
             postgres: { url: postgres.url, pid: postgres.pid! },
-            kafka: { brokers: kafka.brokers, pid: kafka.pid },
+            kafka,
             declarations,
           },
           expected,

@@ -43,7 +43,7 @@ export async function drain({ workers, events, pool, env, servers }: DrainOption
   const cpuBefore = serverCpu(servers);
   const begin = performance.now();
   const children = Array.from({ length: workers }, () =>
-    spawn(process.execPath, [...(process.env['WORKER_FLAGS']?.split(' ') ?? nodeFlags), service], {
+    spawn(process.execPath, [...nodeFlags, service], {
       env: { ...process.env, ...env },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     }),
@@ -75,7 +75,7 @@ export async function drain({ workers, events, pool, env, servers }: DrainOption
     };
   } finally {
     for (const child of children) child.kill('SIGTERM');
-    await Promise.all(children.map((child) => child.exitCode ?? once(child, 'exit')));
+    await Promise.all(children.map((child) => (child.exitCode === null ? once(child, 'exit') : Promise.resolve())));
   }
 }
 

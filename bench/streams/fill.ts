@@ -1,5 +1,5 @@
 import { createKafka } from '#kit/kafka/port.ts';
-import type { OutgoingMessage, Producer } from '#kit/kafka/port.ts';
+import type { KafkaConnection, OutgoingMessage, Producer } from '#kit/kafka/port.ts';
 import { partitionOf } from '#kit/kafka/partitioning.ts';
 import { createLogger } from '#kit/log.ts';
 import { BruteForce, orders } from './events.ts';
@@ -10,8 +10,8 @@ const partitions = 6;
 const sendSize = 1_000;
 
 /** Fills a topic of six partitions with `n` order events. @returns what the queries must come to */
-export async function fill(brokers: string, topic: string, n: number): Promise<Expected> {
-  const kafka = createKafka({ brokers: brokers.split(','), clientId: 'bench', log: createLogger('bench', 'warn') });
+export async function fill(connection: KafkaConnection, topic: string, n: number): Promise<Expected> {
+  const kafka = createKafka({ ...connection, clientId: 'bench', log: createLogger('bench', 'warn') });
   try {
     await kafka.admin.ensureTopics([{ name: topic, partitions, retentionMs: -1 }]);
     return await produce(await kafka.producer(), topic, n);
@@ -28,7 +28,7 @@ async function produce(producer: Producer, topic: string, n: number): Promise<Ex
     const round = waiting;
     waiting = round.map(() => []);
     await Promise.all(
-      round.map((messages, i) => (messages.length > 0 ? producer.send(topic, i, messages) : undefined)),
+      round.map((messages, i) => (messages.length > 0 ? producer.send(topic, i, messages) : Promise.resolve())),
     );
   };
   for (const order of orders(n)) {

@@ -205,7 +205,7 @@ window: { tumbling: 1h }
 select: [{ name: revenue, sum: data.totalAmount }, { name: users, distinct: string(data.userId), exactUpTo: 1 }]`,
       ),
     ]);
-    const engine = new Engine({ group: 'analytics', plans, now: () => start + 86_400_000 });
+    const engine = new Engine({ group: 'analytics', pool, plans, now: () => start + 86_400_000 });
     const events = [1, 2].map((id) => orderEvent({ id, userId: id, total: 0.1 }));
     await transaction(pool, (tx) => engine.handle(tx, events));
     const admin = { watermarks: async () => new Map() };

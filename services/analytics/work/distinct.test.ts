@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import type { MetricUpdated } from '#contracts/events.ts';
+import { readOutbox } from '#kit/outbox/testing.ts';
 import { transaction } from '#kit/pg.ts';
 import { createTestDatabase } from '../../../tests/support/database.ts';
 import type { TestDatabase } from '../../../tests/support/database.ts';
@@ -31,7 +33,7 @@ describe('distinct counts on PostgreSQL', () => {
 
   async function engineOf(spec: string): Promise<Engine> {
     const plans = await registerQueries(database.pool, [queryOf('users', spec)]);
-    return new Engine({ group: 'analytics', plans, now: () => start + 86_400_000 });
+    return new Engine({ group: 'analytics', pool: database.pool, plans, now: () => start + 86_400_000 });
   }
 
   let lastId = 0;
@@ -65,11 +67,12 @@ describe('distinct counts on PostgreSQL', () => {
     const { users: estimate } = window.values;
     assert.ok(Number(estimate) > 950 && Number(estimate) < 1050, `${estimate} for 1000`);
     assert.deepEqual(window.estimates, ['users']);
-    const { rows } = await database.pool.query<{ data: { values: object; estimates?: string[] } }>(
-      `SELECT convert_from(data, 'UTF8')::json AS data FROM outbox ORDER BY id`,
-    );
+    const events = await readOutbox(database.pool);
     assert.deepEqual(
-      rows.map(({ data }) => [data.values, data.estimates]),
+      events.map(({ data }) => {
+        const { values, estimates } = data as MetricUpdated;
+        return [values, estimates];
+      }),
       [
         [{ orders: 105, users: 100, states: 3 }, undefined],
         [{ orders: 1016, users: estimate, states: 3 }, ['users']],

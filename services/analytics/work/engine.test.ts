@@ -224,9 +224,9 @@ describe('the engine on PostgreSQL', () => {
       'from: [{ topic: order-events }]\nselect: [{ name: status, value: data.status }]\nemit: { to: analytics-events }';
     const engine = await engineOf({ statuses: spec });
     await handle(engine, [orderEvent({ id: 1 })]);
-    const [event] = await readOutbox(database.pool);
-    assert.equal(event?.event_id, 'statuses-v1-all-order-1-1');
-    const { query, version, windowStart, values } = event.data as Record<string, unknown>;
+    const [written] = await readOutbox(database.pool);
+    assert.equal(written?.event_id, 'statuses-v1-all-order-1-1');
+    const { query, version, windowStart, values } = written.data as Record<string, unknown>;
     assert.deepEqual(
       { query, version, windowStart, values },
       { query: 'statuses', version: 1, windowStart: null, values: { status: 'PENDING' } },

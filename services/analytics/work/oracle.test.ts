@@ -3,6 +3,7 @@ import { after, before, describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import type { ReceivedEvent } from '#contracts/cloudevents.ts';
 import type { MetricUpdated } from '#contracts/events.ts';
+import { readOutbox } from '#kit/outbox/testing.ts';
 import { transaction } from '#kit/pg.ts';
 import { createTestDatabase } from '../../../tests/support/database.ts';
 import type { TestDatabase } from '../../../tests/support/database.ts';
@@ -66,7 +67,7 @@ describe('stream queries on PostgreSQL, by two workers that exchange partitions'
     );
     const queries = all.map(({ query }) => query);
     const plans = await registerQueries(database.pool, queries);
-    const workers = [0, 1].map(() => new Engine({ group, plans, now: () => start + 86_400_000 }));
+    const workers = [0, 1].map(() => new Engine({ group, pool: database.pool, plans, now: () => start + 86_400_000 }));
     const partitions = [0, 1, 2].map((partition) => events.filter((event) => event.partition === partition));
     const ends = partitions.map(({ length }) => length);
     const next = [0, 0, 0];
@@ -145,12 +146,11 @@ describe('stream queries on PostgreSQL, by two workers that exchange partitions'
 
   /** What a reader has that keeps the last word on each window and forgets those that others have taken the place of. */
   async function readersView({ query }: OracleQuery) {
-    const { rows } = await database.pool.query<{ data: MetricUpdated }>(
-      `SELECT convert_from(data, 'UTF8')::json AS data FROM outbox WHERE key LIKE $1 ORDER BY id`,
-      [`${query.name}/%`],
-    );
+    const events = (await readOutbox(database.pool))
+      .filter(({ key }) => key.startsWith(`${query.name}/`))
+      .map(({ data }) => data as MetricUpdated);
     const view = new Map<string, MetricUpdated>();
-    for (const { data } of rows) {
+    for (const data of events) {
       for (const old of data.replaces ?? []) view.delete(`${data.key}@${old}`);
       view.set(`${data.key}@${data.windowStart}`, data);
     }
@@ -158,7 +158,7 @@ describe('stream queries on PostgreSQL, by two workers that exchange partitions'
       ({ key, windowStart, windowEnd, values }) =>
         [windowName(key, Date.parse(windowStart!), Date.parse(windowEnd!)), values] as const,
     );
-    return { windows: new Map(windows), events: rows.length };
+    return { windows: new Map(windows), events: events.length };
   }
 
   it('equal the oracle: what is kept, what readers of the topics know, what closes and what alerts', async () => {
