@@ -72,9 +72,10 @@ interface Message {
  * Reads a Kafka message as an event and checks its data against the contract. A type that the contract does not know
  * passes unchecked: newer producers may send what an older consumer ignores.
  * @param headers those of the message, where they have been read already
+ * @param read makes the event's data of a value; default: as JSON that fits the contract
  * @throws InvalidEvent where a required attribute is missing, the value is no JSON, or the data breaks the contract.
  */
-export function decodeEvent(message: Message, headers = message.headers): ReceivedEvent {
+export function decodeEvent(message: Message, headers = message.headers, read = readData): ReceivedEvent {
   const id = headers['ce_id'];
   const type = headers['ce_type'];
   const source = headers['ce_source'];
@@ -85,6 +86,23 @@ export function decodeEvent(message: Message, headers = message.headers): Receiv
   if (!value) throw new InvalidEvent('the value is empty');
   const time = headers['ce_time'] === undefined ? Number.NaN : Date.parse(headers['ce_time']);
   if (Number.isNaN(time)) throw new InvalidEvent('the header ce_time is no time');
+  const data = read(value, type);
+  return {
+    id,
+    type,
+    source,
+    subject: headers['ce_subject'] ?? '',
+    time,
+    data,
+    topic: message.topic,
+    partition: message.partition,
+    offset: message.offset,
+    key: message.key,
+    traceparent: headers['traceparent'],
+  };
+}
+
+function readData(value: Buffer, type: string): unknown {
   let data: unknown;
   try {
     data = JSON.parse(value.toString());
@@ -99,17 +117,5 @@ export function decodeEvent(message: Message, headers = message.headers): Receiv
     });
     throw new InvalidEvent(`the data does not fit ${type}: ${faults.join('; ')}`);
   }
-  return {
-    id,
-    type,
-    source,
-    subject: headers['ce_subject'] ?? '',
-    time,
-    data,
-    topic: message.topic,
-    partition: message.partition,
-    offset: message.offset,
-    key: message.key,
-    traceparent: headers['traceparent'],
-  };
+  return data;
 }

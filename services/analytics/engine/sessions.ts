@@ -25,8 +25,9 @@ export interface KeptSession extends Span, WindowState {
   dueAt: number | null;
 }
 
-/** A session after a batch, and what the batch added to it. */
+/** A session after a batch. */
 export interface MergedSession extends KeptSession {
+  /** the last that the batch added to it */
   delta: Delta;
 }
 
@@ -97,20 +98,20 @@ export function mergeSessions(
   for (const { start, end, members } of hanging<KeptSession | SessionDelta>([...open, ...taken])) {
     const added = members.filter((member): member is SessionDelta => !('accumulators' in member));
     const old = members.filter((member): member is KeptSession => 'accumulators' in member);
-    const [first, ...others] = added;
-    if (!first) continue; // untouched
-    for (const { delta } of others) first.delta.merge(delta);
+    const last = added.at(-1);
+    if (!last) continue; // untouched
+    const states = members.map((member) => ('accumulators' in member ? member : member.delta.state()));
     changes.absorbed.push(...old.map((session) => session.start).filter((own) => own !== start));
     changes.merged.push({
       start,
       end,
-      ...old.reduce((state, session) => mergeStates(accumulators, state, session), first.delta.state()),
+      ...stateOf(accumulators, states),
       closed: closes ? false : null,
       alerted: old.some(({ alerted }) => alerted),
       emissions: old.find((session) => session.start === start)?.emissions ?? 0,
       replaces: replaced(old, start),
       dueAt: old.reduce<number | null>((due, session) => earliest(due, session.dueAt), null),
-      delta: first.delta,
+      delta: last.delta,
     });
   }
   return changes;
@@ -127,6 +128,12 @@ function hanging<T extends Span>(spans: readonly T[]): (Span & { members: T[] })
     } else groups.push({ start: span.start, end: span.end, members: [span] });
   }
   return groups;
+}
+
+/** The deltas stay as they are: where the transaction fails, they are written again. */
+function stateOf(accumulators: readonly Accumulator[], states: readonly WindowState[]): WindowState {
+  const { accumulators: values, sets } = states.reduce((a, b) => mergeStates(accumulators, a, b));
+  return { accumulators: values, sets };
 }
 
 function replaced(old: readonly KeptSession[], start: number): number[] {

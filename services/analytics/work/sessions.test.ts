@@ -95,6 +95,22 @@ describe('sessions', () => {
     assert.deepEqual(values, { orders: 8, revenue: 200, most: 70 });
   });
 
+  it('are what they are where the transaction that writes them fails and is tried again', async () => {
+    const engine = await engineOf(visits);
+    await handle(engine, [10]);
+    const events = [1, 19].map((at) => orderEvent({ id: ++lastId, time: start + at * minute, partition: 1 }));
+    await engine.prepare({ topic: 'order-events', partition: 1, offset: events[0]!.offset });
+    const accumulation = engine.begin();
+    accumulation.add({ topic: 'order-events', partition: 1, events, next: 1_000n });
+    const attempt = transaction(database.pool, async (tx) => {
+      await accumulation.write(tx);
+      throw new Error('the connection is gone');
+    });
+    await assert.rejects(attempt, /the connection is gone/);
+    await transaction(database.pool, (tx) => accumulation.write(tx));
+    assert.deepEqual(await sessionsOf(engine), ['1-19: 3']);
+  });
+
   it('are listed by when they end and start', async () => {
     const engine = await engineOf(visits);
     await handle(engine, [0, 8, 16, 100]);

@@ -80,11 +80,18 @@ export class AccumulatingWriter implements Sink {
     await this.#options.accumulator.prepare({ ...slice, offset: slice.expected });
     while (this.#pending && this.#pending.size >= maxEvents) await this.#room.promise;
     if (signal.aborted || losses !== this.#losses) return false;
+    if (!this.#follows(slice)) return false;
     this.#lag.set(name, lag);
     this.#take(slice, signal);
     if (this.#pending!.size >= maxEvents) this.#hurry.resolve();
     this.#running ??= this.#run();
     return true;
+  }
+
+  /** Whether nothing is missing between what is pending of a partition and a slice. */
+  #follows(slice: Slice): boolean {
+    const pending = this.#pending?.slices.get(nameOf(slice));
+    return pending === undefined || pending.next === slice.expected;
   }
 
   #take(slice: Slice, signal: AbortSignal): void {

@@ -6,7 +6,7 @@ import type { Accumulator } from './accumulation.ts';
 import { AccumulatingWriter } from './accumulating-writer.ts';
 import { Assignment } from './assignment.ts';
 import { endItem, toItem } from './item.ts';
-import type { Item } from './item.ts';
+import type { Item, ReadData } from './item.ts';
 import { metrics } from './metrics.ts';
 import { DeadLetterReplay } from './replay.ts';
 import type { Committed, Sink } from './slice.ts';
@@ -16,6 +16,8 @@ import type { Handle } from './writer.ts';
 const heartbeatMs = 1_000;
 const hintMs = 2_000;
 const recheckMs = 5_000;
+/** events of a partition whose latency is measured at a commit, at most */
+const latencySamples = 100;
 
 export interface InboxOptions {
   group: string;
@@ -27,6 +29,8 @@ export interface InboxOptions {
   health: Health;
   /** applies events, of one transaction, in the order of each partition; of types it does not know it takes no notice */
   handle: Handle;
+  /** makes an event's data of a message's value; default: as JSON that fits the contract */
+  read?: ReadData;
   /** gathers the effects of many events before they are written; default: `handle` writes those of each transaction */
   accumulator?: Accumulator;
   /** called after each commit */
@@ -79,7 +83,7 @@ export class Inbox {
           onVoid: () => this.#onVoid(),
         })
       : writer;
-    this.#replay = new DeadLetterReplay({ group, pool, log, handle, onCommitted: options.onCommitted });
+    this.#replay = new DeadLetterReplay({ ...options, onCommitted: options.onCommitted });
     this.#consumer = kafka.consumer({
       group,
       topics,
@@ -148,14 +152,15 @@ export class Inbox {
       await assignment.locate([position]);
       return false;
     }
-    const { group, maxBatch = 1_000 } = this.#options;
+    const { group, read, maxBatch = 1_000 } = this.#options;
     const { topic, partition, messages } = batch;
     position.high = batch.highWatermark;
+    let expected = position.stored;
     for (let i = 0; i < messages.length; i += maxBatch) {
-      const items = messages.slice(i, i + maxBatch).map((message) => toItem(message, group));
+      const items = messages.slice(i, i + maxBatch).map((message) => toItem(message, group, read));
       const next = messages[i + maxBatch]?.offset ?? batch.nextOffset;
       const committed = await this.#writer.write(
-        { topic, partition, expected: position.stored, next, items },
+        { topic, partition, expected, next, items },
         assignment.signal,
         Math.max(0, Number(batch.highWatermark - next)),
       );
@@ -164,7 +169,9 @@ export class Inbox {
         await assignment.locate([position]);
         return false;
       }
+      if (position.stored !== expected) return false; // it was located anew meanwhile, and the consumer sent there
       Object.assign(position, { stored: next, next, sought: false });
+      expected = next;
     }
     return true;
   }
@@ -181,7 +188,8 @@ export class Inbox {
     let size = 0;
     for (const { topic, partition, next, messages, times, items } of committed) {
       const latency = metrics.latency.labels({ group, topic });
-      for (const time of times) latency.observe(Math.max(0, now - time) / 1_000);
+      const step = Math.ceil(times.length / latencySamples);
+      for (let i = 0; i < times.length; i += step) latency.observe(Math.max(0, now - times[i]!) / 1_000);
       for (const item of items) {
         if (item.fault) metrics.deadLetters.inc({ group, topic });
         endSpan(item);

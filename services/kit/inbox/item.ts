@@ -15,12 +15,15 @@ export interface Item {
   span: Span | undefined;
 }
 
+/** Makes an event's data of a message's value. @throws InvalidEvent where it is of no use */
+export type ReadData = (value: Buffer, type: string) => unknown;
+
 /** Reads a message. Under a sampled trace it gets a span, which the event's `traceparent` names as the parent of effects. */
-export function toItem(message: IncomingMessage, group: string): Item {
+export function toItem(message: IncomingMessage, group: string, read?: ReadData): Item {
   const { headers } = message;
   const span = startProcessing(message, headers, group);
   try {
-    const event = decodeEvent(message, headers);
+    const event = decodeEvent(message, headers, read);
     if (span) event.traceparent = traceparentOf(span);
     return { message, event, fault: undefined, span };
   } catch (error) {

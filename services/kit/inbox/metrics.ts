@@ -25,7 +25,7 @@ export const metrics = {
   }),
   latency: histogram({
     name: 'millrace_event_latency_seconds',
-    help: 'From the time of an event until its effects are committed',
+    help: 'From the time of an event until its effects are committed; of many that are committed together, a sample',
     labelNames: ['group', 'topic'],
   }),
   deadLetters: counter({

@@ -100,15 +100,59 @@ interface RecordBatch {
   place: TopicPartition | undefined;
 }
 
-/**
- * A message in the bytes of a fetch. There are thousands of them at a time, so it is no more than its place there: what
- * somebody asks for is read, and read anew each time.
- */
-export class LogMessage implements IncomingMessage {
+/** Where the key of a record lies whose body begins at `at`. */
+export function keyOf(buffer: Buffer, at: number): { start: number; end: number } {
+  const length = cursor.moveTo(at, buffer);
+  return { start: cursor.at, end: cursor.at + Math.max(0, length) };
+}
+
+/** Key, value and headers of a record, as they lie in some bytes; what somebody asks for is read, and read anew each time. */
+export class RecordBody {
+  readonly #at: number;
+
+  /** @param at where the length of the key is */
+  constructor(at: number) {
+    this.#at = at;
+  }
+
+  keyIn(buffer: Buffer): string | null {
+    const length = cursor.moveTo(this.#at, buffer);
+    return length < 0 ? null : buffer.toString('utf8', cursor.at, cursor.at + length);
+  }
+
+  valueIn(buffer: Buffer): Buffer | null {
+    cursor.moveTo(this.#at, buffer);
+    const length = cursor.next(buffer);
+    return length < 0 ? null : buffer.subarray(cursor.at, cursor.at + length);
+  }
+
+  /** Of a header that is repeated, the last counts; one without a value is left out. */
+  headersIn(buffer: Buffer): Record<string, string> {
+    const headers: Record<string, string> = {};
+    cursor.moveTo(this.#at, buffer);
+    cursor.next(buffer);
+    const count = cursor.next(buffer);
+    for (let i = 0; i < count; i++) {
+      const place = (layout[Math.min(i, maxLayout)] ??= { name: new Text(), value: new Text() });
+      const nameLength = cursor.varint(buffer);
+      const nameAt = cursor.at;
+      cursor.at += nameLength;
+      const valueLength = cursor.varint(buffer);
+      const valueAt = cursor.at;
+      if (valueLength < 0) continue;
+      cursor.at += valueLength;
+      const name = place.name.of(buffer, nameAt, nameAt + nameLength);
+      headers[name] = place.value.of(buffer, valueAt, valueAt + valueLength);
+    }
+    return headers;
+  }
+}
+
+/** A message in the bytes of a fetch. There are thousands of them at a time, so it is no more than its place there. */
+export class LogMessage extends RecordBody implements IncomingMessage {
   readonly #batch: RecordBatch;
   readonly #offsetDelta: number;
   readonly #timestampDelta: number;
-  readonly #keyAt: number;
 
   /** Reads the record at the cursor, and moves the cursor behind it. */
   constructor(batch: RecordBatch) {
@@ -116,10 +160,12 @@ export class LogMessage implements IncomingMessage {
     const length = cursor.varint(buffer);
     const end = cursor.at + length;
     cursor.at += 1; // attributes: none are defined
+    const timestampDelta = cursor.varint(buffer);
+    const offsetDelta = cursor.varint(buffer);
+    super(cursor.at);
     this.#batch = batch;
-    this.#timestampDelta = cursor.varint(buffer);
-    this.#offsetDelta = cursor.varint(buffer);
-    this.#keyAt = cursor.at;
+    this.#timestampDelta = timestampDelta;
+    this.#offsetDelta = offsetDelta;
     cursor.at = end;
   }
 
@@ -155,38 +201,15 @@ export class LogMessage implements IncomingMessage {
   }
 
   get key(): string | null {
-    const { buffer } = this.#batch;
-    const length = cursor.moveTo(this.#keyAt, buffer);
-    return length < 0 ? null : buffer.toString('utf8', cursor.at, cursor.at + length);
+    return this.keyIn(this.#batch.buffer);
   }
 
   get value(): Buffer | null {
-    const { buffer } = this.#batch;
-    cursor.moveTo(this.#keyAt, buffer);
-    const length = cursor.next(buffer);
-    return length < 0 ? null : buffer.subarray(cursor.at, cursor.at + length);
+    return this.valueIn(this.#batch.buffer);
   }
 
-  /** Of a header that is repeated, the last counts; one without a value is left out. */
   get headers(): Record<string, string> {
-    const { buffer } = this.#batch;
-    const headers: Record<string, string> = {};
-    cursor.moveTo(this.#keyAt, buffer);
-    cursor.next(buffer);
-    const count = cursor.next(buffer);
-    for (let i = 0; i < count; i++) {
-      const place = (layout[Math.min(i, maxLayout)] ??= { name: new Text(), value: new Text() });
-      const nameLength = cursor.varint(buffer);
-      const nameAt = cursor.at;
-      cursor.at += nameLength;
-      const valueLength = cursor.varint(buffer);
-      const valueAt = cursor.at;
-      if (valueLength < 0) continue;
-      cursor.at += valueLength;
-      const name = place.name.of(buffer, nameAt, nameAt + nameLength);
-      headers[name] = place.value.of(buffer, valueAt, valueAt + valueLength);
-    }
-    return headers;
+    return this.headersIn(this.#batch.buffer);
   }
 }
 

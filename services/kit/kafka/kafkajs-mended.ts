@@ -1,8 +1,7 @@
 import { createRequire } from 'node:module';
 import type * as Kafkajs from 'kafkajs';
-import { crc32c } from './crc32c.ts';
 import { decodeMessages } from './kafkajs-fetch.ts';
-import { encodeRecord } from './kafkajs-records.ts';
+import { encodeBatch, encodeRecord } from './kafkajs-records.ts';
 
 const require = createRequire(import.meta.url);
 
@@ -36,6 +35,13 @@ function replaceModule(path: string, replacement: unknown): void {
   const original: unknown = require(path);
   if (typeof original !== 'function') throw new TypeError(`kafkajs has changed: ${path} is no function`);
   require.cache[require.resolve(path)]!.exports = replacement;
+}
+
+/** It is one of several exports of its module; who needs it takes it when that is loaded. */
+function replaceEncodeBatch(): void {
+  const module = require('kafkajs/src/protocol/recordBatch/v0') as { RecordBatch: unknown };
+  if (typeof module.RecordBatch !== 'function') throw new TypeError('kafkajs has changed: there is no RecordBatch');
+  module.RecordBatch = encodeBatch;
 }
 
 interface Grouping {
@@ -89,14 +95,14 @@ function keepAnswers(): void {
  * - It sets a timer for its waiting requests even where none waits: with a negative time, so that Node prints
  *   TimeoutNegativeWarning, and again each time it fires, so that every connection keeps a timer of 1 ms running forever.
  *   The timer is set for requests that wait only; `push` asks for it with each of them.
- * - Its record encoder, its checksum and its decoder of what a fetch brings are replaced by ours, which give the same for
- *   much less.
+ * - Its encoders of records and of their batches and its decoder of what a fetch brings are replaced by ours, which give
+ *   the same for much less.
  * - It copies the messages of a partition anew for each of them that it sends: a thousand cost half a million steps.
  * - It forgets which partitions of a produce request succeeded when one failed; `answersOf` tells.
  */
 function load(): typeof Kafkajs {
   replaceModule('kafkajs/src/protocol/recordBatch/record/v0/index.js', encodeRecord);
-  replaceModule('kafkajs/src/protocol/recordBatch/crc32C/index.js', crc32c);
+  replaceEncodeBatch();
   replaceModule('kafkajs/src/producer/groupMessagesPerPartition.js', groupMessagesPerPartition);
   replaceModule('kafkajs/src/protocol/requests/fetch/v4/decodeMessages.js', decodeMessages);
   const kafkajs = require('kafkajs') as typeof Kafkajs;

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Admin, ICustomPartitioner, Message, Producer as KafkajsProducer, RecordMetadata } from 'kafkajs';
 import { SendFailed, sendTimeoutMs } from './errors.ts';
-import type { OutgoingMessage, Producer } from './port.ts';
+import type { EncodedMessages, OutgoingMessage, Producer } from './port.ts';
 import { partitionOf } from './partitioning.ts';
 
 /** How long the number of a topic's partitions is taken as known, in milliseconds. */
@@ -10,7 +10,7 @@ const partitionsMaxAgeMs = 300_000;
 /** How long a broker may wait for its replicas, in milliseconds: a second attempt fits into a send. */
 const brokerTimeoutMs = sendTimeoutMs / 2;
 
-type TimedMessage = Message & { deadline: number };
+type TimedMessage = Message & { deadline: number; encoded?: EncodedMessages };
 
 /**
  * kafkajs asks the partitioner at each attempt, after it has connected and learnt the leaders: the last moment to stop
@@ -80,10 +80,10 @@ export class SafeProducer implements Producer {
   }
 
   async partitionFor(topic: string, key: string): Promise<number> {
-    return partitionOf(key, await this.#partitionsOf(topic));
+    return partitionOf(key, await this.partitionsOf(topic));
   }
 
-  #partitionsOf(topic: string): Promise<number> {
+  partitionsOf(topic: string): Promise<number> {
     const known = this.#partitions.get(topic);
     if (known && known.expires > performance.now()) return known.count;
     const count = this.#askPartitions(topic).catch((error: unknown) => {
@@ -104,13 +104,16 @@ export class SafeProducer implements Producer {
   }
 
   /** Sends to the same partition wait for each other, also for one that was given up but has not ended. */
-  send(topic: string, partition: number, messages: readonly OutgoingMessage[]): Promise<void> {
+  send(topic: string, partition: number, messages: readonly OutgoingMessage[] | EncodedMessages): Promise<void> {
     const deadline = performance.now() + sendTimeoutMs;
     const sending = {
       topic,
       partition,
       deadline,
-      messages: messages.map((message) => timed(message, partition, deadline)),
+      messages:
+        'bytes' in messages
+          ? [encoded(messages, partition, deadline)]
+          : messages.map((message) => timed(message, partition, deadline)),
     };
     const lane = laneOf(sending);
     const before = this.#lanes.get(lane);
@@ -180,6 +183,11 @@ function timed({ key, value, headers, timestamp }: OutgoingMessage, partition: n
   const message: TimedMessage = { key, value, headers, partition, deadline };
   if (timestamp !== undefined) message.timestamp = String(timestamp);
   return message;
+}
+
+/** Takes the place of all the messages; our record encoder knows what it is. */
+function encoded(messages: EncodedMessages, partition: number, deadline: number): TimedMessage {
+  return { value: null, partition, deadline, timestamp: String(messages.timestamp), encoded: messages };
 }
 
 function messageOf(error: unknown): string {

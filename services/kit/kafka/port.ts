@@ -12,8 +12,18 @@ export interface OutgoingMessage {
   timestamp?: number;
 }
 
+/** Messages of one partition, in Kafka's own record format already. */
+export interface EncodedMessages {
+  count: number;
+  bytes: Buffer;
+  /** that of all of them, in milliseconds since 1970 */
+  timestamp: number;
+}
+
 /** Sends messages, acknowledged by all in-sync replicas. */
 export interface Producer {
+  /** How many partitions a topic has. @throws where there is no such topic */
+  partitionsOf(topic: string): Promise<number>;
   /** The partition that every Kafka client of the Java family chooses for the key. */
   partitionFor(topic: string, key: string): Promise<number>;
   /**
@@ -21,7 +31,7 @@ export interface Producer {
    * settles within `sendTimeoutMs` either way. A send that failed may have been appended all the same.
    * @throws SendFailed
    */
-  send(topic: string, partition: number, messages: readonly OutgoingMessage[]): Promise<void>;
+  send(topic: string, partition: number, messages: readonly OutgoingMessage[] | EncodedMessages): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -55,10 +55,12 @@ export function fakeKafka(partitions = 6) {
   const sent: { topic: string; partition: number; message: OutgoingMessage }[] = [];
   let fault: ((topic: string, partition: number) => Error | undefined) | undefined;
   const producer: Producer = {
+    partitionsOf: () => Promise.resolve(partitions),
     partitionFor: (_, key) => Promise.resolve(Number(key) % partitions),
     send(topic, partition, messages) {
       const error = fault?.(topic, partition);
       if (error) return Promise.reject(error);
+      if ('bytes' in messages) return Promise.reject(new Error('this producer takes plain messages only'));
       sent.push(...messages.map((message) => ({ topic, partition, message })));
       return Promise.resolve();
     },

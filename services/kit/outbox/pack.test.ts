@@ -1,15 +1,16 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
-import { Packer, packedType, unpack } from './pack.ts';
+import { Packer, bodiesOf, packedType } from './pack.ts';
+import { unpack } from './testing.ts';
 
 const head = { topic: 'metrics', type: 'metric.updated', source: '/analytics' };
-const text = fc.string({ unit: 'grapheme', maxLength: 40 });
+const text = fc.string({ unit: 'grapheme', maxLength: 100 });
 const event = fc.record(
   {
     key: text,
     eventId: text,
-    data: text.map((data) => Buffer.from(data)),
+    data: fc.json(),
     traceparent: fc.option(text.filter(Boolean), { nil: undefined }),
   },
   { noNullPrototype: true },
@@ -29,9 +30,22 @@ describe('a pack', () => {
         for (const key of new Set(events.map((one) => one.key))) {
           const own = found.filter((one) => one.key === key);
           assert.equal(new Set(own.map(({ row }) => row)).size, 1);
+          const expected = events.filter((one) => one.key === key);
           assert.deepEqual(
-            own,
-            events.filter((one) => one.key === key).map((one) => ({ ...one, row: own[0]!.row })),
+            own.map(({ data, headers: { ce_time: time, ...headers } }) => [data, Date.parse(time!) > 0, headers]),
+            expected.map(({ eventId, data, traceparent }) => [
+              JSON.parse(data),
+              true,
+              {
+                ce_specversion: '1.0',
+                ce_id: eventId,
+                ce_type: 'metric.updated',
+                ce_source: '/analytics',
+                ce_subject: key,
+                'content-type': 'application/json',
+                ...(traceparent !== undefined && { traceparent }),
+              },
+            ]),
           );
         }
         for (const { topic, type, source, headers } of rows)
@@ -42,21 +56,21 @@ describe('a pack', () => {
 
   it('is followed by another one where it grows large', () => {
     const packer = new Packer(head);
-    const data = 'x'.repeat(100_000);
+    const data = JSON.stringify('x'.repeat(100_000));
     for (let i = 0; i < 20; i++) packer.add({ key: 'one', eventId: String(i), data });
     const rows = packer.finish();
     assert.ok(rows.length > 2 && rows.every((row) => (row.data as Buffer).length < 700_000));
     assert.deepEqual(
-      rows.flatMap((row) => unpack(row.data as Buffer).map(({ eventId }) => eventId)),
+      rows.flatMap((row) => unpack(row.data as Buffer).map(({ headers }) => headers['ce_id'])),
       Array.from({ length: 20 }, (_, i) => String(i)),
     );
   });
 
   it('that is cut off is an error', () => {
     const packer = new Packer(head);
-    packer.add({ key: 'a', eventId: 'b', data: 'c' });
+    packer.add({ key: 'a', eventId: 'b', data: '1' });
     const data = packer.finish()[0]!.data as Buffer;
     for (let length = 1; length < data.length; length++)
-      assert.throws(() => unpack(data.subarray(0, length)), RangeError);
+      assert.throws(() => [...bodiesOf(data.subarray(0, length))], RangeError);
   });
 });

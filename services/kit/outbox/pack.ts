@@ -1,15 +1,16 @@
 import { murmur2 } from '../kafka/partitioning.ts';
+import { RecordWriter } from '../kafka/record-writer.ts';
 import type { OutboxEvent } from './write.ts';
 
-/** The content type of a row of the outbox whose data is several events of one topic, type and source. */
+/** The content type of a row of the outbox whose data is several messages of one topic, written as Kafka's log has them. */
 export const packedType = 'application/vnd.millrace.packed';
 
 /** An event in a pack. */
 export interface PackedEvent {
   key: string;
   eventId: string;
-  /** JSON text, or its bytes */
-  data: string | Buffer;
+  /** JSON text */
+  data: string;
   traceparent?: string | undefined;
 }
 
@@ -27,24 +28,43 @@ const fullAt = 512 * 1024;
 
 /**
  * Gathers events that are written together, for producers of many small ones: a row of the outbox costs PostgreSQL far
- * more than the bytes of an event. The relay publishes each of them as a message of its own.
+ * more than the bytes of an event, and so does a message that is taken apart and put together again on its way. A pack has
+ * the bodies of Kafka's records (key, value, headers), each behind its length; the relay only says where they go.
  */
 export class Packer {
   readonly #head: PackHead;
-  readonly #lanes = Array.from({ length: lanes }, () => new Lane());
+  readonly #template: ReturnType<typeof templateOf>;
+  readonly #lanes = Array.from({ length: lanes }, () => new RecordWriter());
   readonly #full: OutboxEvent[] = [];
+  readonly #key = new RecordWriter();
 
   constructor(head: PackHead) {
     this.#head = head;
+    this.#template = templateOf(head);
   }
 
-  add({ key, eventId, traceparent = '', data }: PackedEvent): void {
-    const number = murmur2(Buffer.from(key)) & (lanes - 1);
+  add({ key, eventId, traceparent, data }: PackedEvent): void {
+    this.#key.length = 0;
+    this.#key.text(key);
+    const keyBytes = this.#key.bytes;
+    const number = murmur2(keyBytes) & (lanes - 1);
     const lane = this.#lanes[number]!;
-    lane.put(key);
-    lane.put(eventId);
-    lane.put(traceparent);
-    lane.put(data);
+    const { common, subject, time, parent } = this.#template;
+    const lengthAt = lane.skipUint32();
+    lane.copy(keyBytes);
+    lane.text(data);
+    lane.varint(traceparent === undefined ? 7 : 8);
+    lane.copy(common);
+    lane.text(eventId);
+    lane.copy(subject);
+    lane.copy(keyBytes);
+    lane.copy(time);
+    lane.text(now());
+    if (traceparent !== undefined) {
+      lane.copy(parent);
+      lane.text(traceparent);
+    }
+    lane.setUint32(lengthAt, lane.length - lengthAt - 4);
     if (lane.length >= fullAt) this.#close(number);
   }
 
@@ -57,61 +77,41 @@ export class Packer {
   #close(number: number): void {
     const data = this.#lanes[number]!.take();
     if (data.length === 0) return;
-    this.#full.push({
-      ...this.#head,
-      key: `pack-${number}`,
-      eventId: '',
-      data,
-      headers: { 'content-type': packedType },
-    });
+    const headers = { 'content-type': packedType };
+    this.#full.push({ ...this.#head, key: `pack-${number}`, eventId: '', data, headers });
   }
 }
 
-const firstSize = 16 * 1024;
-
-/** Fields one behind the other, each behind its length in four bytes. */
-class Lane {
-  length = 0;
-  #buffer: Buffer = Buffer.alloc(0);
-
-  put(field: string | Buffer): void {
-    const { length } = this;
-    this.#reserve(length + 4 + (typeof field === 'string' ? field.length * 3 : field.length));
-    const at = length + 4;
-    const written = typeof field === 'string' ? this.#buffer.write(field, at) : field.copy(this.#buffer, at);
-    this.#buffer.writeUInt32BE(written, length);
-    this.length = at + written;
-  }
-
-  /** Hands out what there is, and begins anew. */
-  take(): Buffer {
-    const taken = this.#buffer.subarray(0, this.length);
-    this.#buffer = Buffer.alloc(0);
-    this.length = 0;
-    return taken;
-  }
-
-  #reserve(size: number): void {
-    if (size <= this.#buffer.length) return;
-    const larger = Buffer.allocUnsafeSlow(Math.max(firstSize, 2 * this.#buffer.length, size));
-    this.#buffer.copy(larger, 0, 0, this.length);
-    this.#buffer = larger;
-  }
+/** The headers of a CloudEvent as bytes: those that all events share, with the name of the one that follows. */
+function templateOf({ type, source }: PackHead) {
+  const bytes = (...texts: string[]) => {
+    const writer = new RecordWriter();
+    for (const text of texts) writer.text(text);
+    return writer.take();
+  };
+  const fixed = ['ce_specversion', '1.0', 'ce_type', type, 'ce_source', source, 'content-type', 'application/json'];
+  return {
+    common: bytes(...fixed, 'ce_id'),
+    subject: bytes('ce_subject'),
+    time: bytes('ce_time'),
+    parent: bytes('traceparent'),
+  };
 }
 
-/** The events of a pack, in order; each `data` is a part of the bytes given. @throws RangeError where it is cut off */
-export function unpack(data: Buffer): (PackedEvent & { data: Buffer })[] {
-  const events: (PackedEvent & { data: Buffer })[] = [];
-  let at = 0;
-  const next = () => {
+let lastTime = { ms: 0, text: '' };
+
+function now(): string {
+  const ms = Date.now();
+  if (ms !== lastTime.ms) lastTime = { ms, text: new Date(ms).toISOString() };
+  return lastTime.text;
+}
+
+/** Where the bodies of a pack's records begin and end. @throws RangeError where it is cut off */
+export function* bodiesOf(data: Buffer): Generator<{ start: number; end: number }> {
+  for (let at = 0; at < data.length;) {
     const start = at + 4;
     at = start + data.readUInt32BE(at);
     if (at > data.length) throw new RangeError('a pack of events is cut off');
-    return start;
-  };
-  const text = () => data.toString('utf8', next(), at);
-  while (at < data.length) {
-    events.push({ key: text(), eventId: text(), traceparent: text() || undefined, data: data.subarray(next(), at) });
+    yield { start, end: at };
   }
-  return events;
 }

@@ -1,7 +1,8 @@
 import type { Producer } from '../kafka/port.ts';
 import { failSpan } from '../telemetry.ts';
-import { byPartition, cutByBytes, toOutgoing } from './rows.ts';
-import type { OutboxRow, Outgoing, PartitionBatch } from './rows.ts';
+import { bundlesOf } from './bundles.ts';
+import { byPartition, cutByBytes, isPack, toOutgoing } from './rows.ts';
+import type { OutboxRow, Outgoing } from './rows.ts';
 
 /** Bytes of values sent at once: below the 1 MB that a broker takes by default. */
 const maxSendBytes = 768 * 1024;
@@ -17,46 +18,83 @@ export async function publish(
   rows: readonly OutboxRow[],
   onPublished: (topic: string, messages: number, rows: OutboxRow[]) => void,
 ): Promise<Error | undefined> {
-  const items = rows.flatMap(toOutgoing);
-  const missing = new Map<OutboxRow, number>();
-  for (const { row } of items) missing.set(row, (missing.get(row) ?? 0) + 1);
-  const partitions = await Promise.all(items.map(({ row, message }) => producer.partitionFor(row.topic, message.key)));
-  const acknowledge = (topic: string, sent: readonly Outgoing[]) => {
-    const complete: OutboxRow[] = [];
-    for (const { row } of sent) {
-      const left = missing.get(row)! - 1;
-      missing.set(row, left);
-      if (left === 0) complete.push(row);
-    }
-    onPublished(topic, sent.length, complete);
-  };
-  const batches = byPartition(items, partitions);
-  const failures = await Promise.all(batches.map((batch) => publishBatch(producer, batch, acknowledge)));
+  const failures = await Promise.all([
+    publishSingle(
+      producer,
+      rows.filter((row) => !isPack(row)),
+      onPublished,
+    ),
+    publishPacks(producer, rows.filter(isPack), onPublished),
+  ]);
   return failures.find((failure) => failure !== undefined);
 }
 
-async function publishBatch(
+async function publishSingle(
   producer: Producer,
-  { topic, partition, items }: PartitionBatch,
-  acknowledge: (topic: string, sent: readonly Outgoing[]) => void,
+  rows: readonly OutboxRow[],
+  onPublished: (topic: string, messages: number, rows: OutboxRow[]) => void,
 ): Promise<Error | undefined> {
-  let failure: Error | undefined;
-  for (const part of cutByBytes(items, maxSendBytes)) {
-    if (!failure) {
-      try {
-        await producer.send(
-          topic,
-          partition,
-          part.map((item) => item.message),
-        );
-      } catch (error) {
-        failure = error instanceof Error ? error : new Error(String(error));
+  const partitions = await Promise.all(rows.map((row) => producer.partitionFor(row.topic, row.key)));
+  const batches = byPartition(rows.map(toOutgoing), partitions);
+  const failures = await Promise.all(
+    batches.map(async ({ topic, partition, items }) => {
+      let failure: Error | undefined;
+      for (const part of cutByBytes(items, maxSendBytes)) {
+        const messages = part.map(({ message }) => message);
+        failure ??= await attempt(producer.send(topic, partition, messages));
+        for (const item of part) endSpan(item, failure);
+        if (failure) continue; // the others' spans say so, too
+        const published = part.map(({ row }) => row);
+        onPublished(topic, published.length, published);
       }
-    }
-    for (const item of part) endSpan(item, failure);
-    if (!failure) acknowledge(topic, part);
+      return failure;
+    }),
+  );
+  return failures.find((failure) => failure !== undefined);
+}
+
+async function publishPacks(
+  producer: Producer,
+  rows: readonly OutboxRow[],
+  onPublished: (topic: string, messages: number, rows: OutboxRow[]) => void,
+): Promise<Error | undefined> {
+  const topics = [...new Set(rows.map(({ topic }) => topic))];
+  const counts = await Promise.all(topics.map(async (topic) => [topic, await producer.partitionsOf(topic)] as const));
+  const partitions = bundlesOf(rows, new Map(counts), maxSendBytes);
+  const missing = new Map<OutboxRow, number>();
+  for (const { shares } of partitions.flatMap(({ bundles }) => bundles)) {
+    for (const [row, count] of shares) missing.set(row, (missing.get(row) ?? 0) + count);
   }
-  return failure;
+  const failures = await Promise.all(
+    partitions.map(async ({ topic, partition, bundles }) => {
+      for (const { records, shares, timestamp } of bundles) {
+        const { count, bytes } = records;
+        const failure = await attempt(producer.send(topic, partition, { count, bytes, timestamp }));
+        if (failure) return failure;
+        const complete = [...shares].filter(([row, share]) => {
+          const left = missing.get(row)! - share;
+          missing.set(row, left);
+          return left === 0;
+        });
+        onPublished(
+          topic,
+          count,
+          complete.map(([row]) => row),
+        );
+      }
+      return undefined;
+    }),
+  );
+  return failures.find((failure) => failure !== undefined);
+}
+
+async function attempt(sending: Promise<void>): Promise<Error | undefined> {
+  try {
+    await sending;
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
+  }
 }
 
 function endSpan({ span }: Outgoing, failure: Error | undefined): void {

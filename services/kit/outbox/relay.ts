@@ -17,7 +17,7 @@ import { announce, fairShare, leaseMs, relaysAlive, releaseShards, renewShards }
 import { Upkeep } from './upkeep.ts';
 
 const renewMs = 2_000;
-/** a read that brought more rows than this is followed by another one at once */
+/** a read that brought more rows than this is followed by another one at once, as is one that left some */
 const manyRows = 50;
 /** how long giving up a shard may be put off until its cursor has passed all that is published: else it is sent again */
 const followMs = 2_000;
@@ -157,11 +157,11 @@ export class OutboxRelay {
       if (!published) continue;
       if (read.rows.length > 0) {
         pace.found(start, read.rows.length);
-        if (read.rows.length <= manyRows) await this.#waker.wait(pace.rest(performance.now()), false);
+        if (!hasMore(read)) await this.#waker.wait(pace.rest(performance.now()), false);
       }
       this.#succeed();
       const pause = this.#keepUntil === undefined ? pace.pause(performance.now(), this.#relays) : followPollMs;
-      if (read.rows.length <= manyRows) await this.#waker.wait(pause, true);
+      if (!hasMore(read)) await this.#waker.wait(pause, true);
     }
   }
 
@@ -247,4 +247,8 @@ export class OutboxRelay {
     if (failure) await this.#fail(failure);
     return !failure;
   }
+}
+
+function hasMore({ rows }: ReadResult): boolean {
+  return rows.length > manyRows || rows.some(({ cut }) => cut);
 }

@@ -3,7 +3,7 @@ import type { OutgoingMessage } from '../kafka/port.ts';
 import { SpanKind, isSampled, startSpan, traceparentOf } from '../telemetry.ts';
 import type { Span } from '../telemetry.ts';
 import type { ReadPosition } from './cursor.ts';
-import { packedType, unpack } from './pack.ts';
+import { packedType } from './pack.ts';
 
 /** A row of the outbox as the relay reads it. */
 export interface OutboxRow extends ReadPosition {
@@ -18,27 +18,21 @@ export interface OutboxRow extends ReadPosition {
   created_at: Date;
 }
 
-/** An event of a row on its way: its message, and its span where the trace is recorded. */
+/** A row on its way: its message, and its span where the trace is recorded. */
 export interface Outgoing {
   row: OutboxRow;
   message: OutgoingMessage;
   span: Span | undefined;
 }
 
-/** What one message is made from: a row, or an event of a row that is a pack. */
-type Source = Pick<OutboxRow, 'key' | 'event_id' | 'data' | 'traceparent' | 'headers'>;
-
-/** The messages of a row: one, or as many as its pack has. */
-export function toOutgoing(row: OutboxRow): Outgoing[] {
-  if (row.headers?.['content-type'] !== packedType) return [outgoingOf(row, row)];
-  return unpack(row.data).map(({ key, eventId, data, traceparent = null }) =>
-    outgoingOf(row, { key, event_id: eventId, data, traceparent, headers: null }),
-  );
+/** Whether a row is a pack of messages. */
+export function isPack(row: OutboxRow): boolean {
+  return row.headers?.['content-type'] === packedType;
 }
 
-/** Under a sampled trace a message gets a span of its own, from the commit until it is published. */
-function outgoingOf(row: OutboxRow, source: Source): Outgoing {
-  const { key, event_id: id, data, traceparent: parent } = source;
+/** The message of a row. Under a sampled trace it gets a span of its own, from the commit until it is published. */
+export function toOutgoing(row: OutboxRow): Outgoing {
+  const { key, event_id: id, traceparent: parent } = row;
   const span = isSampled(parent ?? undefined)
     ? startSpan(`publish ${row.topic}`, {
         kind: SpanKind.PRODUCER,
@@ -54,10 +48,10 @@ function outgoingOf(row: OutboxRow, source: Source): Outgoing {
       })
     : undefined;
   const headers = encodeHeaders({ id, type: row.type, source: row.source, subject: key, time: row.created_at });
-  if (source.headers) Object.assign(headers, source.headers);
+  if (row.headers) Object.assign(headers, row.headers);
   const traceparent = span ? traceparentOf(span) : parent;
   if (traceparent) headers['traceparent'] = traceparent;
-  return { row, span, message: { key, value: data, headers, timestamp: row.created_at.getTime() } };
+  return { row, span, message: { key, value: row.data, headers, timestamp: row.created_at.getTime() } };
 }
 
 /** What goes to one partition, in order. */

@@ -1,5 +1,6 @@
+import { RecordBody } from '../kafka/kafkajs-fetch.ts';
 import type { Pool } from '../pg.ts';
-import { packedType, unpack } from './pack.ts';
+import { bodiesOf, packedType } from './pack.ts';
 
 /** An event that waits in an outbox, or has been published from there. */
 export interface WrittenEvent {
@@ -17,15 +18,23 @@ export async function readOutbox(pool: Pool): Promise<WrittenEvent[]> {
   const { rows } = await pool.query<WrittenEvent & { data: Buffer; headers: Record<string, string> | null }>(
     'SELECT topic, key, event_id, type, source, data, traceparent, headers FROM outbox ORDER BY id',
   );
-  return rows.flatMap(({ headers, data, ...row }) => {
-    const events =
-      headers?.['content-type'] === packedType ? unpack(data) : [{ key: row.key, eventId: row.event_id, data }];
-    return events.map((event) => ({
-      ...row,
-      key: event.key,
-      event_id: event.eventId,
-      data: JSON.parse(event.data.toString()) as unknown,
-      traceparent: ('traceparent' in event ? event.traceparent : row.traceparent) ?? null,
-    }));
+  return rows.flatMap(({ headers, data, ...row }) =>
+    headers?.['content-type'] === packedType
+      ? unpack(data).map(({ headers: own, ...event }) => ({ ...row, ...event, ...attributesOf(own) }))
+      : [{ ...row, data: JSON.parse(data.toString()) as unknown }],
+  );
+}
+
+function attributesOf(headers: Record<string, string>) {
+  const { ce_id: id = '', ce_type: type = '', ce_source: source = '', traceparent = null } = headers;
+  return { event_id: id, type, source, traceparent };
+}
+
+/** The messages of a pack, with their JSON read. */
+export function unpack(data: Buffer): { key: string; data: unknown; headers: Record<string, string> }[] {
+  return [...bodiesOf(data)].map(({ start }) => {
+    const body = new RecordBody(start);
+    const value = JSON.parse(body.valueIn(data)!.toString()) as unknown;
+    return { key: body.keyIn(data)!, data: value, headers: body.headersIn(data) };
   });
 }
