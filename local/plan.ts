@@ -41,6 +41,17 @@ export function startOrder(services: EventService[]): EventService[][] {
   return groups;
 }
 
+/**
+ * Node's flags for a service. Each stays small: its heap holds requests in flight and bounded caches, no data. Only
+ * analytics, which may have to catch up with millions of events, gets room for what dies young: with less it spends a
+ * third of its time on collecting it.
+ */
+export function nodeFlagsOf(service: string): string[] {
+  const [old, young, first] = service === 'analytics' ? [256, 32, 96] : [160, 16, undefined];
+  const flags = ['--no-warnings', `--max-old-space-size=${old}`, `--max-semi-space-size=${young}`];
+  return first === undefined ? flags : [...flags, `--initial-old-space-size=${first}`];
+}
+
 /** The environment of a service in the local run. */
 export function serviceEnvironment(
   service: EventService,

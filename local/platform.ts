@@ -10,7 +10,7 @@ import { forgetKafka, startKafka } from './kafka.ts';
 import { Kept, type Running } from './keep.ts';
 import { startMail } from './mail.ts';
 import type { Options } from './options.ts';
-import { portsWith, serviceEnvironment, startOrder } from './plan.ts';
+import { nodeFlagsOf, portsWith, serviceEnvironment, startOrder } from './plan.ts';
 import { assertPortFree } from './ports.ts';
 import { forgetPostgres, startPostgres } from './postgres.ts';
 import { prepareDatabases, prepareTopics } from './prepare.ts';
@@ -24,8 +24,6 @@ export interface Listener {
   line(service: string, line: string): void;
 }
 
-/** Each service stays small: its heap holds requests in flight and bounded caches, no data. */
-const NODE_FLAGS = ['--no-warnings', '--max-old-space-size=160', '--max-semi-space-size=16'];
 /** What a service has not stopped by then is killed: its transactions are whole or not there. */
 const LEFTOVER_GRACE_MS = 3_000;
 const ENOUGH_DISK = 200 << 20;
@@ -198,7 +196,7 @@ export class Platform {
           file: join(this.#root, 'services', name, 'main.ts'),
           port: service.spec.port + portOffset,
           env,
-          nodeFlags: NODE_FLAGS,
+          nodeFlags: nodeFlagsOf(name),
           pidFile: join(this.#pidFolder(), `${name}.pid`),
           onLine: (line) => this.#listener.line(name, line),
         },

@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import type { MetricUpdated } from '#contracts/events.ts';
-import { unpack } from '#kit/outbox/pack.ts';
+import { unpack } from '#kit/outbox/testing.ts';
 import { spikeOver } from './events.ts';
 import type { Expected } from './events.ts';
 
@@ -46,11 +46,11 @@ async function emittedOrders(pool: Pool): Promise<{ events: number; distinct: nu
   let events = 0;
   let cents = 0;
   const { rows } = await pool.query<{ data: Buffer }>("SELECT data FROM outbox WHERE topic = 'analytics-alerts'");
-  for (const { eventId, data } of rows.flatMap((row) => unpack(row.data))) {
-    const { query, values } = JSON.parse(data.toString()) as MetricUpdated;
+  for (const { headers, data } of rows.flatMap((row) => unpack(row.data))) {
+    const { query, values } = data as MetricUpdated;
     if (query !== 'high-value-order') continue;
     events += 1;
-    ids.add(eventId);
+    ids.add(headers['ce_id']!);
     cents += Math.round(Number(values['total']) * 100);
   }
   return { events, distinct: ids.size, cents };

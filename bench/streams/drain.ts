@@ -5,12 +5,11 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Pool } from 'pg';
+import { nodeFlagsOf } from '#local/plan.ts';
 import { memoryBelow } from '../memory.ts';
 import { cpuSeconds, listBelow } from '../processes.ts';
 
 const service = fileURLToPath(new URL('../../services/analytics/main.ts', import.meta.url));
-/** as the local run starts it */
-const nodeFlags = ['--no-warnings', '--max-old-space-size=160', '--max-semi-space-size=16'];
 
 const pollMs = 50;
 const withinMs = 600_000;
@@ -43,7 +42,7 @@ export async function drain({ workers, events, pool, env, servers }: DrainOption
   const cpuBefore = serverCpu(servers);
   const begin = performance.now();
   const children = Array.from({ length: workers }, () =>
-    spawn(process.execPath, [...nodeFlags, service], {
+    spawn(process.execPath, [...nodeFlagsOf('analytics'), service], {
       env: { ...process.env, ...env },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     }),

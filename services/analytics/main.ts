@@ -1,4 +1,5 @@
 import { analyticsOperations } from '#contracts/analytics.ts';
+import { InvalidEvent } from '#contracts/cloudevents.ts';
 import { ConfigError, loadConfig } from '#kit/config.ts';
 import { consumptionOf, streamQueryFiles, topics } from '#kit/declarations.ts';
 import { createHttp } from '#kit/http.ts';
@@ -55,6 +56,7 @@ await runService('analytics', async (service) => {
     health,
     handle: (tx, events) => engine.handle(tx, events),
     accumulator: engine,
+    read: unreadJson,
     maxBatch: 250,
     restMs: 100, // figures may be a tenth of a second old
     onCommitted: () => relay.wake(),
@@ -70,6 +72,12 @@ await runService('analytics', async (service) => {
   service.onStop('live streams', () => live.stop()); // before http, which waits for every answer to end
   log.info({ port, queries: queries.length }, 'listening');
 });
+
+/** Leaves JSON as it is: the queries read what they need of it. @throws InvalidEvent where it is no object */
+function unreadJson(value: Buffer): Buffer {
+  if (value[0] === 0x7b && value.at(-1) === 0x7d) return value;
+  throw new InvalidEvent('the value is no JSON object');
+}
 
 /** The declared queries, each of which reads what this service consumes. @throws ConfigError with every mistake */
 function declaredQueries(consumed: readonly string[]): StreamQuery[] {

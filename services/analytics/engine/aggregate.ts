@@ -9,7 +9,20 @@ import { SessionList } from './sessions.ts';
 import { isOver, latestStart } from './windows.ts';
 
 /** What a batch adds to the windows of one plan, by start and key. */
-export type Deltas = Map<number, Map<string, Delta>>;
+export class Deltas extends Map<number, Map<string, Delta>> {
+  #start = Number.NaN;
+  #keys = new Map<string, Delta>();
+
+  /** Those of one start, which are there afterwards; that of the last call is at hand. */
+  keysOf(start: number): Map<string, Delta> {
+    if (start === this.#start) return this.#keys;
+    let keys = this.get(start);
+    if (!keys) this.set(start, (keys = new Map<string, Delta>()));
+    this.#start = start;
+    this.#keys = keys;
+    return keys;
+  }
+}
 
 /** What a batch adds to the sessions of one plan, by key. */
 export type SessionDeltas = Map<string, SessionList>;
@@ -78,7 +91,7 @@ export function aggregate(
       }
     }
     if (isUsualTime(event.time)) clocks.advance(eventClock, Math.min(event.time, ceiling));
-    for (const plan of plans.reading(event.topic, event.type)) {
+    for (const plan of plans.reading(event.topic, event.type).plans) {
       const tally = tallyOf(effects.tallies, plan);
       try {
         take(effects, plan, tally, event, clocks, ceiling);
@@ -157,10 +170,9 @@ function sessionsOf(sessions: Effects['sessions'], plan: Plan, key: string): Ses
 }
 
 function deltaOf(windows: Effects['windows'], plan: Plan, start: number, key: string): Delta {
-  let starts = windows.get(plan);
-  if (!starts) windows.set(plan, (starts = new Map<number, Map<string, Delta>>()));
-  let keys = starts.get(start);
-  if (!keys) starts.set(start, (keys = new Map<string, Delta>()));
+  let deltas = windows.get(plan);
+  if (!deltas) windows.set(plan, (deltas = new Deltas()));
+  const keys = deltas.keysOf(start);
   let delta = keys.get(key);
   if (!delta) keys.set(key, (delta = new Delta(plan.layout.accumulators)));
   return delta;

@@ -1,5 +1,8 @@
 import type { ReceivedEvent } from '#contracts/cloudevents.ts';
+import { membersOf } from '../query/members.ts';
 import type { StreamQuery } from '../query/stream-query.ts';
+import { memberReader } from './members.ts';
+import type { MemberReader } from './members.ts';
 import { layoutOf } from './figures.ts';
 import type { Inputs, Layout } from './figures.ts';
 
@@ -45,7 +48,7 @@ export class PlanSet {
   /** sorted by id: every transaction then locks in the same order */
   readonly plans: readonly Plan[];
   readonly #byName: ReadonlyMap<string, Plan>;
-  readonly #byEvent = new Map<string, Map<string, readonly Plan[]>>();
+  readonly #byEvent = new Map<string, Map<string, Reading>>();
 
   constructor(plans: readonly Plan[]) {
     this.plans = plans.toSorted((a, b) => a.id - b.id);
@@ -56,17 +59,31 @@ export class PlanSet {
     return this.#byName.get(name);
   }
 
-  /** The plans that read events of a type from a topic. */
-  reading(topic: string, type: string): readonly Plan[] {
+  /** What reads events of a type from a topic. */
+  reading(topic: string, type: string): Reading {
     let types = this.#byEvent.get(topic);
-    if (!types) this.#byEvent.set(topic, (types = new Map<string, readonly Plan[]>()));
-    let plans = types.get(type);
-    if (!plans) {
-      plans = this.plans.filter(({ query }) => query.from.some((source) => reads(source, topic, type)));
-      if (types.size < 1000) types.set(type, plans); // types come from messages
+    if (!types) this.#byEvent.set(topic, (types = new Map<string, Reading>()));
+    let reading = types.get(type);
+    if (!reading) {
+      const plans = this.plans.filter(({ query }) => query.from.some((source) => reads(source, topic, type)));
+      reading = { plans, read: readerOf(plans) };
+      if (types.size < 1000) types.set(type, reading); // types come from messages
     }
-    return plans;
+    return reading;
   }
+}
+
+/** Who reads the events of a type, and how their data is read. */
+export interface Reading {
+  plans: readonly Plan[];
+  /** reads what the plans need of JSON data. @throws SyntaxError */
+  read: MemberReader;
+}
+
+function readerOf(plans: readonly Plan[]): MemberReader {
+  const members = plans.map(({ query }) => membersOf(query));
+  const names = members.flatMap((own) => (own ? [...own] : []));
+  return members.includes(undefined) ? (json) => JSON.parse(json.toString()) as unknown : memberReader(new Set(names));
 }
 
 function reads(source: StreamQuery['from'][number], topic: string, type: string): boolean {

@@ -70,7 +70,15 @@ export function metricOf({ plan, row, closed, updatedAt, replaces = [] }: Emissi
     values: row.values,
     ...(row.estimates?.length && { estimates: [...row.estimates] }),
     closed,
-    updatedAt: new Date(updatedAt).toISOString(),
+    updatedAt: isoOf(updatedAt),
     ...(replaces.length > 0 && { replaces: replaces.map((start) => start.toISOString()) }),
   };
+}
+
+let lastTime = { ms: Number.NaN, text: '' };
+
+/** Most of what is emitted together has one time. */
+function isoOf(ms: number): string {
+  if (ms !== lastTime.ms) lastTime = { ms, text: new Date(ms).toISOString() };
+  return lastTime.text;
 }

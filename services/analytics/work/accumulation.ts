@@ -67,6 +67,7 @@ export class QueryAccumulation implements Accumulation {
       if (isNew) own.hashes.push(hash);
       return isNew;
     });
+    for (const event of fresh) this.#readData(event);
     if (fresh.length < events.length) repeated.inc({ topic }, events.length - fresh.length);
     const time = now();
     aggregate(plans, fresh, () => known.clocks, time, this.#effects);
@@ -74,6 +75,19 @@ export class QueryAccumulation implements Accumulation {
     own.clocks = known.clocks;
     for (const occurrence of this.#effects.occurrences.splice(0)) this.#occur(occurrence, time);
     for (const event of fresh) this.#tellOrder(event, time);
+  }
+
+  /** Data that is still JSON is read as far as the queries, and the live stream, need it. */
+  #readData(event: ReceivedEvent): void {
+    if (!Buffer.isBuffer(event.data)) return;
+    const { plans, now } = this.#options;
+    try {
+      event.data = isLive(event, now())
+        ? (JSON.parse(event.data.toString()) as unknown)
+        : plans.reading(event.topic, event.type).read(event.data);
+    } catch {
+      event.data = undefined; // no query has a result for it, and each says so
+    }
   }
 
   #occur({ plan, key, event, values }: Occurrence, now: number): void {
