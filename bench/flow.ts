@@ -2,6 +2,7 @@
 // the POST's answer until GET /orders/{id} shows it. Usage: npm run bench:flow -- [RATE] [SECONDS]
 import { performance } from 'node:perf_hooks';
 import { orderBody, percentiles, randomOf } from './load.ts';
+import { watchOthers } from './others.ts';
 import { withBenchPlatform } from './platform.ts';
 
 const rate = Number(process.argv[2] ?? 50);
@@ -35,6 +36,7 @@ await withBenchPlatform({ sampled: 1 }, async ({ platform, userIds }) => {
   answered.length = 0;
   visible.length = 0;
 
+  const watched = watchOthers();
   const begin = performance.now();
   const underWay: Promise<void>[] = [];
   for (let i = 0; i < rate * seconds; i++) {
@@ -48,6 +50,7 @@ await withBenchPlatform({ sampled: 1 }, async ({ platform, userIds }) => {
     );
   }
   await Promise.all(underWay);
+  const others = watched();
 
   const post = percentiles(answered);
   const read = percentiles(visible);
@@ -57,11 +60,13 @@ await withBenchPlatform({ sampled: 1 }, async ({ platform, userIds }) => {
   console.log(
     `then in the read model    median ${round(read.median)} ms, p99 ${round(read.p99)} ms, max ${round(read.max)} ms`,
   );
+  console.log(others.sentence);
   console.log(
     JSON.stringify({
       orders: answered.length,
       rate,
       errors,
+      othersCores: others.cores,
       postMedianMs: round(post.median),
       postP99Ms: round(post.p99),
       readModelMedianMs: round(read.median),

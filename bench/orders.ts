@@ -8,6 +8,7 @@ import { Pool } from 'pg';
 import { topicEnd } from './hops.ts';
 import { load, orderBody, randomOf } from './load.ts';
 import type { LoadResult } from './load.ts';
+import { watchOthers } from './others.ts';
 import { withBenchPlatform } from './platform.ts';
 import { cpuSeconds, processesBelow } from './processes.ts';
 
@@ -50,7 +51,9 @@ await withBenchPlatform({ sampled }, async ({ platform, userIds }) => {
 
   const warm = await load({ url, connections, seconds: 5, bodies });
   const before = processesBelow(platform.runner.pid!);
+  const watched = watchOthers();
   const result = await load({ url, connections, seconds, bodies });
+  const others = watched();
   const ended = performance.now();
   const answered = warm.accepted + result.accepted;
 
@@ -117,6 +120,7 @@ await withBenchPlatform({ sampled }, async ({ platform, userIds }) => {
 millrace    ${result.perSecond.toFixed(0)} orders/s, p50 ${result.p50} ms, p99 ${result.p99} ms, max ${result.max} ms, ${result.errors} errors
 bare server ${floor.perSecond.toFixed(0)} requests/s, p50 ${floor.p50} ms, p99 ${floor.p99} ms (node:http, one INSERT a request, nothing behind it)
 ratio       ${ratio.toFixed(2)}
+${others.sentence}
 e-mails     ${mails} of ${expected} sent ${mailsAfter.toFixed(1)} s after the load`);
   const good = result.errors === 0 && result.perSecond >= 1_500 && result.p99 <= 80 && late.length === 0;
   if (late.length > 0) console.log(`not all there after 2 s: ${late.join(', ')}`);
@@ -130,6 +134,7 @@ e-mails     ${mails} of ${expected} sent ${mailsAfter.toFixed(1)} s after the lo
       counts,
       barePerSecond: Math.round(floor.perSecond),
       ratio: Number(ratio.toFixed(3)),
+      othersCores: others.cores,
       mailsSentAfterSeconds: Number(mailsAfter.toFixed(1)),
       ok: good,
     }),

@@ -9,7 +9,7 @@ export interface ProcessStat {
 
 const ticksPerSecond = 100; // sysconf(_SC_CLK_TCK) on Linux
 
-export function cpuSeconds({ ticks }: ProcessStat): number {
+export function cpuSeconds({ ticks }: Pick<ProcessStat, 'ticks'>): number {
   return ticks / ticksPerSecond;
 }
 

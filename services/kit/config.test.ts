@@ -18,7 +18,7 @@ test('text becomes what the schema says, and defaults fill in', () => {
   const config = loadConfig(schema, { env: good });
   assert.equal(config.PORT, 8080);
   assert.equal(config.LOG_LEVEL, 'info');
-  assert.equal(config.SHUTDOWN_GRACE_MS, 15_000);
+  assert.equal(config.SHUTDOWN_GRACE_MS, 25_000);
 });
 
 test('every fault is listed, with what would be right, and no value is shown', () => {

@@ -18,12 +18,18 @@ export class ConfigError extends Error {
   }
 }
 
+/** Settings of a process, whatever it serves. */
+export const processConfig = {
+  LOG_LEVEL: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal'], { default: 'info' }),
+  // a consumer that leaves its group while another member has died waits for that one's session, 15 s
+  SHUTDOWN_GRACE_MS: Type.Integer({ minimum: 0, maximum: 600_000, default: 25_000 }),
+};
+
 /** Settings that every service has. */
 export const commonConfig = {
   PORT: Type.Integer({ minimum: 0, maximum: 65_535 }),
   HOST: Type.String({ default: '0.0.0.0' }),
-  LOG_LEVEL: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal'], { default: 'info' }),
-  SHUTDOWN_GRACE_MS: Type.Integer({ minimum: 0, maximum: 600_000, default: 15_000 }),
+  ...processConfig,
 };
 
 /** An address such as `http://users:8081` or `postgres://...`. */

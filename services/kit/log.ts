@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 export type { Logger } from 'pino';
 
 /** A JSON logger on standard output; each line carries the trace and span that were active when it was written. */
-export function createLogger(service: string, level = process.env['LOG_LEVEL'] ?? 'info'): Logger {
+export function createLogger(service: string, level = 'info'): Logger {
   return pino({
     level,
     base: { service },

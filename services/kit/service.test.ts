@@ -2,6 +2,9 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 
 const kit = new URL('.', import.meta.url);
@@ -75,6 +78,20 @@ test('a shutdown that hangs is ended after the grace with 1', async () => {
   await started(child, lines);
   child.kill('SIGTERM');
   assert.equal(await exit, 1);
+  assert.ok(lines.some((line) => line.msg === 'not stopped in time' && line['step'] === 'http'));
+});
+
+test('how to log and how long to drain may come from mounted files', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'millrace-config-'));
+  t.after(() => rmSync(dir, { recursive: true }));
+  writeFileSync(join(dir, 'LOG_LEVEL'), 'debug');
+  writeFileSync(join(dir, 'SHUTDOWN_GRACE_MS'), '50');
+  const hanging = `${keepAlive} service.log.debug('said'); service.onStop('http', () => new Promise(() => {}));`;
+  const { child, lines, exit } = run(hanging, { CONFIG_DIR: dir });
+  await started(child, lines);
+  child.kill('SIGTERM');
+  assert.equal(await exit, 1);
+  assert.ok(lines.some(({ msg }) => msg === 'said'));
 });
 
 test('a wrong configuration ends the start with 1 and the list of its faults', async () => {
@@ -82,6 +99,9 @@ test('a wrong configuration ends the start with 1 and the list of its faults', a
   assert.equal(await exit, 1);
   const fatal = lines.find((line) => line['level'] === 'fatal');
   assert.deepEqual(fatal?.['faults'], ['PORT is missing']);
+  const loud = run(`loadConfig(Type.Object(commonConfig));`, { PORT: '0', LOG_LEVEL: 'loud' });
+  assert.equal(await loud.exit, 1);
+  assert.match(JSON.stringify(loud.lines), /LOG_LEVEL .*one of trace, debug/);
 });
 
 test('an error that nobody caught ends the process with 1 and is in the log', async () => {

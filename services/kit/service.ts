@@ -1,4 +1,5 @@
-import { ConfigError } from './config.ts';
+import { Type } from 'typebox';
+import { ConfigError, loadConfig, processConfig } from './config.ts';
 import { Health } from './health.ts';
 import { createLogger } from './log.ts';
 import type { Logger } from './log.ts';
@@ -13,13 +14,24 @@ export interface Service {
   onStop(step: string, stop: () => Promise<void>): void;
 }
 
+/** How this process is to log and end; where that is wrong, the service's own configuration says so, with all its faults. */
+function processSettings() {
+  const schema = Type.Object(processConfig);
+  try {
+    return loadConfig(schema);
+  } catch {
+    return loadConfig(schema, { env: {}, dirs: [] });
+  }
+}
+
 /**
  * The lifecycle of a service process: telemetry, then `start`, then, on SIGTERM or SIGINT (or when the process that
  * started it with an IPC channel is gone), readiness goes down and the steps of `onStop` run, last added first, within
  * SHUTDOWN_GRACE_MS. A start that fails, and an error that nobody caught, end the process with code 1.
  */
 export async function runService(name: string, start: (service: Service) => Promise<void>): Promise<void> {
-  const log = createLogger(name);
+  const { LOG_LEVEL, SHUTDOWN_GRACE_MS: grace } = processSettings();
+  const log = createLogger(name, LOG_LEVEL);
   const health = new Health();
   const steps: { step: string; stop: () => Promise<void> }[] = [];
   let stopping: Promise<void> | undefined;
@@ -28,12 +40,13 @@ export async function runService(name: string, start: (service: Service) => Prom
   async function stop(reason: string): Promise<void> {
     log.info({ reason }, 'stopping');
     health.drain();
-    const grace = Number(process.env['SHUTDOWN_GRACE_MS'] ?? 15_000);
+    let underWay = '';
     setTimeout(() => {
-      log.error({ grace }, 'not stopped in time');
+      log.error({ grace, step: underWay }, 'not stopped in time');
       process.exit(1);
     }, grace).unref();
     for (const { step, stop: run } of steps.toReversed()) {
+      underWay = step;
       try {
         await run();
       } catch (error) {

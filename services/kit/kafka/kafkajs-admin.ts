@@ -8,12 +8,22 @@ const maxMessageBytes = 4 * 1024 * 1024;
 /** Brokers hear of a new topic within this time, in milliseconds. */
 const knownWithinMs = 10_000;
 
+/** What a broker answers while a partition gets its leader: metadata names the leader a moment before it takes requests. */
+const leaderMoves = new Set(['NOT_LEADER_FOR_PARTITION', 'LEADER_NOT_AVAILABLE']);
+const leaderWithinMs = 10_000;
+
 /** Topics and offsets over kafkajs. */
 export class Administration implements KafkaAdmin {
   readonly #connect: () => Promise<Admin>;
+  readonly #open: () => Promise<Admin>;
 
-  constructor(connect: () => Promise<Admin>) {
+  /**
+   * @param connect the connection that all requests share
+   * @param open another one, to be disconnected after use; it knows no metadata but those of now
+   */
+  constructor(connect: () => Promise<Admin>, open: () => Promise<Admin>) {
     this.#connect = connect;
+    this.#open = open;
   }
 
   async ensureTopics(topics: readonly TopicDeclaration[]): Promise<string[]> {
@@ -55,10 +65,27 @@ export class Administration implements KafkaAdmin {
 
   async watermarks(topic: string): Promise<Map<number, Watermarks>> {
     const admin = await this.#connect();
-    const offsets = await admin.fetchTopicOffsets(topic);
+    const offsets = await admin.fetchTopicOffsets(topic).catch((error: unknown) => {
+      if (!isLeaderMove(error)) throw error;
+      return this.#offsetsFromLeaders(topic);
+    });
     return new Map(
       offsets.map(({ partition, low, high }) => [partition, { low: BigInt(low), high: BigInt(high) }] as const),
     );
+  }
+
+  /** kafkajs asks a leader that it knows for minutes after another has taken its place. */
+  async #offsetsFromLeaders(topic: string): ReturnType<Admin['fetchTopicOffsets']> {
+    for (const end = performance.now() + leaderWithinMs; ; await sleep(50)) {
+      const admin = await this.#open();
+      try {
+        return await admin.fetchTopicOffsets(topic);
+      } catch (error) {
+        if (!isLeaderMove(error) || performance.now() > end) throw error;
+      } finally {
+        await admin.disconnect();
+      }
+    }
   }
 
   async committed(group: string, topics: readonly string[]): Promise<(TopicPartition & { offset: bigint })[]> {
@@ -70,4 +97,8 @@ export class Administration implements KafkaAdmin {
         .filter(({ offset }) => offset >= 0n),
     );
   }
+}
+
+function isLeaderMove(error: unknown): boolean {
+  return leaderMoves.has((error as { type?: string }).type ?? '');
 }

@@ -63,8 +63,9 @@ export function createKafka({ brokers, sasl, ca, clientId, log }: KafkaOptions):
   const closing: (() => Promise<void>)[] = [];
 
   let admin: Promise<Admin> | undefined;
+  const openAdmin = () => connected(client.admin(), brokers);
   const connectAdmin = (): Promise<Admin> => {
-    admin ??= connected(client.admin(), brokers).catch((error: unknown) => {
+    admin ??= openAdmin().catch((error: unknown) => {
       admin = undefined;
       throw error;
     });
@@ -72,7 +73,7 @@ export function createKafka({ brokers, sasl, ca, clientId, log }: KafkaOptions):
   };
 
   return {
-    admin: new Administration(connectAdmin),
+    admin: new Administration(connectAdmin, openAdmin),
     async producer(): Promise<Producer> {
       const sending = sender.producer({
         allowAutoTopicCreation: false,
