@@ -43,8 +43,10 @@ export function connectionTo(
   namespace?: string,
 ): Connection {
   const connect = { ...tls, timeout: connectMs, keepAlive: true, keepAliveInitialDelay: keepAliveMs };
-  const requests = new Agent({ connect, connections: maxRequests, pipelining: 1 });
-  const watches = new Agent({ connect, pipelining: 1 });
+  // HTTP/1.1: the one connection of HTTP/2 would stay in use when it is dead, and take every watch with it
+  const shared = { connect, pipelining: 1, allowH2: false };
+  const requests = new Agent({ ...shared, connections: maxRequests });
+  const watches = new Agent(shared);
   return {
     server: server.replace(/\/$/, ''),
     namespace,
