@@ -1,6 +1,7 @@
 import type { BackoffOptions } from './backoff.ts';
+import { isConflict } from './errors.ts';
 import type { Clock } from './clock.ts';
-import type { Informer } from './informer.ts';
+import type { Change, Informer } from './informer.ts';
 import type { Log } from './log.ts';
 import type { RuntimeMetrics } from './metrics.ts';
 import { keyOf } from './objects.ts';
@@ -21,6 +22,14 @@ export interface ControllerOptions {
   /** keys reconciled at the same time; default 4 */
   concurrency?: number;
   backoff?: BackoffOptions;
+}
+
+/** A change of what is wanted, or a deletion; not one of a status. */
+export function specChanged({ before, after }: Change<KubeObject>): boolean {
+  const [old, now] = [before?.metadata, after?.metadata];
+  return (
+    old?.generation !== now?.generation || old?.deletionTimestamp !== now?.deletionTimestamp || old?.uid !== now?.uid
+  );
 }
 
 /** A key of no object: its reconcile tells that the queue moves. */
@@ -58,12 +67,24 @@ export class Controller {
     return this;
   }
 
-  /** Reconciles the keys that a change of another object, before or after, concerns. */
-  watchesFor<T extends KubeObject>(informer: Informer<T>, keysOf: (object: T) => readonly string[]): this {
-    informer.onChange(({ before, after, initial }) => {
+  /** Reconciles the keys that a change of another object, before or after, concerns; `when` leaves changes out. */
+  watchesFor<T extends KubeObject>(
+    informer: Informer<T>,
+    keysOf: (object: T) => readonly string[],
+    when: (change: Change<T>) => boolean = () => true,
+  ): this {
+    informer.onChange((change) => {
+      if (!when(change)) return;
+      const { before, after, initial } = change;
       const keys = new Set([...(before ? keysOf(before) : []), ...(after ? keysOf(after) : [])]);
       for (const key of keys) this.enqueue(key, { urgent: !initial });
     });
+    return this;
+  }
+
+  /** Adds keys to those that are reconciled when this process begins to lead. */
+  resyncs(keys: () => Iterable<string>): this {
+    this.#resyncs.push(keys);
     return this;
   }
 
@@ -115,6 +136,8 @@ export class Controller {
     if (key === canary) return;
     metrics.reconciled(this.name, outcome);
     if (error === undefined) log.debug({ controller: this.name, key, tookMs: Math.round(tookMs) }, 'reconciled');
+    else if (isConflict(error))
+      log.debug({ controller: this.name, key }, 'the cache was not the newest; it is tried again');
     else log.warn({ controller: this.name, key, failures, err: error }, 'a reconcile failed; it is tried again');
   }
 }

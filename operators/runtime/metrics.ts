@@ -1,6 +1,7 @@
 import { Counter, Gauge, Histogram } from 'prom-client';
 import type { Registry } from 'prom-client';
 import type { OnRequest } from './api.ts';
+import { isConflict } from './errors.ts';
 import type { ResourceType } from './objects.ts';
 import type { Outcome } from './queue.ts';
 import type { RestartReason } from './reflector.ts';
@@ -73,7 +74,7 @@ export class RuntimeMetrics {
   };
 
   reconciled(controller: string, { error, waitedMs, tookMs }: Outcome): void {
-    this.#reconciles.inc({ controller, result: error === undefined ? 'success' : 'error' });
+    this.#reconciles.inc({ controller, result: resultOf(error) });
     this.#durations.observe({ controller }, tookMs / 1000);
     this.#waits.observe({ controller }, waitedMs / 1000);
   }
@@ -93,4 +94,9 @@ export class RuntimeMetrics {
   leads(leading: boolean): void {
     this.#leader.set(leading ? 1 : 0);
   }
+}
+
+function resultOf(error: unknown): 'success' | 'conflict' | 'error' {
+  if (error === undefined) return 'success';
+  return isConflict(error) ? 'conflict' : 'error';
 }

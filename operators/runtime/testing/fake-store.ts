@@ -90,6 +90,10 @@ export class FakeStore {
     const exists = this.#objects.has(key);
     if (!exists && place.subresource !== undefined) throw apiStatus(404, 'NotFound', `"${place.name}" not found`);
     const before = exists ? this.get(place) : this.create(place, { ...config, metadata: { ...config.metadata } });
+    const wantedVersion = exists ? config.metadata.resourceVersion : undefined;
+    if (wantedVersion !== undefined && wantedVersion !== before.metadata.resourceVersion) {
+      throw apiStatus(409, 'Conflict', 'the object has been modified');
+    }
     const appliers = this.#applied.get(key) ?? new Map<string, Json>();
     this.#applied.set(key, appliers);
     const owner = place.subresource === undefined ? manager : `${manager} ${place.subresource}`;
@@ -191,7 +195,7 @@ function removed(old: Json, now: Json, others: Json[]): Json {
 
 function fieldsOf(config: Json): Json {
   const steps = Object.entries(config)
-    .filter(([name]) => !['name', 'namespace', 'uid'].includes(name))
+    .filter(([name]) => !['name', 'namespace', 'uid', 'resourceVersion'].includes(name))
     .map(([name, value]) => [`f:${name}`, isObject(value) ? fieldsOf(value) : {}] as const);
   return Object.fromEntries(steps);
 }
