@@ -15,6 +15,9 @@ import * as kinds from './api/kinds.ts';
 import type { EventService } from './api/event-service.ts';
 import { Databases, clusterHost } from './databases.ts';
 import { deadLetterReplayController } from './dead-letter-replay/controller.ts';
+import { EventServiceController } from './event-service/controller.ts';
+import { Provisioner } from './event-service/provisioning.ts';
+import { Lags } from './kafka.ts';
 import { askAnalytics } from './stream-query/analytics.ts';
 import { StreamQueryControllers } from './stream-query/controllers.ts';
 import { manager, managedSelector, namespaceIndexer } from './world.ts';
@@ -73,7 +76,13 @@ export function createOperator(settings: OperatorSettings): {
   const databases = new Databases(api, log);
   const urlOf = settings.urlOf ?? serviceUrl;
   const streamQueries = new StreamQueryControllers(world, askAnalytics(urlOf), metrics);
-  const controllers = [...streamQueries.controllers, deadLetterReplayController(world, databases, metrics)];
+  const lags = new Lags(world, log);
+  const parts = { databases, lags, provisioner: new Provisioner(api, clock) };
+  const controllers = [
+    new EventServiceController(world, parts, metrics).controller,
+    ...streamQueries.controllers,
+    deadLetterReplayController(world, databases, metrics),
+  ];
   const informers = [
     world.eventServices,
     world.streamQueries,
@@ -110,6 +119,7 @@ export function createOperator(settings: OperatorSettings): {
       await operator.stop();
       await events.flush();
       await databases.close();
+      await lags.close();
       await connection.close();
     },
   };

@@ -25,7 +25,7 @@ export async function readSecret(
   name: string,
   signal: AbortSignal,
 ): Promise<Record<string, string> | undefined> {
-  const secret = await api.get<Secret>(secrets, namespace, name, signal);
+  const secret = await api.get<Secret>(secrets, namespace, name, { signal });
   if (!secret) return undefined;
   return Object.fromEntries(
     Object.entries(secret.data ?? {}).map(([key, value]) => [key, Buffer.from(value, 'base64').toString()]),

@@ -33,9 +33,10 @@ export interface WatchOptions {
 /** Told of each request, when its answer or failure is there. */
 export type OnRequest = (request: { verb: string; type: ResourceType; status: number }) => void;
 
-/** What a write is to be: who writes, and what ends it. */
-export interface WriteOptions {
+/** Of a call that is about one object. */
+export interface ObjectOptions {
   signal?: AbortSignal | undefined;
+  /** only this part of it */
   subresource?: 'status' | 'scale';
 }
 
@@ -56,10 +57,10 @@ export class Api {
     type: ResourceType,
     namespace: string | undefined,
     name: string,
-    signal?: AbortSignal,
+    { signal, subresource }: ObjectOptions = {},
   ): Promise<T | undefined> {
     try {
-      return await this.#call<T>('get', type, 'GET', pathOf(type, namespace, name), { signal });
+      return await this.#call<T>('get', type, 'GET', pathOf(type, namespace, name, subresource), { signal });
     } catch (error) {
       if (error instanceof ApiError && error.status === 404) return undefined;
       throw error;
@@ -92,12 +93,16 @@ export class Api {
   }
 
   /** @throws ApiError 409 where the name is taken */
-  create<T extends KubeObject>(type: ResourceType, object: T, { signal }: WriteOptions = {}): Promise<T> {
+  create<T extends KubeObject>(type: ResourceType, object: T, { signal }: ObjectOptions = {}): Promise<T> {
     return this.#call<T>('create', type, 'POST', pathOf(type, object.metadata.namespace), { body: object, signal });
   }
 
   /** Writes the whole object. @throws ApiError 409 where it is not the version that `object` was read as */
-  replace<T extends KubeObject>(type: ResourceType, object: T, { signal, subresource }: WriteOptions = {}): Promise<T> {
+  replace<T extends KubeObject>(
+    type: ResourceType,
+    object: T,
+    { signal, subresource }: ObjectOptions = {},
+  ): Promise<T> {
     const { namespace, name } = object.metadata;
     return this.#call<T>('update', type, 'PUT', pathOf(type, namespace, name, subresource), { body: object, signal });
   }
@@ -110,7 +115,7 @@ export class Api {
     type: ResourceType,
     object: KubeObject,
     manager: string,
-    { signal, subresource }: WriteOptions = {},
+    { signal, subresource }: ObjectOptions = {},
   ): Promise<T> {
     const { namespace, name } = object.metadata;
     return this.#call<T>('apply', type, 'PATCH', pathOf(type, namespace, name, subresource), {
@@ -127,7 +132,7 @@ export class Api {
     namespace: string | undefined,
     name: string,
     body: object,
-    { signal, subresource, manager }: WriteOptions & { manager?: string } = {},
+    { signal, subresource, manager }: ObjectOptions & { manager?: string } = {},
   ): Promise<T> {
     return this.#call<T>('patch', type, 'PATCH', pathOf(type, namespace, name, subresource), {
       body,

@@ -124,7 +124,7 @@ export class LeaderElection {
     const { api, namespace, name, identity, log } = this.#options;
     const signal = AbortSignal.timeout(Math.ceil(withinMs));
     try {
-      const lease = await api.get<Lease>(leaseType, namespace, name, signal);
+      const lease = await api.get<Lease>(leaseType, namespace, name, { signal });
       const spec = heldBy(identity, lease?.spec, now, this.#leaseMs);
       if (!lease) {
         await api.create<Lease>(leaseType, newLease(namespace, name, spec), { signal });
@@ -152,7 +152,7 @@ export class LeaderElection {
     const { api, namespace, name, identity, clock, log } = this.#options;
     const signal = AbortSignal.timeout(Math.ceil(this.#renewWithinMs));
     try {
-      const lease = await api.get<Lease>(leaseType, namespace, name, signal);
+      const lease = await api.get<Lease>(leaseType, namespace, name, { signal });
       if (lease?.spec.holderIdentity !== identity) return;
       const spec = { ...lease.spec, holderIdentity: '', renewTime: microTime(clock.now()) };
       await api.replace<Lease>(leaseType, { ...lease, spec }, { signal });
