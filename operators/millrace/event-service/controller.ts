@@ -1,4 +1,5 @@
 import { Controller, specChanged } from '#runtime/controller.ts';
+import { conditionOf } from '#runtime/conditions.ts';
 import type { Statement } from '#runtime/conditions.ts';
 import { hasFinalizer, isDeleting, setFinalizer } from '#runtime/finalizers.ts';
 import type { RuntimeMetrics } from '#runtime/metrics.ts';
@@ -12,7 +13,14 @@ import type { Lags } from '../kafka.ts';
 import { surroundingsOf } from '../stream-query/book.ts';
 import { byNamespace, madeForLabel, manager, report } from '../world.ts';
 import type { KafkaTopic, World } from '../world.ts';
-import { jobState, migratedCondition, migrationJobName, migrationJobOf, migrationOf } from './migration.ts';
+import {
+  jobState,
+  migratedCondition,
+  migrationJobName,
+  migrationJobOf,
+  migrationOf,
+  rememberedFailure,
+} from './migration.ts';
 import { measure } from './observe.ts';
 import type { Measured } from './observe.ts';
 import type { Provisioner } from './provisioning.ts';
@@ -160,7 +168,8 @@ export class EventServiceController {
     if (!job) await applier.apply(jobs, migrationJobOf(service, migration), undefined, signal);
     const state = job && jobState(job);
     const now = state === 'Complete' ? migration : applied;
-    const failure = state === 'Failed' ? await lastWords(api, namespace, jobName, signal) : undefined;
+    const said = conditionOf(service.status?.conditions, 'Migrated')?.message;
+    const failure = job && ((await lastWords(api, namespace, jobName, signal)) ?? rememberedFailure(said));
     const shown = job ?? ({ metadata: { name: jobName } } as KubeObject);
     return { condition: migratedCondition(service, now, shown, failure), applied: now };
   }
@@ -216,11 +225,15 @@ export class EventServiceController {
 
 const runsQueries = ({ spec }: EventService) => spec.streamQueries === true;
 
-interface Pod extends KubeObject {
-  status?: { containerStatuses?: { state?: { terminated?: { message?: string; exitCode: number } } }[] };
+interface ContainerState {
+  terminated?: { message?: string; exitCode: number };
 }
 
-/** What the last pod of a Job that failed said. */
+interface Pod extends KubeObject {
+  status?: { containerStatuses?: { state?: ContainerState; lastState?: ContainerState }[] };
+}
+
+/** What the last attempt of a Job that failed said. */
 async function lastWords(
   api: World['api'],
   namespace: string,
@@ -232,8 +245,9 @@ async function lastWords(
     labelSelector: `batch.kubernetes.io/job-name=${job}`,
     signal,
   });
-  const messages = items.flatMap(({ status }) =>
-    (status?.containerStatuses ?? []).flatMap(({ state }) => state?.terminated?.message ?? []),
-  );
-  return messages.at(-1)?.trim();
+  const ends = items
+    .flatMap(({ status }) => status?.containerStatuses ?? [])
+    .flatMap(({ state, lastState }) => [lastState?.terminated, state?.terminated])
+    .filter((end) => end !== undefined && end.exitCode !== 0);
+  return ends.at(-1)?.message?.trim();
 }

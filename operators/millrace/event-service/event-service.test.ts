@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
-import { eventServices } from '#kit/declarations.ts';
-import { parseDuration } from '#kit/declarations.ts';
+import { eventServices, parseDuration } from '#kit/declarations.ts';
 import { apiVersion } from '../api/common.ts';
 import type { EventService, EventServiceSpec } from '../api/event-service.ts';
 import { connectionOf } from '../kafka.ts';
 import type { KafkaTopic } from '../world.ts';
-import { migratedCondition, migrationJobOf, migrationOf } from './migration.ts';
+import { migratedCondition, migrationJobOf, migrationOf, rememberedFailure } from './migration.ts';
 import { databaseSecretOf } from './provisioning.ts';
 import { partitionsOf, replicasFor, scale } from './scaling.ts';
 import type { Recommendation } from './scaling.ts';
@@ -55,7 +54,7 @@ describe('the topics of a service', () => {
     const failed = { observedGeneration: 2, conditions: [{ type: 'NotReady', status: 'True', message: 'no brokers' }] };
     assert.match(topicsCondition(one, [observed(failed)]).message, /a: no brokers/);
     assert.equal(reason([observed({}, { 'millrace.dev/made-for': 'users' })]), 'TopicTaken');
-    assert.equal(topicsCondition(service({ produces: one.spec.produces }), []).reason, 'NoKafka');
+    assert.equal(topicsCondition(service({ produces: one.spec.produces! }), []).reason, 'NoKafka');
     assert.equal(topicsCondition(service({}), []).status, 'True');
   });
 });
@@ -190,6 +189,9 @@ describe('migrations', () => {
     assert.equal(migratedCondition(one, wanted, undefined, undefined).reason, 'Applied');
     assert.equal(migratedCondition(one, 'old', undefined, undefined).reason, 'Pending');
     assert.equal(migratedCondition(one, 'old', job(), undefined).reason, 'Migrating');
+    const { message } = migratedCondition(one, 'old', job(), 'no server');
+    assert.match(message, /its last attempt: no server/);
+    assert.equal(rememberedFailure(message), 'no server');
     assert.deepEqual(migratedCondition(one, 'old', job('Failed'), 'no such column'), {
       type: 'Migrated',
       status: 'False',

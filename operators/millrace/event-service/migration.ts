@@ -58,12 +58,13 @@ export function migrationJobOf(service: EventService, migration: string): KubeOb
       ownerReferences: [ownerReference(service)],
     },
     spec: {
-      backoffLimit: 3,
+      backoffLimit: 4,
       ttlSecondsAfterFinished: 600,
       template: {
         metadata: { labels },
         spec: {
-          restartPolicy: 'Never',
+          // the same pod again, which network policies know by then
+          restartPolicy: 'OnFailure',
           automountServiceAccountToken: false,
           enableServiceLinks: false,
           ...(imagePullSecrets === undefined ? {} : { imagePullSecrets }),
@@ -89,6 +90,13 @@ export function jobState(job: Job): JobState {
   return isSo('Failed') ? 'Failed' : 'Running';
 }
 
+const attemptMark = 'its last attempt: ';
+
+/** What a pod said last by what was said of it: a Job that gives up takes its pod with it. */
+export function rememberedFailure(message: string | undefined): string | undefined {
+  return message?.split(attemptMark)[1];
+}
+
 /**
  * @param applied what was migrated last
  * @param job the Job of the migration that is wanted
@@ -110,5 +118,7 @@ export function migratedCondition(
   if (jobState(job) === 'Failed') {
     return { type, status: 'False', reason: 'MigrationFailed', message: failure ?? `Job ${job.metadata.name} failed` };
   }
-  return { type, status: 'False', reason: 'Migrating', message: `Job ${job.metadata.name} applies the migrations` };
+  const doing = `Job ${job.metadata.name} applies the migrations`;
+  const message = failure === undefined ? doing : `${doing}; ${attemptMark}${failure}`;
+  return { type, status: 'False', reason: 'Migrating', message };
 }
