@@ -12,6 +12,8 @@ export interface OperatorProcess {
   child: ChildProcess;
   /** megabytes of memory, as Linux counts them */
   rss(): number;
+  /** the metrics whose name and labels match */
+  lines(pattern: RegExp): Promise<string[]>;
   /** the sum of the metrics whose name and labels match */
   metric(pattern: RegExp): Promise<number>;
   isLeading(): Promise<boolean>;
@@ -27,7 +29,7 @@ export async function startOperator(kubeconfig: string, namespace: string): Prom
   // 0 lets the system choose; the log says which
   const child = spawn(
     process.execPath,
-    ['--no-warnings', '--max-old-space-size=160', '--max-semi-space-size=16', main],
+    ['--no-warnings', '--max-old-space-size=128', '--max-semi-space-size=2', main],
     {
       env: {
         ...process.env,
@@ -52,14 +54,14 @@ export async function startOperator(kubeconfig: string, namespace: string): Prom
     }
   };
   await until('it is ready', () => answers('/readyz'), 30_000);
-  const metric = async (pattern: RegExp) => {
-    const lines = (await (await fetch(`${url}/metrics`)).text()).split('\n');
-    const values = lines.filter((line) => pattern.test(line)).map((line) => Number(line.split(' ').at(-1)));
-    return values.reduce((sum, value) => sum + value, 0);
-  };
+  const lines = async (pattern: RegExp) =>
+    (await (await fetch(`${url}/metrics`)).text()).split('\n').filter((line) => pattern.test(line));
+  const metric = async (pattern: RegExp) =>
+    (await lines(pattern)).reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
   return {
     child,
     rss: () => Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))![1]) / 1024,
+    lines,
     metric,
     isLeading: async () => (await metric(/^operator_leader /)) === 1,
     isAlive: () => answers('/livez'),
