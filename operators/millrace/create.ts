@@ -18,6 +18,7 @@ import { deadLetterReplayController } from './dead-letter-replay/controller.ts';
 import { EventServiceController } from './event-service/controller.ts';
 import { Provisioner } from './event-service/provisioning.ts';
 import { Lags } from './kafka.ts';
+import { projectionRebuildController } from './projection-rebuild/controller.ts';
 import { askAnalytics } from './stream-query/analytics.ts';
 import { StreamQueryControllers } from './stream-query/controllers.ts';
 import { manager, managedSelector, namespaceIndexer } from './world.ts';
@@ -82,6 +83,7 @@ export function createOperator(settings: OperatorSettings): {
     new EventServiceController(world, parts, metrics).controller,
     ...streamQueries.controllers,
     deadLetterReplayController(world, databases, metrics),
+    projectionRebuildController(world, databases, metrics),
   ];
   const informers = [
     world.eventServices,

@@ -16,7 +16,7 @@ function fieldsOf(schema: Json, path: string): [string, string, string][] {
     const at = `${path}.${name}`;
     const items = isObject(field['items']) ? field['items'] : undefined;
     const note = required.has(name) && path.startsWith('spec') ? `${typeOf(field)}, required` : typeOf(field);
-    const description = String(field['description'] ?? items?.['description'] ?? '').replaceAll('|', '\\|');
+    const description = (textOf(field, 'description') ?? textOf(items, 'description') ?? '').replaceAll('|', '\\|');
     return [[at, note, description] as [string, string, string], ...fieldsOf(items ?? field, items ? `${at}[]` : at)];
   });
 }
@@ -26,5 +26,10 @@ function typeOf(schema: Json): string {
   if (Array.isArray(values)) return values.map((value) => `\`${String(value)}\``).join(', ');
   if (schema['x-kubernetes-int-or-string']) return 'integer or string';
   const items = isObject(schema['items']) ? schema['items'] : undefined;
-  return items ? `array of ${typeOf(items)}s` : String(schema['type'] ?? 'any');
+  return items ? `array of ${typeOf(items)}s` : (textOf(schema, 'type') ?? 'any');
+}
+
+function textOf(schema: Json | undefined, name: string): string | undefined {
+  const value = schema?.[name];
+  return typeof value === 'string' ? value : undefined;
 }

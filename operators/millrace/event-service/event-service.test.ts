@@ -70,6 +70,7 @@ describe('the rights of a service in Kafka', () => {
       'Read+Describe topic order-events',
       'Read+Describe topic user-events',
       'Read group orders-projection',
+      'Read group orders-projection.v',
       'Read group broadcast-',
     ]);
     assert.deepEqual(rights(declared('users')), ['Write+Describe topic user-events']);

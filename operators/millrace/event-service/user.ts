@@ -23,7 +23,8 @@ const group = (name: string, patternType: 'literal' | 'prefix' = 'literal'): Acl
 });
 
 /**
- * What a service may do in Kafka, and nothing else: write what it publishes and its dead letters, read what it consumes.
+ * What a service may do in Kafka, and nothing else: write what it publishes and its dead letters, read what it consumes, by
+ * its groups and those that build another version of what they project (`<group>.v2`).
  * @param emitted topics that its stream queries emit to besides
  */
 export function aclsOf({ spec }: Pick<EventService, 'spec'>, emitted: readonly string[] = []): Acl[] {
@@ -34,7 +35,7 @@ export function aclsOf({ spec }: Pick<EventService, 'spec'>, emitted: readonly s
   return [
     ...unique(written).map((name) => topic(name, 'Write', 'Describe')),
     ...unique(read).map((name) => topic(name, 'Read', 'Describe')),
-    ...consumes.map((consumed) => group(consumed.group)),
+    ...consumes.flatMap((consumed) => [group(consumed.group), group(`${consumed.group}.v`, 'prefix')]),
     ...(consumes.length > 0 ? [group(broadcastPrefix, 'prefix')] : []),
   ];
 }

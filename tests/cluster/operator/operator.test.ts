@@ -112,7 +112,7 @@ describe('the operator in a cluster', needsCluster, () => {
     test.diagnostic(`a change is reconciled in ${median.toFixed(0)} ms (median), ${p99.toFixed(0)} ms (p99)`);
     assert.ok(p99 < 1_000, `${p99} ms`);
 
-    let before = await operator.lines(writes);
+    let settled = await operator.lines(writes);
     await until(
       'what the changes have caused has settled',
       async () => {
@@ -124,7 +124,7 @@ describe('the operator in a cluster', needsCluster, () => {
       120_000,
     );
     await sleep(steadyMs);
-    const written = (await operator.lines(writes)).filter((line) => !before.includes(line));
+    const written = (await operator.lines(writes)).filter((line) => !settled.includes(line));
     test.diagnostic(
       `${written.length === 0 ? 'no' : 'some'} writes in ${steadyMs / 1000} s, ${operator.rss().toFixed(0)} MB`,
     );
