@@ -43,7 +43,10 @@ describe('checking a stream query', () => {
 
   it('names the line of a fault and what stands there', () => {
     const { fault } = checkQuery(query('q', { having: 'order > 3' }), shop);
-    assert.equal(fault, 'line 13 (having: order > 3): spec.having: Unknown variable: order (character 1)');
+    assert.equal(
+      fault,
+      'line 13 (having: order > 3): spec.having: Unknown variable: order (character 1); did you mean orders?',
+    );
   });
 
   it('lets a query emit to a topic of its own, but read only what the service consumes', () => {

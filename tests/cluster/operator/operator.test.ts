@@ -116,10 +116,10 @@ describe('the operator in a cluster', needsCluster, () => {
     await until(
       'what the changes have caused has settled',
       async () => {
-        const earlier = before;
+        const earlier = settled;
         await sleep(3_000);
-        before = await operator.lines(writes);
-        return before.join() === earlier.join();
+        settled = await operator.lines(writes);
+        return settled.join() === earlier.join();
       },
       120_000,
     );

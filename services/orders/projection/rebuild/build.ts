@@ -140,7 +140,7 @@ class Build {
       [this.#options.request.group, topic, partition, String(messages[0]!.offset), String(nextOffset)],
     );
     const dead = new Set(rows.map(({ offset }) => BigInt(offset)));
-    const events = messages.filter(({ offset }) => !dead.has(offset)).map(decodeEvent);
+    const events = messages.filter(({ offset }) => !dead.has(offset)).map((message) => decodeEvent(message));
     await tx.query(`SET LOCAL search_path = ${nextSchema}, public`);
     await processOrderEvents(tx, events);
   }
