@@ -1,14 +1,8 @@
 import { createHmac } from 'node:crypto';
 
-import pg from 'pg';
+import { databaseNameOf, ensureDatabaseRoles, roleOf, withClient } from '#kit/database-roles.ts';
 
-/** The login role that owns a database: its name with `_`. */
-export function roleOf(database: string): string {
-  return database.replaceAll('-', '_');
-}
-
-/** The name of the database itself, which is the role's. */
-export const databaseNameOf = roleOf;
+export { databaseNameOf, roleOf, withClient } from '#kit/database-roles.ts';
 
 /**
  * The connection string of a database for its own role. The password follows from the superuser's, so that nothing else has
@@ -31,35 +25,7 @@ function rolePassword(superuserPassword: string, role: string): string {
  * @param databases names, as declared
  */
 export async function ensureDatabases(superuserUrl: string, databases: string[]): Promise<void> {
-  await withClient(superuserUrl, async (client) => {
-    const { rows: roles } = await client.query<{ name: string }>('SELECT rolname AS name FROM pg_roles');
-    const roleNames = new Set(roles.map((row) => row.name));
-    const { rows: existing } = await client.query<{ name: string }>('SELECT datname AS name FROM pg_database');
-    const databaseNames = new Set(existing.map((row) => row.name));
-
-    await client.query('REVOKE CONNECT, TEMPORARY ON DATABASE postgres, template1 FROM PUBLIC');
-    for (const database of databases) {
-      const role = client.escapeIdentifier(roleOf(database));
-      const name = client.escapeIdentifier(databaseNameOf(database));
-      const password = client.escapeLiteral(rolePassword(new URL(superuserUrl).password, roleOf(database)));
-      if (!roleNames.has(roleOf(database))) await client.query(`CREATE ROLE ${role}`);
-      await client.query(`ALTER ROLE ${role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD ${password}`);
-      // A service that dies or hangs inside a transaction must not hold its locks, nor the outbox's horizon, for long.
-      await client.query(`ALTER ROLE ${role} SET idle_in_transaction_session_timeout = '10s'`);
-      if (!databaseNames.has(databaseNameOf(database))) await client.query(`CREATE DATABASE ${name} OWNER ${role}`);
-      await client.query(`REVOKE CONNECT, TEMPORARY ON DATABASE ${name} FROM PUBLIC`);
-    }
-  });
-}
-
-/** Runs `work` with a connection of its own. */
-export async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({ connectionString: url });
-  client.on('error', () => undefined);
-  await client.connect();
-  try {
-    return await work(client);
-  } finally {
-    await client.end();
-  }
+  const { password } = new URL(superuserUrl);
+  const wanted = databases.map((database) => ({ database, password: rolePassword(password, roleOf(database)) }));
+  await withClient(superuserUrl, (client) => ensureDatabaseRoles(client, wanted));
 }

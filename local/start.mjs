@@ -13,6 +13,7 @@ const programs = {
   start: 'local/main.ts',
   test: 'tests/run.ts',
   generate: 'local/generate.ts',
+  crds: 'operators/millrace/crds/generate.ts',
   contracts: 'services/contracts/check.ts',
   query: 'services/analytics/tool/main.ts',
   'query-schema': 'services/analytics/query/schema-file.ts',

@@ -67,7 +67,9 @@ export function deadLetterTopic(group: string): string {
 }
 
 /** Every topic that the services declare, dead-letter topics included. */
-export function topics(services = eventServices()): Topic[] {
+export function topics(
+  services: readonly { spec: Pick<EventService['spec'], 'produces' | 'consumes'> }[] = eventServices(),
+): Topic[] {
   const produced = services.flatMap((service) => service.spec.produces ?? []);
   const groups = services.flatMap((service) => service.spec.consumes ?? []);
   return [

@@ -11,6 +11,7 @@ import { createOrdersApp } from './app.ts';
 import { startKeyCleaner } from './commands/idempotency.ts';
 import { configSchema } from './config.ts';
 import { processOrderEvents } from './projection/order-event-processor.ts';
+import { Rebuilder } from './projection/rebuild/rebuilder.ts';
 import { UserServiceClient } from './users/client.ts';
 
 // Readiness is about the databases alone: while Kafka or users is away, orders still answers what it can, and says 503
@@ -48,8 +49,9 @@ await runService('orders', async ({ log, health, onStop }) => {
 
   const app = createOrdersApp({ writePool, readPool, users, health, log, onCommitted: () => relay.wake() });
 
+  const consumption = consumptionOf('orders');
   const inbox = new Inbox({
-    ...consumptionOf('orders'),
+    ...consumption,
     pool: readPool,
     kafka,
     log,
@@ -59,6 +61,16 @@ await runService('orders', async ({ log, health, onStop }) => {
   });
   inbox.start();
   onStop('projection', () => inbox.stop());
+
+  const rebuilder = new Rebuilder({
+    ...consumption,
+    url: config.READ_DATABASE_URL,
+    kafka,
+    log,
+    onSwitched: () => app.projected(),
+  });
+  rebuilder.start();
+  onStop('rebuild of the projection', () => rebuilder.stop());
 
   // stopped before the consumers, which may have to wait for their group: other replicas take the shards over at once
   for (const [step, one] of [

@@ -1,9 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Admin } from 'kafkajs';
 import type { KafkaAdmin, TopicDeclaration, TopicPartition, Watermarks } from './port.ts';
-
-/** Bytes of the largest message: an event of the largest request body, with its headers, must fit. */
-const maxMessageBytes = 4 * 1024 * 1024;
+import { topicConfig } from './topic-config.ts';
 
 /** Brokers hear of a new topic within this time, in milliseconds. */
 const knownWithinMs = 10_000;
@@ -34,14 +32,11 @@ export class Administration implements KafkaAdmin {
     // resolves with false where another process was faster
     await admin.createTopics({
       waitForLeaders: false, // kafkajs fails where a broker has not heard of the topic yet
-      topics: missing.map(({ name, partitions, retentionMs }) => ({
-        topic: name,
+      topics: missing.map(({ name: topic, partitions, retentionMs }) => ({
+        topic,
         numPartitions: partitions,
         replicationFactor: -1, // the broker's default
-        configEntries: [
-          { name: 'retention.ms', value: String(retentionMs) },
-          { name: 'max.message.bytes', value: String(maxMessageBytes) },
-        ],
+        configEntries: Object.entries(topicConfig(retentionMs)).map(([name, value]) => ({ name, value })),
       })),
     });
     const names = missing.map((topic) => topic.name);

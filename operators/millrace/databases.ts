@@ -1,0 +1,73 @@
+import { createPool } from '#kit/pg.ts';
+import type { Pool } from '#kit/pg.ts';
+import type { Logger } from '#kit/log.ts';
+import type { Api } from '#runtime/api.ts';
+import type { KubeObject } from '#runtime/objects.ts';
+import { secrets } from './api/kinds.ts';
+
+export interface Secret extends KubeObject {
+  type?: string;
+  /** base64 */
+  data?: Record<string, string>;
+}
+
+/** The Secret with the URL of a database for its own role. */
+export const databaseSecretName = (database: string): string => `${database}-database`;
+
+/** Connections with which the operator looks into a database, and how long one may be unused, in milliseconds. */
+const connections = 2;
+const maxPools = 64;
+
+/** The texts of a Secret. @returns undefined where there is none */
+export async function readSecret(
+  api: Api,
+  namespace: string,
+  name: string,
+  signal: AbortSignal,
+): Promise<Record<string, string> | undefined> {
+  const secret = await api.get<Secret>(secrets, namespace, name, { signal });
+  if (!secret) return undefined;
+  return Object.fromEntries(
+    Object.entries(secret.data ?? {}).map(([key, value]) => [key, Buffer.from(value, 'base64').toString()]),
+  );
+}
+
+/** The name of a host as the whole cluster knows it: one without a dot is a Service of the namespace. */
+export function clusterHost(host: string, namespace: string): string {
+  return host.includes('.') || host.includes(':') || host === 'localhost' ? host : `${host}.${namespace}.svc`;
+}
+
+/** The services' databases, by the Secrets that have their URLs. */
+export class Databases {
+  readonly #api: Api;
+  readonly #log: Logger;
+  readonly #pools = new Map<string, Pool>();
+
+  constructor(api: Api, log: Logger) {
+    this.#api = api;
+    this.#log = log;
+  }
+
+  /** @returns undefined where the database has no Secret yet */
+  async pool(namespace: string, database: string, signal: AbortSignal): Promise<Pool | undefined> {
+    const secret = await readSecret(this.#api, namespace, databaseSecretName(database), signal);
+    if (!secret?.['url']) return undefined;
+    const url = new URL(secret['url']);
+    url.hostname = clusterHost(url.hostname, namespace);
+    const known = this.#pools.get(url.href);
+    if (known) return known;
+    const name = `operator ${namespace}/${database}`;
+    const pool = createPool({ name, url: url.href, max: connections, log: this.#log });
+    this.#pools.set(url.href, pool);
+    const [oldest] = this.#pools;
+    if (this.#pools.size > maxPools && oldest) {
+      this.#pools.delete(oldest[0]);
+      await oldest[1].end();
+    }
+    return pool;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#pools.values()].map((pool) => pool.end()));
+  }
+}

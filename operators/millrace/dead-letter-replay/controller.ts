@@ -1,0 +1,86 @@
+import { Controller } from '#runtime/controller.ts';
+import { hasFinalizer, isDeleting, setFinalizer } from '#runtime/finalizers.ts';
+import type { RuntimeMetrics } from '#runtime/metrics.ts';
+import type { Result } from '#runtime/queue.ts';
+import type { Pool } from '#kit/pg.ts';
+import type { DeadLetterReplay } from '../api/dead-letter-replay.ts';
+import { deadLetterReplays } from '../api/kinds.ts';
+import { isFinished, keepForMs } from '../finished.ts';
+import { byNamespace, report } from '../world.ts';
+import type { World } from '../world.ts';
+import type { Databases } from '../databases.ts';
+import { claim, progressOf, withdraw } from './letters.ts';
+import { sayClaimed, sayProgress, sayRequested, sayWaiting } from './status.ts';
+import type { Said } from './status.ts';
+
+/** While it replays, and while something that it needs is missing. */
+const lookEveryMs = 1_000;
+const waitMs = 10_000;
+
+/** Takes back what was asked for and not done, when a replay is deleted. */
+export const finalizer = 'millrace.dev/withdraw-replay';
+
+/** The controller of DeadLetterReplays. */
+export function deadLetterReplayController(world: World, databases: Databases, metrics: RuntimeMetrics): Controller {
+  const { api, clock, log, deadLetterReplays: replays, eventServices } = world;
+
+  /** The database with the dead letters of a group. */
+  async function poolOf(
+    { metadata, spec }: DeadLetterReplay,
+    signal: AbortSignal,
+  ): Promise<{ pool: Pool } | { pool: undefined; reason: string; message: string }> {
+    const { namespace = '' } = metadata;
+    const consumers = eventServices.store.by(byNamespace, namespace).flatMap((service) => service.spec.consumes ?? []);
+    const consumer = consumers.find(({ group }) => group === spec.group);
+    if (!consumer) {
+      const message = `no EventService of the namespace consumes with the group ${spec.group}`;
+      return { pool: undefined, reason: 'NoSuchGroup', message };
+    }
+    const pool = await databases.pool(namespace, consumer.database, signal);
+    if (pool) return { pool };
+    return { pool: undefined, reason: 'NoDatabase', message: `the database ${consumer.database} is not there yet` };
+  }
+
+  async function cleanUp(replay: DeadLetterReplay, signal: AbortSignal): Promise<void> {
+    const { requestedAt } = replay.status ?? {};
+    if (requestedAt !== undefined && !isFinished(replay.status)) {
+      const { pool } = await poolOf(replay, signal);
+      if (pool) await withdraw(pool, replay.spec.group, requestedAt);
+    }
+    await setFinalizer(api, deadLetterReplays, replay, finalizer, false, signal);
+  }
+
+  async function next(replay: DeadLetterReplay, signal: AbortSignal): Promise<Said> {
+    const { spec, status } = replay;
+    const found = await poolOf(replay, signal);
+    if (!found.pool) return sayWaiting(status, found.reason, found.message);
+    if (status?.requestedAt === undefined) return sayRequested(clock.now());
+    if (status.selected === undefined) {
+      return sayClaimed(status, spec, await claim(found.pool, spec, status.requestedAt), clock.now());
+    }
+    return sayProgress(status, await progressOf(found.pool, spec.group, status.requestedAt), clock.now());
+  }
+
+  async function reconcile(key: string, signal: AbortSignal): Promise<Result | void> {
+    const replay = replays.store.get(key);
+    if (!replay) return;
+    const { metadata, spec, status } = replay;
+    if (isDeleting(replay)) {
+      if (hasFinalizer(replay, finalizer)) await cleanUp(replay, signal);
+      return;
+    }
+    if (isFinished(status)) {
+      const keep = keepForMs(spec.ttlSecondsAfterFinished, status?.completionTime, clock.now());
+      if (keep === 0)
+        await api.delete(deadLetterReplays, metadata.namespace, metadata.name, { signal, uid: metadata.uid });
+      return keep === undefined || keep === 0 ? undefined : { requeueAfterMs: keep };
+    }
+    // the change of the finalizer brings it back here, as the change of the status does below
+    if (await setFinalizer(api, deadLetterReplays, replay, finalizer, true, signal)) return;
+    const { conditions, figures } = await next(replay, signal);
+    await report(world, deadLetterReplays, replay, conditions, figures, signal);
+    return { requeueAfterMs: figures.requestedAt === undefined ? waitMs : lookEveryMs };
+  }
+
+  return new Controller({ name: 'dead-letter-replay', clock, log, metrics, reconcile }).watches(replays);
+}

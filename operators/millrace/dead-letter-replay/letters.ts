@@ -1,0 +1,100 @@
+import type { Pool } from '#kit/pg.ts';
+import { transaction } from '#kit/pg.ts';
+import type { DeadLetterReplaySpec, DeadLetterReplayStatus } from '../api/dead-letter-replay.ts';
+
+/** How far a replay is. */
+export interface Progress {
+  waiting: number;
+  replayed: number;
+  failed: number;
+  outcomes: NonNullable<DeadLetterReplayStatus['outcomes']>;
+}
+
+/** What asking for a replay came to. */
+export type Claim = { selected: number; isTooMany: boolean };
+
+const maxOutcomes = 100;
+const maxError = 300;
+
+/** The condition of a selection, with its parameters from $2 on; $1 is the group. */
+export function selectionSql({ select, retryFailed }: DeadLetterReplaySpec): { sql: string; values: unknown[] } {
+  const values: unknown[] = [];
+  const parameter = (value: unknown) => `$${values.push(value) + 1}`;
+  const conditions = [
+    // what waits for its turn already is another replay's
+    retryFailed === true ? '(replay_requested_at IS NULL OR replay_error IS NOT NULL)' : 'replay_requested_at IS NULL',
+    'replayed_at IS NULL',
+  ];
+  if (select?.ids) conditions.push(`id = ANY (${parameter(select.ids)}::bigint[])`);
+  if (select?.topic !== undefined) conditions.push(`topic = ${parameter(select.topic)}`);
+  if (select?.reason !== undefined) conditions.push(`position(${parameter(select.reason)}::text in reason) > 0`);
+  if (select?.before !== undefined) conditions.push(`created_at < ${parameter(select.before)}::timestamptz`);
+  if (select?.after !== undefined) conditions.push(`created_at >= ${parameter(select.after)}::timestamptz`);
+  return { sql: conditions.join(' AND '), values };
+}
+
+/**
+ * Asks the group's service to handle the selected dead letters again, all of them or, where they are more than allowed,
+ * none. The rows carry `requestedAt` from then on, so that asking again asks for nothing more.
+ */
+export async function claim(pool: Pool, spec: DeadLetterReplaySpec, requestedAt: string): Promise<Claim> {
+  return transaction(pool, async (tx) => {
+    const { rows: earlier } = await tx.query<{ count: number }>(
+      'SELECT count(*)::int AS count FROM dead_letters WHERE consumer_group = $1 AND replay_requested_at = $2',
+      [spec.group, requestedAt],
+    );
+    if (earlier[0]!.count > 0) return { selected: earlier[0]!.count, isTooMany: false };
+    const { sql, values } = selectionSql(spec);
+    const { rows } = await tx.query<{ id: string }>(
+      `SELECT id FROM dead_letters WHERE consumer_group = $1 AND ${sql}
+       ORDER BY id LIMIT ${spec.maxMessages + 1} FOR UPDATE`,
+      [spec.group, ...values],
+    );
+    if (rows.length > spec.maxMessages) {
+      const { rows: all } = await tx.query<{ count: number }>(
+        `SELECT count(*)::int AS count FROM dead_letters WHERE consumer_group = $1 AND ${sql}`,
+        [spec.group, ...values],
+      );
+      return { selected: all[0]!.count, isTooMany: true };
+    }
+    await tx.query(
+      'UPDATE dead_letters SET replay_requested_at = $1, replay_error = NULL WHERE id = ANY ($2::bigint[])',
+      [requestedAt, rows.map(({ id }) => id)],
+    );
+    return { selected: rows.length, isTooMany: false };
+  });
+}
+
+/** How far the replay is that asked at `requestedAt`. */
+export async function progressOf(pool: Pool, group: string, requestedAt: string): Promise<Progress> {
+  const where = 'consumer_group = $1 AND replay_requested_at = $2';
+  const { rows } = await pool.query<{ waiting: number; replayed: number; failed: number }>(
+    `SELECT count(*) FILTER (WHERE replayed_at IS NOT NULL)::int AS replayed,
+            count(*) FILTER (WHERE replay_error IS NOT NULL)::int AS failed,
+            count(*) FILTER (WHERE replayed_at IS NULL AND replay_error IS NULL)::int AS waiting
+     FROM dead_letters WHERE ${where}`,
+    [group, requestedAt],
+  );
+  const { rows: done } = await pool.query<{ id: string; message: string; error: string | null }>(
+    `SELECT id, topic || '/' || partition || '/' || "offset" AS message, left(replay_error, ${maxError}) AS error
+     FROM dead_letters WHERE ${where} AND (replayed_at IS NOT NULL OR replay_error IS NOT NULL)
+     ORDER BY replay_error IS NULL, id LIMIT ${maxOutcomes}`,
+    [group, requestedAt],
+  );
+  const outcomes = done.map(({ id, message, error }) =>
+    error === null
+      ? { id: Number(id), message, outcome: 'Replayed' as const }
+      : { id: Number(id), message, outcome: 'Failed' as const, error },
+  );
+  return { ...rows[0]!, outcomes };
+}
+
+/** Takes back what has not been replayed yet. @returns how many */
+export async function withdraw(pool: Pool, group: string, requestedAt: string): Promise<number> {
+  const { rowCount } = await pool.query(
+    `UPDATE dead_letters SET replay_requested_at = NULL
+     WHERE consumer_group = $1 AND replay_requested_at = $2 AND replayed_at IS NULL AND replay_error IS NULL`,
+    [group, requestedAt],
+  );
+  return rowCount ?? 0;
+}

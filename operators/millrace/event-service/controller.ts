@@ -1,0 +1,253 @@
+import { Controller, specChanged } from '#runtime/controller.ts';
+import { conditionOf } from '#runtime/conditions.ts';
+import type { Statement } from '#runtime/conditions.ts';
+import { hasFinalizer, isDeleting, setFinalizer } from '#runtime/finalizers.ts';
+import type { RuntimeMetrics } from '#runtime/metrics.ts';
+import type { KubeObject } from '#runtime/objects.ts';
+import { controllerOf, keyOf } from '#runtime/objects.ts';
+import type { Result } from '#runtime/queue.ts';
+import type { EventService } from '../api/event-service.ts';
+import { deployments, eventServices, jobs, kafkaTopics, kafkaUsers, pods } from '../api/kinds.ts';
+import type { Databases } from '../databases.ts';
+import type { Lags } from '../kafka.ts';
+import { surroundingsOf } from '../stream-query/book.ts';
+import { byNamespace, madeForLabel, manager, report } from '../world.ts';
+import type { KafkaTopic, World } from '../world.ts';
+import {
+  jobState,
+  migratedCondition,
+  migrationJobName,
+  migrationJobOf,
+  migrationOf,
+  rememberedFailure,
+} from './migration.ts';
+import { measure } from './observe.ts';
+import type { Measured } from './observe.ts';
+import type { Provisioner } from './provisioning.ts';
+import { partitionsOf, scale } from './scaling.ts';
+import type { Recommendation } from './scaling.ts';
+import { figuresOf, readyOf } from './status.ts';
+import { otherOwner, topicsCondition, topicsOf } from './topics.ts';
+import { kafkaUserOf, userCondition, usesKafka } from './user.ts';
+
+/** How often it is looked at how a service is doing, and, sooner, whether what it waits for is there. */
+const measureEveryMs = 10_000;
+const waitMs = 2_000;
+/** Asking Kafka and the databases may not take longer. */
+const measureWithinMs = 8_000;
+
+/** Drops topics and databases with a service whose deletionPolicy is Delete. */
+export const finalizer = 'millrace.dev/delete-data';
+
+interface Scale extends KubeObject {
+  spec?: { replicas?: number };
+}
+
+export interface EventServiceParts {
+  databases: Databases;
+  lags: Lags;
+  provisioner: Provisioner;
+}
+
+/** The controller of EventServices. */
+export class EventServiceController {
+  readonly #world: World;
+  readonly #parts: EventServiceParts;
+  readonly #scaling = new Map<string, Recommendation[]>();
+  readonly controller: Controller;
+
+  constructor(world: World, parts: EventServiceParts, metrics: RuntimeMetrics) {
+    this.#world = world;
+    this.#parts = parts;
+    const {
+      clock,
+      log,
+      eventServices: services,
+      kafkaTopics: topics,
+      kafkaUsers: users,
+      jobs: work,
+      streamQueries,
+    } = world;
+    const inNamespace = ({ metadata: { namespace = '' } }: KubeObject, name: string | undefined) =>
+      name === undefined ? [] : [`${namespace}/${name}`];
+    const reconcile = (key: string, signal: AbortSignal) => this.#reconcile(key, signal);
+    this.controller = new Controller({ name: 'event-service', clock, log, metrics, reconcile })
+      .watches(services)
+      .watchesFor(topics, (topic) => inNamespace(topic, topic.metadata.labels?.[madeForLabel]))
+      .watchesFor(users, (user) => inNamespace(user, controllerOf(user, 'EventService')))
+      .watchesFor(work, (job) => inNamespace(job, controllerOf(job, 'EventService')))
+      .watchesFor(
+        streamQueries,
+        ({ metadata: { namespace = '' } }) => services.store.by(byNamespace, namespace).filter(runsQueries).map(keyOf),
+        specChanged,
+      );
+  }
+
+  async #reconcile(key: string, signal: AbortSignal): Promise<Result | void> {
+    const { api, eventServices: services } = this.#world;
+    const service = services.store.get(key);
+    if (!service) {
+      this.#scaling.delete(key);
+      return;
+    }
+    if (isDeleting(service)) {
+      if (hasFinalizer(service, finalizer)) await this.#deleteData(service, signal);
+      return;
+    }
+    const deletes = service.spec.deletionPolicy === 'Delete';
+    // a changed finalizer comes back as a change of the service
+    if (await setFinalizer(api, eventServices, service, finalizer, deletes, signal)) return;
+
+    const conditions = [
+      await this.#topics(service, signal),
+      await this.#user(service, signal),
+      await this.#parts.provisioner.provision(service, signal),
+    ];
+    const migration = await this.#migrate(service, conditions.at(-1)!.status === 'True', signal);
+    conditions.push(migration.condition);
+    const within = AbortSignal.any([signal, AbortSignal.timeout(measureWithinMs)]);
+    const measured = await measure(service, { ...this.#parts, log: this.#world.log }, within);
+    const replicas = await this.#scale(key, service, measured, signal);
+    const figures = figuresOf(measured, migration.applied, replicas);
+    const ready = readyOf(conditions);
+    await report(this.#world, eventServices, service, [...conditions, ready], figures, signal);
+    return { requeueAfterMs: ready.status === 'True' ? measureEveryMs : waitMs };
+  }
+
+  async #topics(service: EventService, signal: AbortSignal): Promise<Statement> {
+    const { applier, kafkaTopics: topics } = this.#world;
+    const observed: (KafkaTopic | undefined)[] = [];
+    for (const desired of topicsOf(service)) {
+      const before = topics.store.get(keyOf(desired));
+      const taken = otherOwner(service, before) !== undefined && !this.#isOrphan(before!);
+      const { object } = taken
+        ? { object: before }
+        : await applier.apply<KafkaTopic>(kafkaTopics, desired, before, signal);
+      observed.push(object);
+    }
+    return topicsCondition(service, observed);
+  }
+
+  /** Whether a topic was made for something that is there no more: whoever declares it now may have it. */
+  #isOrphan(topic: KafkaTopic): boolean {
+    const { namespace = '', labels } = topic.metadata;
+    const key = `${namespace}/${labels?.[madeForLabel] ?? ''}`;
+    return !this.#world.eventServices.store.get(key);
+  }
+
+  async #user(service: EventService, signal: AbortSignal): Promise<Statement> {
+    const { applier, kafkaUsers: users } = this.#world;
+    if (!usesKafka(service) || !service.spec.kafka) return userCondition(service, undefined);
+    const desired = kafkaUserOf(service, this.#emitted(service));
+    const { object } = await applier.apply(kafkaUsers, desired, users.store.get(keyOf(desired)), signal);
+    return userCondition(service, object as typeof desired);
+  }
+
+  /** The topics that the queries emit to, of the service that runs them. */
+  #emitted(service: EventService): string[] {
+    const { eventServices: services, streamQueries: queries } = this.#world;
+    const { namespace = '', name } = service.metadata;
+    if (surroundingsOf(services.store.by(byNamespace, namespace)).runner?.metadata.name !== name) return [];
+    return queries.store.by(byNamespace, namespace).flatMap(({ spec }) => (spec.emit ? [spec.emit.to] : []));
+  }
+
+  async #migrate(
+    service: EventService,
+    haveDatabases: boolean,
+    signal: AbortSignal,
+  ): Promise<{ condition: Statement; applied: string | undefined }> {
+    const { api, applier, jobs: known } = this.#world;
+    const { namespace = '', name } = service.metadata;
+    const applied = service.status?.migrated;
+    const migration = migrationOf(service);
+    if (migration === undefined || migration === applied || !haveDatabases) {
+      return { condition: migratedCondition(service, applied, undefined, undefined), applied };
+    }
+    const jobName = migrationJobName(name, migration);
+    const job = known.store.get(`${namespace}/${jobName}`);
+    if (!job) await applier.apply(jobs, migrationJobOf(service, migration), undefined, signal);
+    const state = job && jobState(job);
+    const now = state === 'Complete' ? migration : applied;
+    const said = conditionOf(service.status?.conditions, 'Migrated')?.message;
+    const failure = job && ((await lastWords(api, namespace, jobName, signal)) ?? rememberedFailure(said));
+    const shown = job ?? ({ metadata: { name: jobName } } as KubeObject);
+    return { condition: migratedCondition(service, now, shown, failure), applied: now };
+  }
+
+  async #scale(
+    key: string,
+    service: EventService,
+    measured: Measured,
+    signal: AbortSignal,
+  ): Promise<number | undefined> {
+    const { api, clock, log } = this.#world;
+    const { namespace = '', name } = service.metadata;
+    const { scaling, workload } = service.spec;
+    const lags = measured.consumers.map(({ lag }) => lag);
+    if (!scaling || lags.length === 0 || lags.some((lag) => lag === undefined)) return service.status?.replicas;
+    const deployment = workload?.deployment ?? name;
+    const found = await api.get<Scale>(deployments, namespace, deployment, { signal, subresource: 'scale' });
+    const current = found?.spec?.replicas ?? 0;
+    if (current === 0) return 0; // not there, or switched off by somebody: that is theirs to undo
+    const lag = lags.reduce<number>((total, one) => total + (one ?? 0), 0);
+    const partitions = partitionsOf(service.spec, measured.partitions);
+    const { replicas, history } = scale(
+      scaling,
+      { lag, partitions, current, now: clock.now() },
+      this.#scaling.get(key),
+    );
+    this.#scaling.set(key, history);
+    if (replicas === current) return replicas;
+    log.info({ deployment, namespace, lag, from: current, to: replicas }, 'scales');
+    await api.patch(
+      deployments,
+      namespace,
+      deployment,
+      { spec: { replicas } },
+      { signal, manager, subresource: 'scale' },
+    );
+    const note = `${deployment} from ${current} to ${replicas} pods: ${lag} events behind`;
+    this.#world.events.record(service, { type: 'Normal', reason: 'Scaled', action: 'Scale', note });
+    return replicas;
+  }
+
+  async #deleteData(service: EventService, signal: AbortSignal): Promise<void> {
+    const { api, applier, kafkaTopics: topics } = this.#world;
+    for (const topic of topicsOf(service)) {
+      if (otherOwner(service, topics.store.get(keyOf(topic))) !== undefined) continue;
+      await api.delete(kafkaTopics, topic.metadata.namespace, topic.metadata.name, { signal });
+      applier.forget(kafkaTopics, topic);
+    }
+    await this.#parts.provisioner.drop(service, signal);
+    await setFinalizer(api, eventServices, service, finalizer, false, signal);
+  }
+}
+
+const runsQueries = ({ spec }: EventService) => spec.streamQueries === true;
+
+interface ContainerState {
+  terminated?: { message?: string; exitCode: number };
+}
+
+interface Pod extends KubeObject {
+  status?: { containerStatuses?: { state?: ContainerState; lastState?: ContainerState }[] };
+}
+
+/** What the last attempt of a Job that failed said. */
+async function lastWords(
+  api: World['api'],
+  namespace: string,
+  job: string,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const { items } = await api.list<Pod>(pods, {
+    namespace,
+    labelSelector: `batch.kubernetes.io/job-name=${job}`,
+    signal,
+  });
+  const ends = items
+    .flatMap(({ status }) => status?.containerStatuses ?? [])
+    .flatMap(({ state, lastState }) => [lastState?.terminated, state?.terminated])
+    .filter((end) => end !== undefined && end.exitCode !== 0);
+  return ends.at(-1)?.message?.trim();
+}

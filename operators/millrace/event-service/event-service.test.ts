@@ -1,0 +1,256 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import * as fc from 'fast-check';
+import { eventServices, parseDuration } from '#kit/declarations.ts';
+import { apiVersion } from '../api/common.ts';
+import type { EventService, EventServiceSpec } from '../api/event-service.ts';
+import { connectionOf } from '../kafka.ts';
+import type { KafkaTopic } from '../world.ts';
+import { migratedCondition, migrationJobOf, migrationOf, rememberedFailure } from './migration.ts';
+import { databaseSecretOf } from './provisioning.ts';
+import { partitionsOf, replicasFor, scale } from './scaling.ts';
+import type { Recommendation } from './scaling.ts';
+import { figuresOf, readyOf } from './status.ts';
+import { topicsCondition, topicsOf } from './topics.ts';
+import { aclsOf } from './user.ts';
+
+const kafka = { cluster: 'millrace' };
+
+function service(spec: Partial<EventServiceSpec>, name = 'orders'): EventService {
+  const metadata = { name, namespace: 'shop', uid: 'uid-1', generation: 1 };
+  return { apiVersion, kind: 'EventService', metadata, spec: { port: 8080, ...spec } };
+}
+
+const declared = (name: string) =>
+  service(
+    { ...(eventServices().find(({ metadata }) => metadata.name === name)!.spec as EventServiceSpec), kafka },
+    name,
+  );
+
+describe('the topics of a service', () => {
+  it('are those that it publishes to, and one for the dead letters of each group', () => {
+    const topics = topicsOf(declared('orders'));
+    assert.deepEqual(
+      topics.map(({ metadata, spec }) => [metadata.name, spec.partitions, spec.config['retention.ms']]),
+      [
+        ['order-events', 6, '-1'],
+        ['orders-projection.dead-letters', 1, '-1'],
+      ],
+    );
+    assert.equal(topics[0]!.metadata.labels?.['strimzi.io/cluster'], 'millrace');
+    assert.equal(topics[0]!.metadata.ownerReferences, undefined);
+  });
+
+  it('are ready when Strimzi says so of what is wanted now', () => {
+    const one = service({ kafka, produces: [{ topic: 'a', partitions: 1, retention: -1 }] });
+    const [topic] = topicsOf(one);
+    const observed = (status: object, labels = topic!.metadata.labels!): KafkaTopic =>
+      ({ ...topic, metadata: { ...topic!.metadata, labels, generation: 2 }, status }) as KafkaTopic;
+    const ready = { conditions: [{ type: 'Ready', status: 'True' }] };
+    const reason = (topics: (KafkaTopic | undefined)[]) => topicsCondition(one, topics).reason;
+    assert.equal(reason([undefined]), 'TopicsNotReady');
+    assert.equal(reason([observed({ ...ready, observedGeneration: 1 })]), 'TopicsNotReady');
+    assert.equal(reason([observed({ ...ready, observedGeneration: 2 })]), 'Created');
+    const failed = { observedGeneration: 2, conditions: [{ type: 'NotReady', status: 'True', message: 'no brokers' }] };
+    assert.match(topicsCondition(one, [observed(failed)]).message, /a: no brokers/);
+    assert.equal(reason([observed({}, { 'millrace.dev/made-for': 'users' })]), 'TopicTaken');
+    assert.equal(topicsCondition(service({ produces: one.spec.produces! }), []).reason, 'NoKafka');
+    assert.equal(topicsCondition(service({}), []).status, 'True');
+  });
+});
+
+describe('the rights of a service in Kafka', () => {
+  const rights = (one: EventService, emitted: string[] = []) =>
+    aclsOf(one, emitted).map(({ resource, operations }) => `${operations.join('+')} ${resource.type} ${resource.name}`);
+
+  it('are to write what it publishes, read what it consumes, and nothing else', () => {
+    assert.deepEqual(rights(declared('orders')), [
+      'Write+Describe topic order-events',
+      'Write+Describe topic orders-projection.dead-letters',
+      'Read+Describe topic order-events',
+      'Read+Describe topic user-events',
+      'Read group orders-projection',
+      'Read group orders-projection.v',
+      'Read group broadcast-',
+    ]);
+    assert.deepEqual(rights(declared('users')), ['Write+Describe topic user-events']);
+    assert.deepEqual(rights(service({})), []);
+  });
+
+  it('are to write what its stream queries emit, too', () => {
+    assert.ok(rights(declared('analytics'), ['mine', 'analytics-alerts']).includes('Write+Describe topic mine'));
+    const all = rights(declared('analytics'), ['mine', 'analytics-alerts']);
+    assert.equal(new Set(all).size, all.length);
+  });
+});
+
+describe('scaling', () => {
+  const scaling = { minReplicas: 2, lagPerReplica: 100, stabilization: '5m' };
+
+  it('asks for a pod for each so many events, up to the partitions', () => {
+    assert.deepEqual(
+      [0, 150, 201, 550, 10_000].map((lag) => replicasFor(scaling, lag, 6)),
+      [2, 2, 3, 6, 6],
+    );
+    assert.equal(replicasFor({ ...scaling, maxReplicas: 4 }, 10_000, 6), 4);
+    assert.equal(replicasFor(scaling, 10_000, 1), 2, 'never fewer than it says');
+    const spec = { consumes: [{ group: 'g', topics: ['a', 'b', 'unknown'], database: 'd' }] };
+    assert.equal(
+      partitionsOf(
+        spec,
+        new Map([
+          ['a', 3],
+          ['b', 6],
+        ]),
+      ),
+      6,
+    );
+  });
+
+  it('adds pods at once, and takes them away when fewer were enough for long enough', () => {
+    let history: Recommendation[] | undefined;
+    let current = 2;
+    const at = (minute: number, lag: number) => {
+      const result = scale(scaling, { lag, partitions: 6, current, now: minute * 60_000 }, history);
+      ({ history, replicas: current } = result);
+      return current;
+    };
+    assert.equal(at(0, 0), 2);
+    assert.equal(at(1, 450), 5);
+    assert.equal(at(2, 250), 5);
+    assert.equal(at(4, 0), 5);
+    assert.equal(at(6.5, 0), 3, 'what was needed at most in the last 5 minutes');
+    assert.equal(at(8, 0), 2);
+  });
+
+  it('keeps what is there when it begins without a memory', () => {
+    const { replicas } = scale(scaling, { lag: 0, partitions: 6, current: 5, now: 0 }, undefined);
+    assert.equal(replicas, 5);
+  });
+
+  it('never flaps, and never leaves its bounds, whatever the lag', () => {
+    const step = fc.record({ lag: fc.nat(2_000), seconds: fc.integer({ min: 1, max: 120 }) });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 80 }), fc.integer({ min: 1, max: 12 }), (steps, partitions) => {
+        let [now, current] = [0, 2];
+        let history: Recommendation[] | undefined;
+        const enough: { at: number; wanted: number }[] = [];
+        for (const { lag, seconds } of steps) {
+          now += seconds * 1000;
+          const before = current;
+          ({ replicas: current, history } = scale(scaling, { lag, partitions, current, now }, history));
+          const wanted = replicasFor(scaling, lag, partitions);
+          enough.push({ at: now, wanted });
+          assert.ok(current >= 2 && current <= Math.max(2, partitions));
+          assert.ok(current >= wanted, 'what is needed now is there at once');
+          if (current >= before) continue;
+          const window = enough.filter(({ at }) => at > now - parseDuration('5m'));
+          assert.ok(
+            window.every((one) => one.wanted <= current),
+            'no pod goes that was needed lately',
+          );
+        }
+      }),
+    );
+  });
+});
+
+describe('migrations', () => {
+  const databases = [{ name: 'orders-read', schema: 'prisma/orders-read' }];
+  const one = service({ image: 'shop:1', databases });
+
+  it('are those of an image for some databases', () => {
+    assert.equal(migrationOf(one), migrationOf(service({ image: 'shop:1', databases, port: 1 })));
+    assert.notEqual(migrationOf(one), migrationOf(service({ image: 'shop:2', databases })));
+    assert.equal(migrationOf(service({ databases })), undefined);
+  });
+
+  it("are a Job of the workload's image", () => {
+    const job = migrationJobOf(one, migrationOf(one)!) as unknown as {
+      metadata: { name: string };
+      spec: { template: { spec: { containers: { image: string; args: string[]; env: object[] }[] } } };
+    };
+    assert.match(job.metadata.name, /^orders-migrate-[0-9a-f]{10}$/);
+    const [container] = job.spec.template.spec.containers;
+    assert.equal(container!.image, 'shop:1');
+    assert.deepEqual(container!.args, ['prisma/migrate/main.ts', 'prisma/orders-read=URL_ORDERS_READ']);
+    assert.deepEqual(container!.env, [
+      { name: 'URL_ORDERS_READ', valueFrom: { secretKeyRef: { name: 'orders-read-database', key: 'url' } } },
+    ]);
+  });
+
+  it('say where they are', () => {
+    const wanted = migrationOf(one)!;
+    const job = (type?: string) => ({
+      apiVersion: 'batch/v1',
+      kind: 'Job',
+      metadata: { name: 'j' },
+      status: type ? { conditions: [{ type, status: 'True' }] } : {},
+    });
+    assert.equal(migratedCondition(one, wanted, undefined, undefined).reason, 'Applied');
+    assert.equal(migratedCondition(one, 'old', undefined, undefined).reason, 'Pending');
+    assert.equal(migratedCondition(one, 'old', job(), undefined).reason, 'Migrating');
+    const { message } = migratedCondition(one, 'old', job(), 'no server');
+    assert.match(message, /its last attempt: no server/);
+    assert.equal(rememberedFailure(message), 'no server');
+    assert.deepEqual(migratedCondition(one, 'old', job('Failed'), 'no such column'), {
+      type: 'Migrated',
+      status: 'False',
+      reason: 'MigrationFailed',
+      message: 'no such column',
+    });
+    assert.equal(migratedCondition(service({ databases }), undefined, undefined, undefined).reason, 'NoImage');
+  });
+});
+
+describe('what a service says of itself', () => {
+  it('is ready when everything is, and else the first that is not', () => {
+    const yes = { type: 'A', status: 'True', reason: 'Fine', message: '' } as const;
+    const no = { type: 'B', status: 'False', reason: 'Broken', message: 'why' } as const;
+    assert.equal(readyOf([yes, yes]).status, 'True');
+    assert.deepEqual(readyOf([yes, no]), { type: 'Ready', status: 'False', reason: 'Broken', message: 'why' });
+  });
+
+  it('has sums only of what could be asked', () => {
+    const measured = {
+      consumers: [
+        { group: 'a', lag: 1, deadLetters: 2 },
+        { group: 'b', lag: 3 },
+      ],
+      databases: [],
+      partitions: new Map(),
+    };
+    const { lag, deadLetters } = figuresOf(measured, undefined, undefined);
+    assert.deepEqual([lag, deadLetters], [4, undefined]);
+  });
+
+  it('is a Secret with an address that its password does not break', () => {
+    const { data } = databaseSecretOf('shop', 'orders', 'orders-read', { host: 'pg', port: '5432' }, 'p@ss/w:rd');
+    const url = new URL(Buffer.from(data!['url']!, 'base64').toString());
+    assert.deepEqual(
+      [url.username, decodeURIComponent(url.password), url.host, url.pathname],
+      ['orders_read', 'p@ss/w:rd', 'pg:5432', '/orders_read'],
+    );
+  });
+
+  it('reaches Kafka by the listener that asks for a password', () => {
+    const sasl = { username: 'u', password: 'p' };
+    const cluster = {
+      apiVersion: 'kafka.strimzi.io/v1',
+      kind: 'Kafka',
+      metadata: { name: 'k' },
+      spec: {
+        kafka: { listeners: [{ name: 'plain' }, { name: 'secure', authentication: { type: 'scram-sha-512' } }] },
+      },
+      status: {
+        listeners: [
+          { name: 'plain', bootstrapServers: 'k:9092' },
+          { name: 'secure', bootstrapServers: 'k:9093', certificates: ['PEM'] },
+        ],
+      },
+    };
+    assert.deepEqual(connectionOf(cluster, sasl), { brokers: ['k:9093'], sasl, ca: 'PEM' });
+    assert.equal(connectionOf(undefined, sasl), undefined);
+    assert.equal(connectionOf({ ...cluster, status: {} }, sasl), undefined);
+  });
+});

@@ -1,0 +1,124 @@
+import { hash } from '#runtime/compare.ts';
+import type { Statement } from '#runtime/conditions.ts';
+import type { KubeObject } from '#runtime/objects.ts';
+import { ownerReference } from '#runtime/objects.ts';
+import type { EventService } from '../api/event-service.ts';
+import { databaseSecretName } from '../databases.ts';
+import { managedBy } from '../world.ts';
+import type { Job } from '../world.ts';
+
+/** What is migrated by what: another one where the image or the databases are others. Undefined: nothing is to be. */
+export function migrationOf({ spec }: Pick<EventService, 'spec'>): string | undefined {
+  const { image, databases = [] } = spec;
+  return image === undefined || databases.length === 0 ? undefined : hash([image, databases]).slice(0, 10);
+}
+
+export function migrationJobName(service: string, migration: string): string {
+  return `${service.slice(0, 40)}-migrate-${migration}`;
+}
+
+/**
+ * The Job that applies the migrations of a service's image. It is the image of the workload, so that both have the same
+ * migrations; the workload's pods wait for them in an init container, whoever rolls them.
+ */
+export function migrationJobOf(service: EventService, migration: string): KubeObject {
+  const { namespace = '', name } = service.metadata;
+  const { image, imagePullPolicy, imagePullSecrets, databases = [] } = service.spec;
+  const labels = {
+    ...managedBy,
+    'app.kubernetes.io/name': name,
+    'app.kubernetes.io/component': 'migration',
+    'app.kubernetes.io/part-of': 'millrace',
+  };
+  const variable = (database: string) => `URL_${database.toUpperCase().replaceAll('-', '_')}`;
+  const container = {
+    name: 'migrate',
+    image,
+    ...(imagePullPolicy === undefined ? {} : { imagePullPolicy }),
+    args: ['prisma/migrate/main.ts', ...databases.map((database) => `${database.schema}=${variable(database.name)}`)],
+    env: databases.map((database) => ({
+      name: variable(database.name),
+      valueFrom: { secretKeyRef: { name: databaseSecretName(database.name), key: 'url' } },
+    })),
+    terminationMessagePolicy: 'FallbackToLogsOnError',
+    resources: { requests: { cpu: '50m', memory: '128Mi' }, limits: { memory: '512Mi' } },
+    securityContext: {
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'] },
+    },
+  };
+  const job = {
+    apiVersion: 'batch/v1',
+    kind: 'Job',
+    metadata: {
+      namespace,
+      name: migrationJobName(name, migration),
+      labels,
+      ownerReferences: [ownerReference(service)],
+    },
+    spec: {
+      backoffLimit: 4,
+      ttlSecondsAfterFinished: 600,
+      template: {
+        metadata: { labels },
+        spec: {
+          // the same pod again, which network policies know by then
+          restartPolicy: 'OnFailure',
+          automountServiceAccountToken: false,
+          enableServiceLinks: false,
+          ...(imagePullSecrets === undefined ? {} : { imagePullSecrets }),
+          securityContext: {
+            runAsNonRoot: true,
+            runAsUser: 1000,
+            runAsGroup: 1000,
+            seccompProfile: { type: 'RuntimeDefault' },
+          },
+          containers: [container],
+        },
+      },
+    },
+  };
+  return job;
+}
+
+export type JobState = 'Running' | 'Complete' | 'Failed';
+
+export function jobState(job: Job): JobState {
+  const isSo = (type: string) => job.status?.conditions?.some((one) => one.type === type && one.status === 'True');
+  if (isSo('Complete')) return 'Complete';
+  return isSo('Failed') ? 'Failed' : 'Running';
+}
+
+const attemptMark = 'its last attempt: ';
+
+/** What a pod said last by what was said of it: a Job that gives up takes its pod with it. */
+export function rememberedFailure(message: string | undefined): string | undefined {
+  return message?.split(attemptMark)[1];
+}
+
+/**
+ * @param applied what was migrated last
+ * @param job the Job of the migration that is wanted
+ * @param failure what its pod said last
+ */
+export function migratedCondition(
+  service: EventService,
+  applied: string | undefined,
+  job: Job | undefined,
+  failure: string | undefined,
+): Statement {
+  const type = 'Migrated';
+  const { databases = [] } = service.spec;
+  const wanted = migrationOf(service);
+  if (databases.length === 0) return { type, status: 'True', reason: 'NoDatabases', message: '' };
+  if (wanted === undefined) return { type, status: 'False', reason: 'NoImage', message: 'spec.image is not there' };
+  if (applied === wanted) return { type, status: 'True', reason: 'Applied', message: '' };
+  if (!job) return { type, status: 'False', reason: 'Pending', message: 'the migrations wait for the databases' };
+  if (jobState(job) === 'Failed') {
+    return { type, status: 'False', reason: 'MigrationFailed', message: failure ?? `Job ${job.metadata.name} failed` };
+  }
+  const doing = `Job ${job.metadata.name} applies the migrations`;
+  const message = failure === undefined ? doing : `${doing}; ${attemptMark}${failure}`;
+  return { type, status: 'False', reason: 'Migrating', message };
+}

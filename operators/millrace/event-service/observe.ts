@@ -1,0 +1,68 @@
+import type { Log } from '#runtime/log.ts';
+import type { Databases } from '../databases.ts';
+import type { Lags } from '../kafka.ts';
+import type { EventService, EventServiceStatus } from '../api/event-service.ts';
+
+export type Consumer = NonNullable<EventServiceStatus['consumers']>[number];
+export type DatabaseStatus = NonNullable<EventServiceStatus['databases']>[number];
+
+/** What is measured of a service. What could not be asked is left out. */
+export interface Measured {
+  consumers: Consumer[];
+  databases: DatabaseStatus[];
+  /** partitions by topic; of the topics that could be asked */
+  partitions: Map<string, number>;
+}
+
+const deadLettersSql = `SELECT count(*)::int AS count FROM dead_letters
+  WHERE consumer_group = $1 AND replayed_at IS NULL`;
+const schemaVersionSql = `SELECT migration_name AS name FROM _prisma_migrations
+  WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL ORDER BY migration_name DESC LIMIT 1`;
+
+/** Asks Kafka and the databases of a service how it is doing. */
+export async function measure(
+  service: EventService,
+  { lags, databases, log }: { lags: Lags; databases: Databases; log: Log },
+  signal: AbortSignal,
+): Promise<Measured> {
+  const { namespace = '', name } = service.metadata;
+  const { consumes = [], databases: declared = [], kafka } = service.spec;
+  const partitions = new Map<string, number>();
+  const attempt = async <T>(what: string, ask: () => Promise<T | undefined>): Promise<T | undefined> => {
+    try {
+      return await ask();
+    } catch (error) {
+      if (signal.aborted) throw error;
+      log.debug({ err: error, service: name, namespace }, `${what} cannot be asked`);
+      return undefined;
+    }
+  };
+  const rowsOf = async <Row extends object>(
+    database: string,
+    sql: string,
+    values: unknown[],
+  ): Promise<Row | undefined> => {
+    const pool = await databases.pool(namespace, database, signal);
+    return (await pool?.query<Row>(sql, values))?.rows[0];
+  };
+  const consumers = await Promise.all(
+    consumes.map(async ({ group, topics, database }): Promise<Consumer> => {
+      const place = kafka && { namespace, cluster: kafka.cluster };
+      const behind = place && (await attempt('Kafka', () => lags.lag(place, group, topics, signal)));
+      for (const [topic, count] of behind?.partitions ?? []) partitions.set(topic, count);
+      const dead = await attempt(database, () => rowsOf<{ count: number }>(database, deadLettersSql, [group]));
+      return {
+        group,
+        ...(behind ? { lag: behind.lag } : {}),
+        ...(dead ? { deadLetters: dead.count } : {}),
+      };
+    }),
+  );
+  const versions = await Promise.all(
+    declared.map(async ({ name: database }): Promise<DatabaseStatus> => {
+      const version = await attempt(database, () => rowsOf<{ name: string }>(database, schemaVersionSql, []));
+      return { name: database, ...(version ? { schemaVersion: version.name } : {}) };
+    }),
+  );
+  return { consumers, databases: versions, partitions };
+}

@@ -1,0 +1,35 @@
+import type { Statement } from '#runtime/conditions.ts';
+import type { EventServiceStatus } from '../api/event-service.ts';
+import type { Measured } from './observe.ts';
+
+/** Sums the conditions up: the first that is not true says why the service is not ready. */
+export function readyOf(conditions: readonly Statement[]): Statement {
+  const missing = conditions.find(({ status }) => status !== 'True');
+  if (!missing) return { type: 'Ready', status: 'True', reason: 'Ready', message: '' };
+  return { type: 'Ready', status: 'False', reason: missing.reason, message: missing.message };
+}
+
+export type Figures = Omit<EventServiceStatus, 'conditions' | 'observedGeneration'>;
+
+/** @param migrated what was migrated last @param replicas how many pods are wanted; undefined where nobody scales */
+export function figuresOf(
+  { consumers, databases }: Measured,
+  migrated: string | undefined,
+  replicas: number | undefined,
+): Figures {
+  const sum = (values: (number | undefined)[]) =>
+    values.length > 0 && values.every((value) => value !== undefined)
+      ? values.reduce<number>((total, value) => total + (value ?? 0), 0)
+      : undefined;
+  const lag = sum(consumers.map((consumer) => consumer.lag));
+  const deadLetters = sum(consumers.map((consumer) => consumer.deadLetters));
+  const versions = databases.map(({ schemaVersion }) => schemaVersion ?? '-').join(', ');
+  return {
+    ...(databases.length > 0 ? { databases, schemaVersion: versions } : {}),
+    ...(consumers.length > 0 ? { consumers } : {}),
+    ...(lag === undefined ? {} : { lag }),
+    ...(deadLetters === undefined ? {} : { deadLetters }),
+    ...(migrated === undefined ? {} : { migrated }),
+    ...(replicas === undefined ? {} : { replicas }),
+  };
+}

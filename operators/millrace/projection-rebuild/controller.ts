@@ -1,0 +1,76 @@
+import { Controller } from '#runtime/controller.ts';
+import { hasFinalizer, isDeleting, setFinalizer } from '#runtime/finalizers.ts';
+import type { RuntimeMetrics } from '#runtime/metrics.ts';
+import type { Result } from '#runtime/queue.ts';
+import type { Pool } from '#kit/pg.ts';
+import { projectionRebuilds } from '../api/kinds.ts';
+import type { ProjectionRebuild } from '../api/projection-rebuild.ts';
+import type { Databases } from '../databases.ts';
+import { isFinished, keepForMs } from '../finished.ts';
+import { report } from '../world.ts';
+import type { World } from '../world.ts';
+import { askForRebuild, cancelRebuild } from './requests.ts';
+import { isOverdue, sayProgress, sayWaiting } from './status.ts';
+import type { Said } from './status.ts';
+
+const lookEveryMs = 1_000;
+const waitMs = 10_000;
+
+/** Gives the rebuild up when it is deleted before its end. */
+export const finalizer = 'millrace.dev/cancel-rebuild';
+
+/** The controller of ProjectionRebuilds: it asks the service, which builds, and tells how far that is. */
+export function projectionRebuildController(world: World, databases: Databases, metrics: RuntimeMetrics): Controller {
+  const { api, clock, log, projectionRebuilds: rebuilds, eventServices } = world;
+
+  /** The database of the read model. */
+  async function poolOf({ metadata, spec }: ProjectionRebuild, signal: AbortSignal): Promise<Pool | Said> {
+    const { namespace = '' } = metadata;
+    const service = eventServices.store.get(`${namespace}/${spec.service}`);
+    const consumer = service?.spec.consumes?.find(({ group }) => group === spec.group);
+    if (!consumer)
+      return sayWaiting('NoSuchGroup', `no EventService ${spec.service} consumes with the group ${spec.group}`);
+    const pool = await databases.pool(namespace, consumer.database, signal);
+    return pool ?? sayWaiting('NoDatabase', `the database ${consumer.database} is not there yet`);
+  }
+
+  async function next(rebuild: ProjectionRebuild, signal: AbortSignal): Promise<Said> {
+    const { metadata, spec, status } = rebuild;
+    const pool = await poolOf(rebuild, signal);
+    if ('conditions' in pool) return pool;
+    const request = metadata.uid!;
+    if (isOverdue(spec, status, clock.now())) {
+      await cancelRebuild(pool, request, `it was not ready after ${spec.timeoutSeconds} s`);
+    }
+    const found = await askForRebuild(pool, spec.group, request);
+    if (!found) return sayWaiting('Queued', 'another rebuild of the group is under way');
+    return sayProgress(status, found, clock.now());
+  }
+
+  async function reconcile(key: string, signal: AbortSignal): Promise<Result | void> {
+    const rebuild = rebuilds.store.get(key);
+    if (!rebuild) return;
+    const { metadata, spec, status } = rebuild;
+    if (isDeleting(rebuild)) {
+      if (!hasFinalizer(rebuild, finalizer)) return;
+      const pool = isFinished(status) ? undefined : await poolOf(rebuild, signal);
+      if (pool && !('conditions' in pool))
+        await cancelRebuild(pool, metadata.uid!, 'its ProjectionRebuild was deleted');
+      await setFinalizer(api, projectionRebuilds, rebuild, finalizer, false, signal);
+      return;
+    }
+    if (isFinished(status)) {
+      const keep = keepForMs(spec.ttlSecondsAfterFinished, status?.completionTime, clock.now());
+      if (keep === 0)
+        await api.delete(projectionRebuilds, metadata.namespace, metadata.name, { signal, uid: metadata.uid });
+      return keep === undefined || keep === 0 ? undefined : { requeueAfterMs: keep };
+    }
+    // the change of the finalizer brings it back here, as the change of the status does below
+    if (await setFinalizer(api, projectionRebuilds, rebuild, finalizer, true, signal)) return;
+    const { conditions, figures } = await next(rebuild, signal);
+    await report(world, projectionRebuilds, rebuild, conditions, figures, signal);
+    return { requeueAfterMs: figures.phase === undefined ? waitMs : lookEveryMs };
+  }
+
+  return new Controller({ name: 'projection-rebuild', clock, log, metrics, reconcile }).watches(rebuilds);
+}

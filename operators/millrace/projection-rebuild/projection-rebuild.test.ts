@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { createTestDatabase } from '../../../tests/support/database.ts';
+import type { TestDatabase } from '../../../tests/support/database.ts';
+import { askForRebuild, cancelRebuild, findRebuild } from './requests.ts';
+import { isOverdue, progressOf, sayProgress } from './status.ts';
+
+describe('asking for a rebuild', () => {
+  let database: TestDatabase;
+  before(async () => {
+    database = await createTestDatabase('orders-read');
+  });
+  after(() => database.drop());
+
+  it('is done once, one at a time for each group, and can be taken back', async () => {
+    const { pool } = database;
+    const first = await askForRebuild(pool, 'g', 'one');
+    assert.deepEqual([first?.version, first?.phase], [2, 'Requested']);
+    assert.deepEqual(await askForRebuild(pool, 'g', 'one'), first);
+    assert.equal(await askForRebuild(pool, 'g', 'two'), undefined);
+    assert.ok(await askForRebuild(pool, 'other', 'three'));
+    await cancelRebuild(pool, 'one', 'no longer wanted');
+    assert.deepEqual((await findRebuild(pool, 'one'))?.error, 'no longer wanted');
+    assert.equal((await askForRebuild(pool, 'g', 'two'))?.phase, 'Requested');
+    await cancelRebuild(pool, 'one', 'again');
+    assert.deepEqual((await findRebuild(pool, 'one'))?.error, 'no longer wanted');
+  });
+});
+
+describe('the status of a rebuild', () => {
+  const now = Date.UTC(2026, 0, 1);
+  const building = { version: 2, phase: 'Building', events: 30, lag: 70, error: undefined } as const;
+
+  it('shows how far it is, then how it ended', () => {
+    const { conditions, figures } = sayProgress(undefined, building, now);
+    assert.deepEqual([figures.progress, figures.lag, conditions[0]?.reason], ['30%', 70, 'Building']);
+    const done = sayProgress({ startTime: 'then' }, { ...building, phase: 'Switched' }, now);
+    assert.deepEqual(
+      done.conditions.map(({ type, status }) => `${type} ${status}`),
+      ['Complete True', 'Ready True'],
+    );
+    assert.deepEqual([done.figures.progress, done.figures.startTime], ['100%', 'then']);
+    const failed = sayProgress(undefined, { ...building, phase: 'Failed', error: 'why' }, now);
+    assert.deepEqual([failed.conditions[0]?.type, failed.conditions[0]?.message], ['Failed', 'why']);
+  });
+
+  it('is 100 % only when it is in use', () => {
+    assert.equal(progressOf({ phase: 'Building', events: 100, lag: 0 }), '99%');
+    assert.equal(progressOf({ phase: 'Building', events: 0, lag: 0 }), '0%');
+    assert.equal(progressOf({ phase: 'Requested', events: 0, lag: undefined }), '0%');
+  });
+
+  it('is overdue after its timeout', () => {
+    const status = { startTime: new Date(now).toISOString() };
+    assert.equal(isOverdue({ timeoutSeconds: 60 }, status, now + 59_000), false);
+    assert.equal(isOverdue({ timeoutSeconds: 60 }, status, now + 61_000), true);
+    assert.equal(isOverdue({}, status, now + 1e9), false);
+  });
+});

@@ -1,0 +1,64 @@
+import type { StreamStatus } from '#contracts/analytics.ts';
+import type { Statement } from '#runtime/conditions.ts';
+import type { StreamQueryStatus } from '../api/stream-query.ts';
+import type { Verdict } from './check.ts';
+
+/** What is known of a query. */
+export interface Observed {
+  verdict: Verdict;
+  /** whether a service of the namespace runs stream queries */
+  hasRunner: boolean;
+  /** whether there is no room for it in the ConfigMap */
+  isLeftOut: boolean;
+  /** whether, not being valid, it goes on as it was accepted before */
+  keepsEarlier: boolean;
+  topic: { ready: boolean; message: string };
+  /** what analytics says of it; undefined: nothing */
+  report: StreamStatus | undefined;
+  /** whether analytics answers at all */
+  reachable: boolean;
+}
+
+export type Figures = Omit<StreamQueryStatus, 'conditions' | 'observedGeneration'>;
+
+/** The conditions of a query. */
+export function conditionsOf(observed: Observed): Statement[] {
+  const { fault } = observed.verdict;
+  const valid: Statement =
+    fault === undefined
+      ? { type: 'Valid', status: 'True', reason: 'Accepted', message: '' }
+      : { type: 'Valid', status: 'False', reason: 'Invalid', message: fault };
+  return [valid, readiness(observed)];
+}
+
+function readiness({ verdict, hasRunner, isLeftOut, keepsEarlier, topic, report, reachable }: Observed): Statement {
+  const not = (reason: string, message: string): Statement => ({ type: 'Ready', status: 'False', reason, message });
+  if (verdict.fault !== undefined) {
+    return not('Invalid', `${verdict.fault}${keepsEarlier ? '. It goes on as it was accepted before' : ''}`);
+  }
+  if (!hasRunner) return not('NoService', 'no EventService of the namespace has streamQueries: true');
+  if (isLeftOut) return not('NoRoom', 'the ConfigMap stream-queries is full');
+  if (!topic.ready) return not('TopicNotReady', topic.message);
+  if (!reachable)
+    return { type: 'Ready', status: 'Unknown', reason: 'Unreachable', message: 'analytics does not answer' };
+  if (!report) return not('Starting', 'analytics has not loaded it yet');
+  if (report.state === 'Waiting') return not('Waiting', 'analytics waits for Kafka');
+  if (report.state === 'Failed') return not('Failed', 'it has no result for any of its events: a field may be missing');
+  return { type: 'Ready', status: 'True', reason: 'Running', message: '' };
+}
+
+/**
+ * The figures of a query. The watermark goes on with the wall clock while nothing happens: that alone is not worth a write,
+ * so that it moves with the other figures.
+ */
+export function figuresOf(before: StreamQueryStatus | undefined, report: StreamStatus | undefined): Figures {
+  if (!report) {
+    const { conditions: _c, observedGeneration: _o, ...figures } = before ?? {};
+    return figures;
+  }
+  const { state, version, lag, eventsPerSecond, lateEvents, failedEvents, watermark } = report;
+  const counted = { state, version, lag, eventsPerSecond: String(eventsPerSecond), lateEvents, failedEvents };
+  const moved = Object.entries(counted).some(([name, value]) => before?.[name as keyof Figures] !== value);
+  const time = moved ? (watermark ?? undefined) : before?.watermark;
+  return { ...counted, ...(time === undefined ? {} : { watermark: time }) };
+}

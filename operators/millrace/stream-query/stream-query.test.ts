@@ -1,0 +1,184 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import * as fc from 'fast-check';
+import { parse } from 'yaml';
+import type { StreamStatus } from '#contracts/analytics.ts';
+import { eventServices, streamQueryFiles } from '#kit/declarations.ts';
+import { apiVersion } from '../api/common.ts';
+import type { EventService } from '../api/event-service.ts';
+import type { StreamQuery, StreamQuerySpec } from '../api/stream-query.ts';
+import { QueryReports } from './analytics.ts';
+import { QueryBook, surroundingsOf, undeclaredTopics } from './book.ts';
+import { checkQuery, queryText } from './check.ts';
+import { queryFiles } from './config-map.ts';
+import { conditionsOf, figuresOf } from './status.ts';
+import type { Observed } from './status.ts';
+
+const query = (name: string, spec: Partial<StreamQuerySpec>): StreamQuery => ({
+  apiVersion,
+  kind: 'StreamQuery',
+  metadata: { name, namespace: 'shop', uid: name, generation: 1 },
+  spec: {
+    from: [{ topic: 'order-events' }],
+    window: { tumbling: '1h' },
+    select: [{ name: 'orders', count: true }],
+    ...spec,
+  },
+});
+
+const services = eventServices().map((service) => {
+  const streamQueries = service.metadata.name === 'analytics';
+  return { ...service, apiVersion, spec: { ...service.spec, streamQueries } } as unknown as EventService;
+});
+const shop = surroundingsOf(services);
+
+describe('checking a stream query', () => {
+  it('accepts those of the platform', () => {
+    for (const { text, file } of streamQueryFiles()) {
+      const declared = parse(text) as StreamQuery;
+      assert.equal(checkQuery(declared, shop).fault, undefined, file);
+      assert.deepEqual(parse(queryText(declared)), declared, file);
+    }
+  });
+
+  it('names the line of a fault and what stands there', () => {
+    const { fault } = checkQuery(query('q', { having: 'order > 3' }), shop);
+    assert.equal(
+      fault,
+      'line 13 (having: order > 3): spec.having: Unknown variable: order (character 1); did you mean orders?',
+    );
+  });
+
+  it('lets a query emit to a topic of its own, but read only what the service consumes', () => {
+    assert.equal(checkQuery(query('q', { emit: { to: 'mine' } }), shop).fault, undefined);
+    const { fault } = checkQuery(query('q', { from: [{ topic: 'analytics-events' }] }), shop);
+    assert.equal(fault, 'the service that runs stream queries does not consume analytics-events');
+    assert.match(
+      checkQuery(query('q', { from: [{ topic: 'none' }] }), shop).fault!,
+      /no service declares the topic none/,
+    );
+  });
+
+  it('takes an unquoted `on`, which Kubernetes reads as true, for what was meant', () => {
+    const emit = { to: 'mine', true: 'close' } as unknown as NonNullable<StreamQuerySpec['emit']>;
+    const { text, fault } = checkQuery(query('q', { emit }), shop);
+    assert.equal(fault, undefined);
+    assert.deepEqual((parse(text!) as StreamQuery).spec.emit, { to: 'mine', on: 'close' });
+  });
+
+  it('is done once for as long as nothing changes', () => {
+    const book = new QueryBook();
+    const one = query('q', {});
+    const verdict = book.check(one, shop);
+    assert.equal(book.check({ ...one, status: {} }, shop), verdict);
+    assert.notEqual(book.check({ ...one, metadata: { ...one.metadata, generation: 2 } }, shop), verdict);
+    assert.notEqual(book.check(one, surroundingsOf([])), verdict);
+  });
+
+  it('finds the topics that no service declares, each with one owner', () => {
+    const queries = [query('b', { emit: { to: 'mine' } }), query('a', { emit: { to: 'mine' } }), query('c', {})];
+    assert.deepEqual(
+      [...undeclaredTopics([...queries, query('d', { emit: { to: 'analytics-alerts' } })], shop.topics)],
+      [['mine', 'a']],
+    );
+  });
+});
+
+describe('the files of stream queries', () => {
+  it('are those of valid queries, and what was accepted before of others', () => {
+    fc.assert(
+      fc.property(
+        fc.dictionary(fc.constantFrom('a', 'b', 'c', 'd'), fc.option(fc.string(), { nil: undefined }), {
+          noNullPrototype: true,
+        }),
+        fc.dictionary(fc.constantFrom('a.yaml', 'b.yaml', 'gone.yaml'), fc.string(), { noNullPrototype: true }),
+        (verdicts, before) => {
+          const { data, left } = queryFiles(new Map(Object.entries(verdicts)), before);
+          assert.equal(left.size, 0);
+          for (const [name, text] of Object.entries(verdicts))
+            assert.equal(data[`${name}.yaml`], text ?? before[`${name}.yaml`]);
+          for (const file of Object.keys(data)) assert.ok(file.slice(0, -5) in verdicts, file);
+        },
+      ),
+    );
+  });
+
+  it('are no more than a ConfigMap holds', () => {
+    const large = new Map(Array.from({ length: 1_000 }, (_, i) => [`q${i}`, 'x'.repeat(1_500)]));
+    const { data, left } = queryFiles(large);
+    assert.ok(Object.values(data).join('').length < 1_000_000);
+    assert.equal(Object.keys(data).length + left.size, 1_000);
+    assert.ok(left.size > 0);
+  });
+});
+
+describe('the status of a stream query', () => {
+  const said: StreamStatus = {
+    query: 'q',
+    version: 1,
+    state: 'Running',
+    sources: ['order-events'],
+    window: 'tumbling 1h',
+    lag: 3,
+    watermark: '2026-01-01T00:00:00.000Z',
+    eventsPerSecond: 2.5,
+    lateEvents: 0,
+    failedEvents: 0,
+  };
+  const fine: Observed = {
+    verdict: { text: 'text', fault: undefined },
+    hasRunner: true,
+    isLeftOut: false,
+    keepsEarlier: false,
+    topic: { ready: true, message: '' },
+    report: said,
+    reachable: true,
+  };
+  const ready = (observed: Partial<Observed>) => {
+    const { status, reason, message } = conditionsOf({ ...fine, ...observed }).find(({ type }) => type === 'Ready')!;
+    return { status, reason, message };
+  };
+
+  it('says what keeps it from running', () => {
+    assert.deepEqual(ready({}), { status: 'True', reason: 'Running', message: '' });
+    assert.equal(ready({ hasRunner: false }).reason, 'NoService');
+    assert.equal(ready({ isLeftOut: true }).reason, 'NoRoom');
+    assert.equal(ready({ topic: { ready: false, message: 'no' } }).reason, 'TopicNotReady');
+    assert.equal(ready({ report: undefined }).reason, 'Starting');
+    assert.equal(ready({ report: undefined, reachable: false }).status, 'Unknown');
+    assert.equal(ready({ report: { ...said, state: 'Waiting' } }).reason, 'Waiting');
+    assert.equal(ready({ report: { ...said, state: 'Failed' } }).reason, 'Failed');
+    const broken = { verdict: { text: undefined, fault: 'line 3' }, keepsEarlier: true } as const;
+    assert.deepEqual(ready(broken), {
+      status: 'False',
+      reason: 'Invalid',
+      message: 'line 3. It goes on as it was accepted before',
+    });
+  });
+
+  it('is not written for a watermark that goes on with the clock', () => {
+    const before = figuresOf(undefined, said);
+    assert.equal(before.watermark, said.watermark);
+    assert.deepEqual(figuresOf(before, { ...said, watermark: '2026-01-01T00:05:00.000Z' }), before);
+    const later = figuresOf(before, { ...said, lag: 0, watermark: '2026-01-01T00:05:00.000Z' });
+    assert.deepEqual([later.lag, later.watermark], [0, '2026-01-01T00:05:00.000Z']);
+    assert.deepEqual(figuresOf(later, undefined), later);
+  });
+
+  it('is looked at again only where analytics says something else', () => {
+    const reports = new QueryReports();
+    assert.equal(reports.isReachable('shop'), false);
+    assert.deepEqual(reports.heard('shop', [said]), ['q']);
+    assert.deepEqual(reports.heard('shop', [{ ...said, watermark: null }]), []);
+    assert.deepEqual(reports.heard('shop', [{ ...said, lag: 9 }]), ['q']);
+    assert.deepEqual(reports.heard('shop', []), ['q']);
+    assert.deepEqual(
+      [reports.failed('shop'), reports.failed('shop'), reports.isReachable('shop')],
+      [false, false, true],
+    );
+    assert.deepEqual(
+      [reports.failed('shop'), reports.isReachable('shop'), reports.failed('shop')],
+      [true, false, false],
+    );
+  });
+});

@@ -1,0 +1,121 @@
+import { readFileSync } from 'node:fs';
+import { Agent } from 'undici';
+import type { Dispatcher } from 'undici';
+
+/** How the API server is reached. */
+export interface Connection {
+  /** `https://host:port` */
+  server: string;
+  /** the namespace that the credentials belong to, where they say so */
+  namespace: string | undefined;
+  /** connections for requests: few, kept */
+  requests: Dispatcher;
+  /** connections for watches: each has one as long as it lasts, which must not keep requests waiting */
+  watches: Dispatcher;
+  /** the headers that identify this client, for each request */
+  headers(): Promise<Record<string, string>>;
+  close(): Promise<void>;
+}
+
+interface Tls {
+  ca?: string | Buffer;
+  cert?: string | Buffer;
+  key?: string | Buffer;
+  rejectUnauthorized?: boolean;
+  servername?: string;
+}
+
+const maxRequests = 16;
+const connectMs = 5_000;
+/** Below the idle time of the load balancers of clouds. */
+const keepAliveMs = 30_000;
+/** Kubernetes replaces the file long before the token in it ends. */
+const tokenRereadMs = 60_000;
+
+/**
+ * A connection to a server.
+ * @param close frees what `headers` holds
+ */
+export function connectionTo(
+  server: string,
+  tls: Tls = {},
+  headers: Connection['headers'] = async () => ({}),
+  namespace?: string,
+): Connection {
+  const connect = { ...tls, timeout: connectMs, keepAlive: true, keepAliveInitialDelay: keepAliveMs };
+  // HTTP/1.1: the one connection of HTTP/2 would stay in use when it is dead, and take every watch with it
+  const shared = { connect, pipelining: 1, allowH2: false };
+  const requests = new Agent({ ...shared, connections: maxRequests });
+  const watches = new Agent(shared);
+  return {
+    server: server.replace(/\/$/, ''),
+    namespace,
+    requests,
+    watches,
+    headers,
+    async close() {
+      await Promise.all([requests.destroy(), watches.destroy()]);
+    },
+  };
+}
+
+/** Where Kubernetes mounts the credentials of a pod. */
+const serviceAccountDir = '/var/run/secrets/kubernetes.io/serviceaccount';
+
+/**
+ * The connection of a pod, with its service account's token, which is read again as Kubernetes renews it.
+ * Read here and not by `@kubernetes/client-node`, whose import costs 87 MB of memory and which opens a connection of its
+ * own for each request.
+ * @throws where this is no pod
+ */
+export function inClusterConnection(env: NodeJS.ProcessEnv = process.env, dir = serviceAccountDir): Connection {
+  const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = env;
+  if (!host || !port) throw new Error('neither KUBECONFIG nor KUBERNETES_SERVICE_HOST is set: there is no cluster');
+  let token = '';
+  let readAt = Number.NEGATIVE_INFINITY;
+  const headers = async () => {
+    if (performance.now() - readAt > tokenRereadMs) {
+      token = readFileSync(`${dir}/token`, 'utf8').trim();
+      readAt = performance.now();
+    }
+    return { authorization: `Bearer ${token}` };
+  };
+  const address = host.includes(':') ? `[${host}]` : host;
+  const tls = { ca: readFileSync(`${dir}/ca.crt`) };
+  const namespace = readFileSync(`${dir}/namespace`, 'utf8').trim();
+  return connectionTo(`https://${address}:${port}`, tls, headers, namespace);
+}
+
+/** The connection that the current context of a kubeconfig describes, with whatever way to authenticate it names. */
+export async function kubeconfigConnection(file: string): Promise<Connection> {
+  const { KubeConfig } = await import('@kubernetes/client-node');
+  const config = new KubeConfig();
+  config.loadFromFile(file);
+  const cluster = config.getCurrentCluster();
+  if (!cluster) throw new Error(`${file} has no current context`);
+  const options = async () => {
+    const found: Parameters<typeof config.applyToHTTPSOptions>[0] = {};
+    await config.applyToHTTPSOptions(found);
+    return found;
+  };
+  const { ca, cert, key, rejectUnauthorized, servername } = await options();
+  const tls = Object.fromEntries(
+    Object.entries({ ca, cert, key, rejectUnauthorized, servername }).filter(([, value]) => value !== undefined),
+  ) as Tls;
+  const headers = async () => {
+    const { headers: found, auth } = await options();
+    const given = Object.entries((found ?? {}) as Record<string, unknown>).map(([name, value]) => [
+      name,
+      String(value),
+    ]);
+    const basic = auth ? { authorization: `Basic ${Buffer.from(auth).toString('base64')}` } : {};
+    return { ...(Object.fromEntries(given) as Record<string, string>), ...basic };
+  };
+  return connectionTo(cluster.server, tls, headers, config.getContextObject(config.getCurrentContext())?.namespace);
+}
+
+/** The connection of KUBECONFIG where it is set, else that of the pod. */
+export function defaultConnection(env: NodeJS.ProcessEnv = process.env): Promise<Connection> {
+  const file = env['KUBECONFIG']?.split(':')[0];
+  return file ? kubeconfigConnection(file) : Promise.resolve(inClusterConnection(env));
+}

@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { Registry } from 'prom-client';
+import { Controller } from './controller.ts';
+import { RuntimeMetrics } from './metrics.ts';
+import { ManualClock, settle } from './testing/manual-clock.ts';
+import { memoryLog } from './testing/support.ts';
+
+function create(reconcile: (key: string) => Promise<void>, concurrency: number) {
+  const clock = new ManualClock();
+  const metrics = new RuntimeMetrics(new Registry());
+  const controller = new Controller({ name: 'test', clock, log: memoryLog(), metrics, concurrency, reconcile });
+  return { clock, controller };
+}
+
+describe('the canary of a controller', () => {
+  it('is well while nothing happens, and while reconciles fail', async () => {
+    const { clock, controller } = create(() => Promise.reject(new Error('no luck')), 1);
+    controller.start();
+    controller.enqueue('a');
+    for (let minute = 0; minute < 60; minute += 1) {
+      await clock.advance(60_000);
+      controller.check();
+    }
+    await controller.stop();
+    controller.check();
+  });
+
+  it('tells of a reconcile that never ends, also where there is room for others', async () => {
+    for (const concurrency of [1, 4]) {
+      const stuck = Promise.withResolvers<void>();
+      const { clock, controller } = create(() => stuck.promise, concurrency);
+      controller.start();
+      controller.enqueue('a');
+      await clock.advance(110_000);
+      controller.check();
+      await clock.advance(20_000);
+      assert.throws(() => controller.check(), concurrency === 1 ? /no canary/ : /has taken 130 s/);
+      stuck.resolve();
+      await settle();
+      await clock.advance(0);
+      controller.check();
+      await controller.stop();
+    }
+  });
+
+  it('does not sing while the process does not lead', async () => {
+    const { clock, controller } = create(() => Promise.resolve(), 1);
+    controller.enqueue('a');
+    await clock.advance(600_000);
+    controller.check();
+  });
+});

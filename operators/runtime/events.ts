@@ -1,0 +1,122 @@
+import { randomBytes } from 'node:crypto';
+import type { Api } from './api.ts';
+import { microTime } from './clock.ts';
+import type { Clock } from './clock.ts';
+import { isNotFound } from './errors.ts';
+import type { Log } from './log.ts';
+import type { KubeObject, ResourceType } from './objects.ts';
+
+export const eventType: ResourceType = {
+  group: 'events.k8s.io',
+  version: 'v1',
+  kind: 'Event',
+  plural: 'events',
+  namespaced: true,
+};
+
+/** What happened to an object, for `kubectl describe` and `kubectl get events`. */
+export interface Happening {
+  type: 'Normal' | 'Warning';
+  /** CamelCase: why */
+  reason: string;
+  /** CamelCase: what was done */
+  action: string;
+  /** for people */
+  note: string;
+}
+
+export interface EventRecorderOptions {
+  api: Api;
+  clock: Clock;
+  log: Log;
+  /** the controller, such as `millrace.dev/operator` */
+  controller: string;
+  /** the process */
+  instance: string;
+}
+
+interface Series {
+  name: string;
+  count: number;
+  lastAt: number;
+}
+
+/** The same happening within this time is one event with a count. */
+const seriesMs = 10 * 60_000;
+const maxSeries = 4_096;
+const maxNote = 1_024;
+
+/** Writes Events. They tell people; nothing depends on them, so that one that cannot be written is only logged. */
+export class EventRecorder {
+  readonly #options: EventRecorderOptions;
+  readonly #series = new Map<string, Series>();
+  /** writes in flight, one after the other, as the second of a series needs the first */
+  #writing: Promise<void> = Promise.resolve();
+
+  constructor(options: EventRecorderOptions) {
+    this.#options = options;
+  }
+
+  /** Records in the background. */
+  record(object: KubeObject, happening: Happening): void {
+    this.#writing = this.#writing.then(() => this.#record(object, happening));
+  }
+
+  /** Resolves when everything recorded until now is written. */
+  flush(): Promise<void> {
+    return this.#writing;
+  }
+
+  async #record(object: KubeObject, happening: Happening): Promise<void> {
+    const { api, clock, log } = this.#options;
+    const now = clock.now();
+    const key = [object.metadata.uid, happening.type, happening.reason, happening.action, happening.note].join('\0');
+    const namespace = object.metadata.namespace ?? 'default';
+    const known = this.#series.get(key);
+    try {
+      if (known && now - known.lastAt < seriesMs) {
+        const series = { count: known.count + 1, lastObservedTime: microTime(now) };
+        await api.patch(eventType, namespace, known.name, { series });
+        this.#remember(key, { name: known.name, count: series.count, lastAt: now });
+        return;
+      }
+      const name = `${object.metadata.name.slice(0, 200)}.${randomBytes(8).toString('hex')}`;
+      await api.create(eventType, this.#eventOf(object, happening, namespace, name, now));
+      this.#remember(key, { name, count: 1, lastAt: now });
+    } catch (error) {
+      if (isNotFound(error)) this.#series.delete(key); // the server has forgotten it
+      log.warn({ err: error, reason: happening.reason, object: object.metadata.name }, 'an event was not written');
+    }
+  }
+
+  #eventOf(object: KubeObject, happening: Happening, namespace: string, name: string, now: number): KubeObject {
+    const { apiVersion, kind, metadata } = object;
+    const regarding = {
+      apiVersion,
+      kind,
+      name: metadata.name,
+      namespace: metadata.namespace,
+      uid: metadata.uid,
+      resourceVersion: metadata.resourceVersion,
+    };
+    const event = {
+      apiVersion: 'events.k8s.io/v1',
+      kind: 'Event',
+      metadata: { namespace, name },
+      eventTime: microTime(now),
+      reportingController: this.#options.controller,
+      reportingInstance: this.#options.instance.slice(0, 128),
+      regarding,
+      ...happening,
+      note: happening.note.slice(0, maxNote),
+    };
+    return event;
+  }
+
+  #remember(key: string, series: Series): void {
+    this.#series.delete(key);
+    this.#series.set(key, series);
+    const oldest = this.#series.keys().next().value;
+    if (this.#series.size > maxSeries && oldest !== undefined) this.#series.delete(oldest);
+  }
+}

@@ -1,0 +1,31 @@
+import type { Api } from './api.ts';
+import type { KubeObject, ResourceType } from './objects.ts';
+
+export function hasFinalizer(object: Pick<KubeObject, 'metadata'>, finalizer: string): boolean {
+  return object.metadata.finalizers?.includes(finalizer) ?? false;
+}
+
+/** Whether it has been deleted and waits for its finalizers. */
+export function isDeleting(object: Pick<KubeObject, 'metadata'>): boolean {
+  return object.metadata.deletionTimestamp !== undefined;
+}
+
+/**
+ * Adds or removes a finalizer, if that changes anything. Only the version of the object that was read is changed, so that
+ * nobody else's finalizer is lost.
+ * @returns whether it was written @throws ApiError 409 where the object has changed since: try again from the new one
+ */
+export async function setFinalizer(
+  api: Api,
+  type: ResourceType,
+  object: KubeObject,
+  finalizer: string,
+  present: boolean,
+  signal?: AbortSignal,
+): Promise<boolean> {
+  const { namespace, name, resourceVersion, finalizers = [] } = object.metadata;
+  if (finalizers.includes(finalizer) === present) return false;
+  const changed = present ? [...finalizers, finalizer] : finalizers.filter((other) => other !== finalizer);
+  await api.patch(type, namespace, name, { metadata: { resourceVersion, finalizers: changed } }, { signal });
+  return true;
+}

@@ -1,0 +1,96 @@
+/** What every object of the API has in common. Objects are JSON as the server sends it: times stay text. */
+export interface KubeObject {
+  apiVersion: string;
+  kind: string;
+  metadata: ObjectMeta;
+}
+
+export interface ObjectMeta {
+  name: string;
+  namespace?: string;
+  uid?: string;
+  resourceVersion?: string;
+  /** goes up with each change of the spec */
+  generation?: number;
+  creationTimestamp?: string;
+  deletionTimestamp?: string;
+  labels?: Record<string, string>;
+  annotations?: Record<string, string>;
+  finalizers?: string[];
+  ownerReferences?: OwnerReference[];
+  managedFields?: ManagedFields[];
+}
+
+export interface OwnerReference {
+  apiVersion: string;
+  kind: string;
+  name: string;
+  uid: string;
+  controller?: boolean;
+  blockOwnerDeletion?: boolean;
+}
+
+/** Which fields a manager has set, as the server keeps account of it. */
+export interface ManagedFields {
+  manager: string;
+  operation: string;
+  subresource?: string;
+  fieldsV1?: Record<string, unknown>;
+}
+
+/** An object with a spec and a status of its own subresource. */
+export interface Resource<Spec = unknown, Status = unknown> extends KubeObject {
+  spec: Spec;
+  status?: Status;
+}
+
+/** A kind of object, and where the API serves it. */
+export interface ResourceType {
+  /** empty for the core group */
+  group: string;
+  version: string;
+  kind: string;
+  plural: string;
+  namespaced: boolean;
+}
+
+export function apiVersionOf({ group, version }: Pick<ResourceType, 'group' | 'version'>): string {
+  return group === '' ? version : `${group}/${version}`;
+}
+
+/**
+ * The path of a collection, or of an object in it.
+ * @param namespace undefined: the collection over all namespaces
+ */
+export function pathOf(type: ResourceType, namespace?: string, name?: string, subresource?: string): string {
+  const root = type.group === '' ? `/api/${type.version}` : `/apis/${type.group}/${type.version}`;
+  const scope = type.namespaced && namespace !== undefined ? `/namespaces/${encodeURIComponent(namespace)}` : '';
+  const object = name === undefined ? '' : `/${encodeURIComponent(name)}`;
+  return `${root}${scope}/${type.plural}${object}${subresource === undefined ? '' : `/${subresource}`}`;
+}
+
+/** `namespace/name`, or the name alone of what has no namespace. */
+export function keyOf({ metadata: { namespace, name } }: Pick<KubeObject, 'metadata'>): string {
+  return namespace === undefined ? name : `${namespace}/${name}`;
+}
+
+/** The parts of a key. */
+export function parseKey(key: string): { namespace: string | undefined; name: string } {
+  const slash = key.indexOf('/');
+  return slash < 0
+    ? { namespace: undefined, name: key }
+    : { namespace: key.slice(0, slash), name: key.slice(slash + 1) };
+}
+
+/** The reference that makes an object the property of `owner`: deleted with it. @throws where the owner has no uid yet */
+export function ownerReference(owner: KubeObject): OwnerReference {
+  const { uid, name } = owner.metadata;
+  if (uid === undefined) throw new Error(`${owner.kind} ${name} has no uid: it is not from the API`);
+  const { apiVersion, kind } = owner;
+  return { apiVersion, kind, name, uid, controller: true, blockOwnerDeletion: true };
+}
+
+/** The name of the controlling owner of a kind, if there is one. */
+export function controllerOf(object: Pick<KubeObject, 'metadata'>, kind: string): string | undefined {
+  return object.metadata.ownerReferences?.find((owner) => owner.controller === true && owner.kind === kind)?.name;
+}

@@ -1,0 +1,222 @@
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Api } from './api.ts';
+import { systemClock } from './clock.ts';
+import type { Connection } from './connection.ts';
+import { Informer } from './informer.ts';
+import type { ReflectorTuning, RestartReason } from './reflector.ts';
+import { FakeApiServer } from './testing/fake-api-server.ts';
+import { configMap, configMaps, memoryLog, until } from './testing/support.ts';
+import type { ConfigMap } from './testing/support.ts';
+
+const tuning: ReflectorTuning = {
+  pageSize: 3,
+  silenceMs: 60_000,
+  watchMs: 60_000,
+  backoff: { firstMs: 5, maxMs: 40 },
+  healthyMs: 1_000,
+};
+
+describe('a supervised list and watch', () => {
+  let server: FakeApiServer;
+  let connection: Connection;
+  let informer: Informer<ConfigMap>;
+  let restarts: RestartReason[];
+  let log: ReturnType<typeof memoryLog>;
+  let stop: AbortController;
+  let running: Promise<void>;
+
+  const begin = (options: Partial<ReflectorTuning> = {}, namespaces?: string[]) => {
+    restarts = [];
+    log = memoryLog();
+    informer = new Informer<ConfigMap>({
+      api: new Api(connection),
+      type: configMaps,
+      namespaces,
+      clock: systemClock,
+      log,
+      metrics: { restarted: (_, reason) => restarts.push(reason), objects: () => undefined },
+      tuning: { ...tuning, ...options },
+    });
+    running = informer.run(stop.signal);
+    return informer.whenFilled();
+  };
+  const knows = (name: string) => informer.store.get(`test/${name}`);
+  const sees = (name: string) => until(`the cache has ${name}`, () => knows(name));
+  const watches = () => until('a watch is open', () => server.watching === 1);
+
+  beforeEach(async () => {
+    server = new FakeApiServer();
+    await server.start();
+    connection = server.connection();
+    stop = new AbortController();
+  });
+  afterEach(async () => {
+    stop.abort();
+    await running;
+    await connection.close();
+    await server.stop();
+  });
+
+  it('lists in pages, then hears of each change', async () => {
+    for (let i = 0; i < 8; i += 1) server.create(configMaps, configMap(`map-${i}`));
+    await begin();
+    assert.equal(informer.store.size, 8);
+    assert.equal(server.count('list'), 3);
+    await watches();
+    server.create(configMaps, configMap('new'));
+    server.patch(configMaps, 'test', 'map-0', { data: { a: '1' } });
+    server.delete(configMaps, 'test', 'map-1');
+    await until('all three are known', () => knows('new') && knows('map-0')?.data?.['a'] === '1' && !knows('map-1'));
+  });
+
+  it('begins anew where a page of the list is gone', async () => {
+    for (let i = 0; i < 8; i += 1) server.create(configMaps, configMap(`map-${i}`));
+    server.fail(410, 1, ({ verb }) => verb === 'list' && server.count('list') === 2);
+    await begin();
+    assert.equal(informer.store.size, 8);
+    assert.equal(server.count('list'), 5);
+  });
+
+  it('tries again after a 503 of a list and of a watch', async () => {
+    server.fail(503, 3, ({ verb }) => verb === 'list');
+    server.fail(503, 3, ({ verb }) => verb === 'watch');
+    await begin();
+    await watches();
+    assert.equal(server.count('list'), 4);
+    assert.equal(server.count('watch'), 4);
+    server.create(configMaps, configMap('late'));
+    await sees('late');
+  });
+
+  it('waits as long as the server asks', async () => {
+    server.fail(429, 1, ({ verb }) => verb === 'list', 1);
+    const begun = performance.now();
+    await begin();
+    assert.ok(performance.now() - begun >= 990);
+  });
+
+  it('goes on after a reset from where it was, without a new list', async () => {
+    await begin();
+    await watches();
+    server.create(configMaps, configMap('before'));
+    await sees('before');
+    const { version } = server;
+    server.reset();
+    server.create(configMaps, configMap('meanwhile'));
+    await sees('meanwhile');
+    assert.equal(server.count('list'), 1);
+    assert.equal(server.requests.at(-1)?.resourceVersion, version);
+    assert.deepEqual(restarts, ['error']);
+  });
+
+  it('goes on at once when the server ends a watch in order', async () => {
+    await begin({ backoff: { firstMs: 60_000, maxMs: 60_000 } });
+    await watches();
+    server.endWatches();
+    await until('the watch is open again', () => server.count('watch') === 2);
+    assert.deepEqual(restarts, ['ended']);
+  });
+
+  it('lists again when its version is gone, and misses nothing of what happened meanwhile', async () => {
+    server.create(configMaps, configMap('old'));
+    await begin();
+    await watches();
+    await server.stop();
+    server.delete(configMaps, 'test', 'old');
+    server.create(configMaps, configMap('new'));
+    server.compact();
+    await server.start();
+    await sees('new');
+    assert.equal(knows('old'), undefined);
+    assert.ok(restarts.includes('gone'));
+    assert.equal(server.count('list'), 2);
+  });
+
+  it('lists again when it is told in the middle of a watch', async () => {
+    await begin();
+    await watches();
+    server.expireWatches();
+    await until('a second watch is open', () => server.watching === 1 && server.count('list') === 2);
+    server.create(configMaps, configMap('new'));
+    await sees('new');
+    assert.deepEqual(restarts, ['gone']);
+  });
+
+  it('takes a silent watch for dead', async () => {
+    await begin({ silenceMs: 150 });
+    await watches();
+    server.silence();
+    server.create(configMaps, configMap('unheard'));
+    server.speak();
+    await sees('unheard');
+    assert.equal(restarts[0], 'silent');
+    assert.equal(server.count('list'), 1);
+  });
+
+  it('takes bookmarks for a sign of life, and goes on from them', async () => {
+    await begin({ silenceMs: 250 });
+    await watches();
+    const timer = setInterval(() => server.bookmark(), 50);
+    server.create({ ...configMaps, plural: 'others' }, configMap('elsewhere')); // the version moves on without this kind
+    await sleep(600);
+    assert.deepEqual(restarts, []);
+    clearInterval(timer);
+    server.compact(); // everything before the last bookmark
+    server.reset();
+    await until('a second watch is open', () => server.count('watch') === 2 && server.watching === 1);
+    assert.equal(server.count('list'), 1);
+    assert.equal(server.requests.at(-1)?.resourceVersion, server.version);
+  });
+
+  it('goes on though a handler throws', async () => {
+    const heard: string[] = [];
+    const filled = begin();
+    informer.onChange(() => {
+      throw new Error('a mistake in a handler');
+    });
+    informer.onChange(({ after: now }) => heard.push(now!.metadata.name));
+    await filled;
+    await watches();
+    server.create(configMaps, configMap('one'));
+    server.create(configMaps, configMap('two'));
+    await until('both are heard of', () => heard.length === 2);
+    assert.equal(log.lines.filter(({ level }) => level === 'error').length, 2);
+    assert.deepEqual(restarts, []);
+  });
+
+  it('does not storm a server that is down', async () => {
+    await begin({ backoff: { firstMs: 20, maxMs: 200 } });
+    await watches();
+    await server.stop();
+    await until('it has tried for a while', () => restarts.length >= 5);
+    const attempts = restarts.length;
+    await sleep(600);
+    assert.ok(restarts.length - attempts <= 7, `${restarts.length - attempts} attempts in 600 ms`);
+    server.create(configMaps, configMap('meanwhile'));
+    await server.start();
+    await sees('meanwhile');
+    assert.equal(server.count('list'), 1);
+  });
+
+  it('does not storm a server that says 410 each time', async () => {
+    server.fail(410, 1_000, ({ verb }) => verb === 'watch');
+    await begin({ backoff: { firstMs: 20, maxMs: 200 } });
+    await sleep(1_000);
+    assert.ok(server.count('list') <= 14, `${server.count('list')} lists in a second`);
+  });
+
+  it('keeps to its namespaces', async () => {
+    server.create(configMaps, configMap('in-a', {}, { namespace: 'a' }));
+    server.create(configMaps, configMap('in-b', {}, { namespace: 'b' }));
+    server.create(configMaps, configMap('in-c', {}, { namespace: 'c' }));
+    await begin({}, ['a', 'b']);
+    assert.deepEqual([...informer.store.keys()].toSorted(), ['a/in-a', 'b/in-b']);
+    await until('both watches are open', () => server.watching === 2);
+    server.create(configMaps, configMap('later', {}, { namespace: 'b' }));
+    server.create(configMaps, configMap('later', {}, { namespace: 'c' }));
+    await until('the one is known', () => informer.store.get('b/later'));
+    assert.equal(informer.store.get('c/later'), undefined);
+  });
+});

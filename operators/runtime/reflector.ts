@@ -1,0 +1,144 @@
+import { backoffMs } from './backoff.ts';
+import type { BackoffOptions } from './backoff.ts';
+import type { Api } from './api.ts';
+import type { Clock } from './clock.ts';
+import { isGone, retryAfterOf, SilenceError } from './errors.ts';
+import type { Log } from './log.ts';
+import type { KubeObject, ResourceType } from './objects.ts';
+
+/** Takes what a collection is and how it changes. */
+export interface Sink<T extends KubeObject> {
+  /** the whole collection, as of one moment */
+  replace(items: T[]): void;
+  changed(object: T): void;
+  deleted(object: T): void;
+}
+
+/** Why a watch was begun anew. */
+export type RestartReason = 'ended' | 'gone' | 'silent' | 'error';
+
+export interface ReflectorOptions<T extends KubeObject> {
+  api: Api;
+  type: ResourceType;
+  /** undefined: all namespaces */
+  namespace: string | undefined;
+  labelSelector?: string | undefined;
+  sink: Sink<T>;
+  clock: Clock;
+  log: Log;
+  onRestart?: (reason: RestartReason) => void;
+  tuning?: Partial<ReflectorTuning>;
+}
+
+/** Times in milliseconds. */
+export interface ReflectorTuning {
+  pageSize: number;
+  /** The server sends a bookmark a minute: a watch that is silent for longer is dead. */
+  silenceMs: number;
+  /** The server ends a watch after that; a random part of it is added, so that watches do not all end together. */
+  watchMs: number;
+  backoff: BackoffOptions;
+  /** A watch that lives that long, or brings anything, ends a row of failures. */
+  healthyMs: number;
+}
+
+const defaults: ReflectorTuning = {
+  pageSize: 500,
+  silenceMs: 90_000,
+  watchMs: 300_000,
+  backoff: { firstMs: 250, maxMs: 10_000 },
+  healthyMs: 10_000,
+};
+
+/**
+ * Keeps a sink equal to a collection of the API, whatever happens to the server and the connection. It lists once, then
+ * watches, and after any interruption goes on from the last resource version it has heard of, bookmarks included; it lists
+ * again only when the server no longer remembers that version (410). Every new attempt waits with backoff and jitter.
+ */
+export class Reflector<T extends KubeObject> {
+  readonly #options: ReflectorOptions<T>;
+  readonly #tuning: ReflectorTuning;
+  #resourceVersion: string | undefined;
+  #failures = 0;
+
+  constructor(options: ReflectorOptions<T>) {
+    this.#options = options;
+    this.#tuning = { ...defaults, ...options.tuning };
+  }
+
+  /** Runs until the signal aborts; nothing else ends it. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, log, type, namespace, onRestart } = this.#options;
+    while (!signal.aborted) {
+      let failure: unknown;
+      try {
+        if (this.#resourceVersion === undefined) await this.#list(signal);
+        await this.#watch(signal);
+      } catch (error) {
+        failure = error;
+      }
+      if (signal.aborted) return;
+      const reason = this.#judge(failure);
+      onRestart?.(reason);
+      const wait = this.#wait(failure);
+      const details = { resource: type.plural, namespace, reason, wait: Math.round(wait), err: failure };
+      if (failure === undefined || reason === 'gone') log.debug(details, 'a watch goes on');
+      else log.warn(details, 'a watch was interrupted');
+      await clock.sleep(wait, signal).catch(() => undefined);
+    }
+  }
+
+  async #list(signal: AbortSignal): Promise<void> {
+    const { api, type, namespace, labelSelector, sink } = this.#options;
+    const items: T[] = [];
+    let next: string | undefined;
+    let resourceVersion: string;
+    do {
+      // a page that has gone (410) throws: the list begins anew, as all of it must be of one moment
+      const page = await api.list<T>(type, { namespace, labelSelector, limit: this.#tuning.pageSize, next, signal });
+      items.push(...page.items);
+      ({ resourceVersion, next } = page);
+    } while (next !== undefined);
+    sink.replace(items);
+    this.#resourceVersion = resourceVersion;
+  }
+
+  async #watch(signal: AbortSignal): Promise<void> {
+    const { api, type, namespace, labelSelector, sink, clock } = this.#options;
+    const { silenceMs, watchMs, healthyMs } = this.#tuning;
+    const begin = clock.now();
+    const options = {
+      namespace,
+      labelSelector,
+      resourceVersion: this.#resourceVersion!,
+      timeoutSeconds: Math.ceil((watchMs * (1 + Math.random())) / 1000),
+      silenceMs,
+      signal,
+    };
+    try {
+      for await (const event of api.watch<T>(type, options)) {
+        if (event.type === 'DELETED') sink.deleted(event.object);
+        else if (event.type !== 'BOOKMARK') sink.changed(event.object);
+        this.#resourceVersion =
+          event.type === 'BOOKMARK' ? event.resourceVersion : event.object.metadata.resourceVersion!;
+        this.#failures = 0;
+      }
+    } finally {
+      if (clock.now() - begin >= healthyMs) this.#failures = 0;
+    }
+  }
+
+  #judge(failure: unknown): RestartReason {
+    if (failure === undefined) return 'ended';
+    if (!isGone(failure)) return failure instanceof SilenceError ? 'silent' : 'error';
+    this.#resourceVersion = undefined;
+    return 'gone';
+  }
+
+  /** The orderly end of a watch that did its work is no failure: it goes on at once. */
+  #wait(failure: unknown): number {
+    this.#failures += 1;
+    if (failure === undefined && this.#failures === 1) return 0;
+    return Math.max(backoffMs(this.#failures, this.#tuning.backoff), retryAfterOf(failure));
+  }
+}

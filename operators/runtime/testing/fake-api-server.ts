@@ -1,0 +1,298 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { connectionTo } from '../connection.ts';
+import type { Connection } from '../connection.ts';
+import { pathOf } from '../objects.ts';
+import type { KubeObject, ResourceType } from '../objects.ts';
+import { ApiStatus, apiStatus } from './api-status.ts';
+import { FakeStore } from './fake-store.ts';
+import type { Place, StoredEvent } from './fake-store.ts';
+
+/** A request as the server has seen it. */
+export interface SeenRequest {
+  verb: 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete';
+  path: string;
+  /** of a list or a watch */
+  resourceVersion: string | null;
+  at: number;
+}
+
+interface Watcher {
+  collection: string;
+  namespace: string | undefined;
+  response: ServerResponse;
+}
+
+/**
+ * An API server on the loopback that speaks the API's HTTP, keeps objects of any kind in memory, and has the faults of the
+ * real one on demand: 503, 410, connections that are reset, watches that go silent, a stop and a start.
+ */
+export class FakeApiServer {
+  /** every request since the start or the last `forget` */
+  requests: SeenRequest[] = [];
+  readonly #store = new FakeStore((event) => this.#publish(event));
+  readonly #watchers = new Set<Watcher>();
+  readonly #sockets = new Set<Socket>();
+  #events: StoredEvent[] = [];
+  #oldest = 0;
+  #silent = false;
+  #failures: { status: number; times: number; matches: (request: SeenRequest) => boolean; retryAfter?: number }[] = [];
+  #server: Server;
+  #port = 0;
+
+  constructor() {
+    this.#server = this.#newServer();
+  }
+
+  /** Listens, on the port that it had before. */
+  async start(): Promise<void> {
+    this.#server.listen(this.#port, '127.0.0.1');
+    await once(this.#server, 'listening');
+    this.#port = (this.#server.address() as AddressInfo).port;
+  }
+
+  /** Closes every connection and listens no more; what is stored stays. */
+  async stop(): Promise<void> {
+    const closed = once(this.#server, 'close');
+    this.#server.close();
+    this.reset();
+    await closed;
+    this.#server = this.#newServer();
+  }
+
+  connection(): Connection {
+    return connectionTo(`http://127.0.0.1:${this.#port}`);
+  }
+
+  /** Resets every connection, as a load balancer that fails does. */
+  reset(): void {
+    for (const socket of this.#sockets) socket.resetAndDestroy();
+  }
+
+  /** Ends every watch in order, as the server does when its time is over. */
+  endWatches(): void {
+    for (const { response } of this.#watchers) response.end();
+  }
+
+  /** From now on watches hear nothing, though their connections stay; until `speak`. Watches of before stay silent. */
+  silence(): void {
+    this.#silent = true;
+    this.#watchers.clear();
+  }
+
+  speak(): void {
+    this.#silent = false;
+  }
+
+  /** Forgets the history, as etcd's compaction does: who asks for what was before gets 410. */
+  compact(): void {
+    this.#events = [];
+    this.#oldest = this.#store.version;
+  }
+
+  /** Tells each watch that its version is gone, in the middle of it. */
+  expireWatches(): void {
+    const { body } = apiStatus(410, 'Expired', 'too old resource version');
+    for (const { response } of this.#watchers) response.end(`${JSON.stringify({ type: 'ERROR', object: body })}\n`);
+  }
+
+  /** Sends each watch a bookmark. */
+  bookmark(): void {
+    for (const watcher of this.#watchers) send(watcher, 'BOOKMARK', { metadata: { resourceVersion: this.version } });
+  }
+
+  /** Lets the next requests fail. */
+  fail(
+    status: number,
+    times: number,
+    matches: (request: SeenRequest) => boolean = () => true,
+    retryAfter?: number,
+  ): void {
+    this.#failures.push({ status, times, matches, ...(retryAfter === undefined ? {} : { retryAfter }) });
+  }
+
+  get version(): string {
+    return String(this.#store.version);
+  }
+
+  /** How many watches are open. */
+  get watching(): number {
+    return this.#watchers.size;
+  }
+
+  /** Requests that change something, since the last `forget`. */
+  get writes(): SeenRequest[] {
+    return this.requests.filter(({ verb }) => !['get', 'list', 'watch'].includes(verb));
+  }
+
+  count(verb: SeenRequest['verb']): number {
+    return this.requests.filter((request) => request.verb === verb).length;
+  }
+
+  forget(): void {
+    this.requests = [];
+  }
+
+  /** Does what a client does, without one. */
+  create(type: ResourceType, object: KubeObject): KubeObject {
+    return this.#store.create(placeOf(type, object.metadata.namespace), object);
+  }
+
+  patch(
+    type: ResourceType,
+    namespace: string | undefined,
+    name: string,
+    patch: object,
+    subresource?: string,
+  ): KubeObject {
+    return this.#store.patch({ ...placeOf(type, namespace, name), subresource }, patch as Record<string, unknown>);
+  }
+
+  delete(type: ResourceType, namespace: string | undefined, name: string): KubeObject {
+    return this.#store.delete(placeOf(type, namespace, name));
+  }
+
+  /** @returns undefined where there is none */
+  find<T extends KubeObject>(type: ResourceType, namespace: string | undefined, name: string): T | undefined {
+    return this.all<T>(type).find(({ metadata }) => metadata.name === name && metadata.namespace === namespace);
+  }
+
+  all<T extends KubeObject>(type: ResourceType): T[] {
+    return this.#store.list(placeOf(type, undefined)) as T[];
+  }
+
+  #newServer(): Server {
+    const server = createServer((request, response) => void this.#answer(request, response));
+    server.on('connection', (socket) => {
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+    });
+    return server;
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    try {
+      const url = new URL(request.url!, 'http://server');
+      const place = parsePath(url.pathname);
+      const seen: SeenRequest = {
+        verb: verbOf(request.method!, place, url.searchParams),
+        path: url.pathname,
+        resourceVersion: url.searchParams.get('resourceVersion'),
+        at: performance.now(),
+      };
+      this.requests.push(seen);
+      this.#failIfTold(seen, response);
+      const body = await readJson(request);
+      if (seen.verb === 'watch') this.#watch(place, seen, response);
+      else
+        sendJson(response, seen.verb === 'create' ? 201 : 200, this.#do(seen, place, url.searchParams, request, body));
+    } catch (error) {
+      const { code, body } = error instanceof ApiStatus ? error : apiStatus(500, 'InternalError', String(error));
+      sendJson(response, code, body);
+    }
+  }
+
+  #failIfTold(seen: SeenRequest, response: ServerResponse): void {
+    const failure = this.#failures.find(({ times, matches }) => times > 0 && matches(seen));
+    if (!failure) return;
+    failure.times -= 1;
+    if (failure.retryAfter !== undefined) response.setHeader('retry-after', String(failure.retryAfter));
+    throw apiStatus(failure.status, 'Failure', 'the server has been told to fail');
+  }
+
+  #do(seen: SeenRequest, place: Place, query: URLSearchParams, request: IncomingMessage, body: unknown): object {
+    switch (seen.verb) {
+      case 'get':
+        return this.#store.get(place);
+      case 'list':
+        return this.#list(place, query);
+      case 'create':
+        return this.#store.create(place, body as KubeObject);
+      case 'update':
+        return this.#store.update(place, body as KubeObject);
+      case 'delete':
+        return this.#store.delete(
+          place,
+          (body as { preconditions?: { uid?: string } } | undefined)?.preconditions?.uid,
+        );
+      default:
+        return request.headers['content-type']?.startsWith('application/apply-patch')
+          ? this.#store.apply(place, body as KubeObject, query.get('fieldManager') ?? 'nobody')
+          : this.#store.patch(place, body as Record<string, unknown>);
+    }
+  }
+
+  /** Pages are by position: what a `continue` token says, beside the version of the first page. */
+  #list(place: Place, query: URLSearchParams): object {
+    const all = this.#store.list(place);
+    const [version = this.version, from = '0'] = query.get('continue')?.split(':') ?? [];
+    if (Number(version) < this.#oldest) throw apiStatus(410, 'Expired', 'the continue token is too old');
+    const limit = Number(query.get('limit') ?? all.length) || all.length;
+    const end = Number(from) + limit;
+    const more = end < all.length ? { continue: `${version}:${end}` } : {};
+    return {
+      kind: 'List',
+      apiVersion: 'v1',
+      metadata: { resourceVersion: version, ...more },
+      items: all.slice(Number(from), end),
+    };
+  }
+
+  #watch(place: Place, { resourceVersion }: SeenRequest, response: ServerResponse): void {
+    const from = Number(resourceVersion ?? 0);
+    if (from < this.#oldest) throw apiStatus(410, 'Expired', `too old resource version: ${from} (${this.#oldest})`);
+    const watcher = { collection: place.collection, namespace: place.namespace, response };
+    response.writeHead(200, { 'content-type': 'application/json' }).flushHeaders();
+    if (this.#silent) return;
+    this.#watchers.add(watcher);
+    response.once('close', () => this.#watchers.delete(watcher));
+    for (const event of this.#events) if (event.version > from) deliver(watcher, event);
+  }
+
+  #publish(event: StoredEvent): void {
+    this.#events.push(event);
+    for (const watcher of this.#watchers) deliver(watcher, event);
+  }
+}
+
+function placeOf(type: ResourceType, namespace: string | undefined, name?: string): Place {
+  return { collection: pathOf(type), namespace: type.namespaced ? namespace : undefined, name, subresource: undefined };
+}
+
+const path =
+  /^(?<root>\/api\/[^/]+|\/apis\/[^/]+\/[^/]+)(?:\/namespaces\/(?<namespace>[^/]+))?\/(?<plural>[^/]+)(?:\/(?<name>[^/]+)(?:\/(?<subresource>[^/]+))?)?$/;
+
+function parsePath(pathname: string): Place {
+  const groups = path.exec(pathname)?.groups;
+  if (!groups) throw apiStatus(404, 'NotFound', `nothing at ${pathname}`);
+  const { root, plural, namespace, name, subresource } = groups;
+  return { collection: `${root}/${plural}`, namespace, name, subresource };
+}
+
+function verbOf(method: string, place: Place, query: URLSearchParams): SeenRequest['verb'] {
+  if (method === 'GET' && place.name !== undefined) return 'get';
+  if (method === 'GET') return query.get('watch') === 'true' ? 'watch' : 'list';
+  return ({ POST: 'create', PUT: 'update', PATCH: 'patch', DELETE: 'delete' } as const)[method as 'POST'];
+}
+
+function deliver(watcher: Watcher, event: StoredEvent): void {
+  if (event.collection !== watcher.collection) return;
+  if (watcher.namespace !== undefined && event.object.metadata.namespace !== watcher.namespace) return;
+  send(watcher, event.type, event.object);
+}
+
+function send({ response }: Watcher, type: string, object: object): void {
+  response.write(`${JSON.stringify({ type, object })}\n`);
+}
+
+function sendJson(response: ServerResponse, code: number, body: object): void {
+  response.writeHead(code, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+}
+
+async function readJson(request: IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk as Buffer);
+  return chunks.length === 0 ? undefined : JSON.parse(Buffer.concat(chunks).toString());
+}

@@ -1,0 +1,201 @@
+import { apiStatus } from './api-status.ts';
+import { equal, isObject } from '../compare.ts';
+import type { KubeObject, ManagedFields } from '../objects.ts';
+
+type Json = Record<string, unknown>;
+
+export interface StoredEvent {
+  version: number;
+  type: 'ADDED' | 'MODIFIED' | 'DELETED';
+  /** `/apis/group/version/plural`, without a namespace */
+  collection: string;
+  object: KubeObject;
+}
+
+/** Where a request points: a collection, in a namespace or over all, or an object in it. */
+export interface Place {
+  collection: string;
+  namespace: string | undefined;
+  name: string | undefined;
+  subresource: string | undefined;
+}
+
+/** Objects with the API server's rules of versions, generations, finalizers, field managers and the status subresource. */
+export class FakeStore {
+  readonly #objects = new Map<string, KubeObject>();
+  /** what each manager has applied last */
+  readonly #applied = new Map<string, Map<string, Json>>();
+  readonly #onEvent: (event: StoredEvent) => void;
+  #version = 1000;
+
+  constructor(onEvent: (event: StoredEvent) => void) {
+    this.#onEvent = onEvent;
+  }
+
+  get version(): number {
+    return this.#version;
+  }
+
+  list({ collection, namespace }: Place): KubeObject[] {
+    const prefix = namespace === undefined ? `${collection} ` : `${collection} ${namespace}/`;
+    return [...this.#objects].filter(([key]) => key.startsWith(prefix)).map(([, object]) => object);
+  }
+
+  get(place: Place): KubeObject {
+    const found = this.#objects.get(keyOf(place));
+    if (!found) throw apiStatus(404, 'NotFound', `${place.collection} "${place.name}" not found`);
+    return found;
+  }
+
+  create(place: Place, body: KubeObject): KubeObject {
+    const at = { ...place, name: body.metadata.name, namespace: body.metadata.namespace ?? place.namespace };
+    if (this.#objects.has(keyOf(at))) throw apiStatus(409, 'AlreadyExists', `"${at.name}" already exists`);
+    const metadata = {
+      ...body.metadata,
+      ...(at.namespace === undefined ? {} : { namespace: at.namespace }),
+      uid: body.metadata.uid ?? `uid-${this.#version + 1}`,
+      creationTimestamp: new Date().toISOString(),
+      generation: 1,
+    };
+    return this.#put(at, { ...body, metadata }, 'ADDED');
+  }
+
+  /** Writes the object, or only its status. */
+  update(place: Place, body: KubeObject): KubeObject {
+    const before = this.get(place);
+    const { resourceVersion } = body.metadata;
+    if (resourceVersion !== undefined && resourceVersion !== before.metadata.resourceVersion) {
+      throw apiStatus(409, 'Conflict', 'the object has been modified; please apply your changes to the latest version');
+    }
+    const after = merged(before, body, place.subresource);
+    if (equal(before, after)) return before;
+    if (after.metadata.deletionTimestamp !== undefined && (after.metadata.finalizers ?? []).length === 0) {
+      return this.#remove(place, after);
+    }
+    return this.#put(place, after, 'MODIFIED');
+  }
+
+  /** A merge patch. */
+  patch(place: Place, patch: Json): KubeObject {
+    const before = this.get(place);
+    const version = (patch['metadata'] as Json | undefined)?.['resourceVersion'];
+    const body = mergePatch(before as unknown as Json, patch) as unknown as KubeObject;
+    const resourceVersion = (version as string | undefined) ?? before.metadata.resourceVersion!;
+    return this.update(place, { ...body, metadata: { ...body.metadata, resourceVersion } });
+  }
+
+  /** Server-side apply; lists are taken as a whole. */
+  apply(place: Place, config: KubeObject, manager: string): KubeObject {
+    const key = keyOf(place);
+    const exists = this.#objects.has(key);
+    if (!exists && place.subresource !== undefined) throw apiStatus(404, 'NotFound', `"${place.name}" not found`);
+    const before = exists ? this.get(place) : this.create(place, { ...config, metadata: { ...config.metadata } });
+    const wantedVersion = exists ? config.metadata.resourceVersion : undefined;
+    if (wantedVersion !== undefined && wantedVersion !== before.metadata.resourceVersion) {
+      throw apiStatus(409, 'Conflict', 'the object has been modified');
+    }
+    const appliers = this.#applied.get(key) ?? new Map<string, Json>();
+    this.#applied.set(key, appliers);
+    const owner = place.subresource === undefined ? manager : `${manager} ${place.subresource}`;
+    const { apiVersion: _a, kind: _k, ...fields } = config as unknown as Json;
+    const old = appliers.get(owner) ?? {};
+    const others = [...appliers].filter(([name]) => name !== owner).map(([, applied]) => applied);
+    const gone = removed(old, fields, others);
+    const wanted = mergePatch(mergePatch(before as unknown as Json, gone), fields) as unknown as KubeObject;
+    appliers.set(owner, fields);
+    const managedFields = [...appliers].map(([name, applied]): ManagedFields => {
+      const [by = name, subresource] = name.split(' ');
+      return { manager: by, operation: 'Apply', ...(subresource ? { subresource } : {}), fieldsV1: fieldsOf(applied) };
+    });
+    const { resourceVersion } = before.metadata;
+    return this.update(place, {
+      ...wanted,
+      metadata: { ...wanted.metadata, resourceVersion: resourceVersion!, managedFields },
+    });
+  }
+
+  delete(place: Place, uid?: string): KubeObject {
+    const before = this.get(place);
+    if (uid !== undefined && uid !== before.metadata.uid) throw apiStatus(409, 'Conflict', 'another uid');
+    if ((before.metadata.finalizers ?? []).length === 0) return this.#remove(place, before);
+    if (before.metadata.deletionTimestamp !== undefined) return before;
+    const metadata = { ...before.metadata, deletionTimestamp: new Date().toISOString() };
+    return this.#put(place, { ...before, metadata }, 'MODIFIED');
+  }
+
+  #put(place: Place, object: KubeObject, type: 'ADDED' | 'MODIFIED'): KubeObject {
+    const stored = this.#next(object);
+    this.#objects.set(keyOf(place), stored);
+    this.#onEvent({ version: this.#version, type, collection: place.collection, object: stored });
+    return stored;
+  }
+
+  #remove(place: Place, object: KubeObject): KubeObject {
+    this.#objects.delete(keyOf(place));
+    this.#applied.delete(keyOf(place));
+    const stored = this.#next(object);
+    this.#onEvent({ version: this.#version, type: 'DELETED', collection: place.collection, object: stored });
+    return stored;
+  }
+
+  #next(object: KubeObject): KubeObject {
+    this.#version += 1;
+    return { ...object, metadata: { ...object.metadata, resourceVersion: String(this.#version) } };
+  }
+}
+
+function keyOf({ collection, namespace, name }: Place): string {
+  return `${collection} ${namespace === undefined ? '' : `${namespace}/`}${name}`;
+}
+
+/** The status changes only through its subresource, the rest only without it. */
+function merged(before: KubeObject, body: KubeObject, subresource: string | undefined): KubeObject {
+  const { status: oldStatus, ...oldRest } = before as KubeObject & { status?: unknown };
+  const { status: newStatus, ...newRest } = body as KubeObject & { status?: unknown };
+  if (subresource === 'status') {
+    const managedFields = body.metadata.managedFields ?? before.metadata.managedFields;
+    const metadata = { ...before.metadata, ...(managedFields ? { managedFields } : {}) };
+    return { ...oldRest, metadata, ...(newStatus === undefined ? {} : { status: newStatus }) } as KubeObject;
+  }
+  const { uid, creationTimestamp, generation = 1, resourceVersion, deletionTimestamp } = before.metadata;
+  const kept = { uid, creationTimestamp, resourceVersion, ...(deletionTimestamp ? { deletionTimestamp } : {}) };
+  const { metadata: _o, ...oldSpec } = oldRest;
+  const { metadata: _n, ...newSpec } = newRest;
+  const metadata = {
+    ...body.metadata,
+    ...kept,
+    generation: equal(oldSpec, newSpec) ? generation : generation + 1,
+  };
+  return { ...newRest, metadata, ...(oldStatus === undefined ? {} : { status: oldStatus }) } as KubeObject;
+}
+
+function mergePatch(target: Json, patch: Json): Json {
+  const result = { ...target };
+  for (const [name, value] of Object.entries(patch)) {
+    const old = result[name];
+    if (value === null) delete result[name];
+    else if (isObject(value)) result[name] = mergePatch(isObject(old) ? old : {}, value);
+    else result[name] = value;
+  }
+  return result;
+}
+
+/** The patch that removes what a manager had applied, applies no more, and nobody else has applied. */
+function removed(old: Json, now: Json, others: Json[]): Json {
+  const patch: Json = {};
+  for (const [name, value] of Object.entries(old)) {
+    const members = others.map((other) => other[name]).filter((member) => member !== undefined);
+    if (isObject(value)) {
+      const inner = removed(value, isObject(now[name]) ? now[name] : {}, members.filter(isObject));
+      if (Object.keys(inner).length > 0) patch[name] = inner;
+    } else if (now[name] === undefined && members.length === 0) patch[name] = null;
+  }
+  return patch;
+}
+
+function fieldsOf(config: Json): Json {
+  const steps = Object.entries(config)
+    .filter(([name]) => !['name', 'namespace', 'uid', 'resourceVersion'].includes(name))
+    .map(([name, value]) => [`f:${name}`, isObject(value) ? fieldsOf(value) : {}] as const);
+  return Object.fromEntries(steps);
+}

@@ -1,0 +1,63 @@
+import pg from 'pg';
+import type { ClientBase } from 'pg';
+
+/** The login role that owns a database: its name with `_`. */
+export function roleOf(database: string): string {
+  return database.replaceAll('-', '_');
+}
+
+/** The name of the database itself, which is the role's. */
+export const databaseNameOf = roleOf;
+
+/**
+ * Creates what is missing of the databases, each with a role that owns it and can reach no other, and gives the roles these
+ * passwords. Idempotent.
+ * @param client of a superuser, or of a role that may create databases and roles
+ */
+export async function ensureDatabaseRoles(
+  client: ClientBase,
+  wanted: readonly { database: string; password: string }[],
+): Promise<void> {
+  const { rows: roles } = await client.query<{ name: string }>('SELECT rolname AS name FROM pg_roles');
+  const roleNames = new Set(roles.map((row) => row.name));
+  const { rows: existing } = await client.query<{ name: string }>('SELECT datname AS name FROM pg_database');
+  const databaseNames = new Set(existing.map((row) => row.name));
+  const { rows: self } = await client.query<{ super: boolean }>(
+    'SELECT rolsuper AS super FROM pg_roles WHERE rolname = current_user',
+  );
+  const isSuperuser = self[0]?.super === true;
+
+  if (isSuperuser) await client.query('REVOKE CONNECT, TEMPORARY ON DATABASE postgres, template1 FROM PUBLIC');
+  for (const { database, password } of wanted) {
+    const role = pg.escapeIdentifier(roleOf(database));
+    const name = pg.escapeIdentifier(databaseNameOf(database));
+    if (!roleNames.has(roleOf(database))) await client.query(`CREATE ROLE ${role}`);
+    // only a superuser may name that attribute, which new roles do not have anyway
+    const rights = isSuperuser ? 'NOSUPERUSER NOCREATEDB NOCREATEROLE' : '';
+    await client.query(`ALTER ROLE ${role} LOGIN ${rights} PASSWORD ${pg.escapeLiteral(password)}`);
+    // A service that dies or hangs inside a transaction must not hold its locks, nor the outbox's horizon, for long.
+    await client.query(`ALTER ROLE ${role} SET idle_in_transaction_session_timeout = '10s'`);
+    // who is no superuser can only give a database to a role that it is a member of
+    if (!isSuperuser) await client.query(`GRANT ${role} TO CURRENT_USER`);
+    if (!databaseNames.has(databaseNameOf(database))) await client.query(`CREATE DATABASE ${name} OWNER ${role}`);
+    await client.query(`REVOKE CONNECT, TEMPORARY ON DATABASE ${name} FROM PUBLIC`);
+  }
+}
+
+/** Drops a database with everything in it, whoever is connected, and its role. */
+export async function dropDatabaseAndRole(client: ClientBase, database: string): Promise<void> {
+  await client.query(`DROP DATABASE IF EXISTS ${pg.escapeIdentifier(databaseNameOf(database))} WITH (FORCE)`);
+  await client.query(`DROP ROLE IF EXISTS ${pg.escapeIdentifier(roleOf(database))}`);
+}
+
+/** Runs `work` with a connection of its own. */
+export async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
+  client.on('error', () => undefined);
+  await client.connect();
+  try {
+    return await work(client);
+  } finally {
+    await client.end();
+  }
+}

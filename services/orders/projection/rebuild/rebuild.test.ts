@@ -1,0 +1,217 @@
+import assert from 'node:assert/strict';
+import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { encodeHeaders } from '#contracts/cloudevents.ts';
+import { Health } from '#kit/health.ts';
+import { Inbox } from '#kit/inbox/inbox.ts';
+import { createKafka } from '#kit/kafka/port.ts';
+import type { Kafka, Producer } from '#kit/kafka/port.ts';
+import { transaction } from '#kit/pg.ts';
+import { createTestDatabase } from '../../../../tests/support/database.ts';
+import type { TestDatabase } from '../../../../tests/support/database.ts';
+import { testKafka, uniqueTopic } from '../../../../tests/support/kafka.ts';
+import { lamp, log } from '../../test-support.ts';
+import { processOrderEvents } from '../order-event-processor.ts';
+import { Rebuilder } from './rebuilder.ts';
+import { createNextTables, nextSchema, shapeOf } from './tables.ts';
+
+const withinMs = 60_000;
+
+async function until(what: string, holds: () => Promise<unknown>): Promise<void> {
+  for (const end = performance.now() + withinMs; !(await holds()); await sleep(20)) {
+    if (performance.now() > end) throw new Error(`not within ${withinMs} ms: ${what}`);
+  }
+}
+
+describe('building the read model anew', () => {
+  let kafka: Kafka;
+  let producer: Producer;
+  let database: TestDatabase;
+  let topic: string;
+  let group: string;
+  let inbox: Inbox;
+  let rebuilders: Rebuilder[];
+  let orders = 0;
+
+  before(async () => {
+    kafka = createKafka({ brokers: testKafka().brokers.split(','), clientId: 'rebuild-test', log });
+    producer = await kafka.producer();
+  });
+  after(async () => {
+    await producer.close();
+    await kafka.close();
+  });
+  beforeEach(async () => {
+    [rebuilders, orders] = [[], 0];
+    [database, topic] = await Promise.all([createTestDatabase('orders-read'), uniqueTopic('order-events', 3)]);
+    group = `projection-${topic}`;
+    inbox = new Inbox({
+      group,
+      topics: [topic],
+      pool: database.pool,
+      kafka,
+      log,
+      health: new Health(),
+      handle: processOrderEvents,
+    });
+    inbox.start();
+  });
+  afterEach(async () => {
+    await Promise.all(rebuilders.map((rebuilder) => rebuilder.stop()));
+    await inbox.stop();
+    await database.drop();
+  });
+
+  const startRebuilder = () => {
+    const url = database.url;
+    const rebuilder = new Rebuilder({
+      group,
+      topics: [topic],
+      url,
+      kafka,
+      log,
+      onSwitched: () => undefined,
+      pollMs: 100,
+    });
+    rebuilders.push(rebuilder);
+    rebuilder.start();
+    return rebuilder;
+  };
+  const send = async (id: number, type: string, data: object) => {
+    const time = new Date(Date.UTC(2026, 0, 1));
+    const envelope = { id: `${type}-${id}`, type, source: '/orders', subject: String(id), time };
+    const common = { orderId: id, userId: 3, totalAmount: 19.98, createdAt: time.toISOString() };
+    const value = Buffer.from(JSON.stringify({ ...common, ...data }));
+    const partition = await producer.partitionFor(topic, String(id));
+    const messages = [{ key: String(id), value, headers: encodeHeaders(envelope) }];
+    // a new topic may still be without a leader
+    await until('it is sent', () =>
+      producer.send(topic, partition, messages).then(
+        () => true,
+        () => false,
+      ),
+    );
+  };
+  /** Places some orders and ships every second of them. */
+  const trade = async (count: number) => {
+    for (let i = 0; i < count; i += 1) {
+      orders += 1;
+      await send(orders, 'order.created', { status: 'PENDING', items: [lamp], shippingAddress: null, notes: null });
+      if (orders % 2 === 0)
+        await send(orders, 'order.status-changed', {
+          status: 'SHIPPED',
+          previousStatus: 'PENDING',
+          version: 2,
+          changedAt: new Date().toISOString(),
+        });
+    }
+  };
+  const request = (name = 'one') =>
+    database.pool.query('INSERT INTO projection_rebuilds (consumer_group, request) VALUES ($1, $2)', [group, name]);
+  const rebuild = async () => {
+    const { rows } = await database.pool.query<{ phase: string; error: string | null; events: string }>(
+      'SELECT phase, error, events FROM projection_rebuilds ORDER BY version DESC LIMIT 1',
+    );
+    return rows[0]!;
+  };
+  const summary = async () => {
+    const { rows } = await database.pool.query<{ status: string; n: number }>(
+      'SELECT status, count(*)::int AS n FROM orders GROUP BY status ORDER BY status',
+    );
+    const { rows: counts } = await database.pool.query<{ status: string; n: number }>(
+      'SELECT status, sum(orders)::int AS n FROM order_statistics GROUP BY status HAVING sum(orders) > 0 ORDER BY status',
+    );
+    return { rows, counts };
+  };
+  const right = async () => {
+    const shipped = Math.floor(orders / 2);
+    const expected = [
+      { status: 'PENDING', n: orders - shipped },
+      { status: 'SHIPPED', n: shipped },
+    ];
+    return JSON.stringify(await summary()) === JSON.stringify({ rows: expected, counts: expected });
+  };
+
+  it('takes the place of one that is wrong, in one step, while events come in', async () => {
+    await trade(30);
+    await until('all are projected', right);
+    const shape = await transaction(database.pool, (tx) => shapeOf(tx, 'public'));
+    // a mistake of an earlier program: some orders are missing, others wrong
+    await database.pool.query(
+      "DELETE FROM orders WHERE id % 3 = 0; UPDATE orders SET status = 'CANCELLED' WHERE id % 5 = 0",
+    );
+    await request();
+    startRebuilder();
+    startRebuilder(); // another replica
+    let seen = 0;
+    let isDone = false;
+    const reading = (async () => {
+      // whoever reads meanwhile sees a version as a whole, and never an empty one
+      while (!isDone) {
+        const { rows } = await database.pool.query<{ n: number }>('SELECT count(*)::int AS n FROM orders');
+        assert.ok(rows[0]!.n >= 20, `${rows[0]!.n} orders`);
+        seen += 1;
+      }
+    })();
+    await trade(30);
+    await until('the new version is in use', async () => (await rebuild()).phase === 'Switched');
+    await trade(10);
+    await until('it is right, and goes on', right);
+    isDone = true;
+    await reading;
+    assert.ok(seen > 0);
+    // a migration finds everything by the same names
+    assert.equal(await transaction(database.pool, (tx) => shapeOf(tx, 'public')), shape);
+    const { rows } = await database.pool.query<{ n: number }>(
+      "SELECT count(*)::int AS n FROM pg_namespace WHERE nspname LIKE 'projection%'",
+    );
+    assert.equal(rows[0]!.n, 0);
+  });
+
+  it('goes on where it was interrupted', async () => {
+    await trade(20);
+    await until('all are projected', right);
+    await request();
+    const first = startRebuilder();
+    await until('it has begun', async () => (await rebuild()).phase !== 'Requested');
+    await first.stop();
+    startRebuilder();
+    await until('the new version is in use', async () => (await rebuild()).phase === 'Switched');
+    assert.ok(await right());
+  });
+
+  it('ends where it cannot handle what the version in use has handled, which stays', async () => {
+    await trade(6);
+    await until('all are projected', right);
+    // as if the version in use had been able to read it
+    await producer.send(topic, 0, [{ key: 'x', value: Buffer.from('{}'), headers: {} }]);
+    await until('the live version has passed it', async () => {
+      const { rows } = await database.pool.query<{ n: number }>('SELECT count(*)::int AS n FROM dead_letters');
+      return rows[0]!.n === 1;
+    });
+    await request('dead letters are left out');
+    startRebuilder();
+    await until('it is in use', async () => (await rebuild()).phase === 'Switched');
+    await database.pool.query('DELETE FROM dead_letters');
+    await request('and others are not');
+    await until('it has failed', async () => (await rebuild()).phase === 'Failed');
+    assert.match((await rebuild()).error!, /ce_id|event|header/i);
+    assert.ok(await right());
+  });
+
+  it('is given up where a migration changes the tables meanwhile', async () => {
+    await trade(4);
+    await until('all are projected', right);
+    await transaction(database.pool, (tx) => createNextTables(tx));
+    await database.pool.query('ALTER TABLE orders ADD COLUMN note text');
+    await database.pool.query(
+      "INSERT INTO projection_rebuilds (consumer_group, request, phase) VALUES ($1, 'r', 'Building')",
+      [group],
+    );
+    startRebuilder();
+    await until('it has failed', async () => (await rebuild()).phase === 'Failed');
+    assert.match((await rebuild()).error!, /a migration has changed the tables/);
+    const shape = await transaction(database.pool, (tx) => shapeOf(tx, nextSchema));
+    assert.equal(shape, '');
+  });
+});

@@ -1,0 +1,107 @@
+import pg from 'pg';
+import type { PoolClient } from 'pg';
+
+/** What the projection writes: the read model is these tables, and a version of it is a schema that has them. */
+export const projectionTables = ['users', 'orders', 'order_statistics'] as const;
+
+/** The schema of the version in use; that of the one that is built, and, for a moment, that of the one before. */
+const live = 'public';
+export const nextSchema = 'projection_next';
+const oldSchema = 'projection_old';
+
+/** How long the switch may wait for queries that run: those that come after it wait for it. */
+const lockTimeout = '200ms';
+
+/** The new version's tables are no longer like those in use, which a migration has changed. */
+export class TablesDiffer extends Error {
+  override name = 'TablesDiffer';
+}
+
+/**
+ * Makes the empty tables of a new version, with the same constraints, indexes and settings as those in use, by the same
+ * names: after the switch nobody can tell them apart, migrations included.
+ */
+export async function createNextTables(tx: PoolClient): Promise<void> {
+  await dropNextTables(tx);
+  await tx.query(`CREATE SCHEMA ${nextSchema}`);
+  for (const table of projectionTables) {
+    await tx.query(
+      `CREATE TABLE ${nextSchema}.${table} (LIKE ${live}.${table} INCLUDING DEFAULTS INCLUDING GENERATED
+        INCLUDING IDENTITY INCLUDING STORAGE INCLUDING COMPRESSION INCLUDING COMMENTS INCLUDING STATISTICS)`,
+    );
+    for (const statement of await definitionsOf(tx, table)) await tx.query(statement);
+  }
+}
+
+export async function dropNextTables(tx: PoolClient): Promise<void> {
+  await tx.query(`DROP SCHEMA IF EXISTS ${nextSchema} CASCADE`);
+}
+
+/** What a table has besides its columns, as statements for the table of that name in the new version. */
+async function definitionsOf(tx: PoolClient, table: string): Promise<string[]> {
+  const { rows } = await tx.query<{ statement: string }>(
+    `SELECT format('ALTER TABLE %I.%I ADD CONSTRAINT %I %s', $2::text, $3::text, conname, pg_get_constraintdef(oid))
+       AS statement FROM pg_constraint WHERE conrelid = $1::regclass AND contype IN ('p', 'u', 'c')
+     UNION ALL
+     SELECT replace(pg_get_indexdef(i.indexrelid), ' ON ' || $4 || '.', ' ON ' || $2 || '.')
+       FROM pg_index i WHERE i.indrelid = $1::regclass
+         AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.indexrelid)
+     UNION ALL
+     SELECT format('ALTER TABLE %I.%I SET (%s)', $2::text, $3::text, array_to_string(reloptions, ', '))
+       FROM pg_class WHERE oid = $1::regclass AND reloptions IS NOT NULL`,
+    [`${live}.${table}`, nextSchema, table, live],
+  );
+  return rows.map(({ statement }) => statement);
+}
+
+/** The columns and indexes of a version's tables, to be compared. */
+export async function shapeOf(tx: PoolClient, schema: string): Promise<string> {
+  const { rows } = await tx.query<{ shape: string }>(
+    `SELECT string_agg(line, E'\\n' ORDER BY line) AS shape FROM (
+       SELECT table_name || '.' || column_name || ' ' || udt_name || ' ' || is_nullable AS line
+         FROM information_schema.columns WHERE table_schema = $1 AND table_name = ANY ($2)
+       UNION ALL SELECT replace(indexdef, ' ON ' || $1 || '.', ' ON ') FROM pg_indexes
+         WHERE schemaname = $1 AND tablename = ANY ($2)) lines`,
+    [schema, projectionTables],
+  );
+  return rows[0]?.shape ?? '';
+}
+
+/**
+ * Puts the new version in the place of the one in use, and gives the group its offsets, if the new one is as far as the other
+ * in every partition: readers never go back. Part of one transaction; queries that begin after it see the new version.
+ * @param group that of the version in use @param building that of the new one
+ * @returns whether it was as far
+ * @throws TablesDiffer, or PostgreSQL's error where queries hold the tables for too long
+ */
+export async function switchTables(tx: PoolClient, group: string, building: string): Promise<boolean> {
+  await tx.query(`SET LOCAL lock_timeout = ${pg.escapeLiteral(lockTimeout)}`);
+  // no batch of either is committed from here on
+  const { rows } = await tx.query<{ behind: boolean }>(
+    `WITH locked AS (
+       SELECT * FROM inbox_offsets WHERE consumer_group IN ($1, $2) ORDER BY consumer_group, topic, partition FOR UPDATE
+     )
+     SELECT coalesce(bool_or(new.next_offset IS NULL OR new.next_offset < used.next_offset), false) AS behind
+     FROM locked used LEFT JOIN locked new
+       ON new.consumer_group = $2 AND new.topic = used.topic AND new.partition = used.partition
+     WHERE used.consumer_group = $1`,
+    [group, building],
+  );
+  if (rows[0]!.behind) return false;
+  if ((await shapeOf(tx, live)) !== (await shapeOf(tx, nextSchema))) {
+    throw new TablesDiffer('a migration has changed the tables meanwhile: ask for another rebuild');
+  }
+  await tx.query(`CREATE SCHEMA ${oldSchema}`);
+  for (const table of projectionTables) {
+    await tx.query(`ALTER TABLE ${live}.${table} SET SCHEMA ${oldSchema}`);
+    await tx.query(`ALTER TABLE ${nextSchema}.${table} SET SCHEMA ${live}`);
+  }
+  await tx.query('DELETE FROM inbox_offsets WHERE consumer_group = $1', [group]);
+  await tx.query('UPDATE inbox_offsets SET consumer_group = $1, updated_at = now() WHERE consumer_group = $2', [
+    group,
+    building,
+  ]);
+  await tx.query(`DROP SCHEMA ${oldSchema} CASCADE`);
+  await tx.query(`DROP SCHEMA ${nextSchema} CASCADE`);
+  return true;
+}

@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { eventServices, streamQueryFiles } from '#kit/declarations.ts';
+import type { ApiError } from '#runtime/errors.ts';
+import { isInvalid } from '#runtime/errors.ts';
+import type { Resource, ResourceType } from '#runtime/objects.ts';
+import { parse } from 'yaml';
+import * as kinds from '../../../operators/millrace/api/kinds.ts';
+import { needsCluster, testNamespace } from './cluster.ts';
+import type { TestNamespace } from './cluster.ts';
+import { installCrds } from './crds.ts';
+
+type Spec = Record<string, unknown>;
+
+describe('the API server and the CRDs', needsCluster, () => {
+  let home: TestNamespace;
+  let number = 0;
+
+  before(async () => {
+    home = await testNamespace();
+    await installCrds(home.api);
+  });
+  after(() => home.close());
+
+  const create = (type: ResourceType, spec: unknown, name = `one-${(number += 1)}`) =>
+    home.api.create<Resource>(type, {
+      apiVersion: 'millrace.dev/v1alpha1',
+      kind: type.kind,
+      metadata: { namespace: home.namespace, name },
+      spec,
+    });
+  /** Creates one that is accepted, and tries to change it. */
+  const change = async (type: ResourceType, spec: Spec, changes: Spec) => {
+    const { metadata } = await create(type, spec);
+    return home.api.patch(type, home.namespace, metadata.name, { spec: changes });
+  };
+  const refuses = (attempt: Promise<unknown>, why: RegExp) =>
+    assert.rejects(attempt, (error) => {
+      assert.ok(isInvalid(error), String(error));
+      assert.match((error as ApiError).message, why);
+      return true;
+    });
+
+  it('accept what the platform declares', async () => {
+    for (const { spec, metadata } of eventServices()) await create(kinds.eventServices, spec, metadata.name);
+    for (const { text } of streamQueryFiles()) {
+      const { spec, metadata } = parse(text) as Resource;
+      await create(kinds.streamQueries, spec, metadata.name);
+    }
+  });
+
+  const database = { name: 'a', schema: 'prisma/a' };
+  const produced = { topic: 'a', partitions: 3, retention: '7d' };
+  const consumed = { group: 'g', topics: ['t'], database: 'a' };
+  const services = kinds.eventServices;
+
+  it('do not let partitions of a topic become fewer', async () => {
+    await change(services, { port: 1, produces: [produced] }, { produces: [{ ...produced, partitions: 4 }] });
+    const fewer = change(services, { port: 1, produces: [produced] }, { produces: [{ ...produced, partitions: 2 }] });
+    await refuses(fewer, /partitions can only grow/);
+  });
+
+  it('refuse a retention that is none', () =>
+    refuses(create(services, { port: 1, produces: [{ ...produced, retention: '1 week' }] }), /retention/));
+
+  it('do not let a database get another schema folder, or be taken away', async () => {
+    const spec = { port: 1, databases: [database] };
+    await refuses(
+      change(services, spec, { databases: [{ ...database, schema: 'prisma/b' }] }),
+      /keeps its schema folder/,
+    );
+    await refuses(change(services, spec, { databases: [] }), /cannot be taken from a service/);
+    await refuses(change(services, spec, { databases: null }), /cannot be taken from a service/);
+  });
+
+  it('do not let a group move to another database, or name one that is not there', async () => {
+    const databases = [database, { name: 'b', schema: 'prisma/b' }];
+    const spec = { port: 1, databases, consumes: [consumed] };
+    await refuses(change(services, spec, { consumes: [{ ...consumed, database: 'b' }] }), /the offsets of a group/);
+    await refuses(create(services, { port: 1, consumes: [consumed] }), /a database that the service does not have/);
+  });
+
+  it('do not let a service move to another Kafka', () =>
+    refuses(
+      change(services, { port: 1, kafka: { cluster: 'a' } }, { kafka: { cluster: 'b' } }),
+      /stays with its Kafka/,
+    ));
+
+  it('refuse bounds of scaling that contradict each other', () =>
+    refuses(
+      create(services, { port: 1, scaling: { minReplicas: 3, maxReplicas: 2, lagPerReplica: 1 } }),
+      /maxReplicas must be at least minReplicas/,
+    ));
+
+  it('do not let a replay change, but how long it is kept', async () => {
+    const spec = { group: 'g', maxMessages: 10, select: { topic: 't' }, retryFailed: false };
+    for (const changes of [{ group: 'h' }, { maxMessages: 11 }, { select: { topic: 'u' } }, { retryFailed: true }]) {
+      await refuses(change(kinds.deadLetterReplays, spec, changes), /make another one/);
+    }
+    await change(kinds.deadLetterReplays, spec, { ttlSecondsAfterFinished: 60 });
+  });
+
+  it('do not let a rebuild change, but how long it is kept', async () => {
+    const spec = { service: 'orders', group: 'g', timeoutSeconds: 60 };
+    for (const changes of [{ service: 'users' }, { group: 'h' }, { timeoutSeconds: 61 }]) {
+      await refuses(change(kinds.projectionRebuilds, spec, changes), /make another one/);
+    }
+    await change(kinds.projectionRebuilds, spec, { ttlSecondsAfterFinished: 60 });
+  });
+
+  it('serve the status apart from the spec', async () => {
+    const made = await create(kinds.streamQueries, { from: [{ topic: 'order-events' }], window: { tumbling: '1h' } });
+    const { name } = made.metadata;
+    await home.api.patch(kinds.streamQueries, home.namespace, name, { status: { lag: 1 } });
+    const found = await home.api.get<Resource<unknown, { lag?: number }>>(kinds.streamQueries, home.namespace, name);
+    assert.equal(found?.status, undefined);
+    assert.equal(found?.metadata.generation, 1);
+  });
+});

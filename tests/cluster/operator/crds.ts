@@ -1,0 +1,31 @@
+import { readFileSync, readdirSync } from 'node:fs';
+import { parse } from 'yaml';
+import type { Api } from '#runtime/api.ts';
+import type { KubeObject, ResourceType } from '#runtime/objects.ts';
+import { until } from '#runtime/testing/support.ts';
+
+const folder = new URL('../../../operators/millrace/crds/', import.meta.url);
+
+const crds: ResourceType = {
+  group: 'apiextensions.k8s.io',
+  version: 'v1',
+  kind: 'CustomResourceDefinition',
+  plural: 'customresourcedefinitions',
+  namespaced: false,
+};
+
+interface Crd extends KubeObject {
+  status?: { conditions?: { type: string; status: string }[] };
+}
+
+/** Brings the cluster's CRDs of Millrace to what is in `operators/millrace/crds`, and waits until they are served. */
+export async function installCrds(api: Api): Promise<void> {
+  for (const file of readdirSync(folder).filter((name) => name.endsWith('.yaml'))) {
+    const { metadata, ...rest } = parse(readFileSync(new URL(file, folder), 'utf8')) as Crd;
+    await api.apply(crds, { ...rest, metadata }, 'millrace-tests');
+    await until(`${metadata.name} is served`, async () => {
+      const found = await api.get<Crd>(crds, undefined, metadata.name);
+      return found?.status?.conditions?.some(({ type, status }) => type === 'Established' && status === 'True');
+    });
+  }
+}

@@ -1,0 +1,192 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { eventServices as declaredServices } from '#kit/declarations.ts';
+import { conditionOf } from '#runtime/conditions.ts';
+import type { KubeObject } from '#runtime/objects.ts';
+import { until } from '#runtime/testing/support.ts';
+import type { ConfigMap } from '#runtime/testing/support.ts';
+import { configMaps, eventServices, streamQueries } from '../../../operators/millrace/api/kinds.ts';
+import type { StreamQuery } from '../../../operators/millrace/api/stream-query.ts';
+import { needsCluster, testNamespace } from './cluster.ts';
+import type { TestNamespace } from './cluster.ts';
+import { installCrds } from './crds.ts';
+import { startOperator } from './process.ts';
+import type { OperatorProcess } from './process.ts';
+import { ApiProxy } from './proxy.ts';
+
+const many = 1_000;
+const changes = 100;
+const outageMs = 60_000;
+const steadyMs = 60_000;
+const writes = /^operator_api_requests_total\{verb="(create|update|apply|patch|delete)",resource="(?!leases)/;
+const lists = /^operator_api_requests_total\{verb="list"/;
+
+describe('the operator in a cluster', needsCluster, () => {
+  let home: TestNamespace;
+  let proxy: ApiProxy;
+  let operator: OperatorProcess;
+
+  before(async () => {
+    home = await testNamespace();
+    await installCrds(home.api);
+    for (const { metadata, spec } of declaredServices()) {
+      const service = { apiVersion: 'millrace.dev/v1alpha1', kind: 'EventService', spec };
+      await home.api.create(eventServices, {
+        ...service,
+        metadata: { ...metadata, namespace: home.namespace },
+      } as KubeObject);
+    }
+    proxy = new ApiProxy(process.env['KUBECONFIG']!.split(':')[0]!);
+    await proxy.start();
+    operator = await startOperator(proxy.kubeconfig, home.namespace);
+    await until('it leads', () => operator.isLeading());
+  });
+  after(async () => {
+    await operator.stop();
+    await proxy.close();
+    await home.close();
+  });
+
+  const create = (name: string, having = 'orders > 0') =>
+    home.api.create<StreamQuery>(streamQueries, {
+      apiVersion: 'millrace.dev/v1alpha1',
+      kind: 'StreamQuery',
+      metadata: { namespace: home.namespace, name },
+      spec: {
+        from: [{ topic: 'order-events', types: ['order.created'] }],
+        window: { tumbling: '1h' },
+        select: [{ name: 'orders', count: true }],
+        having,
+      },
+    });
+  const query = async (name: string) => (await home.api.get<StreamQuery>(streamQueries, home.namespace, name))!;
+  const change = (name: string, having: string) =>
+    home.api.patch<StreamQuery>(streamQueries, home.namespace, name, { spec: { having } });
+  const files = async () => (await home.api.get<ConfigMap>(configMaps, home.namespace, 'stream-queries'))?.data ?? {};
+  const ready = async (name: string) => conditionOf((await query(name)).status?.conditions, 'Ready');
+
+  it('hands queries to analytics, and says on which line a mistake is', async () => {
+    await create('good');
+    await create('bad', 'order > 0');
+    await until('the good one is handed on', async () => (await files())['good.yaml']?.includes('having: orders > 0'));
+    await until('the bad one is refused', async () => (await ready('bad'))?.reason === 'Invalid');
+    assert.match((await ready('bad'))!.message, /line \d+ \(having: order > 0\): spec\.having: .*order/);
+    assert.equal((await files())['bad.yaml'], undefined);
+    await change('bad', 'orders > 1');
+    await until('it is handed on when it is mended', async () => (await files())['bad.yaml']?.includes('orders > 1'));
+    await change('bad', 'orders >');
+    await until('a slip is told', async () => /goes on as it was accepted/.test((await ready('bad'))?.message ?? ''));
+    assert.ok((await files())['bad.yaml']?.includes('orders > 1'));
+    await home.api.delete(streamQueries, home.namespace, 'bad');
+    await until('its file is gone', async () => (await files())['bad.yaml'] === undefined);
+  });
+
+  it(`reconciles a change within a second with ${many} queries, and rests when there is none`, async (test) => {
+    const begin = performance.now();
+    for (let i = 0; i < many; i += 50) {
+      await Promise.all(Array.from({ length: 50 }, (_, k) => create(`query-${i + k}`)));
+    }
+    const isHandedOn = async () => Object.keys(await files()).length === many + 1;
+    await until('all are handed on', isHandedOn, 120_000);
+    await until(
+      'all are reported',
+      async () => Boolean((await query(`query-${many - 1}`)).status?.observedGeneration),
+      60_000,
+    );
+    test.diagnostic(`${many} queries created and handed on in ${((performance.now() - begin) / 1000).toFixed(1)} s`);
+
+    const took: number[] = [];
+    for (let i = 0; i < changes; i += 1) {
+      const name = `query-${(i * 7) % many}`;
+      const at = performance.now();
+      const { metadata } = await change(name, `orders > ${i + 1}`);
+      await until(
+        'it is reconciled',
+        async () => (await query(name)).status?.observedGeneration === metadata.generation,
+      );
+      took.push(performance.now() - at);
+    }
+    took.sort((a, b) => a - b);
+    const [median, p99] = [took[changes / 2]!, took[Math.ceil(changes * 0.99) - 1]!];
+    test.diagnostic(`a change is reconciled in ${median.toFixed(0)} ms (median), ${p99.toFixed(0)} ms (p99)`);
+    assert.ok(p99 < 1_000, `${p99} ms`);
+
+    let settled = await operator.lines(writes);
+    await until(
+      'what the changes have caused has settled',
+      async () => {
+        const earlier = settled;
+        await sleep(3_000);
+        settled = await operator.lines(writes);
+        return settled.join() === earlier.join();
+      },
+      120_000,
+    );
+    await sleep(steadyMs);
+    const written = (await operator.lines(writes)).filter((line) => !settled.includes(line));
+    test.diagnostic(
+      `${written.length === 0 ? 'no' : 'some'} writes in ${steadyMs / 1000} s, ${operator.rss().toFixed(0)} MB`,
+    );
+    assert.deepEqual(written, []);
+    assert.ok(operator.rss() < 200, `${operator.rss()} MB`);
+  });
+
+  it('misses nothing while the API server is away for a minute, and neither restarts nor lists everything again', async (test) => {
+    const listed = await operator.metric(lists);
+    const { pid } = operator.child;
+    await proxy.stop();
+    const { metadata } = await change('query-1', 'orders > 5000');
+    await create('meanwhile', 'order > 0');
+    await home.api.delete(streamQueries, home.namespace, 'query-2');
+    await sleep(outageMs);
+    assert.equal(await operator.isAlive(), true);
+    const begin = performance.now();
+    await proxy.start();
+    await until(
+      'all three are known',
+      async () =>
+        (await query('query-1')).status?.observedGeneration === metadata.generation &&
+        (await ready('meanwhile'))?.reason === 'Invalid' &&
+        (await files())['query-2.yaml'] === undefined,
+      60_000,
+    );
+    test.diagnostic(`everything is right ${((performance.now() - begin) / 1000).toFixed(1)} s after its return`);
+    test.diagnostic(`${(await operator.metric(lists)) - listed} lists`);
+    assert.ok((await operator.metric(lists)) - listed <= 16, 'no more than two pages for each kind');
+    assert.equal(operator.child.pid, pid);
+    assert.equal(operator.child.exitCode, null);
+  });
+
+  it('goes on through resets', async () => {
+    for (let i = 0; i < 5; i += 1) {
+      proxy.reset();
+      const { metadata } = await change('query-3', `orders > ${6_000 + i}`);
+      await until(
+        'it is reconciled',
+        async () => (await query('query-3')).status?.observedGeneration === metadata.generation,
+      );
+    }
+  });
+
+  it('is taken over by another replica, at once when it stops, and when its lease is over when it is killed', async (test) => {
+    const kubeconfig = process.env['KUBECONFIG']!.split(':')[0]!;
+    const second = await startOperator(kubeconfig, home.namespace);
+    let begin = performance.now();
+    await operator.stop();
+    await until('the second leads', () => second.isLeading());
+    const handed = performance.now() - begin;
+    const third = await startOperator(kubeconfig, home.namespace);
+    begin = performance.now();
+    await second.stop('SIGKILL');
+    await until('the third leads', () => third.isLeading(), 30_000);
+    const taken = performance.now() - begin;
+    test.diagnostic(
+      `taken over ${(handed / 1000).toFixed(1)} s after SIGTERM, ${(taken / 1000).toFixed(1)} s after SIGKILL`,
+    );
+    assert.ok(handed < 5_000 && taken < 15_000);
+    operator = third;
+    const { metadata } = await change('query-4', 'orders > 7000');
+    await until('it works', async () => (await query('query-4')).status?.observedGeneration === metadata.generation);
+  });
+});

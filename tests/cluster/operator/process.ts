@@ -1,0 +1,74 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { until } from '#runtime/testing/support.ts';
+
+const main = fileURLToPath(new URL('../../../operators/millrace/main.ts', import.meta.url));
+
+/** An operator in a process of its own, as a pod runs it. */
+export interface OperatorProcess {
+  child: ChildProcess;
+  /** megabytes of memory, as Linux counts them */
+  rss(): number;
+  /** the metrics whose name and labels match */
+  lines(pattern: RegExp): Promise<string[]>;
+  /** the sum of the metrics whose name and labels match */
+  metric(pattern: RegExp): Promise<number>;
+  isLeading(): Promise<boolean>;
+  isAlive(): Promise<boolean>;
+  /** what it has logged */
+  log(): string;
+  stop(signal?: NodeJS.Signals): Promise<void>;
+}
+
+/** Starts an operator for a namespace and waits until it is ready. @param kubeconfig how it reaches the API server */
+export async function startOperator(kubeconfig: string, namespace: string): Promise<OperatorProcess> {
+  let printed = '';
+  // 0 lets the system choose; the log says which
+  const child = spawn(
+    process.execPath,
+    ['--no-warnings', '--max-old-space-size=128', '--max-semi-space-size=2', main],
+    {
+      env: {
+        ...process.env,
+        KUBECONFIG: kubeconfig,
+        WATCH_NAMESPACES: namespace,
+        LEASE_NAMESPACE: namespace,
+        HOST: '127.0.0.1',
+        PORT: '0',
+      },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  );
+  child.stdout!.setEncoding('utf8').on('data', (text: string) => (printed += text));
+  const exited = once(child, 'exit');
+  await until('it listens', () => /"port":\d+/.test(printed), 30_000);
+  const url = `http://127.0.0.1:${/"port":(\d+)/.exec(printed)![1]}`;
+  const answers = async (path: string) => {
+    try {
+      return (await fetch(url + path)).ok;
+    } catch {
+      return false;
+    }
+  };
+  await until('it is ready', () => answers('/readyz'), 30_000);
+  const lines = async (pattern: RegExp) =>
+    (await (await fetch(`${url}/metrics`)).text()).split('\n').filter((line) => pattern.test(line));
+  const metric = async (pattern: RegExp) =>
+    (await lines(pattern)).reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
+  return {
+    child,
+    rss: () => Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))![1]) / 1024,
+    lines,
+    metric,
+    isLeading: async () => (await metric(/^operator_leader /)) === 1,
+    isAlive: () => answers('/livez'),
+    log: () => printed,
+    async stop(signal = 'SIGTERM') {
+      if (child.exitCode === null && child.signalCode === null) child.kill(signal);
+      await exited;
+    },
+  };
+}
