@@ -16,6 +16,7 @@ const programs = {
   contracts: 'services/contracts/check.ts',
   query: 'services/analytics/tool/main.ts',
   'query-schema': 'services/analytics/query/schema-file.ts',
+  charts: 'charts/generate/main.ts',
   'bench:start': 'bench/start.ts',
   'bench:flow': 'bench/flow.ts',
   'bench:orders': 'bench/orders.ts',

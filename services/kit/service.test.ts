@@ -2,6 +2,9 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 
 const kit = new URL('.', import.meta.url);
@@ -75,6 +78,20 @@ test('a shutdown that hangs is ended after the grace with 1', async () => {
   await started(child, lines);
   child.kill('SIGTERM');
   assert.equal(await exit, 1);
+});
+
+test('the log level and the grace may come from mounted files', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-service-'));
+  writeFileSync(join(folder, 'LOG_LEVEL'), 'error\n');
+  writeFileSync(join(folder, 'SHUTDOWN_GRACE_MS'), '50\n');
+  const code = `service.onStop('http', () => new Promise(() => {})); process.kill(process.pid, 'SIGTERM');`;
+  const { lines, exit } = run(`${keepAlive} ${code}`, { CONFIG_DIR: folder });
+  assert.equal(await exit, 1);
+  assert.deepEqual(
+    lines.map(({ msg, grace }) => [msg, grace]),
+    [['not stopped in time', 50]],
+  );
+  rmSync(folder, { recursive: true });
 });
 
 test('a wrong configuration ends the start with 1 and the list of its faults', async () => {

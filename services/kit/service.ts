@@ -1,8 +1,24 @@
-import { ConfigError } from './config.ts';
+import { Type } from 'typebox';
+import { ConfigError, commonConfig, loadConfig } from './config.ts';
 import { Health } from './health.ts';
 import { createLogger } from './log.ts';
 import type { Logger } from './log.ts';
 import { startTelemetry } from './telemetry.ts';
+
+const lifecycleConfig = Type.Object({
+  LOG_LEVEL: commonConfig.LOG_LEVEL,
+  SHUTDOWN_GRACE_MS: commonConfig.SHUTDOWN_GRACE_MS,
+});
+
+/** What the lifecycle needs before the service reads its own settings, which say what is wrong with these. */
+function lifecycleSettings() {
+  try {
+    return loadConfig(lifecycleConfig);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return loadConfig(lifecycleConfig, { env: {} });
+  }
+}
 
 /** What a service's start gets to build itself from. */
 export interface Service {
@@ -19,7 +35,8 @@ export interface Service {
  * SHUTDOWN_GRACE_MS. A start that fails, and an error that nobody caught, end the process with code 1.
  */
 export async function runService(name: string, start: (service: Service) => Promise<void>): Promise<void> {
-  const log = createLogger(name);
+  const { LOG_LEVEL, SHUTDOWN_GRACE_MS: grace } = lifecycleSettings();
+  const log = createLogger(name, LOG_LEVEL);
   const health = new Health();
   const steps: { step: string; stop: () => Promise<void> }[] = [];
   let stopping: Promise<void> | undefined;
@@ -28,7 +45,6 @@ export async function runService(name: string, start: (service: Service) => Prom
   async function stop(reason: string): Promise<void> {
     log.info({ reason }, 'stopping');
     health.drain();
-    const grace = Number(process.env['SHUTDOWN_GRACE_MS'] ?? 15_000);
     setTimeout(() => {
       log.error({ grace }, 'not stopped in time');
       process.exit(1);
