@@ -1,53 +1,65 @@
 // Makes what is generated of the charts: values.schema.json and README.md from values.yaml, Grafana's dashboards from
-// dashboards/. With --check nothing is written, and a file that is not what would be written fails.
-import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+// dashboards/, and copies of the operator's CRDs, as a chart can only read its own files. With --check nothing is written,
+// and a file that is not what would be written fails.
+import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { format, resolveConfig } from 'prettier';
 
-import { platformDashboards } from './dashboards/all.ts';
+import { dashboards } from './dashboards/all.ts';
 import { dashboardModel } from './dashboards/panel.ts';
-import { headOf, readmeOf } from './readme.ts';
+import { readmeOf } from './readme.ts';
 import { schemaOf } from './schema.ts';
 import { readValues } from './values.ts';
 
 const charts = dirname(dirname(fileURLToPath(import.meta.url)));
 const root = dirname(charts);
+const crdSource = join(root, 'operators/millrace/crds');
+const crdCopies = join(charts, 'millrace-operator/files/crds');
 
-/** What is generated of a chart, by file. */
-function generated(folder: string): Map<string, string> {
+/** The generated files of a chart, by path. */
+function filesOf(chart: string): Map<string, string> {
+  const folder = join(charts, chart);
   const read = (name: string) => readFileSync(join(folder, name), 'utf8');
   const values = readValues(read('values.yaml'));
-  const readme = existsSync(join(folder, 'README.md')) ? read('README.md') : headOf(read('Chart.yaml'));
+  const boards = Object.entries(dashboards[chart] ?? {});
   return new Map([
-    [join(folder, 'values.schema.json'), JSON.stringify(schemaOf(relative(charts, folder), values))],
-    [join(folder, 'README.md'), readmeOf(readme, values)],
+    [join(folder, 'values.schema.json'), JSON.stringify(schemaOf(chart, values))],
+    [join(folder, 'README.md'), readmeOf(read('README.md'), values)],
+    ...boards.map(
+      ([name, board]) =>
+        [join(folder, `monitoring/dashboards/${name}.json`), JSON.stringify(dashboardModel(board))] as const,
+    ),
   ]);
 }
 
-/** The files of all charts. */
-function everything(): Map<string, string> {
-  const folders = readdirSync(charts).map((name) => join(charts, name));
-  const files = folders
-    .filter((folder) => existsSync(join(folder, 'Chart.yaml')))
-    .flatMap((folder) => [...generated(folder)]);
-  const dashboards = Object.entries(platformDashboards).map(
-    ([name, dashboard]) =>
-      [join(charts, `millrace/monitoring/dashboards/${name}.json`), JSON.stringify(dashboardModel(dashboard))] as const,
-  );
-  return new Map([...files, ...dashboards]);
+const yamlFiles = (folder: string) =>
+  existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith('.yaml')) : [];
+
+/** Formats what is written here; a copy stays as it is. */
+async function formatted(file: string, text: string): Promise<string> {
+  return await format(text, { ...(await resolveConfig(file)), filepath: file });
 }
 
-const checking = process.argv.includes('--check');
-const stale: string[] = [];
-for (const [file, text] of everything()) {
-  const wanted = await format(text, { ...(await resolveConfig(file)), filepath: file });
-  if (existsSync(file) && readFileSync(file, 'utf8') === wanted) continue;
-  stale.push(relative(root, file));
-  if (!checking) writeFileSync(file, wanted);
-}
-if (checking && stale.length > 0) {
-  console.error(`${stale.join(', ')}: not what would be generated. Run: npm run charts`);
+const wanted = new Map<string, string>();
+for (const chart of readdirSync(charts).filter((name) => existsSync(join(charts, name, 'Chart.yaml'))))
+  for (const [file, text] of filesOf(chart)) wanted.set(file, await formatted(file, text));
+for (const name of yamlFiles(crdSource)) wanted.set(join(crdCopies, name), readFileSync(join(crdSource, name), 'utf8'));
+
+const current = (file: string) => (existsSync(file) ? readFileSync(file, 'utf8') : undefined);
+const stale = [...wanted].filter(([file, text]) => current(file) !== text);
+const extra = existsSync(crdSource)
+  ? yamlFiles(crdCopies)
+      .map((name) => join(crdCopies, name))
+      .filter((file) => !wanted.has(file))
+  : [];
+const names = [...stale.map(([file]) => file), ...extra].map((file) => relative(root, file)).join(', ');
+if (names === '') console.log('What is generated of the charts is up to date.');
+else if (process.argv.includes('--check')) {
+  console.error(`${names}: not what would be generated. Run: npm run charts`);
   process.exitCode = 1;
-} else
-  console.log(stale.length === 0 ? 'What is generated of the charts is up to date.' : `Wrote ${stale.join(', ')}.`);
+} else {
+  for (const [file, text] of stale) writeFileSync(file, text);
+  for (const file of extra) rmSync(file);
+  console.log(`Wrote ${names}.`);
+}

@@ -1,5 +1,3 @@
-import { parse } from 'yaml';
-
 import type { Value } from './values.ts';
 
 const mark = '<!-- values -->';
@@ -28,10 +26,4 @@ function shown(value: unknown): string {
 
 function escaped(text: string): string {
   return text.replaceAll('|', '\\|');
-}
-
-/** The head of a new chart's README. */
-export function headOf(chartFile: string): string {
-  const { name, description } = parse(chartFile) as { name: string; description: string };
-  return `# ${name}\n\n${description}.\n\n## Values\n\n${mark}\n`;
 }
