@@ -1,6 +1,6 @@
 // Makes what is generated of the charts: values.schema.json and README.md from values.yaml, Grafana's dashboards from
-// dashboards/, and copies of the operator's CRDs, as a chart can only read its own files. With --check nothing is written,
-// and a file that is not what would be written fails.
+// dashboards/, and copies of the operator's CRDs and rights, as a chart can only read its own files. With --check nothing is
+// written, and a file that is not what would be written fails.
 import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,8 +14,8 @@ import { readValues } from './values.ts';
 
 const charts = dirname(dirname(fileURLToPath(import.meta.url)));
 const root = dirname(charts);
-const crdSource = join(root, 'operators/millrace/crds');
-const crdCopies = join(charts, 'millrace-operator/files/crds');
+const operator = join(root, 'operators/millrace');
+const copies = join(charts, 'millrace-operator/files');
 
 /** The generated files of a chart, by path. */
 function filesOf(chart: string): Map<string, string> {
@@ -33,8 +33,12 @@ function filesOf(chart: string): Map<string, string> {
   ]);
 }
 
-const yamlFiles = (folder: string) =>
-  existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith('.yaml')) : [];
+/** The YAML files of a folder and of its `crds`, by path from it. */
+function yamlFiles(folder: string): string[] {
+  if (!existsSync(folder)) return [];
+  const names = ['rbac.yaml', ...readdirSync(join(folder, 'crds')).map((name) => `crds/${name}`)];
+  return names.filter((name) => name.endsWith('.yaml'));
+}
 
 /** Formats what is written here; a copy stays as it is. */
 async function formatted(file: string, text: string): Promise<string> {
@@ -44,13 +48,13 @@ async function formatted(file: string, text: string): Promise<string> {
 const wanted = new Map<string, string>();
 for (const chart of readdirSync(charts).filter((name) => existsSync(join(charts, name, 'Chart.yaml'))))
   for (const [file, text] of filesOf(chart)) wanted.set(file, await formatted(file, text));
-for (const name of yamlFiles(crdSource)) wanted.set(join(crdCopies, name), readFileSync(join(crdSource, name), 'utf8'));
+for (const name of yamlFiles(operator)) wanted.set(join(copies, name), readFileSync(join(operator, name), 'utf8'));
 
 const current = (file: string) => (existsSync(file) ? readFileSync(file, 'utf8') : undefined);
 const stale = [...wanted].filter(([file, text]) => current(file) !== text);
-const extra = existsSync(crdSource)
-  ? yamlFiles(crdCopies)
-      .map((name) => join(crdCopies, name))
+const extra = existsSync(operator)
+  ? yamlFiles(copies)
+      .map((name) => join(copies, name))
       .filter((file) => !wanted.has(file))
   : [];
 const names = [...stale.map(([file]) => file), ...extra].map((file) => relative(root, file)).join(', ');
