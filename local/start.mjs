@@ -17,6 +17,7 @@ const programs = {
   query: 'services/analytics/tool/main.ts',
   'query-schema': 'services/analytics/query/schema-file.ts',
   charts: 'charts/generate/main.ts',
+  cluster: 'k8s/main.ts',
   'bench:start': 'bench/start.ts',
   'bench:flow': 'bench/flow.ts',
   'bench:orders': 'bench/orders.ts',

@@ -18,7 +18,7 @@ import { keptServers } from './support/servers.ts';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const state = join(root, '.millrace');
 const KEPT = { postgres: 54_339, kafka: 29_192, controller: 29_193 };
-const FOLDERS = ['services', 'prisma', 'charts', 'local', 'tests', 'dashboard'];
+const FOLDERS = ['services', 'prisma', 'charts', 'k8s', 'local', 'tests', 'dashboard'];
 const ALL = FOLDERS.map((folder) => `${folder}/**/*.test.ts`);
 
 /** Test data may be lost in a power cut; more files run at once than services do. */

@@ -11,6 +11,8 @@ const USAGE = `Usage: node prisma/migrate/main.ts [--wait] <schema folder>=<vari
 Applies the migrations of each schema folder to the database whose URL is in the environment variable, such as
 prisma/orders=DATABASE_URL. With --wait nothing is applied: it ends when somebody else has applied them all.`;
 const LOOK_EVERY_MS = 500;
+/** A pod may run before the network lets it out, and a database may be about to start. */
+const REACHED_WITHIN_MS = 30_000;
 
 /** @throws Error that says which argument, or which variable, is not usable */
 function targetOf(argument: string): MigrationTarget {
@@ -33,6 +35,12 @@ async function waitFor({ url, database, schemaFolder }: MigrationTarget): Promis
   }
 }
 
+/** Returns when the database answers, or has not for too long: then the migration says why. */
+async function untilReachable({ url, schemaFolder }: MigrationTarget): Promise<void> {
+  for (const deadline = Date.now() + REACHED_WITHIN_MS; Date.now() < deadline; await delay(LOOK_EVERY_MS))
+    if (await pendingMigrations(url, schemaFolder).then(Boolean, () => false)) return;
+}
+
 /** @returns the exit code */
 async function main(): Promise<number> {
   let targets: MigrationTarget[];
@@ -51,6 +59,7 @@ async function main(): Promise<number> {
     return 0;
   }
   try {
+    await Promise.all(targets.map(untilReachable));
     for (const { database, migrations } of await migrate(targets))
       console.log(`database ${database}: ${migrations.length > 0 ? `applied ${migrations.join(', ')}` : 'up to date'}`);
     return 0;
