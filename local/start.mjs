@@ -18,6 +18,7 @@ const programs = {
   'query-schema': 'services/analytics/query/schema-file.ts',
   charts: 'charts/generate/main.ts',
   cluster: 'k8s/main.ts',
+  'bench:cluster': 'bench/cluster.ts',
   'bench:start': 'bench/start.ts',
   'bench:flow': 'bench/flow.ts',
   'bench:orders': 'bench/orders.ts',

@@ -15,6 +15,8 @@ const chart = fileURLToPath(new URL('../../../charts/millrace', import.meta.url)
 const loadScript = readFileSync(new URL('load.mjs', import.meta.url), 'utf8');
 const waiting = 'setInterval(() => {}, 1000); process.on("SIGTERM", () => process.exit(0));';
 const release = 'millrace';
+/** The pods of a workload; those of its migrations have the name alone. */
+const podsOf = (name: string) => `app.kubernetes.io/name=${name},app.kubernetes.io/instance=${release}`;
 const services = eventServices().map(({ metadata }) => metadata.name);
 
 interface Order {
@@ -113,7 +115,7 @@ describe('the platform in a cluster', { skip: withoutPlatform }, () => {
   test('a bad setting does not take the platform down, and says what is wrong', async () => {
     await helm('upgrade', release, chart, '--reuse-values', '--set', 'services.users.config.DATABASE_POOL_SIZE=none');
     await eventually(async () => {
-      const pods = await kubectl('logs', '--selector=app.kubernetes.io/name=users', '--container=users', '--tail=-1');
+      const pods = await kubectl('logs', `--selector=${podsOf('users')}`, '--container=users', '--tail=-1');
       assert.match(pods, /DATABASE_POOL_SIZE must be integer/);
     }, 60_000);
     await place();
@@ -123,7 +125,7 @@ describe('the platform in a cluster', { skip: withoutPlatform }, () => {
 
   for (const name of [...services, 'mail-catcher', 'postgresql', 'kafka']) {
     test(`no accepted order is lost with the pods of ${name}`, async () => {
-      const selector = name === 'kafka' ? 'strimzi.io/kind=Kafka' : `app.kubernetes.io/name=${name}`;
+      const selector = name === 'kafka' ? 'strimzi.io/kind=Kafka' : podsOf(name);
       const { placed, failures } = await underLoad(async () => {
         await kubectl('delete', 'pod', `--selector=${selector}`, '--grace-period=0', '--force');
         await rolledOut();
