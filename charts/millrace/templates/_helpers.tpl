@@ -11,7 +11,7 @@
 {{/* The values of one service: (list . "orders") */}}
 {{- define "millrace.service" -}}
 {{- $root := index . 0 -}}
-{{- $own := dig (index . 1) dict $root.Values.services -}}
+{{- $own := dig (index . 1) dict ($root.Values.services | default dict) -}}
 {{- mergeOverwrite (deepCopy $root.Values.defaults) (deepCopy $own) | toYaml -}}
 {{- end -}}
 

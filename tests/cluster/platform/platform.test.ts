@@ -102,7 +102,14 @@ describe('the platform in a cluster', { skip: withoutPlatform }, () => {
   test('helm upgrade under load loses no request', async () => {
     const earlier = await Promise.all(services.map((name) => field(`deployment/${name}`, '.metadata.generation')));
     const { placed, failures } = await underLoad(async () => {
-      await helm('upgrade', release, chart, '--reuse-values', '--set', 'defaults.config.LOG_LEVEL=warn');
+      await helm(
+        'upgrade',
+        release,
+        chart,
+        '--reuse-values',
+        '--set',
+        `defaults.podAnnotations.rolled=at-${Date.now()}`,
+      );
       await rolledOut();
     });
     const generations = await Promise.all(services.map((name) => field(`deployment/${name}`, '.metadata.generation')));
@@ -114,12 +121,15 @@ describe('the platform in a cluster', { skip: withoutPlatform }, () => {
 
   test('a bad setting does not take the platform down, and says what is wrong', async () => {
     await helm('upgrade', release, chart, '--reuse-values', '--set', 'services.users.config.DATABASE_POOL_SIZE=none');
-    await eventually(async () => {
-      const pods = await kubectl('logs', `--selector=${podsOf('users')}`, '--container=users', '--tail=-1');
-      assert.match(pods, /DATABASE_POOL_SIZE must be integer/);
-    }, 60_000);
-    await place();
-    await helm('rollback', release);
+    try {
+      await eventually(async () => {
+        const pods = await kubectl('logs', `--selector=${podsOf('users')}`, '--container=users', '--tail=-1');
+        assert.match(pods, /DATABASE_POOL_SIZE must be integer/);
+      }, 60_000);
+      await place();
+    } finally {
+      await helm('rollback', release);
+    }
     await rolledOut();
   });
 
