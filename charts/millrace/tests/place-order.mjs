@@ -34,7 +34,12 @@ console.log(`user ${user.id} is registered`);
 const item = { productId: 1, productName: 'Pocket watch', quantity: 2, unitPrice: 600, totalPrice: 1200 };
 const placed = await call('POST', '/api/orders', { userId: user.id, items: [item] });
 console.log(`order ${placed.id} is placed`);
-// from the read model, which the order's event reaches through Kafka
-const order = await call('GET', `/api/orders/${placed.id}?minVersion=${placed.version}`);
+// from the read model, which the events of the order and of its user reach through Kafka, each in its own time
+let order;
+do {
+  within.throwIfAborted();
+  order = await call('GET', `/api/orders/${placed.id}?minVersion=${placed.version}`);
+  if (order.userUsername === null) await new Promise((resolve) => setTimeout(resolve, 200));
+} while (order.userUsername === null);
 if (order.totalAmount !== 1200 || order.userUsername !== name) throw new Error(`read back: ${JSON.stringify(order)}`);
 console.log(`order ${order.id} is read back: ${order.totalAmount} by ${order.userUsername}`);
