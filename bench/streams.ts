@@ -10,7 +10,7 @@ import { declarationsDir, eventServices } from '#kit/declarations.ts';
 import { databaseUrl, ensureDatabases } from '#local/databases.ts';
 import { startKafka } from '#local/kafka.ts';
 import type { KafkaServer } from '#local/kafka.ts';
-import { migrate } from '#local/migrate.ts';
+import { migrate } from '#prisma/migrate/migrate.ts';
 import { portsWith } from '#local/plan.ts';
 import { startPostgres } from '#local/postgres.ts';
 import { prepareTopics } from '#local/prepare.ts';

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { eventServices, type EventService } from '#kit/declarations.ts';
 import type { KafkaConnection } from '#kit/kafka/port.ts';
 
+import { startMailCatcher } from '../services/mail-catcher/mail-catcher.ts';
 import { Fault } from './fault.ts';
 import { generateClients } from './generate.ts';
 import { forgetKafka, startKafka } from './kafka.ts';
 import { Kept, type Running } from './keep.ts';
-import { startMail } from './mail.ts';
 import type { Options } from './options.ts';
 import { nodeFlagsOf, portsWith, serviceEnvironment, startOrder } from './plan.ts';
 import { assertPortFree } from './ports.ts';
@@ -153,7 +153,7 @@ export class Platform {
       say('info', `Kafka is ready at ${this.brokers} (${server.origin})`);
       return server;
     });
-    const mail = this.#keep('mail', () => startMail({ smtpPort: ports.smtp, pagePort: ports.mail }));
+    const mail = this.#keep('mail', () => keepMail(ports));
     this.#groups.push([postgres, kafka, mail]);
     const what = { services: this.services, say: (line: string) => say('info', line), signal: this.#starting.signal };
     await this.#together([
@@ -213,6 +213,12 @@ export class Platform {
   #pidFolder(): string {
     return join(this.#options.data, 'services');
   }
+}
+
+/** The mail catcher, on this machine only. */
+async function keepMail({ smtp: smtpPort, mail: pagePort }: { smtp: number; mail: number }): Promise<Running> {
+  const { stop } = await startMailCatcher({ smtpPort, pagePort, host: '127.0.0.1' });
+  return { died: new Promise(() => undefined), stop, kill: () => void stop() };
 }
 
 function assertDiskSpace(folder: string): void {

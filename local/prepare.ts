@@ -4,9 +4,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { topics, type EventService } from '#kit/declarations.ts';
 import { createKafka, type KafkaAdmin, type KafkaConnection } from '#kit/kafka/port.ts';
 import { createLogger } from '#kit/log.ts';
+import { MigrationError, migrate, type MigrationTarget } from '#prisma/migrate/migrate.ts';
 
 import { databaseUrl, ensureDatabases } from './databases.ts';
-import { migrate } from './migrate.ts';
+import { Fault } from './fault.ts';
 
 const GROUPS_WITHIN_MS = 15_000;
 
@@ -33,8 +34,18 @@ export async function prepareDatabases(root: string, superuserUrl: string, what:
     database: name,
     schemaFolder: join(root, schema),
   }));
-  for (const { database, migrations } of await migrate(targets))
+  for (const { database, migrations } of await migrateOrFault(targets))
     if (migrations.length > 0) what.say(`database ${database} has ${migrations.join(', ')} now`);
+}
+
+async function migrateOrFault(targets: MigrationTarget[]) {
+  try {
+    return await migrate(targets);
+  } catch (error) {
+    if (!(error instanceof MigrationError)) throw error;
+    const hint = 'Put the change into a migration of its own, or forget the local data: npm start -- --fresh';
+    throw new Fault(error.message, error.code === 'edited' ? { hint, cause: error } : { cause: error });
+  }
 }
 
 /** Creates the declared topics that do not exist, and waits until consumer groups can be joined. */

@@ -18,13 +18,8 @@ import { keptServers } from './support/servers.ts';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const state = join(root, '.millrace');
 const KEPT = { postgres: 54_339, kafka: 29_192, controller: 29_193 };
-const ALL = [
-  'services/**/*.test.ts',
-  'operators/**/*.test.ts',
-  'local/**/*.test.ts',
-  'tests/**/*.test.ts',
-  'dashboard/**/*.test.ts',
-];
+const FOLDERS = ['services', 'operators', 'prisma', 'charts', 'k8s', 'local', 'tests', 'dashboard'];
+const ALL = FOLDERS.map((folder) => `${folder}/**/*.test.ts`);
 
 /** Test data may be lost in a power cut; more files run at once than services do. */
 const TEST_SETTINGS = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '300' };

@@ -9,6 +9,8 @@ export interface EventService {
   metadata: { name: string };
   spec: {
     port: number;
+    /** whether it runs the stream queries; one service does */
+    streamQueries?: boolean;
     databases?: { name: string; schema: string }[];
     produces?: { topic: string; partitions: number; retention: number | string }[];
     consumes?: { group: string; topics: string[]; database: string }[];

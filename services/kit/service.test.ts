@@ -94,6 +94,20 @@ test('how to log and how long to drain may come from mounted files', async (t) =
   assert.ok(lines.some(({ msg }) => msg === 'said'));
 });
 
+test('the log level and the grace may come from mounted files', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-service-'));
+  writeFileSync(join(folder, 'LOG_LEVEL'), 'error\n');
+  writeFileSync(join(folder, 'SHUTDOWN_GRACE_MS'), '50\n');
+  const code = `service.onStop('http', () => new Promise(() => {})); process.kill(process.pid, 'SIGTERM');`;
+  const { lines, exit } = run(`${keepAlive} ${code}`, { CONFIG_DIR: folder });
+  assert.equal(await exit, 1);
+  assert.deepEqual(
+    lines.map(({ msg, grace }) => [msg, grace]),
+    [['not stopped in time', 50]],
+  );
+  rmSync(folder, { recursive: true });
+});
+
 test('a wrong configuration ends the start with 1 and the list of its faults', async () => {
   const { lines, exit } = run(`loadConfig(Type.Object(commonConfig));`, { LOG_LEVEL: 'info' });
   assert.equal(await exit, 1);

@@ -144,10 +144,10 @@ describe('building the read model anew', () => {
     startRebuilder();
     startRebuilder(); // another replica
     let seen = 0;
-    let isDone = false;
+    const done = new AbortController();
     const reading = (async () => {
       // whoever reads meanwhile sees a version as a whole, and never an empty one
-      while (!isDone) {
+      while (!done.signal.aborted) {
         const { rows } = await database.pool.query<{ n: number }>('SELECT count(*)::int AS n FROM orders');
         assert.ok(rows[0]!.n >= 20, `${rows[0]!.n} orders`);
         seen += 1;
@@ -157,7 +157,7 @@ describe('building the read model anew', () => {
     await until('the new version is in use', async () => (await rebuild()).phase === 'Switched');
     await trade(10);
     await until('it is right, and goes on', right);
-    isDone = true;
+    done.abort();
     await reading;
     assert.ok(seen > 0);
     // a migration finds everything by the same names

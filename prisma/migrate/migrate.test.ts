@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
-import { testServers } from '../tests/support/servers.ts';
-import { databaseUrl, ensureDatabases, withClient } from './databases.ts';
-import { Fault } from './fault.ts';
-import { migrate } from './migrate.ts';
+import { databaseUrl, ensureDatabases, withClient } from '#local/databases.ts';
+
+import { testServers } from '../../tests/support/servers.ts';
+import { MigrationError, migrate } from './migrate.ts';
 
 const { postgres } = testServers();
 const SCHEMA = `generator client {
@@ -30,12 +30,12 @@ describe('migrate', () => {
   };
   const run = async (): Promise<string[]> =>
     (await migrate([{ url, database, schemaFolder: folder }])).flatMap(({ migrations }) => migrations);
-  const fault = async (): Promise<Fault> => {
+  const failure = async (): Promise<MigrationError> => {
     const error: unknown = await run().then(
       () => undefined,
       (reason: unknown) => reason,
     );
-    assert.ok(error instanceof Fault, String(error));
+    assert.ok(error instanceof MigrationError, String(error));
     return error;
   };
 
@@ -67,7 +67,7 @@ describe('migrate', () => {
   test('names file, line and statement of a failure, leaves nothing of it behind, and applies it when it is mended', async () => {
     write('0002_more', "CREATE TABLE b (x int);\n\nINSERT INTO b VALUES ('one');\nCREATE TABLE c ();");
     for (const _ of [1, 2]) {
-      const { message } = await fault();
+      const { message } = await failure();
       assert.ok(
         message.includes(`${folder}/migrations/0002_more/migration.sql:3: invalid input syntax for type integer`),
         message,
@@ -80,8 +80,8 @@ describe('migrate', () => {
 
   test('refuses a migration that was changed afterwards', async () => {
     write('0002_more', 'CREATE TABLE b (x bigint);');
-    const { message, hint } = await fault();
+    const { message, code } = await failure();
     assert.match(message, /0002_more was changed after database .* had it\.$/);
-    assert.match(hint ?? '', /--fresh/);
+    assert.equal(code, 'edited');
   });
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { splitStatements } from './sql.ts';
+import { splitStatements } from './statements.ts';
 
 test('splitStatements cuts where PostgreSQL does', () => {
   const script = `-- a comment; with a semicolon

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 
 import fc from 'fast-check';
 
-import { parseHeaders, parseMail } from './mail-parse.ts';
+import { parseHeaders, parseMail } from './parse.ts';
 
 const mail = (...lines: string[]): Buffer => Buffer.from(lines.join('\r\n'));
 

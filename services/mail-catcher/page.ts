@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
-import type { Mail, MailBox } from './mail-box.ts';
-import { parseHeaders, parseMail } from './mail-parse.ts';
+import type { Mail, MailBox } from './box.ts';
+import { parseHeaders, parseMail } from './parse.ts';
 
 const LISTED = 100;
 const CSP = "default-src 'none'; style-src 'unsafe-inline'; frame-src 'self'; form-action 'self'; base-uri 'none'";

@@ -1,25 +1,33 @@
+import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { Server as NetServer } from 'node:net';
 
 import { SMTPServer, type SMTPServerDataStream, type SMTPServerSession } from 'smtp-server';
 
-import type { Running } from './keep.ts';
-import { MailBox } from './mail-box.ts';
-import { answerMailRequest } from './mail-page.ts';
-import { portFault } from './ports.ts';
+import { MailBox } from './box.ts';
+import { answerMailRequest } from './page.ts';
 
 const LARGEST_MAIL = 1 << 20;
 
 /** An SMTP server that delivers to a page. */
-export interface MailServer extends Running {
+export interface MailCatcher {
   box: MailBox;
+  stop(): Promise<void>;
+}
+
+export interface MailCatcherOptions {
+  smtpPort: number;
+  pagePort: number;
+  /** the address that both listen on */
+  host: string;
 }
 
 /**
- * Starts an SMTP server that accepts every mail and keeps the last ones, and the page that shows them. Both listen on this
- * machine only: nothing is ever sent on.
+ * Starts an SMTP server that accepts every mail and keeps the last ones, and the page that shows them: nothing is ever
+ * sent on.
+ * @throws where a port cannot be had
  */
-export async function startMail(options: { smtpPort: number; pagePort: number }): Promise<MailServer> {
+export async function startMailCatcher({ smtpPort, pagePort, host }: MailCatcherOptions): Promise<MailCatcher> {
   const box = new MailBox();
   const smtp = new SMTPServer({
     name: 'millrace',
@@ -42,13 +50,13 @@ export async function startMail(options: { smtpPort: number; pagePort: number })
     ]);
   };
   try {
-    await listen(smtp.server, options.smtpPort, 'the SMTP server');
-    await listen(page, options.pagePort, 'the mail page');
+    await listen(smtp.server, smtpPort, host);
+    await listen(page, pagePort, host);
   } catch (error) {
     await stop();
     throw error;
   }
-  return { box, died: new Promise(() => undefined), stop, kill: () => void stop() };
+  return { box, stop };
 }
 
 function receive(
@@ -76,13 +84,7 @@ function receive(
   });
 }
 
-async function listen(server: NetServer, port: number, owner: string): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    const fail = (error: Error): void => reject(portFault(error, port, owner) as Error);
-    server.once('error', fail);
-    server.listen(port, '127.0.0.1', () => {
-      server.off('error', fail);
-      resolve();
-    });
-  });
+async function listen(server: NetServer, port: number, host: string): Promise<void> {
+  server.listen(port, host);
+  await once(server, 'listening');
 }

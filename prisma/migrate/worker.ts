@@ -1,15 +1,14 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 
 import { SchemaEngine, type MigrationList } from '@prisma/schema-engine-wasm';
 import pg from 'pg';
 
-import { withClient } from './databases.ts';
-import { Fault } from './fault.ts';
-import type { MigrationOutcome, MigrationTarget } from './migrate.ts';
-import { migrationAdapter } from './migration-adapter.ts';
-import { splitStatements } from './sql.ts';
+import { migrationAdapter } from './adapter.ts';
+import { migrationNames } from './folder.ts';
+import { MigrationError, type MigrationOutcome, type MigrationTarget } from './migrate.ts';
+import { splitStatements } from './statements.ts';
 
 const NO_FILTERS = { externalTables: [], externalEnums: [] };
 
@@ -17,7 +16,7 @@ const NO_FILTERS = { externalTables: [], externalEnums: [] };
 async function migrateOne(options: MigrationTarget): Promise<string[]> {
   const { url, database, schemaFolder } = options;
   const schemaFile = join(schemaFolder, 'schema.prisma');
-  const migrationsList = readMigrations(join(schemaFolder, 'migrations'));
+  const migrationsList = readMigrations(schemaFolder);
   // The engine holds an advisory lock until its session ends, which is when the pool ends.
   const pool = new pg.Pool({ connectionString: url, max: 1 });
   const datamodels: [string, string][] = [[schemaFile, readFileSync(schemaFile, 'utf8')]];
@@ -30,43 +29,36 @@ async function migrateOne(options: MigrationTarget): Promise<string[]> {
     });
     const edited = history.editedMigrationNames.find((name) => !history.failedMigrationNames.includes(name));
     if (edited !== undefined)
-      throw new Fault(
+      throw new MigrationError(
+        'edited',
         `The migration ${schemaFolder}/migrations/${edited} was changed after database ${database} had it.`,
-        {
-          hint: 'Put the change into a migration of its own, or forget the local data: npm start -- --fresh',
-        },
       );
     // A script is one transaction: what failed has left nothing behind and may be tried again.
     for (const migrationName of history.failedMigrationNames) await engine.markMigrationRolledBack({ migrationName });
     const { appliedMigrationNames } = await engine.applyMigrations({ migrationsList, filters: NO_FILTERS });
     return appliedMigrationNames;
   } catch (error) {
-    throw error instanceof Fault ? error : await describeFailure(error, options);
+    throw error instanceof MigrationError ? error : await describeFailure(error, options);
   } finally {
     engine.free();
     await pool.end();
   }
 }
 
-function readMigrations(baseDir: string): MigrationList {
+function readMigrations(schemaFolder: string): MigrationList {
+  const baseDir = join(schemaFolder, 'migrations');
   const lockfile = join(baseDir, 'migration_lock.toml');
-  const names = existsSync(baseDir)
-    ? readdirSync(baseDir, { withFileTypes: true }).filter((entry) => entry.isDirectory())
-    : [];
   return {
     baseDir,
     lockfile: { path: 'migration_lock.toml', content: existsSync(lockfile) ? readFileSync(lockfile, 'utf8') : null },
     shadowDbInitScript: '',
-    migrationDirectories: names
-      .map((entry) => entry.name)
-      .toSorted()
-      .map((path) => ({
-        path,
-        migrationFile: {
-          path: 'migration.sql',
-          content: { tag: 'ok', value: readFileSync(join(baseDir, path, 'migration.sql'), 'utf8') },
-        },
-      })),
+    migrationDirectories: migrationNames(schemaFolder).map((path) => ({
+      path,
+      migrationFile: {
+        path: 'migration.sql',
+        content: { tag: 'ok', value: readFileSync(join(baseDir, path, 'migration.sql'), 'utf8') },
+      },
+    })),
   };
 }
 
@@ -74,9 +66,25 @@ function readMigrations(baseDir: string): MigrationList {
  * The engine names the migration and PostgreSQL's error, but not the statement: the failed script is run again, statement by
  * statement, in a transaction that is rolled back.
  */
-async function describeFailure(error: unknown, { url, database, schemaFolder }: MigrationTarget): Promise<Fault> {
+async function describeFailure(error: unknown, target: MigrationTarget): Promise<MigrationError> {
+  const { database } = target;
   const what = error instanceof Error ? error.message : String(error);
-  const failed = await withClient(url, async (client) => {
+  const failed = await failedStatement(target).catch(() => undefined);
+  if (failed === undefined)
+    return new MigrationError('failed', `Database ${database} could not be migrated: ${what}`, { cause: error });
+  const shown = failed.text.length > 400 ? `${failed.text.slice(0, 400)} ...` : failed.text;
+  return new MigrationError(
+    'failed',
+    `Database ${database} could not be migrated: ${failed.place}: ${failed.reason}, in\n${shown}`,
+    { cause: error },
+  );
+}
+
+async function failedStatement({ url, schemaFolder }: MigrationTarget) {
+  const client = new pg.Client({ connectionString: url });
+  client.on('error', () => undefined);
+  await client.connect();
+  try {
     const { rows } = await client.query<{ name: string }>(
       `SELECT migration_name AS name FROM _prisma_migrations
         WHERE finished_at IS NULL AND rolled_back_at IS NULL ORDER BY started_at DESC LIMIT 1`,
@@ -93,12 +101,9 @@ async function describeFailure(error: unknown, { url, database, schemaFolder }: 
       }
     }
     return undefined;
-  }).catch(() => undefined);
-  if (failed === undefined) return new Fault(`Database ${database} could not be migrated: ${what}`, { cause: error });
-  const shown = failed.text.length > 400 ? `${failed.text.slice(0, 400)} ...` : failed.text;
-  return new Fault(`Database ${database} could not be migrated: ${failed.place}: ${failed.reason}, in\n${shown}`, {
-    cause: error,
-  });
+  } finally {
+    await client.end();
+  }
 }
 
 async function migrateAll(targets: MigrationTarget[]): Promise<MigrationOutcome> {
@@ -107,8 +112,8 @@ async function migrateAll(targets: MigrationTarget[]): Promise<MigrationOutcome>
     try {
       applied.push({ database: target.database, migrations: await migrateOne(target) });
     } catch (error) {
-      const { message, hint } = error as Fault;
-      return { applied, fault: { message, hint } };
+      const { code, message } = error as MigrationError;
+      return { applied, failure: { code, message } };
     }
   }
   return { applied };

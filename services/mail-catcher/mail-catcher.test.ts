@@ -3,18 +3,19 @@ import { after, before, describe, test } from 'node:test';
 
 import { createTransport, type Transporter } from 'nodemailer';
 
-import { MailBox } from './mail-box.ts';
-import { startMail, type MailServer } from './mail.ts';
-import { freePort } from './ports.ts';
+import { freePort } from '#local/ports.ts';
 
-describe('the mail server', () => {
-  let server: MailServer;
+import { MailBox } from './box.ts';
+import { startMailCatcher, type MailCatcher } from './mail-catcher.ts';
+
+describe('the mail catcher', () => {
+  let server: MailCatcher;
   let transport: Transporter;
   let base: string;
 
   before(async () => {
     const [smtpPort, pagePort] = [await freePort(), await freePort()];
-    server = await startMail({ smtpPort, pagePort });
+    server = await startMailCatcher({ smtpPort, pagePort, host: '127.0.0.1' });
     base = `http://127.0.0.1:${pagePort}`;
     transport = createTransport({ host: '127.0.0.1', port: smtpPort, ignoreTLS: true, pool: true });
   });

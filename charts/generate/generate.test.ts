@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { describe, test } from 'node:test';
+import { parse } from 'yaml';
+
+import { dashboards } from './dashboards/all.ts';
+import { dashboardModel } from './dashboards/panel.ts';
+import { readmeOf } from './readme.ts';
+import { schemaOf } from './schema.ts';
+import { readValues } from './values.ts';
+
+const text = `# The head of the file.
+
+image:
+  # Where it is.
+  repository: millrace
+  # @schema {enum: [Always, Never]}
+  # When it is
+  # pulled.
+  pullPolicy: Always
+# @schema {minimum: 0}
+# Pods.
+replicas: 2
+# @schema {$ref: "#/$defs/resources"}
+# CPU | memory.
+resources:
+  limits: { memory: 1Gi }
+`;
+
+describe('what is generated of values.yaml', () => {
+  test('is a schema that refuses what it does not name', () => {
+    const { properties, additionalProperties } = schemaOf('demo', readValues(text)) as Record<string, never>;
+    assert.deepEqual(properties, {
+      image: {
+        type: 'object',
+        properties: {
+          repository: { description: 'Where it is.', type: 'string' },
+          pullPolicy: { description: 'When it is pulled.', type: 'string', enum: ['Always', 'Never'] },
+        },
+        additionalProperties: false,
+      },
+      replicas: { description: 'Pods.', type: 'integer', minimum: 0 },
+      resources: { $ref: '#/$defs/resources' },
+      global: { type: 'object' },
+    });
+    assert.equal(additionalProperties, false);
+  });
+
+  test('is a table in the README, below its mark', () => {
+    const readme = readmeOf('# demo\n\n<!-- values -->\nold', readValues(text));
+    assert.ok(readme.startsWith('# demo\n\n<!-- values -->\n\n| value |'));
+    assert.ok(!readme.includes('old'));
+    assert.ok(readme.includes('| `image.pullPolicy` | `"Always"` | When it is pulled. |'));
+    assert.ok(readme.includes('CPU \\| memory.'));
+    assert.throws(() => readmeOf('# demo', []), /has no <!-- values -->/);
+  });
+
+  test('needs a word on each key', () => {
+    assert.throws(() => readValues('a: 1\n'), /nothing is said of a/);
+    assert.throws(() => readValues('# A.\na:\n  # B.\n  b: 1\n  c: 2\n'), /nothing is said of a\.c/);
+    assert.throws(() => readValues('# @schema {enum: [}\n# A.\na: 1\n'), /@schema of a is not readable/);
+  });
+});
+
+test('panels of a dashboard do not overlap, and each has a query', () => {
+  for (const dashboard of Object.values(dashboards).flatMap(Object.values)) {
+    const { panels } = dashboardModel(dashboard) as {
+      panels: {
+        id: number;
+        type: string;
+        title: string;
+        gridPos: { x: number; y: number; w: number; h: number };
+        targets?: [];
+      }[];
+    };
+    const taken = new Set<string>();
+    for (const { type, title, gridPos, targets } of panels) {
+      if (type !== 'row') assert.ok(targets!.length > 0, title);
+      for (let x = gridPos.x; x < gridPos.x + gridPos.w; x++)
+        for (let y = gridPos.y; y < gridPos.y + gridPos.h; y++) {
+          assert.ok(x < 24 && !taken.has(`${x},${y}`), title);
+          taken.add(`${x},${y}`);
+        }
+    }
+    assert.equal(new Set(panels.map(({ id }) => id)).size, panels.length);
+  }
+});
+
+test('image and charts have the version of the package', () => {
+  const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
+  const { version } = JSON.parse(read('package.json')) as { version: string };
+  assert.equal(/^ARG VERSION=(.*)$/m.exec(read('Dockerfile'))?.[1], version);
+  for (const chart of Object.keys(dashboards)) {
+    const about = parse(read(`charts/${chart}/Chart.yaml`)) as Record<string, unknown>;
+    assert.deepEqual([about['version'], about['appVersion']], [version, version], chart);
+  }
+});

@@ -1,0 +1,46 @@
+import type { Value } from './values.ts';
+
+type Schema = Record<string, unknown>;
+
+/** CPU and memory as containers have them, for values that are passed on as they are. */
+const quantities = { type: 'object', additionalProperties: { type: ['string', 'number'] } };
+const definitions = {
+  resources: {
+    type: 'object',
+    properties: { requests: quantities, limits: quantities },
+    additionalProperties: false,
+  },
+};
+
+/** The JSON Schema of a chart's values: what is not named is refused, so that a misspelt key is told. */
+export function schemaOf(chart: string, values: Value[]): Schema {
+  return {
+    $schema: 'http://json-schema.org/draft-07/schema#',
+    title: `Values of the chart ${chart}`,
+    ...objectOf(values),
+    $defs: definitions,
+  };
+}
+
+function objectOf(values: Value[]): Schema {
+  const properties = values.map((value) => [value.path.at(-1), schemaOfValue(value)]);
+  // Helm itself passes `global` to every chart
+  if (values.some(({ path }) => path.length === 1)) properties.push(['global', { type: 'object' }]);
+  return { type: 'object', properties: Object.fromEntries(properties) as Schema, additionalProperties: false };
+}
+
+function schemaOfValue({ description, default: value, schema, children }: Value): Schema {
+  // in draft 7 what stands beside a $ref is not read
+  if ('$ref' in schema) return schema;
+  const described = description === '' ? {} : { description };
+  if (children !== undefined) return { ...described, ...objectOf(children), ...schema };
+  return { ...described, ...inferred(value), ...schema };
+}
+
+function inferred(value: unknown): Schema {
+  if (typeof value === 'string') return { type: 'string' };
+  if (typeof value === 'boolean') return { type: 'boolean' };
+  if (typeof value === 'number') return { type: Number.isInteger(value) ? 'integer' : 'number' };
+  if (Array.isArray(value)) return { type: 'array' };
+  return { type: 'object', additionalProperties: false };
+}

@@ -1,0 +1,71 @@
+import { isMap, isScalar, parseDocument, type Document, type Node, type Pair, type Scalar, type YAMLMap } from 'yaml';
+
+/** A key of values.yaml, with what its comment says. */
+export interface Value {
+  /** the keys that lead to it */
+  path: string[];
+  description: string;
+  /** the default, as JavaScript */
+  default: unknown;
+  /** what its `@schema` line adds to the inferred schema */
+  schema: Record<string, unknown>;
+  /** the keys below it; undefined where it is shown and described as one value */
+  children: Value[] | undefined;
+}
+
+/**
+ * Reads a chart's values with their comments. A comment above a key describes it; a line `@schema {...}` is JSON Schema in
+ * YAML's flow style. A map whose keys have no comments is one value.
+ * @throws Error with the path of a key that nothing is said of, or whose schema is not readable
+ */
+export function readValues(text: string): Value[] {
+  const document = parseDocument(text, { keepSourceTokens: true });
+  if (document.errors[0]) throw document.errors[0];
+  if (!isMap(document.contents)) throw new Error('values.yaml is no map');
+  // the first key's comment is the file's head, a blank line, and its own
+  const head = (document.contents as YAMLMap & { commentBefore?: string }).commentBefore ?? '';
+  return readMap(document, document.contents, [], head.split(/\n\s*\n/).at(-1) ?? '');
+}
+
+function readMap(document: Document, map: YAMLMap, path: string[], firstComment: string): Value[] {
+  return map.items.map((pair, index) => {
+    const key = (pair.key as Scalar<string>).value;
+    const own = (pair.key as Scalar).commentBefore ?? '';
+    return readPair(document, pair, [...path, key], own === '' && index === 0 ? firstComment : own);
+  });
+}
+
+function readPair(document: Document, pair: Pair, path: string[], comment: string): Value {
+  const lines = comment.split('\n').map((line) => line.trim());
+  const where = path.join('.');
+  const schema = lines.filter((line) => line.startsWith('@schema')).map((line) => readSchema(line, where));
+  const description = lines
+    .filter((line) => !line.startsWith('@schema'))
+    .join(' ')
+    .trim();
+  const node = pair.value as Node;
+  const inner = isMap(node) && isDescribed(node) ? readMap(document, node, path, node.commentBefore ?? '') : undefined;
+  if (description === '' && inner === undefined) throw new Error(`values.yaml: nothing is said of ${where}`);
+  return {
+    path,
+    description,
+    default: isScalar(node) ? node.value : node.toJS(document),
+    schema: Object.assign({}, ...schema) as Record<string, unknown>,
+    children: inner,
+  };
+}
+
+function readSchema(line: string, where: string): unknown {
+  const parsed = parseDocument(line.slice('@schema'.length));
+  if (parsed.errors[0])
+    throw new Error(`values.yaml: the @schema of ${where} is not readable: ${parsed.errors[0].message}`);
+  return parsed.toJS();
+}
+
+/** Whether some key below a map has a comment of its own. */
+function isDescribed(map: YAMLMap): boolean {
+  if (map.commentBefore) return true;
+  return map.items.some(
+    ({ key, value }) => Boolean((key as Scalar).commentBefore) || (isMap(value) && isDescribed(value)),
+  );
+}

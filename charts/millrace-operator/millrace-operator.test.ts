@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+
+import { find, podTemplates, render, withoutHelm, type Resource } from '../testing.ts';
+
+describe('the operator’s chart', { skip: withoutHelm }, () => {
+  const resources = withoutHelm ? [] : render('millrace-operator');
+  const ofKind = (kind: string, all = resources) => all.filter((resource) => resource.kind === kind);
+
+  test('has the four kinds, which an upgrade brings up to date and an uninstall leaves', () => {
+    const crds = ofKind('CustomResourceDefinition');
+    assert.deepEqual(crds.map(({ metadata }) => metadata.name).toSorted(), [
+      'deadletterreplays.millrace.dev',
+      'eventservices.millrace.dev',
+      'projectionrebuilds.millrace.dev',
+      'streamqueries.millrace.dev',
+    ]);
+    for (const crd of crds) {
+      const { annotations, labels } = crd.metadata as Resource['metadata'] & Record<string, Record<string, string>>;
+      assert.equal(annotations?.['helm.sh/resource-policy'], 'keep');
+      assert.equal(labels?.['app.kubernetes.io/name'], 'millrace-operator');
+      assert.ok(crd['spec'].versions[0].schema.openAPIV3Schema.properties.spec);
+    }
+    const without = render('millrace-operator', { values: { crds: { install: false } } });
+    assert.deepEqual(ofKind('CustomResourceDefinition', without), []);
+  });
+
+  test('runs two restricted pods, of which an eviction takes one', () => {
+    const { spec } = [...podTemplates(resources).values()][0]!;
+    assert.equal(find(resources, 'Deployment', 'millrace-operator')['spec'].replicas, 2);
+    assert.equal(find(resources, 'PodDisruptionBudget', 'millrace-operator')['spec'].maxUnavailable, 1);
+    assert.equal(spec['securityContext'].runAsNonRoot, true);
+    assert.deepEqual(spec['securityContext'].seccompProfile, { type: 'RuntimeDefault' });
+    assert.deepEqual(spec['containers'][0].securityContext, {
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'] },
+    });
+    assert.equal(spec['topologySpreadConstraints'].length, 2);
+  });
+
+  test('works everywhere with a ClusterRole, or in named namespaces with a Role in each', () => {
+    const own = (all: Resource[]) =>
+      ofKind('ClusterRole', all).filter(({ metadata }) => !/-(edit|view)$/.test(metadata.name));
+    assert.equal(own(resources).length, 1);
+    const narrow = render('millrace-operator', { values: { watchNamespaces: ['shop', 'lab'] } });
+    assert.deepEqual(own(narrow), []);
+    assert.deepEqual(ofKind('ClusterRoleBinding', narrow), []);
+    const roles = ofKind('Role', narrow).filter(({ metadata }) => !metadata.name.endsWith('-lease'));
+    assert.deepEqual(
+      roles.map(({ metadata }) => (metadata as { namespace?: string }).namespace),
+      ['shop', 'lab'],
+    );
+    assert.equal(find(narrow, 'ConfigMap', 'millrace-operator')['data'].WATCH_NAMESPACES, 'shop,lab');
+  });
+
+  test('lists no Secrets, asks for no wildcard, and in its own namespace has leases only', () => {
+    const roles = [...ofKind('ClusterRole'), ...ofKind('Role')].filter(
+      ({ metadata }) => !/-(edit|view)$/.test(metadata.name),
+    );
+    for (const { metadata, rules } of roles as unknown as (Resource & { rules: Record<string, string[]>[] })[]) {
+      for (const rule of rules) {
+        assert.ok(!JSON.stringify(rule).includes('*'), metadata.name);
+        if (rule['resources']!.includes('secrets')) assert.ok(!/list|watch/.test(rule['verbs']!.join()), metadata.name);
+      }
+    }
+    assert.deepEqual(find(resources, 'Role', 'millrace-operator-lease')['rules'], [
+      { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get', 'create', 'update'] },
+    ]);
+  });
+
+  test('lets nobody in but monitoring', () => {
+    const { ingress } = find(resources, 'NetworkPolicy', 'millrace-operator')['spec'];
+    assert.deepEqual(ingress[0].from, [
+      { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'observability' } } },
+    ]);
+    assert.equal(ingress.length, 1);
+  });
+
+  test('refuses values that it does not know', () => {
+    assert.throws(() => render('millrace-operator', { values: { replica: 3 } }), /'replica' not allowed/);
+    assert.throws(() => render('millrace-operator', { values: { replicas: 0 } }), /replicas.*minimum/);
+  });
+});

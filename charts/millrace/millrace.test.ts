@@ -1,0 +1,219 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+
+import { eventServices, streamQueryFiles } from '#kit/declarations.ts';
+
+import { find, podTemplates, render, withoutHelm, type Resource } from '../testing.ts';
+
+const declared = eventServices();
+const names = (resources: Resource[], kind: string) =>
+  resources.filter((resource) => resource.kind === kind).map(({ metadata }) => metadata.name);
+const refusal = (values: object): string => {
+  try {
+    render('millrace', { values });
+  } catch (error) {
+    return (error as { stderr: string }).stderr;
+  }
+  return assert.fail('Helm took it');
+};
+
+describe('the platform’s chart', { skip: withoutHelm }, () => {
+  const resources = withoutHelm ? [] : render('millrace');
+
+  test('has every declared service and query, once', () => {
+    const services = declared.map(({ metadata }) => metadata.name);
+    assert.deepEqual(names(resources, 'EventService').toSorted(), services);
+    assert.deepEqual(
+      names(resources, 'Deployment')
+        .filter((name) => name !== 'mail-catcher')
+        .toSorted(),
+      services,
+    );
+    assert.equal(names(resources, 'StreamQuery').length, streamQueryFiles().length);
+    const all = resources.map(({ kind, metadata }) => `${kind} ${metadata.name}`);
+    assert.deepEqual(all.length, new Set(all).size);
+  });
+
+  test('keeps every pod to the restricted Pod Security Standard, with a read-only root', () => {
+    const pods = podTemplates(resources);
+    assert.equal(pods.size, declared.length + 3); // PostgreSQL, the mail catcher and the test
+    for (const [name, { spec }] of pods) {
+      assert.equal(spec.securityContext.runAsNonRoot, true, name);
+      assert.ok(spec.securityContext.runAsUser > 0, name);
+      assert.deepEqual(spec.securityContext.seccompProfile, { type: 'RuntimeDefault' }, name);
+      assert.equal(spec.automountServiceAccountToken, false, name);
+      for (const container of [...(spec.initContainers ?? []), ...spec.containers]) {
+        assert.deepEqual(
+          container.securityContext,
+          { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } },
+          name,
+        );
+        assert.ok(container.resources.requests.memory && container.resources.limits.memory, name);
+      }
+    }
+  });
+
+  test('shows no secret: what a pod is told of one is its name', () => {
+    const password = find(resources, 'Secret', 'postgresql-superuser')['data'].password as string;
+    const rest = resources.filter(({ kind }) => kind !== 'Secret');
+    assert.ok(!JSON.stringify(rest).includes(password));
+    assert.ok(!JSON.stringify(rest).includes(Buffer.from(password, 'base64').toString()));
+    for (const [, { spec }] of podTemplates(resources))
+      for (const { name, value } of spec.containers[0].env)
+        if (/PASSWORD|DATABASE_URL|_CA$/.test(name)) assert.equal(value, undefined, name);
+  });
+
+  test('leaves data where it is', () => {
+    const { spec } = find(resources, 'StatefulSet', 'postgresql');
+    assert.deepEqual(spec.persistentVolumeClaimRetentionPolicy, { whenDeleted: 'Retain', whenScaled: 'Retain' });
+    assert.equal(find(resources, 'KafkaNodePool', 'dual-role')['spec'].storage.volumes[0].deleteClaim, false);
+    const secret = find(resources, 'Secret', 'postgresql-superuser') as { metadata: { annotations?: object } };
+    assert.deepEqual(secret.metadata.annotations, { 'helm.sh/resource-policy': 'keep' });
+  });
+
+  test('probes each service, and lets it drain before it is killed', () => {
+    for (const { metadata, spec } of declared) {
+      const pod = find(resources, 'Deployment', metadata.name)['spec'].template.spec;
+      const [container] = pod.containers;
+      assert.equal(container.ports[0].containerPort, spec.port);
+      assert.equal(container.readinessProbe.httpGet.path, '/readyz');
+      assert.equal(container.livenessProbe.httpGet.path, '/livez');
+      const grace = Number(find(resources, 'ConfigMap', metadata.name)['data'].SHUTDOWN_GRACE_MS) / 1000;
+      assert.ok(pod.terminationGracePeriodSeconds > container.lifecycle.preStop.sleep.seconds + grace);
+      assert.equal(find(resources, 'PodDisruptionBudget', metadata.name)['spec'].maxUnavailable, 1);
+      assert.equal(pod.topologySpreadConstraints.length, 2);
+    }
+  });
+
+  test('tells a service what its declaration says, and waits for the migrations of each of its databases', () => {
+    const { data } = find(resources, 'ConfigMap', 'orders') as unknown as { data: Record<string, string> };
+    assert.equal(data['USERS_URL'], 'http://users:8081');
+    assert.equal(data['KAFKA_BROKERS'], 'millrace-kafka-bootstrap:9093');
+    const { initContainers, containers } = find(resources, 'Deployment', 'orders')['spec'].template.spec;
+    assert.deepEqual(initContainers[0].args.slice(1), [
+      '--wait',
+      'prisma/orders=DATABASE_URL',
+      'prisma/orders-read=READ_DATABASE_URL',
+    ]);
+    const secrets = containers[0].env.flatMap((variable: Resource) => variable['valueFrom']?.secretKeyRef ?? []);
+    assert.deepEqual(secrets, [
+      { name: 'orders-database', key: 'url' },
+      { name: 'orders-read-database', key: 'url' },
+      { name: 'orders', key: 'password' },
+      { name: 'millrace-cluster-ca-cert', key: 'ca.crt' },
+    ]);
+  });
+
+  test('gives the queries that the operator has found valid to the service that runs them', () => {
+    const mounting = declared.filter(({ metadata }) => {
+      const { volumes } = find(resources, 'Deployment', metadata.name)['spec'].template.spec;
+      return volumes.some((volume: Resource) => volume['configMap']?.name === 'stream-queries');
+    });
+    assert.deepEqual(
+      mounting,
+      declared.filter(({ spec }) => spec.streamQueries),
+    );
+    assert.equal(mounting.length, 1);
+  });
+
+  test('rolls a service, and that service alone, when a setting of it changes', () => {
+    const changed = render('millrace', { values: { services: { orders: { config: { LOG_LEVEL: 'debug' } } } } });
+    const checksums = (all: Resource[]) =>
+      declared.map(({ metadata }) => find(all, 'Deployment', metadata.name)['spec'].template.metadata.annotations);
+    const before = checksums(resources);
+    const rolled = declared.filter(
+      (_, index) => checksums(changed)[index]['checksum/config'] !== before[index]['checksum/config'],
+    );
+    assert.deepEqual(
+      rolled.map(({ metadata }) => metadata.name),
+      ['orders'],
+    );
+  });
+
+  test('refuses values that it does not know, with their path', () => {
+    assert.match(refusal({ kafka: { brokers: 3 } }), /\/kafka.*'brokers' not allowed/);
+    assert.match(refusal({ services: { orders: { replicaz: 3 } } }), /\/services\/orders.*'replicaz' not allowed/);
+    assert.match(refusal({ postgresql: { mode: 'mysql' } }), /\/postgresql\/mode/);
+    assert.match(refusal({ defaults: { replicas: 'two' } }), /\/defaults\/replicas/);
+    assert.match(refusal({ postgresql: { mode: 'external' } }), /external\.existingSecret must name a Secret/);
+  });
+});
+
+describe('the policies of the platform’s chart', { skip: withoutHelm }, () => {
+  const resources = withoutHelm ? [] : render('millrace');
+  const policies = resources.filter(({ kind }) => kind === 'NetworkPolicy');
+  const policy = (name: string) => find(resources, 'NetworkPolicy', name)['spec'];
+
+  test('deny everything to every pod first', () => {
+    assert.deepEqual(policy('default-deny').policyTypes, ['Ingress', 'Egress']);
+    for (const [name, { metadata }] of podTemplates(resources)) {
+      const labels = (metadata as Resource['metadata'] & { labels: Record<string, string> }).labels;
+      for (const [key, value] of Object.entries(policy('default-deny').podSelector.matchLabels))
+        assert.equal(labels[key], value, name);
+    }
+  });
+
+  test('allow each declared edge by its name, on both sides, on one port', () => {
+    for (const { metadata, spec } of declared) {
+      for (const callee of spec.calls ?? []) {
+        const { port } = declared.find((service) => service.metadata.name === callee)!.spec;
+        assert.deepEqual(policy(`${metadata.name}-to-${callee}`).egress[0].ports, [{ port, protocol: 'TCP' }]);
+        assert.deepEqual(policy(`${callee}-from-${metadata.name}`).ingress[0].ports, [{ port, protocol: 'TCP' }]);
+      }
+      assert.equal(
+        names(policies, 'NetworkPolicy').includes(`${metadata.name}-to-postgresql`),
+        Boolean(spec.databases),
+      );
+    }
+    assert.ok(!names(policies, 'NetworkPolicy').includes('users-to-orders'));
+  });
+
+  test('open no door but the gateway’s to everybody', () => {
+    const open = policies.filter((resource) => JSON.stringify(resource['spec'].ingress ?? []).includes('0.0.0.0/0'));
+    assert.deepEqual(
+      open.map(({ metadata }) => metadata.name),
+      ['gateway-from-clients'],
+    );
+  });
+
+  test('follow the mail server, the identity provider and an external PostgreSQL', () => {
+    const other = render('millrace', {
+      values: {
+        mail: { smtpUrl: 'smtps://mail.example.com' },
+        services: { gateway: { config: { AUTH_JWKS_URL: 'https://id.example.com:8443/jwks' } } },
+        postgresql: { mode: 'external', external: { existingSecret: 'server', cidrs: ['10.1.2.3/32'] } },
+      },
+    });
+    const egress = (name: string) => find(other, 'NetworkPolicy', name)['spec'].egress[0];
+    assert.deepEqual(egress('notifications-to-mail').ports, [{ port: 465, protocol: 'TCP' }]);
+    assert.deepEqual(egress('gateway-to-identity-provider').ports, [{ port: 8443, protocol: 'TCP' }]);
+    assert.deepEqual(egress('users-to-postgresql').to, [{ ipBlock: { cidr: '10.1.2.3/32' } }]);
+    assert.deepEqual(names(other, 'StatefulSet'), []);
+    assert.ok(!names(other, 'Deployment').includes('mail-catcher'));
+  });
+});
+
+describe('what the cluster knows', { skip: withoutHelm }, () => {
+  const monitoring = ['ServiceMonitor', 'PrometheusRule', 'GrafanaDashboard'];
+
+  test('decides on what is created for monitoring', () => {
+    const kinds = (apis: string[]) => {
+      const found = new Set(render('millrace', { apis }).map(({ kind }) => kind));
+      return monitoring.filter((kind) => found.has(kind));
+    };
+    assert.deepEqual(kinds([]), []);
+    assert.deepEqual(kinds(['monitoring.coreos.com/v1']), ['ServiceMonitor', 'PrometheusRule']);
+    assert.deepEqual(kinds(['monitoring.coreos.com/v1', 'grafana.integreatly.org/v1beta1']), monitoring);
+  });
+
+  test('CloudNativePG takes the place of the bundled PostgreSQL', () => {
+    const resources = render('millrace', { values: { postgresql: { mode: 'cloudnative-pg' } } });
+    const { spec } = find(resources, 'Cluster', 'postgresql');
+    assert.equal(spec.instances, 3);
+    assert.deepEqual([spec.minSyncReplicas, spec.maxSyncReplicas], [1, 1]);
+    assert.deepEqual(names(resources, 'StatefulSet'), []);
+    assert.deepEqual(find(resources, 'EventService', 'orders')['spec'].postgresql, {
+      superuserSecret: 'postgresql-superuser',
+    });
+  });
+});

@@ -1,0 +1,45 @@
+{{/* A policy that lets some pods connect to others: (dict "root" $ "name" "orders-to-users" "pods" selector "egress"|"ingress" peers "ports" (list 8081)) */}}
+{{- define "millrace.policy" }}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: {{ .name }}
+  labels: {{- include "millrace.labels" (list .root "network") | nindent 4 }}
+spec:
+  podSelector: { matchLabels: {{ .pods | toJson }} }
+  {{- $direction := ternary "egress" "ingress" (hasKey . "egress") }}
+  policyTypes: [{{ title $direction }}]
+  {{ $direction }}:
+    - {{ ternary "to" "from" (eq $direction "egress") }}: {{ get . $direction | toJson }}
+      {{- with .ports }}
+      ports: {{ range . }}
+        - { port: {{ . }}, protocol: TCP }
+      {{- end }}
+      {{- end }}
+{{- end -}}
+
+{{/* Peers that are a namespace's pods: "millrace-system" */}}
+{{- define "millrace.namespacePeer" -}}
+{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": {{ . | quote }}}}}
+{{- end -}}
+
+{{/* Peers that are the databases, as JSON. */}}
+{{- define "millrace.postgresqlPeers" -}}
+{{- if eq .Values.postgresql.mode "external" -}}
+{{- $peers := list -}}
+{{- range .Values.postgresql.external.cidrs }}{{ $peers = append $peers (dict "ipBlock" (dict "cidr" .)) }}{{ end -}}
+{{- $peers | toJson -}}
+{{- else if eq .Values.postgresql.mode "cloudnative-pg" -}}
+[{"podSelector": {"matchLabels": {"cnpg.io/cluster": "postgresql"}}}]
+{{- else -}}
+[{"podSelector": {"matchLabels": {{ include "millrace.selector" (list . "postgresql") | fromYaml | toJson }}}}]
+{{- end -}}
+{{- end -}}
+
+{{/* The port of a URL, or its scheme's: "smtp://mail:587" */}}
+{{- define "millrace.portOf" -}}
+{{- $url := urlParse . -}}
+{{- $explicit := regexFind "[0-9]+$" (regexFind ":[0-9]+$" $url.host) -}}
+{{- $explicit | default (get (dict "http" "80" "https" "443" "smtp" "25" "smtps" "465") $url.scheme) -}}
+{{- end -}}

@@ -1,0 +1,124 @@
+/** A command that is run on the way to a cluster, and what it is for. */
+export interface Step {
+  say: string;
+  command: [program: string, ...args: string[]];
+}
+
+export interface UpOptions {
+  /** the image that is built and loaded */
+  image: string;
+  /** installs CloudNativePG and has the platform use it */
+  cloudNativePg: boolean;
+  /** installs the manifests of k8s/observability */
+  observability: boolean;
+}
+
+const cluster = 'millrace';
+const strimzi = { chart: 'oci://quay.io/strimzi-helm/strimzi-kafka-operator', version: '1.2.0' };
+const cnpg = { repository: 'https://cloudnative-pg.github.io/charts', chart: 'cloudnative-pg' };
+
+/** What is needed on the machine, and where it comes from. */
+export const tools: Record<string, string> = {
+  docker: 'https://docs.docker.com/get-docker',
+  kind: 'https://kind.sigs.k8s.io/docs/user/quick-start#installation',
+  kubectl: 'https://kubernetes.io/docs/tasks/tools',
+  helm: 'https://helm.sh/docs/intro/install',
+};
+
+/** The steps from nothing to a platform that is ready. Each of them may be repeated. */
+export function upSteps({ image, cloudNativePg, observability }: UpOptions, exists: boolean): Step[] {
+  const [repository = '', tag = ''] = image.split(':');
+  const helm = (release: string, chart: string, namespace: string, ...more: string[]): Step['command'] => [
+    'helm',
+    'upgrade',
+    '--install',
+    release,
+    chart,
+    '--namespace',
+    namespace,
+    '--create-namespace',
+    '--wait',
+    '--timeout=10m',
+    `--kube-context=kind-${cluster}`,
+    ...more,
+  ];
+  const ours = ['--set', `image.repository=${repository}`, '--set', `image.tag=${tag}`];
+  const collector = 'http://otel-collector.observability:4318';
+  const steps: (Step | false)[] = [
+    !exists && {
+      say: 'a kind cluster of three nodes',
+      command: ['kind', 'create', 'cluster', '--config', 'k8s/kind.yaml'],
+    },
+    { say: `the image ${image}`, command: ['docker', 'build', '--tag', image, '.'] },
+    { say: 'the image, in the nodes', command: ['kind', 'load', 'docker-image', image, '--name', cluster] },
+    {
+      say: `Strimzi ${strimzi.version}`,
+      command: helm(
+        'strimzi',
+        strimzi.chart,
+        'strimzi',
+        '--version',
+        strimzi.version,
+        '--set',
+        'watchAnyNamespace=true',
+      ),
+    },
+    cloudNativePg && {
+      say: 'CloudNativePG',
+      command: helm('cnpg', cnpg.chart, 'cnpg-system', '--repo', cnpg.repository),
+    },
+    observability && {
+      say: 'OpenTelemetry Collector, Prometheus, Tempo, Grafana and Kafka UI',
+      command: [
+        'kubectl',
+        '--context',
+        `kind-${cluster}`,
+        'apply',
+        '--server-side',
+        '--kustomize',
+        'k8s/observability',
+      ],
+    },
+    { say: 'the operator', command: helm('millrace-operator', 'charts/millrace-operator', 'millrace-system', ...ours) },
+    {
+      say: 'the platform',
+      command: helm(
+        'millrace',
+        'charts/millrace',
+        'millrace',
+        '--values=k8s/kind-values.yaml',
+        ...ours,
+        ...(cloudNativePg ? ['--set', 'postgresql.mode=cloudnative-pg'] : []),
+        ...(observability ? ['--set', `telemetry.otlpEndpoint=${collector}`] : []),
+      ),
+    },
+  ];
+  return steps.filter((step) => step !== false);
+}
+
+export const downSteps: Step[] = [
+  { say: 'the kind cluster, with everything in it', command: ['kind', 'delete', 'cluster', '--name', cluster] },
+];
+
+/** What to type next. */
+export function nextWords({ observability }: UpOptions): string {
+  const grafana = `
+Traces, metrics and dashboards:
+
+  kubectl --namespace observability port-forward service/grafana 3000:3000
+  http://localhost:3000
+`;
+  return `
+Millrace is ready: http://localhost:8080. Register a user and place an order:
+
+  curl localhost:8080/api/users -H 'Content-Type: application/json' \\
+    -d '{"username":"ada","email":"ada@example.com","firstName":"Ada","lastName":"Lovelace"}'
+  curl localhost:8080/api/orders -H 'Content-Type: application/json' \\
+    -d '{"userId":1,"items":[{"productId":1,"productName":"Pocket watch","quantity":2,"unitPrice":600,"totalPrice":1200}]}'
+
+What is declared, and how it is:
+
+  kubectl --namespace millrace get millrace
+${observability ? grafana : ''}
+npm run cluster:down removes it all.`;
+}

@@ -1,0 +1,29 @@
+import pg from 'pg';
+
+import { migrationNames } from './folder.ts';
+
+const CONNECT_WITHIN_MS = 2_000;
+const UNDEFINED_TABLE = '42P01';
+
+/**
+ * The migrations of a schema's folder that its database does not have yet. One that the database has and the folder does
+ * not is of a later version, which an earlier one can live with while it is being replaced.
+ * @throws where the database cannot be reached
+ */
+export async function pendingMigrations(url: string, schemaFolder: string): Promise<string[]> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: CONNECT_WITHIN_MS });
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+    const { rows } = await client.query<{ name: string }>(
+      'SELECT migration_name AS name FROM _prisma_migrations WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL',
+    );
+    const applied = new Set(rows.map(({ name }) => name));
+    return migrationNames(schemaFolder).filter((name) => !applied.has(name));
+  } catch (error) {
+    if ((error as { code?: string }).code === UNDEFINED_TABLE) return migrationNames(schemaFolder);
+    throw error;
+  } finally {
+    await client.end();
+  }
+}
