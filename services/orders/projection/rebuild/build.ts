@@ -89,7 +89,9 @@ class Build {
       for (;;) {
         await sleep(lookMs, undefined, { signal });
         if (this.#failure !== undefined) throw this.#failure;
-        const { events, lag } = await this.#progress();
+        const progress = await this.#progress();
+        if (!progress) continue;
+        const { events, lag } = progress;
         if (!(await noteProgress(pool, request.version, events, lag))) throw new Error('it was cancelled');
         if (lag === 0n && (await this.#switch())) return;
       }
@@ -145,11 +147,16 @@ class Build {
     await processOrderEvents(tx, events);
   }
 
-  async #progress(): Promise<{ events: bigint; lag: bigint }> {
-    const { kafka, topics } = this.#options;
+  /** @returns undefined while Kafka does not answer, which comes back by itself */
+  async #progress(): Promise<{ events: bigint; lag: bigint } | undefined> {
+    const { kafka, topics, log } = this.#options;
     let [events, lag] = [0n, 0n];
     for (const topic of topics) {
-      for (const [partition, { low, high }] of await kafka.admin.watermarks(topic)) {
+      const watermarks = await kafka.admin.watermarks(topic).catch((error: unknown) => {
+        log.debug({ err: error, topic }, 'Kafka cannot be asked for its offsets');
+      });
+      if (!watermarks) return undefined;
+      for (const [partition, { low, high }] of watermarks) {
         const next = this.#next.get(nameOf({ topic, partition })) ?? low;
         events += next > low ? next - low : 0n;
         lag += high > next ? high - next : 0n;
