@@ -42,14 +42,14 @@ export function startOrder(services: EventService[]): EventService[][] {
 }
 
 /**
- * Node's flags for a service. Each stays small: its heap holds requests in flight and bounded caches, no data. Only
- * analytics, which may have to catch up with millions of events, gets room for what dies young: with less it spends a
- * third of its time on collecting it.
+ * Node's flags for a service. Each stays small: its heap holds requests in flight and bounded caches, no data. What dies
+ * young has room: with half of it, collecting takes 6 % more of the processor under load. The old space has to be several
+ * times the young one, or it is collected without rest. Analytics may have to catch up with millions of events: its old
+ * space begins large, else it spends a third of its time on collecting.
  */
 export function nodeFlagsOf(service: string): string[] {
-  const [old, young, first] = service === 'analytics' ? [256, 32, 96] : [160, 16, undefined];
-  const flags = ['--no-warnings', `--max-old-space-size=${old}`, `--max-semi-space-size=${young}`];
-  return first === undefined ? flags : [...flags, `--initial-old-space-size=${first}`];
+  const flags = ['--no-warnings', '--max-old-space-size=256', '--max-semi-space-size=32'];
+  return service === 'analytics' ? [...flags, '--initial-old-space-size=96'] : flags;
 }
 
 /** The environment of a service in the local run. */
