@@ -36,6 +36,8 @@ export function kafkaSettings(options: {
     'broker.heartbeat.interval.ms': '1000',
     // A group starts with the members that are there: nobody else is coming on one machine.
     'group.initial.rebalance.delay.ms': '0',
+    // Members that want to be missed soon may say so.
+    'group.min.session.timeout.ms': '2000',
     // The cleaner's default buffer of 128 MB would not fit into the heap.
     'log.cleaner.dedupe.buffer.size': String(8 << 20),
     'num.network.threads': '2',

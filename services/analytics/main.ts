@@ -58,6 +58,7 @@ await runService('analytics', async (service) => {
     accumulator: engine,
     read: unreadJson,
     maxBatch: 250,
+    sessionMs: 4_000, // figures go on soon after a worker was lost
     restMs: 100, // figures may be a tenth of a second old
     onCommitted: () => relay.wake(),
   });

@@ -31,6 +31,8 @@ export interface InboxOptions {
   handle: Handle;
   /** makes an event's data of a message's value; default: as JSON that fits the contract */
   read?: ReadData;
+  /** as the consumer's */
+  sessionMs?: number;
   /** gathers the effects of many events before they are written; default: `handle` writes those of each transaction */
   accumulator?: Accumulator;
   /** called after each commit */
@@ -88,6 +90,7 @@ export class Inbox {
       group,
       topics,
       from: 'earliest',
+      ...(options.sessionMs !== undefined && { sessionMs: options.sessionMs }),
       ...(accumulator && { concurrency: 1 }), // what is taken in at once is done with at once
       onAssigned: (partitions) => this.#onAssigned(partitions),
       onBatch: (batch) => this.#onBatch(batch),

@@ -8,7 +8,11 @@ import type { ConsumerHandle, ConsumerOptions, IncomingBatch, TopicPartition } f
  * A member that is silent for this long is gone. After a crash, of it or of the broker, its partitions rest as long: kafkajs
  * has no static membership, so that a member that comes back is a new one.
  */
-const sessionMs = 15_000;
+const defaultSessionMs = 15_000;
+/** what every broker takes unless it is told otherwise */
+const leastSessionMs = 6_000;
+/** how long members have to come back to a group that is reshuffled: a transaction may be under way */
+const rebalanceMs = 15_000;
 /** how soon a member hears that the group is being reshuffled */
 const heartbeatMs = 1_000;
 /** how long the broker holds a fetch that finds nothing: it answers at once when something comes, and a stop waits for it */
@@ -38,11 +42,13 @@ export class RestartingConsumer implements ConsumerHandle {
   #lastSign = performance.now();
   #backoffMs = firstBackoffMs;
   #reason = 'not started';
+  #sessionMs: number;
 
   constructor(client: Kafkajs, options: ConsumerOptions, log: Logger) {
     this.#client = client;
     this.#options = options;
     this.#log = log;
+    this.#sessionMs = options.sessionMs ?? defaultSessionMs;
   }
 
   start(): void {
@@ -115,8 +121,8 @@ export class RestartingConsumer implements ConsumerHandle {
     const { group, topics, from } = this.#options;
     const consumer = this.#client.consumer({
       groupId: group,
-      sessionTimeout: sessionMs,
-      rebalanceTimeout: sessionMs,
+      sessionTimeout: this.#sessionMs,
+      rebalanceTimeout: Math.max(this.#sessionMs, rebalanceMs),
       heartbeatInterval: heartbeatMs,
       maxWaitTimeInMs: fetchWaitMs,
       minBytes: 1,
@@ -129,6 +135,7 @@ export class RestartingConsumer implements ConsumerHandle {
     const stop = () => ended.resolve();
     consumer.on('consumer.crash', ({ payload }) => {
       this.#reason = payload.error.message;
+      if ((payload.error as { type?: string }).type === 'INVALID_SESSION_TIMEOUT') this.#sessionMs = leastSessionMs;
       ended.resolve();
     });
     consumer.on('consumer.group_join', ({ payload }) => this.#onJoin(consumer, payload.memberAssignment));

@@ -74,6 +74,11 @@ export interface ConsumerOptions {
   topics: readonly string[];
   /** where to begin where the group has committed no offset */
   from: 'earliest' | 'latest';
+  /**
+   * After how many milliseconds of silence a member is taken for gone, and its partitions go to others; default 15,000. A
+   * broker may refuse less than 6,000 (`group.min.session.timeout.ms`), which is taken then.
+   */
+  sessionMs?: number;
   /** batches of a fetch that are handed out at once; default: all */
   concurrency?: number;
   /** Called after each (re)join of the group, before the first batch of the new assignment. Must not throw. */
