@@ -73,6 +73,21 @@ export const StreamStatus = Type.Object({
   eventsPerSecond: Type.Number(),
   lateEvents: Type.Integer({ description: 'events that came after the grace of their window and were dropped' }),
   failedEvents: Type.Integer({ description: 'events that the query has no result for, such as a missing field' }),
+  building: Type.Optional(
+    Type.Object(
+      {
+        version: Type.Integer(),
+        progress: Type.Number({ description: 'percent of the events of its topics' }),
+        eventsLeft: Type.Integer(),
+      },
+      { description: 'the version that takes the place of this one when it has caught up' },
+    ),
+  ),
+  faults: Type.Optional(
+    Type.Array(Type.String(), {
+      description: 'mistakes in the file of the query, with their lines; what ran of it before goes on',
+    }),
+  ),
 });
 export type StreamStatus = Static<typeof StreamStatus>;
 

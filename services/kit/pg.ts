@@ -110,12 +110,18 @@ function prismaCode(error: Error): string {
   return cause?.originalCode ?? '';
 }
 
+/** Thrown by work that cannot be done right now, for a reason that passes. */
+export class Unavailable extends Error {
+  override name = 'Unavailable';
+}
+
 /**
  * Whether an error says that the database cannot be used right now (gone, starting, full, or a lock or serialization
  * failure), so that the same work may succeed later. Anything else is the fault of the work itself.
  */
 export function isUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
+  if (error instanceof Unavailable) return true;
   const codes = [(error as { code?: string }).code ?? '', prismaCode(error)];
   if (codes.some((code) => /^(08|53)/.test(code) || passingCodes.has(code) || networkCodes.has(code))) return true;
   return passingMessages.test(error.message) || (error.cause !== undefined && isUnavailable(error.cause));

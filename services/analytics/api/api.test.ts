@@ -10,7 +10,7 @@ import { createLogger } from '#kit/log.ts';
 import { transaction } from '#kit/pg.ts';
 import { createTestDatabase } from '../../../tests/support/database.ts';
 import { loadQueries } from '../query/load.ts';
-import { registerQueries } from '../store/registry.ts';
+import { declare } from '../test-declare.ts';
 import { orderEvent, start } from '../test-support.ts';
 import type { OrderEventOptions } from '../test-support.ts';
 import { Engine } from '../work/engine.ts';
@@ -67,7 +67,7 @@ describe('the HTTP interface of analytics', () => {
     const engine = new Engine({
       group: 'analytics',
       pool,
-      plans: await registerQueries(pool, loadQueries(streamQueryFiles())),
+      ...(await declare(pool, 'analytics', loadQueries(streamQueryFiles()))),
       now: () => now,
     });
     const events = [...orders.map(orderEvent), registered(8, 3), registered(9, 4)];
@@ -84,10 +84,10 @@ describe('the HTTP interface of analytics', () => {
       topics: () => ['order-events', 'user-events'],
     });
     await observer.refresh();
-    const board = new StatusBoard({ pool, observer, plans: () => engine.plans });
+    const board = new StatusBoard({ pool, observer, versions: () => engine.versions, faults: () => [] });
     await board.sample();
     const live = new LiveFeed({ pool, log });
-    const handlers = createHandlers({ pool, plans: () => engine.plans, board, live, now: () => now });
+    const handlers = createHandlers({ pool, plans: () => engine.versions.serving, board, live, now: () => now });
     const http = createHttp({
       service: 'analytics',
       operations: analyticsOperations,

@@ -3,7 +3,17 @@ import { ExpressionError } from '../query/expression.ts';
 import type { PartitionClocks } from './clocks.ts';
 import { Delta } from './figures.ts';
 import type { Inputs } from './figures.ts';
-import { UnusableEvent, accepts, eventClock, figuresOf, inputsOf, isUsualTime, keyOf, timeOf } from './plan.ts';
+import {
+  UnusableEvent,
+  accepts,
+  eventClock,
+  figuresOf,
+  inputsOf,
+  isUsualTime,
+  keyOf,
+  readsEvent,
+  timeOf,
+} from './plan.ts';
 import type { Plan, PlanSet } from './plan.ts';
 import { SessionList } from './sessions.ts';
 import { isOver, latestStart } from './windows.ts';
@@ -103,6 +113,28 @@ export function aggregate(
     }
   }
   return effects;
+}
+
+/**
+ * Moves the clocks of plans on by events that they do not count.
+ * @param now milliseconds since 1970
+ */
+export function advanceClocks(
+  plans: readonly Plan[],
+  events: readonly ReceivedEvent[],
+  clocks: PartitionClocks,
+  now: number,
+): void {
+  for (const plan of plans) {
+    for (const event of events) {
+      if (!readsEvent(plan, event)) continue;
+      try {
+        clocks.advance(plan.clock, Math.min(timeOf(plan, event), now + maxAheadMs));
+      } catch (error) {
+        if (!(error instanceof ExpressionError || error instanceof UnusableEvent)) throw error;
+      }
+    }
+  }
 }
 
 export function noEffects(): Effects {

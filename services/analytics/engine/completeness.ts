@@ -21,9 +21,33 @@ export interface PartitionState {
 export const idleAfterMs = 30_000;
 
 /** Events of a partition that are not counted yet. */
-export function lagOf({ offsets, nextOffset }: PartitionState): number {
+export function lagOf({ offsets, nextOffset }: Pick<PartitionState, 'offsets' | 'nextOffset'>): number {
   const next = nextOffset === undefined || nextOffset < offsets.low ? offsets.low : nextOffset;
   return next < offsets.high ? Number(offsets.high - next) : 0;
+}
+
+/** How far a version is that is being built. */
+export interface BuildProgress {
+  /** events that it has still to take before it takes its place, as of now */
+  eventsLeft: number;
+  /** of all events of its topics, with one decimal place */
+  percent: number;
+}
+
+/** @param behind the partitions that are read again for the version, and from where */
+export function buildProgress(
+  plan: Pick<Plan, 'query'>,
+  behind: readonly { topic: string; partition: number; from: bigint }[],
+  partitions: readonly PartitionState[],
+): BuildProgress {
+  let [all, eventsLeft] = [0, 0];
+  for (const { topic, partition, offsets } of partitions) {
+    if (!plan.query.from.some((source) => source.topic === topic)) continue;
+    all += Number(offsets.high - offsets.low);
+    const own = behind.find((place) => place.topic === topic && place.partition === partition);
+    if (own) eventsLeft += lagOf({ offsets, nextOffset: own.from });
+  }
+  return { eventsLeft, percent: all === 0 ? 0 : Math.max(0, Math.floor((1 - eventsLeft / all) * 1000) / 10) };
 }
 
 /**

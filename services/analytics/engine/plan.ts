@@ -26,14 +26,16 @@ export interface Plan {
   layout: Layout;
   /** which event time it runs by; queries of one clock share their watermarks */
   clock: string;
+  /** not serving yet: what its windows would emit is held back */
+  isBuilding: boolean;
 }
 
 /** The clock of queries without `timestamp`: when events happened. */
 export const eventClock = '';
 
 /** Makes a plan of a query. */
-export function planOf(query: StreamQuery, id: number, version: number): Plan {
-  return { id, version, query, layout: layoutOf(query.select), clock: clockOf(query) };
+export function planOf(query: StreamQuery, id: number, version: number, isBuilding = false): Plan {
+  return { id, version, query, layout: layoutOf(query.select), clock: clockOf(query), isBuilding };
 }
 
 /** Another `timestamp`, or the same over other events, moves differently. */
@@ -84,6 +86,11 @@ function readerOf(plans: readonly Plan[]): MemberReader {
   const members = plans.map(({ query }) => membersOf(query));
   const names = members.flatMap((own) => (own ? [...own] : []));
   return members.includes(undefined) ? (json) => JSON.parse(json.toString()) as unknown : memberReader(new Set(names));
+}
+
+/** Whether the query reads events such as this one. */
+export function readsEvent({ query }: Plan, { topic, type }: ReceivedEvent): boolean {
+  return query.from.some((source) => reads(source, topic, type));
 }
 
 function reads(source: StreamQuery['from'][number], topic: string, type: string): boolean {

@@ -17,6 +17,46 @@ export class QueryFilesError extends Error {
   }
 }
 
+/** A mistake, and the query that the file is of where that can be read. */
+export type QueryFault = Fault & { query: string | undefined };
+
+/** What a folder of query files says. */
+export interface Reading {
+  /** without those whose file has a mistake */
+  declared: StreamQuery[];
+  faults: QueryFault[];
+}
+
+/**
+ * Reads query files, each for itself: a mistake in one keeps no other from being read. Of two files with one name neither is.
+ * @param topics the declared topics, where they are known
+ * @param consumed those that the service reads, where that matters
+ */
+export function readQueries(
+  files: readonly { file: string; text: string }[],
+  topics?: ReadonlySet<string>,
+  consumed?: ReadonlySet<string>,
+): Reading {
+  const faults: QueryFault[] = [];
+  const queries: StreamQuery[] = [];
+  const names = new Map<string, string>();
+  for (const { file, text } of files) {
+    const { query, name, faults: own } = parseQuery(file, text, topics);
+    faults.push(...own.map((fault) => ({ ...fault, query: name?.text })));
+    if (!name) continue;
+    const say = (message: string) => faults.push({ file, line: name.line, message, query: name.text });
+    const other = names.get(name.text);
+    if (other === undefined) names.set(name.text, file);
+    else say(`metadata.name: ${name.text} is the name of ${basename(other)} already`);
+    if (!query) continue;
+    queries.push(query);
+    const unread = query.from.filter(({ topic }) => consumed && !consumed.has(topic));
+    for (const { topic } of unread) say(`spec.from: the service does not consume ${topic}`);
+  }
+  const faulty = new Set(faults.map(({ query }) => query));
+  return { declared: queries.filter(({ name }) => !faulty.has(name)), faults };
+}
+
 /**
  * Reads every query file.
  * @param topics the declared topics, where they are known
@@ -26,19 +66,7 @@ export function loadQueries(
   files: readonly { file: string; text: string }[],
   topics?: ReadonlySet<string>,
 ): StreamQuery[] {
-  const faults: Fault[] = [];
-  const queries: StreamQuery[] = [];
-  const names = new Map<string, string>();
-  for (const { file, text } of files) {
-    const parsed = parseQuery(file, text, topics);
-    faults.push(...parsed.faults);
-    if (parsed.query) queries.push(parsed.query);
-    if (!parsed.name) continue;
-    const { text: name, line } = parsed.name;
-    const other = names.get(name);
-    if (other === undefined) names.set(name, file);
-    else faults.push({ file, line, message: `metadata.name: ${name} is the name of ${basename(other)} already` });
-  }
-  if (faults.length > 0) throw new QueryFilesError(faults);
-  return queries;
+  const { declared, faults } = readQueries(files, topics);
+  if (faults.length > 0) throw new QueryFilesError(faults.map(({ file, line, message }) => ({ file, line, message })));
+  return declared;
 }

@@ -46,6 +46,7 @@ export function parseQuery(file: string, text: string, topics?: ReadonlySet<stri
       ...compiled,
       window,
       windowText: windowText(spec.window),
+      definition: text,
       emit: spec.emit && {
         to: spec.emit.to,
         on: spec.emit.on ?? 'change',
@@ -73,10 +74,13 @@ function windowText(window: WindowDeclaration | undefined): string | null {
   return window.session ? `session ${window.session}` : `tumbling ${window.tumbling}`;
 }
 
-/** What an accumulated window means; `having`, `emit`, `alert`, grace and retention only read it. */
+/**
+ * What an accumulated window means; `having`, `emit`, `alert`, grace and retention only read it. Whether it closes is part
+ * of it: a window is closed once, or not at all.
+ */
 function fingerprint(spec: StreamQueryFile['spec'], window: WindowSpec | undefined): string {
-  const { from, where, keyBy, timestamp, select } = spec;
+  const { from, where, keyBy, timestamp, select, emit } = spec;
   const shape = window && [window.size, window.advance, ...(window.kind === 'session' ? ['session'] : [])];
-  const meaning = [from, where, keyBy, timestamp, shape, select];
+  const meaning = [from, where, keyBy, timestamp, shape, select, ...(window && emit?.on === 'close' ? ['close'] : [])];
   return createHash('sha256').update(JSON.stringify(meaning)).digest('hex').slice(0, 16);
 }

@@ -60,6 +60,8 @@ export interface StreamQuery {
   alert: AlertRule | undefined;
   /** the window as a person says it, `tumbling 5m`; null without one */
   windowText: string | null;
+  /** the YAML that says it */
+  definition: string;
   /** everything that decides what a window's figures are; another fingerprint needs other windows */
   fingerprint: string;
 }

@@ -8,7 +8,7 @@ import type { Row } from '../query/expression.ts';
 export interface AlertCandidate {
   plan: Plan;
   row: Row;
-  /** what it is raised once for: an event's id, or the start of the window */
+  /** what its query raises it once for, in whichever version: an event's id, or the start of the window */
   occurrence: string;
   /** of the event that caused it */
   traceparent: string | undefined;
@@ -24,14 +24,14 @@ export const eventSource = '/analytics';
 export async function raiseAlerts(tx: PoolClient, candidates: readonly AlertCandidate[]): Promise<string[]> {
   if (candidates.length === 0) return [];
   const sorted = candidates.toSorted((a, b) => compare(identity(a), identity(b)));
-  const { rows } = await tx.query<[number, number, string, string, Date]>({
+  const { rows } = await tx.query<[number, number, string, string, string, Date]>({
     name: 'alerts-raise',
     rowMode: 'array',
     text: `INSERT INTO alerts (query_id, type, severity, message, key, occurrence, window_start, window_end, value, threshold)
       SELECT * FROM unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
         $7::timestamptz[], $8::timestamptz[], $9::numeric[], $10::numeric[])
-      ON CONFLICT (query_id, key, occurrence) DO NOTHING
-      RETURNING id::float8, query_id, key, occurrence, created_at`,
+      ON CONFLICT (type, key, occurrence) DO NOTHING
+      RETURNING id::float8, query_id, type, key, occurrence, created_at`,
     values: [
       sorted.map(({ plan }) => plan.id),
       sorted.map(({ plan }) => plan.query.name),
@@ -45,9 +45,9 @@ export async function raiseAlerts(tx: PoolClient, candidates: readonly AlertCand
       sorted.map(({ plan }) => plan.query.alert!.threshold ?? null),
     ],
   });
-  const byIdentity = new Map(sorted.map((candidate) => [identity(candidate), candidate]));
-  const raised = rows.map(([id, queryId, key, occurrence, createdAt]) => {
-    const candidate = byIdentity.get(`${queryId}\n${key}\n${occurrence}`)!;
+  const named = new Map(sorted.map((candidate) => [`${candidate.plan.id}\n${identity(candidate)}`, candidate]));
+  const raised = rows.map(([id, queryId, type, key, occurrence, createdAt]) => {
+    const candidate = named.get(`${queryId}\n${type}\n${key}\n${occurrence}`)!;
     return { id, candidate, text: JSON.stringify(alertOf(candidate, id, createdAt)) };
   });
   await appendToOutbox(
@@ -66,7 +66,7 @@ export async function raiseAlerts(tx: PoolClient, candidates: readonly AlertCand
 }
 
 function identity({ plan, row, occurrence }: AlertCandidate): string {
-  return `${plan.id}\n${row.key}\n${occurrence}`;
+  return `${plan.query.name}\n${row.key}\n${occurrence}`;
 }
 
 function compare(a: string, b: string): number {

@@ -44,6 +44,11 @@ export class PartitionMemory {
     return known;
   }
 
+  /** The partitions of which something is known. */
+  get places(): TopicPartition[] {
+    return [...this.#known.values()].map(({ clocks: { topic, partition } }) => ({ topic, partition }));
+  }
+
   /** Forgets everything: what was taken in was not committed. */
   reset(): void {
     this.#known.clear();

@@ -17,7 +17,7 @@ import { createTestDatabase } from '../../../tests/support/database.ts';
 import { testKafka, uniqueTopic } from '../../../tests/support/kafka.ts';
 import { createHandlers } from '../api/handlers.ts';
 import { LiveFeed } from '../api/live.ts';
-import { registerQueries } from '../store/registry.ts';
+import { declare } from '../test-declare.ts';
 import { orderEvent, queryOf, start } from '../test-support.ts';
 import { Engine } from '../work/engine.ts';
 import { StreamObserver } from '../work/observer.ts';
@@ -197,7 +197,7 @@ describe('the query command', () => {
   it('shows the windows of a running service', async () => {
     const database = await createTestDatabase('analytics');
     const { pool } = database;
-    const plans = await registerQueries(pool, [
+    const { source, versions } = await declare(pool, 'analytics', [
       queryOf(
         'revenue',
         `from: [{ topic: order-events }]
@@ -205,13 +205,13 @@ window: { tumbling: 1h }
 select: [{ name: revenue, sum: data.totalAmount }, { name: users, distinct: string(data.userId), exactUpTo: 1 }]`,
       ),
     ]);
-    const engine = new Engine({ group: 'analytics', pool, plans, now: () => start + 86_400_000 });
+    const engine = new Engine({ group: 'analytics', pool, source, versions, now: () => start + 86_400_000 });
     const events = [1, 2].map((id) => orderEvent({ id, userId: id, total: 0.1 }));
     await transaction(pool, (tx) => engine.handle(tx, events));
     const admin = { watermarks: async () => new Map() };
     const observer = new StreamObserver({ admin, pool, group: 'analytics', topics: () => [] });
-    const board = new StatusBoard({ pool, observer, plans: () => plans });
-    const handlers = createHandlers({ pool, plans: () => plans, board, live: new LiveFeed({ pool, log }) });
+    const board = new StatusBoard({ pool, observer, versions: () => versions, faults: () => [] });
+    const handlers = createHandlers({ pool, plans: () => versions.serving, board, live: new LiveFeed({ pool, log }) });
     const http = createHttp({
       service: 'analytics',
       operations: analyticsOperations,

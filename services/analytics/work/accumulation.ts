@@ -1,14 +1,17 @@
+import { InvalidEvent } from '#contracts/cloudevents.ts';
 import type { ReceivedEvent } from '#contracts/cloudevents.ts';
 import type { Accumulation, Stretch } from '#kit/inbox/accumulation.ts';
 import { nameOf } from '#kit/inbox/offsets.ts';
 import { counter } from '#kit/metrics.ts';
+import type { TopicPartition } from '#kit/kafka/port.ts';
 import type { PoolClient } from '#kit/pg.ts';
-import { aggregate, noEffects } from '../engine/aggregate.ts';
+import { advanceClocks, aggregate, noEffects } from '../engine/aggregate.ts';
 import type { Effects, Occurrence, Tally } from '../engine/aggregate.ts';
 import type { PartitionClocks } from '../engine/clocks.ts';
 import type { Plan, PlanSet } from '../engine/plan.ts';
 import { hashOf, horizon } from '../engine/recent-ids.ts';
 import { passes, rowOf } from '../engine/rows.ts';
+import type { Versions } from '../engine/versions.ts';
 import { raiseAlerts } from '../store/alerts.ts';
 import type { AlertCandidate } from '../store/alerts.ts';
 import { appendToFeed, orderItem } from '../store/feed.ts';
@@ -24,7 +27,13 @@ import { feedKeptMs } from './janitor.ts';
 export interface AccumulationOptions {
   /** the consumer group, whose watermarks these are */
   group: string;
-  plans: PlanSet;
+  /** as they are when the accumulation begins */
+  versions: Versions;
+  /**
+   * Makes sure, in the transaction that writes, that these versions still take the events of the partitions.
+   * @throws Outdated where they do not
+   */
+  confirm: (tx: PoolClient, versions: Versions, partitions: readonly TopicPartition[]) => Promise<void>;
   memory: PartitionMemory;
   /** milliseconds since 1970 */
   now: () => number;
@@ -51,8 +60,13 @@ export class QueryAccumulation implements Accumulation {
     this.#options = options;
   }
 
+  /** Those that take the events. */
+  get versions(): Versions {
+    return this.#options.versions;
+  }
+
   add({ topic, partition, events, next }: Stretch): void {
-    const { memory, plans, now } = this.#options;
+    const { group, memory, versions, now } = this.#options;
     const known = memory.get({ topic, partition });
     known.next = next;
     const last = events.at(-1)?.offset;
@@ -67,22 +81,26 @@ export class QueryAccumulation implements Accumulation {
       if (isNew) own.hashes.push(hash);
       return isNew;
     });
-    for (const event of fresh) this.#readData(event);
-    if (fresh.length < events.length) repeated.inc({ topic }, events.length - fresh.length);
+    const riding = versions.riding(group, { topic, partition });
+    for (const event of fresh) this.#readData(event, riding.everything);
     const time = now();
-    aggregate(plans, fresh, () => known.clocks, time, this.#effects);
-    known.clocks = this.#effects.clocks.pop() ?? known.clocks;
+    for (const { plans, waiting, events: part } of riding.cut(fresh)) {
+      aggregate(plans, part, () => known.clocks, time, this.#effects);
+      known.clocks = this.#effects.clocks.pop() ?? known.clocks;
+      if (waiting.length > 0) advanceClocks(waiting, part, known.clocks, time);
+    }
     own.clocks = known.clocks;
     for (const occurrence of this.#effects.occurrences.splice(0)) this.#occur(occurrence, time);
+    if (group !== versions.group) return; // these have been told
+    if (fresh.length < events.length) repeated.inc({ topic }, events.length - fresh.length);
     for (const event of fresh) this.#tellOrder(event, time);
   }
 
   /** Data that is still JSON is read as far as the queries, and the live stream, need it. */
-  #readData(event: ReceivedEvent): void {
+  #readData(event: ReceivedEvent, plans: PlanSet): void {
     if (!Buffer.isBuffer(event.data)) return;
-    const { plans, now } = this.#options;
     try {
-      event.data = isLive(event, now())
+      event.data = isLive(event, this.#options.now())
         ? (JSON.parse(event.data.toString()) as unknown)
         : plans.reading(event.topic, event.type).read(event.data);
     } catch {
@@ -99,7 +117,8 @@ export class QueryAccumulation implements Accumulation {
       return;
     }
     const text = this.#metrics.add({ plan, row, occurrence, closed: false, updatedAt: now, traceparent });
-    if (isLive(event, now)) this.#feed.metric.push(text);
+    const { group, versions } = this.#options;
+    if (group === versions.group && isLive(event, now)) this.#feed.metric.push(text);
   }
 
   #tellOrder(event: ReceivedEvent, now: number): void {
@@ -108,21 +127,29 @@ export class QueryAccumulation implements Accumulation {
   }
 
   async write(tx: PoolClient): Promise<void> {
+    const { group, versions, confirm } = this.#options;
     const { windows, sessions, tallies } = this.#effects;
+    const partitions = [...this.#partitions.values()];
+    await confirm(tx, versions, partitions);
     const changes = await addToWindows(tx, windows);
     const sessionChanges = await addToSessions(tx, sessions);
     const crossing = await markAlerted(tx, [...changes.changed, ...sessionChanges.changed]);
     const alerts = await raiseAlerts(tx, [...this.#alerts, ...crossing]);
     await this.#metrics.write(tx);
     await appendToFeed(tx, { ...this.#feed, alert: alerts });
-    const partitions = [...this.#partitions.values()];
     await saveProgress(tx, {
-      group: this.#options.group,
+      group,
       tallies: withoutRefused(tallies, [...changes.refused, ...sessionChanges.refused]),
       clocks: partitions.flatMap(({ clocks }) => clocks.progress()),
       seen: partitions.map((seen) => ({ ...seen, hashes: seen.hashes.slice(-horizon) })),
     });
   }
+}
+
+/** Leaves JSON as it is: the queries read what they need of it. @throws InvalidEvent where it is no object */
+export function unreadJson(value: Buffer): Buffer {
+  if (value[0] === 0x7b && value.at(-1) === 0x7d) return value;
+  throw new InvalidEvent('the value is no JSON object');
 }
 
 /** Whether an event is of now: the live stream has no use for the past that a query catches up with. */

@@ -39,6 +39,7 @@ async function closeWindows(pool: Pool, plan: Plan, watermark: number): Promise<
       text: `WITH over AS (
           SELECT window_start, key FROM stream_windows
           WHERE query_id = $1 AND closed = false AND window_end <= to_timestamp($2)
+            AND EXISTS (SELECT FROM stream_queries q WHERE q.id = $1 AND q.retired_at IS NULL)
           ORDER BY window_end LIMIT ${batch} FOR UPDATE SKIP LOCKED)
         UPDATE stream_windows w SET closed = true, emissions = emissions + 1 FROM over
         WHERE w.query_id = $1 AND w.window_start = over.window_start AND w.key = over.key

@@ -6,7 +6,7 @@ import { transaction } from '#kit/pg.ts';
 import { createTestDatabase } from '../../../tests/support/database.ts';
 import type { TestDatabase } from '../../../tests/support/database.ts';
 import { listWindows } from '../api/windows.ts';
-import { registerQueries } from '../store/registry.ts';
+import { declare } from '../test-declare.ts';
 import { orderEvent, queryOf, start } from '../test-support.ts';
 import { emitDue } from './emitter.ts';
 import { Engine } from './engine.ts';
@@ -27,13 +27,14 @@ describe('distinct counts on PostgreSQL', () => {
   after(() => database.drop());
   beforeEach(async () => {
     await database.pool
-      .query(`TRUNCATE stream_queries, stream_counters, stream_watermarks, stream_recent_ids, stream_windows, alerts, feed, outbox
+      .query(`TRUNCATE stream_queries, stream_members, inbox_offsets, stream_counters, stream_watermarks, stream_recent_ids,
+      stream_windows, alerts, feed, outbox
       RESTART IDENTITY`);
   });
 
   async function engineOf(spec: string): Promise<Engine> {
-    const plans = await registerQueries(database.pool, [queryOf('users', spec)]);
-    return new Engine({ group: 'analytics', pool: database.pool, plans, now: () => start + 86_400_000 });
+    const { source, versions } = await declare(database.pool, 'analytics', [queryOf('users', spec)]);
+    return new Engine({ group: 'analytics', pool: database.pool, source, versions, now: () => start + 86_400_000 });
   }
 
   let lastId = 0;
@@ -47,7 +48,12 @@ describe('distinct counts on PostgreSQL', () => {
   const range = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
 
   async function onlyWindow(engine: Engine) {
-    const [window, ...others] = await listWindows(database.pool, engine.plans.plans[0]!, { limit: 9 }, undefined);
+    const [window, ...others] = await listWindows(
+      database.pool,
+      engine.versions.serving.plans[0]!,
+      { limit: 9 },
+      undefined,
+    );
     assert.deepEqual(others, []);
     return window!;
   }
@@ -59,10 +65,10 @@ describe('distinct counts on PostgreSQL', () => {
     let window = await onlyWindow(engine);
     assert.deepEqual([window.values, window.estimates], [{ orders: 5, users: 3, states: 3 }, undefined]);
     await handle(engine, range(1, 101));
-    await emitDue(database.pool, engine.plans);
+    await emitDue(database.pool, engine.versions);
     assert.equal((await onlyWindow(engine)).values['users'], 100);
     await handle(engine, range(90, 1001));
-    await emitDue(database.pool, engine.plans);
+    await emitDue(database.pool, engine.versions);
     window = await onlyWindow(engine);
     const { users: estimate } = window.values;
     assert.ok(Number(estimate) > 950 && Number(estimate) < 1050, `${estimate} for 1000`);

@@ -6,7 +6,7 @@ import { createTestDatabase } from '../../../tests/support/database.ts';
 import type { TestDatabase } from '../../../tests/support/database.ts';
 import { idleAfterMs } from '../engine/completeness.ts';
 import type { PartitionState } from '../engine/completeness.ts';
-import { registerQueries } from '../store/registry.ts';
+import { declare } from '../test-declare.ts';
 import { orderEvent, queryOf, start } from '../test-support.ts';
 import { closeDue } from './closer.ts';
 import { emitDue } from './emitter.ts';
@@ -42,13 +42,14 @@ describe('what windows emit', () => {
   after(() => database.drop());
   beforeEach(async () => {
     await database.pool
-      .query(`TRUNCATE stream_queries, stream_counters, stream_watermarks, stream_recent_ids, stream_windows, alerts, feed, outbox
+      .query(`TRUNCATE stream_queries, stream_members, inbox_offsets, stream_counters, stream_watermarks, stream_recent_ids,
+      stream_windows, alerts, feed, outbox
       RESTART IDENTITY`);
   });
 
   async function engineOf(spec: string): Promise<Engine> {
-    const plans = await registerQueries(database.pool, [queryOf('revenue', spec)]);
-    return new Engine({ group: 'analytics', pool: database.pool, plans, now: () => start + 86_400_000 });
+    const { source, versions } = await declare(database.pool, 'analytics', [queryOf('revenue', spec)]);
+    return new Engine({ group: 'analytics', pool: database.pool, source, versions, now: () => start + 86_400_000 });
   }
 
   const handle = (engine: Engine, ...events: Parameters<typeof orderEvent>[0][]) =>
@@ -66,9 +67,9 @@ describe('what windows emit', () => {
     const engine = await engineOf(onChange('1h'));
     await handle(engine, { id: 1, total: 10 }, { id: 2, total: 5, userId: 2 });
     await handle(engine, { id: 3, total: 0.5 });
-    assert.deepEqual(await emitDue(database.pool, engine.plans), { emitted: 0, more: false });
+    assert.deepEqual(await emitDue(database.pool, engine.versions), { emitted: 0, more: false });
     await dayPasses();
-    assert.deepEqual(await emitDue(database.pool, engine.plans), { emitted: 2, more: false });
+    assert.deepEqual(await emitDue(database.pool, engine.versions), { emitted: 2, more: false });
     const metrics = await published();
     assert.deepEqual(
       new Map(metrics.map(({ id, key, values }) => [id, [key, values]])),
@@ -92,10 +93,10 @@ describe('what windows emit', () => {
   it('is said again after another change, and not without one', async () => {
     const engine = await engineOf(onChange('0s'));
     await handle(engine, { id: 1 });
-    await emitDue(database.pool, engine.plans);
-    await emitDue(database.pool, engine.plans);
+    await emitDue(database.pool, engine.versions);
+    await emitDue(database.pool, engine.versions);
     await handle(engine, { id: 2 });
-    await emitDue(database.pool, engine.plans);
+    await emitDue(database.pool, engine.versions);
     assert.deepEqual(
       (await published()).map(({ id, values }) => [id, values]),
       [
@@ -108,7 +109,7 @@ describe('what windows emit', () => {
   it('passes having', async () => {
     const engine = await engineOf(onChange('0s', 'having: revenue > 15.0\n'));
     await handle(engine, { id: 1, total: 15 }, { id: 2, total: 16, userId: 2 });
-    assert.deepEqual(await emitDue(database.pool, engine.plans), { emitted: 1, more: false });
+    assert.deepEqual(await emitDue(database.pool, engine.versions), { emitted: 1, more: false });
     assert.deepEqual(
       (await published()).map(({ key }) => key),
       ['2'],
@@ -118,7 +119,7 @@ describe('what windows emit', () => {
   it('is said by one of several processes', async () => {
     const engine = await engineOf(onChange('0s'));
     await handle(engine, ...Array.from({ length: 300 }, (_, i) => ({ id: i + 1, userId: i + 1 })));
-    const rounds = await Promise.all([1, 2, 3].map(() => emitDue(database.pool, engine.plans)));
+    const rounds = await Promise.all([1, 2, 3].map(() => emitDue(database.pool, engine.versions)));
     assert.equal(
       rounds.reduce((sum, { emitted }) => sum + emitted, 0),
       300,
@@ -130,7 +131,7 @@ describe('what windows emit', () => {
     it('comes once, when the watermark has passed end and grace', async () => {
       const engine = await engineOf(onClose);
       await handle(engine, { id: 1, total: 10 }, { id: 2, total: 20, userId: 2 });
-      const close = (watermark: number) => closeDue(database.pool, engine.plans, stream(watermark));
+      const close = (watermark: number) => closeDue(database.pool, engine.versions.serving, stream(watermark));
       assert.deepEqual(await close(start + 119_999), { emitted: 0, more: false });
       assert.deepEqual(await close(start + 120_000), { emitted: 1, more: false });
       assert.deepEqual(await close(start + 500_000), { emitted: 0, more: false });
@@ -148,14 +149,14 @@ describe('what windows emit', () => {
     it('comes in a quiet time too: idle partitions hold nothing open', async () => {
       const engine = await engineOf(onClose);
       await handle(engine, { id: 1 });
-      assert.equal((await closeDue(database.pool, engine.plans, stream(start))).emitted, 0);
-      assert.equal((await closeDue(database.pool, engine.plans, stream(start, idleAfterMs))).emitted, 1);
+      assert.equal((await closeDue(database.pool, engine.versions.serving, stream(start))).emitted, 0);
+      assert.equal((await closeDue(database.pool, engine.versions.serving, stream(start, idleAfterMs))).emitted, 1);
     });
 
     it('is final: an event behind it is counted as late, not added', async () => {
       const engine = await engineOf(onClose);
       await handle(engine, { id: 1, total: 10 });
-      await closeDue(database.pool, engine.plans, stream(start + 120_000));
+      await closeDue(database.pool, engine.versions.serving, stream(start + 120_000));
       // in another partition, whose own clock has not come so far
       await handle(engine, { id: 2, total: 10, partition: 1 }, { id: 3, total: 10, partition: 1, userId: 3 });
       const { rows } = await database.pool.query(
@@ -219,7 +220,7 @@ describe('what windows emit', () => {
     assert.deepEqual((await database.pool.query('SELECT count(*)::int AS n FROM feed')).rows, [{ n: 1 }]);
 
     const changed = await engineOf(onChange('1s').replace('1m', '2m'));
-    assert.equal(changed.plans.plans[0]!.version, 2);
+    assert.equal(changed.versions.serving.plans[0]!.version, 2);
     await cleanUp(database.pool);
     assert.deepEqual((await database.pool.query('SELECT * FROM stream_windows')).rows, []);
   });

@@ -1,11 +1,13 @@
-import type { Pool } from '#kit/pg.ts';
+import type { Pool, PoolClient } from '#kit/pg.ts';
 import { transaction } from '#kit/pg.ts';
 import type { PlanSet } from '../engine/plan.ts';
+import type { Versions } from '../engine/versions.ts';
 import { passes, rowOf } from '../engine/rows.ts';
 import { appendToFeed } from '../store/feed.ts';
 import { emitMetrics } from '../store/metrics.ts';
 import type { Emission } from '../store/metrics.ts';
 import { readAccumulators } from '../store/literals.ts';
+import { nextEpoch } from '../store/versions.ts';
 
 /** Windows that are emitted in one transaction. */
 const batch = 500;
@@ -29,16 +31,40 @@ export interface Round {
   more: boolean;
 }
 
-/** Emits changed windows that are due. Replicas share the work: a window that another one has at hand is passed over. */
-export async function emitDue(pool: Pool, plans: PlanSet): Promise<Round> {
+/**
+ * Emits changed windows that are due, and those that waited until their version serves. Replicas share the work: a window
+ * that another one has at hand is passed over.
+ */
+export async function emitDue(pool: Pool, { serving, unreleased }: Versions): Promise<Round> {
+  const due = await emit(pool, serving, 'due_at <= now()');
+  if (unreleased.plans.length === 0) return due;
+  const held = await emit(pool, unreleased, `due_at = 'infinity'`);
+  if (!held.more) await release(pool, unreleased);
+  return { emitted: due.emitted + held.emitted, more: due.more || held.more };
+}
+
+/** Notes that versions hold nothing back any more, where that is so. */
+async function release(pool: Pool, plans: PlanSet): Promise<void> {
+  await transaction(pool, async (tx: PoolClient) => {
+    const { rowCount } = await tx.query(
+      `UPDATE stream_queries q SET released_at = now() WHERE id = ANY($1) AND released_at IS NULL
+         AND NOT EXISTS (SELECT FROM stream_windows w WHERE w.query_id = q.id AND w.due_at = 'infinity')`,
+      [plans.plans.map(({ id }) => id)],
+    );
+    if (rowCount !== 0) await nextEpoch(tx);
+  });
+}
+
+async function emit(pool: Pool, plans: PlanSet, isDue: string): Promise<Round> {
   const byId = new Map(plans.plans.map((plan) => [plan.id, plan]));
   return transaction(pool, async (tx) => {
     const { rows } = await tx.query<DueRow>({
-      name: 'windows-due',
+      name: `windows ${isDue}`,
       rowMode: 'array',
       text: `WITH due AS (
           SELECT query_id, window_start, key FROM stream_windows
-          WHERE due_at <= now() AND query_id = ANY($1) ORDER BY due_at LIMIT ${batch}
+          WHERE ${isDue} AND query_id IN (SELECT id FROM stream_queries WHERE id = ANY($1) AND retired_at IS NULL)
+          ORDER BY due_at LIMIT ${batch}
           FOR UPDATE SKIP LOCKED)
         UPDATE stream_windows w SET due_at = NULL, emissions = w.emissions + 1 FROM due
         WHERE w.query_id = due.query_id AND w.window_start = due.window_start AND w.key = due.key

@@ -7,7 +7,7 @@ import type { ReceivedEvent } from '#contracts/cloudevents.ts';
 import { createTestDatabase } from '../../../tests/support/database.ts';
 import type { TestDatabase } from '../../../tests/support/database.ts';
 import { listWindows } from '../api/windows.ts';
-import { registerQueries } from '../store/registry.ts';
+import { declare } from '../test-declare.ts';
 import { oracle, oracleQueries, windowName } from '../test-oracle.ts';
 import { cut, orderEvent, orderStreams, queryOf, runs, start } from '../test-support.ts';
 import { Engine } from './engine.ts';
@@ -51,13 +51,14 @@ describe('the engine on PostgreSQL', () => {
   after(() => database.drop());
   beforeEach(async () => {
     await database.pool
-      .query(`TRUNCATE stream_queries, stream_counters, stream_watermarks, stream_recent_ids, stream_windows, alerts, feed, outbox
+      .query(`TRUNCATE stream_queries, stream_members, inbox_offsets, stream_counters, stream_watermarks, stream_recent_ids,
+      stream_windows, alerts, feed, outbox
       RESTART IDENTITY`);
   });
 
   async function engineOf(specs: Record<string, string>): Promise<Engine> {
     const queries = Object.entries(specs).map(([name, spec]) => queryOf(name, spec));
-    return new Engine({ group, pool: database.pool, plans: await registerQueries(database.pool, queries), now });
+    return new Engine({ group, pool: database.pool, ...(await declare(database.pool, group, queries)), now });
   }
 
   const handle = (engine: Engine, events: readonly ReceivedEvent[]) =>
@@ -68,7 +69,7 @@ describe('the engine on PostgreSQL', () => {
   }
 
   const windowsOf = async (engine: Engine, name: string) =>
-    listWindows(database.pool, engine.plans.named(name)!, { limit: 10_000 }, undefined);
+    listWindows(database.pool, engine.versions.serving.named(name)!, { limit: 10_000 }, undefined);
 
   it('equals the oracle, whatever the batches are and however often they are rolled back', async () => {
     const cutAndFail = fc.array(fc.record({ size: fc.integer({ min: 1, max: 40 }), fails: fc.boolean() }), {
@@ -81,7 +82,7 @@ describe('the engine on PostgreSQL', () => {
         const engine = new Engine({
           group,
           pool: database.pool,
-          plans: await registerQueries(database.pool, queries),
+          ...(await declare(database.pool, group, queries)),
           now,
         });
         const batches = cut(
@@ -108,7 +109,7 @@ describe('the engine on PostgreSQL', () => {
           );
           assert.deepEqual(new Map(found), expected.windows, name);
           const [counters] = await rows(
-            `SELECT matched::int, late::int FROM stream_counters WHERE query_id = ${engine.plans.named(name)!.id}`,
+            `SELECT matched::int, late::int FROM stream_counters WHERE query_id = ${engine.versions.serving.named(name)!.id}`,
           );
           const { matched = 0, late = 0 } = counters ?? {};
           assert.deepEqual({ matched, late }, { matched: expected.matched, late: expected.late }, name);
@@ -319,8 +320,8 @@ describe('the engine on PostgreSQL', () => {
     const first = await engineOf({ count, spike });
     const same = await engineOf({ count: count.replace('1d', '2d'), spike });
     const changed = await engineOf({ count: count.replace('1m', '2m'), spike });
-    const versions = [first, same, changed].map(({ plans }) =>
-      plans.plans.map(({ query, id, version }) => [query.name, id, version]),
+    const versions = [first, same, changed].map(({ versions: { serving } }) =>
+      serving.plans.map(({ query, id, version }) => [query.name, id, version]),
     );
     assert.deepEqual(versions, [
       [

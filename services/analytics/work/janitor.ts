@@ -33,15 +33,18 @@ async function trimAlerts(pool: Pool): Promise<number> {
 }
 
 /**
- * Windows older than their query's retention, and all of those of a definition that has been replaced. Age is counted in
- * event time, from the latest that the query's clock has seen: a stream of the past keeps its windows too.
+ * Windows older than their query's retention, and all of those of a version that has been replaced or removed. Age is
+ * counted in event time, from the latest that the query's clock has seen: a stream of the past keeps its windows too. A
+ * version that is being built, or has yet to emit what it held back, keeps all of its own; a window that is to be closed
+ * is kept until then.
  */
 async function trimWindows(pool: Pool): Promise<number> {
   const { rows } = await pool.query<{ id: number; before: string | null }>(
-    `SELECT q.id, (CASE WHEN q.version < max(q.version) OVER (PARTITION BY q.name) THEN 'infinity'
+    `SELECT q.id, (CASE WHEN retired_at IS NOT NULL THEN 'infinity'
          ELSE (SELECT least(now(), max(m.watermark)) FROM stream_watermarks m
                WHERE m.clock = q.clock AND m.topic = ANY(q.topics)) - q.retention_ms * interval '1 ms' END)::text AS before
-     FROM stream_queries q WHERE q.retention_ms IS NOT NULL`,
+     FROM stream_queries q WHERE q.retention_ms IS NOT NULL AND (released_at IS NOT NULL OR retired_at IS NOT NULL)
+       AND EXISTS (SELECT FROM stream_windows w WHERE w.query_id = q.id)`,
   );
   let deleted = 0;
   for (const { id, before } of rows) {
@@ -49,7 +52,8 @@ async function trimWindows(pool: Pool): Promise<number> {
     const { rowCount } = await pool.query(
       `DELETE FROM stream_windows WHERE (query_id, window_start, key) IN
          (SELECT query_id, window_start, key FROM stream_windows
-          WHERE query_id = $1 AND window_start < $2 AND window_end <= $2 ORDER BY window_start, key LIMIT $3)`,
+          WHERE query_id = $1 AND window_start < $2 AND window_end <= $2
+            AND (closed IS NOT FALSE OR $2 = 'infinity') ORDER BY window_start, key LIMIT $3)`,
       [id, before, chunk],
     );
     deleted = Math.max(deleted, rowCount ?? 0);

@@ -10,7 +10,7 @@ import type { TestDatabase } from '../../../tests/support/database.ts';
 import { listWindows } from '../api/windows.ts';
 import type { PartitionState } from '../engine/completeness.ts';
 import { readPositions } from '../store/positions.ts';
-import { registerQueries } from '../store/registry.ts';
+import { declare } from '../test-declare.ts';
 import { oracle, oracleQueriesThat, windowName } from '../test-oracle.ts';
 import type { OracleQuery } from '../test-oracle.ts';
 import { orderStreams, runs, start } from '../test-support.ts';
@@ -62,12 +62,14 @@ describe('stream queries on PostgreSQL, by two workers that exchange partitions'
   /** Plays the rounds over and over until every event has been taken. */
   async function play(events: readonly ReceivedEvent[], plan: readonly Round[]): Promise<Engine> {
     await database.pool.query(
-      `TRUNCATE stream_queries, stream_counters, stream_watermarks, stream_recent_ids, stream_windows, inbox_offsets, alerts,
+      `TRUNCATE stream_queries, stream_members, stream_counters, stream_watermarks, stream_recent_ids, stream_windows, inbox_offsets, alerts,
        feed, outbox`,
     );
     const queries = all.map(({ query }) => query);
-    const plans = await registerQueries(database.pool, queries);
-    const workers = [0, 1].map(() => new Engine({ group, pool: database.pool, plans, now: () => start + 86_400_000 }));
+    const { source, versions } = await declare(database.pool, group, queries);
+    const workers = [0, 1].map(
+      () => new Engine({ group, pool: database.pool, source, versions, now: () => start + 86_400_000 }),
+    );
     const partitions = [0, 1, 2].map((partition) => events.filter((event) => event.partition === partition));
     const ends = partitions.map(({ length }) => length);
     const next = [0, 0, 0];
@@ -111,7 +113,7 @@ describe('stream queries on PostgreSQL, by two workers that exchange partitions'
       });
       await Promise.all([
         ...attempts,
-        ...(round.emits ? [emitDue(database.pool, plans)] : []),
+        ...(round.emits ? [emitDue(database.pool, versions)] : []),
         ...(round.closes ? [closeAll(workers[0]!, ends)] : []),
       ]);
       owners = round.owners ?? owners;
@@ -119,7 +121,7 @@ describe('stream queries on PostgreSQL, by two workers that exchange partitions'
 
     for (let i = 0; next.some((offset, p) => offset < ends[p]!); i++) await playRound(plan[i % plan.length]!);
     await closeAll(workers[0]!, ends);
-    while ((await emitDue(database.pool, plans)).more);
+    while ((await emitDue(database.pool, versions)).more);
     return workers[0]!;
   }
 
@@ -131,11 +133,16 @@ describe('stream queries on PostgreSQL, by two workers that exchange partitions'
       const known = { nextOffset: own?.nextOffset, watermarks: own?.watermarks ?? new Map() };
       return end === 0 ? [] : [{ topic, partition, offsets: { low: 0n, high: BigInt(end) }, ...known }];
     });
-    while ((await closeDue(database.pool, engine.plans, { now, partitions: states })).more);
+    while ((await closeDue(database.pool, engine.versions.serving, { now, partitions: states })).more);
   }
 
   async function keptWindows(engine: Engine, { query }: OracleQuery) {
-    const windows = await listWindows(database.pool, engine.plans.named(query.name)!, { limit: 100_000 }, undefined);
+    const windows = await listWindows(
+      database.pool,
+      engine.versions.serving.named(query.name)!,
+      { limit: 100_000 },
+      undefined,
+    );
     return new Map(
       windows.map(({ key, windowStart, windowEnd, values }) => [
         windowName(key, Date.parse(windowStart), Date.parse(windowEnd)),
@@ -176,7 +183,7 @@ describe('stream queries on PostgreSQL, by two workers that exchange partitions'
           assert.deepEqual(await keptWindows(engine, query), expected.windows, name);
           const { rows } = await database.pool.query<{ matched: number; late: number }>(
             'SELECT matched::int, late::int FROM stream_counters WHERE query_id = $1',
-            [engine.plans.named(name)!.id],
+            [engine.versions.serving.named(name)!.id],
           );
           const { matched = 0, late = 0 } = rows[0] ?? {};
           assert.deepEqual({ matched, late }, { matched: expected.matched, late: expected.late }, name);

@@ -7,7 +7,7 @@ import type { TestDatabase } from '../../../tests/support/database.ts';
 import { listWindows } from '../api/windows.ts';
 import type { WindowFilter } from '../api/windows.ts';
 import { idleAfterMs } from '../engine/completeness.ts';
-import { registerQueries } from '../store/registry.ts';
+import { declare } from '../test-declare.ts';
 import { orderEvent, queryOf, start } from '../test-support.ts';
 import type { OrderEventOptions } from '../test-support.ts';
 import { closeDue } from './closer.ts';
@@ -36,13 +36,20 @@ describe('sessions', () => {
   after(() => database.drop());
   beforeEach(async () => {
     await database.pool
-      .query(`TRUNCATE stream_queries, stream_counters, stream_watermarks, stream_recent_ids, stream_windows, alerts, feed, outbox
+      .query(`TRUNCATE stream_queries, stream_members, inbox_offsets, stream_counters, stream_watermarks, stream_recent_ids,
+      stream_windows, alerts, feed, outbox
       RESTART IDENTITY`);
   });
 
   async function engineOf(spec: string): Promise<Engine> {
-    const plans = await registerQueries(database.pool, [queryOf('visits', spec)]);
-    return new Engine({ group: 'analytics', pool: database.pool, plans, now: () => start + 30 * 86_400_000 });
+    const { source, versions } = await declare(database.pool, 'analytics', [queryOf('visits', spec)]);
+    return new Engine({
+      group: 'analytics',
+      pool: database.pool,
+      source,
+      versions,
+      now: () => start + 30 * 86_400_000,
+    });
   }
 
   let lastId = 0;
@@ -57,7 +64,7 @@ describe('sessions', () => {
 
   /** The sessions as `first–last minute: orders`, the gap left out. */
   async function sessionsOf(engine: Engine, filter: Partial<WindowFilter> = {}): Promise<string[]> {
-    const plan = engine.plans.named('visits')!;
+    const plan = engine.versions.serving.named('visits')!;
     const windows = await listWindows(database.pool, plan, { limit: 1000, ...filter }, undefined);
     return windows.toReversed().map(({ windowStart, windowEnd, values }) => {
       const [first, last] = [Date.parse(windowStart), Date.parse(windowEnd) - 10 * minute];
@@ -72,7 +79,7 @@ describe('sessions', () => {
   const close = (engine: Engine, minutes: number, age = 0) => {
     const watermarks = new Map([['', { watermark: start + minutes * minute, updatedAt: start - age }]]);
     const state = { offsets: { low: 0n, high: 5n }, nextOffset: 5n, watermarks };
-    return closeDue(database.pool, engine.plans, {
+    return closeDue(database.pool, engine.versions.serving, {
       now: start,
       partitions: [{ topic: 'order-events', partition: 0, ...state }],
     });
@@ -88,7 +95,7 @@ describe('sessions', () => {
     assert.deepEqual(await sessionsOf(engine), ['-9-50: 8']);
     const [{ values } = { values: {} }] = await listWindows(
       database.pool,
-      engine.plans.named('visits')!,
+      engine.versions.serving.named('visits')!,
       { limit: 1 },
       undefined,
     );
@@ -144,10 +151,15 @@ describe('sessions', () => {
         }
       }),
       (async () => {
-        for (let i = 0; i < 30; i++) await emitDue(database.pool, engines[0]!.plans);
+        for (let i = 0; i < 30; i++) await emitDue(database.pool, engines[0]!.versions);
       })(),
     ]);
-    const windows = await listWindows(database.pool, engines[0]!.plans.named('visits')!, { limit: 1000 }, undefined);
+    const windows = await listWindows(
+      database.pool,
+      engines[0]!.versions.serving.named('visits')!,
+      { limit: 1000 },
+      undefined,
+    );
     assert.equal(windows.length, users);
     for (const { values } of windows) assert.deepEqual(values, { orders: 80, revenue: 8, most: 0.1 });
   });
@@ -189,7 +201,7 @@ describe('sessions', () => {
 
     it('name those emitted before that they have taken the place of', async () => {
       const engine = await engineOf(onChange);
-      const emit = () => emitDue(database.pool, engine.plans);
+      const emit = () => emitDue(database.pool, engine.versions);
       await handle(engine, [0]);
       await emit();
       await handle(engine, [1, 20]);

@@ -1,8 +1,14 @@
 import type { StreamStatus } from '#contracts/analytics.ts';
 import { gauge } from '#kit/metrics.ts';
 import type { Pool } from '#kit/pg.ts';
-import { completeUntil, lagOf } from '../engine/completeness.ts';
-import type { Plan, PlanSet } from '../engine/plan.ts';
+import { buildProgress, completeUntil, lagOf } from '../engine/completeness.ts';
+import type { BuildProgress } from '../engine/completeness.ts';
+import type { Plan } from '../engine/plan.ts';
+import { backfillGroupOf } from '../engine/versions.ts';
+import type { Versions } from '../engine/versions.ts';
+import type { QueryFault } from '../query/load.ts';
+import { readPositions } from '../store/positions.ts';
+import type { PartitionPosition } from '../store/positions.ts';
 import type { Observation, StreamObserver } from './observer.ts';
 
 interface Counters {
@@ -24,19 +30,30 @@ const freshMs = 1_000;
 
 const none: Counters = { matched: 0, late: 0, failed: 0 };
 
+export interface StatusBoardOptions {
+  pool: Pool;
+  observer: StreamObserver;
+  versions: () => Versions;
+  faults: () => readonly QueryFault[];
+}
+
 /** How each query is doing, from what the database and Kafka say: the same whichever replica is asked. */
 export class StatusBoard {
   readonly #pool: Pool;
   readonly #observer: StreamObserver;
-  readonly #plans: () => PlanSet;
+  readonly #versions: () => Versions;
+  readonly #faults: () => readonly QueryFault[];
   #samples: Sample[] = [];
   #observation: Observation | undefined;
+  /** where the backfill is, while it runs */
+  #rereading: PartitionPosition[] = [];
   #sampling: Promise<void> | undefined;
 
-  constructor({ pool, observer, plans }: { pool: Pool; observer: StreamObserver; plans: () => PlanSet }) {
+  constructor({ pool, observer, versions, faults }: StatusBoardOptions) {
     this.#pool = pool;
     this.#observer = observer;
-    this.#plans = plans;
+    this.#versions = versions;
+    this.#faults = faults;
     this.#registerMetrics();
   }
 
@@ -47,10 +64,16 @@ export class StatusBoard {
   }
 
   async #take(): Promise<void> {
-    const [counters, observation] = await Promise.all([readCounters(this.#pool), this.#observer.observe()]);
+    const { backlog, group } = this.#versions();
+    const [counters, observation, rereading] = await Promise.all([
+      readCounters(this.#pool),
+      this.#observer.observe(),
+      backlog.length > 0 ? readPositions(this.#pool, backfillGroupOf(group)) : undefined,
+    ]);
     const at = performance.now();
     this.#samples = [...this.#samples.filter((sample) => sample.at > at - rateOverMs), { at, counters }];
     this.#observation = observation;
+    this.#rereading = rereading?.partitions ?? [];
   }
 
   /** The time up to which a query has seen everything, as of the last sample. */
@@ -62,27 +85,51 @@ export class StatusBoard {
   async statuses(): Promise<StreamStatus[]> {
     const last = this.#samples.at(-1);
     if (!last || last.at < performance.now() - freshMs) await this.sample();
-    return this.#plans()
-      .plans.map((plan) => this.#statusOf(plan))
-      .toSorted((a, b) => (a.query < b.query ? -1 : 1));
+    const { serving, building } = this.#versions();
+    const first = building.filter(({ query }) => !serving.named(query.name));
+    const known = [...serving.plans, ...first].map((plan) => this.#statusOf(plan));
+    const names = new Set(known.map(({ query }) => query));
+    const unknown = Map.groupBy(this.#faults(), ({ query, file }) => query ?? file);
+    const faulty = [...unknown].filter(([name]) => !names.has(name));
+    return [...known, ...faulty.map(([name, faults]) => neverRan(name, faults))].toSorted((a, b) =>
+      a.query < b.query ? -1 : 1,
+    );
   }
 
   #statusOf(plan: Plan): StreamStatus {
-    const { query, version } = plan;
-    const watermark = this.watermark(plan);
+    const { query, version, isBuilding } = plan;
+    const watermark = isBuilding ? undefined : this.watermark(plan);
     const { matched, late, failed } = this.#counters(plan);
+    const next = this.#versions().building.find((other) => other.query.name === query.name);
+    const progress = next && this.#progressOf(next);
+    const faults = this.#faults().filter((fault) => fault.query === query.name);
     return {
       query: query.name,
       version,
-      state: this.#observation ? stateOf(matched, failed) : 'Waiting', // for Kafka
+      state: this.#observation && !isBuilding ? stateOf(matched, failed) : 'Waiting', // for Kafka, or to be built
       sources: query.from.map(({ topic }) => topic),
       window: query.windowText,
-      lag: this.#lag(plan),
+      lag: isBuilding ? (progress?.eventsLeft ?? 0) : this.#lag(plan),
       watermark: watermark === undefined ? null : new Date(watermark).toISOString(),
       eventsPerSecond: this.#rate(plan),
       lateEvents: late,
       failedEvents: failed,
+      ...(progress && {
+        building: { version: next.version, progress: progress.percent, eventsLeft: progress.eventsLeft },
+      }),
+      ...(faults.length > 0 && { faults: faults.map(textOf) }),
     };
+  }
+
+  #progressOf(plan: Plan): BuildProgress {
+    const behind = this.#versions()
+      .backlog.filter((place) => place.plan === plan)
+      .map(({ topic, partition, from }) => {
+        const own = this.#rereading.find((place) => place.topic === topic && place.partition === partition);
+        const next = own?.nextOffset ?? from;
+        return { topic, partition, from: next > from ? next : from };
+      });
+    return buildProgress(plan, behind, this.#observation?.partitions ?? []);
   }
 
   #counters(plan: Plan): Counters {
@@ -114,7 +161,7 @@ export class StatusBoard {
       ],
     } as const;
     for (const [name, [help, figure]] of Object.entries(figures)) {
-      const values = () => this.#plans().plans.map((plan) => [plan.query.name, figure(plan)] as const);
+      const values = () => this.#versions().serving.plans.map((plan) => [plan.query.name, figure(plan)] as const);
       gauge({
         name: `millrace_stream_${name}`,
         help,
@@ -125,7 +172,38 @@ export class StatusBoard {
         },
       });
     }
+    const left = () => this.#versions().building.map((plan) => [plan, this.#progressOf(plan).eventsLeft] as const);
+    gauge({
+      name: 'millrace_stream_building_left_events',
+      help: 'Events that a version of a stream query has still to take before it takes its place',
+      labelNames: ['query', 'version'],
+      collect() {
+        this.reset();
+        for (const [{ query, version }, events] of left()) this.set({ query: query.name, version }, events);
+      },
+    });
   }
+}
+
+/** A query whose file never was right. */
+function neverRan(query: string, faults: readonly QueryFault[]): StreamStatus {
+  return {
+    query,
+    version: 0,
+    state: 'Failed',
+    sources: [],
+    window: null,
+    lag: 0,
+    watermark: null,
+    eventsPerSecond: 0,
+    lateEvents: 0,
+    failedEvents: 0,
+    faults: faults.map(textOf),
+  };
+}
+
+function textOf({ file, line, message }: QueryFault): string {
+  return `${file}:${line}: ${message}`;
 }
 
 function seconds(time: number | undefined): number | undefined {

@@ -13,7 +13,7 @@ import { createTestDatabase } from '../../../tests/support/database.ts';
 import type { TestDatabase } from '../../../tests/support/database.ts';
 import { testKafka, uniqueTopic } from '../../../tests/support/kafka.ts';
 import { listWindows } from '../api/windows.ts';
-import { registerQueries } from '../store/registry.ts';
+import { declare } from '../test-declare.ts';
 import { queryOf, start } from '../test-support.ts';
 import { emitDue } from './emitter.ts';
 import { Engine } from './engine.ts';
@@ -82,7 +82,7 @@ alert: { severity: info, message: 'User {key}', threshold: 50 }`,
   async function worker(): Promise<Inbox> {
     const { pool } = database;
     const group = `group-${source}`;
-    const engine = new Engine({ group, pool, plans: await registerQueries(pool, queries()) });
+    const engine = new Engine({ group, pool, ...(await declare(pool, group, queries())) });
     const inbox = new Inbox({
       group,
       topics: [source],
@@ -125,15 +125,15 @@ alert: { severity: info, message: 'User {key}', threshold: 50 }`,
     await first.stop();
     await send((2 * orders) / 3, orders);
 
-    const plans = await registerQueries(database.pool, queries());
+    const { versions } = await declare(database.pool, `group-${source}`, queries());
     await eventually(async () => {
-      const windows = await listWindows(database.pool, plans.named('by-user')!, { limit: 100 }, undefined);
+      const windows = await listWindows(database.pool, versions.serving.named('by-user')!, { limit: 100 }, undefined);
       assert.equal(
         windows.reduce((sum, { values }) => sum + Number(values['orders']), 0),
         orders,
       );
     });
-    const windows = await listWindows(database.pool, plans.named('by-user')!, { limit: 100 }, undefined);
+    const windows = await listWindows(database.pool, versions.serving.named('by-user')!, { limit: 100 }, undefined);
     const expected = Array.from({ length: users }, (_, user) => {
       const own = Array.from({ length: orders }, (__, id) => id).filter((id) => id % users === user);
       return { key: String(user), values: { revenue: own.reduce((sum, id) => sum + id, 0) / 100, orders: own.length } };
@@ -146,7 +146,7 @@ alert: { severity: info, message: 'User {key}', threshold: 50 }`,
     const relay = new OutboxRelay({ pool: database.pool, kafka, log });
     running.push(relay);
     relay.start();
-    await emitDue(database.pool, plans);
+    await emitDue(database.pool, versions);
     relay.wake();
     await eventually(async () => {
       const written = await readOutbox(database.pool);

@@ -18,6 +18,7 @@ export class Ticker {
   #running: Promise<void> | undefined;
   #busy = false;
   #stopped = true;
+  #again = false;
   #failures = 0;
 
   constructor(options: TickerOptions) {
@@ -27,6 +28,12 @@ export class Ticker {
   start(): void {
     this.#stopped = false;
     if (!this.#busy) this.#schedule(0); // a run that is under way makes the next one
+  }
+
+  /** Runs at once, and again where a run is under way. */
+  wake(): void {
+    if (this.#busy) this.#again = true;
+    else this.#schedule(0);
   }
 
   /** Waits for the run under way and makes no other. */
@@ -48,6 +55,7 @@ export class Ticker {
     const { name, everyMs, log, run } = this.#options;
     let pause = everyMs;
     this.#busy = true;
+    this.#again = false;
     try {
       if ((await run()) === true) pause = 0;
       this.#failures = 0;
@@ -57,6 +65,6 @@ export class Ticker {
       log.warn({ err: error, work: name, failures: this.#failures }, 'a periodic piece of work failed');
     }
     this.#busy = false;
-    this.#schedule(pause);
+    this.#schedule(this.#again ? 0 : pause);
   }
 }

@@ -1,6 +1,6 @@
 import type { Logger } from '#kit/log.ts';
 import type { Pool } from '#kit/pg.ts';
-import type { Engine } from './engine.ts';
+import type { Versions } from '../engine/versions.ts';
 import { closeDue } from './closer.ts';
 import { emitDue } from './emitter.ts';
 import { cleanUp } from './janitor.ts';
@@ -16,7 +16,7 @@ const cleanEveryMs = 60_000;
 export interface WorkerOptions {
   pool: Pool;
   log: Logger;
-  engine: Engine;
+  versions: () => Versions;
   observer: StreamObserver;
   board: StatusBoard;
   /** called when events have been written to the outbox */
@@ -24,13 +24,13 @@ export interface WorkerOptions {
 }
 
 /** The work beside the batches: emitting what changed, closing what is over, measuring, and deleting what is old. */
-export function createWorkers({ pool, log, engine, observer, board, onEmitted }: WorkerOptions): Ticker[] {
+export function createWorkers({ pool, log, versions, observer, board, onEmitted }: WorkerOptions): Ticker[] {
   const work: [name: string, everyMs: number, run: () => Promise<boolean | void>][] = [
     [
       'emit changed windows',
       emitEveryMs,
       async () => {
-        const { emitted, more } = await emitDue(pool, engine.plans);
+        const { emitted, more } = await emitDue(pool, versions());
         if (emitted > 0) onEmitted();
         return more;
       },
@@ -41,7 +41,7 @@ export function createWorkers({ pool, log, engine, observer, board, onEmitted }:
       async () => {
         const observation = await observer.observe();
         if (!observation) return false;
-        const { emitted, more } = await closeDue(pool, engine.plans, observation);
+        const { emitted, more } = await closeDue(pool, versions().serving, observation);
         if (emitted > 0) onEmitted();
         return more;
       },

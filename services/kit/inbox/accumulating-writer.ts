@@ -5,10 +5,10 @@ import type { Pool } from '../pg.ts';
 import { isUnavailable, transaction } from '../pg.ts';
 import type { Accumulation, Accumulator } from './accumulation.ts';
 import { Availability, backoffMs } from './availability.ts';
-import { bury } from './dead-letters.ts';
+import type { Bury } from './dead-letters.ts';
 import { endItem } from './item.ts';
 import { metrics } from './metrics.ts';
-import { OffsetsMoved, moveOffsets, nameOf } from './offsets.ts';
+import { OffsetsMoved, Outdated, moveOffsets, nameOf } from './offsets.ts';
 import type { Committed, Sink, Slice } from './slice.ts';
 
 /** Events of a transaction at most; beyond, nothing is fetched until the one before has been committed. */
@@ -25,6 +25,8 @@ export interface AccumulatingWriterOptions {
   restMs: number;
   /** takes what an accumulation could not be written with, message by message */
   careful: Sink;
+  /** what becomes of messages that are given up */
+  bury: Bury;
   /** called after each commit with what it held */
   onCommitted: (committed: readonly Committed[]) => void;
   /** called where events that were taken in will not be committed: they have to be read again */
@@ -170,7 +172,7 @@ export class AccumulatingWriter implements Sink {
   }
 
   async #commit({ slices, accumulation }: Work): Promise<void> {
-    const { group, pool } = this.#options;
+    const { group, pool, bury } = this.#options;
     const end = metrics.batch.startTimer({ group });
     await transaction(pool, async (tx) => {
       const moving = [...slices.values()];
@@ -191,7 +193,7 @@ export class AccumulatingWriter implements Sink {
     this.#room.resolve();
     this.#room = Promise.withResolvers();
     accumulator.reset();
-    if (error instanceof OffsetsMoved || isUnavailable(error)) {
+    if (error instanceof Outdated || isUnavailable(error)) {
       log.debug({ err: error, group }, 'the inbox gave up what is no longer its own');
     } else {
       log.error({ err: error, group }, 'a transaction failed: its messages are tried one by one');

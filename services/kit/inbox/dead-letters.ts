@@ -53,6 +53,9 @@ const insert = {
       replay_requested_at = NULL, replayed_at = NULL, replay_error = NULL`,
 };
 
+/** What becomes of messages that are given up, in the transaction that moves the offsets behind them. */
+export type Bury = (tx: PoolClient, group: string, items: readonly Item[]) => Promise<void>;
+
 /** Writes messages that are given up to the table and, through the outbox, to the group's dead-letter topic. */
 export async function bury(tx: PoolClient, group: string, items: readonly Item[]): Promise<void> {
   await tx.query({

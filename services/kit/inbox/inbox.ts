@@ -5,6 +5,8 @@ import type { Pool } from '../pg.ts';
 import type { Accumulator } from './accumulation.ts';
 import { AccumulatingWriter } from './accumulating-writer.ts';
 import { Assignment } from './assignment.ts';
+import { bury } from './dead-letters.ts';
+import type { Bury } from './dead-letters.ts';
 import { endItem, toItem } from './item.ts';
 import type { Item, ReadData } from './item.ts';
 import { metrics } from './metrics.ts';
@@ -44,6 +46,11 @@ export interface InboxOptions {
    * once all the same; where nobody waits for a single event, those that follow share the cost of a transaction.
    */
   restMs?: number;
+  /**
+   * That another group of the service handles these messages, and this one only reads them again: it traces nothing, and
+   * passes over what it cannot handle, which the other group keeps as a dead letter.
+   */
+  rereads?: boolean;
 }
 
 interface Pending {
@@ -60,7 +67,7 @@ export class Inbox {
   readonly #options: InboxOptions;
   readonly #consumer: ConsumerHandle;
   readonly #writer: Sink;
-  readonly #replay: DeadLetterReplay;
+  readonly #replay: DeadLetterReplay | undefined;
   readonly #pending = new Set<Pending>();
   #assignment: Assignment | undefined;
   #located: Promise<void> | undefined;
@@ -70,9 +77,22 @@ export class Inbox {
 
   constructor(options: InboxOptions) {
     this.#options = options;
-    const { group, topics, pool, kafka, log, health, handle, accumulator, maxBatch = 1_000, restMs = 0 } = options;
+    const {
+      group,
+      topics,
+      pool,
+      kafka,
+      log,
+      health,
+      handle,
+      accumulator,
+      maxBatch = 1_000,
+      restMs = 0,
+      rereads = false,
+    } = options;
     const onCommitted = (committed: readonly Committed[]) => this.#onCommitted(committed);
-    const writer = new Writer({ group, pool, log, handle, maxBatch, restMs, onCommitted });
+    const giveUp = rereads ? passOver : bury;
+    const writer = new Writer({ group, pool, log, handle, bury: giveUp, maxBatch, restMs, onCommitted });
     this.#writer = accumulator
       ? new AccumulatingWriter({
           group,
@@ -81,11 +101,12 @@ export class Inbox {
           accumulator,
           restMs,
           careful: writer,
+          bury: giveUp,
           onCommitted,
           onVoid: () => this.#onVoid(),
         })
       : writer;
-    this.#replay = new DeadLetterReplay({ ...options, onCommitted: options.onCommitted });
+    if (!rereads) this.#replay = new DeadLetterReplay({ ...options, onCommitted: options.onCommitted });
     this.#consumer = kafka.consumer({
       group,
       topics,
@@ -110,24 +131,30 @@ export class Inbox {
       setInterval(() => void this.#recheck(), recheckMs),
     ];
     this.#consumer.start();
-    this.#replay.start();
+    this.#replay?.start();
   }
 
   /** Ends with the transaction in flight, leaves the group and stops. */
   async stop(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
     this.#assignment?.end();
-    await this.#replay.stop();
+    await this.#replay?.stop();
     await this.#writer.idle();
     await this.#hint();
     await this.#consumer.stop();
+    this.#forgetLag();
+  }
+
+  #forgetLag(): void {
+    const { group } = this.#options;
+    for (const { topic, partition } of this.#assignment?.positions ?? [])
+      metrics.lag.remove({ group, topic, partition });
   }
 
   #onAssigned(partitions: TopicPartition[]): void {
     const { group, pool, kafka, log } = this.#options;
     this.#assignment?.end();
-    for (const { topic, partition } of this.#assignment?.positions ?? [])
-      metrics.lag.remove({ group, topic, partition });
+    this.#forgetLag();
     this.#unhinted.clear();
     const assignment = new Assignment({ group, partitions, pool, log, admin: kafka.admin, consumer: this.#consumer });
     this.#assignment = assignment;
@@ -155,12 +182,12 @@ export class Inbox {
       await assignment.locate([position]);
       return false;
     }
-    const { group, read, maxBatch = 1_000 } = this.#options;
+    const { group, read, maxBatch = 1_000, rereads = false } = this.#options;
     const { topic, partition, messages } = batch;
     position.high = batch.highWatermark;
     let expected = position.stored;
     for (let i = 0; i < messages.length; i += maxBatch) {
-      const items = messages.slice(i, i + maxBatch).map((message) => toItem(message, group, read));
+      const items = messages.slice(i, i + maxBatch).map((message) => toItem(message, group, read, !rereads));
       const next = messages[i + maxBatch]?.offset ?? batch.nextOffset;
       const committed = await this.#writer.write(
         { topic, partition, expected, next, items },
@@ -186,15 +213,16 @@ export class Inbox {
   }
 
   #onCommitted(committed: readonly Committed[]): void {
-    const { group, onCommitted, log } = this.#options;
+    const { group, onCommitted, log, rereads } = this.#options;
     const now = Date.now();
     let size = 0;
     for (const { topic, partition, next, messages, times, items } of committed) {
       const latency = metrics.latency.labels({ group, topic });
       const step = Math.ceil(times.length / latencySamples);
-      for (let i = 0; i < times.length; i += step) latency.observe(Math.max(0, now - times[i]!) / 1_000);
+      for (let i = rereads ? times.length : 0; i < times.length; i += step)
+        latency.observe(Math.max(0, now - times[i]!) / 1_000);
       for (const item of items) {
-        if (item.fault) metrics.deadLetters.inc({ group, topic });
+        if (item.fault && !rereads) metrics.deadLetters.inc({ group, topic });
         endSpan(item);
       }
       metrics.processed.inc({ group, topic }, messages);
@@ -241,6 +269,8 @@ export class Inbox {
     if (faulty.length > 0) await this.#assignment?.locate(faulty);
   }
 }
+
+const passOver: Bury = () => Promise.resolve();
 
 function endSpan(item: Item, error?: Error): void {
   endItem(item, error);

@@ -18,10 +18,13 @@ export interface Item {
 /** Makes an event's data of a message's value. @throws InvalidEvent where it is of no use */
 export type ReadData = (value: Buffer, type: string) => unknown;
 
-/** Reads a message. Under a sampled trace it gets a span, which the event's `traceparent` names as the parent of effects. */
-export function toItem(message: IncomingMessage, group: string, read?: ReadData): Item {
+/**
+ * Reads a message. Under a sampled trace it gets a span, which the event's `traceparent` names as the parent of effects.
+ * @param isTraced false: it gets none
+ */
+export function toItem(message: IncomingMessage, group: string, read?: ReadData, isTraced = true): Item {
   const { headers } = message;
-  const span = startProcessing(message, headers, group);
+  const span = isTraced ? startProcessing(message, headers, group) : undefined;
   try {
     const event = decodeEvent(message, headers, read);
     if (span) event.traceparent = traceparentOf(span);

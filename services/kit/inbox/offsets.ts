@@ -1,8 +1,11 @@
 import type { TopicPartition, Watermarks } from '../kafka/port.ts';
 import type { Pool, PoolClient } from '../pg.ts';
 
-/** Thrown inside a transaction to roll it back. */
-export class OffsetsMoved extends Error {
+/** Thrown inside a transaction to roll it back: what was taken in does not hold any more, and is to be read again. */
+export class Outdated extends Error {}
+
+/** Of an inbox that has lost partitions without noticing. */
+export class OffsetsMoved extends Outdated {
   readonly slices: readonly TopicPartition[];
 
   constructor(slices: readonly TopicPartition[]) {

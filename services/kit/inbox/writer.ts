@@ -4,7 +4,7 @@ import type { Logger } from '../log.ts';
 import type { Pool, PoolClient } from '../pg.ts';
 import { isUnavailable, transaction } from '../pg.ts';
 import { Availability, backoffMs } from './availability.ts';
-import { bury } from './dead-letters.ts';
+import type { Bury } from './dead-letters.ts';
 import { reasonOf } from './item.ts';
 import { roundMs } from '../round.ts';
 import { metrics } from './metrics.ts';
@@ -23,6 +23,8 @@ export interface WriterOptions {
   pool: Pool;
   log: Logger;
   handle: Handle;
+  /** what becomes of messages that are given up */
+  bury: Bury;
   maxBatch: number;
   /** the least time from one transaction to the next, in milliseconds */
   restMs: number;
@@ -159,7 +161,7 @@ export class Writer implements Sink {
   }
 
   async #commit(slices: Slice[]): Promise<void> {
-    const { group, pool, handle, onCommitted } = this.#options;
+    const { group, pool, handle, bury, onCommitted } = this.#options;
     const end = metrics.batch.startTimer({ group });
     await transaction(pool, async (tx) => {
       const moved = await moveOffsets(tx, group, slices);

@@ -1,0 +1,20 @@
+import type { Pool } from '#kit/pg.ts';
+import type { Versions } from './engine/versions.ts';
+import type { StreamQuery } from './query/stream-query.ts';
+import { registerQueries } from './store/registry.ts';
+import type { ReadWatermarks } from './store/registry.ts';
+import { VersionSource, readLive } from './store/versions.ts';
+
+/** Puts queries into effect as if they were all that the files say. @param readWatermarks default: offsets begin with 0 */
+export async function declare(
+  pool: Pool,
+  group: string,
+  queries: readonly StreamQuery[],
+  readWatermarks: ReadWatermarks = () => Promise.resolve(new Map()),
+): Promise<{ source: VersionSource; versions: Versions }> {
+  const { live } = await readLive(pool);
+  const removed = live.map(({ name }) => name).filter((name) => queries.every((query) => query.name !== name));
+  await registerQueries(pool, group, { changed: queries, removed }, readWatermarks);
+  const source = new VersionSource(group);
+  return { source, versions: await source.load(pool) };
+}
