@@ -8,6 +8,7 @@ interface OrderData {
   userId: number;
   status: string;
   totalAmount: number;
+  createdAt: string;
 }
 
 /** Windows in plain numbers, in milliseconds. */
@@ -19,6 +20,8 @@ export interface OracleQuery {
   where: (data: OrderData) => boolean;
   key: (data: OrderData) => string;
   window: OracleWindow;
+  /** of queries with a clock of their own; else when the event happened */
+  time?: (data: OrderData) => number;
 }
 
 const select = `select:
@@ -73,15 +76,33 @@ window: { hopping: { size: 20s, advance: 5s }, grace: 0s }`,
     key: byStatus.key,
     window: { gap: 2_000, grace: 1_000 },
   },
+  {
+    name: 'by-creation',
+    spec: `${byUser.spec}
+timestamp: timestamp(data.createdAt)
+where: data.status != "PENDING"
+window: { tumbling: 15s, grace: 2s }`,
+    where: ({ status }) => status !== 'PENDING',
+    key: byUser.key,
+    window: { size: 15_000, advance: 15_000, grace: 2_000 },
+    time: ({ createdAt }) => Date.parse(createdAt),
+  },
 ];
+
+/** What a query of one name may come to mean: as many as there are kinds. @param kind from 0 */
+export function oracleQueryOf(name: string, kind: number, emission: string): OracleQuery {
+  const { spec, where, key, window, time } = kinds[kind % kinds.length]!;
+  return { query: queryOf(name, specOf(spec, emission)), where, key, window, ...(time && { time }) };
+}
+
+function specOf(spec: string, emission: string): string {
+  return `from: [{ topic: order-events, types: [order.created] }]\n${spec}\n${select}${emission}`;
+}
 
 /** The queries, with what they emit. @param suffix of their names */
 export function oracleQueriesThat(suffix: string, emission: string): OracleQuery[] {
   return kinds.map(({ name, spec, ...plain }) => ({
-    query: queryOf(
-      `${name}${suffix}`,
-      `from: [{ topic: order-events, types: [order.created] }]\n${spec}\n${select}${emission}`,
-    ),
+    query: queryOf(`${name}${suffix}`, specOf(spec, emission)),
     ...plain,
   }));
 }
@@ -102,7 +123,7 @@ export function windowName(key: string, start: number, end: number): string {
 
 /** The windows of a query by name, with the figures that it selects; computed the slow and obvious way. */
 export function oracle(
-  { where, key, window }: OracleQuery,
+  { where, key, window, time }: OracleQuery,
   events: readonly ReceivedEvent[],
 ): { windows: Map<string, Record<string, number | string>>; late: number; matched: number } {
   const streamTime = new Map<number, number>();
@@ -113,10 +134,12 @@ export function oracle(
   for (const event of events) {
     if (seen.has(event.id)) continue;
     seen.add(event.id);
-    const now = Math.max(streamTime.get(event.partition) ?? 0, event.time);
+    const isRead = event.type === 'order.created';
+    const own = time ? time(event.data as OrderData) : event.time;
+    const now = Math.max(streamTime.get(event.partition) ?? 0, isRead || !time ? own : 0);
     streamTime.set(event.partition, now);
-    if (event.type !== 'order.created' || !where(event.data as OrderData)) continue;
-    const all = spansOf(window, event.time);
+    if (!isRead || !where(event.data as OrderData)) continue;
+    const all = spansOf(window, own);
     const open = all.filter(({ end }) => end + window.grace > now);
     if (open.length < all.length) late += 1;
     if (open.length > 0) matched += 1;
@@ -132,6 +155,14 @@ export function oracle(
     windows.set(name, whole);
   }
   return { windows: new Map([...windows].map(([name, { data }]) => [name, figuresOf(data)])), late, matched };
+}
+
+/** The time up to which events are complete for a query when all have been read: that of the partition that is least far. */
+export function completeUntil({ time }: OracleQuery, events: readonly ReceivedEvent[]): number {
+  const read = time ? events.filter(({ type }) => type === 'order.created') : events;
+  const partitions = [...Map.groupBy(read, ({ partition }) => partition).values()];
+  const timeOf = (event: ReceivedEvent) => (time ? time(event.data as OrderData) : event.time);
+  return Math.min(...partitions.map((own) => Math.max(...own.map(timeOf))));
 }
 
 function spansOf(window: OracleWindow, time: number): { start: number; end: number }[] {

@@ -76,6 +76,8 @@ const draft = {
   status: fc.constantFrom('PENDING', 'CONFIRMED', 'CANCELLED'),
   total: fc.oneof(fc.integer({ min: 0, max: 10_000 }), fc.integer({ min: 0, max: 5e15 })).map((cents) => cents / 100),
   type: fc.constantFrom('order.created', 'order.created', 'order.created', 'order.deleted'),
+  /** by how much the event happened after what it tells of */
+  delay: fc.constantFrom(0, 0, 1_000, 20_000),
   /** which of the events before it comes again in its place, if any */
   repeats: fc.option(fc.nat(20), { freq: 8, nil: undefined }),
 };
@@ -93,10 +95,10 @@ export const orderStreams: fc.Arbitrary<ReceivedEvent[]> = fc
   .map(({ drafts, pace: [step, jumping] }) => {
     const offsets = new Map<number, number>();
     const events: ReceivedEvent[] = [];
-    for (const [i, { jump, repeats, ...rest }] of drafts.entries()) {
+    for (const [i, { jump, repeats, delay, ...rest }] of drafts.entries()) {
       const before = repeats === undefined ? undefined : events[events.length - 1 - repeats];
       const time = start + i * step! + Math.round(jump * jumping!);
-      const event = before ?? orderEvent({ ...rest, time, id: i + 1 });
+      const event = before ?? orderEvent({ ...rest, time, createdAt: time - delay, id: i + 1 });
       const offset = offsets.get(event.partition) ?? 0;
       offsets.set(event.partition, offset + 1);
       events.push({ ...event, offset: BigInt(offset) });

@@ -33,20 +33,18 @@ export async function holdBehind(tx: PoolClient, group: string, places: readonly
 }
 
 /**
- * The partitions that the backfill has read as far as the service's own group, held still in both until the transaction
- * ends.
+ * The partitions of versions that are being built in which the backfill is not behind the service's own group, held still
+ * in both until the transaction ends.
  */
-export async function holdReached(
-  tx: PoolClient,
-  { group, backlog }: Pick<Versions, 'group' | 'backlog'>,
-): Promise<Reached[]> {
+export async function holdReached(tx: PoolClient, group: string): Promise<Reached[]> {
   const { rows } = await tx.query<TopicPartition & { next: string }>(
     `SELECT b.topic, b.partition, b.next_offset::text AS next FROM inbox_offsets b
      JOIN inbox_offsets o ON o.consumer_group = $1 AND o.topic = b.topic AND o.partition = b.partition
      WHERE b.consumer_group = $2 AND b.next_offset >= o.next_offset
-       AND (b.topic, b.partition) IN (SELECT * FROM unnest($3::text[], $4::int[]))
+       AND EXISTS (SELECT FROM stream_members m
+                   WHERE m.consumer_group = $2 AND m.topic = b.topic AND m.partition = b.partition)
      ORDER BY b.topic, b.partition FOR UPDATE OF b`,
-    [group, backfillGroupOf(group), backlog.map(({ topic }) => topic), backlog.map(({ partition }) => partition)],
+    [group, backfillGroupOf(group)],
   );
   return holdBehind(
     tx,

@@ -46,7 +46,8 @@ export class Backfill {
   async follow(versions: Versions): Promise<void> {
     if (versions.backlog.length === 0) return this.stop();
     this.#inbox ??= this.#read(versions);
-    await this.#handOverIdle(versions);
+    const { pool, source, group, onCommitted } = this.#options;
+    if (await handOverIdle(pool, source, group)) onCommitted();
   }
 
   async stop(): Promise<void> {
@@ -76,22 +77,20 @@ export class Backfill {
     inbox.start();
     return inbox;
   }
+}
 
-  /** Where there is nothing to read, no batch hands over. */
-  async #handOverIdle({ backlog, group }: Versions): Promise<void> {
-    const { pool, source, onCommitted } = this.#options;
-    const isHandedOver = await transaction(pool, async (tx) => {
-      const reached = await holdReached(tx, { group, backlog });
-      if (reached.length === 0) return false;
-      await holdVersions(tx);
-      return handOver(tx, await source.load(tx), reached);
-    });
-    if (isHandedOver) onCommitted();
-  }
+/** Hands versions over where there is nothing to read any more, so that no batch does it. @returns whether there were any */
+export async function handOverIdle(pool: Pool, source: VersionSource, group: string): Promise<boolean> {
+  return transaction(pool, async (tx) => {
+    const reached = await holdReached(tx, group);
+    if (reached.length === 0) return false;
+    await holdVersions(tx);
+    return handOver(tx, await source.load(tx), reached);
+  });
 }
 
 /** Hands versions over in the transaction that has brought them far enough. */
-class BackfillAccumulator implements Accumulator {
+export class BackfillAccumulator implements Accumulator {
   readonly #engine: Engine;
   readonly #source: VersionSource;
 

@@ -11,7 +11,7 @@ import { listWindows } from '../api/windows.ts';
 import type { PartitionState } from '../engine/completeness.ts';
 import { readPositions } from '../store/positions.ts';
 import { declare } from '../test-declare.ts';
-import { oracle, oracleQueriesThat, windowName } from '../test-oracle.ts';
+import { completeUntil, oracle, oracleQueriesThat, windowName } from '../test-oracle.ts';
 import type { OracleQuery } from '../test-oracle.ts';
 import { orderStreams, runs, start } from '../test-support.ts';
 import { closeDue } from './closer.ts';
@@ -172,11 +172,6 @@ describe('stream queries on PostgreSQL, by two workers that exchange partitions'
     await fc.assert(
       fc.asyncProperty(orderStreams, rounds, async (events, plan) => {
         const engine = await play(events, plan);
-        const watermarks = [0, 1, 2].flatMap((partition) => {
-          const own = events.filter((event) => event.partition === partition);
-          return own.length === 0 ? [] : [Math.max(...own.map(({ time }) => time))];
-        });
-        const complete = Math.min(...watermarks);
         for (const query of all) {
           const { name } = query.query;
           const expected = oracle(query, events);
@@ -195,6 +190,7 @@ describe('stream queries on PostgreSQL, by two workers that exchange partitions'
         for (const query of onClose) {
           const { window } = query;
           const openFor = window.grace + ('gap' in window ? window.gap : 0);
+          const complete = completeUntil(query, events);
           const over = [...oracle(query, events).windows].filter(
             ([name]) => Number(name.split('-').at(-1)) + openFor <= complete,
           );
