@@ -235,7 +235,7 @@ spec:
     rmSync(join(first, 'queries/even.yaml'));
     await eventually(async () => (await windowsOf('even')) === undefined, 'even to be gone', 60_000);
     rmSync(join(second, 'queries/even.yaml'));
-    put(second, 'even', byUser('even', 'int(data.orderId) % 2 == 0'));
+    put(first, 'even', byUser('even', 'int(data.orderId) % 2 == 0'));
     await reach(
       'even',
       expected((id) => id % 2 === 0),
