@@ -12,6 +12,7 @@ import { handOver, holdBehind, holdReached } from '../store/members.ts';
 import type { Reached } from '../store/members.ts';
 import { holdVersions } from '../store/versions.ts';
 import type { VersionSource } from '../store/versions.ts';
+import { unreadJson } from './accumulation.ts';
 import type { QueryAccumulation } from './accumulation.ts';
 import { Engine } from './engine.ts';
 
@@ -71,6 +72,8 @@ export class Backfill {
       accumulator: new BackfillAccumulator(engine, source),
       maxBatch: 250,
       rereads: true,
+      read: unreadJson,
+      sessionMs: 4_000, // as the service's own
       onCommitted,
     });
     log.info({ group: own, queries: versions.building.map(({ query }) => query.name) }, 'reading events again');
