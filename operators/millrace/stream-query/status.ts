@@ -42,6 +42,8 @@ function readiness({ verdict, hasRunner, isLeftOut, keepsEarlier, topic, report,
   if (!reachable)
     return { type: 'Ready', status: 'Unknown', reason: 'Unreachable', message: 'analytics does not answer' };
   if (!report) return not('Starting', 'analytics has not loaded it yet');
+  if (report.state === 'Waiting' && report.building)
+    return not('Building', 'analytics reads its events from the first on');
   if (report.state === 'Waiting') return not('Waiting', 'analytics waits for Kafka');
   if (report.state === 'Failed') return not('Failed', 'it has no result for any of its events: a field may be missing');
   return { type: 'Ready', status: 'True', reason: 'Running', message: '' };

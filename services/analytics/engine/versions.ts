@@ -23,9 +23,9 @@ export interface Member extends Place {
   from: bigint;
 }
 
-/** The group that reads a topic again for the versions that are being built. */
+/** The group that reads a topic again for the versions that are being built; services may use what begins with `<group>.v`. */
 export function backfillGroupOf(group: string): string {
-  return `${group}.backfill`;
+  return `${group}.versions`;
 }
 
 const nameOf = ({ topic, partition }: Place) => `${partition}:${topic}`;

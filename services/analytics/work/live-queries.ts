@@ -15,6 +15,8 @@ import { QueryFolder } from './query-folder.ts';
 import type { Contents } from './query-folder.ts';
 import { Ticker } from './ticker.ts';
 
+/** How often Kafka is asked whether topics have come that a query was waiting for. */
+const askEveryMs = 5_000;
 /** How soon a worker sees what another one has changed. */
 const followEveryMs = 500;
 
@@ -22,7 +24,7 @@ export interface LiveQueriesOptions {
   /** the service's own consumer group */
   group: string;
   pool: Pool;
-  admin: Pick<KafkaAdmin, 'watermarks'>;
+  admin: Pick<KafkaAdmin, 'topics' | 'watermarks'>;
   log: Logger;
   source: VersionSource;
   /** those that the service reads */
@@ -41,12 +43,14 @@ export interface LiveQueriesOptions {
 export class LiveQueries {
   readonly #options: LiveQueriesOptions;
   readonly #dir: string;
-  /** the names of the topics that the services declare */
-  readonly #declared: ReadonlySet<string>;
+  /** the topics that queries may name: those that the services declare, and those that somebody has made in Kafka */
+  #known: ReadonlySet<string>;
   readonly #folder: QueryFolder;
   readonly #ticker: Ticker;
   #versions: Versions | undefined;
+  #contents: Contents | undefined;
   #faults: QueryFault[] = [];
+  #askedAt = Number.NEGATIVE_INFINITY;
   /** the definitions of this worker's files that have been put into effect, by name */
   #applied = new Map<string, string>();
   /** what its files say and has not been put into effect yet */
@@ -56,7 +60,7 @@ export class LiveQueries {
     this.#options = options;
     const { declarations = declarationsDir, log } = options;
     this.#dir = join(declarations, 'queries');
-    this.#declared = new Set(declaredTopics(eventServices(declarations)).map(({ name }) => name));
+    this.#known = new Set(declaredTopics(eventServices(declarations)).map(({ name }) => name));
     this.#folder = new QueryFolder({
       dir: this.#dir,
       read: () => streamQueryFiles(declarations),
@@ -108,10 +112,12 @@ export class LiveQueries {
     return this.#faults.map((fault) => ({ ...fault, file: basename(fault.file) }));
   }
 
-  #onChange({ files, text }: Contents): void {
+  #onChange(contents: Contents): void {
     const { log, topics } = this.#options;
+    const { files, text } = contents;
+    this.#contents = contents;
     const reading = files
-      ? readQueries(files, this.#declared, new Set(topics))
+      ? readQueries(files, this.#known, new Set(topics))
       : { declared: [], faults: [{ file: this.#dir, line: 1, message: text, query: undefined }] };
     this.#faults = reading.faults;
     for (const { file, line, message } of reading.faults)
@@ -119,6 +125,16 @@ export class LiveQueries {
     // of a file without a name nobody knows which query it was: then none is gone
     this.#reading = { ...reading, isReadable: reading.faults.every(({ query }) => query !== undefined) };
     this.#ticker.wake();
+  }
+
+  /** A topic that a query emits to may be made after its file. */
+  async #askForTopics(): Promise<void> {
+    if (this.#faults.length === 0 || !this.#contents || performance.now() < this.#askedAt + askEveryMs) return;
+    this.#askedAt = performance.now();
+    const known = this.#known.union(new Set(await this.#options.admin.topics()));
+    if (known.size === this.#known.size) return;
+    this.#known = known;
+    this.#onChange(this.#contents);
   }
 
   async #apply(): Promise<void> {
@@ -147,7 +163,7 @@ export class LiveQueries {
 
   async #follow(): Promise<void> {
     const { pool, group, follow } = this.#options;
-    const [applied] = await Promise.allSettled([this.#apply()]); // where Kafka is away, what runs goes on
+    const [applied] = await Promise.allSettled([this.#askForTopics().then(() => this.#apply())]); // what runs goes on
     let versions = await this.#refresh();
     if (versions.caughtUp.length > 0 && (await serveCaughtUp(pool, group))) versions = await this.#refresh();
     await follow(versions);

@@ -24,9 +24,14 @@ export class Administration implements KafkaAdmin {
     this.#open = open;
   }
 
+  async topics(): Promise<string[]> {
+    const admin = await this.#connect();
+    return admin.listTopics();
+  }
+
   async ensureTopics(topics: readonly TopicDeclaration[]): Promise<string[]> {
     const admin = await this.#connect();
-    const existing = new Set(await admin.listTopics());
+    const existing = new Set(await this.topics());
     const missing = topics.filter((topic) => !existing.has(topic.name));
     if (missing.length === 0) return [];
     // resolves with false where another process was faster

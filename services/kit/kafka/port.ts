@@ -120,6 +120,8 @@ export interface Watermarks {
 }
 
 export interface KafkaAdmin {
+  /** The names of the topics that there are, as far as this client may know of them. */
+  topics(): Promise<string[]>;
   /** Creates the topics that do not exist; the others are left as they are. @returns the names of those created */
   ensureTopics(topics: readonly TopicDeclaration[]): Promise<string[]>;
   /** The watermarks of each partition of a topic, by partition. @throws where the topic does not exist */
