@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startPlatform } from '../tests/support/platform.ts';
 import type { Platform } from '../tests/support/platform.ts';
+import { freePortOffset } from '../tests/support/ports.ts';
 
 export interface BenchPlatform {
   platform: Platform;
@@ -40,7 +41,7 @@ export async function withBenchPlatform(
   let platform: Platform | undefined;
   try {
     platform = await startPlatform({
-      portOffset: 11_000,
+      portOffset: await freePortOffset(),
       data,
       env: {
         LOG_LEVEL: 'warn',

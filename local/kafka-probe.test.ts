@@ -32,4 +32,13 @@ describe('probeBroker', () => {
     await once(server, 'close');
     await assert.rejects(probeBroker('127.0.0.1', port, 5_000), { code: 'ECONNREFUSED' });
   });
+
+  test('does not take its own voice for a broker', async () => {
+    const echo = createServer((socket) => socket.pipe(socket));
+    echo.listen(0, '127.0.0.1');
+    await once(echo, 'listening');
+    const { port } = echo.address() as AddressInfo;
+    await assert.rejects(probeBroker('127.0.0.1', port, 5_000), /not Kafka/);
+    echo.close();
+  });
 });

@@ -1,6 +1,7 @@
 import { connect } from 'node:net';
 
 const METADATA = 3;
+const CORRELATION_ID = 1;
 
 /**
  * Asks a broker for the cluster's metadata, over a connection of its own.
@@ -29,6 +30,8 @@ export async function probeBroker(host: string, port: number, timeoutMs: number)
       else if (received.length >= size + 4) finish(undefined, received.subarray(4, size + 4));
     });
   });
+  // A connection to a port that nothing listens on can be given that very port as its own, and then hears itself.
+  if (answer.readInt32BE(0) !== CORRELATION_ID) throw new Error('what answers there is not Kafka');
   // Correlation id, then the array of brokers.
   return Math.max(0, answer.readInt32BE(4));
 }
@@ -39,7 +42,7 @@ function metadataRequest(): Buffer {
   request.writeInt32BE(request.length - 4, 0);
   request.writeInt16BE(METADATA, 4);
   request.writeInt16BE(1, 6);
-  request.writeInt32BE(1, 8);
+  request.writeInt32BE(CORRELATION_ID, 8);
   request.writeInt16BE(-1, 12);
   request.writeInt32BE(0, 14);
   return request;

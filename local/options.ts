@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { Fault } from './fault.ts';
+import { PORTS } from './plan.ts';
 
 /** What `npm start` was asked for. */
 export interface Options {
@@ -28,7 +29,7 @@ export const USAGE = `Usage: npm start -- [options]
 Environment: KAFKA_BROKERS uses a Kafka of your own; OTEL_EXPORTER_OTLP_ENDPOINT sends traces to a collector;
 LOG_LEVEL sets how much the services log.`;
 
-const HIGHEST_PORT = 54_329;
+const HIGHEST_PORT = Math.max(...Object.values(PORTS));
 
 /**
  * Reads the command line.

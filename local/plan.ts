@@ -6,7 +6,7 @@ import type { KafkaConnection } from '#kit/kafka/port.ts';
 import { databaseUrl } from './databases.ts';
 
 /** Ports of what is not a declared service, before the offset. */
-export const PORTS = { postgres: 54_329, kafka: 29_092, kafkaController: 29_093, smtp: 1025, mail: 8025 };
+export const PORTS = { postgres: 15_432, kafka: 19_092, kafkaController: 19_093, smtp: 1025, mail: 8025 };
 
 /** Those ports, moved by the offset. */
 export function portsWith(offset: number): typeof PORTS {

@@ -1,10 +1,20 @@
+import { randomInt } from 'node:crypto';
 import { createServer, type AddressInfo } from 'node:net';
 
 import { errorCode, Fault } from './fault.ts';
 
-/** A port of 127.0.0.1 that nothing listens on right now. */
+/** From here on systems give ports to connections that go out: a server that listens there may find its port taken. */
+export const FIRST_EPHEMERAL = 32_768;
+
+/** A port of 127.0.0.1 that nothing listens on right now, and that no connection is given either. */
 export async function freePort(): Promise<number> {
-  return await listenBriefly(0);
+  for (;;) {
+    try {
+      return await listenBriefly(randomInt(10_000, FIRST_EPHEMERAL));
+    } catch (error) {
+      if (errorCode(error) !== 'EADDRINUSE') throw error;
+    }
+  }
 }
 
 /**

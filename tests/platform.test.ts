@@ -7,6 +7,7 @@ import { badInput } from './platform/bad-input.ts';
 import { tour } from './platform/tour.ts';
 import { trace } from './platform/trace.ts';
 import type { PlatformUnderTest } from './platform/under-test.ts';
+import { freePortOffset } from './support/ports.ts';
 import { startOtlpReceiver } from './support/otlp.ts';
 import { startPlatform } from './support/platform.ts';
 import type { Platform } from './support/platform.ts';
@@ -21,7 +22,7 @@ describe('the platform', () => {
   before(async () => {
     receiver = await startOtlpReceiver();
     platform = await startPlatform({
-      portOffset: 4_000,
+      portOffset: await freePortOffset(),
       data,
       env: {
         OTEL_EXPORTER_OTLP_ENDPOINT: receiver.endpoint,

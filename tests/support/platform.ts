@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { eventServices } from '#kit/declarations.ts';
+import { PORTS } from '#local/plan.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -77,9 +78,9 @@ export async function startPlatform({ portOffset, data, env, verbose = false }: 
   return {
     runner,
     url,
-    mail: `http://127.0.0.1:${8025 + portOffset}`,
-    brokers: `127.0.0.1:${29_092 + portOffset}`,
-    postgres: `postgresql://postgres:${password}@127.0.0.1:${54_329 + portOffset}/postgres`,
+    mail: `http://127.0.0.1:${PORTS.mail + portOffset}`,
+    brokers: `127.0.0.1:${PORTS.kafka + portOffset}`,
+    postgres: `postgresql://postgres:${password}@127.0.0.1:${PORTS.postgres + portOffset}/postgres`,
     readyAfter,
     stop() {
       runner.kill('SIGINT');

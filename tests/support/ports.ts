@@ -1,6 +1,7 @@
+import { randomInt } from 'node:crypto';
 import { eventServices } from '#kit/declarations.ts';
 import { PORTS } from '#local/plan.ts';
-import { assertPortFree } from '#local/ports.ts';
+import { assertPortFree, FIRST_EPHEMERAL } from '#local/ports.ts';
 
 /** The ports of a platform that was started with that offset. */
 export function platformPorts(offset: number): number[] {
@@ -9,8 +10,9 @@ export function platformPorts(offset: number): number[] {
 
 /** An offset at which no port of a platform is taken, so that several test runs can go on at once. */
 export async function freePortOffset(): Promise<number> {
+  const highest = FIRST_EPHEMERAL - Math.max(...platformPorts(0));
   for (;;) {
-    const offset = 3_000 + Math.floor(Math.random() * 7_000);
+    const offset = randomInt(3_000, highest);
     try {
       for (const port of platformPorts(offset)) await assertPortFree(port, 'a test');
       return offset;

@@ -126,8 +126,8 @@ describe('a version that is being built', () => {
       ['1', 5],
     ];
     assert.deepEqual(await windowsOf(), all);
-    const before = ['version 1: 5 of 0', 'version 1: 5 of 1'];
-    assert.deepEqual(await published(), before);
+    const held = ['version 1: 5 of 0', 'version 1: 5 of 1'];
+    assert.deepEqual(await published(), held);
     assert.equal(await serveCaughtUp(database.pool, group), false);
     await cleanUp(database.pool);
     await take(backfill, 10); // to where the group is: handed over
@@ -139,12 +139,12 @@ describe('a version that is being built', () => {
     ];
     assert.deepEqual(await windowsOf(), some);
     const since = ['version 2: 3 of 0', 'version 2: 3 of 1'];
-    assert.deepEqual(await published(), [...before, ...since]);
+    assert.deepEqual(await published(), [...held, ...since]);
     assert.deepEqual((await current()).unreleased.plans, []);
     log.push(orderEvent({ id: 10, userId: 0 }));
     await take(group, 11);
     await emitDue(database.pool, await current());
-    assert.deepEqual(await published(), [...before, ...since, 'version 2: 4 of 0']);
+    assert.deepEqual(await published(), [...held, ...since, 'version 2: 4 of 0']);
     await cleanUp(database.pool);
     assert.deepEqual(await rows('SELECT DISTINCT query_id FROM stream_windows'), [{ query_id: 2 }]);
   });

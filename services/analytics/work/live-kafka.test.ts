@@ -24,7 +24,7 @@ import { StreamObserver } from './observer.ts';
 import { StatusBoard } from './status.ts';
 import { createWorkers } from './workers.ts';
 
-const log = createLogger('test', process.env['LIVE_LOG'] ?? 'silent');
+const log = createLogger('test', 'silent');
 const users = 7;
 
 /** A worker of the service, with files of its own. */
@@ -55,7 +55,7 @@ describe('stream queries that change while two workers read a topic', () => {
     sent = 0;
     assert.ok('after' in context);
     context.after(async () => {
-      await Promise.all(running.splice(0).map((worker) => worker.stop()));
+      await Promise.all(running.splice(0).map((one) => one.stop()));
       for (const folder of folders.splice(0)) rmSync(folder, { recursive: true });
       await database.drop();
     });
@@ -183,7 +183,7 @@ spec:
     }
   }
 
-  async function versions(): Promise<unknown[]> {
+  async function registered(): Promise<unknown[]> {
     const { rows } = await database.pool.query<unknown[]>({
       text: 'SELECT name, version, served_at IS NOT NULL, retired_at IS NOT NULL FROM stream_queries ORDER BY id',
       rowMode: 'array',
@@ -193,12 +193,12 @@ spec:
 
   /** Sends orders until it is told to stop. */
   function flow(): () => Promise<void> {
-    let isOver = false;
+    const over = new AbortController();
     const flowing = (async () => {
-      while (!isOver) await send(20);
+      while (!over.signal.aborted) await send(20);
     })();
     return () => {
-      isOver = true;
+      over.abort();
       return flowing;
     };
   }
@@ -212,8 +212,8 @@ spec:
     put(first, 'even', byUser('even', 'int(data.orderId) % 2 == 0'));
     await eventually(async () => (await windowsOf('even')) !== undefined, 'even to be served', 60_000);
     put(second, 'all', byUser('all', 'data.orderId >= 100'));
-    await eventually(async () => (await versions()).length === 3, 'a version', 60_000);
-    const isServed = async () => JSON.stringify((await versions())[2]) === '["all",2,true,false]';
+    await eventually(async () => (await registered()).length === 3, 'a version', 60_000);
+    const isServed = async () => JSON.stringify((await registered())[2]) === '["all",2,true,false]';
     await eventually(isServed, 'the new version to be served', 60_000);
     put(second, 'even', byUser('even', 'int(data.orderId) % 2 == 0'));
     put(first, 'all', byUser('all', 'data.orderId >= 100'));
@@ -227,7 +227,7 @@ spec:
       'even',
       expected((id) => id % 2 === 0),
     );
-    assert.deepEqual(await versions(), [
+    assert.deepEqual(await registered(), [
       ['all', 1, true, true],
       ['even', 1, true, false],
       ['all', 2, true, false],
@@ -259,7 +259,7 @@ spec:
         );
         kills += rowCount ?? 0;
         if (kills > 3 && running.includes(left)) await left.stop();
-        const [, next] = (await versions()) as unknown[][];
+        const [, next] = (await registered()) as unknown[][];
         return kills > 6 || next?.[2] === true;
       },
       'connections to be lost',
@@ -270,7 +270,7 @@ spec:
       'all',
       expected((id) => id % 3 === 0),
     );
-    assert.deepEqual(await versions(), [
+    assert.deepEqual(await registered(), [
       ['all', 1, true, true],
       ['all', 2, true, false],
     ]);
