@@ -2,6 +2,8 @@
 // common is written once and copied. https://kafka.apache.org/documentation/#record
 
 const firstSize = 16 * 1024;
+/** what a record more may need: 3 bytes for each character of a text are reserved */
+const slack = 4 * 1024;
 
 /** How many bytes a whole number of 0 or more takes as a signed number of variable length. */
 function sizeOfVarint(value: number): number {
@@ -15,6 +17,18 @@ function sizeOfVarint(value: number): number {
 export class RecordWriter {
   length = 0;
   #buffer: Buffer = Buffer.alloc(0);
+  /** what the next buffer begins with: as much as the last one came to */
+  #firstSize: number;
+  readonly #usualSize: number;
+
+  /**
+   * @param expected bytes that will probably be written
+   * @param usualSize bytes that are seldom exceeded: up to here a buffer grows without being doubled beyond
+   */
+  constructor(expected = firstSize, usualSize = Number.POSITIVE_INFINITY) {
+    this.#firstSize = expected;
+    this.#usualSize = usualSize;
+  }
 
   /** What was written: a view, valid until more is written. */
   get bytes(): Buffer {
@@ -24,6 +38,7 @@ export class RecordWriter {
   /** Hands out what was written, and begins anew. */
   take(): Buffer {
     const { bytes } = this;
+    this.#firstSize = Math.max(firstSize, bytes.length);
     this.#buffer = Buffer.alloc(0);
     this.length = 0;
     return bytes;
@@ -75,7 +90,9 @@ export class RecordWriter {
   #reserve(more: number): void {
     const size = this.length + more;
     if (size <= this.#buffer.length) return;
-    const larger = Buffer.allocUnsafeSlow(Math.max(firstSize, 2 * this.#buffer.length, size));
+    const larger = Buffer.allocUnsafeSlow(
+      Math.max(this.#firstSize, Math.min(2 * this.#buffer.length, this.#usualSize), size + slack),
+    );
     this.#buffer.copy(larger, 0, 0, this.length);
     this.#buffer = larger;
   }
@@ -84,7 +101,12 @@ export class RecordWriter {
 /** Records of one partition: bodies (key, value and headers) that were written before, each behind its place. */
 export class RecordBundle {
   count = 0;
-  readonly #writer = new RecordWriter();
+  readonly #writer: RecordWriter;
+
+  /** @param expected bytes that will probably be added */
+  constructor(expected: number) {
+    this.#writer = new RecordWriter(expected);
+  }
 
   get size(): number {
     return this.#writer.length;

@@ -30,6 +30,7 @@ export function bundlesOf(
   maxBytes: number,
 ): PartitionBundles[] {
   const topics = new Map<string, PartitionBundles[]>();
+  const bytes = rows.reduce((sum, { data }) => sum + data.length, 0);
   for (const row of rows) {
     const { topic, data } = row;
     const partitions = partitionsOf.get(topic)!;
@@ -39,12 +40,13 @@ export function bundlesOf(
         topic,
         (own = Array.from({ length: partitions }, (_, partition) => ({ topic, partition, bundles: [] }))),
       );
+    const expected = Math.ceil(Math.min(maxBytes, bytes / partitions)) + 32 * 1024;
     for (const { start, end } of bodiesOf(data)) {
       const key = keyOf(data, start);
       const { bundles } = own[partitionOfHash(murmur2(data, key.start, key.end), partitions)]!;
       let bundle = bundles.at(-1);
       if (!bundle || bundle.records.size >= maxBytes) {
-        bundle = { records: new RecordBundle(), shares: new Map(), timestamp: row.created_at.getTime() };
+        bundle = { records: new RecordBundle(expected), shares: new Map(), timestamp: row.created_at.getTime() };
         bundles.push(bundle);
       }
       bundle.records.add(data, start, end);

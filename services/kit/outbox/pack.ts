@@ -1,6 +1,8 @@
+import { randomUUID } from 'node:crypto';
 import { murmur2 } from '../kafka/partitioning.ts';
 import { RecordWriter } from '../kafka/record-writer.ts';
 import type { OutboxEvent } from './write.ts';
+import { written } from './written.ts';
 
 /** The content type of a row of the outbox whose data is several messages of one topic, written as Kafka's log has them. */
 export const packedType = 'application/vnd.millrace.packed';
@@ -34,7 +36,7 @@ const fullAt = 512 * 1024;
 export class Packer {
   readonly #head: PackHead;
   readonly #template: ReturnType<typeof templateOf>;
-  readonly #lanes = Array.from({ length: lanes }, () => new RecordWriter());
+  readonly #lanes = Array.from({ length: lanes }, () => new RecordWriter(undefined, fullAt + 16 * 1024));
   readonly #full: OutboxEvent[] = [];
   readonly #key = new RecordWriter();
 
@@ -78,7 +80,9 @@ export class Packer {
     const data = this.#lanes[number]!.take();
     if (data.length === 0) return;
     const headers = { 'content-type': packedType };
-    this.#full.push({ ...this.#head, key: `pack-${number}`, eventId: '', data, headers });
+    const eventId = randomUUID();
+    written.keep(eventId, data);
+    this.#full.push({ ...this.#head, key: `pack-${number}`, eventId, data, headers });
   }
 }
 

@@ -1,6 +1,7 @@
 import type { PoolClient } from '../pg.ts';
 import type { Cursor } from './cursor.ts';
 import type { OutboxRow } from './rows.ts';
+import { written } from './written.ts';
 
 const maxRows = 1_000;
 const maxBytes = 4 * 1024 * 1024;
@@ -27,7 +28,8 @@ const statement = {
       RETURNING s.shard
     )
     SELECT (SELECT array_agg(shard) FROM moved) AS moved, (SELECT xmin::text FROM horizon) AS horizon,
-      r.shard, r.xid::text AS xid, r.id::text AS id, r.topic, r.key, r.event_id, r.type, r.source, r.data, r.headers,
+      r.shard, r.xid::text AS xid, r.id::text AS id, r.topic, r.key, r.event_id, r.type, r.source,
+      CASE WHEN r.event_id <> ALL ($12::text[]) THEN r.data END AS data, r.headers,
       r.traceparent, r.created_at, r.head, r.cut
     FROM (SELECT) one LEFT JOIN (
       SELECT b.* FROM unnest($5::smallint[], $6::xid8[], $7::bigint[]) AS c(shard, xid, id)
@@ -72,23 +74,46 @@ export interface ReadResult {
   rows: OutboxRow[];
 }
 
-type Row = Omit<OutboxRow, 'xid' | 'id'> & { xid: string; id: string | null; moved: number[] | null; horizon: string };
+/** `data` is null where this process has it. */
+type Row = Omit<OutboxRow, 'xid' | 'id' | 'data'> & {
+  xid: string;
+  id: string | null;
+  data: Buffer | null;
+  moved: number[] | null;
+  horizon: string;
+};
 
 /** Stores cursors and reads the next rows of the shards, about 1,000 rows and 4 MiB at most. */
 export async function advanceAndRead(session: PoolClient, request: ReadRequest): Promise<ReadResult> {
   const { owner, moved, cursors, ahead, holdBack, single = false } = request;
   const shards = Math.max(1, cursors.length);
   const limit = single ? 1 : Math.ceil(maxRows / shards);
+  const known = written.copy();
   const { rows } = await session.query<Row>({
     ...statement,
-    values: [owner, ...columns(moved), ...columns(cursors), ahead, holdBack, limit, Math.ceil(maxBytes / shards)],
+    values: [
+      owner,
+      ...columns(moved),
+      ...columns(cursors),
+      ahead,
+      holdBack,
+      limit,
+      Math.ceil(maxBytes / shards),
+      [...known.keys()],
+    ],
   });
   const first = rows[0]!; // the outer join answers at least one
   return {
     moved: first.moved ?? [],
     horizon: Number(first.horizon),
-    rows: first.id === null ? [] : rows.map((row) => ({ ...row, xid: Number(row.xid), id: Number(row.id) })),
+    rows: first.id === null ? [] : rows.map((row) => rowOf(row, known)),
   };
+}
+
+function rowOf(row: Row, known: ReadonlyMap<string, Buffer>): OutboxRow {
+  const data = row.data ?? known.get(row.event_id)!;
+  written.forget(row.event_id); // where it cannot be published now, it is read once more
+  return { ...row, data, xid: Number(row.xid), id: Number(row.id) };
 }
 
 function columns(cursors: readonly Cursor[]): [number[], number[], number[]] {

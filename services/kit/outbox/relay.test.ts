@@ -9,6 +9,7 @@ import type { IncomingMessage, Kafka } from '../kafka/port.ts';
 import { eventually, fakeKafka, startProxy } from '../kafka/testing.ts';
 import { createLogger } from '../log.ts';
 import { transaction } from '../pg.ts';
+import { Packer } from './pack.ts';
 import { OutboxRelay } from './relay.ts';
 import { appendToOutbox } from './write.ts';
 
@@ -262,5 +263,59 @@ describe('OutboxRelay with Kafka', () => {
         `the order of key ${key}`,
       );
     }
+  });
+
+  it('sends packs, those that could not be sent with bytes of the database, and large events in their order', async (t) => {
+    const topic = await uniqueTopic('packed', 2);
+    const received: IncomingMessage[] = [];
+    const consumer = kafka.consumer({
+      group: `group-${topic}`,
+      topics: [topic],
+      from: 'earliest',
+      onBatch: (batch) => {
+        received.push(...batch.messages);
+        return Promise.resolve(true);
+      },
+    });
+    consumer.start();
+    let failures = 0;
+    const unwilling: Kafka = {
+      ...kafka,
+      async producer() {
+        const producer = await kafka.producer();
+        return {
+          partitionsOf: (name) => producer.partitionsOf(name),
+          partitionFor: (name, key) => producer.partitionFor(name, key),
+          close: () => producer.close(),
+          send: (...args) => ((failures += 1) > 3 ? producer.send(...args) : Promise.reject(new Error('not now'))),
+        };
+      },
+    };
+    const relay = new OutboxRelay({ pool: database.pool, kafka: unwilling, log });
+    t.after(() => Promise.all([relay.stop(), consumer.stop()]));
+    const keys = 5;
+    const count = 4_000;
+    const packer = new Packer({ topic, type: 'order.created', source: '/orders' });
+    for (let n = 0; n < count; n++) {
+      const data = JSON.stringify({ n, text: 'x'.repeat(400) });
+      packer.add({ key: `packed-${n % keys}`, eventId: String(n), data });
+    }
+    const sizes = [1, 70_000, 1, 200_000, 70_000, 1];
+    const events = sizes.map((size, n) => {
+      const data = JSON.stringify({ n, text: 'x'.repeat(size) });
+      return { ...event(topic, 'single', n), data: n === 1 ? Buffer.from(data) : data };
+    });
+    await transaction(database.pool, (tx) => appendToOutbox(tx, [...packer.finish(), ...events]));
+    relay.start();
+    const isAll = () => new Set(received.map(({ headers }) => headers['ce_id'])).size === count + sizes.length;
+    await eventually(isAll, 'all', 30_000);
+    assert.ok(failures > 3);
+    const byKey = Map.groupBy(received, (message) => message.key);
+    const numbersOf = (key: string) => [...new Set(byKey.get(key)!.map(({ value }) => numberOf(value)))];
+    for (let key = 0; key < keys; key++) {
+      const expected = Array.from({ length: count / keys }, (_, i) => i * keys + key);
+      assert.deepEqual(numbersOf(`packed-${key}`), expected);
+    }
+    assert.deepEqual(numbersOf('single'), [0, 1, 2, 3, 4, 5]);
   });
 });

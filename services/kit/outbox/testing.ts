@@ -34,7 +34,8 @@ function attributesOf(headers: Record<string, string>) {
 export function unpack(data: Buffer): { key: string; data: unknown; headers: Record<string, string> }[] {
   return [...bodiesOf(data)].map(({ start }) => {
     const body = new RecordBody(start);
-    const value = JSON.parse(body.valueIn(data)!.toString()) as unknown;
+    const { start: from, end } = body.valueIn(data)!;
+    const value = JSON.parse(data.toString('utf8', from, end)) as unknown;
     return { key: body.keyIn(data)!, data: value, headers: body.headersIn(data) };
   });
 }

@@ -21,8 +21,34 @@ const insert = {
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::jsonb[], $8::text[])`,
 };
 
-/** Writes events to the outbox, in the order given, in one statement of the caller's transaction. */
+/** In an array bytes are sent as text of twice their length: with so many, a row is worth a statement of its own. */
+const manyBytes = 64 * 1024;
+
+const insertLarge = {
+  name: 'outbox-append-large',
+  text: `INSERT INTO outbox (topic, key, event_id, type, source, data, headers, traceparent)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+};
+
+/** Writes events to the outbox, in the order given, in the caller's transaction: in one statement, but for large ones. */
 export async function appendToOutbox(tx: PoolClient, events: readonly OutboxEvent[]): Promise<void> {
+  let from = 0;
+  for (const [i, event] of events.entries()) {
+    if (event.data.length < manyBytes) continue;
+    await appendTogether(tx, events.slice(from, i));
+    await appendLarge(tx, event);
+    from = i + 1;
+  }
+  await appendTogether(tx, events.slice(from));
+}
+
+async function appendLarge(tx: PoolClient, event: OutboxEvent): Promise<void> {
+  const { topic, key, eventId, type, source, headers, traceparent } = event;
+  const data = typeof event.data === 'string' ? Buffer.from(event.data) : event.data;
+  await tx.query({ ...insertLarge, values: [topic, key, eventId, type, source, data, headers, traceparent] });
+}
+
+async function appendTogether(tx: PoolClient, events: readonly OutboxEvent[]): Promise<void> {
   if (events.length === 0) return;
   await tx.query({
     ...insert,
