@@ -74,6 +74,7 @@ async function measure(
         KAFKA_BROKERS: kafka.connection.brokers.join(','),
         DATABASE_URL: url,
         MILLRACE_DECLARATIONS: declarations,
+        NODE_COMPILE_CACHE: join(root, '.millrace/compile-cache'),
       },
     });
     const faults = await differences(pool, expected);

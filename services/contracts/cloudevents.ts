@@ -72,21 +72,23 @@ interface Message {
  * Reads a Kafka message as an event and checks its data against the contract. A type that the contract does not know
  * passes unchecked: newer producers may send what an older consumer ignores.
  * @param headers those of the message, where they have been read already
- * @param read makes the event's data of a value; default: as JSON that fits the contract
+ * @param read makes the event's data of the message's value; default: as JSON that fits the contract
  * @throws InvalidEvent where a required attribute is missing, the value is no JSON, or the data breaks the contract.
  */
-export function decodeEvent(message: Message, headers = message.headers, read = readData): ReceivedEvent {
+export function decodeEvent<M extends Message>(
+  message: M,
+  headers = message.headers,
+  read: (message: M, type: string) => unknown = readData,
+): ReceivedEvent {
   const id = headers['ce_id'];
   const type = headers['ce_type'];
   const source = headers['ce_source'];
   if (!id || !type || !source) {
     throw new InvalidEvent('the headers ce_id, ce_type and ce_source are required');
   }
-  const { value } = message;
-  if (!value) throw new InvalidEvent('the value is empty');
   const time = headers['ce_time'] === undefined ? Number.NaN : Date.parse(headers['ce_time']);
   if (Number.isNaN(time)) throw new InvalidEvent('the header ce_time is no time');
-  const data = read(value, type);
+  const data = read(message, type);
   return {
     id,
     type,
@@ -102,7 +104,8 @@ export function decodeEvent(message: Message, headers = message.headers, read = 
   };
 }
 
-function readData(value: Buffer, type: string): unknown {
+function readData({ value }: Pick<Message, 'value'>, type: string): unknown {
+  if (!value) throw new InvalidEvent('the value is empty');
   let data: unknown;
   try {
     data = JSON.parse(value.toString());

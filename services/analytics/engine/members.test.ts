@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
+import type { ByteRange } from '#kit/kafka/port.ts';
 import { memberReader } from './members.ts';
 
 const name = fc.oneof(fc.constantFrom('a', 'b', 'total', 'ü', '"', '\\', '', 'a\nb'), fc.string({ maxLength: 5 }));
@@ -16,6 +17,12 @@ const object = fc.dictionary(
   { noNullPrototype: true },
 );
 
+/** The text between others, as messages lie in a fetch. */
+function rangeOf(text: string): ByteRange {
+  const [before, own, behind] = [Buffer.from('{"a":1},"a'), Buffer.from(text), Buffer.from(',"a":2,"n":3}":}')];
+  return { bytes: Buffer.concat([before, own, behind]), start: before.length, end: before.length + own.length };
+}
+
 describe('members of JSON', () => {
   it('are those that JSON.parse finds, whatever stands around them', () => {
     const spaces = fc.constantFrom(undefined, 1, '\t', '\r\n ');
@@ -23,7 +30,7 @@ describe('members of JSON', () => {
       fc.property(object, fc.array(name, { maxLength: 4 }), spaces, (data, names, space) => {
         const text = JSON.stringify(data, undefined, space);
         const wanted = new Set(names);
-        const read = memberReader(wanted)(Buffer.from(text)) as Record<string, unknown>;
+        const read = memberReader(wanted)(rangeOf(text)) as Record<string, unknown>;
         const parsed = JSON.parse(text) as Record<string, unknown>;
         for (const one of wanted) assert.deepEqual(read[one], parsed[one], `${one} of ${text}`);
       }),
@@ -44,7 +51,7 @@ describe('members of JSON', () => {
       '9.99',
     ];
     for (const text of texts) {
-      const read = memberReader(['n'])(Buffer.from(`{"n":${text}}`)) as { n: number };
+      const read = memberReader(['n'])(rangeOf(`{"n":${text}}`)) as { n: number };
       assert.ok(Object.is(read.n, JSON.parse(text)), text);
     }
   });
@@ -64,12 +71,12 @@ describe('members of JSON', () => {
       'x',
       '{"b" 1}',
     ];
-    for (const text of texts) assert.throws(() => memberReader(['a'])(Buffer.from(text)), SyntaxError, text);
+    for (const text of texts) assert.throws(() => memberReader(['a'])(rangeOf(text)), SyntaxError, text);
   });
 
   it('are none of a value that is no object', () => {
     for (const text of ['1', 'null', '[1]', '"a"']) {
-      assert.deepEqual(memberReader(['a'])(Buffer.from(text)), JSON.parse(text));
+      assert.deepEqual(memberReader(['a'])(rangeOf(text)), JSON.parse(text));
     }
   });
 });

@@ -1,5 +1,7 @@
+import type { ByteRange } from '#kit/kafka/port.ts';
+
 /** Reads some members of a JSON object. */
-export type MemberReader = (json: Buffer) => unknown;
+export type MemberReader = (json: ByteRange) => unknown;
 
 const quote = 0x22;
 const backslash = 0x5c;
@@ -12,9 +14,10 @@ const [openBrace, closeBrace, openBracket, closeBracket, comma, colon] = [0x7b, 
  */
 export function memberReader(names: Iterable<string>): MemberReader {
   const wanted = [...names].map((name) => ({ name, bytes: Buffer.from(name) }));
-  return (json) => {
+  return ({ bytes, start, end }) => {
     const found: Record<string, unknown> = {};
-    return readInto(found, json, wanted) ? found : (JSON.parse(json.toString()) as unknown);
+    if (readInto(found, bytes, start, end, wanted)) return found;
+    return JSON.parse(bytes.toString('utf8', start, end)) as unknown;
   };
 }
 
@@ -24,33 +27,38 @@ interface Wanted {
 }
 
 /** @returns whether the text was plain enough */
-function readInto(found: Record<string, unknown>, json: Buffer, wanted: readonly Wanted[]): boolean {
+function readInto(
+  found: Record<string, unknown>,
+  json: Buffer,
+  start: number,
+  end: number,
+  wanted: readonly Wanted[],
+): boolean {
+  if (json[start] !== openBrace || json[end - 1] !== closeBrace) return false;
   let left = wanted.length;
-  let at = skipSpace(json, 0);
-  if (json[at] !== openBrace) return false;
-  at = skipSpace(json, at + 1);
-  if (json[at] === closeBrace) return true;
+  let at = skipSpace(json, start + 1, end);
+  if (json[at] === closeBrace) return at < end;
   while (left > 0) {
     if (json[at] !== quote) return false;
     const nameAt = at + 1;
-    at = endOfText(json, nameAt);
+    at = endOfText(json, nameAt, end);
     if (at < 0 || json[at] !== quote) return false; // a name with an escape, or cut off
     const member = find(wanted, json, nameAt, at);
-    at = skipSpace(json, at + 1);
+    at = skipSpace(json, at + 1, end);
     if (json[at] !== colon) return false;
-    const start = skipSpace(json, at + 1);
-    at = endOfValue(json, start);
+    const valueAt = skipSpace(json, at + 1, end);
+    at = endOfValue(json, valueAt, end);
     if (at < 0) return false;
     if (member) {
-      const value = valueOf(json, start, at);
+      const value = valueOf(json, valueAt, at);
       if (value === undefined) return false;
       found[member.name] = value;
       left -= 1;
     }
-    at = skipSpace(json, at);
-    if (json[at] === closeBrace) return true;
+    at = skipSpace(json, at, end);
+    if (json[at] === closeBrace) return at < end;
     if (json[at] !== comma) return false;
-    at = skipSpace(json, at + 1);
+    at = skipSpace(json, at + 1, end);
   }
   return true;
 }
@@ -66,15 +74,15 @@ function find(wanted: readonly Wanted[], json: Buffer, start: number, end: numbe
   return undefined;
 }
 
-function skipSpace(json: Buffer, from: number): number {
+function skipSpace(json: Buffer, from: number, end: number): number {
   let at = from;
-  while (json[at]! <= 0x20) at += 1;
+  while (at < end && json[at]! <= 0x20) at += 1;
   return at;
 }
 
 /** The next quote or backslash; -1 where there is none. */
-function endOfText(json: Buffer, from: number): number {
-  for (let at = from; at < json.length; at++) {
+function endOfText(json: Buffer, from: number, end: number): number {
+  for (let at = from; at < end; at++) {
     const byte = json[at];
     if (byte === quote || byte === backslash) return at;
   }
@@ -82,20 +90,20 @@ function endOfText(json: Buffer, from: number): number {
 }
 
 /** Behind the text that begins with the quote before `from`; -1 where it does not end. */
-function behindText(json: Buffer, from: number): number {
-  let at = endOfText(json, from);
-  while (at >= 0 && json[at] === backslash) at = endOfText(json, at + 2);
+function behindText(json: Buffer, from: number, end: number): number {
+  let at = endOfText(json, from, end);
+  while (at >= 0 && json[at] === backslash) at = endOfText(json, at + 2, end);
   return at < 0 ? -1 : at + 1;
 }
 
 /** Behind the value that begins at `from`; -1 where it does not end. */
-function endOfValue(json: Buffer, from: number): number {
-  if (json[from] === quote) return behindText(json, from + 1);
+function endOfValue(json: Buffer, from: number, end: number): number {
+  if (json[from] === quote) return behindText(json, from + 1, end);
   let depth = 0;
-  for (let at = from; at < json.length; at++) {
+  for (let at = from; at < end; at++) {
     const byte = json[at]!;
     if (byte === quote) {
-      at = behindText(json, at + 1) - 1;
+      at = behindText(json, at + 1, end) - 1;
       if (at < 0) return -1;
     } else if (byte === openBrace || byte === openBracket) {
       depth += 1;
@@ -116,7 +124,9 @@ const powers = Array.from({ length: 16 }, (_, i) => 10 ** i);
 /** undefined where it is none of the plain ones */
 function valueOf(json: Buffer, start: number, end: number): unknown {
   if (json[start] === quote) {
-    return endOfText(json, start + 1) === end - 1 ? json.toString('utf8', start + 1, end - 1) : parse(json, start, end);
+    return endOfText(json, start + 1, end) === end - 1
+      ? json.toString('utf8', start + 1, end - 1)
+      : parse(json, start, end);
   }
   return numberOf(json, start, end) ?? parse(json, start, end);
 }

@@ -85,7 +85,9 @@ export interface Reading {
 function readerOf(plans: readonly Plan[]): MemberReader {
   const members = plans.map(({ query }) => membersOf(query));
   const names = members.flatMap((own) => (own ? [...own] : []));
-  return members.includes(undefined) ? (json) => JSON.parse(json.toString()) as unknown : memberReader(new Set(names));
+  return members.includes(undefined)
+    ? ({ bytes, start, end }) => JSON.parse(bytes.toString('utf8', start, end)) as unknown
+    : memberReader(new Set(names));
 }
 
 /** Whether the query reads events such as this one. */

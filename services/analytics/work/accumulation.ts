@@ -3,7 +3,7 @@ import type { ReceivedEvent } from '#contracts/cloudevents.ts';
 import type { Accumulation, Stretch } from '#kit/inbox/accumulation.ts';
 import { nameOf } from '#kit/inbox/offsets.ts';
 import { counter } from '#kit/metrics.ts';
-import type { TopicPartition } from '#kit/kafka/port.ts';
+import type { ByteRange, IncomingMessage, TopicPartition } from '#kit/kafka/port.ts';
 import type { PoolClient } from '#kit/pg.ts';
 import { advanceClocks, aggregate, noEffects } from '../engine/aggregate.ts';
 import type { Effects, Occurrence, Tally } from '../engine/aggregate.ts';
@@ -98,11 +98,12 @@ export class QueryAccumulation implements Accumulation {
 
   /** Data that is still JSON is read as far as the queries, and the live stream, need it. */
   #readData(event: ReceivedEvent, plans: PlanSet): void {
-    if (!Buffer.isBuffer(event.data)) return;
+    const { data } = event;
+    if (!(data instanceof UnreadJson)) return;
     try {
       event.data = isLive(event, this.#options.now())
-        ? (JSON.parse(event.data.toString()) as unknown)
-        : plans.reading(event.topic, event.type).read(event.data);
+        ? (JSON.parse(data.text) as unknown)
+        : plans.reading(event.topic, event.type).read(data);
     } catch {
       event.data = undefined; // no query has a result for it, and each says so
     }
@@ -146,10 +147,32 @@ export class QueryAccumulation implements Accumulation {
   }
 }
 
-/** Leaves JSON as it is: the queries read what they need of it. @throws InvalidEvent where it is no object */
-export function unreadJson(value: Buffer): Buffer {
-  if (value[0] === 0x7b && value.at(-1) === 0x7d) return value;
+/** JSON of which the queries read what they need. */
+class UnreadJson implements ByteRange {
+  readonly bytes: Buffer;
+  readonly start: number;
+  readonly end: number;
+
+  constructor({ bytes, start, end }: ByteRange) {
+    this.bytes = bytes;
+    this.start = start;
+    this.end = end;
+  }
+
+  get text(): string {
+    return this.bytes.toString('utf8', this.start, this.end);
+  }
+}
+
+/** Leaves the JSON of a message as it is. @throws InvalidEvent where it is no object */
+export function unreadJson(message: Pick<IncomingMessage, 'value' | 'valueRange'>): unknown {
+  const range = message.valueRange ?? rangeOf(message.value);
+  if (range?.bytes[range.start] === 0x7b && range.bytes[range.end - 1] === 0x7d) return new UnreadJson(range);
   throw new InvalidEvent('the value is no JSON object');
+}
+
+function rangeOf(bytes: Buffer | null): ByteRange | null {
+  return bytes && { bytes, start: 0, end: bytes.length };
 }
 
 /** Whether an event is of now: the live stream has no use for the past that a query catches up with. */

@@ -16,7 +16,7 @@ export interface Item {
 }
 
 /** Makes an event's data of a message's value. @throws InvalidEvent where it is of no use */
-export type ReadData = (value: Buffer, type: string) => unknown;
+export type ReadData = (message: IncomingMessage, type: string) => unknown;
 
 /**
  * Reads a message. Under a sampled trace it gets a span, which the event's `traceparent` names as the parent of effects.

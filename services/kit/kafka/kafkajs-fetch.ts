@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import type { IncomingMessage, TopicPartition } from './port.ts';
+import type { ByteRange, IncomingMessage, TopicPartition } from './port.ts';
 
 // What a fetch brings, read in one pass over the bytes of Kafka's log (record batches of version 2). kafkajs makes a
 // decoder, a buffer a header and several numbers as text for each record; here a record is its place in the fetched bytes.
@@ -35,10 +35,14 @@ const controlFlag = 0x20;
 const shortText = 64;
 const layout: { name: Text; value: Text }[] = [];
 const maxLayout = 32;
+/** Behind so many texts that differ, only one in so many is kept. */
+const manyMisses = 16;
 
 class Text {
   #bytes: Uint8Array = new Uint8Array(0);
   #text = '';
+  /** in a row */
+  #misses = 0;
 
   /** The text of some bytes; the same string as before where they are the same bytes. */
   of(buffer: Buffer, start: number, end: number): string {
@@ -47,10 +51,14 @@ class Text {
     if (length === bytes.length) {
       let i = length - 1; // ids and times differ at their end
       while (i >= 0 && bytes[i] === buffer[start + i]) i -= 1;
-      if (i < 0) return this.#text;
+      if (i < 0) {
+        this.#misses = 0;
+        return this.#text;
+      }
     }
     const text = buffer.toString('utf8', start, end);
-    if (length > shortText) return text;
+    this.#misses += 1;
+    if (length > shortText || (this.#misses > manyMisses && this.#misses % manyMisses > 0)) return text;
     this.#bytes = Uint8Array.prototype.slice.call(buffer, start, end);
     this.#text = text;
     return text;
@@ -120,10 +128,10 @@ export class RecordBody {
     return length < 0 ? null : buffer.toString('utf8', cursor.at, cursor.at + length);
   }
 
-  valueIn(buffer: Buffer): Buffer | null {
-    cursor.moveTo(this.#at, buffer);
-    const length = cursor.next(buffer);
-    return length < 0 ? null : buffer.subarray(cursor.at, cursor.at + length);
+  valueIn(bytes: Buffer): ByteRange | null {
+    cursor.moveTo(this.#at, bytes);
+    const length = cursor.next(bytes);
+    return length < 0 ? null : { bytes, start: cursor.at, end: cursor.at + length };
   }
 
   /** Of a header that is repeated, the last counts; one without a value is left out. */
@@ -205,6 +213,11 @@ export class LogMessage extends RecordBody implements IncomingMessage {
   }
 
   get value(): Buffer | null {
+    const range = this.valueRange;
+    return range && range.bytes.subarray(range.start, range.end);
+  }
+
+  get valueRange(): ByteRange | null {
     return this.valueIn(this.#batch.buffer);
   }
 

@@ -30,6 +30,24 @@ function scheduleCheckPendingRequests(this: RequestQueue): void {
   );
 }
 
+/** The part of kafkajs's Encoder that is mended here. */
+interface Encoder {
+  buf: Buffer;
+  offset: number;
+  ensureAvailable(length: number): void;
+}
+
+/** bytes for what is written behind a batch */
+const encoderSlack = 512;
+
+function ensureAvailable(this: Encoder, length: number): void {
+  const needed = this.offset + length;
+  if (needed <= this.buf.length) return;
+  const larger = Buffer.allocUnsafeSlow(Math.max(2 * this.buf.length, needed + encoderSlack));
+  this.buf.copy(larger, 0, 0, this.offset);
+  this.buf = larger;
+}
+
 /** Puts a function of ours in the place of a module of kafkajs that exports one function, before kafkajs loads it. */
 function replaceModule(path: string, replacement: unknown): void {
   const original: unknown = require(path);
@@ -91,13 +109,14 @@ function keepAnswers(): void {
 }
 
 /**
- * kafkajs 2.2.4 with four mends:
+ * kafkajs 2.2.4 with five mends:
  * - It sets a timer for its waiting requests even where none waits: with a negative time, so that Node prints
  *   TimeoutNegativeWarning, and again each time it fires, so that every connection keeps a timer of 1 ms running forever.
  *   The timer is set for requests that wait only; `push` asks for it with each of them.
  * - Its encoders of records and of their batches and its decoder of what a fetch brings are replaced by ours, which give
  *   the same for much less.
  * - It copies the messages of a partition anew for each of them that it sends: a thousand cost half a million steps.
+ * - Its buffers grow to the next power of two and are zeroed, again in each of the four layers around a batch.
  * - It forgets which partitions of a produce request succeeded when one failed; `answersOf` tells.
  */
 function load(): typeof Kafkajs {
@@ -111,6 +130,9 @@ function load(): typeof Kafkajs {
     throw new TypeError('kafkajs has changed: RequestQueue has no scheduleCheckPendingRequests');
   }
   prototype.scheduleCheckPendingRequests = scheduleCheckPendingRequests;
+  const encoder = (require('kafkajs/src/protocol/encoder') as { prototype: Encoder }).prototype;
+  if (typeof encoder.ensureAvailable !== 'function') throw new TypeError('kafkajs has changed: Encoder does not grow');
+  encoder.ensureAvailable = ensureAvailable;
   keepAnswers();
   return kafkajs;
 }

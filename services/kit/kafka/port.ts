@@ -42,9 +42,18 @@ export interface IncomingMessage {
   offset: bigint;
   key: string | null;
   value: Buffer | null;
+  /** where the value lies, in what a fetch brought: to read it there saves making a buffer of it */
+  valueRange?: ByteRange | null;
   headers: Record<string, string>;
   /** milliseconds since 1970 */
   timestamp: number;
+}
+
+/** Bytes from `start` to before `end`. */
+export interface ByteRange {
+  bytes: Buffer;
+  start: number;
+  end: number;
 }
 
 /** What one fetch brought of one partition; never without messages. */
