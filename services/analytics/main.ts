@@ -13,7 +13,7 @@ import { LiveFeed } from './api/live.ts';
 import { configSchema } from './config.ts';
 import { VersionSource } from './store/versions.ts';
 import { unreadJson } from './work/accumulation.ts';
-import { Backfill } from './work/backfill.ts';
+import { Backfill, sessionMs } from './work/backfill.ts';
 import { Engine } from './work/engine.ts';
 import { LiveQueries } from './work/live-queries.ts';
 import { StreamObserver } from './work/observer.ts';
@@ -85,7 +85,7 @@ await runService('analytics', async (service) => {
     accumulator: engine,
     read: unreadJson,
     maxBatch: 250,
-    sessionMs: 4_000, // figures go on soon after a worker was lost
+    sessionMs,
     restMs: 100, // figures may be a tenth of a second old
     onCommitted: () => relay.wake(),
   });

@@ -16,6 +16,9 @@ import { unreadJson } from './accumulation.ts';
 import type { QueryAccumulation } from './accumulation.ts';
 import { Engine } from './engine.ts';
 
+/** A worker that was killed is missed after so many milliseconds; then the others go on with its partitions. */
+export const sessionMs = 3_500;
+
 export interface BackfillOptions {
   /** the service's own consumer group */
   group: string;
@@ -73,7 +76,7 @@ export class Backfill {
       maxBatch: 250,
       rereads: true,
       read: unreadJson,
-      sessionMs: 4_000, // as the service's own
+      sessionMs,
       onCommitted,
     });
     log.info({ group: own, queries: versions.building.map(({ query }) => query.name) }, 'reading events again');

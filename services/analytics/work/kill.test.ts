@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { after, before, describe, it } from 'node:test';
 import { encodeHeaders } from '#contracts/cloudevents.ts';
 import { createKafka } from '#kit/kafka/port.ts';
@@ -17,8 +15,8 @@ import { readOutbox } from '#kit/outbox/testing.ts';
 import { createTestDatabase } from '../../../tests/support/database.ts';
 import type { TestDatabase } from '../../../tests/support/database.ts';
 import { testKafka, uniqueTopic } from '../../../tests/support/kafka.ts';
+import { declareWorker, spawnWorker } from '../test-worker.ts';
 
-const service = fileURLToPath(new URL('../main.ts', import.meta.url));
 const log = createLogger('kill-test', 'silent');
 /** 50 kills take minutes: a member that was killed is missed after seconds only */
 const kills = process.env['STREAMS_LONG'] ? 50 : 3;
@@ -45,7 +43,7 @@ describe('a worker that is killed again and again', () => {
     kafka = createKafka({ brokers: testKafka().brokers.split(','), clientId: 'kill-test', log });
     producer = await kafka.producer();
     folder = mkdtempSync(join(tmpdir(), 'millrace-kill-'));
-    declare(folder, topic, alerts);
+    declareWorker(folder, { topics: [topic, alerts], partitions: 3, queries: queriesTo(alerts) });
   });
   after(async () => {
     worker?.kill('SIGKILL');
@@ -56,18 +54,7 @@ describe('a worker that is killed again and again', () => {
   });
 
   function startWorker(): void {
-    worker = spawn(process.execPath, ['--no-warnings', service], {
-      env: {
-        ...process.env,
-        PORT: '0',
-        HOST: '127.0.0.1',
-        LOG_LEVEL: 'fatal',
-        KAFKA_BROKERS: testKafka().brokers,
-        DATABASE_URL: database.url,
-        MILLRACE_DECLARATIONS: folder,
-      },
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    });
+    worker = spawnWorker({ databaseUrl: database.url, declarations: folder });
   }
 
   async function send(from: number, to: number): Promise<void> {
@@ -131,47 +118,18 @@ describe('a worker that is killed again and again', () => {
   });
 });
 
-/** Declarations of a service that runs two queries with alerts over a topic of its own. */
-function declare(folder: string, topic: string, alerts: string): void {
-  const file = (path: string, text: string) => writeFileSync(join(folder, path), text);
-  for (const name of ['services', 'queries']) mkdirSync(join(folder, name));
-  file(
-    'services/analytics.yaml',
-    `apiVersion: millrace.dev/v1alpha1
-kind: EventService
-metadata: { name: analytics }
-spec:
-  port: 8084
-  produces: [{ topic: ${topic}, partitions: 3, retention: -1 }, { topic: ${alerts}, partitions: 3, retention: -1 }]
-  consumes: [{ group: group-${topic}, topics: [${topic}], database: analytics }]
-`,
-  );
-  const query = (name: string, spec: string) =>
-    file(
-      `queries/${name}.yaml`,
-      `apiVersion: millrace.dev/v1alpha1
-kind: StreamQuery
-metadata: { name: ${name} }
-spec:
-  from: [{ topic: ${topic} }]
-${spec}`,
-    );
-  query(
-    'high',
-    `  where: data.totalAmount > 90.0
+/** Two queries with alerts. */
+const queriesTo = (alerts: string) => ({
+  high: `  where: data.totalAmount > 90.0
   keyBy: string(data.orderId)
   select: [{ name: total, value: data.totalAmount }]
   emit: { to: ${alerts} }
   alert: { severity: info, message: 'Order {key}' }
 `,
-  );
-  query(
-    'spike',
-    `  window: { tumbling: 1m, grace: 1d, retention: 2d }
+  spike: `  window: { tumbling: 1m, grace: 1d, retention: 2d }
   select: [{ name: orders, count: true }]
   having: orders > 30
   emit: { to: ${alerts} }
   alert: { severity: warning, message: 'A spike' }
 `,
-  );
-}
+});
