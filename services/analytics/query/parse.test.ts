@@ -122,6 +122,13 @@ spec:
     assert.deepEqual(faultsOf('just text'), ['1: the document must be object']);
   });
 
+  it('says what to do about an expression that YAML takes for a mapping', () => {
+    const text = "spec:\n  keyBy: data.total > 1.0 ? 'large' : 'small'\n";
+    assert.deepEqual(faultsOf(text), [
+      "2: Nested mappings are not allowed in compact mappings: an expression with ': ' in it has to be in quotes",
+    ]);
+  });
+
   it('has another fingerprint when its windows mean something else', () => {
     const base = fingerprintOf('  window: { tumbling: 5m }\n');
     assert.ok(base);

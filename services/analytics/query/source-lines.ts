@@ -1,5 +1,5 @@
 import { LineCounter, isCollection, isMap, isScalar, parseDocument } from 'yaml';
-import type { Document, Node, Pair } from 'yaml';
+import type { Document, ErrorCode, Node, Pair } from 'yaml';
 
 /** A mistake in a file. */
 export interface Fault {
@@ -23,7 +23,7 @@ export class SourceLines {
     this.#document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false });
     this.faults = this.#document.errors.map(({ code, message, pos }) => ({
       line: this.#lines.linePos(pos[0]).line,
-      message: code === 'DUPLICATE_KEY' ? `${wordAt(text, pos[0])} is there twice` : message,
+      message: messageOf(code, message, wordAt(text, pos[0])),
     }));
     // a key that is there twice does not keep the rest from being read
     const isReadable = this.#document.errors.every(({ code }) => code === 'DUPLICATE_KEY');
@@ -67,4 +67,10 @@ export class SourceLines {
 
 function wordAt(text: string, offset: number): string {
   return /^[^\s:,{}]+/.exec(text.slice(offset))?.[0] ?? 'a key';
+}
+
+function messageOf(code: ErrorCode, message: string, word: string): string {
+  if (code === 'DUPLICATE_KEY') return `${word} is there twice`;
+  if (code === 'BLOCK_AS_IMPLICIT_KEY') return `${message}: an expression with ': ' in it has to be in quotes`;
+  return message;
 }
