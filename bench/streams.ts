@@ -75,6 +75,7 @@ async function measure(
         DATABASE_URL: url,
         MILLRACE_DECLARATIONS: declarations,
         NODE_COMPILE_CACHE: join(root, '.millrace/compile-cache'),
+        MALLOC_ARENA_MAX: '2', // both as in the local run
       },
     });
     const faults = await differences(pool, expected);

@@ -2,7 +2,7 @@ import type { ReceivedEvent } from '#contracts/cloudevents.ts';
 import { ExpressionError } from '../query/expression.ts';
 import type { PartitionClocks } from './clocks.ts';
 import { Delta } from './figures.ts';
-import type { Inputs } from './figures.ts';
+import type { Accumulator, Inputs } from './figures.ts';
 import {
   UnusableEvent,
   accepts,
@@ -20,17 +20,25 @@ import { isOver, latestStart } from './windows.ts';
 
 /** What a batch adds to the windows of one plan, by start and key. */
 export class Deltas extends Map<number, Map<string, Delta>> {
+  /** what the last call was about: the next one mostly is about the same start, and often the same key */
   #start = Number.NaN;
   #keys = new Map<string, Delta>();
+  #key: string | undefined;
+  #delta: Delta | undefined;
 
-  /** Those of one start, which are there afterwards; that of the last call is at hand. */
-  keysOf(start: number): Map<string, Delta> {
-    if (start === this.#start) return this.#keys;
-    let keys = this.get(start);
-    if (!keys) this.set(start, (keys = new Map<string, Delta>()));
-    this.#start = start;
-    this.#keys = keys;
-    return keys;
+  /** That of a window, which is there afterwards. */
+  at(start: number, key: string, accumulators: readonly Accumulator[]): Delta {
+    if (start !== this.#start) {
+      let keys = this.get(start);
+      if (!keys) this.set(start, (keys = new Map<string, Delta>()));
+      this.#start = start;
+      this.#keys = keys;
+    } else if (key === this.#key) return this.#delta!;
+    let delta = this.#keys.get(key);
+    if (!delta) this.#keys.set(key, (delta = new Delta(accumulators)));
+    this.#key = key;
+    this.#delta = delta;
+    return delta;
   }
 }
 
@@ -204,10 +212,7 @@ function sessionsOf(sessions: Effects['sessions'], plan: Plan, key: string): Ses
 function deltaOf(windows: Effects['windows'], plan: Plan, start: number, key: string): Delta {
   let deltas = windows.get(plan);
   if (!deltas) windows.set(plan, (deltas = new Deltas()));
-  const keys = deltas.keysOf(start);
-  let delta = keys.get(key);
-  if (!delta) keys.set(key, (delta = new Delta(plan.layout.accumulators)));
-  return delta;
+  return deltas.at(start, key, plan.layout.accumulators);
 }
 
 function tallyOf(tallies: Effects['tallies'], plan: Plan): Tally {
