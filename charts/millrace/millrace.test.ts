@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
-import { eventServices, streamQueryFiles } from '#kit/declarations.ts';
+import { brokerSettings, eventServices, streamQueryFiles } from '#kit/declarations.ts';
 
 import { find, podTemplates, render, withoutHelm, type Resource } from '../testing.ts';
 
@@ -102,6 +102,11 @@ describe('the platform’s chart', { skip: withoutHelm }, () => {
       { name: 'orders', key: 'password' },
       { name: 'millrace-cluster-ca-cert', key: 'ca.crt' },
     ]);
+  });
+
+  test('gives the brokers the settings that the services need', () => {
+    const { kafka } = find(resources, 'Kafka', 'millrace').spec as { kafka: { config: Record<string, unknown> } };
+    for (const [name, value] of Object.entries(brokerSettings())) assert.equal(String(kafka.config[name]), value, name);
   });
 
   test('gives the queries that the operator has found valid to the service that runs them', () => {

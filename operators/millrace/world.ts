@@ -74,6 +74,20 @@ export interface StatusWithConditions {
   conditions?: Condition[] | undefined;
 }
 
+/** Reasons of what is not ready because it is under way: nothing to warn of. */
+const underWayReasons = new Set([
+  'Building',
+  'Migrating',
+  'Pending',
+  'Queued',
+  'Replaying',
+  'Requested',
+  'Starting',
+  'TopicNotReady',
+  'TopicsNotReady',
+  'UserNotReady',
+]);
+
 /**
  * Writes the status of a resource if it has changed, with its conditions, and records an event where the status or the
  * reason of Ready has, which sums the others up.
@@ -98,8 +112,9 @@ export async function report<Status extends StatusWithConditions>(
   const ready = transitions(before, conditions).find((condition) => condition.type === 'Ready');
   if (!ready) return;
   const { status: now, reason, message } = ready;
-  const happening = { reason, action: 'Reconcile', note: message || reason };
-  events.record(object, { type: now === 'True' ? 'Normal' : 'Warning', ...happening });
+  const isFine = now === 'True' || underWayReasons.has(reason);
+  const note = message || (now === 'True' ? 'is ready' : reason);
+  events.record(object, { type: isFine ? 'Normal' : 'Warning', reason, action: 'Reconcile', note });
 }
 
 /** Whether Strimzi has done what the resource says now, and else why not. */
