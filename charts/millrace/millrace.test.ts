@@ -104,6 +104,15 @@ describe('the platform’s chart', { skip: withoutHelm }, () => {
     ]);
   });
 
+  test('leaves the number of pods to the operator where it scales', () => {
+    const scaling = { minReplicas: 2, maxReplicas: 5, lagPerReplica: 100, stabilization: '1m' };
+    const scaled = render('millrace', { values: { services: { orders: { scaling } } } });
+    assert.deepEqual(find(scaled, 'EventService', 'orders')['spec'].scaling, scaling);
+    assert.equal(find(scaled, 'Deployment', 'orders')['spec'].replicas, undefined);
+    assert.equal(find(scaled, 'Deployment', 'users')['spec'].replicas, 2);
+    assert.match(refusal({ services: { orders: { scaling: { lagPerReplica: 0 } } } }), /lagPerReplica/);
+  });
+
   test('gives the brokers the settings that the services need', () => {
     const { kafka } = find(resources, 'Kafka', 'millrace').spec as { kafka: { config: Record<string, unknown> } };
     for (const [name, value] of Object.entries(brokerSettings())) assert.equal(String(kafka.config[name]), value, name);
