@@ -1,7 +1,7 @@
 // In a pod that stays when others go: hands every request on to the gateway, by its name in the cluster.
 import { createServer, request } from 'node:http';
 
-createServer((incoming, outgoing) => {
+const server = createServer((incoming, outgoing) => {
   const { method, url, headers } = incoming;
   const onward = request(new URL(url, process.env.GATEWAY_URL), { method, headers, agent: false }, (answer) => {
     outgoing.writeHead(answer.statusCode, answer.headers);
@@ -9,5 +9,7 @@ createServer((incoming, outgoing) => {
   });
   onward.once('error', ({ message }) => outgoing.writeHead(502).end(message));
   incoming.pipe(onward);
-}).listen(8000);
+});
+server.keepAliveTimeout = 600_000; // a client may think as long as it wants
+server.listen(8000);
 process.on('SIGTERM', () => process.exit(0));

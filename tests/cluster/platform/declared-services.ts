@@ -7,7 +7,7 @@ import type { Installed } from './installed.ts';
 
 /** An EventService that no chart knows, from its declaration to its deletion. */
 export function declaredServices(platform: Installed): void {
-  describe('an EventService of one’s own', () => {
+  describe('an EventService of one’s own', { concurrency: 1 }, () => {
     const service = (spec: object) =>
       apply({
         apiVersion: 'millrace.dev/v1alpha1',

@@ -8,7 +8,7 @@ import { field, forward } from './cluster.ts';
 import type { Forward } from './cluster.ts';
 import { services } from './installed.ts';
 import type { Installed } from './installed.ts';
-import { monitoring } from './upgrade.ts';
+import { monitoring } from './collector.ts';
 
 /** What a client of the platform sees, and the traces of it: the suites of the local platform, in the cluster. */
 export function journey(platform: Installed): void {

@@ -3,6 +3,7 @@
 import { after, before, describe } from 'node:test';
 
 import { withoutPlatform } from './cluster.ts';
+import { startCollector, stopCollector } from './collector.ts';
 import { declaredServices } from './declared-services.ts';
 import { Installed } from './installed.ts';
 import { installation } from './installation.ts';
@@ -19,15 +20,21 @@ import { upgrade } from './upgrade.ts';
 
 describe('the platform in a cluster', { skip: withoutPlatform }, () => {
   const platform = new Installed();
-  before(() => platform.open());
-  after(() => platform.close());
+  before(async () => {
+    await platform.open();
+    await startCollector(platform.image);
+  });
+  after(async () => {
+    await stopCollector();
+    await platform.close();
+  });
 
   installation(platform);
   upgrade(platform);
   journey(platform);
   // none of these minds the others
   describe('meanwhile', { concurrency: true }, () => {
-    describe('of orders', () => {
+    describe('of orders', { concurrency: 1 }, () => {
       rebuilds();
       scaling(platform);
     });

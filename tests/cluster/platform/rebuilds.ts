@@ -6,7 +6,7 @@ import { watchOf } from './watching.ts';
 
 /** The read model of orders, built anew. */
 export function rebuilds(): void {
-  describe('a ProjectionRebuild', () => {
+  describe('a ProjectionRebuild', { concurrency: 1 }, () => {
     const rebuild = (name: string, spec: object) =>
       apply({ apiVersion: 'millrace.dev/v1alpha1', kind: 'ProjectionRebuild', metadata: { name }, spec });
     after(() => kubectl('delete', 'projectionrebuilds', '--all', '--wait=false'));

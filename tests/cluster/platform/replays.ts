@@ -8,7 +8,7 @@ import { watchOf } from './watching.ts';
 
 /** Dead letters of notifications, made by a table that refuses what it is given, and replayed before and after that is mended. */
 export function replays(platform: Installed): void {
-  describe('a DeadLetterReplay', () => {
+  describe('a DeadLetterReplay', { concurrency: 1 }, () => {
     const replay = (name: string, spec: object) =>
       apply({
         apiVersion: 'millrace.dev/v1alpha1',

@@ -18,7 +18,7 @@ function observeReplicas() {
 
 /** Orders scales by how far its projection is behind. */
 export function scaling(platform: Installed): void {
-  describe('an EventService with spec.scaling', () => {
+  describe('an EventService with spec.scaling', { concurrency: 1 }, () => {
     const patch = (scale: object | null) =>
       kubectl(
         'patch',

@@ -15,7 +15,7 @@ const withinMs = 240_000;
 
 /** StreamQueries as a person writes them with kubectl. */
 export function streamQueries(platform: Installed): void {
-  describe('a StreamQuery', () => {
+  describe('a StreamQuery', { concurrency: 1 }, () => {
     const query = (name: string, spec: object) => ({
       apiVersion: 'millrace.dev/v1alpha1',
       kind: 'StreamQuery',

@@ -9,6 +9,7 @@ export function watchOf(what: string, ...how: string[]) {
   let shown = '';
   const args = ['--namespace', namespace!, 'get', what, '--watch', ...how];
   const child = spawn('kubectl', args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const exited = once(child, 'exit');
   child.stdout.on('data', (part: Buffer) => (shown += String(part)));
   return {
     shown: () => shown,
@@ -19,7 +20,6 @@ export function watchOf(what: string, ...how: string[]) {
         return Promise.resolve(shown);
       }, 60_000),
     async close() {
-      const exited = once(child, 'exit');
       child.kill();
       await exited;
     },
