@@ -67,8 +67,14 @@ describe('the platform’s chart', { skip: withoutHelm }, () => {
     const { spec } = find(resources, 'StatefulSet', 'postgresql');
     assert.deepEqual(spec.persistentVolumeClaimRetentionPolicy, { whenDeleted: 'Retain', whenScaled: 'Retain' });
     assert.equal(find(resources, 'KafkaNodePool', 'dual-role')['spec'].storage.volumes[0].deleteClaim, false);
-    const secret = find(resources, 'Secret', 'postgresql-superuser') as { metadata: { annotations?: object } };
-    assert.deepEqual(secret.metadata.annotations, { 'helm.sh/resource-policy': 'keep' });
+    for (const [kind, name] of [
+      ['Secret', 'postgresql-superuser'],
+      ['Kafka', 'millrace'],
+      ['KafkaNodePool', 'dual-role'],
+    ] as const) {
+      const { metadata } = find(resources, kind, name) as { metadata: { annotations?: object } };
+      assert.deepEqual(metadata.annotations, { 'helm.sh/resource-policy': 'keep' }, kind);
+    }
   });
 
   test('probes each service, and lets it drain before it is killed', () => {

@@ -45,7 +45,9 @@ export function losses(platform: Installed): void {
         took = performance.now() - begin;
         assert.notEqual(await leader(), before);
       });
-      t.diagnostic(`taken over ${(took / 1000).toFixed(1)} s after SIGKILL; ${placed} orders, ${failed} failures`);
+      t.diagnostic(
+        `the work was taken over ${(took / 1000).toFixed(1)} s after its pod was deleted by force; ${placed} orders, ${failed} failures`,
+      );
       assert.ok(took < 20_000);
       assert.deepEqual(failures, []);
       await platform.allReadBack(some);
