@@ -32,6 +32,10 @@ ENV NODE_ENV=production
 WORKDIR /app
 COPY --from=packages /app/node_modules node_modules
 COPY --from=sources /app .
-# by number, which `runAsNonRoot` can check; nothing here is written to
+RUN mkdir compile-cache && chown 1000:1000 compile-cache
+# by number, which `runAsNonRoot` can check; nothing here is written to when it runs
 USER 1000:1000
+# What Node makes of the sources, made once: it keeps it by user. No program starts with such a port, but all load what they need.
+ENV NODE_COMPILE_CACHE=/app/compile-cache
+RUN for main in services/*/main.ts operators/millrace/main.ts prisma/migrate/main.ts; do PORT=none node --no-warnings $main >/dev/null 2>&1 || true; done
 ENTRYPOINT ["node", "--no-warnings"]

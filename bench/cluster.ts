@@ -2,6 +2,7 @@
 // long that takes until every pod is ready and the helm test is green, and what each pod's memory is then.
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { setTimeout } from 'node:timers/promises';
 import { parseArgs, promisify } from 'node:util';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -18,6 +19,31 @@ const run = async (program: string, ...args: string[]) =>
   (await promisify(execFile)(program, args, { cwd: root, maxBuffer: 64 << 20 })).stdout;
 const image = options.tag === undefined ? [] : ['--set', `image.tag=${options.tag}`];
 const values = options.values === undefined ? [] : ['--values', options.values];
+
+interface PodMemory {
+  where: string;
+  pod: string;
+  mib: number;
+}
+
+/** What each running pod of the cluster needs, once metrics-server has measured all of them. */
+async function memoryByPod(): Promise<PodMemory[]> {
+  const everywhere = ['--all-namespaces', '--no-headers'];
+  for (;;) {
+    const running = (
+      await run('kubectl', 'get', 'pods', '--field-selector=status.phase=Running', ...everywhere)
+    ).trim();
+    const measured = (await run('kubectl', 'top', 'pods', ...everywhere)).trim();
+    const rows = measured
+      .split('\n')
+      .map((line) => line.split(/\s+/))
+      .map(([where = '', pod = '', , memory = '0']) => ({ where, pod, mib: Number.parseInt(memory) }));
+    const isMeasured = (line: string) =>
+      rows.some(({ where, pod }) => line.startsWith(where) && line.includes(` ${pod} `));
+    if (running.split('\n').every(isMeasured)) return rows;
+    await setTimeout(2_000);
+  }
+}
 
 const begin = performance.now();
 const seconds = () => ((performance.now() - begin) / 1000).toFixed(0);
@@ -41,10 +67,7 @@ try {
   console.log(`every pod ready after ${seconds()} s`);
   await run('helm', 'test', 'millrace', `--namespace=${namespace}`);
   console.log(`helm test green after ${seconds()} s (target: 120 s)`);
-  const pods = (await run('kubectl', 'top', 'pods', '--all-namespaces', '--no-headers')).trim().split('\n');
-  const rows = pods
-    .map((line) => line.split(/\s+/))
-    .map(([where = '', pod = '', , memory = '0']) => ({ where, pod, mib: Number.parseInt(memory) }));
+  const rows = await memoryByPod();
   for (const { where, pod, mib } of rows.toSorted((a, b) => b.mib - a.mib))
     console.log(`${String(mib).padStart(6)} MiB  ${where}/${pod}`);
   console.log(`${String(rows.reduce((sum, { mib }) => sum + mib, 0)).padStart(6)} MiB  in all (target: 4,096)`);

@@ -1,3 +1,5 @@
+import { brokerSettings } from '#kit/declarations.ts';
+
 /**
  * The settings of a single Kafka node that is broker and controller, for a small machine.
  * @param options.bind the address that the listeners bind; the advertised address is always 127.0.0.1
@@ -19,8 +21,7 @@ export function kafkaSettings(options: {
     'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}`,
     'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
     'log.dirs': logDirs,
-    // Topics come from the declarations: a misspelt one is an error, not a new topic.
-    'auto.create.topics.enable': 'false',
+    ...brokerSettings(),
     'num.partitions': '6',
     'default.replication.factor': '1',
     'offsets.topic.num.partitions': '3',
@@ -36,8 +37,6 @@ export function kafkaSettings(options: {
     'broker.heartbeat.interval.ms': '1000',
     // A group starts with the members that are there: nobody else is coming on one machine.
     'group.initial.rebalance.delay.ms': '0',
-    // Members that want to be missed soon may say so.
-    'group.min.session.timeout.ms': '2000',
     // The cleaner's default buffer of 128 MB would not fit into the heap.
     'log.cleaner.dedupe.buffer.size': String(8 << 20),
     'num.network.threads': '2',

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
-import { eventServices, streamQueryFiles } from '#kit/declarations.ts';
+import { brokerSettings, eventServices, streamQueryFiles } from '#kit/declarations.ts';
 
 import { find, podTemplates, render, withoutHelm, type Resource } from '../testing.ts';
 
@@ -67,8 +67,14 @@ describe('the platform’s chart', { skip: withoutHelm }, () => {
     const { spec } = find(resources, 'StatefulSet', 'postgresql');
     assert.deepEqual(spec.persistentVolumeClaimRetentionPolicy, { whenDeleted: 'Retain', whenScaled: 'Retain' });
     assert.equal(find(resources, 'KafkaNodePool', 'dual-role')['spec'].storage.volumes[0].deleteClaim, false);
-    const secret = find(resources, 'Secret', 'postgresql-superuser') as { metadata: { annotations?: object } };
-    assert.deepEqual(secret.metadata.annotations, { 'helm.sh/resource-policy': 'keep' });
+    for (const [kind, name] of [
+      ['Secret', 'postgresql-superuser'],
+      ['Kafka', 'millrace'],
+      ['KafkaNodePool', 'dual-role'],
+    ] as const) {
+      const { metadata } = find(resources, kind, name) as { metadata: { annotations?: object } };
+      assert.deepEqual(metadata.annotations, { 'helm.sh/resource-policy': 'keep' }, kind);
+    }
   });
 
   test('probes each service, and lets it drain before it is killed', () => {
@@ -102,6 +108,20 @@ describe('the platform’s chart', { skip: withoutHelm }, () => {
       { name: 'orders', key: 'password' },
       { name: 'millrace-cluster-ca-cert', key: 'ca.crt' },
     ]);
+  });
+
+  test('leaves the number of pods to the operator where it scales', () => {
+    const scaling = { minReplicas: 2, maxReplicas: 5, lagPerReplica: 100, stabilization: '1m' };
+    const scaled = render('millrace', { values: { services: { orders: { scaling } } } });
+    assert.deepEqual(find(scaled, 'EventService', 'orders')['spec'].scaling, scaling);
+    assert.equal(find(scaled, 'Deployment', 'orders')['spec'].replicas, undefined);
+    assert.equal(find(scaled, 'Deployment', 'users')['spec'].replicas, 2);
+    assert.match(refusal({ services: { orders: { scaling: { lagPerReplica: 0 } } } }), /lagPerReplica/);
+  });
+
+  test('gives the brokers the settings that the services need', () => {
+    const { kafka } = find(resources, 'Kafka', 'millrace').spec as { kafka: { config: Record<string, unknown> } };
+    for (const [name, value] of Object.entries(brokerSettings())) assert.equal(String(kafka.config[name]), value, name);
   });
 
   test('gives the queries that the operator has found valid to the service that runs them', () => {

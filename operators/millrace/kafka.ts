@@ -14,16 +14,16 @@ export interface KafkaCluster extends KubeObject {
   status?: { listeners?: { name: string; bootstrapServers?: string; certificates?: string[] }[] };
 }
 
-/** The KafkaUser with which the operator looks at offsets: it may describe, and neither read nor write. */
+/** The KafkaUser with which the operator looks at topics: it may describe, and neither read nor write. */
 export function observerOf(namespace: string, cluster: string): KafkaUser {
-  const acl = (type: string) => ({ resource: { type, name: '*', patternType: 'literal' }, operations: ['Describe'] });
+  const topics = { resource: { type: 'topic', name: '*', patternType: 'literal' }, operations: ['Describe'] };
   return {
     apiVersion: 'kafka.strimzi.io/v1',
     kind: 'KafkaUser',
     metadata: { namespace, name: manager, labels: { ...managedBy, 'strimzi.io/cluster': cluster } },
     spec: {
       authentication: { type: 'scram-sha-512' },
-      authorization: { type: 'simple', acls: [acl('topic'), acl('group')] },
+      authorization: { type: 'simple', acls: [topics] },
     },
   };
 }
@@ -44,12 +44,19 @@ export function connectionOf(
 
 /** How far a group is behind. */
 export interface GroupLag {
-  /** events that it has not handled yet, by what it tells Kafka */
+  /** events that it has not handled yet */
   lag: number;
   partitions: ReadonlyMap<string, number>;
 }
 
-/** What groups have still to read, as Kafka knows it. */
+/** Where a group goes on in a partition. */
+export interface Position {
+  topic: string;
+  partition: number;
+  next: bigint;
+}
+
+/** What groups have still to read, by what Kafka has. */
 export class Lags {
   readonly #world: World;
   readonly #log: Logger;
@@ -60,24 +67,26 @@ export class Lags {
     this.#log = log;
   }
 
-  /** @returns undefined while Kafka cannot be asked */
+  /**
+   * @param positions where the group goes on by its own account: what it tells Kafka may be older
+   * @returns undefined while Kafka cannot be asked
+   */
   async lag(
     place: { namespace: string; cluster: string },
-    group: string,
     topics: readonly string[],
+    positions: readonly Position[],
     signal: AbortSignal,
   ): Promise<GroupLag | undefined> {
     const kafka = await this.#connect(place.namespace, place.cluster, signal);
     if (!kafka) return undefined;
-    const committed = await kafka.admin.committed(group, topics);
-    const next = new Map(committed.map(({ topic, partition, offset }) => [`${topic}/${partition}`, offset]));
+    const nexts = new Map(positions.map(({ topic, partition, next }) => [`${topic}/${partition}`, next]));
     const partitions = new Map<string, number>();
     let lag = 0n;
     for (const topic of topics) {
       const watermarks = await kafka.admin.watermarks(topic);
       partitions.set(topic, watermarks.size);
       for (const [partition, { low, high }] of watermarks) {
-        const from = next.get(`${topic}/${partition}`) ?? low;
+        const from = nexts.get(`${topic}/${partition}`) ?? low;
         lag += high - (from < low ? low : from > high ? high : from);
       }
     }

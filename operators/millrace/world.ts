@@ -3,6 +3,7 @@ import type { Applier } from '#runtime/apply.ts';
 import type { Clock } from '#runtime/clock.ts';
 import { setConditions, transitions } from '#runtime/conditions.ts';
 import type { Condition, Statement } from '#runtime/conditions.ts';
+import { isNotFound } from '#runtime/errors.ts';
 import type { EventRecorder } from '#runtime/events.ts';
 import type { Informer } from '#runtime/informer.ts';
 import type { Log } from '#runtime/log.ts';
@@ -74,6 +75,20 @@ export interface StatusWithConditions {
   conditions?: Condition[] | undefined;
 }
 
+/** Reasons of what is not ready because it is under way: nothing to warn of. */
+const underWayReasons = new Set([
+  'Building',
+  'Migrating',
+  'Pending',
+  'Queued',
+  'Replaying',
+  'Requested',
+  'Starting',
+  'TopicNotReady',
+  'TopicsNotReady',
+  'UserNotReady',
+]);
+
 /**
  * Writes the status of a resource if it has changed, with its conditions, and records an event where the status or the
  * reason of Ready has, which sums the others up.
@@ -90,16 +105,19 @@ export async function report<Status extends StatusWithConditions>(
   const before = object.status?.conditions;
   const conditions = setConditions(before, said, generation, clock.now());
   const status = { ...figures, observedGeneration: generation, conditions } as unknown as Status & object;
-  const written = await writeStatus(api, type, object as Resource<unknown, Status & object>, status, {
-    manager,
-    signal,
-  });
-  if (!written) return;
+  const resource = object as Resource<unknown, Status & object>;
+  try {
+    if (!(await writeStatus(api, type, resource, status, { manager, signal }))) return;
+  } catch (error) {
+    if (isNotFound(error)) return; // it has been deleted meanwhile
+    throw error;
+  }
   const ready = transitions(before, conditions).find((condition) => condition.type === 'Ready');
   if (!ready) return;
   const { status: now, reason, message } = ready;
-  const happening = { reason, action: 'Reconcile', note: message || reason };
-  events.record(object, { type: now === 'True' ? 'Normal' : 'Warning', ...happening });
+  const isFine = now === 'True' || underWayReasons.has(reason);
+  const note = message || (now === 'True' ? 'is ready' : reason);
+  events.record(object, { type: isFine ? 'Normal' : 'Warning', reason, action: 'Reconcile', note });
 }
 
 /** Whether Strimzi has done what the resource says now, and else why not. */

@@ -65,6 +65,7 @@ export type Alert = Static<typeof Alert>;
 export const StreamStatus = Type.Object({
   query: Type.String(),
   version: Type.Integer(),
+  definition: Type.Optional(Type.String({ description: 'SHA-256 of the text of the file that this version follows' })),
   state: Type.Enum(['Running', 'Waiting', 'Failed']),
   sources: Type.Array(Type.String()),
   window: Type.Union([Type.String(), Type.Null()]),
@@ -77,6 +78,7 @@ export const StreamStatus = Type.Object({
     Type.Object(
       {
         version: Type.Integer(),
+        definition: Type.Optional(Type.String({ description: 'SHA-256 of the text of the file that it follows' })),
         progress: Type.Number({ description: 'percent of the events of its topics' }),
         eventsLeft: Type.Integer(),
       },

@@ -9,12 +9,28 @@ export function roleOf(database: string): string {
 /** The name of the database itself, which is the role's. */
 export const databaseNameOf = roleOf;
 
+/** Names the advisory lock of those who create databases: any number that nothing else of the server uses. */
+const rolesLock = 7_226_530_147;
+
 /**
  * Creates what is missing of the databases, each with a role that owns it and can reach no other, and gives the roles these
  * passwords. Idempotent.
  * @param client of a superuser, or of a role that may create databases and roles
  */
 export async function ensureDatabaseRoles(
+  client: ClientBase,
+  wanted: readonly { database: string; password: string }[],
+): Promise<void> {
+  // rights of a database are one row: two that change them at the same time fail
+  await client.query('SELECT pg_advisory_lock($1)', [rolesLock]);
+  try {
+    await createDatabaseRoles(client, wanted);
+  } finally {
+    await client.query('SELECT pg_advisory_unlock($1)', [rolesLock]);
+  }
+}
+
+async function createDatabaseRoles(
   client: ClientBase,
   wanted: readonly { database: string; password: string }[],
 ): Promise<void> {

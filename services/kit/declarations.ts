@@ -46,6 +46,12 @@ export function streamQueryFiles(dir = declarationsDir): { file: string; text: s
   return readDir(join(dir, 'queries'));
 }
 
+/** What the services need of every broker, by the names of Kafka's settings. */
+export function brokerSettings(dir = declarationsDir): Record<string, string> {
+  const settings = parse(readFileSync(join(dir, 'kafka.yaml'), 'utf8')) as Record<string, unknown>;
+  return Object.fromEntries(Object.entries(settings).map(([name, value]) => [name, String(value)]));
+}
+
 /** What a service consumes, with one group. @throws where its declaration says nothing of it */
 export function consumptionOf(service: string): { group: string; topics: string[] } {
   const [consumption] = eventServices().find(({ metadata }) => metadata.name === service)?.spec.consumes ?? [];

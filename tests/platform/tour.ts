@@ -81,7 +81,7 @@ export function tour(platform: PlatformUnderTest): void {
         'order.status-changed',
         'user.created',
       ]);
-      assert.ok(sent.every((notification) => notification.recipient === input.email && notification.attempts === 1));
+      assert.ok(sent.every(({ recipient }) => recipient === input.email));
 
       const mails = clientOf(platform.mail);
       await eventually(async () => {

@@ -59,6 +59,8 @@ export interface Column {
   type: 'string' | 'integer' | 'date';
   jsonPath: string;
   description?: string;
+  /** 1: shown by `-o wide` only */
+  priority?: 1;
 }
 
 const condition = (member: string) => `.status.conditions[?(@.type=="Ready")].${member}`;
@@ -80,4 +82,5 @@ export const columnsOf = ({ columns }: KindDefinition): Column[] => [
   { name: 'Reason', type: 'string', jsonPath: condition('reason') },
   ...columns,
   { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' },
+  { name: 'Message', type: 'string', jsonPath: condition('message'), priority: 1 },
 ];

@@ -41,6 +41,16 @@ export const StreamQueryStatus = Type.Object({
   eventsPerSecond: Type.Optional(Type.String({ description: 'Events a second over the last minute' })),
   lateEvents: Type.Optional(Count('Events that came after the grace of their window')),
   failedEvents: Type.Optional(Count('Events that it has no result for')),
+  building: Type.Optional(
+    Type.Object(
+      {
+        version: Type.Integer({ description: 'Of the windows that are built' }),
+        progress: Type.String({ description: 'How much of the events it has, such as 42%' }),
+        eventsLeft: Count('Events that it still has to read'),
+      },
+      { description: 'The version that takes the place of the one in use when it has caught up' },
+    ),
+  ),
 });
 export type StreamQueryStatus = Static<typeof StreamQueryStatus>;
 export type StreamQuery = Resource<StreamQuerySpec, StreamQueryStatus>;
@@ -54,8 +64,24 @@ export const streamQueryDefinition: KindDefinition = {
   spec: StreamQuerySpec,
   status: StreamQueryStatus,
   columns: [
+    { name: 'Version', type: 'integer', jsonPath: '.status.version', description: 'Of its windows' },
+    { name: 'Building', type: 'string', jsonPath: '.status.building.progress', description: 'Of the next version' },
     { name: 'Lag', type: 'integer', jsonPath: '.status.lag', description: 'Events not yet counted' },
     { name: 'Rate', type: 'string', jsonPath: '.status.eventsPerSecond', description: 'Events a second' },
     { name: 'Watermark', type: 'string', jsonPath: '.status.watermark', description: 'Seen everything up to' },
+    {
+      name: 'Late',
+      type: 'integer',
+      jsonPath: '.status.lateEvents',
+      description: 'Events that came too late',
+      priority: 1,
+    },
+    {
+      name: 'Unusable',
+      type: 'integer',
+      jsonPath: '.status.failedEvents',
+      description: 'Events without a result',
+      priority: 1,
+    },
   ],
 };

@@ -33,8 +33,6 @@ import { kafkaUserOf, userCondition, usesKafka } from './user.ts';
 /** How often it is looked at how a service is doing, and, sooner, whether what it waits for is there. */
 const measureEveryMs = 10_000;
 const waitMs = 2_000;
-/** Asking Kafka and the databases may not take longer. */
-const measureWithinMs = 8_000;
 
 /** Drops topics and databases with a service whose deletionPolicy is Delete. */
 export const finalizer = 'millrace.dev/delete-data';
@@ -105,8 +103,7 @@ export class EventServiceController {
     ];
     const migration = await this.#migrate(service, conditions.at(-1)!.status === 'True', signal);
     conditions.push(migration.condition);
-    const within = AbortSignal.any([signal, AbortSignal.timeout(measureWithinMs)]);
-    const measured = await measure(service, { ...this.#parts, log: this.#world.log }, within);
+    const measured = await measure(service, { ...this.#parts, log: this.#world.log }, signal);
     const replicas = await this.#scale(key, service, measured, signal);
     const figures = figuresOf(measured, migration.applied, replicas);
     const ready = readyOf(conditions);

@@ -1,10 +1,12 @@
 import type { Log } from '#runtime/log.ts';
 import type { Databases } from '../databases.ts';
-import type { Lags } from '../kafka.ts';
+import type { Lags, Position } from '../kafka.ts';
 import type { EventService, EventServiceStatus } from '../api/event-service.ts';
 
 export type Consumer = NonNullable<EventServiceStatus['consumers']>[number];
 export type DatabaseStatus = NonNullable<EventServiceStatus['databases']>[number];
+
+type Consumes = NonNullable<EventService['spec']['consumes']>[number];
 
 /** What is measured of a service. What could not be asked is left out. */
 export interface Measured {
@@ -16,8 +18,12 @@ export interface Measured {
 
 const deadLettersSql = `SELECT count(*)::int AS count FROM dead_letters
   WHERE consumer_group = $1 AND replayed_at IS NULL`;
+const positionsSql = `SELECT topic, partition, next_offset AS next FROM inbox_offsets WHERE consumer_group = $1`;
 const schemaVersionSql = `SELECT migration_name AS name FROM _prisma_migrations
   WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL ORDER BY migration_name DESC LIMIT 1`;
+
+/** Asking may not take longer. */
+const withinMs = 8_000;
 
 /** Asks Kafka and the databases of a service how it is doing. */
 export async function measure(
@@ -28,6 +34,7 @@ export async function measure(
   const { namespace = '', name } = service.metadata;
   const { consumes = [], databases: declared = [], kafka } = service.spec;
   const partitions = new Map<string, number>();
+  const within = AbortSignal.any([signal, AbortSignal.timeout(withinMs)]);
   const attempt = async <T>(what: string, ask: () => Promise<T | undefined>): Promise<T | undefined> => {
     try {
       return await ask();
@@ -41,16 +48,23 @@ export async function measure(
     database: string,
     sql: string,
     values: unknown[],
-  ): Promise<Row | undefined> => {
-    const pool = await databases.pool(namespace, database, signal);
-    return (await pool?.query<Row>(sql, values))?.rows[0];
+  ): Promise<Row[] | undefined> => {
+    const pool = await databases.pool(namespace, database, within);
+    return (await pool?.query<Row>(sql, values))?.rows;
+  };
+  const lagOf = async ({ group, topics, database }: Consumes) => {
+    const rows = kafka && (await rowsOf<Omit<Position, 'next'> & { next: string }>(database, positionsSql, [group]));
+    if (!rows) return undefined;
+    const positions = rows.map((row) => ({ ...row, next: BigInt(row.next) }));
+    return await lags.lag({ namespace, cluster: kafka.cluster }, topics, positions, within);
   };
   const consumers = await Promise.all(
-    consumes.map(async ({ group, topics, database }): Promise<Consumer> => {
-      const place = kafka && { namespace, cluster: kafka.cluster };
-      const behind = place && (await attempt('Kafka', () => lags.lag(place, group, topics, signal)));
+    consumes.map(async (consumed): Promise<Consumer> => {
+      const { group, database } = consumed;
+      const behind = await attempt(`the lag of ${group}`, () => lagOf(consumed));
       for (const [topic, count] of behind?.partitions ?? []) partitions.set(topic, count);
-      const dead = await attempt(database, () => rowsOf<{ count: number }>(database, deadLettersSql, [group]));
+      const rows = await attempt(database, () => rowsOf<{ count: number }>(database, deadLettersSql, [group]));
+      const dead = rows?.[0];
       return {
         group,
         ...(behind ? { lag: behind.lag } : {}),
@@ -60,7 +74,8 @@ export async function measure(
   );
   const versions = await Promise.all(
     declared.map(async ({ name: database }): Promise<DatabaseStatus> => {
-      const version = await attempt(database, () => rowsOf<{ name: string }>(database, schemaVersionSql, []));
+      const rows = await attempt(database, () => rowsOf<{ name: string }>(database, schemaVersionSql, []));
+      const version = rows?.[0];
       return { name: database, ...(version ? { schemaVersion: version.name } : {}) };
     }),
   );

@@ -9,8 +9,8 @@ import type { Databases } from '../databases.ts';
 import { isFinished, keepForMs } from '../finished.ts';
 import { report } from '../world.ts';
 import type { World } from '../world.ts';
-import { askForRebuild, cancelRebuild } from './requests.ts';
-import { isOverdue, sayProgress, sayWaiting } from './status.ts';
+import { askForRebuild, cancelRebuild, hasReadModel } from './requests.ts';
+import { isOverdue, sayImpossible, sayProgress, sayWaiting } from './status.ts';
 import type { Said } from './status.ts';
 
 const lookEveryMs = 1_000;
@@ -39,6 +39,9 @@ export function projectionRebuildController(world: World, databases: Databases, 
     const pool = await poolOf(rebuild, signal);
     if ('conditions' in pool) return pool;
     const request = metadata.uid!;
+    if (!(await hasReadModel(pool))) {
+      return sayImpossible(`the group ${spec.group} has no read model that can be built anew`, clock.now());
+    }
     if (isOverdue(spec, status, clock.now())) {
       await cancelRebuild(pool, request, `it was not ready after ${spec.timeoutSeconds} s`);
     }

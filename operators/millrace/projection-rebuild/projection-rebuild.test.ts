@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { createTestDatabase } from '../../../tests/support/database.ts';
 import type { TestDatabase } from '../../../tests/support/database.ts';
-import { askForRebuild, cancelRebuild, findRebuild } from './requests.ts';
+import { askForRebuild, cancelRebuild, findRebuild, hasReadModel } from './requests.ts';
 import { isOverdue, progressOf, sayProgress } from './status.ts';
 
 describe('asking for a rebuild', () => {
@@ -24,6 +24,22 @@ describe('asking for a rebuild', () => {
     assert.equal((await askForRebuild(pool, 'g', 'two'))?.phase, 'Requested');
     await cancelRebuild(pool, 'one', 'again');
     assert.deepEqual((await findRebuild(pool, 'one'))?.error, 'no longer wanted');
+  });
+});
+
+describe('a database without a read model', () => {
+  it('is told from one that has one', async () => {
+    for (const [schema, has] of [
+      ['orders-read', true],
+      ['notifications', false],
+    ] as const) {
+      const database = await createTestDatabase(schema);
+      try {
+        assert.equal(await hasReadModel(database.pool), has);
+      } finally {
+        await database.drop();
+      }
+    }
   });
 });
 

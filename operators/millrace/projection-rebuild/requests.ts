@@ -10,6 +10,14 @@ export interface Rebuild {
   error: string | undefined;
 }
 
+/** Whether the database has a read model that can be built anew. */
+export async function hasReadModel(pool: Pool): Promise<boolean> {
+  const { rows } = await pool.query<{ found: boolean }>(
+    `SELECT to_regclass('projection_rebuilds') IS NOT NULL AS found`,
+  );
+  return rows[0]!.found;
+}
+
 /**
  * Asks the service to build its read model anew; asking again with the same name asks for nothing more.
  * @returns undefined where another rebuild of the group is under way

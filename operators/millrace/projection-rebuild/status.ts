@@ -15,6 +15,15 @@ export function sayWaiting(reason: string, message: string): Said {
   return { conditions: underWay(reason, message), figures: {} };
 }
 
+/** It never can. */
+export function sayImpossible(message: string, now: number): Said {
+  const at = timestamp(now);
+  return {
+    conditions: ended('Failed', 'NoReadModel', message),
+    figures: { phase: 'Failed', startTime: at, completionTime: at },
+  };
+}
+
 /** How far it is, and whether that is the end. */
 export function sayProgress(status: ProjectionRebuildStatus | undefined, rebuild: Rebuild, now: number): Said {
   const { version, phase, events, lag, error } = rebuild;

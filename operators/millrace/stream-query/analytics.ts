@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { request } from 'undici';
 import type { StreamStatus } from '#contracts/analytics.ts';
 import type { EventService } from '../api/event-service.ts';
@@ -62,8 +63,6 @@ export class QueryReports {
 
 /** The watermark alone is no difference: it goes on with the wall clock. */
 function differs(before: StreamStatus | undefined, now: StreamStatus | undefined): boolean {
-  if (!before || !now) return true;
-  return (['version', 'state', 'lag', 'eventsPerSecond', 'lateEvents', 'failedEvents'] as const).some(
-    (name) => before[name] !== now[name],
-  );
+  const told = (status: StreamStatus | undefined) => status && { ...status, watermark: null };
+  return !isDeepStrictEqual(told(before), told(now));
 }

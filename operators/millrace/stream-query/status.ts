@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { StreamStatus } from '#contracts/analytics.ts';
 import type { Statement } from '#runtime/conditions.ts';
 import type { StreamQueryStatus } from '../api/stream-query.ts';
@@ -42,10 +43,25 @@ function readiness({ verdict, hasRunner, isLeftOut, keepsEarlier, topic, report,
   if (!reachable)
     return { type: 'Ready', status: 'Unknown', reason: 'Unreachable', message: 'analytics does not answer' };
   if (!report) return not('Starting', 'analytics has not loaded it yet');
-  if (report.state === 'Waiting' && report.building)
-    return not('Building', 'analytics reads its events from the first on');
-  if (report.state === 'Waiting') return not('Waiting', 'analytics waits for Kafka');
-  if (report.state === 'Failed') return not('Failed', 'it has no result for any of its events: a field may be missing');
+  return asReported(report, verdict.text);
+}
+
+/** @param text the file that analytics is to follow */
+function asReported(report: StreamStatus, text: string): Statement {
+  const { state, version, definition, building, faults = [] } = report;
+  const not = (reason: string, message: string): Statement => ({ type: 'Ready', status: 'False', reason, message });
+  const still = version > 0 ? '; what ran of it before goes on' : '';
+  if (faults.length > 0) return not('Refused', `analytics refuses it: ${faults.join('; ')}${still}`);
+  const wanted = createHash('sha256').update(text).digest('hex');
+  if (building?.definition === wanted) {
+    const { progress, eventsLeft } = building;
+    const reads = `analytics reads its events from the first on: ${progress}%, ${eventsLeft} left`;
+    return not('Building', building.version === version ? reads : `${reads}; version ${version} goes on until then`);
+  }
+  if (definition !== undefined && definition !== wanted)
+    return not('Starting', `analytics has not read the change yet${still}`);
+  if (state === 'Waiting') return not('Waiting', 'analytics waits for Kafka');
+  if (state === 'Failed') return not('Failed', 'it has no result for any of its events: a field may be missing');
   return { type: 'Ready', status: 'True', reason: 'Running', message: '' };
 }
 
@@ -58,9 +74,12 @@ export function figuresOf(before: StreamQueryStatus | undefined, report: StreamS
     const { conditions: _c, observedGeneration: _o, ...figures } = before ?? {};
     return figures;
   }
-  const { state, version, lag, eventsPerSecond, lateEvents, failedEvents, watermark } = report;
+  const { state, version, lag, eventsPerSecond, lateEvents, failedEvents, building, watermark } = report;
   const counted = { state, version, lag, eventsPerSecond: String(eventsPerSecond), lateEvents, failedEvents };
+  const next = building && {
+    building: { version: building.version, progress: `${building.progress}%`, eventsLeft: building.eventsLeft },
+  };
   const moved = Object.entries(counted).some(([name, value]) => before?.[name as keyof Figures] !== value);
   const time = moved ? (watermark ?? undefined) : before?.watermark;
-  return { ...counted, ...(time === undefined ? {} : { watermark: time }) };
+  return { ...counted, ...next, ...(time === undefined ? {} : { watermark: time }) };
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { parse } from 'yaml';
@@ -25,6 +26,8 @@ const query = (name: string, spec: Partial<StreamQuerySpec>): StreamQuery => ({
     ...spec,
   },
 });
+
+const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
 
 const services = eventServices().map((service) => {
   const streamQueries = service.metadata.name === 'analytics';
@@ -116,6 +119,7 @@ describe('the status of a stream query', () => {
   const said: StreamStatus = {
     query: 'q',
     version: 1,
+    definition: sha256('text'),
     state: 'Running',
     sources: ['order-events'],
     window: 'tumbling 1h',
@@ -148,12 +152,37 @@ describe('the status of a stream query', () => {
     assert.equal(ready({ report: undefined, reachable: false }).status, 'Unknown');
     assert.equal(ready({ report: { ...said, state: 'Waiting' } }).reason, 'Waiting');
     assert.equal(ready({ report: { ...said, state: 'Failed' } }).reason, 'Failed');
+    const faults = ['q.yaml:3: no such topic'];
+    assert.deepEqual(ready({ report: { ...said, faults } }), {
+      status: 'False',
+      reason: 'Refused',
+      message: 'analytics refuses it: q.yaml:3: no such topic; what ran of it before goes on',
+    });
     const broken = { verdict: { text: undefined, fault: 'line 3' }, keepsEarlier: true } as const;
     assert.deepEqual(ready(broken), {
       status: 'False',
       reason: 'Invalid',
       message: 'line 3. It goes on as it was accepted before',
     });
+  });
+
+  it('is ready only when analytics follows what the resource says now', () => {
+    const earlier = { ...said, definition: sha256('an earlier text') };
+    assert.equal(ready({ report: earlier }).reason, 'Starting');
+    const building = { version: 2, definition: sha256('text'), progress: 42.5, eventsLeft: 23 };
+    assert.deepEqual(ready({ report: { ...earlier, building } }), {
+      status: 'False',
+      reason: 'Building',
+      message: 'analytics reads its events from the first on: 42.5%, 23 left; version 1 goes on until then',
+    });
+    const first = { ...said, state: 'Waiting', building: { ...building, version: 1 } } as const;
+    assert.equal(ready({ report: first }).message, 'analytics reads its events from the first on: 42.5%, 23 left');
+    assert.deepEqual(figuresOf(undefined, { ...earlier, building }).building, {
+      version: 2,
+      progress: '42.5%',
+      eventsLeft: 23,
+    });
+    assert.equal(ready({ report: { ...said, building: { ...building, definition: sha256('other') } } }).status, 'True');
   });
 
   it('is not written for a watermark that goes on with the clock', () => {

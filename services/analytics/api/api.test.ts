@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { basename } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Compile } from 'typebox/compile';
 import { analyticsOperations } from '#contracts/analytics.ts';
@@ -251,6 +253,7 @@ describe('the HTTP interface of analytics', () => {
   });
 
   it('says how each query is doing', async () => {
+    const revenue = streamQueryFiles().find(({ file }) => basename(file) === 'revenue.yaml');
     const streams = await list('getStreamsStatus', '/analytics/streams/status');
     assert.equal(streams.length, 14);
     assert.deepEqual(
@@ -258,6 +261,7 @@ describe('the HTTP interface of analytics', () => {
       {
         query: 'revenue',
         version: 1,
+        definition: createHash('sha256').update(revenue!.text).digest('hex'),
         state: 'Running',
         sources: ['order-events'],
         window: 'tumbling 10m',

@@ -237,7 +237,10 @@ describe('a version that is being built', () => {
     const board = new StatusBoard({ pool: database.pool, observer, versions: () => versions, faults: () => [] });
     const statuses = await board.statuses();
     assert.deepEqual(
-      statuses.map(({ query, version, state, lag, building }) => ({ query, version, state, lag, building })),
+      statuses.map(({ query, version, state, lag, building }) => {
+        const { definition: _, ...progress } = building!;
+        return { query, version, state, lag, building: progress };
+      }),
       [
         {
           query: 'added',
@@ -255,5 +258,7 @@ describe('a version that is being built', () => {
         },
       ],
     );
+    const [, orders] = statuses;
+    assert.notEqual(orders!.definition, orders!.building!.definition, 'each names the text that it follows');
   });
 });

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { StreamStatus } from '#contracts/analytics.ts';
 import { gauge } from '#kit/metrics.ts';
 import type { Pool } from '#kit/pg.ts';
@@ -106,6 +107,7 @@ export class StatusBoard {
     return {
       query: query.name,
       version,
+      definition: definitionOf(plan),
       state: this.#observation && !isBuilding ? stateOf(matched, failed) : 'Waiting', // for Kafka, or to be built
       sources: query.from.map(({ topic }) => topic),
       window: query.windowText,
@@ -115,7 +117,12 @@ export class StatusBoard {
       lateEvents: late,
       failedEvents: failed,
       ...(progress && {
-        building: { version: next.version, progress: progress.percent, eventsLeft: progress.eventsLeft },
+        building: {
+          version: next.version,
+          definition: definitionOf(next),
+          progress: progress.percent,
+          eventsLeft: progress.eventsLeft,
+        },
       }),
       ...(faults.length > 0 && { faults: faults.map(textOf) }),
     };
@@ -200,6 +207,11 @@ function neverRan(query: string, faults: readonly QueryFault[]): StreamStatus {
     failedEvents: 0,
     faults: faults.map(textOf),
   };
+}
+
+/** Tells the text of a query's file from others. */
+function definitionOf({ query }: Plan): string {
+  return createHash('sha256').update(query.definition).digest('hex');
 }
 
 function textOf({ file, line, message }: QueryFault): string {

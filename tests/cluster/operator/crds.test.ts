@@ -8,13 +8,14 @@ import { parse } from 'yaml';
 import * as kinds from '../../../operators/millrace/api/kinds.ts';
 import { needsCluster, testNamespace } from './cluster.ts';
 import type { TestNamespace } from './cluster.ts';
-import { installCrds } from './crds.ts';
+import { celMessages, declaredCrds, installCrds } from './crds.ts';
 
 type Spec = Record<string, unknown>;
 
 describe('the API server and the CRDs', needsCluster, () => {
   let home: TestNamespace;
   let number = 0;
+  const refusals: string[] = [];
 
   before(async () => {
     home = await testNamespace();
@@ -38,6 +39,7 @@ describe('the API server and the CRDs', needsCluster, () => {
     assert.rejects(attempt, (error) => {
       assert.ok(isInvalid(error), String(error));
       assert.match((error as ApiError).message, why);
+      refusals.push((error as ApiError).message);
       return true;
     });
 
@@ -106,6 +108,15 @@ describe('the API server and the CRDs', needsCluster, () => {
       await refuses(change(kinds.projectionRebuilds, spec, changes), /make another one/);
     }
     await change(kinds.projectionRebuilds, spec, { ttlSecondsAfterFinished: 60 });
+  });
+
+  it('have no rule that nothing was refused by', () => {
+    const rules = declaredCrds().flatMap(celMessages);
+    assert.ok(rules.length >= 14);
+    for (const [message, same] of Map.groupBy(rules, (rule) => rule)) {
+      const refused = refusals.filter((refusal) => refusal.includes(message));
+      assert.ok(refused.length >= same.length, `${message}: ${refused.length} refusals of ${same.length} rules`);
+    }
   });
 
   it('serve the status apart from the spec', async () => {

@@ -18,10 +18,25 @@ interface Crd extends KubeObject {
   status?: { conditions?: { type: string; status: string }[] };
 }
 
+/** The CRDs of Millrace. */
+export function declaredCrds(): Crd[] {
+  const files = readdirSync(folder).filter((name) => name.endsWith('.yaml'));
+  return files.map((file) => parse(readFileSync(new URL(file, folder), 'utf8')) as Crd);
+}
+
+/** What the CEL rules in a part of a CRD say, one for each rule. */
+export function celMessages(part: unknown): string[] {
+  if (typeof part !== 'object' || part === null) return [];
+  return Object.entries(part).flatMap(([name, inner]) =>
+    name === 'x-kubernetes-validations'
+      ? (inner as { message: string }[]).map(({ message }) => message)
+      : celMessages(inner),
+  );
+}
+
 /** Brings the cluster's CRDs of Millrace to what is in `operators/millrace/crds`, and waits until they are served. */
 export async function installCrds(api: Api): Promise<void> {
-  for (const file of readdirSync(folder).filter((name) => name.endsWith('.yaml'))) {
-    const { metadata, ...rest } = parse(readFileSync(new URL(file, folder), 'utf8')) as Crd;
+  for (const { metadata, ...rest } of declaredCrds()) {
     await api.apply(crds, { ...rest, metadata }, 'millrace-tests');
     await until(`${metadata.name} is served`, async () => {
       const found = await api.get<Crd>(crds, undefined, metadata.name);

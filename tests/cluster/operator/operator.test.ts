@@ -125,11 +125,8 @@ describe('the operator in a cluster', needsCluster, () => {
     );
     await sleep(steadyMs);
     const written = (await operator.lines(writes)).filter((line) => !settled.includes(line));
-    test.diagnostic(
-      `${written.length === 0 ? 'no' : 'some'} writes in ${steadyMs / 1000} s, ${operator.rss().toFixed(0)} MB`,
-    );
+    test.diagnostic(`${written.length === 0 ? 'no' : 'some'} writes in ${steadyMs / 1000} s`);
     assert.deepEqual(written, []);
-    assert.ok(operator.rss() < 200, `${operator.rss()} MB`);
   });
 
   it('misses nothing while the API server is away for a minute, and neither restarts nor lists everything again', async (test) => {

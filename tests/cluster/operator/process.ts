@@ -2,16 +2,21 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { until } from '#runtime/testing/support.ts';
 
-const main = fileURLToPath(new URL('../../../operators/millrace/main.ts', import.meta.url));
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+
+/** What the chart runs: Node's flags, and the program. */
+function chartArguments(): string[] {
+  const template = readFileSync(join(root, 'charts/millrace-operator/templates/operator.yaml'), 'utf8');
+  return /args: \[(.*)\]/.exec(template)![1]!.split(', ');
+}
 
 /** An operator in a process of its own, as a pod runs it. */
 export interface OperatorProcess {
   child: ChildProcess;
-  /** megabytes of memory, as Linux counts them */
-  rss(): number;
   /** the metrics whose name and labels match */
   lines(pattern: RegExp): Promise<string[]>;
   /** the sum of the metrics whose name and labels match */
@@ -27,21 +32,18 @@ export interface OperatorProcess {
 export async function startOperator(kubeconfig: string, namespace: string): Promise<OperatorProcess> {
   let printed = '';
   // 0 lets the system choose; the log says which
-  const child = spawn(
-    process.execPath,
-    ['--no-warnings', '--max-old-space-size=128', '--max-semi-space-size=2', main],
-    {
-      env: {
-        ...process.env,
-        KUBECONFIG: kubeconfig,
-        WATCH_NAMESPACES: namespace,
-        LEASE_NAMESPACE: namespace,
-        HOST: '127.0.0.1',
-        PORT: '0',
-      },
-      stdio: ['ignore', 'pipe', 'inherit'],
+  const child = spawn(process.execPath, ['--no-warnings', ...chartArguments()], {
+    cwd: root,
+    env: {
+      ...process.env,
+      KUBECONFIG: kubeconfig,
+      WATCH_NAMESPACES: namespace,
+      LEASE_NAMESPACE: namespace,
+      HOST: '127.0.0.1',
+      PORT: '0',
     },
-  );
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   child.stdout!.setEncoding('utf8').on('data', (text: string) => (printed += text));
   const exited = once(child, 'exit');
   await until('it listens', () => /"port":\d+/.test(printed), 30_000);
@@ -60,7 +62,6 @@ export async function startOperator(kubeconfig: string, namespace: string): Prom
     (await lines(pattern)).reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
   return {
     child,
-    rss: () => Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))![1]) / 1024,
     lines,
     metric,
     isLeading: async () => (await metric(/^operator_leader /)) === 1,

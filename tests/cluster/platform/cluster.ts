@@ -1,12 +1,13 @@
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile, spawn, spawnSync } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { promisify } from 'node:util';
-
-import type { Client } from '../../platform/client.ts';
 
 const run = promisify(execFile);
 
-/** The installed platform that is tested, and why it is not where there is none. */
+/** The installed platform that is tested, its operator, and why it is not where there is none. */
 export const namespace = process.env['MILLRACE_NAMESPACE'];
+export const operatorNamespace = process.env['MILLRACE_OPERATOR_NAMESPACE'] ?? 'millrace-system';
 export const withoutPlatform: string | false = whyNot();
 
 function whyNot(): string | false {
@@ -24,54 +25,113 @@ export async function output(program: string, args: string[], input?: string): P
   return (await child).stdout;
 }
 
-export const kubectl = (...args: string[]) => output('kubectl', ['--namespace', namespace!, ...args]);
+export const kubectlIn = (where: string, ...args: string[]) => output('kubectl', ['--namespace', where, ...args]);
+export const kubectl = (...args: string[]) => kubectlIn(namespace!, ...args);
 export const helm = (...args: string[]) => output('helm', ['--namespace', namespace!, ...args]);
-export const apply = (object: object) =>
-  output('kubectl', ['--namespace', namespace!, 'apply', '-f', '-'], JSON.stringify(object));
+
+/** The pods of the operator, as `pod/name`. */
+export async function operatorPods(): Promise<string[]> {
+  const selector = '--selector=app.kubernetes.io/name=millrace-operator';
+  return (await kubectlIn(operatorNamespace, 'get', 'pods', selector, '-o', 'name')).trim().split('\n');
+}
+
+export const apply = (object: object, where = namespace!) =>
+  output('kubectl', ['--namespace', where, 'apply', '-f', '-'], JSON.stringify(object));
 
 /** A field of a resource, by its JSON path. */
 export const field = (resource: string, path: string) => kubectl('get', resource, '-o', `jsonpath={${path}}`);
 
+/** A condition of a resource of Millrace. */
+export interface Condition {
+  type: string;
+  status: string;
+  reason: string;
+  message: string;
+}
+
+/** A resource of Millrace, as far as the tests look at it. */
+export interface Resource {
+  metadata: { name: string; generation: number; finalizers?: string[] };
+  // oxlint-disable-next-line typescript/no-explicit-any -- of several kinds, whose shape each test knows
+  status?: Record<string, any> & { conditions?: Condition[] };
+}
+
+export const read = async (resource: string) => JSON.parse(await kubectl('get', resource, '-o', 'json')) as Resource;
+export const conditionOf = ({ status }: Resource, type: string) =>
+  status?.conditions?.find((condition) => condition.type === type);
+
 /** Waits until every Deployment and StatefulSet has rolled out. */
-export async function rolledOut(withinSeconds = 300): Promise<void> {
-  const all = (await kubectl('get', 'deployments,statefulsets', '-o', 'name')).trim().split('\n');
-  await Promise.all(all.map((workload) => kubectl('rollout', 'status', workload, `--timeout=${withinSeconds}s`)));
+export async function rolledOut(where = namespace!, withinSeconds = 300): Promise<void> {
+  const all = (await kubectlIn(where, 'get', 'deployments,statefulsets', '-o', 'name')).trim().split('\n');
+  const wait = (workload: string) =>
+    kubectlIn(where, 'rollout', 'status', workload, `--timeout=${withinSeconds}s`).catch(async (error: unknown) => {
+      throw new Error(`${String(error)}\n${await kubectlIn(where, 'get', 'pods')}`);
+    });
+  await Promise.all(all.map(wait));
 }
 
-/** Calls the gateway from within the cluster, from a pod that stays. */
-export function gatewayFrom(pod: string): Pick<Client, 'call'> {
-  const script = `let text = ''; for await (const part of process.stdin) text += part;
-    const { url, ...init } = JSON.parse(text);
-    const response = await fetch(url, init);
-    console.log(JSON.stringify({ status: response.status, headers: [...response.headers], text: await response.text() }));`;
-  return {
-    async call<T>(method: string, path: string, body?: unknown) {
-      const request = {
-        url: `http://gateway:8080${path}`,
-        method,
-        headers: { 'content-type': 'application/json' },
-        ...(body !== undefined && { body: JSON.stringify(body) }),
-      };
-      const args = ['--namespace', namespace!, 'exec', '-i', pod, '--', 'node', '--input-type=module', '-e', script];
-      const { status, headers, text } = JSON.parse(await output('kubectl', args, JSON.stringify(request))) as {
-        status: number;
-        headers: [string, string][];
-        text: string;
-      };
-      return { status, headers: new Headers(headers), body: (text === '' ? undefined : JSON.parse(text)) as T };
-    },
-  };
+/** What SQL as the superuser answers, a line a row; of the bundled PostgreSQL. */
+export const sql = (database: string, ...statements: string[]) =>
+  kubectl(
+    'exec',
+    'postgresql-0',
+    '--',
+    'psql',
+    '--username=postgres',
+    '--no-psqlrc',
+    '--tuples-only',
+    '--no-align',
+    '--set=ON_ERROR_STOP=1',
+    `--dbname=${database}`,
+    ...statements.map((statement) => `--command=${statement}`),
+  );
+
+export interface Forward {
+  url: string;
+  close(): Promise<void>;
 }
 
-/** A pod of the platform's image that runs a script; it is nobody's policy's business. */
+/** `kubectl port-forward` to a pod or service, on a port that the system chooses. */
+export async function forward(target: string, port: number, where = namespace!): Promise<Forward> {
+  const args = ['--namespace', where, 'port-forward', '--address=127.0.0.1', target, `:${port}`];
+  const child = spawn('kubectl', args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  return { url: `http://127.0.0.1:${await forwardedPort(child, target)}`, close: () => ended(child) };
+}
+
+async function forwardedPort(child: ChildProcess, target: string): Promise<string> {
+  let said = '';
+  const port = new Promise<string>((resolve, reject) => {
+    const hear = (part: Buffer) => {
+      said += String(part);
+      const found = /127\.0\.0\.1:(\d+)/.exec(said)?.[1];
+      if (found !== undefined) resolve(found);
+    };
+    child.stdout!.on('data', hear);
+    child.stderr!.on('data', hear);
+    child.once('exit', () => reject(new Error(`port-forward ${target}: ${said}`)));
+  });
+  return await port;
+}
+
+async function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, 'exit');
+  child.kill();
+  await exited;
+}
+
+/** A pod of the platform's image that runs a script; in the platform's namespace it is nobody's policy's business. */
 export function scriptPod(name: string, image: string, script: string): object[] {
+  const labels = { app: name };
   const configMap = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data: { 'script.mjs': script } };
   const pod = {
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata: { name },
+    metadata: { name, labels },
     spec: {
       restartPolicy: 'Never',
+      automountServiceAccountToken: false,
+      terminationGracePeriodSeconds: 5,
       securityContext: { runAsNonRoot: true, runAsUser: 1000, seccompProfile: { type: 'RuntimeDefault' } },
       containers: [
         {

@@ -1,0 +1,51 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { eventually } from '../../platform/client.ts';
+import { helm, kubectl, rolledOut } from './cluster.ts';
+import type { Resource } from './cluster.ts';
+import { chart, podsOf, release } from './installed.ts';
+import type { Installed } from './installed.ts';
+
+/** What an installation is good for, and what it refuses. */
+export function installation(platform: Installed): void {
+  test('helm test places an order and reads it back', async () => {
+    assert.match(await helm('test', release, '--logs'), /order \d+ is read back/);
+  });
+
+  test('every resource says that it is ready', async () => {
+    await eventually(async () => {
+      const { items } = JSON.parse(await kubectl('get', 'eventservices,streamqueries', '-o', 'json')) as {
+        items: (Resource & { kind: string })[];
+      };
+      for (const { kind, metadata, status } of items) {
+        const ready = status?.conditions?.find(({ type }) => type === 'Ready');
+        assert.equal(ready?.status, 'True', `${kind} ${metadata.name}: ${ready?.message}`);
+      }
+    }, 120_000);
+  });
+
+  test('a service reaches what it is declared to call, and nothing else', async () => {
+    const reach = (from: string, to: string) => {
+      const script = `fetch('http://${to}/livez', { signal: AbortSignal.timeout(3000) }).then((r) => console.log(r.status), () => console.log('refused'))`;
+      return kubectl('exec', `deployment/${from}`, '-c', from, '--', 'node', '-e', script);
+    };
+    assert.equal((await reach('orders', 'users:8081')).trim(), '200');
+    assert.equal((await reach('users', 'orders:8082')).trim(), 'refused');
+    assert.equal((await reach('gateway', 'postgresql:5432')).trim(), 'refused');
+  });
+
+  test('a bad setting does not take the platform down, and says what is wrong', async () => {
+    await helm('upgrade', release, chart, '--reuse-values', '--set', 'services.users.config.DATABASE_POOL_SIZE=none');
+    try {
+      await eventually(async () => {
+        const pods = await kubectl('logs', `--selector=${podsOf('users')}`, '--container=users', '--tail=-1');
+        assert.match(pods, /DATABASE_POOL_SIZE must be integer/);
+      }, 60_000);
+      await platform.place();
+    } finally {
+      await helm('rollback', release);
+    }
+    await rolledOut();
+  });
+}

@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+
+import { eventually } from '../../platform/client.ts';
+import { kubectl, kubectlIn, operatorNamespace, read, rolledOut } from './cluster.ts';
+import { podsOf, services } from './installed.ts';
+import type { Installed } from './installed.ts';
+
+/** Pods that are killed while orders are placed. */
+export function losses(platform: Installed): void {
+  describe('no accepted order is lost', () => {
+    for (const name of [...services, 'mail-catcher', 'postgresql', 'kafka']) {
+      test(`with the pods of ${name}`, async (t) => {
+        const selector = name === 'kafka' ? 'strimzi.io/kind=Kafka' : podsOf(name);
+        const { placed, some, failed } = await platform.underLoad(async () => {
+          await kubectl('delete', 'pod', `--selector=${selector}`, '--grace-period=0', '--force');
+          await rolledOut();
+          await eventually(() => platform.place(), 120_000);
+        });
+        t.diagnostic(`${placed} orders, ${failed} failures`);
+        await platform.allReadBack(some);
+      });
+    }
+
+    test('with the leading operator, whose work another takes over', async (t) => {
+      const leader = () =>
+        kubectlIn(operatorNamespace, 'get', 'lease', 'millrace-operator', '-o', 'jsonpath={.spec.holderIdentity}');
+      const before = await leader();
+      let took = 0;
+      const { placed, some, failed } = await platform.underLoad(async () => {
+        const begin = performance.now();
+        await kubectlIn(operatorNamespace, 'delete', 'pod', before.split('_')[0]!, '--grace-period=0', '--force');
+        await kubectl(
+          'patch',
+          'streamquery',
+          'new-users',
+          '--type=merge',
+          '--patch',
+          '{"spec":{"window":{"grace":"61m"}}}',
+        );
+        await eventually(async () => {
+          const { metadata, status } = await read('streamquery/new-users');
+          assert.equal(status?.['observedGeneration'], metadata.generation, 'the change is reconciled');
+        }, 60_000);
+        took = performance.now() - begin;
+        assert.notEqual(await leader(), before);
+      });
+      t.diagnostic(
+        `the work was taken over ${(took / 1000).toFixed(1)} s after its pod was deleted by force; ${placed} orders, ${failed} failures`,
+      );
+      assert.ok(took < 20_000);
+      await platform.allReadBack(some);
+      await rolledOut(operatorNamespace);
+    });
+  });
+}

@@ -1,0 +1,27 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+
+import { eventually } from '../../platform/client.ts';
+import { namespace } from './cluster.ts';
+
+/** `kubectl get -w` of a resource or a kind, as a person follows it. */
+export function watchOf(what: string, ...how: string[]) {
+  let shown = '';
+  const args = ['--namespace', namespace!, 'get', what, '--watch', ...how];
+  const child = spawn('kubectl', args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const exited = once(child, 'exit');
+  child.stdout.on('data', (part: Buffer) => (shown += String(part)));
+  return {
+    shown: () => shown,
+    /** What has been shown, once it matches. */
+    until: (pattern: RegExp) =>
+      eventually(() => {
+        if (!pattern.test(shown)) throw new Error(`${String(pattern)} is not in\n${shown}`);
+        return Promise.resolve(shown);
+      }, 60_000),
+    async close() {
+      child.kill();
+      await exited;
+    },
+  };
+}
