@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
+import { nodeFlagsOf } from '#local/plan.ts';
 import { brokerSettings, eventServices, streamQueryFiles } from '#kit/declarations.ts';
 
 import { find, podTemplates, render, withoutHelm, type Resource } from '../testing.ts';
@@ -108,6 +109,14 @@ describe('the platform’s chart', { skip: withoutHelm }, () => {
       { name: 'orders', key: 'password' },
       { name: 'millrace-cluster-ca-cert', key: 'ca.crt' },
     ]);
+  });
+
+  test('gives Node the flags of the local run', () => {
+    for (const { metadata } of declared) {
+      const { containers } = find(resources, 'Deployment', metadata.name)['spec'].template.spec;
+      const args = [...nodeFlagsOf(metadata.name), `services/${metadata.name}/main.ts`];
+      assert.deepEqual(['--no-warnings', ...containers[0].args], args, 'the image has the first of them');
+    }
   });
 
   test('leaves the number of pods to the operator where it scales', () => {
