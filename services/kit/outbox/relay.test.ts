@@ -214,8 +214,7 @@ describe('OutboxRelay with Kafka', () => {
     await database.drop();
   });
 
-  it('keeps the order of each key with two relays, one of which comes and goes', async (t) => {
-    const topic = await uniqueTopic('relayed', 6);
+  function receive(topic: string) {
     const received: IncomingMessage[] = [];
     const consumer = kafka.consumer({
       group: `group-${topic}`,
@@ -227,6 +226,12 @@ describe('OutboxRelay with Kafka', () => {
       },
     });
     consumer.start();
+    return { received, consumer };
+  }
+
+  it('keeps the order of each key with two relays, one of which comes and goes', async (t) => {
+    const topic = await uniqueTopic('relayed', 6);
+    const { received, consumer } = receive(topic);
     const [steady, visitor] = [0, 1].map(() => new OutboxRelay({ pool: database.pool, kafka, log })) as [
       OutboxRelay,
       OutboxRelay,
@@ -267,17 +272,7 @@ describe('OutboxRelay with Kafka', () => {
 
   it('sends packs, those that could not be sent with bytes of the database, and large events in their order', async (t) => {
     const topic = await uniqueTopic('packed', 2);
-    const received: IncomingMessage[] = [];
-    const consumer = kafka.consumer({
-      group: `group-${topic}`,
-      topics: [topic],
-      from: 'earliest',
-      onBatch: (batch) => {
-        received.push(...batch.messages);
-        return Promise.resolve(true);
-      },
-    });
-    consumer.start();
+    const { received, consumer } = receive(topic);
     let failures = 0;
     const unwilling: Kafka = {
       ...kafka,
