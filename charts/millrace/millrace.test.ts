@@ -85,8 +85,10 @@ describe('the platform’s chart', { skip: withoutHelm }, () => {
       assert.equal(container.ports[0].containerPort, spec.port);
       assert.equal(container.readinessProbe.httpGet.path, '/readyz');
       assert.equal(container.livenessProbe.httpGet.path, '/livez');
-      const grace = Number(find(resources, 'ConfigMap', metadata.name)['data'].SHUTDOWN_GRACE_MS) / 1000;
-      assert.ok(pod.terminationGracePeriodSeconds > container.lifecycle.preStop.sleep.seconds + grace);
+      const { SHUTDOWN_DELAY_MS: delay, SHUTDOWN_GRACE_MS: grace } = find(resources, 'ConfigMap', metadata.name)[
+        'data'
+      ];
+      assert.ok(pod.terminationGracePeriodSeconds * 1000 > Number(delay) + Number(grace));
       assert.equal(find(resources, 'PodDisruptionBudget', metadata.name)['spec'].maxUnavailable, 1);
       assert.equal(pod.topologySpreadConstraints.length, 2);
     }

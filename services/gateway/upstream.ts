@@ -20,6 +20,9 @@ export interface UpstreamLimits {
   breaker?: BreakerOptions;
 }
 
+/** Idle connections end sooner than a service that is to go ends them (SHUTDOWN_DELAY_MS): no call crosses with that. */
+const idleMs = 4_000;
+
 const defaults = {
   maxInFlight: 256,
   maxStreams: 1_000,
@@ -62,7 +65,12 @@ export class Upstream {
     this.#maxInFlight = maxInFlight;
     this.#maxStreams = maxStreams;
     this.breaker = new CircuitBreaker(limits.breaker);
-    const common = { connect: { timeout: connectTimeoutMs }, headersTimeout: headersTimeoutMs, allowH2: false };
+    const common = {
+      connect: { timeout: connectTimeoutMs },
+      headersTimeout: headersTimeoutMs,
+      allowH2: false,
+      keepAliveMaxTimeout: idleMs,
+    };
     // as many connections as places: a call that was let in never waits for another's answer
     this.calls = new Pool(this.origin, { ...common, connections: maxInFlight, bodyTimeout: bodyTimeoutMs });
     this.streams = new Pool(this.origin, { ...common, connections: maxStreams, bodyTimeout: 0 });

@@ -21,6 +21,8 @@ export class ConfigError extends Error {
 /** Settings of a process, whatever it serves. */
 export const processConfig = {
   LOG_LEVEL: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal'], { default: 'info' }),
+  // how long to go on, while load balancers learn that this process is not ready and clients that their connections end
+  SHUTDOWN_DELAY_MS: Type.Integer({ minimum: 0, maximum: 120_000, default: 0 }),
   // a consumer that leaves its group while another member has died waits for that one's session, 15 s
   SHUTDOWN_GRACE_MS: Type.Integer({ minimum: 0, maximum: 600_000, default: 25_000 }),
 };

@@ -81,17 +81,27 @@ test('a shutdown that hangs is ended after the grace with 1', async () => {
   assert.ok(lines.some((line) => line.msg === 'not stopped in time' && line['step'] === 'http'));
 });
 
-test('how to log and how long to drain may come from mounted files', async (t) => {
-  const dir = mkdtempSync(join(tmpdir(), 'millrace-config-'));
-  t.after(() => rmSync(dir, { recursive: true }));
-  writeFileSync(join(dir, 'LOG_LEVEL'), 'debug');
-  writeFileSync(join(dir, 'SHUTDOWN_GRACE_MS'), '50');
-  const hanging = `${keepAlive} service.log.debug('said'); service.onStop('http', () => new Promise(() => {}));`;
-  const { child, lines, exit } = run(hanging, { CONFIG_DIR: dir });
+test('goes on for a while, not ready, and has clients end their connections, before it stops', async () => {
+  const code = `
+    const { createApp, mountHealth, serve } = await import('${new URL('http.ts', kit).href}');
+    const app = createApp();
+    mountHealth(app, service.name, service.health);
+    const { listen, close } = serve(app, service.health);
+    service.onStop('http', close);
+    service.log.info({ port: await listen(0, '127.0.0.1') }, 'listening');`;
+  const { child, lines, exit } = run(code, { SHUTDOWN_DELAY_MS: '700' });
   await started(child, lines);
+  const { port } = lines.find(({ msg }) => msg === 'listening') as unknown as { port: number };
+  const ask = async (path: string) => {
+    const { status, headers } = await fetch(`http://127.0.0.1:${port}${path}`);
+    return [status, headers.get('connection')];
+  };
+  assert.deepEqual(await ask('/readyz'), [200, 'keep-alive']);
   child.kill('SIGTERM');
-  assert.equal(await exit, 1);
-  assert.ok(lines.some(({ msg }) => msg === 'said'));
+  while (!lines.some(({ msg }) => msg === 'stopping')) await once(child.stdout!, 'data');
+  assert.deepEqual(await ask('/readyz'), [503, 'close']);
+  assert.deepEqual(await ask('/livez'), [200, 'close']);
+  assert.equal(await exit, 0);
 });
 
 test('the log level and the grace may come from mounted files', async () => {

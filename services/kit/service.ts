@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Type } from 'typebox';
 import { ConfigError, loadConfig, processConfig } from './config.ts';
 import { Health } from './health.ts';
@@ -26,11 +27,11 @@ function processSettings() {
 
 /**
  * The lifecycle of a service process: telemetry, then `start`, then, on SIGTERM or SIGINT (or when the process that
- * started it with an IPC channel is gone), readiness goes down and the steps of `onStop` run, last added first, within
- * SHUTDOWN_GRACE_MS. A start that fails, and an error that nobody caught, end the process with code 1.
+ * started it with an IPC channel is gone), readiness goes down, and SHUTDOWN_DELAY_MS later the steps of `onStop` run, last added first,
+ * within SHUTDOWN_GRACE_MS. A start that fails, and an error that nobody caught, end the process with code 1.
  */
 export async function runService(name: string, start: (service: Service) => Promise<void>): Promise<void> {
-  const { LOG_LEVEL, SHUTDOWN_GRACE_MS: grace } = processSettings();
+  const { LOG_LEVEL, SHUTDOWN_DELAY_MS: delay, SHUTDOWN_GRACE_MS: grace } = processSettings();
   const log = createLogger(name, LOG_LEVEL);
   const health = new Health();
   const steps: { step: string; stop: () => Promise<void> }[] = [];
@@ -40,6 +41,7 @@ export async function runService(name: string, start: (service: Service) => Prom
   async function stop(reason: string): Promise<void> {
     log.info({ reason }, 'stopping');
     health.drain();
+    if (!orphaned) await sleep(delay);
     let underWay = '';
     setTimeout(() => {
       log.error({ grace, step: underWay }, 'not stopped in time');

@@ -2,7 +2,7 @@
 {{- define "millrace.config" -}}
 {{- $root := index . 0 -}}{{- $name := index . 1 -}}{{- $spec := index . 2 -}}{{- $values := index . 3 -}}
 {{- $declarations := include "millrace.declarations" $root | fromYaml -}}
-{{- $config := dict "PORT" $spec.port "SHUTDOWN_GRACE_MS" (mul $values.shutdownGraceSeconds 1000) -}}
+{{- $config := dict "PORT" $spec.port "SHUTDOWN_DELAY_MS" (mul $values.shutdownDelaySeconds 1000) "SHUTDOWN_GRACE_MS" (mul $values.shutdownGraceSeconds 1000) -}}
 {{- range $spec.calls -}}
 {{- $port := (get $declarations . | default dict).port | required (printf "%s calls %s, which is not declared" $name .) -}}
 {{- $_ := set $config (printf "%s_URL" (. | upper | replace "-" "_")) (printf "http://%s:%v" . $port) -}}
