@@ -41,7 +41,7 @@ export async function runService(name: string, start: (service: Service) => Prom
   async function stop(reason: string): Promise<void> {
     log.info({ reason }, 'stopping');
     health.drain();
-    if (!orphaned) await sleep(delay);
+    if (delay > 0 && !orphaned) await sleep(delay);
     let underWay = '';
     setTimeout(() => {
       log.error({ grace, step: underWay }, 'not stopped in time');
