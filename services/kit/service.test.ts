@@ -89,7 +89,7 @@ test('goes on for a while, not ready, and has clients end their connections, bef
     const { listen, close } = serve(app, service.health);
     service.onStop('http', close);
     service.log.info({ port: await listen(0, '127.0.0.1') }, 'listening');`;
-  const { child, lines, exit } = run(code, { SHUTDOWN_DELAY_MS: '700' });
+  const { child, lines, exit } = run(code, { SHUTDOWN_DELAY_MS: '2500' });
   await started(child, lines);
   const { port } = lines.find(({ msg }) => msg === 'listening') as unknown as { port: number };
   const ask = async (path: string) => {
