@@ -11,6 +11,8 @@ import { eventually } from './testing.ts';
 const log = createLogger('kafka-test', 'silent');
 const outgoing = (key: string, text: string) => ({ key, value: Buffer.from(text), headers: { name: text } });
 
+const numbersFrom = (first: number, count: number) => Array.from({ length: count }, (_, i) => first + i);
+
 describe('Kafka', () => {
   let kafka: Kafka;
   let producer: Producer;
@@ -67,6 +69,38 @@ describe('Kafka', () => {
     assert.deepEqual(await kafka.admin.committed(group, [topic]), [{ topic, partition, offset: 3n }]);
     assert.equal((await kafka.admin.watermarks(topic)).get(partition)?.high, 3n);
     await consumer.stop();
+  });
+
+  it('is read from where a consumer says, also while it is far behind', async () => {
+    const topic = await uniqueTopic('behind', 1);
+    const value = Buffer.alloc(50_000);
+    for (let i = 0; i < 20; i++) {
+      const messages = Array.from({ length: 10 }, (_, k) => ({ key: 'k', value, headers: { n: String(10 * i + k) } }));
+      await producer.send(topic, 0, messages);
+    }
+    const read: number[] = [];
+    let hasGoneBack = false;
+    const consumer = kafka.consumer({
+      group: `group-${topic}`,
+      topics: [topic],
+      from: 'earliest',
+      onBatch({ messages }) {
+        const numbers = messages.map(({ headers }) => Number(headers['n']));
+        read.push(...numbers);
+        if (!hasGoneBack && numbers.includes(100)) {
+          hasGoneBack = true;
+          consumer.seek({ topic, partition: 0, offset: 30n });
+          return Promise.resolve(false);
+        }
+        return Promise.resolve(true);
+      },
+    });
+    consumer.start();
+    await eventually(() => read.at(-1) === 199, 'the last message');
+    await consumer.stop();
+    const back = read.indexOf(30, 100);
+    assert.deepEqual(read.slice(0, back), numbersFrom(0, back));
+    assert.deepEqual(read.slice(back), numbersFrom(30, 170));
   });
 
   it('sends what one partition refuses not twice to the others', async () => {

@@ -17,7 +17,8 @@ const rebalanceMs = 15_000;
 const heartbeatMs = 1_000;
 /** how long the broker holds a fetch that finds nothing: it answers at once when something comes, and a stop waits for it */
 const fetchWaitMs = 500;
-const fetchBytes = 8 * 1024 * 1024;
+/** bytes of a fetch, beside which another one is on its way: several partitions' worth, and little to keep in memory */
+const fetchBytes = 2 * 1024 * 1024;
 const fetchBytesPerPartition = 1024 * 1024;
 /** partitions of one fetch handed out at once: more than one member usually has */
 const concurrentPartitions = 32;

@@ -1,7 +1,9 @@
 import { createRequire } from 'node:module';
 import type * as Kafkajs from 'kafkajs';
 import { decodeMessages } from './kafkajs-fetch.ts';
-import { encodeBatch, encodeRecord } from './kafkajs-records.ts';
+import { prefetching } from './kafkajs-prefetch.ts';
+import type { Fetch } from './kafkajs-prefetch.ts';
+import { createRequest, produceRequest } from './kafkajs-produce.ts';
 
 const require = createRequire(import.meta.url);
 
@@ -30,22 +32,24 @@ function scheduleCheckPendingRequests(this: RequestQueue): void {
   );
 }
 
-/** The part of kafkajs's Encoder that is mended here. */
-interface Encoder {
-  buf: Buffer;
-  offset: number;
-  ensureAvailable(length: number): void;
+/** The part of kafkajs's Connection that is mended here. */
+interface Connection {
+  /** what came and is not an answer yet */
+  chunks: Buffer[];
+  bytesBuffered: number;
+  processData(this: Connection, data: Buffer): void;
 }
 
-/** bytes for what is written behind a batch */
-const encoderSlack = 512;
+function forgettingAnswers(processData: Connection['processData']): Connection['processData'] {
+  return function (data) {
+    processData.call(this, data);
+    if (this.bytesBuffered === 0) this.chunks = [];
+  };
+}
 
-function ensureAvailable(this: Encoder, length: number): void {
-  const needed = this.offset + length;
-  if (needed <= this.buf.length) return;
-  const larger = Buffer.allocUnsafeSlow(Math.max(2 * this.buf.length, needed + encoderSlack));
-  this.buf.copy(larger, 0, 0, this.offset);
-  this.buf = larger;
+/** The part of kafkajs's Broker that is mended here. */
+interface Broker {
+  fetch: Fetch<Broker>;
 }
 
 /** Puts a function of ours in the place of a module of kafkajs that exports one function, before kafkajs loads it. */
@@ -55,11 +59,14 @@ function replaceModule(path: string, replacement: unknown): void {
   require.cache[require.resolve(path)]!.exports = replacement;
 }
 
-/** It is one of several exports of its module; who needs it takes it when that is loaded. */
-function replaceEncodeBatch(): void {
-  const module = require('kafkajs/src/protocol/recordBatch/v0') as { RecordBatch: unknown };
-  if (typeof module.RecordBatch !== 'function') throw new TypeError('kafkajs has changed: there is no RecordBatch');
-  module.RecordBatch = encodeBatch;
+/** Puts functions of ours in the place of methods of a class that a module of kafkajs exports. */
+function mendMethod<T>(path: string, mends: { [K in keyof T]?: (original: T[K]) => T[K] }): void {
+  const { prototype } = require(path) as { prototype: T };
+  for (const name of Object.keys(mends) as (keyof T)[]) {
+    if (typeof prototype[name] !== 'function')
+      throw new TypeError(`kafkajs has changed: ${path} has no ${String(name)}`);
+    prototype[name] = mends[name]!(prototype[name]);
+  }
 }
 
 interface Grouping {
@@ -109,30 +116,28 @@ function keepAnswers(): void {
 }
 
 /**
- * kafkajs 2.2.4 with five mends:
+ * kafkajs 2.2.4 with six mends:
  * - It sets a timer for its waiting requests even where none waits: with a negative time, so that Node prints
  *   TimeoutNegativeWarning, and again each time it fires, so that every connection keeps a timer of 1 ms running forever.
  *   The timer is set for requests that wait only; `push` asks for it with each of them.
- * - Its encoders of records and of their batches and its decoder of what a fetch brings are replaced by ours, which give
- *   the same for much less.
+ * - Its encoder of produce requests and its decoder of what a fetch brings are replaced by ours, which give the same for
+ *   much less.
  * - It copies the messages of a partition anew for each of them that it sends: a thousand cost half a million steps.
- * - Its buffers grow to the next power of two and are zeroed, again in each of the four layers around a batch.
+ * - Its connections keep the last answer, which after a fetch is megabytes, until the next one.
+ * - It fetches nothing while a consumer is at work on what it has.
  * - It forgets which partitions of a produce request succeeded when one failed; `answersOf` tells.
  */
 function load(): typeof Kafkajs {
-  replaceModule('kafkajs/src/protocol/recordBatch/record/v0/index.js', encodeRecord);
-  replaceEncodeBatch();
+  replaceModule('kafkajs/src/protocol/request.js', createRequest);
+  replaceModule('kafkajs/src/protocol/requests/produce/v3/request.js', produceRequest);
   replaceModule('kafkajs/src/producer/groupMessagesPerPartition.js', groupMessagesPerPartition);
   replaceModule('kafkajs/src/protocol/requests/fetch/v4/decodeMessages.js', decodeMessages);
   const kafkajs = require('kafkajs') as typeof Kafkajs;
-  const { prototype } = require('kafkajs/src/network/requestQueue') as { prototype: RequestQueue };
-  if (typeof prototype.scheduleCheckPendingRequests !== 'function') {
-    throw new TypeError('kafkajs has changed: RequestQueue has no scheduleCheckPendingRequests');
-  }
-  prototype.scheduleCheckPendingRequests = scheduleCheckPendingRequests;
-  const encoder = (require('kafkajs/src/protocol/encoder') as { prototype: Encoder }).prototype;
-  if (typeof encoder.ensureAvailable !== 'function') throw new TypeError('kafkajs has changed: Encoder does not grow');
-  encoder.ensureAvailable = ensureAvailable;
+  mendMethod<RequestQueue>('kafkajs/src/network/requestQueue', {
+    scheduleCheckPendingRequests: () => scheduleCheckPendingRequests,
+  });
+  mendMethod<Connection>('kafkajs/src/network/connection', { processData: forgettingAnswers });
+  mendMethod<Broker>('kafkajs/src/broker', { fetch: prefetching });
   keepAnswers();
   return kafkajs;
 }

@@ -89,7 +89,10 @@ async function encode({ records, firstOffset, timestamps, compression, transacti
     lastOffsetDelta: records.length - 1,
     compression,
     transactional,
-    records: records.map((record, i) => encodeRecord({ ...record, offsetDelta: i })),
+    records: records.map((record, i) => {
+      const { buffer: buf } = encodeRecord({ ...record, offsetDelta: i });
+      return { buf, buffer: buf };
+    }),
   });
   buffer.writeBigInt64BE(BigInt(firstOffset), 0);
   if (timestamps === 'append') buffer.writeInt16BE(buffer.readInt16BE(21) | 0x8, 21);

@@ -7,7 +7,7 @@ import type { EncodedMessages } from './port.ts';
 
 type HeaderValue = string | Buffer | null | undefined;
 
-/** What kafkajs gives its record encoder. */
+/** A message on its way to the log: as kafkajs has it, with its place in the batch. */
 export interface RecordFields {
   offsetDelta?: number;
   timestampDelta?: number;
@@ -18,9 +18,8 @@ export interface RecordFields {
   encoded?: EncodedMessages;
 }
 
-/** A record, or several, for kafkajs's encoder of batches. */
+/** The bytes of a record, or of several. */
 export interface EncodedRecord {
-  buf: Buffer;
   buffer: Buffer;
   /** how many records it is; default 1 */
   count?: number;
@@ -55,10 +54,10 @@ function writeBytes(buffer: Buffer, at: number, value: HeaderValue, length: numb
   return offset + Math.max(0, length);
 }
 
-/** A record as the batch encoder takes it. */
+/** The bytes of a record. */
 export function encodeRecord(fields: RecordFields): EncodedRecord {
   const { offsetDelta = 0, timestampDelta = 0, key, value, headers = {}, encoded } = fields;
-  if (encoded) return { buf: encoded.bytes, buffer: encoded.bytes, count: encoded.count };
+  if (encoded) return { buffer: encoded.bytes, count: encoded.count };
   const keyLength = lengthOf(key);
   const valueLength = lengthOf(value);
   const parts: { value: HeaderValue; length: number }[] = [];
@@ -87,13 +86,13 @@ export function encodeRecord(fields: RecordFields): EncodedRecord {
   at = writeBytes(buffer, at, value, valueLength);
   at = writeVarint(buffer, at, parts.length / 2);
   for (const part of parts) at = writeBytes(buffer, at, part.value, part.length);
-  return { buf: buffer, buffer };
+  return { buffer };
 }
 
-/** What kafkajs gives its encoder of batches; we neither compress nor send in transactions. */
-export interface BatchFields {
-  firstTimestamp: number | string;
-  maxTimestamp: number | string;
+/** Records that are written together, and in what span of time they were made, in milliseconds since 1970. */
+export interface Batch {
+  firstTimestamp: number;
+  maxTimestamp: number;
   records: readonly EncodedRecord[];
 }
 
@@ -101,17 +100,19 @@ const recordsAt = 61;
 const crcAt = 17;
 const noProducer = -1n;
 
-/** A batch of records. kafkajs writes each field into a buffer that grows, and copies all of it three times. */
-export function encodeBatch({
-  firstTimestamp,
-  maxTimestamp,
-  records,
-}: BatchFields): Promise<EncodedRecord & { size(): number }> {
+/** How many bytes a batch takes. */
+export function sizeOfBatch({ records }: Batch): number {
+  return records.reduce((sum, { buffer }) => sum + buffer.length, recordsAt);
+}
+
+/** Writes a batch. @returns where it ends */
+export function writeBatch(target: Buffer, start: number, { firstTimestamp, maxTimestamp, records }: Batch): number {
   const count = records.reduce((sum, record) => sum + (record.count ?? 1), 0);
-  const size = records.reduce((sum, { buffer }) => sum + buffer.length, recordsAt);
-  const batch = Buffer.allocUnsafe(size);
+  let end = start + recordsAt;
+  for (const { buffer } of records) end += buffer.copy(target, end);
+  const batch = target.subarray(start, end);
   batch.writeBigInt64BE(0n, 0); // the broker gives the offsets
-  batch.writeInt32BE(size - 12, 8);
+  batch.writeInt32BE(batch.length - 12, 8);
   batch.writeInt32BE(0, 12);
   batch.writeInt8(2, 16);
   batch.writeInt16BE(0, 21);
@@ -122,8 +123,6 @@ export function encodeBatch({
   batch.writeInt16BE(0, 51);
   batch.writeInt32BE(0, 53);
   batch.writeInt32BE(count, 57);
-  let at = recordsAt;
-  for (const { buffer } of records) at += buffer.copy(batch, at);
   batch.writeUInt32BE(crc32c(batch.subarray(crcAt + 4)), crcAt);
-  return Promise.resolve({ buf: batch, buffer: batch, size: () => size });
+  return end;
 }
