@@ -37,7 +37,7 @@ const SETTINGS: Record<string, string> = {
   listen_addresses: '127.0.0.1',
   unix_socket_directories: '',
   max_connections: '120',
-  shared_buffers: '64MB',
+  shared_buffers: '32MB',
   huge_pages: 'off',
   jit: 'off',
   io_method: 'sync',
