@@ -1,12 +1,12 @@
 // How soon an order is in the read model: places orders at a steady rate through the gateway and measures the time from
-// the POST's answer until GET /orders/{id} shows it. Usage: npm run bench:flow -- [RATE] [SECONDS]
+// the POST's answer until GET /orders/{id} shows it.
 import { performance } from 'node:perf_hooks';
+import { readNumbers } from './arguments.ts';
 import { orderBody, percentiles, randomOf } from './load.ts';
 import { watchOthers } from './others.ts';
 import { withBenchPlatform } from './platform.ts';
 
-const rate = Number(process.argv[2] ?? 50);
-const seconds = Number(process.argv[3] ?? 30);
+const [rate, seconds] = readNumbers('npm run bench:flow -- [RATE] [SECONDS]', 50, 30);
 
 await withBenchPlatform({ sampled: 1 }, async ({ platform, userIds }) => {
   const random = randomOf(42);

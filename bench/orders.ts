@@ -1,10 +1,11 @@
 // How many orders a second the platform takes, with every consumer running and tracing on, and whether every hop has
 // all of them 2 s after the load ends; beside it the machine's own floor: a bare node:http server with one INSERT a
-// request. Usage: npm run bench:orders -- [SECONDS] [CONNECTIONS]
+// request.
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { Pool } from 'pg';
+import { readNumbers } from './arguments.ts';
 import { topicEnd } from './hops.ts';
 import { load, orderBody, randomOf } from './load.ts';
 import type { LoadResult } from './load.ts';
@@ -12,8 +13,7 @@ import { watchOthers } from './others.ts';
 import { withBenchPlatform } from './platform.ts';
 import { cpuSeconds, processesBelow } from './processes.ts';
 
-const seconds = Number(process.argv[2] ?? 30);
-const connections = Number(process.argv[3] ?? 32);
+const [seconds, connections] = readNumbers('npm run bench:orders -- [SECONDS] [CONNECTIONS]', 30, 32);
 
 /** The floor, in a database of its own on the platform's PostgreSQL. */
 async function bareServer(postgres: string, bodies: readonly string[]): Promise<LoadResult> {

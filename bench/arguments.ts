@@ -1,0 +1,21 @@
+type Numbers<T> = { [K in keyof T]: T[K] extends number ? number : number[] };
+
+/**
+ * What was typed behind a command: whole numbers of 1 or more. Where it is anything else, says how the command is used and
+ * ends the process.
+ * @param usage such as `npm run bench:orders -- [SECONDS] [CONNECTIONS]`
+ * @param defaults of each argument; one whose default is a list takes several with commas between them
+ */
+export function readNumbers<T extends (number | number[])[]>(usage: string, ...defaults: T): Numbers<T> {
+  const given = process.argv.slice(2);
+  const numbers = defaults.map((fallback, i) => {
+    const text = given[i];
+    if (text === undefined) return fallback;
+    return Array.isArray(fallback) ? text.split(',').map(Number) : Number(text);
+  });
+  if (given.length <= defaults.length && numbers.flat().every((number) => Number.isInteger(number) && number > 0)) {
+    return numbers as Numbers<T>;
+  }
+  console.error(`Usage: ${usage}`);
+  process.exit(2);
+}
