@@ -59,6 +59,8 @@ async function forgetOffsets(tx: PoolClient, request: Request): Promise<void> {
   await tx.query('DELETE FROM inbox_offsets WHERE consumer_group = $1', [buildingGroup(request)]);
 }
 
+type Seek = (position: TopicPartition & { offset: bigint }) => void;
+
 class Build {
   readonly #options: BuildOptions;
   readonly #group: string;
@@ -80,10 +82,11 @@ class Build {
       topics,
       from: 'earliest',
       onAssigned: (partitions) => {
-        this.#located = this.#locate(partitions, (position) => consumer.seek(position));
+        this.#located = this.#locate(partitions, seek);
       },
-      onBatch: (batch) => this.#onBatch(batch),
+      onBatch: (batch) => this.#onBatch(batch, seek),
     });
+    const seek: Seek = (position) => consumer.seek(position);
     consumer.start();
     try {
       for (;;) {
@@ -101,7 +104,7 @@ class Build {
     }
   }
 
-  async #locate(partitions: readonly TopicPartition[], seek: (position: TopicPartition & { offset: bigint }) => void) {
+  async #locate(partitions: readonly TopicPartition[], seek: Seek): Promise<void> {
     try {
       const starts = partitions.map((partition) => ({ ...partition, offset: 0n }));
       const stored = await loadOffsets(this.#options.pool, this.#group, starts);
@@ -112,12 +115,15 @@ class Build {
     }
   }
 
-  async #onBatch(batch: IncomingBatch): Promise<boolean> {
+  async #onBatch(batch: IncomingBatch, seek: Seek): Promise<boolean> {
     const { topic, partition, nextOffset } = batch;
     await this.#located;
     const expected = this.#next.get(nameOf(batch));
     if (this.#stop.signal.aborted || this.#failure !== undefined || expected === undefined) return false;
-    if (batch.fetchedOffset < expected) return false; // fetched before the seek
+    if (batch.fetchedOffset < expected) {
+      seek({ topic, partition, offset: expected }); // the one of before may have come after what it was to come before
+      return false;
+    }
     try {
       const isOwn = await transaction(this.#options.pool, async (tx) => {
         const moved = await moveOffsets(tx, this.#group, [{ topic, partition, expected, next: nextOffset, items: [] }]);

@@ -62,13 +62,13 @@ describe('building the read model anew', () => {
     await database.drop();
   });
 
-  const startRebuilder = () => {
+  const startRebuilder = (via = kafka) => {
     const url = database.url;
     const rebuilder = new Rebuilder({
       group,
       topics: [topic],
       url,
-      kafka,
+      kafka: via,
       log,
       onSwitched: () => undefined,
       pollMs: 100,
@@ -176,6 +176,36 @@ describe('building the read model anew', () => {
     await until('it has begun', async () => (await rebuild()).phase !== 'Requested');
     await first.stop();
     startRebuilder();
+    await until('the new version is in use', async () => (await rebuild()).phase === 'Switched');
+    assert.ok(await right());
+  });
+
+  it('reads on though events came before it knew where to begin', async () => {
+    await trade(10);
+    await until('all are projected', right);
+    const fetched = Promise.withResolvers<void>();
+    const telling: Pick<Kafka, 'admin' | 'consumer'> = {
+      admin: kafka.admin,
+      consumer: (options) =>
+        kafka.consumer({
+          ...options,
+          onBatch(batch) {
+            fetched.resolve();
+            return options.onBatch(batch);
+          },
+        }),
+    };
+    await transaction(database.pool, (tx) => createNextTables(tx));
+    await database.pool.query(
+      "INSERT INTO projection_rebuilds (consumer_group, request, phase) VALUES ($1, 'r', 'Building')",
+      [group],
+    );
+    await transaction(database.pool, async (tx) => {
+      await tx.query('LOCK TABLE inbox_offsets');
+      startRebuilder(telling as Kafka);
+      await fetched.promise;
+      await trade(10);
+    });
     await until('the new version is in use', async () => (await rebuild()).phase === 'Switched');
     assert.ok(await right());
   });
