@@ -125,6 +125,40 @@ describe('Inbox', () => {
   };
   const isReady = async (health: Health) => (await health.readiness()).status === 'UP';
 
+  it('has stopped only when it asks for nothing any more', async () => {
+    const asked = Promise.withResolvers<void>();
+    const answer = Promise.withResolvers<void>();
+    const slow: Pick<Kafka, 'admin' | 'consumer'> = {
+      consumer: (options) => kafka.consumer(options),
+      admin: {
+        ...kafka.admin,
+        async watermarks(name) {
+          asked.resolve();
+          await answer.promise;
+          return kafka.admin.watermarks(name);
+        },
+      },
+    };
+    const { inbox } = start({ kafka: slow as Kafka });
+    await asked.promise;
+    let isStopped = false;
+    const stopping = inbox.stop().then(() => (isStopped = true));
+    let taken = 0;
+    const other = kafka.consumer({
+      group,
+      topics: [topic],
+      from: 'earliest',
+      onAssigned: (assigned) => (taken = assigned.length),
+      onBatch: () => Promise.resolve(true),
+    });
+    other.start();
+    await eventually(() => taken === partitions, 'another member has its partitions');
+    await other.stop();
+    assert.equal(isStopped, false);
+    answer.resolve();
+    await stopping;
+  });
+
   it('processes what was sent before it started and after, with the offsets beside the effects', async () => {
     await sendRange(0, 100);
     const { health } = start();

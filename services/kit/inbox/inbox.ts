@@ -134,14 +134,14 @@ export class Inbox {
     this.#replay?.start();
   }
 
-  /** Ends with the transaction in flight, leaves the group and stops. */
+  /** Ends with the transaction in flight, leaves the group and stops; it asks nobody for anything afterwards. */
   async stop(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
     this.#assignment?.end();
     await this.#replay?.stop();
     await this.#writer.idle();
     await this.#hint();
-    await this.#consumer.stop();
+    await Promise.all([this.#consumer.stop(), this.#located]);
     this.#forgetLag();
   }
 
