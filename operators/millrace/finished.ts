@@ -1,6 +1,8 @@
 import { isTrue } from '#runtime/conditions.ts';
 import type { Statement } from '#runtime/conditions.ts';
-import type { StatusWithConditions } from './world.ts';
+import type { ObjectMeta, ResourceType } from '#runtime/objects.ts';
+import type { Result } from '#runtime/queue.ts';
+import type { StatusWithConditions, World } from './world.ts';
 
 /** What a resource that ends like a Job says: its end, and Ready for those who wait for that. */
 export function ended(outcome: 'Complete' | 'Failed', reason: string, message: string): Statement[] {
@@ -17,6 +19,25 @@ export function underWay(reason: string, message: string): Statement[] {
 
 export function isFinished(status: StatusWithConditions | undefined): boolean {
   return isTrue(status?.conditions, 'Complete') || isTrue(status?.conditions, 'Failed');
+}
+
+/** Removes a resource that has ended once it has been kept long enough. @returns when that is, unless never or now */
+export async function expire(
+  { api, clock }: Pick<World, 'api' | 'clock'>,
+  type: ResourceType,
+  { metadata, spec, status }: Ending,
+  signal: AbortSignal,
+): Promise<Result | void> {
+  const keep = keepForMs(spec.ttlSecondsAfterFinished, status?.completionTime, clock.now());
+  if (keep === 0) await api.delete(type, metadata.namespace, metadata.name, { signal, uid: metadata.uid });
+  else if (keep !== undefined) return { requeueAfterMs: keep };
+}
+
+/** A resource that ends like a Job. */
+interface Ending {
+  metadata: ObjectMeta;
+  spec: { ttlSecondsAfterFinished?: number | undefined };
+  status?: { completionTime?: string | undefined } | undefined;
 }
 
 /** How long a resource that has ended is still to be kept, in milliseconds; undefined: for ever. */

@@ -18,3 +18,9 @@ export async function declare(
   const source = new VersionSource(group);
   return { source, versions: await source.load(pool) };
 }
+
+/** Empties the database of an engine: no queries, and nothing that they have kept or written. */
+export async function forgetQueries(pool: Pool): Promise<void> {
+  await pool.query(`TRUNCATE stream_queries, stream_members, inbox_offsets, stream_counters, stream_watermarks,
+    stream_recent_ids, stream_windows, alerts, feed, outbox RESTART IDENTITY`);
+}

@@ -27,8 +27,8 @@ function processSettings() {
 
 /**
  * The lifecycle of a service process: telemetry, then `start`, then, on SIGTERM or SIGINT (or when the process that
- * started it with an IPC channel is gone), readiness goes down, and SHUTDOWN_DELAY_MS later the steps of `onStop` run, last added first,
- * within SHUTDOWN_GRACE_MS. A start that fails, and an error that nobody caught, end the process with code 1.
+ * started it with an IPC channel is gone), readiness goes down, and SHUTDOWN_DELAY_MS later the steps of `onStop` run, last
+ * added first, within SHUTDOWN_GRACE_MS. A start that fails, and an error that nobody caught, end the process with code 1.
  */
 export async function runService(name: string, start: (service: Service) => Promise<void>): Promise<void> {
   const { LOG_LEVEL, SHUTDOWN_DELAY_MS: delay, SHUTDOWN_GRACE_MS: grace } = processSettings();

@@ -5,7 +5,7 @@ import type { Result } from '#runtime/queue.ts';
 import type { Pool } from '#kit/pg.ts';
 import type { DeadLetterReplay } from '../api/dead-letter-replay.ts';
 import { deadLetterReplays } from '../api/kinds.ts';
-import { isFinished, keepForMs } from '../finished.ts';
+import { expire, isFinished } from '../finished.ts';
 import { byNamespace, report } from '../world.ts';
 import type { World } from '../world.ts';
 import type { Databases } from '../databases.ts';
@@ -64,17 +64,12 @@ export function deadLetterReplayController(world: World, databases: Databases, m
   async function reconcile(key: string, signal: AbortSignal): Promise<Result | void> {
     const replay = replays.store.get(key);
     if (!replay) return;
-    const { metadata, spec, status } = replay;
+    const { status } = replay;
     if (isDeleting(replay)) {
       if (hasFinalizer(replay, finalizer)) await cleanUp(replay, signal);
       return;
     }
-    if (isFinished(status)) {
-      const keep = keepForMs(spec.ttlSecondsAfterFinished, status?.completionTime, clock.now());
-      if (keep === 0)
-        await api.delete(deadLetterReplays, metadata.namespace, metadata.name, { signal, uid: metadata.uid });
-      return keep === undefined || keep === 0 ? undefined : { requeueAfterMs: keep };
-    }
+    if (isFinished(status)) return expire(world, deadLetterReplays, replay, signal);
     // the change of the finalizer brings it back here, as the change of the status does below
     if (await setFinalizer(api, deadLetterReplays, replay, finalizer, true, signal)) return;
     const { conditions, figures } = await next(replay, signal);

@@ -6,7 +6,7 @@ import type { Pool } from '#kit/pg.ts';
 import { projectionRebuilds } from '../api/kinds.ts';
 import type { ProjectionRebuild } from '../api/projection-rebuild.ts';
 import type { Databases } from '../databases.ts';
-import { isFinished, keepForMs } from '../finished.ts';
+import { expire, isFinished } from '../finished.ts';
 import { report } from '../world.ts';
 import type { World } from '../world.ts';
 import { askForRebuild, cancelRebuild, hasReadModel } from './requests.ts';
@@ -53,7 +53,7 @@ export function projectionRebuildController(world: World, databases: Databases, 
   async function reconcile(key: string, signal: AbortSignal): Promise<Result | void> {
     const rebuild = rebuilds.store.get(key);
     if (!rebuild) return;
-    const { metadata, spec, status } = rebuild;
+    const { metadata, status } = rebuild;
     if (isDeleting(rebuild)) {
       if (!hasFinalizer(rebuild, finalizer)) return;
       const pool = isFinished(status) ? undefined : await poolOf(rebuild, signal);
@@ -62,12 +62,7 @@ export function projectionRebuildController(world: World, databases: Databases, 
       await setFinalizer(api, projectionRebuilds, rebuild, finalizer, false, signal);
       return;
     }
-    if (isFinished(status)) {
-      const keep = keepForMs(spec.ttlSecondsAfterFinished, status?.completionTime, clock.now());
-      if (keep === 0)
-        await api.delete(projectionRebuilds, metadata.namespace, metadata.name, { signal, uid: metadata.uid });
-      return keep === undefined || keep === 0 ? undefined : { requeueAfterMs: keep };
-    }
+    if (isFinished(status)) return expire(world, projectionRebuilds, rebuild, signal);
     // the change of the finalizer brings it back here, as the change of the status does below
     if (await setFinalizer(api, projectionRebuilds, rebuild, finalizer, true, signal)) return;
     const { conditions, figures } = await next(rebuild, signal);

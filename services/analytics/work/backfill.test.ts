@@ -11,7 +11,7 @@ import { listWindows } from '../api/windows.ts';
 import { backfillGroupOf } from '../engine/versions.ts';
 import { serveCaughtUp } from '../store/registry.ts';
 import { VersionSource } from '../store/versions.ts';
-import { declare } from '../test-declare.ts';
+import { declare, forgetQueries } from '../test-declare.ts';
 import { orderEvent, queryOf, start } from '../test-support.ts';
 import { BackfillAccumulator, handOverIdle } from './backfill.ts';
 import { emitDue } from './emitter.ts';
@@ -51,10 +51,7 @@ describe('a version that is being built', () => {
   after(() => database.drop());
   beforeEach(async () => {
     log = Array.from({ length: 10 }, (_, id) => orderEvent({ id, userId: id % 2, total: id }));
-    await database.pool.query(
-      `TRUNCATE stream_queries, stream_members, inbox_offsets, stream_counters, stream_watermarks, stream_recent_ids,
-       stream_windows, alerts, feed, outbox RESTART IDENTITY`,
-    );
+    await forgetQueries(database.pool);
   });
 
   const put = (specs: Record<string, string>, low = 0n) =>

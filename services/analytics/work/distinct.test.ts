@@ -6,7 +6,7 @@ import { transaction } from '#kit/pg.ts';
 import { createTestDatabase } from '../../../tests/support/database.ts';
 import type { TestDatabase } from '../../../tests/support/database.ts';
 import { listWindows } from '../api/windows.ts';
-import { declare } from '../test-declare.ts';
+import { declare, forgetQueries } from '../test-declare.ts';
 import { orderEvent, queryOf, start } from '../test-support.ts';
 import { emitDue } from './emitter.ts';
 import { Engine } from './engine.ts';
@@ -26,10 +26,7 @@ describe('distinct counts on PostgreSQL', () => {
   });
   after(() => database.drop());
   beforeEach(async () => {
-    await database.pool
-      .query(`TRUNCATE stream_queries, stream_members, inbox_offsets, stream_counters, stream_watermarks, stream_recent_ids,
-      stream_windows, alerts, feed, outbox
-      RESTART IDENTITY`);
+    await forgetQueries(database.pool);
   });
 
   async function engineOf(spec: string): Promise<Engine> {

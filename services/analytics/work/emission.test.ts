@@ -6,7 +6,7 @@ import { createTestDatabase } from '../../../tests/support/database.ts';
 import type { TestDatabase } from '../../../tests/support/database.ts';
 import { idleAfterMs } from '../engine/completeness.ts';
 import type { PartitionState } from '../engine/completeness.ts';
-import { declare } from '../test-declare.ts';
+import { declare, forgetQueries } from '../test-declare.ts';
 import { orderEvent, queryOf, start } from '../test-support.ts';
 import { closeDue } from './closer.ts';
 import { emitDue } from './emitter.ts';
@@ -41,10 +41,7 @@ describe('what windows emit', () => {
   });
   after(() => database.drop());
   beforeEach(async () => {
-    await database.pool
-      .query(`TRUNCATE stream_queries, stream_members, inbox_offsets, stream_counters, stream_watermarks, stream_recent_ids,
-      stream_windows, alerts, feed, outbox
-      RESTART IDENTITY`);
+    await forgetQueries(database.pool);
   });
 
   async function engineOf(spec: string): Promise<Engine> {

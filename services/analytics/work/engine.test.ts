@@ -7,7 +7,7 @@ import type { ReceivedEvent } from '#contracts/cloudevents.ts';
 import { createTestDatabase } from '../../../tests/support/database.ts';
 import type { TestDatabase } from '../../../tests/support/database.ts';
 import { listWindows } from '../api/windows.ts';
-import { declare } from '../test-declare.ts';
+import { declare, forgetQueries } from '../test-declare.ts';
 import { oracle, oracleQueries, windowName } from '../test-oracle.ts';
 import { cut, orderEvent, orderStreams, queryOf, runs, start } from '../test-support.ts';
 import { Engine } from './engine.ts';
@@ -50,10 +50,7 @@ describe('the engine on PostgreSQL', () => {
   });
   after(() => database.drop());
   beforeEach(async () => {
-    await database.pool
-      .query(`TRUNCATE stream_queries, stream_members, inbox_offsets, stream_counters, stream_watermarks, stream_recent_ids,
-      stream_windows, alerts, feed, outbox
-      RESTART IDENTITY`);
+    await forgetQueries(database.pool);
   });
 
   async function engineOf(specs: Record<string, string>): Promise<Engine> {

@@ -17,7 +17,7 @@ import type { Versions } from '../engine/versions.ts';
 import { readPositions } from '../store/positions.ts';
 import { serveCaughtUp } from '../store/registry.ts';
 import { VersionSource } from '../store/versions.ts';
-import { declare } from '../test-declare.ts';
+import { declare, forgetQueries } from '../test-declare.ts';
 import { completeUntil, oracle, oracleQueryOf, windowName } from '../test-oracle.ts';
 import type { OracleQuery } from '../test-oracle.ts';
 import { orderStreams, runs, start } from '../test-support.ts';
@@ -83,10 +83,7 @@ describe('stream queries that change while two workers run', () => {
 
   async function play(events: readonly ReceivedEvent[], first: Declared, plan: readonly Round[]) {
     const { pool } = database;
-    await pool.query(
-      `TRUNCATE stream_queries, stream_members, stream_counters, stream_watermarks, stream_recent_ids, stream_windows,
-       inbox_offsets, alerts, feed, outbox`,
-    );
+    await forgetQueries(pool);
     const logs = partitions.map((partition) => events.filter((event) => event.partition === partition));
     let declared = first;
     const put = (what: Declared) =>

@@ -10,7 +10,7 @@ import type { TestDatabase } from '../../../tests/support/database.ts';
 import { listWindows } from '../api/windows.ts';
 import type { PartitionState } from '../engine/completeness.ts';
 import { readPositions } from '../store/positions.ts';
-import { declare } from '../test-declare.ts';
+import { declare, forgetQueries } from '../test-declare.ts';
 import { completeUntil, oracle, oracleQueriesThat, windowName } from '../test-oracle.ts';
 import type { OracleQuery } from '../test-oracle.ts';
 import { orderStreams, runs, start } from '../test-support.ts';
@@ -61,10 +61,7 @@ describe('stream queries on PostgreSQL, by two workers that exchange partitions'
 
   /** Plays the rounds over and over until every event has been taken. */
   async function play(events: readonly ReceivedEvent[], plan: readonly Round[]): Promise<Engine> {
-    await database.pool.query(
-      `TRUNCATE stream_queries, stream_members, stream_counters, stream_watermarks, stream_recent_ids, stream_windows, inbox_offsets, alerts,
-       feed, outbox`,
-    );
+    await forgetQueries(database.pool);
     const queries = all.map(({ query }) => query);
     const { source, versions } = await declare(database.pool, group, queries);
     const workers = [0, 1].map(

@@ -7,7 +7,7 @@ import type { TestDatabase } from '../../../tests/support/database.ts';
 import { listWindows } from '../api/windows.ts';
 import type { WindowFilter } from '../api/windows.ts';
 import { idleAfterMs } from '../engine/completeness.ts';
-import { declare } from '../test-declare.ts';
+import { declare, forgetQueries } from '../test-declare.ts';
 import { orderEvent, queryOf, start } from '../test-support.ts';
 import type { OrderEventOptions } from '../test-support.ts';
 import { closeDue } from './closer.ts';
@@ -35,10 +35,7 @@ describe('sessions', () => {
   });
   after(() => database.drop());
   beforeEach(async () => {
-    await database.pool
-      .query(`TRUNCATE stream_queries, stream_members, inbox_offsets, stream_counters, stream_watermarks, stream_recent_ids,
-      stream_windows, alerts, feed, outbox
-      RESTART IDENTITY`);
+    await forgetQueries(database.pool);
   });
 
   async function engineOf(spec: string): Promise<Engine> {
