@@ -59,6 +59,8 @@ export class AccumulatingWriter implements Sink {
   #room = Promise.withResolvers<void>();
   /** ends the rest before a transaction */
   #hurry = Promise.withResolvers<void>();
+  /** ends the part of it that is longer because more events are to come */
+  #caughtUp = Promise.withResolvers<void>();
   /** when the last transaction began */
   #lastBegin = Number.NEGATIVE_INFINITY;
   /** grows with each loss: what was on its way then is void */
@@ -86,6 +88,7 @@ export class AccumulatingWriter implements Sink {
     this.#lag.set(name, lag);
     this.#take(slice, signal);
     if (this.#pending!.size >= maxEvents) this.#hurry.resolve();
+    if (!this.#isBehind()) this.#caughtUp.resolve();
     this.#running ??= this.#run();
     return true;
   }
@@ -140,19 +143,29 @@ export class AccumulatingWriter implements Sink {
       this.#room.resolve();
       this.#room = Promise.withResolvers();
       this.#hurry = Promise.withResolvers();
+      this.#caughtUp = Promise.withResolvers();
       await this.#settle(work);
     }
     this.#running = undefined;
   }
 
   async #rest(): Promise<void> {
-    const behind = this.#lag.values().reduce((sum, lag) => sum + lag, 0) > this.#pending!.size;
-    const rest =
-      this.#lastBegin + (behind ? Math.max(catchUpMs, this.#options.restMs) : this.#options.restMs) - performance.now();
+    await this.#restUntil(this.#lastBegin + this.#options.restMs, this.#hurry.promise);
+    if (!this.#isBehind()) return;
+    await this.#restUntil(this.#lastBegin + catchUpMs, Promise.race([this.#hurry.promise, this.#caughtUp.promise]));
+  }
+
+  async #restUntil(time: number, unless: Promise<void>): Promise<void> {
+    const rest = time - performance.now();
     if (rest <= 0) return;
     const ended = new AbortController();
-    await Promise.race([sleep(rest, undefined, { signal: ended.signal }).catch(() => undefined), this.#hurry.promise]);
+    await Promise.race([sleep(rest, undefined, { signal: ended.signal }).catch(() => undefined), unless]);
     ended.abort();
+  }
+
+  /** Whether more events wait than are pending. */
+  #isBehind(): boolean {
+    return this.#lag.values().reduce((sum, lag) => sum + lag, 0) > (this.#pending?.size ?? 0);
   }
 
   async #settle(work: Work): Promise<void> {
