@@ -392,7 +392,7 @@ describe('Inbox', () => {
     });
     await reach(count);
     assert.ok(mostEvents <= 100, `${mostEvents} events in a transaction`);
-    assert.ok(held.most <= 4.5 * 1024 * 1024, `${held.most} bytes in hand`);
+    assert.ok(held.most <= 2.5 * 1024 * 1024, `${held.most} bytes in hand`);
   });
 
   it('begins with the first event in a new database, whatever Kafka remembers of the group', async () => {
