@@ -29,6 +29,27 @@ describe('the offsets of a topic', () => {
     assert.deepEqual([shared.counts.closed, fresh.counts], [0, { opened: 2, closed: 2 }]);
   });
 
+  it('are asked for one topic after the other, also where an answer is an error', async () => {
+    let asking = 0;
+    let most = 0;
+    const admin = {
+      async fetchTopicOffsets(topic: string) {
+        most = Math.max(most, ++asking);
+        await new Promise((resolve) => setImmediate(resolve));
+        asking -= 1;
+        if (topic === 'bad') throw new Error('no');
+        return offsets;
+      },
+    };
+    const administration = new Administration(() => Promise.resolve(admin as unknown as Admin), connections().open);
+    const outcomes = await Promise.allSettled(['a', 'bad', 'c'].map((topic) => administration.watermarks(topic)));
+    assert.deepEqual(
+      outcomes.map(({ status }) => status),
+      ['fulfilled', 'rejected', 'fulfilled'],
+    );
+    assert.equal(most, 1);
+  });
+
   it('are not asked for again where the fault is another', async () => {
     const fresh = connections(offsets);
     const administration = new Administration(connections(new Error('no')).open, fresh.open);
