@@ -51,7 +51,7 @@ const bufferFlags = ['--external-memory-accounted-in-global-limit'];
  */
 export function nodeFlagsOf(service: string): string[] {
   const flags = ['--no-warnings', '--max-old-space-size=256', '--max-semi-space-size=16', ...bufferFlags];
-  return service === 'analytics' ? [...flags, '--initial-old-space-size=96'] : flags;
+  return service === 'analytics' ? [...flags, '--initial-old-space-size=72'] : flags;
 }
 
 /** The environment of a service in the local run. */
