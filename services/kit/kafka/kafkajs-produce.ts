@@ -22,7 +22,7 @@ const headRoom = 512;
 const produceKey = 0;
 
 /** An encoder's result, in kafkajs's terms, with room before it. */
-export class Payload {
+class Payload {
   readonly #whole: Buffer;
 
   /** @param whole begins with `headRoom` bytes that mean nothing */
