@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import { eventually } from '../../platform/client.ts';
 import { kubectl, kubectlIn, operatorNamespace, read, rolledOut } from './cluster.ts';
 import { podsOf, services } from './installed.ts';
-import type { Installed } from './installed.ts';
+import type { Installed, Load } from './installed.ts';
 
 /** Pods that are killed while orders are placed. */
 export function losses(platform: Installed): void {
@@ -12,13 +12,13 @@ export function losses(platform: Installed): void {
     for (const name of [...services, 'mail-catcher', 'postgresql', 'kafka']) {
       test(`with the pods of ${name}`, async (t) => {
         const selector = name === 'kafka' ? 'strimzi.io/kind=Kafka' : podsOf(name);
-        const { placed, some, failed } = await platform.underLoad(async () => {
+        const load = await platform.underLoad(async () => {
           await kubectl('delete', 'pod', `--selector=${selector}`, '--grace-period=0', '--force');
           await rolledOut();
           await eventually(() => platform.place(), 120_000);
         });
-        t.diagnostic(`${placed} orders, ${failed} failures`);
-        await platform.allReadBack(some);
+        t.diagnostic(outcome(load));
+        await platform.allReadBack(load.some);
       });
     }
 
@@ -27,7 +27,7 @@ export function losses(platform: Installed): void {
         kubectlIn(operatorNamespace, 'get', 'lease', 'millrace-operator', '-o', 'jsonpath={.spec.holderIdentity}');
       const before = await leader();
       let took = 0;
-      const { placed, some, failed } = await platform.underLoad(async () => {
+      const load = await platform.underLoad(async () => {
         const begin = performance.now();
         await kubectlIn(operatorNamespace, 'delete', 'pod', before.split('_')[0]!, '--grace-period=0', '--force');
         await kubectl(
@@ -46,11 +46,17 @@ export function losses(platform: Installed): void {
         assert.notEqual(await leader(), before);
       });
       t.diagnostic(
-        `the work was taken over ${(took / 1000).toFixed(1)} s after its pod was deleted by force; ${placed} orders, ${failed} failures`,
+        `the work was taken over ${(took / 1000).toFixed(1)} s after its pod was deleted by force; ${outcome(load)}`,
       );
       assert.ok(took < 20_000);
-      await platform.allReadBack(some);
+      await platform.allReadBack(load.some);
       await rolledOut(operatorNamespace);
     });
   });
+}
+
+/** How many orders were placed, and of what kinds the failures were. */
+function outcome({ placed, failed, failures }: Load): string {
+  const kinds = new Set(failures.map((text) => text.replace(/ after \d+ ms$/, '')));
+  return [`${placed} orders, ${failed} failures`, ...kinds].join('; ');
 }
