@@ -77,18 +77,18 @@ function readLines(child: ChildProcess, onLine: (line: string) => void): void {
 async function untilReady({ name, port }: ServiceProcess, signal: AbortSignal): Promise<void> {
   const deadline = Date.now() + READY_WITHIN_MS;
   for (;;) {
-    const answer = await askReadiness(port);
+    const answer = await askHealth(port);
     signal.throwIfAborted();
     if (answer.status === 200) return;
     if (Date.now() > deadline)
-      throw new Fault(`${name} was not ready within a minute; its readiness says: ${answer.body.slice(0, 500)}`);
+      throw new Fault(`${name} was not ready within a minute; its health says: ${answer.body.slice(0, 500)}`);
     await delay(30);
   }
 }
 
-async function askReadiness(port: number): Promise<{ status: number; body: string }> {
+async function askHealth(port: number): Promise<{ status: number; body: string }> {
   return await new Promise((resolve) => {
-    const request = get({ host: '127.0.0.1', port, path: '/readyz', timeout: 2_000, agent: false }, (response) => {
+    const request = get({ host: '127.0.0.1', port, path: '/health', timeout: 2_000, agent: false }, (response) => {
       let body = '';
       response.setEncoding('utf8').on('data', (chunk: string) => (body += chunk));
       response.once('close', () => resolve({ status: response.statusCode ?? 0, body }));

@@ -18,6 +18,19 @@ test('a service is ready when all it depends on is, and says what is not', async
   assert.equal((await health.liveness()).status, 'UP');
 });
 
+test('a service whose other work does not go on still takes requests', async () => {
+  const health = new Health();
+  health.addReadiness('database', () => undefined);
+  health.addWork('inbox', () => {
+    throw new Error('not in the group');
+  });
+  assert.equal((await health.readiness()).status, 'UP');
+  assert.deepEqual(await health.report(), {
+    status: 'DOWN',
+    checks: { database: { status: 'UP' }, inbox: { status: 'DOWN', reason: 'not in the group' } },
+  });
+});
+
 test('a service that shuts down is not ready but alive', async () => {
   const health = new Health();
   health.drain();

@@ -7,15 +7,24 @@ export interface HealthReport {
 
 const checkTimeoutMs = 2_000;
 
-/** What a service needs to be of use (readiness) and what tells that it is stuck (liveness). */
+/**
+ * What a service needs to answer requests (readiness), what it needs for the rest of its work, and what tells that it is
+ * stuck (liveness). A service that cannot do the rest still answers: orders are taken while Kafka is away.
+ */
 export class Health {
   readonly #readiness = new Map<string, Check>();
+  readonly #work = new Map<string, Check>();
   readonly #liveness = new Map<string, Check>();
   #draining = false;
 
-  /** Adds a dependency; the check throws, with the reason as message, while it is not usable. */
+  /** Adds what requests depend on; the check throws, with the reason as message, while it is not usable. */
   addReadiness(name: string, check: Check): void {
     this.#readiness.set(name, check);
+  }
+
+  /** Adds what goes on beside requests; the check throws while it does not. */
+  addWork(name: string, check: Check): void {
+    this.#work.set(name, check);
   }
 
   /** Adds a check that throws when only a restart can help. */
@@ -32,8 +41,17 @@ export class Health {
     return this.#draining;
   }
 
+  /** Whether it should be sent requests. */
   async readiness(): Promise<HealthReport> {
-    const report = await run(this.#readiness);
+    return this.#unlessDraining(await run(this.#readiness));
+  }
+
+  /** Whether it does all that it is there for. */
+  async report(): Promise<HealthReport> {
+    return this.#unlessDraining(await run(new Map([...this.#readiness, ...this.#work])));
+  }
+
+  #unlessDraining(report: HealthReport): HealthReport {
     if (!this.#draining) return report;
     return { status: 'DOWN', checks: { ...report.checks, shutdown: { status: 'DOWN', reason: 'shutting down' } } };
   }

@@ -82,7 +82,12 @@ export function mountHealth(app: Express, service: string, health: Health): void
   };
   mountRead(
     app,
-    ['/health', '/readyz'],
+    '/health',
+    report(() => health.report()),
+  );
+  mountRead(
+    app,
+    '/readyz',
     report(() => health.readiness()),
   );
   mountRead(

@@ -91,7 +91,7 @@ export async function startPlatform({ portOffset, data, env, verbose = false }: 
 
 async function isReady(base: string): Promise<boolean> {
   try {
-    return (await fetch(`${base}/readyz`, { signal: AbortSignal.timeout(3_000) })).ok;
+    return (await fetch(`${base}/health`, { signal: AbortSignal.timeout(3_000) })).ok;
   } catch {
     return false;
   }

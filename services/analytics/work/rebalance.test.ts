@@ -71,7 +71,7 @@ describe('a group of workers that changes', () => {
     const worker = spawnWorker({ databaseUrl: database.url, declarations: folder, port });
     workers.push(worker);
     const isReady = () =>
-      fetch(`http://127.0.0.1:${port}/readyz`).then(
+      fetch(`http://127.0.0.1:${port}/health`).then(
         ({ ok }) => ok,
         () => false,
       );

@@ -123,7 +123,7 @@ describe('Inbox', () => {
       );
     }
   };
-  const isReady = async (health: Health) => (await health.readiness()).status === 'UP';
+  const isReady = async (health: Health) => (await health.report()).status === 'UP';
 
   it('has stopped only when it asks for nothing any more', async () => {
     const asked = Promise.withResolvers<void>();
@@ -414,7 +414,7 @@ describe('Inbox', () => {
     );
     const { health } = start();
     const fault = await eventually(async () => {
-      const { checks } = await health.readiness();
+      const { checks } = await health.report();
       return Object.values(checks).find(({ reason }) => reason?.includes('ends at'))?.reason;
     }, 'a reason');
     assert.match(fault, /\/0 ends at \d+, but .* has read up to 9999: the topic was recreated or truncated/);

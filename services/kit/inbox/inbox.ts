@@ -116,7 +116,7 @@ export class Inbox {
       onAssigned: (partitions) => this.#onAssigned(partitions),
       onBatch: (batch) => this.#onBatch(batch),
     });
-    health.addReadiness(`inbox ${group}`, () => {
+    health.addWork(`inbox ${group}`, () => {
       this.#consumer.checkJoined();
       this.#writer.check();
       this.#assignment?.check();

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import { eventually } from '../../platform/client.ts';
 import { kubectl, kubectlIn, operatorNamespace, read, rolledOut } from './cluster.ts';
@@ -21,6 +22,17 @@ export function losses(platform: Installed): void {
         await platform.allReadBack(load.some);
       });
     }
+
+    test('and none is refused, while Kafka is away for half a minute', async (t) => {
+      const load = await platform.underLoad(async () => {
+        for (const end = performance.now() + 30_000; performance.now() < end; await sleep(1_000))
+          await kubectl('delete', 'pod', '--selector=strimzi.io/kind=Kafka', '--grace-period=0', '--force');
+        await rolledOut();
+      });
+      t.diagnostic(outcome(load));
+      assert.equal(load.failed, 0);
+      await platform.allReadBack(load.some);
+    });
 
     test('with the leading operator, whose work another takes over', async (t) => {
       const leader = () =>
