@@ -128,8 +128,8 @@ describe('Inbox', () => {
   it('has stopped only when it asks for nothing any more', async () => {
     const asked = Promise.withResolvers<void>();
     const answer = Promise.withResolvers<void>();
-    const slow: Pick<Kafka, 'admin' | 'consumer'> = {
-      consumer: (options) => kafka.consumer(options),
+    const slow: Kafka = {
+      ...kafka,
       admin: {
         ...kafka.admin,
         async watermarks(name) {
@@ -139,7 +139,7 @@ describe('Inbox', () => {
         },
       },
     };
-    const { inbox } = start({ kafka: slow as Kafka });
+    const { inbox } = start({ kafka: slow });
     await asked.promise;
     let isStopped = false;
     const stopping = inbox.stop().then(() => (isStopped = true));

@@ -57,12 +57,15 @@ export function produceRequest(fields: ProduceFields) {
 function encode({ acks, timeout, topicData }: ProduceFields): Payload {
   const topics = topicData.map(({ topic, partitions }) => ({
     name: Buffer.from(topic),
-    partitions: partitions.map(({ partition, messages }) => ({ partition, batch: batchOf(messages) })),
+    partitions: partitions.map(({ partition, messages }) => {
+      const batch = batchOf(messages);
+      return { partition, batch, size: sizeOfBatch(batch) };
+    }),
   }));
   let size = headRoom + 12;
   for (const { name, partitions } of topics) {
     size += 2 + name.length + 4;
-    for (const { batch } of partitions) size += 8 + sizeOfBatch(batch);
+    for (const partition of partitions) size += 8 + partition.size;
   }
   const whole = Buffer.allocUnsafe(size);
   let at = whole.writeInt16BE(-1, headRoom); // in no transaction
@@ -73,9 +76,9 @@ function encode({ acks, timeout, topicData }: ProduceFields): Payload {
     at = whole.writeInt16BE(name.length, at);
     at += name.copy(whole, at);
     at = whole.writeInt32BE(partitions.length, at);
-    for (const { partition, batch } of partitions) {
+    for (const { partition, batch, size: batchSize } of partitions) {
       at = whole.writeInt32BE(partition, at);
-      at = whole.writeInt32BE(sizeOfBatch(batch), at);
+      at = whole.writeInt32BE(batchSize, at);
       at = writeBatch(whole, at, batch);
     }
   }

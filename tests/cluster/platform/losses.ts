@@ -7,12 +7,14 @@ import { kubectl, kubectlIn, operatorNamespace, read, rolledOut } from './cluste
 import { podsOf, services } from './installed.ts';
 import type { Installed, Load } from './installed.ts';
 
+const kafkaPods = 'strimzi.io/kind=Kafka';
+
 /** Pods that are killed while orders are placed. */
 export function losses(platform: Installed): void {
   describe('no accepted order is lost', () => {
     for (const name of [...services, 'mail-catcher', 'postgresql', 'kafka']) {
       test(`with the pods of ${name}`, async (t) => {
-        const selector = name === 'kafka' ? 'strimzi.io/kind=Kafka' : podsOf(name);
+        const selector = name === 'kafka' ? kafkaPods : podsOf(name);
         const load = await platform.underLoad(async () => {
           await kubectl('delete', 'pod', `--selector=${selector}`, '--grace-period=0', '--force');
           await rolledOut();
@@ -26,7 +28,7 @@ export function losses(platform: Installed): void {
     test('and none is refused, while Kafka is away for half a minute', async (t) => {
       const load = await platform.underLoad(async () => {
         for (const end = performance.now() + 30_000; performance.now() < end; await sleep(1_000))
-          await kubectl('delete', 'pod', '--selector=strimzi.io/kind=Kafka', '--grace-period=0', '--force');
+          await kubectl('delete', 'pod', `--selector=${kafkaPods}`, '--grace-period=0', '--force');
         await rolledOut();
       });
       t.diagnostic(outcome(load));

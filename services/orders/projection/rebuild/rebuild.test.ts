@@ -184,8 +184,8 @@ describe('building the read model anew', () => {
     await trade(10);
     await until('all are projected', right);
     const fetched = Promise.withResolvers<void>();
-    const telling: Pick<Kafka, 'admin' | 'consumer'> = {
-      admin: kafka.admin,
+    const telling: Kafka = {
+      ...kafka,
       consumer: (options) =>
         kafka.consumer({
           ...options,
@@ -202,7 +202,7 @@ describe('building the read model anew', () => {
     );
     await transaction(database.pool, async (tx) => {
       await tx.query('LOCK TABLE inbox_offsets');
-      startRebuilder(telling as Kafka);
+      startRebuilder(telling);
       await fetched.promise;
       await trade(10);
     });
