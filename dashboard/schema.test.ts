@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Compile } from 'typebox/compile';
 import { buildOpenApi } from '#contracts/openapi.ts';
-import { operations } from '#contracts/operations.ts';
+import { contracts } from '#contracts/index.ts';
 import { limitsOf, sample, typeOf } from './assets/schema.js';
 
 interface Document {
@@ -20,8 +20,8 @@ describe('schema', () => {
   });
 
   it('has an example that the operation accepts', () => {
-    const { paths, components } = buildOpenApi({ version: '0' }) as unknown as Document;
-    for (const { id, path, method, body } of operations) {
+    const { paths, components } = buildOpenApi(contracts, { version: '0' }) as unknown as Document;
+    for (const { id, path, method, body } of contracts.operations) {
       if (!body) continue;
       const example = sample(paths[path]![method]!.requestBody.content['application/json'].schema, components.schemas);
       assert.ok(Compile(body).Check(example), `${id}: ${JSON.stringify(example)}`);

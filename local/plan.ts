@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 
+import { addressVariable } from '#kit/config.ts';
 import type { EventService } from '#kit/declarations.ts';
 import type { KafkaConnection } from '#kit/kafka/port.ts';
 
@@ -76,7 +77,7 @@ export function serviceEnvironment(
     MALLOC_ARENA_MAX: '2', // with an arena for each thread, what buffers have left free adds up to 40 MB
   };
   for (const { metadata, spec } of all)
-    env[`${metadata.name.toUpperCase().replaceAll('-', '_')}_URL`] = `http://127.0.0.1:${spec.port + portOffset}`;
+    env[addressVariable(metadata.name)] = `http://127.0.0.1:${spec.port + portOffset}`;
   for (const { name } of service.spec.databases ?? [])
     env[databaseVariable(service, name)] = databaseUrl(superuserUrl, name);
   return env;

@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import type { MetricUpdated } from '#contracts/events.ts';
+import type { MetricUpdated } from '#contracts/analytics.ts';
 import { unpack } from '#kit/outbox/testing.ts';
 import { spikeOver } from './events.ts';
 import type { Expected } from './events.ts';

@@ -1,4 +1,4 @@
-import { analyticsOperations } from '#contracts/analytics.ts';
+import { analytics } from '#contracts/analytics.ts';
 import { loadConfig } from '#kit/config.ts';
 import { consumptionOf } from '#kit/declarations.ts';
 import { createHttp } from '#kit/http.ts';
@@ -12,7 +12,7 @@ import { createHandlers } from './api/handlers.ts';
 import { LiveFeed } from './api/live.ts';
 import { configSchema } from './config.ts';
 import { VersionSource } from './store/versions.ts';
-import { unreadJson } from './work/accumulation.ts';
+import { decodeLazily } from './work/accumulation.ts';
 import { Backfill, sessionMs } from './work/backfill.ts';
 import { Engine } from './work/engine.ts';
 import { LiveQueries } from './work/live-queries.ts';
@@ -83,7 +83,7 @@ await runService('analytics', async (service) => {
     health,
     handle: (tx, events) => engine.handle(tx, events),
     accumulator: engine,
-    read: unreadJson,
+    decode: decodeLazily,
     maxBatch: 250,
     sessionMs,
     restMs: 100, // figures may be a tenth of a second old
@@ -94,7 +94,7 @@ await runService('analytics', async (service) => {
 
   const live = new LiveFeed({ pool, log });
   const handlers = createHandlers({ pool, plans: () => versions().serving, board, live });
-  const http = createHttp({ service: 'analytics', operations: analyticsOperations, handlers, health, log });
+  const http = createHttp({ contract: analytics, handlers, health, log });
   const port = await http.listen(config.PORT, config.HOST);
   service.onStop('http', () => http.close());
   service.onStop('live streams', () => live.stop()); // before http, which waits for every answer to end

@@ -2,7 +2,8 @@ import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { Id, PathId } from './id.ts';
 import { money } from './money.ts';
-import { defaultLimit, maxLimit, operation } from './operation.ts';
+import { defineContract } from './contract.ts';
+import { defaultLimit, maxLimit } from './operation.ts';
 import { QueryTime, Time } from './time.ts';
 
 const nullableTime = Type.Union([Time, Type.Null()]);
@@ -106,110 +107,124 @@ export const revenuePeriods = ['hourly', 'daily', 'weekly', 'monthly'] as const;
 const windows = { 200: { description: 'Windows, newest first', schema: Type.Array(Window) } };
 const range = { from: Type.Optional(QueryTime), to: Type.Optional(QueryTime) };
 
-export const analyticsOperations = {
-  getDashboard: operation({
-    id: 'getDashboard',
-    service: 'analytics',
-    method: 'get',
-    path: '/analytics/dashboard',
-    summary: "Today's figures (UTC)",
-    responses: { 200: { description: 'The figures', schema: Dashboard } },
-  }),
-  getOrderMetrics: operation({
-    id: 'getOrderMetrics',
-    service: 'analytics',
-    method: 'get',
-    path: '/analytics/orders/metrics/{type}',
-    summary: 'Windows of orders by status or event type',
-    params: Type.Object({ type: Type.String({ maxLength: 100, description: 'a status or an event type' }) }),
-    query: Type.Object({ ...range, limit }),
-    responses: windows,
-  }),
-  getUserActivity: operation({
-    id: 'getUserActivity',
-    service: 'analytics',
-    method: 'get',
-    path: '/analytics/users/{id}/activity',
-    summary: "A user's activity windows",
-    params: Type.Object({ id: PathId }),
-    query: Type.Object({ ...range, limit }),
-    responses: windows,
-  }),
-  getTopUsers: operation({
-    id: 'getTopUsers',
-    service: 'analytics',
-    method: 'get',
-    path: '/analytics/users/top-performing',
-    summary: 'The users with the most revenue, of the last 24 hours unless `from` says otherwise',
-    query: Type.Object({ ...range, limit }),
-    responses: { 200: { description: 'Users, most revenue first', schema: Type.Array(TopUser) } },
-  }),
-  getRevenue: operation({
-    id: 'getRevenue',
-    service: 'analytics',
-    method: 'get',
-    path: '/analytics/revenue/{period}',
-    summary: 'Revenue, count and average by period',
-    params: Type.Object({ period: Type.Enum(revenuePeriods) }),
-    query: Type.Object({ ...range, limit }),
-    responses: { 200: { description: 'Periods, newest first', schema: Type.Array(RevenuePeriod) } },
-  }),
-  listAlerts: operation({
-    id: 'listAlerts',
-    service: 'analytics',
-    method: 'get',
-    path: '/analytics/alerts',
-    summary: 'Alerts, newest first',
-    query: Type.Object({
-      severity: Type.Optional(Type.Enum(['info', 'warning', 'critical'])),
-      type: Type.Optional(Type.String({ maxLength: 100 })),
-      limit,
-      cursor: Type.Optional(PathId),
+export const MetricUpdated = Type.Object({
+  query: Type.String(),
+  version: Type.Integer(),
+  key: Type.String(),
+  windowStart: nullableTime,
+  windowEnd: nullableTime,
+  values: Type.Record(Type.String(), Type.Union([Type.Number(), Type.String(), Type.Null()])),
+  estimates,
+  closed: Type.Boolean(),
+  updatedAt: Time,
+  replaces: Type.Optional(
+    Type.Array(Time, {
+      description: 'of a session: the windowStart of sessions emitted before that are now part of this one',
     }),
-    responses: {
-      200: {
-        description: 'Alerts',
-        schema: Type.Array(Alert),
-        headers: { Link: 'the next page, `<...>; rel="next"`, where there is one' },
+  ),
+});
+export type MetricUpdated = Static<typeof MetricUpdated>;
+
+/** What analytics offers. */
+export const analytics = defineContract('analytics', {
+  schemas: { Dashboard, Window, RevenuePeriod, TopUser, Alert, StreamStatus, Summary },
+  prefixes: ['/api', ''], // the system that Millrace replaces serves these paths without one
+  events: {
+    'metric.updated': {
+      summary: 'A window of a stream query changed or closed',
+      topics: ['analytics-events', 'revenue-analytics', 'user-activity-analytics'],
+      schema: MetricUpdated,
+    },
+    'alert.raised': { summary: 'A stream query raised an alert', topics: ['analytics-alerts'], schema: Alert },
+  },
+  operations: {
+    getDashboard: {
+      method: 'get',
+      path: '/analytics/dashboard',
+      summary: "Today's figures (UTC)",
+      responses: { 200: { description: 'The figures', schema: Dashboard } },
+    },
+    getOrderMetrics: {
+      method: 'get',
+      path: '/analytics/orders/metrics/{type}',
+      summary: 'Windows of orders by status or event type',
+      params: Type.Object({ type: Type.String({ maxLength: 100, description: 'a status or an event type' }) }),
+      query: Type.Object({ ...range, limit }),
+      responses: windows,
+    },
+    getUserActivity: {
+      method: 'get',
+      path: '/analytics/users/{id}/activity',
+      summary: "A user's activity windows",
+      params: Type.Object({ id: PathId }),
+      query: Type.Object({ ...range, limit }),
+      responses: windows,
+    },
+    getTopUsers: {
+      method: 'get',
+      path: '/analytics/users/top-performing',
+      summary: 'The users with the most revenue, of the last 24 hours unless `from` says otherwise',
+      query: Type.Object({ ...range, limit }),
+      responses: { 200: { description: 'Users, most revenue first', schema: Type.Array(TopUser) } },
+    },
+    getRevenue: {
+      method: 'get',
+      path: '/analytics/revenue/{period}',
+      summary: 'Revenue, count and average by period',
+      params: Type.Object({ period: Type.Enum(revenuePeriods) }),
+      query: Type.Object({ ...range, limit }),
+      responses: { 200: { description: 'Periods, newest first', schema: Type.Array(RevenuePeriod) } },
+    },
+    listAlerts: {
+      method: 'get',
+      path: '/analytics/alerts',
+      summary: 'Alerts, newest first',
+      query: Type.Object({
+        severity: Type.Optional(Type.Enum(['info', 'warning', 'critical'])),
+        type: Type.Optional(Type.String({ maxLength: 100 })),
+        limit,
+        cursor: Type.Optional(PathId),
+      }),
+      responses: {
+        200: {
+          description: 'Alerts',
+          schema: Type.Array(Alert),
+          headers: { Link: 'the next page, `<...>; rel="next"`, where there is one' },
+        },
       },
     },
-  }),
-  streamAnalytics: operation({
-    id: 'streamAnalytics',
-    service: 'analytics',
-    method: 'get',
-    path: '/analytics/stream',
-    summary: 'Server-sent events: order, metric, alert',
-    headers: {
-      'last-event-id': { description: 'goes on behind this event; else from now, or a moment before', maxLength: 100 },
+    streamAnalytics: {
+      method: 'get',
+      path: '/analytics/stream',
+      summary: 'Server-sent events: order, metric, alert',
+      headers: {
+        'last-event-id': {
+          description: 'goes on behind this event; else from now, or a moment before',
+          maxLength: 100,
+        },
+      },
+      responses: { 200: { description: 'The stream', contentType: 'text/event-stream' } },
     },
-    responses: { 200: { description: 'The stream', contentType: 'text/event-stream' } },
-  }),
-  getSummary: operation({
-    id: 'getSummary',
-    service: 'analytics',
-    method: 'get',
-    path: '/analytics/summary',
-    summary: 'Everything at a glance',
-    responses: { 200: { description: 'The summary', schema: Summary } },
-  }),
-  getStreamsStatus: operation({
-    id: 'getStreamsStatus',
-    service: 'analytics',
-    method: 'get',
-    path: '/analytics/streams/status',
-    summary: "Each stream query's lag, watermark, rate and state",
-    responses: { 200: { description: 'The queries', schema: Type.Array(StreamStatus) } },
-  }),
-  getQueryWindows: operation({
-    id: 'getQueryWindows',
-    service: 'analytics',
-    method: 'get',
-    path: '/analytics/queries/{name}/windows',
-    summary: "A stream query's windows",
-    params: Type.Object({ name: Type.String({ maxLength: 253 }) }),
-    query: Type.Object({ ...range, key: Type.Optional(Type.String({ maxLength: 500 })), limit }),
-    responses: windows,
-    problems: { 404: 'No such query' },
-  }),
-};
+    getSummary: {
+      method: 'get',
+      path: '/analytics/summary',
+      summary: 'Everything at a glance',
+      responses: { 200: { description: 'The summary', schema: Summary } },
+    },
+    getStreamsStatus: {
+      method: 'get',
+      path: '/analytics/streams/status',
+      summary: "Each stream query's lag, watermark, rate and state",
+      responses: { 200: { description: 'The queries', schema: Type.Array(StreamStatus) } },
+    },
+    getQueryWindows: {
+      method: 'get',
+      path: '/analytics/queries/{name}/windows',
+      summary: "A stream query's windows",
+      params: Type.Object({ name: Type.String({ maxLength: 253 }) }),
+      query: Type.Object({ ...range, key: Type.Optional(Type.String({ maxLength: 500 })), limit }),
+      responses: windows,
+      problems: { 404: 'No such query' },
+    },
+  },
+});

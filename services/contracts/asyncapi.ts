@@ -1,4 +1,4 @@
-import { eventTypes } from './events.ts';
+import type { ContractRegistry } from './contract.ts';
 import { toDocument } from './schema-document.ts';
 import type { Json } from './schema-document.ts';
 
@@ -23,14 +23,17 @@ function messageName(type: string): string {
 }
 
 /** The AsyncAPI 3.0 document of the events: the channels are the topics that are declared. */
-export function buildAsyncApi({ version, topics }: { version: string; topics: readonly string[] }): Json {
-  const types = Object.entries(eventTypes);
-  const sentTo = (topic: string) => types.filter(([, { topics: sent }]) => (sent as readonly string[]).includes(topic));
+export function buildAsyncApi(
+  { title, events }: ContractRegistry,
+  { version, topics }: { version: string; topics: readonly string[] },
+): Json {
+  const types = Object.entries(events);
+  const sentTo = (topic: string) => types.filter(([, { topics: sent }]) => sent.includes(topic));
   const channels = topics.filter((topic) => sentTo(topic).length > 0);
   return {
     asyncapi: '3.0.0',
     info: {
-      title: 'Millrace events',
+      title: `${title} events`,
       version,
       description: 'What the services say to each other. The key of a message is the id of its aggregate, in decimal.',
       license: { name: 'MIT' },

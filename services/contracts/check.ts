@@ -2,6 +2,7 @@
 // last release.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { contracts } from './index.ts';
 import { currentRelease, releaseBreaks } from './release.ts';
 import type { Release } from './release.ts';
 
@@ -9,7 +10,7 @@ const file = fileURLToPath(new URL('./release.json', import.meta.url));
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   version: string;
 };
-const current = currentRelease(version);
+const current = currentRelease(contracts, version);
 
 if (process.argv.includes('--release')) {
   writeFileSync(file, `${JSON.stringify(current, null, 1)}\n`);

@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { InvalidEvent, decodeEvent, encodeHeaders } from './cloudevents.ts';
+import { Type } from 'typebox';
+import { InvalidEvent, contractDecoder, encodeHeaders } from './cloudevents.ts';
+
+const schema = Type.Object({ userId: Type.Integer(), version: Type.Integer(), deletedAt: Type.String() });
+const decodeEvent = contractDecoder({ 'user.deleted': { summary: 'A user is gone', topics: ['user-events'], schema } });
 
 const data = { userId: 1, version: 2, deletedAt: '2026-01-01T00:00:00.000Z' };
 const envelope = {

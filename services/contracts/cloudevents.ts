@@ -1,5 +1,5 @@
 import { Compile } from 'typebox/compile';
-import { eventTypes } from './events.ts';
+import type { EventTypes } from './contract.ts';
 
 /** An event to be published, in CloudEvents 1.0 terms. `data` is JSON text already. */
 export interface EventEnvelope {
@@ -47,19 +47,8 @@ export function encodeHeaders(event: EventEnvelope): Record<string, string> {
   return headers;
 }
 
-const validators = new Map<string, { Check(value: unknown): boolean; Errors(value: unknown): { message: string }[] }>();
-
-function validatorOf(type: string) {
-  let validator = validators.get(type);
-  if (!validator && Object.hasOwn(eventTypes, type)) {
-    validator = Compile(eventTypes[type as keyof typeof eventTypes].schema) as never;
-    validators.set(type, validator!);
-  }
-  return validator;
-}
-
 /** What of a Kafka message makes an event. */
-interface Message {
+export interface Message {
   topic: string;
   partition: number;
   offset: bigint;
@@ -68,57 +57,76 @@ interface Message {
   headers: Record<string, string>;
 }
 
+/** Makes an event's data of a message's value. @throws InvalidEvent where it is of no use */
+export type ReadData<M extends Message = Message> = (message: M, type: string) => unknown;
+
 /**
- * Reads a Kafka message as an event and checks its data against the contract. A type that the contract does not know
- * passes unchecked: newer producers may send what an older consumer ignores.
+ * Reads a Kafka message as an event.
  * @param headers those of the message, where they have been read already
- * @param read makes the event's data of the message's value; default: as JSON that fits the contract
- * @throws InvalidEvent where a required attribute is missing, the value is no JSON, or the data breaks the contract.
+ * @throws InvalidEvent where a required attribute is missing, or the data cannot be read
  */
-export function decodeEvent<M extends Message>(
-  message: M,
-  headers = message.headers,
-  read: (message: M, type: string) => unknown = readData,
-): ReceivedEvent {
-  const id = headers['ce_id'];
-  const type = headers['ce_type'];
-  const source = headers['ce_source'];
-  if (!id || !type || !source) {
-    throw new InvalidEvent('the headers ce_id, ce_type and ce_source are required');
-  }
-  const time = headers['ce_time'] === undefined ? Number.NaN : Date.parse(headers['ce_time']);
-  if (Number.isNaN(time)) throw new InvalidEvent('the header ce_time is no time');
-  const data = read(message, type);
-  return {
-    id,
-    type,
-    source,
-    subject: headers['ce_subject'] ?? '',
-    time,
-    data,
-    topic: message.topic,
-    partition: message.partition,
-    offset: message.offset,
-    key: message.key,
-    traceparent: headers['traceparent'],
+export type DecodeEvent<M extends Message = Message> = (message: M, headers?: Record<string, string>) => ReceivedEvent;
+
+/** A decoder of events in binary mode. @param read makes an event's data of a message's value */
+export function createDecoder<M extends Message>(read: ReadData<M>): DecodeEvent<M> {
+  return (message, headers = message.headers) => {
+    const id = headers['ce_id'];
+    const type = headers['ce_type'];
+    const source = headers['ce_source'];
+    if (!id || !type || !source) {
+      throw new InvalidEvent('the headers ce_id, ce_type and ce_source are required');
+    }
+    const time = headers['ce_time'] === undefined ? Number.NaN : Date.parse(headers['ce_time']);
+    if (Number.isNaN(time)) throw new InvalidEvent('the header ce_time is no time');
+    const data = read(message, type);
+    return {
+      id,
+      type,
+      source,
+      subject: headers['ce_subject'] ?? '',
+      time,
+      data,
+      topic: message.topic,
+      partition: message.partition,
+      offset: message.offset,
+      key: message.key,
+      traceparent: headers['traceparent'],
+    };
   };
 }
 
-function readData({ value }: Pick<Message, 'value'>, type: string): unknown {
+/** Reads an event's data as JSON, whatever it holds. */
+export function readJson({ value }: Pick<Message, 'value'>): unknown {
   if (!value) throw new InvalidEvent('the value is empty');
-  let data: unknown;
   try {
-    data = JSON.parse(value.toString());
+    return JSON.parse(value.toString());
   } catch (cause) {
     throw new InvalidEvent('the value is not JSON', { cause });
   }
-  const validator = validatorOf(type);
-  if (validator && !validator.Check(data)) {
-    const faults = validator.Errors(data).map((fault) => {
-      const { instancePath } = fault as unknown as { instancePath: string };
-      return `${instancePath || 'data'} ${fault.message}`;
-    });
-    throw new InvalidEvent(`the data does not fit ${type}: ${faults.join('; ')}`);
+}
+
+/**
+ * A decoder that checks the data against the contracts. A type that no contract knows passes unchecked: newer producers may
+ * send what an older consumer ignores.
+ */
+export function contractDecoder(events: EventTypes): DecodeEvent {
+  const validators = new Map<string, ReturnType<typeof Compile>>();
+
+  function validatorOf(type: string) {
+    const known = validators.get(type);
+    if (known || !Object.hasOwn(events, type)) return known;
+    const validator = Compile(events[type]!.schema);
+    validators.set(type, validator);
+    return validator;
   }
-  return data;
+
+  return createDecoder((message, type) => {
+    const data = readJson(message);
+    const validator = validatorOf(type);
+    if (validator && !validator.Check(data)) {
+      const faults = validator.Errors(data).map((fault) => `${fault.instancePath || 'data'} ${fault.message}`);
+      throw new InvalidEvent(`the data does not fit ${type}: ${faults.join('; ')}`);
+    }
+    return data;
+  });
 }

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { buildAsyncApi } from './asyncapi.ts';
-import { eventTypes } from './events.ts';
+import { contracts } from './index.ts';
 import { buildOpenApi } from './openapi.ts';
-import { operations } from './operations.ts';
 
 /** Every `$ref` of a document with what it points to, undefined where that is nothing. */
 function references(document: unknown): [string, unknown][] {
@@ -25,10 +24,10 @@ function references(document: unknown): [string, unknown][] {
 }
 
 test('the OpenAPI document has every operation, below the prefix, and no dangling reference', () => {
-  const document = buildOpenApi({ version: '1.2.3', prefix: '/api' }) as unknown as {
+  const document = buildOpenApi(contracts, { version: '1.2.3', prefix: '/api' }) as unknown as {
     paths: Record<string, Record<string, { operationId: string; parameters?: { name: string; in: string }[] }>>;
   };
-  for (const operation of operations) {
+  for (const operation of contracts.operations) {
     const documented = document.paths[`/api${operation.path}`]?.[operation.method];
     assert.equal(documented?.operationId, operation.id);
     const inPath = [...operation.path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]);
@@ -42,15 +41,15 @@ test('the OpenAPI document has every operation, below the prefix, and no danglin
 
 test('the documents are plain JSON: no marks of the schema library, no functions', () => {
   const text = JSON.stringify([
-    buildOpenApi({ version: '1' }),
-    buildAsyncApi({ version: '1', topics: ['order-events'] }),
+    buildOpenApi(contracts, { version: '1' }),
+    buildAsyncApi(contracts, { version: '1', topics: ['order-events'] }),
   ]);
   assert.doesNotMatch(text, /"~|x-format/);
 });
 
 test('the AsyncAPI document has the channels that are declared and their messages', () => {
   const topics = ['order-events', 'user-events', 'orders-projection.dead-letters'];
-  const document = buildAsyncApi({ version: '1.2.3', topics }) as unknown as {
+  const document = buildAsyncApi(contracts, { version: '1.2.3', topics }) as unknown as {
     channels: Record<string, { messages: object }>;
     components: { messages: Record<string, { name: string }> };
   };
@@ -61,6 +60,6 @@ test('the AsyncAPI document has the channels that are declared and their message
     'orderDeleted',
   ]);
   const names = Object.values(document.components.messages).map((message) => message.name);
-  assert.deepEqual(names, Object.keys(eventTypes));
+  assert.deepEqual(names, Object.keys(contracts.events));
   for (const [reference, target] of references(document)) assert.ok(target, reference);
 });

@@ -1,7 +1,8 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { Id, PathId } from './id.ts';
-import { Page, operation, pageHeaders } from './operation.ts';
+import { defineContract } from './contract.ts';
+import { Page, pageHeaders } from './operation.ts';
 import { Time } from './time.ts';
 
 export const Notification = Type.Object({
@@ -24,34 +25,32 @@ const list = {
   200: { description: 'Notifications, newest first', schema: Type.Array(Notification), headers: pageHeaders },
 };
 
-export const notificationsOperations = {
-  listNotifications: operation({
-    id: 'listNotifications',
-    service: 'notifications',
-    method: 'get',
-    path: '/notifications',
-    summary: 'List notifications',
-    query: Type.Object({ ...Page }),
-    responses: list,
-  }),
-  getNotification: operation({
-    id: 'getNotification',
-    service: 'notifications',
-    method: 'get',
-    path: '/notifications/{id}',
-    summary: 'Read a notification',
-    params: Type.Object({ id: PathId }),
-    responses: { 200: { description: 'The notification', schema: Notification } },
-    problems: { 404: 'No such notification' },
-  }),
-  listUserNotifications: operation({
-    id: 'listUserNotifications',
-    service: 'notifications',
-    method: 'get',
-    path: '/notifications/user/{userId}',
-    summary: 'List the notifications of a user',
-    params: Type.Object({ userId: PathId }),
-    query: Type.Object({ ...Page }),
-    responses: list,
-  }),
-};
+/** What notifications offers. */
+export const notifications = defineContract('notifications', {
+  schemas: { Notification },
+  operations: {
+    listNotifications: {
+      method: 'get',
+      path: '/notifications',
+      summary: 'List notifications',
+      query: Type.Object({ ...Page }),
+      responses: list,
+    },
+    getNotification: {
+      method: 'get',
+      path: '/notifications/{id}',
+      summary: 'Read a notification',
+      params: Type.Object({ id: PathId }),
+      responses: { 200: { description: 'The notification', schema: Notification } },
+      problems: { 404: 'No such notification' },
+    },
+    listUserNotifications: {
+      method: 'get',
+      path: '/notifications/user/{userId}',
+      summary: 'List the notifications of a user',
+      params: Type.Object({ userId: PathId }),
+      query: Type.Object({ ...Page }),
+      responses: list,
+    },
+  },
+});

@@ -1,30 +1,8 @@
 import type { TSchema } from 'typebox';
-import { Alert, Dashboard, RevenuePeriod, StreamStatus, Summary, TopUser, Window } from './analytics.ts';
+import type { ContractRegistry } from './contract.ts';
 import type { Operation } from './operation.ts';
-import { operations } from './operations.ts';
-import { Notification } from './notifications.ts';
-import { Order, OrderInput, OrderItem, OrderStatistics, StoredEvent } from './orders.ts';
-import { User, UserInput } from './users.ts';
 import { components, toDocument } from './schema-document.ts';
 import type { Json } from './schema-document.ts';
-
-const named: Record<string, TSchema> = {
-  User,
-  UserInput,
-  Order,
-  OrderInput,
-  OrderItem,
-  OrderStatistics,
-  StoredEvent,
-  Notification,
-  Dashboard,
-  Window,
-  RevenuePeriod,
-  TopUser,
-  Alert,
-  StreamStatus,
-  Summary,
-};
 
 const fieldError = {
   type: 'object',
@@ -62,31 +40,25 @@ export interface OpenApiOptions {
   version: string;
   /** in front of the services' own paths, for the document that the gateway serves */
   prefix?: string;
-  /** the operations to describe; default all */
-  only?: readonly Operation[];
 }
 
 /** The OpenAPI 3.1 document of the HTTP interface. */
-export function buildOpenApi({ version, prefix = '', only = operations }: OpenApiOptions): Json {
+export function buildOpenApi(registry: ContractRegistry, { version, prefix = '' }: OpenApiOptions): Json {
+  const { title, description, contracts, operations, schemas } = registry;
   const paths: Record<string, Record<string, Json>> = {};
-  for (const operation of only) {
-    (paths[`${prefix}${operation.path}`] ??= {})[operation.method] = operationDocument(operation);
+  for (const operation of operations) {
+    (paths[`${prefix}${operation.path}`] ??= {})[operation.method] = operationDocument(operation, schemas);
   }
   return {
     openapi: '3.1.1',
-    info: {
-      title: 'Millrace',
-      version,
-      description: 'Users, orders, notifications and analytics of an event-driven platform.',
-      license: { name: 'MIT', identifier: 'MIT' },
-    },
-    tags: ['users', 'orders', 'notifications', 'analytics'].map((name) => ({ name })),
+    info: { title, version, description, license: { name: 'MIT', identifier: 'MIT' } },
+    tags: contracts.map(({ name }) => ({ name })),
     paths: paths as Json,
-    components: { schemas: { ...components(named), Problem: problem } },
+    components: { schemas: { ...components(schemas), Problem: problem } },
   };
 }
 
-function operationDocument(operation: Operation): Json {
+function operationDocument(operation: Operation, named: Readonly<Record<string, TSchema>>): Json {
   const refs = { named, root: '#/components/schemas/' };
   const parameters = [
     ...parametersOf(operation, 'path'),

@@ -9,10 +9,8 @@ export interface ResponseSpec {
   headers?: Record<string, string>;
 }
 
-/** One HTTP operation, declared once: routing, validation, OpenAPI and the gateway's routes come from it. */
-export interface Operation {
-  id: string;
-  service: 'users' | 'orders' | 'notifications' | 'analytics';
+/** One HTTP operation as a contract declares it: routing, validation, OpenAPI and the gateway's routes come from it. */
+export interface OperationSpec {
   method: 'get' | 'post' | 'put' | 'delete';
   /** the path on the service's own port, with `{name}` parameters */
   path: string;
@@ -27,6 +25,12 @@ export interface Operation {
   problems?: Record<number, string>;
 }
 
+/** An operation with its name and the service that offers it. */
+export interface Operation extends OperationSpec {
+  id: string;
+  service: string;
+}
+
 type Part<S> = S extends TObject ? Static<S> : Record<string, never>;
 
 /** A validated request of an operation. */
@@ -38,11 +42,6 @@ export interface OperationRequest<O extends Operation> {
   header(name: string): string | undefined;
   /** aborted when the client has gone */
   signal: AbortSignal;
-}
-
-/** Declares an operation and keeps its literal types. */
-export function operation<const O extends Operation>(declared: O): O {
-  return declared;
 }
 
 export const defaultLimit = 100;

@@ -2,7 +2,8 @@ import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { Id, IdReference, PathId } from './id.ts';
 import { money } from './money.ts';
-import { Page, operation, pageHeaders } from './operation.ts';
+import { defineContract } from './contract.ts';
+import { Page, pageHeaders } from './operation.ts';
 import { QueryTime, Time } from './time.ts';
 
 export const orderStatuses = ['PENDING', 'CONFIRMED', 'SHIPPED', 'DELIVERED', 'CANCELLED'] as const;
@@ -82,150 +83,181 @@ export const StoredEvent = Type.Object({
 });
 export type StoredEvent = Static<typeof StoredEvent>;
 
+const nullableText = Type.Union([Type.String(), Type.Null()]);
+
 const byId = Type.Object({ id: PathId });
 const entityTag = { ETag: 'the version, for If-Match' };
 const one = { 200: { description: 'The order', schema: Order, headers: entityTag } };
 const unknown = { 404: 'No such order' };
 const list = { 200: { description: 'Orders, newest first', schema: Type.Array(Order), headers: pageHeaders } };
 
-export const ordersOperations = {
-  createOrder: operation({
-    id: 'createOrder',
-    service: 'orders',
-    method: 'post',
-    path: '/orders',
-    summary: 'Place an order',
-    headers: {
-      'idempotency-key': { description: 'a repeated POST with the same key returns the first answer', maxLength: 255 },
+export const OrderCreated = Type.Object({
+  orderId: Id,
+  userId: Id,
+  status: OrderStatus,
+  totalAmount: money(),
+  items: Type.Array(OrderItem),
+  shippingAddress: nullableText,
+  notes: nullableText,
+  createdAt: Time,
+});
+export type OrderCreated = Static<typeof OrderCreated>;
+
+export const OrderStatusChanged = Type.Object({
+  orderId: Id,
+  userId: Id,
+  previousStatus: OrderStatus,
+  status: OrderStatus,
+  totalAmount: money(),
+  version: Type.Integer(),
+  createdAt: Type.String({ format: 'date-time', description: "the order's" }),
+  changedAt: Time,
+});
+export type OrderStatusChanged = Static<typeof OrderStatusChanged>;
+
+export const OrderDeleted = Type.Object({
+  orderId: Id,
+  userId: Id,
+  status: OrderStatus,
+  totalAmount: money(),
+  version: Type.Integer(),
+  createdAt: Type.String({ format: 'date-time', description: "the order's" }),
+  deletedAt: Time,
+});
+export type OrderDeleted = Static<typeof OrderDeleted>;
+
+/** What orders offers. */
+export const orders = defineContract('orders', {
+  schemas: { Order, OrderInput, OrderItem, OrderStatistics, StoredEvent },
+  events: {
+    'order.created': {
+      summary: 'An order was placed; its version is 1',
+      topics: ['order-events'],
+      schema: OrderCreated,
     },
-    body: OrderInput,
-    responses: {
-      201: { description: 'The new order', schema: Order, headers: { Location: 'where the order is', ...entityTag } },
+    'order.status-changed': {
+      summary: 'An order moved along its life',
+      topics: ['order-events'],
+      schema: OrderStatusChanged,
     },
-    problems: { 422: 'An unknown user, or an Idempotency-Key that came with another body' },
-  }),
-  setOrderStatus: operation({
-    id: 'setOrderStatus',
-    service: 'orders',
-    method: 'put',
-    path: '/orders/{id}/status',
-    summary: 'Move an order along its life',
-    params: byId,
-    headers: { 'if-match': { description: "the order's ETag", maxLength: 255 } },
-    body: Type.Object({ status: OrderStatus }, { additionalProperties: false }),
-    responses: one,
-    problems: { ...unknown, 409: "A step that the order's life does not have", 412: 'The order has changed' },
-  }),
-  deleteOrder: operation({
-    id: 'deleteOrder',
-    service: 'orders',
-    method: 'delete',
-    path: '/orders/{id}',
-    summary: 'Delete an order (softly)',
-    params: byId,
-    responses: { 204: { description: 'Deleted' } },
-    problems: unknown,
-  }),
-  listOrders: operation({
-    id: 'listOrders',
-    service: 'orders',
-    method: 'get',
-    path: '/orders',
-    summary: 'List orders',
-    query: Type.Object({ ...Page }),
-    responses: list,
-  }),
-  getOrder: operation({
-    id: 'getOrder',
-    service: 'orders',
-    method: 'get',
-    path: '/orders/{id}',
-    summary: 'Read an order',
-    params: byId,
-    query: Type.Object({
-      minVersion: Type.Optional(
-        Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1, description: 'waits up to a second for this version' }),
-      ),
-    }),
-    responses: one,
-    problems: unknown,
-  }),
-  listUserOrders: operation({
-    id: 'listUserOrders',
-    service: 'orders',
-    method: 'get',
-    path: '/orders/user/{userId}',
-    summary: 'List the orders of a user',
-    params: Type.Object({ userId: PathId }),
-    query: Type.Object({ ...Page }),
-    responses: list,
-  }),
-  listOrdersByStatus: operation({
-    id: 'listOrdersByStatus',
-    service: 'orders',
-    method: 'get',
-    path: '/orders/status/{status}',
-    summary: 'List the orders in a status',
-    params: Type.Object({ status: OrderStatus }),
-    query: Type.Object({ ...Page }),
-    responses: list,
-  }),
-  listUserOrdersByStatus: operation({
-    id: 'listUserOrdersByStatus',
-    service: 'orders',
-    method: 'get',
-    path: '/orders/user/{userId}/status/{status}',
-    summary: 'List the orders of a user in a status',
-    params: Type.Object({ userId: PathId, status: OrderStatus }),
-    query: Type.Object({ ...Page }),
-    responses: list,
-  }),
-  listOrdersByDate: operation({
-    id: 'listOrdersByDate',
-    service: 'orders',
-    method: 'get',
-    path: '/orders/date-range',
-    summary: 'List the orders created between two times, both included',
-    query: Type.Object({ startDate: QueryTime, endDate: QueryTime, ...Page }),
-    responses: list,
-  }),
-  getOrderStatistics: operation({
-    id: 'getOrderStatistics',
-    service: 'orders',
-    method: 'get',
-    path: '/orders/statistics',
-    summary: 'Count the orders by status',
-    responses: { 200: { description: 'The counts', schema: OrderStatistics } },
-  }),
-  searchOrdersByUsername: operation({
-    id: 'searchOrdersByUsername',
-    service: 'orders',
-    method: 'get',
-    path: '/orders/search/username',
-    summary: 'List the orders of users whose name contains a text, in any case',
-    query: Type.Object({ username: Type.String({ minLength: 1, maxLength: 50 }), ...Page }),
-    responses: list,
-  }),
-  listOrdersAbove: operation({
-    id: 'listOrdersAbove',
-    service: 'orders',
-    method: 'get',
-    path: '/orders/amount-greater-than',
-    summary: 'List the orders with a total above an amount',
-    query: Type.Object({
-      minAmount: Type.String({ pattern: '^-?[0-9]{1,15}(\\.[0-9]{1,6})?$', 'x-format': 'decimal' }),
-      ...Page,
-    }),
-    responses: list,
-  }),
-  listOrderEvents: operation({
-    id: 'listOrderEvents',
-    service: 'orders',
-    method: 'get',
-    path: '/orders/{id}/events',
-    summary: "Read the order's own events, oldest first",
-    params: byId,
-    responses: { 200: { description: 'The events', schema: Type.Array(StoredEvent) } },
-    problems: unknown,
-  }),
-};
+    'order.deleted': { summary: 'An order was deleted, softly', topics: ['order-events'], schema: OrderDeleted },
+  },
+  operations: {
+    createOrder: {
+      method: 'post',
+      path: '/orders',
+      summary: 'Place an order',
+      headers: {
+        'idempotency-key': {
+          description: 'a repeated POST with the same key returns the first answer',
+          maxLength: 255,
+        },
+      },
+      body: OrderInput,
+      responses: {
+        201: { description: 'The new order', schema: Order, headers: { Location: 'where the order is', ...entityTag } },
+      },
+      problems: { 422: 'An unknown user, or an Idempotency-Key that came with another body' },
+    },
+    setOrderStatus: {
+      method: 'put',
+      path: '/orders/{id}/status',
+      summary: 'Move an order along its life',
+      params: byId,
+      headers: { 'if-match': { description: "the order's ETag", maxLength: 255 } },
+      body: Type.Object({ status: OrderStatus }, { additionalProperties: false }),
+      responses: one,
+      problems: { ...unknown, 409: "A step that the order's life does not have", 412: 'The order has changed' },
+    },
+    deleteOrder: {
+      method: 'delete',
+      path: '/orders/{id}',
+      summary: 'Delete an order (softly)',
+      params: byId,
+      responses: { 204: { description: 'Deleted' } },
+      problems: unknown,
+    },
+    listOrders: {
+      method: 'get',
+      path: '/orders',
+      summary: 'List orders',
+      query: Type.Object({ ...Page }),
+      responses: list,
+    },
+    getOrder: {
+      method: 'get',
+      path: '/orders/{id}',
+      summary: 'Read an order',
+      params: byId,
+      query: Type.Object({
+        minVersion: Type.Optional(
+          Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1, description: 'waits up to a second for this version' }),
+        ),
+      }),
+      responses: one,
+      problems: unknown,
+    },
+    listUserOrders: {
+      method: 'get',
+      path: '/orders/user/{userId}',
+      summary: 'List the orders of a user',
+      params: Type.Object({ userId: PathId }),
+      query: Type.Object({ ...Page }),
+      responses: list,
+    },
+    listOrdersByStatus: {
+      method: 'get',
+      path: '/orders/status/{status}',
+      summary: 'List the orders in a status',
+      params: Type.Object({ status: OrderStatus }),
+      query: Type.Object({ ...Page }),
+      responses: list,
+    },
+    listUserOrdersByStatus: {
+      method: 'get',
+      path: '/orders/user/{userId}/status/{status}',
+      summary: 'List the orders of a user in a status',
+      params: Type.Object({ userId: PathId, status: OrderStatus }),
+      query: Type.Object({ ...Page }),
+      responses: list,
+    },
+    listOrdersByDate: {
+      method: 'get',
+      path: '/orders/date-range',
+      summary: 'List the orders created between two times, both included',
+      query: Type.Object({ startDate: QueryTime, endDate: QueryTime, ...Page }),
+      responses: list,
+    },
+    getOrderStatistics: {
+      method: 'get',
+      path: '/orders/statistics',
+      summary: 'Count the orders by status',
+      responses: { 200: { description: 'The counts', schema: OrderStatistics } },
+    },
+    searchOrdersByUsername: {
+      method: 'get',
+      path: '/orders/search/username',
+      summary: 'List the orders of users whose name contains a text, in any case',
+      query: Type.Object({ username: Type.String({ minLength: 1, maxLength: 50 }), ...Page }),
+      responses: list,
+    },
+    listOrdersAbove: {
+      method: 'get',
+      path: '/orders/amount-greater-than',
+      summary: 'List the orders with a total above an amount',
+      query: Type.Object({
+        minAmount: Type.String({ pattern: '^-?[0-9]{1,15}(\\.[0-9]{1,6})?$', 'x-format': 'decimal' }),
+        ...Page,
+      }),
+      responses: list,
+    },
+    listOrderEvents: {
+      method: 'get',
+      path: '/orders/{id}/events',
+      summary: "Read the order's own events, oldest first",
+      params: byId,
+      responses: { 200: { description: 'The events', schema: Type.Array(StoredEvent) } },
+      problems: unknown,
+    },
+  },
+});

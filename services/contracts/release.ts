@@ -1,6 +1,5 @@
 import { breaks } from './compatibility.ts';
-import { eventTypes } from './events.ts';
-import { operations } from './operations.ts';
+import type { ContractRegistry } from './contract.ts';
 import { toDocument } from './schema-document.ts';
 import type { Json } from './schema-document.ts';
 
@@ -12,10 +11,10 @@ export interface Release {
 }
 
 /** The contract as it stands. */
-export function currentRelease(version: string): Release {
+export function currentRelease({ events, operations }: ContractRegistry, version: string): Release {
   return {
     version,
-    events: Object.fromEntries(Object.entries(eventTypes).map(([type, { schema }]) => [type, toDocument(schema)])),
+    events: Object.fromEntries(Object.entries(events).map(([type, { schema }]) => [type, toDocument(schema)])),
     operations: Object.fromEntries(
       operations.map((operation) => [
         operation.id,

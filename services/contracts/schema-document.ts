@@ -3,7 +3,7 @@ import type { TSchema } from 'typebox';
 export type Json = string | number | boolean | null | Json[] | { [name: string]: Json };
 
 interface References {
-  named: Record<string, TSchema>;
+  named: Readonly<Record<string, TSchema>>;
   /** in front of a name, such as `#/components/schemas/` */
   root: string;
 }
@@ -44,7 +44,7 @@ function convert(value: unknown, references?: References): Json {
 }
 
 /** The definitions of named schemas for `components.schemas`. */
-export function components(named: Record<string, TSchema>): { [name: string]: Json } {
+export function components(named: Readonly<Record<string, TSchema>>): { [name: string]: Json } {
   const references = { named, root: '#/components/schemas/' };
   return Object.fromEntries(
     Object.entries(named).map(([name, schema]) => [name, toDocument(schema, references, true)]),

@@ -1,7 +1,8 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { Id, PathId } from './id.ts';
-import { Page, operation, pageHeaders } from './operation.ts';
+import { defineContract } from './contract.ts';
+import { Page, pageHeaders } from './operation.ts';
 import { Time } from './time.ts';
 
 /** Text without control characters that does not begin or end with white space. */
@@ -39,65 +40,78 @@ const one = { 200: { description: 'The user', schema: User } };
 const unknown = { 404: 'No such user' };
 const taken = { 409: 'The username or the e-mail is taken' };
 
-export const usersOperations = {
-  createUser: operation({
-    id: 'createUser',
-    service: 'users',
-    method: 'post',
-    path: '/users',
-    summary: 'Register a user',
-    body: UserInput,
-    responses: { 201: { description: 'The new user', schema: User, headers: { Location: 'where the user is' } } },
-    problems: taken,
-  }),
-  listUsers: operation({
-    id: 'listUsers',
-    service: 'users',
-    method: 'get',
-    path: '/users',
-    summary: 'List users, oldest first',
-    query: Type.Object({ ...Page }),
-    responses: { 200: { description: 'Users', schema: Type.Array(User), headers: pageHeaders } },
-  }),
-  getUser: operation({
-    id: 'getUser',
-    service: 'users',
-    method: 'get',
-    path: '/users/{id}',
-    summary: 'Read a user',
-    params: byId,
-    responses: one,
-    problems: unknown,
-  }),
-  getUserByUsername: operation({
-    id: 'getUserByUsername',
-    service: 'users',
-    method: 'get',
-    path: '/users/username/{username}',
-    summary: 'Find a user by its username',
-    params: Type.Object({ username: Type.String({ maxLength: 50 }) }),
-    responses: one,
-    problems: unknown,
-  }),
-  updateUser: operation({
-    id: 'updateUser',
-    service: 'users',
-    method: 'put',
-    path: '/users/{id}',
-    summary: 'Change a user',
-    params: byId,
-    body: UserInput,
-    responses: one,
-    problems: { ...unknown, ...taken },
-  }),
-  deleteUser: operation({
-    id: 'deleteUser',
-    service: 'users',
-    method: 'delete',
-    path: '/users/{id}',
-    summary: 'Delete a user; events keep their history',
-    params: byId,
-    responses: { 204: { description: 'Deleted' } },
-    problems: unknown,
-  }),
-};
+export const UserCreated = Type.Object({
+  userId: Id,
+  username: Type.String(),
+  email: Type.String(),
+  firstName: Type.String(),
+  lastName: Type.String(),
+  status: Type.String(),
+  version: Type.Integer(),
+  createdAt: Time,
+  updatedAt: Time,
+});
+export type UserCreated = Static<typeof UserCreated>;
+
+export const UserDeleted = Type.Object({ userId: Id, version: Type.Integer(), deletedAt: Time });
+export type UserDeleted = Static<typeof UserDeleted>;
+
+/** What users offers. */
+export const users = defineContract('users', {
+  schemas: { User, UserInput },
+  events: {
+    'user.created': { summary: 'A user has registered', topics: ['user-events'], schema: UserCreated },
+    'user.updated': { summary: 'A user has changed', topics: ['user-events'], schema: UserCreated },
+    'user.deleted': { summary: 'A user is gone', topics: ['user-events'], schema: UserDeleted },
+  },
+  operations: {
+    createUser: {
+      method: 'post',
+      path: '/users',
+      summary: 'Register a user',
+      body: UserInput,
+      responses: { 201: { description: 'The new user', schema: User, headers: { Location: 'where the user is' } } },
+      problems: taken,
+    },
+    listUsers: {
+      method: 'get',
+      path: '/users',
+      summary: 'List users, oldest first',
+      query: Type.Object({ ...Page }),
+      responses: { 200: { description: 'Users', schema: Type.Array(User), headers: pageHeaders } },
+    },
+    getUser: {
+      method: 'get',
+      path: '/users/{id}',
+      summary: 'Read a user',
+      params: byId,
+      responses: one,
+      problems: unknown,
+    },
+    getUserByUsername: {
+      method: 'get',
+      path: '/users/username/{username}',
+      summary: 'Find a user by its username',
+      params: Type.Object({ username: Type.String({ maxLength: 50 }) }),
+      responses: one,
+      problems: unknown,
+    },
+    updateUser: {
+      method: 'put',
+      path: '/users/{id}',
+      summary: 'Change a user',
+      params: byId,
+      body: UserInput,
+      responses: one,
+      problems: { ...unknown, ...taken },
+    },
+    deleteUser: {
+      method: 'delete',
+      path: '/users/{id}',
+      summary: 'Delete a user; events keep their history',
+      params: byId,
+      responses: { 204: { description: 'Deleted' } },
+      problems: unknown,
+    },
+  },
+});

@@ -1,16 +1,13 @@
 import { Type } from 'typebox';
+import { contracts } from '#contracts/index.ts';
 import type { Static } from 'typebox';
-import { commonConfig, loadConfig, url } from '#kit/config.ts';
+import { addressVariable, commonConfig, loadConfig, url } from '#kit/config.ts';
 import type { ConfigSource } from '#kit/config.ts';
 
 const http = () => url('http', 'https');
 
 const schema = Type.Object({
   ...commonConfig,
-  USERS_URL: http(),
-  ORDERS_URL: http(),
-  NOTIFICATIONS_URL: http(),
-  ANALYTICS_URL: http(),
   MAX_IN_FLIGHT: Type.Integer({
     minimum: 1,
     maximum: 10_000,
@@ -38,9 +35,18 @@ const schema = Type.Object({
   TRACE_PAGE_URL: Type.Optional(http()),
 });
 
-export type GatewayConfig = Static<typeof schema>;
+const names = contracts.contracts.map(({ name }) => name);
+/** The address of each service that has a contract. */
+const addressSchema = Type.Object(Object.fromEntries(names.map((name) => [addressVariable(name), http()])));
+
+export interface GatewayConfig extends Static<typeof schema> {
+  /** where the services are, by name */
+  addresses: Record<string, string>;
+}
 
 /** The gateway's settings. @throws ConfigError, also where authentication is configured by half */
 export function gatewayConfig(source?: ConfigSource): GatewayConfig {
-  return loadConfig(schema, source);
+  const config = loadConfig(Type.Object({ ...schema.properties, ...addressSchema.properties }), source);
+  const addresses = names.map((name) => [name, (config as Record<string, unknown>)[addressVariable(name)] as string]);
+  return { ...config, addresses: Object.fromEntries(addresses) as Record<string, string> };
 }

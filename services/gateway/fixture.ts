@@ -4,6 +4,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
+import { contracts } from '#contracts/index.ts';
 import { Health } from '#kit/health.ts';
 import { createLogger } from '#kit/log.ts';
 import { createGateway } from './gateway.ts';
@@ -62,10 +63,7 @@ export async function startGateway(
     log: createLogger('gateway', 'silent'),
     ...options,
     addresses: {
-      users: upstream,
-      orders: upstream,
-      notifications: upstream,
-      analytics: upstream,
+      ...Object.fromEntries(contracts.contracts.map(({ name }) => [name, upstream])),
       ...options.addresses,
     },
   });

@@ -1,5 +1,4 @@
-import type { Operation } from '#contracts/operation.ts';
-import { operations as allOperations } from '#contracts/operations.ts';
+import { contracts } from '#contracts/index.ts';
 import type { Health } from '#kit/health.ts';
 import { createApp, mountErrors, mountHealth, mountRead } from '#kit/http.ts';
 import type { Logger } from '#kit/log.ts';
@@ -10,7 +9,6 @@ import { mountPages } from './pages.ts';
 import type { PageSettings } from './pages.ts';
 import { Proxy } from './proxy.ts';
 import { RateLimiter } from './rate-limit.ts';
-import type { UpstreamName } from './routes.ts';
 import { createDoor } from './server.ts';
 import type { Draining } from '#kit/drain.ts';
 import { SystemHealthCheck } from './system-health.ts';
@@ -18,10 +16,10 @@ import { Upstream } from './upstream.ts';
 import type { UpstreamLimits } from './upstream.ts';
 
 export interface GatewayOptions {
-  addresses: Record<UpstreamName, string>;
+  /** where the services are, by name: each that has a contract */
+  addresses: Readonly<Record<string, string>>;
   health: Health;
   log: Logger;
-  operations?: readonly Operation[];
   limits?: UpstreamLimits;
   trustProxy?: boolean;
   /** requests a second of one client; 0 is no limit */
@@ -34,11 +32,11 @@ export interface GatewayOptions {
 export async function createGateway(options: GatewayOptions): Promise<Draining> {
   const { health, log, auth, rateLimit = 0 } = options;
   const upstreams = upstreamsOf(options);
-  const all = Object.values(upstreams);
+  const all = [...upstreams.values()];
   publishMetrics(all);
 
   const proxy = new Proxy({
-    operations: options.operations ?? allOperations,
+    contracts: contracts.contracts,
     upstreams,
     health,
     log,
@@ -72,19 +70,14 @@ export async function createGateway(options: GatewayOptions): Promise<Draining> 
   };
 }
 
-function upstreamsOf({ addresses, limits, log }: GatewayOptions): Record<UpstreamName, Upstream> {
-  const create = (name: UpstreamName) =>
-    new Upstream(name, addresses[name], {
+function upstreamsOf({ addresses, limits, log }: GatewayOptions): ReadonlyMap<string, Upstream> {
+  const create = (name: string) =>
+    new Upstream(name, addresses[name]!, {
       ...limits,
       breaker: {
         ...limits?.breaker,
         onChange: (state) => log.warn({ upstream: name, state }, `the circuit to ${name} is ${state}`),
       },
     });
-  return {
-    users: create('users'),
-    orders: create('orders'),
-    notifications: create('notifications'),
-    analytics: create('analytics'),
-  };
+  return new Map(contracts.contracts.map(({ name }) => [name, create(name)]));
 }

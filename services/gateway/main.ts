@@ -6,12 +6,7 @@ await runService('gateway', async (service) => {
   const { log, health } = service;
   const config = gatewayConfig();
   const gateway = await createGateway({
-    addresses: {
-      users: config.USERS_URL,
-      orders: config.ORDERS_URL,
-      notifications: config.NOTIFICATIONS_URL,
-      analytics: config.ANALYTICS_URL,
-    },
+    addresses: config.addresses,
     health,
     log,
     limits: {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { operations } from '#contracts/operations.ts';
+import { contracts } from '#contracts/index.ts';
 import { startGateway } from './fixture.ts';
 
 describe('pages', () => {
@@ -48,7 +48,8 @@ describe('pages', () => {
       paths: Record<string, object>;
     };
     assert.match(api.openapi, /^3\.1/);
-    for (const { path, method } of operations) assert.ok(method in api.paths[`/api${path}`]!, `${method} ${path}`);
+    for (const { path, method } of contracts.operations)
+      assert.ok(method in api.paths[`/api${path}`]!, `${method} ${path}`);
     const events = (await (await fetch(`${url}/asyncapi.json`)).json()) as { asyncapi: string };
     assert.match(events.asyncapi, /^3\./);
   });

@@ -1,5 +1,6 @@
 import type { Express } from 'express';
 import { buildAsyncApi } from '#contracts/asyncapi.ts';
+import { contracts } from '#contracts/index.ts';
 import { buildOpenApi } from '#contracts/openapi.ts';
 import { topics } from '#kit/declarations.ts';
 import { mountRead } from '#kit/http.ts';
@@ -57,9 +58,9 @@ export function mountPages(app: Express, settings: PageSettings): void {
     });
   });
   mountDocument(app, '/settings.json', () => settings);
-  mountDocument(app, '/openapi.json', () => buildOpenApi({ version: packageJson.version, prefix: '/api' }));
+  mountDocument(app, '/openapi.json', () => buildOpenApi(contracts, { version: packageJson.version, prefix: '/api' }));
   mountDocument(app, '/asyncapi.json', () =>
-    buildAsyncApi({ version: packageJson.version, topics: topics().map(({ name }) => name) }),
+    buildAsyncApi(contracts, { version: packageJson.version, topics: topics().map(({ name }) => name) }),
   );
 }
 

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Operation } from '#contracts/operation.ts';
+import type { Contract } from '#contracts/contract.ts';
 import { bodyLimit } from '#kit/http.ts';
 import { Problem } from '#kit/problem.ts';
 import { sendProblem } from './answer.ts';
@@ -10,12 +10,11 @@ import type { ExchangeContext } from './exchange.ts';
 import { clientAddress } from './headers.ts';
 import type { RateLimiter } from './rate-limit.ts';
 import { Routes } from './routes.ts';
-import type { UpstreamName } from './routes.ts';
 import type { Upstream } from './upstream.ts';
 
 export interface ProxyOptions extends ExchangeContext {
-  operations: readonly Operation[];
-  upstreams: Record<UpstreamName, Upstream>;
+  contracts: readonly Contract[];
+  upstreams: ReadonlyMap<string, Upstream>;
   authenticate?: Authenticate | undefined;
   limiter?: RateLimiter | undefined;
 }
@@ -28,7 +27,7 @@ export class Proxy {
 
   constructor(options: ProxyOptions) {
     this.#options = options;
-    this.#routes = new Routes(options.operations);
+    this.#routes = new Routes(options.contracts);
   }
 
   /** Serves a request, or answers false where its path is no operation's. */
@@ -72,7 +71,7 @@ export class Proxy {
     if (refused) return exchange.refuse(refused);
     const length = declaredLength(request);
     if (length !== undefined && length > bodyLimit) return exchange.refuse(tooLarge());
-    const upstream = upstreams[exchange.route.upstream];
+    const upstream = upstreams.get(exchange.route.upstream)!;
     readBody(request, length, (body) => exchange.forward(upstream, target, body));
   }
 

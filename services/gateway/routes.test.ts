@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
-import { operations } from '#contracts/operations.ts';
+import { contracts } from '#contracts/index.ts';
 import { Routes } from './routes.ts';
 
-const routes = new Routes(operations);
+const routes = new Routes(contracts.contracts);
 
 function routed(method: string, url: string) {
   const match = routes.match(method, url);
@@ -70,7 +70,7 @@ describe('routes', () => {
 
   it('finds every operation of the contract, whatever its parameters are', () => {
     const segment = fc.string({ minLength: 1, unit: fc.constantFrom(...'abz019-._~%é'.split('')) });
-    const operation = fc.constantFrom(...operations);
+    const operation = fc.constantFrom(...contracts.operations);
     fc.assert(
       fc.property(operation, fc.array(segment, { minLength: 4, maxLength: 4 }), ({ method, path, service }, values) => {
         let i = 0;

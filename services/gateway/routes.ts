@@ -1,7 +1,6 @@
+import type { Contract } from '#contracts/contract.ts';
 import type { Operation } from '#contracts/operation.ts';
 import { routesOf } from '#kit/routes.ts';
-
-export type UpstreamName = Operation['service'];
 
 /** One operation at one of its public addresses. */
 export interface Route {
@@ -10,7 +9,8 @@ export interface Route {
   template: string;
   /** path template on the service */
   path: string;
-  upstream: UpstreamName;
+  /** the name of the service */
+  upstream: string;
   /** what the public path has before the service's own: `/api` or nothing */
   prefix: string;
   /** whether the answer is an endless event stream */
@@ -35,21 +35,18 @@ interface Node {
 
 const unknown: Match = { kind: 'unknown' };
 
-/** The prefixes under which a service's paths are public. Analytics is also served without one, as it always was. */
-function prefixes(upstream: UpstreamName): readonly string[] {
-  return upstream === 'analytics' ? ['/api', ''] : ['/api'];
-}
-
 /** Finds the operation of a request. Literal segments win over parameters, as `/orders/statistics` over `/orders/{id}`. */
 export class Routes {
   readonly #root: Node = { literals: new Map() };
 
-  constructor(operations: readonly Operation[]) {
-    for (const { path, operations: here, allow } of routesOf(operations)) {
-      for (const prefix of prefixes(here[0]!.service)) {
-        const node = this.#node(prefix + path);
-        node.allow = allow;
-        for (const operation of here) add(node.methods, operation, prefix);
+  constructor(contracts: readonly Contract[]) {
+    for (const { operations, prefixes } of contracts) {
+      for (const { path, operations: here, allow } of routesOf(Object.values(operations))) {
+        for (const prefix of prefixes) {
+          const node = this.#node(prefix + path);
+          node.allow = allow;
+          for (const operation of here) add(node.methods, operation, prefix);
+        }
       }
     }
   }

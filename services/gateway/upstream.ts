@@ -4,7 +4,6 @@ import type { Problem } from '#kit/problem.ts';
 import { CircuitBreaker } from './breaker.ts';
 import type { BreakerOptions, Outcome } from './breaker.ts';
 import { countRefused } from './metrics.ts';
-import type { UpstreamName } from './routes.ts';
 import { RetryBudget } from './retry.ts';
 
 export interface UpstreamLimits {
@@ -40,7 +39,7 @@ export interface Place {
 
 /** One service behind the gateway: its connections, how much of it may be used at a time, and whether it is well. */
 export class Upstream {
-  readonly name: UpstreamName;
+  readonly name: string;
   readonly origin: string;
   readonly host: string;
   readonly port: number;
@@ -54,7 +53,7 @@ export class Upstream {
   readonly #maxInFlight: number;
   readonly #maxStreams: number;
 
-  constructor(name: UpstreamName, url: string, limits: UpstreamLimits = {}) {
+  constructor(name: string, url: string, limits: UpstreamLimits = {}) {
     const { maxInFlight, maxStreams, connectTimeoutMs, headersTimeoutMs, bodyTimeoutMs } = { ...defaults, ...limits };
     this.name = name;
     const address = new URL(url);

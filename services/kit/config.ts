@@ -102,3 +102,8 @@ function hint(schema: TObject, name: string): string {
   if (property?.enum) return ` (one of ${property.enum.join(', ')})`;
   return property?.description ? ` (${property.description})` : '';
 }
+
+/** The variable that tells a service where another one is: `USERS_URL`. */
+export function addressVariable(service: string): string {
+  return `${service.toUpperCase().replaceAll('-', '_')}_URL`;
+}

@@ -1,14 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { operations } from '#contracts/operations.ts';
-import { eventTypes } from '#contracts/events.ts';
+import { contracts } from '#contracts/index.ts';
 import { eventServices, parseDuration, topics } from './declarations.ts';
 
 test('every topic that the contract sends to or a service reads is declared, once', () => {
   const names = topics().map((topic) => topic.name);
   assert.equal(new Set(names).size, names.length);
   const used = [
-    ...Object.values(eventTypes).flatMap((type) => type.topics as readonly string[]),
+    ...Object.values(contracts.events).flatMap((type) => type.topics),
     ...eventServices().flatMap((service) => (service.spec.consumes ?? []).flatMap((group) => group.topics)),
   ];
   for (const topic of used) assert.ok(names.includes(topic), topic);
@@ -19,7 +18,7 @@ test('every service of the contract is declared, with a port of its own', () => 
   const ports = services.map((service) => service.spec.port);
   assert.equal(new Set(ports).size, ports.length);
   const names = services.map((service) => service.metadata.name);
-  for (const operation of operations) assert.ok(names.includes(operation.service), operation.service);
+  for (const { name } of contracts.contracts) assert.ok(names.includes(name), name);
 });
 
 test('durations are read, and what is none is refused', () => {

@@ -3,7 +3,8 @@ import { connect } from 'node:net';
 import { before, describe, test } from 'node:test';
 import { Type } from 'typebox';
 import { PathId } from '#contracts/id.ts';
-import { Page, operation } from '#contracts/operation.ts';
+import { defineContract } from '#contracts/contract.ts';
+import { Page } from '#contracts/operation.ts';
 import { createHttp } from './http.ts';
 import { Health } from './health.ts';
 import { createLogger } from './log.ts';
@@ -12,35 +13,31 @@ import { conflict } from './problem.ts';
 const note = Type.Optional(Type.Union([Type.String({ maxLength: 5 }), Type.Null()]));
 const thing = Type.Object({ name: Type.String({ maxLength: 5 }), note }, { additionalProperties: false });
 const ok = { 200: { description: 'ok' } };
-const operations = {
-  list: operation({
-    id: 'list',
-    service: 'orders',
-    method: 'get',
-    path: '/things',
-    summary: '',
-    query: Type.Object(Page),
-    responses: ok,
-  }),
-  add: operation({
-    id: 'add',
-    service: 'orders',
-    method: 'post',
-    path: '/things',
-    summary: '',
-    body: thing,
-    responses: ok,
-  }),
-  read: operation({
-    id: 'read',
-    service: 'orders',
-    method: 'get',
-    path: '/things/{id}',
-    summary: '',
-    params: Type.Object({ id: PathId }),
-    responses: ok,
-  }),
-};
+const things = defineContract('things', {
+  operations: {
+    list: {
+      method: 'get',
+      path: '/things',
+      summary: '',
+      query: Type.Object(Page),
+      responses: ok,
+    },
+    add: {
+      method: 'post',
+      path: '/things',
+      summary: '',
+      body: thing,
+      responses: ok,
+    },
+    read: {
+      method: 'get',
+      path: '/things/{id}',
+      summary: '',
+      params: Type.Object({ id: PathId }),
+      responses: ok,
+    },
+  },
+});
 
 interface ProblemBody {
   status: number;
@@ -52,8 +49,7 @@ describe('an HTTP service', () => {
   const health = new Health();
   let release: (() => void) | undefined;
   const http = createHttp({
-    service: 'things',
-    operations,
+    contract: things,
     health,
     log: createLogger('things', 'silent'),
     handlers: {

@@ -2,6 +2,7 @@ import { createServer } from 'node:http';
 import type { Server } from 'node:http';
 import express from 'express';
 import type { Express, NextFunction, Request, RequestHandler, Response } from 'express';
+import type { Contract } from '#contracts/contract.ts';
 import type { Operation, OperationRequest } from '#contracts/operation.ts';
 import { drainable } from './drain.ts';
 import type { Draining } from './drain.ts';
@@ -36,8 +37,7 @@ export type Handlers<Operations extends Record<string, Operation>> = {
 };
 
 export interface HttpOptions<Operations extends Record<string, Operation>> {
-  service: string;
-  operations: Operations;
+  contract: Contract & { operations: Operations };
   handlers: Handlers<Operations>;
   health: Health;
   log: Logger;
@@ -51,9 +51,14 @@ export interface HttpService extends Draining {
 export function createHttp<Operations extends Record<string, Operation>>(
   options: HttpOptions<Operations>,
 ): HttpService {
-  const { service, operations, handlers, health, log } = options;
+  const {
+    contract: { name, operations },
+    handlers,
+    health,
+    log,
+  } = options;
   const app = createApp();
-  mountHealth(app, service, health);
+  mountHealth(app, name, health);
   for (const route of routesOf(Object.values(operations))) {
     const path = expressPath(route.path);
     for (const operation of route.operations) {

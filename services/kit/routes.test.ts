@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { operations } from '#contracts/operations.ts';
+import { contracts } from '#contracts/index.ts';
 import { bySpecificity, expressPath, routesOf } from './routes.ts';
 
 test('literal segments come before parameters', () => {
@@ -11,7 +11,7 @@ test('literal segments come before parameters', () => {
 });
 
 test('a path knows all its methods', () => {
-  const route = routesOf(operations).find(({ path }) => path === '/orders/{id}');
+  const route = routesOf(contracts.operations).find(({ path }) => path === '/orders/{id}');
   assert.deepEqual(route?.operations.map(({ id }) => id).toSorted(), ['deleteOrder', 'getOrder']);
   assert.deepEqual(route?.allow.split(', ').toSorted(), ['DELETE', 'GET', 'HEAD', 'OPTIONS']);
 });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { encodeHeaders } from '#contracts/cloudevents.ts';
+import { decodeEvent } from '#contracts/index.ts';
 import { Health } from '#kit/health.ts';
 import { Inbox } from '#kit/inbox/inbox.ts';
 import { createKafka } from '#kit/kafka/port.ts';
@@ -48,6 +49,7 @@ describe('from Kafka to the mailbox', () => {
       kafka,
       log,
       health: new Health(),
+      decode: decodeEvent,
       handle: (tx, events) => takeIn(tx, events, 0),
       onCommitted,
     });

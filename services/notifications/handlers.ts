@@ -1,4 +1,4 @@
-import type { Notification, notificationsOperations } from '#contracts/notifications.ts';
+import type { Notification, notifications } from '#contracts/notifications.ts';
 import { defaultLimit } from '#contracts/operation.ts';
 import type { Handlers, Reply } from '#kit/http.ts';
 import { nextPage } from '#kit/page.ts';
@@ -12,7 +12,7 @@ interface Page {
 }
 
 /** The operations of the notifications contract. */
-export function createHandlers(archive: Archive): Handlers<typeof notificationsOperations> {
+export function createHandlers(archive: Archive): Handlers<typeof notifications.operations> {
   async function list(path: string, { limit = defaultLimit, cursor }: Page, userId?: string): Promise<Reply> {
     const rows = await archive.list({
       ...(userId !== undefined && { userId: BigInt(userId) }),

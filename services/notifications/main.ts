@@ -1,4 +1,5 @@
-import { notificationsOperations } from '#contracts/notifications.ts';
+import { notifications } from '#contracts/notifications.ts';
+import { decodeEvent } from '#contracts/index.ts';
 import { loadConfig } from '#kit/config.ts';
 import { consumptionOf } from '#kit/declarations.ts';
 import { createHttp } from '#kit/http.ts';
@@ -58,6 +59,7 @@ await runService('notifications', async (service) => {
     kafka,
     log,
     health,
+    decode: decodeEvent,
     handle: (tx, events) => takeIn(tx, events, Date.now() - config.MAIL_MAX_AGE_HOURS * 3_600_000),
     onCommitted: () => sender.wake(),
     restMs: 100, // a mail may be a tenth of a second later
@@ -66,7 +68,7 @@ await runService('notifications', async (service) => {
   service.onStop('inbox', () => inbox.stop());
 
   const handlers = createHandlers(archive);
-  const http = createHttp({ service: 'notifications', operations: notificationsOperations, handlers, health, log });
+  const http = createHttp({ contract: notifications, handlers, health, log });
   const port = await http.listen(config.PORT, config.HOST);
   service.onStop('http', () => http.close());
   log.info({ port }, 'listening');

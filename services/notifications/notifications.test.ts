@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { notificationsOperations } from '#contracts/notifications.ts';
+import { notifications } from '#contracts/notifications.ts';
 import type { Notification } from '#contracts/notifications.ts';
 import { Health } from '#kit/health.ts';
 import { createHttp } from '#kit/http.ts';
@@ -23,8 +23,7 @@ describe('notifications over HTTP', () => {
     archive = new Archive(database.pool);
     const log = createLogger('notifications', 'silent');
     const handlers = createHandlers(archive);
-    const operations = notificationsOperations;
-    http = createHttp({ service: 'notifications', operations, handlers, health: new Health(), log });
+    http = createHttp({ contract: notifications, handlers, health: new Health(), log });
     origin = `http://127.0.0.1:${await http.listen(0, '127.0.0.1')}`;
     await give(database.pool, [userEvent(1), orderEvent(1, 1), userEvent(2), orderEvent(2, 1), orderEvent(3, 2)]);
     await database.pool.query(

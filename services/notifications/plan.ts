@@ -1,4 +1,5 @@
-import type { EventData, UserCreated } from '#contracts/events.ts';
+import type { EventData } from '#contracts/index.ts';
+import type { UserCreated } from '#contracts/users.ts';
 import type { ReceivedEvent } from '#contracts/cloudevents.ts';
 import { messageOf } from './templates.ts';
 import type { Message } from './templates.ts';

@@ -1,4 +1,5 @@
-import type { EventData, OrderCreated, OrderStatusChanged } from '#contracts/events.ts';
+import type { EventData } from '#contracts/index.ts';
+import type { OrderCreated, OrderStatusChanged } from '#contracts/orders.ts';
 import type { ReceivedEvent } from '#contracts/cloudevents.ts';
 import { oneLine } from './text.ts';
 

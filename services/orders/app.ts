@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import { ordersOperations } from '#contracts/orders.ts';
+import { orders } from '#contracts/orders.ts';
 import type { Health } from '#kit/health.ts';
 import { createHttp } from '#kit/http.ts';
 import type { HttpService } from '#kit/http.ts';
@@ -35,8 +35,7 @@ export function createOrdersApp(options: OrdersOptions): OrdersApp {
   const placer = new OrderPlacer({ pool: writePool, onCommitted });
   const waiter = new VersionWaiter({ versions: (ids) => versionsOf(readPool, ids) });
   const http = createHttp({
-    service: 'orders',
-    operations: ordersOperations,
+    contract: orders,
     handlers: {
       ...commandHandlers({ writePool, placer, users, onCommitted }),
       ...queryHandlers({ readPool, writePool, waiter }),

@@ -1,3 +1,4 @@
+import { decodeEvent } from '#contracts/index.ts';
 import { loadConfig } from '#kit/config.ts';
 import { consumptionOf } from '#kit/declarations.ts';
 import { Inbox } from '#kit/inbox/inbox.ts';
@@ -10,7 +11,7 @@ import { runService } from '#kit/service.ts';
 import { createOrdersApp } from './app.ts';
 import { startKeyCleaner } from './commands/idempotency.ts';
 import { configSchema } from './config.ts';
-import { processOrderEvents } from './projection/order-event-processor.ts';
+import { processOrderEvents, projectionTables } from './projection/order-event-processor.ts';
 import { Rebuilder } from './projection/rebuild/rebuilder.ts';
 import { UserServiceClient } from './users/client.ts';
 
@@ -56,6 +57,7 @@ await runService('orders', async ({ log, health, onStop }) => {
     kafka,
     log,
     health,
+    decode: decodeEvent,
     handle: processOrderEvents,
     onCommitted: () => app.projected(),
   });
@@ -64,6 +66,9 @@ await runService('orders', async ({ log, health, onStop }) => {
 
   const rebuilder = new Rebuilder({
     ...consumption,
+    decode: decodeEvent,
+    handle: processOrderEvents,
+    tables: projectionTables,
     url: config.READ_DATABASE_URL,
     kafka,
     log,

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import type { Pool } from 'pg';
-import { decodeEvent, encodeHeaders } from '#contracts/cloudevents.ts';
+import { encodeHeaders } from '#contracts/cloudevents.ts';
 import type { ReceivedEvent } from '#contracts/cloudevents.ts';
+import { decodeEvent } from '#contracts/index.ts';
 import type { Order } from '#contracts/orders.ts';
 import { Health } from '#kit/health.ts';
 import { createLogger } from '#kit/log.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { decodeEvent } from '#contracts/cloudevents.ts';
+import { decodeEvent } from '#contracts/index.ts';
 import { userChanged, userDeleted } from './events.ts';
 import type { OutboxRow, UserRow } from './events.ts';
 

@@ -1,4 +1,4 @@
-import type { EventData } from '#contracts/events.ts';
+import type { EventData } from '#contracts/index.ts';
 
 /** A user as the database has it. */
 export interface UserRow {

@@ -1,5 +1,5 @@
 import type { User, UserInput } from '#contracts/users.ts';
-import type { usersOperations } from '#contracts/users.ts';
+import type { users } from '#contracts/users.ts';
 import { defaultLimit } from '#contracts/operation.ts';
 import type { Handlers } from '#kit/http.ts';
 import { nextPage } from '#kit/page.ts';
@@ -9,7 +9,7 @@ import { Taken } from './store.ts';
 import type { UserStore } from './store.ts';
 
 /** The operations of the users contract. `wakeRelay` is called after each commit that left an event in the outbox. */
-export function createHandlers(store: UserStore, wakeRelay: () => void): Handlers<typeof usersOperations> {
+export function createHandlers(store: UserStore, wakeRelay: () => void): Handlers<typeof users.operations> {
   return {
     async createUser({ body }) {
       const user = await orConflict(() => store.create(body), body);

@@ -1,4 +1,4 @@
-import { usersOperations } from '#contracts/users.ts';
+import { users } from '#contracts/users.ts';
 import { loadConfig } from '#kit/config.ts';
 import { createHttp } from '#kit/http.ts';
 import { kafkaConnection } from '#kit/kafka/config.ts';
@@ -29,7 +29,7 @@ await runService('users', async (service) => {
   service.onStop('outbox relay', () => relay.stop());
 
   const handlers = createHandlers(store, () => relay.wake());
-  const http = createHttp({ service: 'users', operations: usersOperations, handlers, health, log });
+  const http = createHttp({ contract: users, handlers, health, log });
   const port = await http.listen(config.PORT, config.HOST);
   service.onStop('http', () => http.close());
   log.info({ port }, 'listening');

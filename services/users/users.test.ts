@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import { usersOperations } from '#contracts/users.ts';
+import { users } from '#contracts/users.ts';
 import type { User } from '#contracts/users.ts';
 import { Health } from '#kit/health.ts';
 import { createHttp } from '#kit/http.ts';
@@ -32,7 +32,7 @@ describe('users', () => {
     store = new UserStore(database.pool);
     const log = createLogger('users', 'silent');
     const handlers = createHandlers(store, () => wakes++);
-    http = createHttp({ service: 'users', operations: usersOperations, handlers, health: new Health(), log });
+    http = createHttp({ contract: users, handlers, health: new Health(), log });
     origin = `http://127.0.0.1:${await http.listen(0, '127.0.0.1')}`;
   });
   after(async () => {

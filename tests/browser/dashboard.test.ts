@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
-import { operations } from '#contracts/operations.ts';
+import { contracts } from '#contracts/index.ts';
 import { chromiumPath, launch, open, startSite } from './browser.ts';
 import type { Site } from './browser.ts';
 
@@ -260,7 +260,7 @@ describe('the pages of the gateway, in a browser', { skip }, () => {
     fill(site);
     const { page, faults } = await open(browser, `${site.url}/docs`);
     await page.locator('article').first().waitFor();
-    for (const { id } of operations) assert.equal(await page.locator(`article#${id}`).count(), 1, id);
+    for (const { id } of contracts.operations) assert.equal(await page.locator(`article#${id}`).count(), 1, id);
     assert.doesNotMatch(await text(page, '#main'), /`/);
     const card = page.locator('#getUser');
     await card.getByText('Try it').click();

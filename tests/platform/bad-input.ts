@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { operations } from '#contracts/operations.ts';
+import { contracts } from '#contracts/index.ts';
 import { assertProblem, clientOf, newOrder, newUser } from './client.ts';
 import type { PlatformUnderTest } from './under-test.ts';
 
@@ -70,7 +70,7 @@ const bodies: Row[] = [
 ];
 
 /** The same faults for each parameter of each operation, from the contract: nobody can forget one. */
-const parameters: Row[] = operations.flatMap((operation): Row[] => {
+const parameters: Row[] = contracts.operations.flatMap((operation): Row[] => {
   const method = operation.method.toUpperCase();
   const good: Record<string, string> = {
     status: 'PENDING',

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Compile } from 'typebox/compile';
-import { analyticsOperations } from '#contracts/analytics.ts';
+import { analytics } from '#contracts/analytics.ts';
 import type { Operation } from '#contracts/operation.ts';
 import { streamQueryFiles } from '#kit/declarations.ts';
 import { Health } from '#kit/health.ts';
@@ -91,8 +91,7 @@ describe('the HTTP interface of analytics', () => {
     const live = new LiveFeed({ pool, log });
     const handlers = createHandlers({ pool, plans: () => engine.versions.serving, board, live, now: () => now });
     const http = createHttp({
-      service: 'analytics',
-      operations: analyticsOperations,
+      contract: analytics,
       handlers,
       health: new Health(),
       log,
@@ -107,15 +106,18 @@ describe('the HTTP interface of analytics', () => {
   after(() => stop());
 
   /** Asks, checks the answer against the contract, and answers the body. */
-  async function get(id: keyof typeof analyticsOperations, path: string): Promise<{ body: unknown; headers: Headers }> {
+  async function get(
+    id: keyof typeof analytics.operations,
+    path: string,
+  ): Promise<{ body: unknown; headers: Headers }> {
     const answer = await fetch(`${base}${path}`);
     const body: unknown = await answer.json();
     assert.equal(answer.status, 200, JSON.stringify(body));
-    const { schema } = (analyticsOperations[id] as Operation).responses[200]!;
+    const { schema } = (analytics.operations[id] as Operation).responses[200]!;
     assert.deepEqual(Compile(schema!).Errors(body), [], path);
     return { body, headers: answer.headers };
   }
-  const list = async (id: keyof typeof analyticsOperations, path: string) =>
+  const list = async (id: keyof typeof analytics.operations, path: string) =>
     (await get(id, path)).body as Record<string, unknown>[];
 
   it('has the figures of today', async () => {

@@ -1,5 +1,5 @@
 import type { Dashboard, TopUser } from '#contracts/analytics.ts';
-import type { analyticsOperations } from '#contracts/analytics.ts';
+import type { analytics } from '#contracts/analytics.ts';
 import { orderStatuses } from '#contracts/orders.ts';
 import { defaultLimit } from '#contracts/operation.ts';
 import { parseTime } from '#contracts/time.ts';
@@ -32,7 +32,7 @@ const topUsersAgeMs = 5_000;
 const summaryLimit = 10;
 
 /** The operations of the analytics contract. */
-export function createHandlers(parts: AnalyticsParts): Handlers<typeof analyticsOperations> {
+export function createHandlers(parts: AnalyticsParts): Handlers<typeof analytics.operations> {
   const { pool, plans, board, live, now = Date.now } = parts;
   const dashboard = new Cached<Dashboard>(dashboardAgeMs, () => readDashboard(pool, plans(), now()));
   const recent = () => ({ from: new Date(now() - dayMs) });

@@ -1,7 +1,7 @@
 import type { PoolClient } from '#kit/pg.ts';
 import { Packer } from '#kit/outbox/pack.ts';
 import { appendToOutbox } from '#kit/outbox/write.ts';
-import type { MetricUpdated } from '#contracts/events.ts';
+import type { MetricUpdated } from '#contracts/analytics.ts';
 import type { Plan } from '../engine/plan.ts';
 import type { Row } from '../query/expression.ts';
 import { eventSource } from './alerts.ts';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { analyticsOperations } from '#contracts/analytics.ts';
+import { analytics } from '#contracts/analytics.ts';
 import { encodeHeaders } from '#contracts/cloudevents.ts';
 import { streamQueryFiles } from '#kit/declarations.ts';
 import { Health } from '#kit/health.ts';
@@ -213,8 +213,7 @@ select: [{ name: revenue, sum: data.totalAmount }, { name: users, distinct: stri
     const board = new StatusBoard({ pool, observer, versions: () => versions, faults: () => [] });
     const handlers = createHandlers({ pool, plans: () => versions.serving, board, live: new LiveFeed({ pool, log }) });
     const http = createHttp({
-      service: 'analytics',
-      operations: analyticsOperations,
+      contract: analytics,
       handlers,
       health: new Health(),
       log,

@@ -1,4 +1,4 @@
-import { InvalidEvent } from '#contracts/cloudevents.ts';
+import { InvalidEvent, createDecoder } from '#contracts/cloudevents.ts';
 import type { ReceivedEvent } from '#contracts/cloudevents.ts';
 import type { Accumulation, Stretch } from '#kit/inbox/accumulation.ts';
 import { nameOf } from '#kit/inbox/offsets.ts';
@@ -165,11 +165,14 @@ class UnreadJson implements ByteRange {
 }
 
 /** Leaves the JSON of a message as it is. @throws InvalidEvent where it is no object */
-export function unreadJson(message: Pick<IncomingMessage, 'value' | 'valueRange'>): unknown {
+function unreadJson(message: Pick<IncomingMessage, 'value' | 'valueRange'>): unknown {
   const range = message.valueRange ?? rangeOf(message.value);
   if (range?.bytes[range.start] === 0x7b && range.bytes[range.end - 1] === 0x7d) return new UnreadJson(range);
   throw new InvalidEvent('the value is no JSON object');
 }
+
+/** Reads an event and leaves its data as it is until a query asks for it. */
+export const decodeLazily = createDecoder<IncomingMessage>(unreadJson);
 
 function rangeOf(bytes: Buffer | null): ByteRange | null {
   return bytes && { bytes, start: 0, end: bytes.length };

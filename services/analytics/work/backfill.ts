@@ -12,7 +12,7 @@ import { handOver, holdBehind, holdReached } from '../store/members.ts';
 import type { Reached } from '../store/members.ts';
 import { holdVersions } from '../store/versions.ts';
 import type { VersionSource } from '../store/versions.ts';
-import { unreadJson } from './accumulation.ts';
+import { decodeLazily } from './accumulation.ts';
 import type { QueryAccumulation } from './accumulation.ts';
 import { Engine } from './engine.ts';
 
@@ -75,7 +75,7 @@ export class Backfill {
       accumulator: new BackfillAccumulator(engine, source),
       maxBatch: 250,
       rereads: true,
-      read: unreadJson,
+      decode: decodeLazily,
       sessionMs,
       onCommitted,
     });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import type { MetricUpdated } from '#contracts/events.ts';
+import type { MetricUpdated } from '#contracts/analytics.ts';
 import { readOutbox } from '#kit/outbox/testing.ts';
 import { transaction } from '#kit/pg.ts';
 import { createTestDatabase } from '../../../tests/support/database.ts';

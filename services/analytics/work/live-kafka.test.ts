@@ -17,6 +17,7 @@ import { testKafka, uniqueTopic } from '../../../tests/support/kafka.ts';
 import { listWindows } from '../api/windows.ts';
 import { VersionSource } from '../store/versions.ts';
 import { start } from '../test-support.ts';
+import { decodeLazily } from './accumulation.ts';
 import { Backfill } from './backfill.ts';
 import { Engine } from './engine.ts';
 import { LiveQueries } from './live-queries.ts';
@@ -116,6 +117,7 @@ spec:
     const inbox = new Inbox({
       ...shared,
       health: new Health(),
+      decode: decodeLazily,
       handle: (tx, events) => engine.handle(tx, events),
       accumulator: engine,
       maxBatch: 20,

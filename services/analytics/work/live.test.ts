@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import type { ReceivedEvent } from '#contracts/cloudevents.ts';
-import type { MetricUpdated } from '#contracts/events.ts';
+import type { MetricUpdated } from '#contracts/analytics.ts';
 import type { Accumulator } from '#kit/inbox/accumulation.ts';
 import { OffsetsMoved, Outdated, loadOffsets, moveOffsets } from '#kit/inbox/offsets.ts';
 import type { Move } from '#kit/inbox/offsets.ts';

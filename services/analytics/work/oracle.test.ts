@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import type { ReceivedEvent } from '#contracts/cloudevents.ts';
-import type { MetricUpdated } from '#contracts/events.ts';
+import type { MetricUpdated } from '#contracts/analytics.ts';
 import { readOutbox } from '#kit/outbox/testing.ts';
 import { transaction } from '#kit/pg.ts';
 import { createTestDatabase } from '../../../tests/support/database.ts';

@@ -16,6 +16,7 @@ import { listWindows } from '../api/windows.ts';
 import { declare } from '../test-declare.ts';
 import { queryOf, start } from '../test-support.ts';
 import { emitDue } from './emitter.ts';
+import { decodeLazily } from './accumulation.ts';
 import { Engine } from './engine.ts';
 
 const log = createLogger('test', 'silent');
@@ -90,6 +91,7 @@ alert: { severity: info, message: 'User {key}', threshold: 50 }`,
       kafka,
       log,
       health: new Health(),
+      decode: decodeLazily,
       handle: (tx, events) => engine.handle(tx, events),
       accumulator: engine,
       maxBatch: 20,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
-import { encodeHeaders } from '#contracts/cloudevents.ts';
+import { createDecoder, encodeHeaders, readJson } from '#contracts/cloudevents.ts';
 import type { ReceivedEvent } from '#contracts/cloudevents.ts';
 import { createTestDatabase } from '../../../tests/support/database.ts';
 import type { TestDatabase } from '../../../tests/support/database.ts';
@@ -86,7 +86,7 @@ describe('an inbox that gathers effects', () => {
   function start(accumulator: Accumulator, handle = insert): Inbox {
     const health = new Health();
     const options = { group: `group-${topic}`, topics: [topic], pool: database.pool, kafka, log, health };
-    const inbox = new Inbox({ ...options, handle, accumulator, maxBatch: 7 });
+    const inbox = new Inbox({ ...options, decode: createDecoder(readJson), handle, accumulator, maxBatch: 7 });
     inboxes.push(inbox);
     inbox.start();
     return inbox;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
-import { encodeHeaders } from '#contracts/cloudevents.ts';
+import { createDecoder, encodeHeaders, readJson } from '#contracts/cloudevents.ts';
 import type { ReceivedEvent } from '#contracts/cloudevents.ts';
 import { createTestDatabase } from '../../../tests/support/database.ts';
 import type { TestDatabase } from '../../../tests/support/database.ts';
@@ -89,6 +89,7 @@ describe('Inbox', () => {
       kafka,
       log,
       health,
+      decode: createDecoder(readJson),
       handle: insert,
       ...options,
     });

@@ -1,5 +1,6 @@
+import type { DecodeEvent } from '#contracts/cloudevents.ts';
 import type { Health } from '../health.ts';
-import type { ConsumerHandle, IncomingBatch, Kafka, TopicPartition } from '../kafka/port.ts';
+import type { ConsumerHandle, IncomingBatch, IncomingMessage, Kafka, TopicPartition } from '../kafka/port.ts';
 import type { Logger } from '../log.ts';
 import type { Pool } from '../pg.ts';
 import type { Accumulator } from './accumulation.ts';
@@ -8,7 +9,7 @@ import { Assignment } from './assignment.ts';
 import { bury } from './dead-letters.ts';
 import type { Bury } from './dead-letters.ts';
 import { endItem, toItem } from './item.ts';
-import type { Item, ReadData } from './item.ts';
+import type { Item } from './item.ts';
 import { metrics } from './metrics.ts';
 import { DeadLetterReplay } from './replay.ts';
 import type { Committed, Sink } from './slice.ts';
@@ -31,8 +32,8 @@ export interface InboxOptions {
   health: Health;
   /** applies events, of one transaction, in the order of each partition; of types it does not know it takes no notice */
   handle: Handle;
-  /** makes an event's data of a message's value; default: as JSON that fits the contract */
-  read?: ReadData;
+  /** reads messages as events */
+  decode: DecodeEvent<IncomingMessage>;
   /** as the consumer's */
   sessionMs?: number;
   /** gathers the effects of many events before they are written; default: `handle` writes those of each transaction */
@@ -182,12 +183,12 @@ export class Inbox {
       await assignment.locate([position]);
       return false;
     }
-    const { group, read, maxBatch = 1_000, rereads = false } = this.#options;
+    const { group, decode, maxBatch = 1_000, rereads = false } = this.#options;
     const { topic, partition, messages } = batch;
     position.high = batch.highWatermark;
     let expected = position.stored;
     for (let i = 0; i < messages.length; i += maxBatch) {
-      const items = messages.slice(i, i + maxBatch).map((message) => toItem(message, group, read, !rereads));
+      const items = messages.slice(i, i + maxBatch).map((message) => toItem(message, group, decode, !rereads));
       const next = messages[i + maxBatch]?.offset ?? batch.nextOffset;
       const committed = await this.#writer.write(
         { topic, partition, expected, next, items },

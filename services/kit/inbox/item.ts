@@ -1,5 +1,4 @@
-import { decodeEvent } from '#contracts/cloudevents.ts';
-import type { ReceivedEvent } from '#contracts/cloudevents.ts';
+import type { DecodeEvent, ReceivedEvent } from '#contracts/cloudevents.ts';
 import type { IncomingMessage } from '../kafka/port.ts';
 import { SpanKind, failSpan, isSampled, startSpan, traceparentOf } from '../telemetry.ts';
 import type { Span } from '../telemetry.ts';
@@ -15,18 +14,20 @@ export interface Item {
   span: Span | undefined;
 }
 
-/** Makes an event's data of a message's value. @throws InvalidEvent where it is of no use */
-export type ReadData = (message: IncomingMessage, type: string) => unknown;
-
 /**
  * Reads a message. Under a sampled trace it gets a span, which the event's `traceparent` names as the parent of effects.
  * @param isTraced false: it gets none
  */
-export function toItem(message: IncomingMessage, group: string, read?: ReadData, isTraced = true): Item {
+export function toItem(
+  message: IncomingMessage,
+  group: string,
+  decode: DecodeEvent<IncomingMessage>,
+  isTraced = true,
+): Item {
   const { headers } = message;
   const span = isTraced ? startProcessing(message, headers, group) : undefined;
   try {
-    const event = decodeEvent(message, headers, read);
+    const event = decode(message, headers);
     if (span) event.traceparent = traceparentOf(span);
     return { message, event, fault: undefined, span };
   } catch (error) {

@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { DecodeEvent } from '#contracts/cloudevents.ts';
+import type { IncomingMessage } from '../kafka/port.ts';
 import type { Logger } from '../log.ts';
 import type { Pool, PoolClient } from '../pg.ts';
 import { isUnavailable, transaction } from '../pg.ts';
 import { endItem, reasonOf, toItem } from './item.ts';
-import type { Item, ReadData } from './item.ts';
+import type { Item } from './item.ts';
 import { metrics } from './metrics.ts';
 import type { Handle } from './writer.ts';
 
@@ -25,7 +27,7 @@ export interface DeadLetterReplayOptions {
   pool: Pool;
   log: Logger;
   handle: Handle;
-  read?: ReadData;
+  decode: DecodeEvent<IncomingMessage>;
   onCommitted?: (() => void) | undefined;
 }
 
@@ -68,7 +70,7 @@ export class DeadLetterReplay {
 
   /** Replays the oldest dead letter that is waiting, if no other process has it in hand. @returns whether there was one */
   async replayNext(): Promise<boolean> {
-    const { group, pool, log, read, onCommitted } = this.#options;
+    const { group, pool, log, decode, onCommitted } = this.#options;
     const done = await transaction(pool, async (tx) => {
       const { rows } = await tx.query<DeadLetter>(
         `SELECT id, topic, partition, "offset", key, value, headers, timestamp FROM dead_letters
@@ -78,7 +80,7 @@ export class DeadLetterReplay {
       );
       const [row] = rows;
       if (!row) return undefined;
-      const item = toItem({ ...row, offset: BigInt(row.offset), timestamp: row.timestamp.getTime() }, group, read);
+      const item = toItem({ ...row, offset: BigInt(row.offset), timestamp: row.timestamp.getTime() }, group, decode);
       const error = await this.#handle(tx, item);
       await tx.query(
         `UPDATE dead_letters SET replayed_at = CASE WHEN $2::text IS NULL THEN now() END, replay_error = $2 WHERE id = $1`,

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { trace } from '@opentelemetry/api';
 import { InMemorySpanExporter, SimpleSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace';
+import { createDecoder, readJson } from '#contracts/cloudevents.ts';
 import type { ReceivedEvent } from '#contracts/cloudevents.ts';
 import { createTestDatabase } from '../../../tests/support/database.ts';
 import type { TestDatabase } from '../../../tests/support/database.ts';
@@ -57,6 +58,7 @@ describe('the trace of an event', () => {
       kafka,
       log,
       health: new Health(),
+      decode: createDecoder(readJson),
       handle: (_, events) => {
         if (events.some(({ key }) => key === '3')) return Promise.reject(new Error('three'));
         handled.push(...events);

@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import type { OrderCreated } from '#contracts/events.ts';
+import type { OrderCreated } from '#contracts/orders.ts';
 import { fromDecimal } from '#contracts/money.ts';
 import type { Order, OrderStatus } from '#contracts/orders.ts';
 import { statusesBefore } from '../domain/lifecycle.ts';

@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import { isExactId } from '#contracts/id.ts';
-import type { Order, OrderInput, ordersOperations } from '#contracts/orders.ts';
+import type { Order, OrderInput, orders } from '#contracts/orders.ts';
 import type { Handlers, Reply } from '#kit/http.ts';
 import { badRequest, conflict, notFound, preconditionFailed, unprocessable } from '#kit/problem.ts';
 import { inject } from '#kit/telemetry.ts';
@@ -26,7 +26,7 @@ export interface CommandOptions {
   onCommitted: () => void;
 }
 
-type Commands = Pick<Handlers<typeof ordersOperations>, 'createOrder' | 'setOrderStatus' | 'deleteOrder'>;
+type Commands = Pick<Handlers<typeof orders.operations>, 'createOrder' | 'setOrderStatus' | 'deleteOrder'>;
 
 /** The commands on orders, on the write database alone. */
 export function commandHandlers({ writePool, placer, users, onCommitted }: CommandOptions): Commands {

@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import type { OrderCreated } from '#contracts/events.ts';
+import type { OrderCreated } from '#contracts/orders.ts';
 import { toCents } from '#contracts/money.ts';
 import type { Logger } from '#kit/log.ts';
 import type { NewOrder } from '../domain/order.ts';

@@ -1,5 +1,6 @@
 import type { ReceivedEvent } from '#contracts/cloudevents.ts';
-import type { EventData, OrderCreated, OrderDeleted, OrderStatusChanged } from '#contracts/events.ts';
+import type { EventData } from '#contracts/index.ts';
+import type { OrderCreated, OrderDeleted, OrderStatusChanged } from '#contracts/orders.ts';
 import type { OrderItem, OrderStatus } from '#contracts/orders.ts';
 
 /** What only `order.created` tells. */

@@ -3,6 +3,9 @@ import type { ReceivedEvent } from '#contracts/cloudevents.ts';
 import { fold } from './fold.ts';
 import type { OrderChange, UserChange } from './fold.ts';
 
+/** What the projection writes. */
+export const projectionTables = ['users', 'orders', 'order_statistics'];
+
 // The version decides: what was applied before changes nothing, so a batch may come again. `order.created` may also come
 // after later events (when it was a dead letter and is replayed) and then adds only what they did not tell. The counts
 // follow from the row before and after, and are kept by partition.

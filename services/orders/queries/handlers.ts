@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import type { ordersOperations } from '#contracts/orders.ts';
+import type { orders } from '#contracts/orders.ts';
 import { defaultLimit } from '#contracts/operation.ts';
 import { parseTime } from '#contracts/time.ts';
 import type { Handlers, Reply } from '#kit/http.ts';
@@ -18,7 +18,7 @@ export interface QueryOptions {
   waiter: VersionWaiter;
 }
 
-type Queries = Omit<Handlers<typeof ordersOperations>, 'createOrder' | 'setOrderStatus' | 'deleteOrder'>;
+type Queries = Omit<Handlers<typeof orders.operations>, 'createOrder' | 'setOrderStatus' | 'deleteOrder'>;
 
 interface ListQuery {
   limit?: number | undefined;

@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import type { OrderCreated } from '#contracts/events.ts';
+import type { OrderCreated } from '#contracts/orders.ts';
 import type { Order, OrderStatistics, OrderStatus, StoredEvent } from '#contracts/orders.ts';
 import { orderColumns, orderOf } from './row.ts';
 import type { OrderRow } from './row.ts';

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { decodeEvent } from '#contracts/cloudevents.ts';
+import type { DecodeEvent } from '#contracts/cloudevents.ts';
 import { loadOffsets, moveOffsets, nameOf } from '#kit/inbox/offsets.ts';
-import type { IncomingBatch, Kafka, TopicPartition } from '#kit/kafka/port.ts';
+import type { Handle } from '#kit/inbox/writer.ts';
+import type { IncomingBatch, IncomingMessage, Kafka, TopicPartition } from '#kit/kafka/port.ts';
 import type { Logger } from '#kit/log.ts';
 import { isUnavailable, transaction } from '#kit/pg.ts';
 import type { Pool, PoolClient } from '#kit/pg.ts';
-import { processOrderEvents } from '../order-event-processor.ts';
 import { beginBuilding, finish, noteProgress } from './requests.ts';
 import type { Request } from './requests.ts';
 import { createNextTables, dropNextTables, nextSchema, switchTables } from './tables.ts';
@@ -13,6 +13,12 @@ import { createNextTables, dropNextTables, nextSchema, switchTables } from './ta
 export interface BuildOptions {
   request: Request;
   topics: readonly string[];
+  /** reads messages as events */
+  decode: DecodeEvent<IncomingMessage>;
+  /** projects events into the tables, as the inbox of the version in use does */
+  handle: Handle;
+  /** what the projection writes: the read model is these tables of the schema `public` */
+  tables: readonly string[];
   pool: Pool;
   kafka: Kafka;
   log: Logger;
@@ -36,7 +42,7 @@ export async function buildVersion(options: BuildOptions): Promise<void> {
   const { request, pool, log } = options;
   if (request.phase === 'Requested') {
     await transaction(pool, async (tx) => {
-      await createNextTables(tx);
+      await createNextTables(tx, options.tables);
       await forgetOffsets(tx, request);
       await beginBuilding(tx, request.version);
     });
@@ -148,9 +154,9 @@ class Build {
       [this.#options.request.group, topic, partition, String(messages[0]!.offset), String(nextOffset)],
     );
     const dead = new Set(rows.map(({ offset }) => BigInt(offset)));
-    const events = messages.filter(({ offset }) => !dead.has(offset)).map((message) => decodeEvent(message));
+    const events = messages.filter(({ offset }) => !dead.has(offset)).map((message) => this.#options.decode(message));
     await tx.query(`SET LOCAL search_path = ${nextSchema}, public`);
-    await processOrderEvents(tx, events);
+    await this.#options.handle(tx, events);
   }
 
   /** @returns undefined while Kafka does not answer, which comes back by itself */
@@ -173,10 +179,10 @@ class Build {
 
   /** @returns whether it has taken the place of the version in use */
   async #switch(): Promise<boolean> {
-    const { pool, request, log, onSwitched } = this.#options;
+    const { pool, request, tables, log, onSwitched } = this.#options;
     try {
       const isSwitched = await transaction(pool, async (tx) => {
-        if (!(await switchTables(tx, request.group, this.#group))) return false;
+        if (!(await switchTables(tx, tables, request.group, this.#group))) return false;
         await finish(tx, request.version);
         return true;
       });

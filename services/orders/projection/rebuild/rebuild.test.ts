@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { encodeHeaders } from '#contracts/cloudevents.ts';
+import { decodeEvent } from '#contracts/index.ts';
 import { Health } from '#kit/health.ts';
 import { Inbox } from '#kit/inbox/inbox.ts';
 import { createKafka } from '#kit/kafka/port.ts';
@@ -11,7 +12,7 @@ import { createTestDatabase } from '../../../../tests/support/database.ts';
 import type { TestDatabase } from '../../../../tests/support/database.ts';
 import { testKafka, uniqueTopic } from '../../../../tests/support/kafka.ts';
 import { lamp, log } from '../../test-support.ts';
-import { processOrderEvents } from '../order-event-processor.ts';
+import { processOrderEvents, projectionTables } from '../order-event-processor.ts';
 import { Rebuilder } from './rebuilder.ts';
 import { createNextTables, nextSchema, shapeOf } from './tables.ts';
 
@@ -52,6 +53,7 @@ describe('building the read model anew', () => {
       kafka,
       log,
       health: new Health(),
+      decode: decodeEvent,
       handle: processOrderEvents,
     });
     inbox.start();
@@ -69,6 +71,9 @@ describe('building the read model anew', () => {
       topics: [topic],
       url,
       kafka: via,
+      decode: decodeEvent,
+      handle: processOrderEvents,
+      tables: projectionTables,
       log,
       onSwitched: () => undefined,
       pollMs: 100,
@@ -135,7 +140,7 @@ describe('building the read model anew', () => {
   it('takes the place of one that is wrong, in one step, while events come in', async () => {
     await trade(30);
     await until('all are projected', right);
-    const shape = await transaction(database.pool, (tx) => shapeOf(tx, 'public'));
+    const shape = await transaction(database.pool, (tx) => shapeOf(tx, projectionTables, 'public'));
     // a mistake of an earlier program: some orders are missing, others wrong
     await database.pool.query(
       "DELETE FROM orders WHERE id % 3 = 0; UPDATE orders SET status = 'CANCELLED' WHERE id % 5 = 0",
@@ -161,7 +166,7 @@ describe('building the read model anew', () => {
     await reading;
     assert.ok(seen > 0);
     // a migration finds everything by the same names
-    assert.equal(await transaction(database.pool, (tx) => shapeOf(tx, 'public')), shape);
+    assert.equal(await transaction(database.pool, (tx) => shapeOf(tx, projectionTables, 'public')), shape);
     const { rows } = await database.pool.query<{ n: number }>(
       "SELECT count(*)::int AS n FROM pg_namespace WHERE nspname LIKE 'projection%'",
     );
@@ -195,7 +200,7 @@ describe('building the read model anew', () => {
           },
         }),
     };
-    await transaction(database.pool, (tx) => createNextTables(tx));
+    await transaction(database.pool, (tx) => createNextTables(tx, projectionTables));
     await database.pool.query(
       "INSERT INTO projection_rebuilds (consumer_group, request, phase) VALUES ($1, 'r', 'Building')",
       [group],
@@ -232,7 +237,7 @@ describe('building the read model anew', () => {
   it('is given up where a migration changes the tables meanwhile', async () => {
     await trade(4);
     await until('all are projected', right);
-    await transaction(database.pool, (tx) => createNextTables(tx));
+    await transaction(database.pool, (tx) => createNextTables(tx, projectionTables));
     await database.pool.query('ALTER TABLE orders ADD COLUMN note text');
     await database.pool.query(
       "INSERT INTO projection_rebuilds (consumer_group, request, phase) VALUES ($1, 'r', 'Building')",
@@ -241,7 +246,7 @@ describe('building the read model anew', () => {
     startRebuilder();
     await until('it has failed', async () => (await rebuild()).phase === 'Failed');
     assert.match((await rebuild()).error!, /a migration has changed the tables/);
-    const shape = await transaction(database.pool, (tx) => shapeOf(tx, nextSchema));
+    const shape = await transaction(database.pool, (tx) => shapeOf(tx, projectionTables, nextSchema));
     assert.equal(shape, '');
   });
 });

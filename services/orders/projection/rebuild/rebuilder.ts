@@ -4,11 +4,11 @@ import type { Logger } from '#kit/log.ts';
 import { createPool } from '#kit/pg.ts';
 import type { Pool } from '#kit/pg.ts';
 import { buildVersion } from './build.ts';
+import type { BuildOptions } from './build.ts';
 import { activeRequest } from './requests.ts';
 
-export interface RebuilderOptions {
+export interface RebuilderOptions extends Pick<BuildOptions, 'topics' | 'decode' | 'handle' | 'tables'> {
   group: string;
-  topics: readonly string[];
   /** of the read database */
   url: string;
   kafka: Kafka;

@@ -1,10 +1,7 @@
 import pg from 'pg';
 import type { PoolClient } from 'pg';
 
-/** What the projection writes: the read model is these tables, and a version of it is a schema that has them. */
-export const projectionTables = ['users', 'orders', 'order_statistics'] as const;
-
-/** The schema of the version in use; that of the one that is built, and, for a moment, that of the one before. */
+/** A version of a read model is a schema that has its tables. The schema of the version in use; that of the one that is built, and, for a moment, that of the one before. */
 const live = 'public';
 export const nextSchema = 'projection_next';
 const oldSchema = 'projection_old';
@@ -21,10 +18,10 @@ export class TablesDiffer extends Error {
  * Makes the empty tables of a new version, with the same constraints, indexes and settings as those in use, by the same
  * names: after the switch nobody can tell them apart, migrations included.
  */
-export async function createNextTables(tx: PoolClient): Promise<void> {
+export async function createNextTables(tx: PoolClient, tables: readonly string[]): Promise<void> {
   await dropNextTables(tx);
   await tx.query(`CREATE SCHEMA ${nextSchema}`);
-  for (const table of projectionTables) {
+  for (const table of tables) {
     await tx.query(
       `CREATE TABLE ${nextSchema}.${table} (LIKE ${live}.${table} INCLUDING DEFAULTS INCLUDING GENERATED
         INCLUDING IDENTITY INCLUDING STORAGE INCLUDING COMPRESSION INCLUDING COMMENTS INCLUDING STATISTICS)`,
@@ -55,14 +52,14 @@ async function definitionsOf(tx: PoolClient, table: string): Promise<string[]> {
 }
 
 /** The columns and indexes of a version's tables, to be compared. */
-export async function shapeOf(tx: PoolClient, schema: string): Promise<string> {
+export async function shapeOf(tx: PoolClient, tables: readonly string[], schema: string): Promise<string> {
   const { rows } = await tx.query<{ shape: string }>(
     `SELECT string_agg(line, E'\\n' ORDER BY line) AS shape FROM (
        SELECT table_name || '.' || column_name || ' ' || udt_name || ' ' || is_nullable AS line
          FROM information_schema.columns WHERE table_schema = $1 AND table_name = ANY ($2)
        UNION ALL SELECT replace(indexdef, ' ON ' || $1 || '.', ' ON ') FROM pg_indexes
          WHERE schemaname = $1 AND tablename = ANY ($2)) lines`,
-    [schema, projectionTables],
+    [schema, tables],
   );
   return rows[0]?.shape ?? '';
 }
@@ -74,7 +71,12 @@ export async function shapeOf(tx: PoolClient, schema: string): Promise<string> {
  * @returns whether it was as far
  * @throws TablesDiffer, or PostgreSQL's error where queries hold the tables for too long
  */
-export async function switchTables(tx: PoolClient, group: string, building: string): Promise<boolean> {
+export async function switchTables(
+  tx: PoolClient,
+  tables: readonly string[],
+  group: string,
+  building: string,
+): Promise<boolean> {
   await tx.query(`SET LOCAL lock_timeout = ${pg.escapeLiteral(lockTimeout)}`);
   // no batch of either is committed from here on
   const { rows } = await tx.query<{ behind: boolean }>(
@@ -88,11 +90,11 @@ export async function switchTables(tx: PoolClient, group: string, building: stri
     [group, building],
   );
   if (rows[0]!.behind) return false;
-  if ((await shapeOf(tx, live)) !== (await shapeOf(tx, nextSchema))) {
+  if ((await shapeOf(tx, tables, live)) !== (await shapeOf(tx, tables, nextSchema))) {
     throw new TablesDiffer('a migration has changed the tables meanwhile: ask for another rebuild');
   }
   await tx.query(`CREATE SCHEMA ${oldSchema}`);
-  for (const table of projectionTables) {
+  for (const table of tables) {
     await tx.query(`ALTER TABLE ${live}.${table} SET SCHEMA ${oldSchema}`);
     await tx.query(`ALTER TABLE ${nextSchema}.${table} SET SCHEMA ${live}`);
   }

@@ -1,0 +1,121 @@
+import type { Static, TSchema } from 'typebox';
+import type { Operation, OperationSpec } from './operation.ts';
+
+/** A kind of event, by its CloudEvents type. The key of its messages is the id of the aggregate, in decimal. */
+export interface EventType {
+  summary: string;
+  /** the topics that it is sent to */
+  topics: readonly string[];
+  /** of its data */
+  schema: TSchema;
+}
+
+export type EventTypes = Readonly<Record<string, EventType>>;
+
+/** What a service offers to others: its events and its HTTP operations. */
+export interface Contract {
+  name: string;
+  /** what public paths have in front of the service's own */
+  prefixes: readonly string[];
+  events: EventTypes;
+  operations: Readonly<Record<string, Operation>>;
+  /** the schemas that documents name instead of repeating them */
+  schemas: Readonly<Record<string, TSchema>>;
+}
+
+/** A contract as its service declares it. */
+export interface ContractDeclaration<E extends EventTypes, O extends Record<string, OperationSpec>> {
+  events?: E;
+  /** by their ids, which are unique in the whole interface */
+  operations?: O;
+  schemas?: Readonly<Record<string, TSchema>>;
+  /** default `/api` alone */
+  prefixes?: readonly string[];
+}
+
+/** A contract with the types of what it declares. */
+export interface DefinedContract<
+  Name extends string,
+  E extends EventTypes,
+  O extends Record<string, OperationSpec>,
+> extends Contract {
+  name: Name;
+  events: E;
+  operations: { [Id in keyof O & string]: O[Id] & { id: Id; service: Name } };
+}
+
+/** The data of each event of a contract, by its type. */
+export type EventDataOf<C extends Contract> = { [Type in keyof C['events']]: Static<C['events'][Type]['schema']> };
+
+/**
+ * Declares what a service offers.
+ * @example export const users = defineContract('users', { events: {...}, operations: {...}, schemas: { User } });
+ */
+export function defineContract<
+  const Name extends string,
+  const E extends EventTypes = Record<string, never>,
+  const O extends Record<string, OperationSpec> = Record<string, never>,
+>(name: Name, declared: ContractDeclaration<E, O>): DefinedContract<Name, E, O> {
+  const operations = Object.entries(declared.operations ?? {}).map(([id, spec]) => [
+    id,
+    { ...spec, id, service: name },
+  ]);
+  return {
+    name,
+    prefixes: declared.prefixes ?? ['/api'],
+    events: declared.events ?? ({} as E),
+    operations: Object.fromEntries(operations) as DefinedContract<Name, E, O>['operations'],
+    schemas: declared.schemas ?? {},
+  };
+}
+
+/** The contracts of all services, as one interface. */
+export interface ContractRegistry {
+  title: string;
+  description: string;
+  contracts: readonly Contract[];
+  events: EventTypes;
+  operations: readonly Operation[];
+  schemas: Readonly<Record<string, TSchema>>;
+}
+
+/**
+ * Collects the contracts of all services.
+ * @throws where two of them have a service, an event type, an operation or a schema of the same name
+ */
+export function collectContracts(
+  about: { title: string; description: string },
+  contracts: readonly Contract[],
+): ContractRegistry {
+  unique(
+    'service',
+    contracts.map((contract) => [contract.name, contract]),
+  );
+  return {
+    ...about,
+    contracts,
+    events: unique(
+      'event type',
+      contracts.flatMap(({ events }) => Object.entries(events)),
+    ),
+    operations: Object.values(
+      unique(
+        'operation',
+        contracts.flatMap(({ operations }) => Object.entries(operations)),
+      ),
+    ),
+    schemas: unique(
+      'schema',
+      contracts.flatMap(({ schemas }) => Object.entries(schemas)),
+    ),
+  };
+}
+
+function unique<T>(kind: string, entries: readonly (readonly [string, T])[]): Record<string, T> {
+  const found: Record<string, T> = {};
+  for (const [name, value] of entries) {
+    if (Object.hasOwn(found, name) && found[name] !== value) throw new Error(`Two contracts have the ${kind} ${name}`);
+    found[name] = value;
+  }
+  return found;
+}
