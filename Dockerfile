@@ -38,5 +38,5 @@ RUN mkdir compile-cache && chown 1000:1000 compile-cache
 USER 1000:1000
 # What Node makes of the sources, made once: it keeps it by user. No program starts with such a port, but all load what they need.
 ENV NODE_COMPILE_CACHE=/app/compile-cache
-RUN for main in services/*/main.ts operators/millrace/main.ts prisma/migrate/main.ts; do PORT=none node --no-warnings $main >/dev/null 2>&1 || true; done
+RUN for main in services/*/main.ts platform/mail-catcher/main.ts operators/millrace/main.ts platform/migrate/main.ts; do PORT=none node --no-warnings $main >/dev/null 2>&1 || true; done
 ENTRYPOINT ["node", "--no-warnings"]

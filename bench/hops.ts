@@ -1,5 +1,5 @@
-import { createKafka } from '#kit/kafka/port.ts';
-import { createLogger } from '#kit/log.ts';
+import { createKafka } from '#platform/kafka';
+import { createLogger } from '#platform/telemetry';
 
 /** How many records a topic has had: the sum of its partitions' ends. */
 export async function topicEnd(brokers: string, topic: string): Promise<number> {

@@ -4,9 +4,9 @@ import { once } from 'node:events';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startPlatform } from '../tests/support/platform.ts';
-import type { Platform } from '../tests/support/platform.ts';
-import { freePortOffset } from '../tests/support/ports.ts';
+import { startPlatform } from '#test/platform.ts';
+import type { Platform } from '#test/platform.ts';
+import { freePortOffset } from '#test/ports.ts';
 
 export interface BenchPlatform {
   platform: Platform;

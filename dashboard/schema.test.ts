@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Compile } from 'typebox/compile';
-import { buildOpenApi } from '#contracts/openapi.ts';
+import { buildOpenApi } from '#platform/contract';
 import { contracts } from '#contracts/index.ts';
 import { limitsOf, sample, typeOf } from './assets/schema.js';
 

@@ -3,8 +3,8 @@ import { after, before, test } from 'node:test';
 
 import pg from 'pg';
 
-import { createTestDatabase, type TestDatabase } from '../tests/support/database.ts';
-import { testServers } from '../tests/support/servers.ts';
+import { createTestDatabase, type TestDatabase } from '#test/database.ts';
+import { testServers } from '#test/servers.ts';
 import { databaseUrl, ensureDatabases, withClient } from './databases.ts';
 
 const { postgres } = testServers();

@@ -1,8 +1,7 @@
 import { Type } from 'typebox';
-import { ConfigError, loadConfig } from '#kit/config.ts';
-import { kafkaConfig, kafkaConnection } from '#kit/kafka/config.ts';
-import { createKafka, type KafkaConnection } from '#kit/kafka/port.ts';
-import { createLogger } from '#kit/log.ts';
+import { ConfigError, loadConfig } from '#platform/config';
+import { createKafka, kafkaConfig, kafkaConnection, type KafkaConnection } from '#platform/kafka';
+import { createLogger } from '#platform/telemetry';
 
 import { Fault } from './fault.ts';
 import type { KafkaServer } from './kafka.ts';

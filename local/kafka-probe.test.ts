@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { describe, test } from 'node:test';
 
-import { testKafka } from '../tests/support/kafka.ts';
+import { testKafka } from '#test/kafka.ts';
 import { parseBrokers, probeBroker } from './kafka-probe.ts';
 
 test('parseBrokers takes host:port only', () => {

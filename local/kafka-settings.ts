@@ -1,4 +1,4 @@
-import { brokerSettings } from '#kit/declarations.ts';
+import { brokerSettings } from '#platform/declarations';
 
 /**
  * The settings of a single Kafka node that is broker and controller, for a small machine.

@@ -2,7 +2,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import type { KafkaConnection } from '#kit/kafka/port.ts';
+import type { KafkaConnection } from '#platform/kafka';
 
 import { asFileFault, Fault } from './fault.ts';
 import { dockerAnswers, forgetDockerKafka, removeContainer, startDockerKafka } from './kafka-docker.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
-import type { EventService } from '#kit/declarations.ts';
+import type { EventService } from '#platform/declarations';
 
 import { serviceEnvironment, startOrder } from './plan.ts';
 

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 
-import { addressVariable } from '#kit/config.ts';
-import type { EventService } from '#kit/declarations.ts';
-import type { KafkaConnection } from '#kit/kafka/port.ts';
+import { addressVariable } from '#platform/config';
+import type { EventService } from '#platform/declarations';
+import type { KafkaConnection } from '#platform/kafka';
 
 import { databaseUrl } from './databases.ts';
 

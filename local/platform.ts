@@ -1,10 +1,10 @@
 import { existsSync, readdirSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { eventServices, type EventService } from '#kit/declarations.ts';
-import type { KafkaConnection } from '#kit/kafka/port.ts';
+import { eventServices, type EventService } from '#platform/declarations';
+import type { KafkaConnection } from '#platform/kafka';
 
-import { startMailCatcher } from '../services/mail-catcher/mail-catcher.ts';
+import { startMailCatcher } from '#platform/mail-catcher';
 import { Fault } from './fault.ts';
 import { generateClients } from './generate.ts';
 import { forgetKafka, startKafka } from './kafka.ts';

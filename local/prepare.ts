@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { topics, type EventService } from '#kit/declarations.ts';
-import { createKafka, type KafkaAdmin, type KafkaConnection } from '#kit/kafka/port.ts';
-import { createLogger } from '#kit/log.ts';
-import { MigrationError, migrate, type MigrationTarget } from '#prisma/migrate/migrate.ts';
+import { topics, type EventService } from '#platform/declarations';
+import { createKafka, type KafkaAdmin, type KafkaConnection } from '#platform/kafka';
+import { createLogger } from '#platform/telemetry';
+import { MigrationError, migrate, type MigrationTarget } from '#platform/migrate';
 
 import { databaseUrl, ensureDatabases } from './databases.ts';
 import { Fault } from './fault.ts';

@@ -7,15 +7,15 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-import { eventServices } from '#kit/declarations.ts';
+import { eventServices } from '#platform/declarations';
 import { Demo } from '#local/demo.ts';
 
 import { dashboards } from '../charts/generate/dashboards/all.ts';
 import { queriesOf } from '../charts/generate/dashboards/panel.ts';
 import { eventually } from './platform/client.ts';
-import { startPlatform, type Platform } from './support/platform.ts';
-import { freePortOffset } from './support/ports.ts';
-import { startPrometheus, withoutPrometheus, type Prometheus } from './support/prometheus.ts';
+import { startPlatform, type Platform } from '#test/platform.ts';
+import { freePortOffset } from '#test/ports.ts';
+import { startPrometheus, withoutPrometheus, type Prometheus } from '#test/prometheus.ts';
 
 const { operator, ...ofServices } = { ...dashboards['millrace']!, ...dashboards['millrace-operator']! };
 

@@ -7,10 +7,10 @@ import { badInput } from './platform/bad-input.ts';
 import { tour } from './platform/tour.ts';
 import { trace } from './platform/trace.ts';
 import type { PlatformUnderTest } from './platform/under-test.ts';
-import { freePortOffset } from './support/ports.ts';
-import { startOtlpReceiver } from './support/otlp.ts';
-import { startPlatform } from './support/platform.ts';
-import type { Platform } from './support/platform.ts';
+import { freePortOffset } from '#test/ports.ts';
+import { startOtlpReceiver } from '#test/otlp.ts';
+import { startPlatform } from '#test/platform.ts';
+import type { Platform } from '#test/platform.ts';
 
 describe('the platform', () => {
   const underTest = {} as PlatformUnderTest;

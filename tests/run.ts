@@ -13,12 +13,23 @@ import { listenForStop, type StopRequests } from '#local/signals.ts';
 import { probeBroker, parseBrokers } from '#local/kafka-probe.ts';
 import { withClient } from '#local/databases.ts';
 
-import { keptServers } from './support/servers.ts';
+import { keptServers } from '#test/servers.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const state = join(root, '.millrace');
 const KEPT = { postgres: 15_442, kafka: 19_192, controller: 19_193 };
-const FOLDERS = ['services', 'operators', 'prisma', 'charts', 'k8s', 'local', 'tests', 'dashboard'];
+const FOLDERS = [
+  'platform',
+  'streams',
+  'services',
+  'operators',
+  'prisma',
+  'charts',
+  'k8s',
+  'local',
+  'tests',
+  'dashboard',
+];
 const ALL = FOLDERS.map((folder) => `${folder}/**/*.test.ts`);
 
 /** Test data may be lost in a power cut; more files run at once than services do. */

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { createKafka } from '#kit/kafka/port.ts';
-import type { KafkaConnection } from '#kit/kafka/port.ts';
-import { eventually } from '#kit/kafka/testing.ts';
-import { createLogger } from '#kit/log.ts';
+import { createKafka } from '#platform/kafka';
+import type { KafkaConnection } from '#platform/kafka';
+import { eventually } from '#platform/kafka/testing.ts';
+import { createLogger } from '#platform/telemetry';
 import { useKafkaOf } from '#local/kafka-given.ts';
-import { strangersCertificate } from './support/certificate.ts';
-import { noSecureKafka, startSecureKafka } from './support/secure-kafka.ts';
-import type { SecureKafka } from './support/secure-kafka.ts';
+import { strangersCertificate } from '#test/certificate.ts';
+import { noSecureKafka, startSecureKafka } from '#test/secure-kafka.ts';
+import type { SecureKafka } from '#test/secure-kafka.ts';
 
 const log = createLogger('tests', 'silent');
 const sasl = { username: 'millrace', password: 'open-sesame' };

@@ -19,12 +19,12 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
-import { eventServices } from '#kit/declarations.ts';
+import { eventServices } from '#platform/declarations';
 import { PORTS } from '#local/plan.ts';
 import { assertPortFree } from '#local/ports.ts';
 import { commandOf } from '#local/process.ts';
 
-import { freePortOffset, platformPorts } from './support/ports.ts';
+import { freePortOffset, platformPorts } from '#test/ports.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 /** The machine may have little to spare while other tests run. */

@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import type { MetricUpdated } from '#contracts/analytics.ts';
-import { unpack } from '#kit/outbox/testing.ts';
+import { unpack } from '#platform/outbox/testing.ts';
 import { spikeOver } from './events.ts';
 import type { Expected } from './events.ts';
 

@@ -1,7 +1,7 @@
-import { createKafka } from '#kit/kafka/port.ts';
-import type { KafkaConnection, OutgoingMessage, Producer } from '#kit/kafka/port.ts';
-import { partitionOf } from '#kit/kafka/partitioning.ts';
-import { createLogger } from '#kit/log.ts';
+import { createKafka } from '#platform/kafka';
+import type { KafkaConnection, OutgoingMessage, Producer } from '#platform/kafka';
+import { partitionOf } from '#platform/kafka/partitioning.ts';
+import { createLogger } from '#platform/telemetry';
 import { BruteForce, orders } from './events.ts';
 import type { Expected } from './events.ts';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
 import { nodeFlagsOf } from '#local/plan.ts';
-import { brokerSettings, eventServices, streamQueryFiles } from '#kit/declarations.ts';
+import { brokerSettings, eventServices, streamQueryFiles } from '#platform/declarations';
 
 import { find, podTemplates, render, withoutHelm, type Resource } from '../testing.ts';
 

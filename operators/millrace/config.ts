@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import { commonConfig } from '#kit/config.ts';
+import { commonConfig } from '#platform/config';
 
 const Seconds = (seconds: number, description: string) =>
   Type.Integer({ minimum: 2, maximum: 600, default: seconds, description });

@@ -10,7 +10,7 @@ import { LeaderElection } from '#runtime/lease.ts';
 import type { RuntimeMetrics } from '#runtime/metrics.ts';
 import { Operator } from '#runtime/operator.ts';
 import type { KubeObject, ResourceType } from '#runtime/objects.ts';
-import type { Logger } from '#kit/log.ts';
+import type { Logger } from '#platform/telemetry';
 import * as kinds from './api/kinds.ts';
 import type { EventService } from './api/event-service.ts';
 import { Databases, clusterHost } from './databases.ts';

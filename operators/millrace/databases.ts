@@ -1,6 +1,6 @@
-import { createPool } from '#kit/pg.ts';
-import type { Pool } from '#kit/pg.ts';
-import type { Logger } from '#kit/log.ts';
+import { createPool } from '#platform/postgres';
+import type { Pool } from '#platform/postgres';
+import type { Logger } from '#platform/telemetry';
 import type { Api } from '#runtime/api.ts';
 import type { KubeObject } from '#runtime/objects.ts';
 import { secrets } from './api/kinds.ts';

@@ -1,5 +1,5 @@
-import { topicConfig } from '#kit/kafka/topic-config.ts';
-import type { Topic } from '#kit/declarations.ts';
+import { topicConfig } from '#platform/kafka';
+import type { Topic } from '#platform/declarations';
 import type { KafkaTopic } from './world.ts';
 import { madeForLabel, managedBy } from './world.ts';
 

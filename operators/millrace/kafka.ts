@@ -1,6 +1,6 @@
-import { createKafka } from '#kit/kafka/port.ts';
-import type { Kafka, KafkaConnection } from '#kit/kafka/port.ts';
-import type { Logger } from '#kit/log.ts';
+import { createKafka } from '#platform/kafka';
+import type { Kafka, KafkaConnection } from '#platform/kafka';
+import type { Logger } from '#platform/telemetry';
 import { hash } from '#runtime/compare.ts';
 import type { KubeObject } from '#runtime/objects.ts';
 import { kafkaUsers, kafkas } from './api/kinds.ts';

@@ -1,10 +1,9 @@
 import express from 'express';
 import { createServer } from 'node:http';
-import { loadConfig } from '#kit/config.ts';
-import { drainable } from '#kit/drain.ts';
-import { mountHealth } from '#kit/http.ts';
-import { registry } from '#kit/metrics.ts';
-import { runService } from '#kit/service.ts';
+import { loadConfig } from '#platform/config';
+import { drainable, mountHealth } from '#platform/http';
+import { registry } from '#platform/telemetry';
+import { runService } from '#platform/lifecycle';
 import { defaultConnection } from '#runtime/connection.ts';
 import { RuntimeMetrics } from '#runtime/metrics.ts';
 import { configSchema } from './config.ts';

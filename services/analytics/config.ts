@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
-import { commonConfig, url } from '#kit/config.ts';
-import { kafkaConfig } from '#kit/kafka/config.ts';
+import { commonConfig, url } from '#platform/config';
+import { kafkaConfig } from '#platform/kafka';
 
 /** The settings of the analytics service. */
 export const configSchema = Type.Object({

@@ -1,24 +1,26 @@
 import { analytics } from '#contracts/analytics.ts';
-import { loadConfig } from '#kit/config.ts';
-import { consumptionOf } from '#kit/declarations.ts';
-import { createHttp } from '#kit/http.ts';
-import { Inbox } from '#kit/inbox/inbox.ts';
-import { kafkaConnection } from '#kit/kafka/config.ts';
-import { createKafka } from '#kit/kafka/port.ts';
-import { OutboxRelay } from '#kit/outbox/relay.ts';
-import { createPool, ping } from '#kit/pg.ts';
-import { runService } from '#kit/service.ts';
+import { loadConfig } from '#platform/config';
+import { consumptionOf } from '#platform/declarations';
+import { createHttp } from '#platform/http';
+import { Inbox } from '#platform/inbox';
+import { createKafka, kafkaConnection } from '#platform/kafka';
+import { OutboxRelay } from '#platform/outbox';
+import { createPool, ping } from '#platform/postgres';
+import { runService } from '#platform/lifecycle';
 import { createHandlers } from './api/handlers.ts';
 import { LiveFeed } from './api/live.ts';
 import { configSchema } from './config.ts';
-import { VersionSource } from './store/versions.ts';
-import { decodeLazily } from './work/accumulation.ts';
-import { Backfill, sessionMs } from './work/backfill.ts';
-import { Engine } from './work/engine.ts';
-import { LiveQueries } from './work/live-queries.ts';
-import { StreamObserver } from './work/observer.ts';
-import { StatusBoard } from './work/status.ts';
-import { createWorkers } from './work/workers.ts';
+import { VersionSource } from '#streams/store';
+import {
+  Backfill,
+  createWorkers,
+  decodeLazily,
+  Engine,
+  LiveQueries,
+  sessionMs,
+  StatusBoard,
+  StreamObserver,
+} from '#streams/runtime';
 
 await runService('analytics', async (service) => {
   const { log, health } = service;

@@ -1,10 +1,6 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
-import { Id, PathId } from './id.ts';
-import { money } from './money.ts';
-import { defineContract } from './contract.ts';
-import { defaultLimit, maxLimit } from './operation.ts';
-import { QueryTime, Time } from './time.ts';
+import { defaultLimit, defineContract, Id, maxLimit, money, PathId, QueryTime, Time } from '#platform/contract';
 
 const nullableTime = Type.Union([Time, Type.Null()]);
 const limit = Type.Optional(Type.Integer({ minimum: 1, maximum: maxLimit, default: defaultLimit }));

@@ -3,8 +3,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { contracts } from './index.ts';
-import { currentRelease, releaseBreaks } from './release.ts';
-import type { Release } from './release.ts';
+import { currentRelease, releaseBreaks } from '#platform/contract';
+import type { Release } from '#platform/contract';
 
 const file = fileURLToPath(new URL('./release.json', import.meta.url));
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { buildAsyncApi } from './asyncapi.ts';
+import { buildAsyncApi, buildOpenApi } from '#platform/contract';
 import { contracts } from './index.ts';
-import { buildOpenApi } from './openapi.ts';
 
 /** Every `$ref` of a document with what it points to, undefined where that is nothing. */
 function references(document: unknown): [string, unknown][] {

@@ -1,6 +1,5 @@
-import { contractDecoder } from './cloudevents.ts';
-import { collectContracts } from './contract.ts';
-import type { EventDataOf } from './contract.ts';
+import { collectContracts, contractDecoder } from '#platform/contract';
+import type { EventDataOf } from '#platform/contract';
 import { analytics } from './analytics.ts';
 import { notifications } from './notifications.ts';
 import { orders } from './orders.ts';

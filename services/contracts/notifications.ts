@@ -1,9 +1,6 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
-import { Id, PathId } from './id.ts';
-import { defineContract } from './contract.ts';
-import { Page, pageHeaders } from './operation.ts';
-import { Time } from './time.ts';
+import { defineContract, Id, Page, pageHeaders, PathId, Time } from '#platform/contract';
 
 export const Notification = Type.Object({
   id: Id,

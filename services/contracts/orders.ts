@@ -1,10 +1,6 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
-import { Id, IdReference, PathId } from './id.ts';
-import { money } from './money.ts';
-import { defineContract } from './contract.ts';
-import { Page, pageHeaders } from './operation.ts';
-import { QueryTime, Time } from './time.ts';
+import { defineContract, Id, IdReference, money, Page, pageHeaders, PathId, QueryTime, Time } from '#platform/contract';
 
 export const orderStatuses = ['PENDING', 'CONFIRMED', 'SHIPPED', 'DELIVERED', 'CANCELLED'] as const;
 export const OrderStatus = Type.Enum(orderStatuses);

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Problem } from '#kit/problem.ts';
+import type { Problem } from '#platform/http';
 
 /** How long, and for how many bytes, a body is still read after the answer was sent without it. */
 const lingerMs = 1_000;

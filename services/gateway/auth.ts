@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { JWTVerifyGetKey } from 'jose';
-import { Problem, unavailable } from '#kit/problem.ts';
+import { Problem, unavailable } from '#platform/http';
 
 export interface AuthOptions {
   /** where the issuer publishes its keys (RFC 7517) */

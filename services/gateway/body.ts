@@ -1,7 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { Transform } from 'node:stream';
-import { bodyLimit } from '#kit/http.ts';
-import { Problem } from '#kit/problem.ts';
+import { bodyLimit, Problem } from '#platform/http';
 
 /** A body up to this size is read before the upstream is called: a slow sender then occupies no place there. */
 const heldBytes = 64 * 1024;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { ConfigError } from '#kit/config.ts';
+import { ConfigError } from '#platform/config';
 import { gatewayConfig } from './config.ts';
 
 const addresses = {

@@ -1,8 +1,8 @@
 import { Type } from 'typebox';
 import { contracts } from '#contracts/index.ts';
 import type { Static } from 'typebox';
-import { addressVariable, commonConfig, loadConfig, url } from '#kit/config.ts';
-import type { ConfigSource } from '#kit/config.ts';
+import { addressVariable, commonConfig, loadConfig, url } from '#platform/config';
+import type { ConfigSource } from '#platform/config';
 
 const http = () => url('http', 'https');
 

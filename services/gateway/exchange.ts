@@ -1,12 +1,10 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import { ROOT_CONTEXT, trace } from '@opentelemetry/api';
 import type { Dispatcher } from 'undici';
-import { observeRequest } from '#kit/http.ts';
-import { Problem, unavailable } from '#kit/problem.ts';
-import { SpanKind, SpanStatusCode, startSpan, traceparentOf } from '#kit/telemetry.ts';
-import type { Health } from '#kit/health.ts';
-import type { Logger } from '#kit/log.ts';
-import type { Span } from '#kit/telemetry.ts';
+import { observeRequest, Problem, unavailable } from '#platform/http';
+import { SpanKind, SpanStatusCode, startSpan, traceparentOf } from '#platform/telemetry';
+import type { Health } from '#platform/health';
+import type { Logger, Span } from '#platform/telemetry';
 import { sendProblem } from './answer.ts';
 import type { RequestBody } from './body.ts';
 import type { Outcome } from './breaker.ts';

@@ -5,8 +5,8 @@ import { connect } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
 import { contracts } from '#contracts/index.ts';
-import { Health } from '#kit/health.ts';
-import { createLogger } from '#kit/log.ts';
+import { Health } from '#platform/health';
+import { createLogger } from '#platform/telemetry';
 import { createGateway } from './gateway.ts';
 import type { GatewayOptions } from './gateway.ts';
 

@@ -1,4 +1,4 @@
-import { runService } from '#kit/service.ts';
+import { runService } from '#platform/lifecycle';
 import { gatewayConfig } from './config.ts';
 import { createGateway } from './gateway.ts';
 

@@ -1,4 +1,4 @@
-import { counter, gauge } from '#kit/metrics.ts';
+import { counter, gauge } from '#platform/telemetry';
 import type { BreakerState } from './breaker.ts';
 import type { Upstream } from './upstream.ts';
 

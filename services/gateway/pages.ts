@@ -1,10 +1,8 @@
 import type { Express } from 'express';
-import { buildAsyncApi } from '#contracts/asyncapi.ts';
+import { buildAsyncApi, buildOpenApi } from '#platform/contract';
 import { contracts } from '#contracts/index.ts';
-import { buildOpenApi } from '#contracts/openapi.ts';
-import { topics } from '#kit/declarations.ts';
-import { mountRead } from '#kit/http.ts';
-import { notFound } from '#kit/problem.ts';
+import { topics } from '#platform/declarations';
+import { mountRead, notFound } from '#platform/http';
 import packageJson from '../../package.json' with { type: 'json' };
 import { Asset, immutable, loadSite, revalidate } from './assets.ts';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { Readable } from 'node:stream';
 import { describe, it } from 'node:test';
-import { bodyLimit } from '#kit/http.ts';
+import { bodyLimit } from '#platform/http';
 import { raw, startGateway, startUpstream, textOf, until } from './fixture.ts';
 
 const json = { 'content-type': 'application/json' };

@@ -1,7 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Contract } from '#contracts/contract.ts';
-import { bodyLimit } from '#kit/http.ts';
-import { Problem } from '#kit/problem.ts';
+import type { Contract } from '#platform/contract';
+import { bodyLimit, Problem } from '#platform/http';
 import { sendProblem } from './answer.ts';
 import type { Authenticate } from './auth.ts';
 import { declaredLength, readBody, tooLarge } from './body.ts';

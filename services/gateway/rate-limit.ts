@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import { Problem } from '#kit/problem.ts';
+import { Problem } from '#platform/http';
 
 interface Bucket {
   tokens: number;

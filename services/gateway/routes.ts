@@ -1,6 +1,5 @@
-import type { Contract } from '#contracts/contract.ts';
-import type { Operation } from '#contracts/operation.ts';
-import { routesOf } from '#kit/routes.ts';
+import type { Contract, Operation } from '#platform/contract';
+import { routesOf } from '#platform/http';
 
 /** One operation at one of its public addresses. */
 export interface Route {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Health } from '#kit/health.ts';
+import { Health } from '#platform/health';
 import { raw, startGateway, startUpstream, textOf } from './fixture.ts';
 import { createDoor } from './server.ts';
 

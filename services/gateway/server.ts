@@ -2,11 +2,9 @@ import { createServer } from 'node:http';
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { drainable } from '#kit/drain.ts';
-import type { Draining } from '#kit/drain.ts';
-import { bodyLimit } from '#kit/http.ts';
-import type { Health } from '#kit/health.ts';
-import { Problem } from '#kit/problem.ts';
+import { bodyLimit, drainable, Problem } from '#platform/http';
+import type { Draining } from '#platform/http';
+import type { Health } from '#platform/health';
 
 /** What the door bears of a client: a slow or an endless request ends here. */
 const limits = {

@@ -1,4 +1,4 @@
-import type { HealthReport } from '#kit/health.ts';
+import type { HealthReport } from '#platform/health';
 import type { BreakerState } from './breaker.ts';
 import type { Upstream } from './upstream.ts';
 

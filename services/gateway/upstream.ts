@@ -1,6 +1,6 @@
 import { Pool } from 'undici';
-import { unavailable } from '#kit/problem.ts';
-import type { Problem } from '#kit/problem.ts';
+import { unavailable } from '#platform/http';
+import type { Problem } from '#platform/http';
 import { CircuitBreaker } from './breaker.ts';
 import type { BreakerOptions, Outcome } from './breaker.ts';
 import { countRefused } from './metrics.ts';

@@ -1,5 +1,5 @@
 import { PrismaPg } from '@prisma/adapter-pg';
-import type { Pool } from '#kit/pg.ts';
+import type { Pool } from '#platform/postgres';
 import { PrismaClient } from '#prisma/notifications/client/client.ts';
 import type { Notification } from '#prisma/notifications/client/client.ts';
 

@@ -1,4 +1,4 @@
-import { SpanKind, failSpan, isSampled, startSpan } from '#kit/telemetry.ts';
+import { SpanKind, failSpan, isSampled, startSpan } from '#platform/telemetry';
 import type { Claim, Outcome } from './deliveries.ts';
 import { mails, sendSeconds } from './metrics.ts';
 import { composeMail, isUsableAddress } from './mime.ts';

@@ -1,4 +1,4 @@
-import type { Pool } from '#kit/pg.ts';
+import type { Pool } from '#platform/postgres';
 
 /** A notification that a sender has claimed, with what is known of its recipient now. */
 export interface Claim {

@@ -1,8 +1,7 @@
 import type { Notification, notifications } from '#contracts/notifications.ts';
-import { defaultLimit } from '#contracts/operation.ts';
-import type { Handlers, Reply } from '#kit/http.ts';
-import { nextPage } from '#kit/page.ts';
-import { notFound } from '#kit/problem.ts';
+import { defaultLimit } from '#platform/contract';
+import type { Handlers, Reply } from '#platform/http';
+import { nextPage, notFound } from '#platform/http';
 import type { Notification as NotificationRow } from '#prisma/notifications/client/client.ts';
 import type { Archive } from './archive.ts';
 

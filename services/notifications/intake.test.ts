@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import { createTestDatabase } from '../../tests/support/database.ts';
-import type { TestDatabase } from '../../tests/support/database.ts';
+import { createTestDatabase } from '#test/database.ts';
+import type { TestDatabase } from '#test/database.ts';
 import { deleteOld, tidy } from './retention.ts';
 import { give, orderEvent, rows, userDeletedEvent, userEvent } from './testing.ts';
 

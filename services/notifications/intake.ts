@@ -1,5 +1,5 @@
-import type { ReceivedEvent } from '#contracts/cloudevents.ts';
-import type { PoolClient } from '#kit/pg.ts';
+import type { ReceivedEvent } from '#platform/contract';
+import type { PoolClient } from '#platform/postgres';
 import { planIntake } from './plan.ts';
 import type { NewNotification, RecipientChange } from './plan.ts';
 

@@ -1,4 +1,4 @@
-import { counter, gauge, histogram } from '#kit/metrics.ts';
+import { counter, gauge, histogram } from '#platform/telemetry';
 import type { Deliveries } from './deliveries.ts';
 
 /** Attempts to send a mail, by what came of them. */

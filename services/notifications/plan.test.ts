@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { ReceivedEvent } from '#contracts/cloudevents.ts';
+import type { ReceivedEvent } from '#platform/contract';
 import { planIntake } from './plan.ts';
 
 const user = (userId: number, version: number) => ({

@@ -1,6 +1,6 @@
 import type { EventData } from '#contracts/index.ts';
 import type { UserCreated } from '#contracts/users.ts';
-import type { ReceivedEvent } from '#contracts/cloudevents.ts';
+import type { ReceivedEvent } from '#platform/contract';
 import { messageOf } from './templates.ts';
 import type { Message } from './templates.ts';
 

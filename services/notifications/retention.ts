@@ -1,5 +1,5 @@
-import type { Logger } from '#kit/log.ts';
-import type { Pool } from '#kit/pg.ts';
+import type { Logger } from '#platform/telemetry';
+import type { Pool } from '#platform/postgres';
 
 const batch = 2_000;
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
-import { registry } from '#kit/metrics.ts';
-import { createTestDatabase } from '../../tests/support/database.ts';
-import type { TestDatabase } from '../../tests/support/database.ts';
+import { registry } from '#platform/telemetry';
+import { createTestDatabase } from '#test/database.ts';
+import type { TestDatabase } from '#test/database.ts';
 import { Deliveries } from './deliveries.ts';
 import { reply, startSink } from './sink.ts';
 import type { ReceivedMail, SinkOptions } from './sink.ts';

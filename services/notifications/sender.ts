@@ -1,4 +1,4 @@
-import type { Logger } from '#kit/log.ts';
+import type { Logger } from '#platform/telemetry';
 import { attempt, countOutcomes, outcomeWithoutSending } from './attempt.ts';
 import type { Sender } from './attempt.ts';
 import type { Claim, Deliveries, Outcome } from './deliveries.ts';

@@ -1,6 +1,6 @@
 import type { EventData } from '#contracts/index.ts';
 import type { OrderCreated, OrderStatusChanged } from '#contracts/orders.ts';
-import type { ReceivedEvent } from '#contracts/cloudevents.ts';
+import type { ReceivedEvent } from '#platform/contract';
 import { oneLine } from './text.ts';
 
 /**

@@ -1,8 +1,8 @@
 import { setImmediate } from 'node:timers/promises';
-import type { ReceivedEvent } from '#contracts/cloudevents.ts';
-import { createLogger } from '#kit/log.ts';
-import { transaction } from '#kit/pg.ts';
-import type { Pool } from '#kit/pg.ts';
+import type { ReceivedEvent } from '#platform/contract';
+import { createLogger } from '#platform/telemetry';
+import { transaction } from '#platform/postgres';
+import type { Pool } from '#platform/postgres';
 import { Deliveries } from './deliveries.ts';
 import { takeIn } from './intake.ts';
 import { MailSender } from './sender.ts';

@@ -1,15 +1,15 @@
 import type { Pool } from 'pg';
 import { orders } from '#contracts/orders.ts';
-import type { Health } from '#kit/health.ts';
-import { createHttp } from '#kit/http.ts';
-import type { HttpService } from '#kit/http.ts';
-import type { Logger } from '#kit/log.ts';
+import type { Health } from '#platform/health';
+import { createHttp } from '#platform/http';
+import type { HttpService } from '#platform/http';
+import type { Logger } from '#platform/telemetry';
 import { commandHandlers } from './commands/handlers.ts';
 import type { Users } from './commands/handlers.ts';
 import { OrderPlacer } from './commands/place.ts';
 import { queryHandlers } from './queries/handlers.ts';
 import { versionsOf } from './queries/one.ts';
-import { VersionWaiter } from './queries/waiter.ts';
+import { VersionWaiter } from '#platform/projection';
 
 export interface OrdersOptions {
   writePool: Pool;

@@ -1,18 +1,16 @@
 import { decodeEvent } from '#contracts/index.ts';
-import { loadConfig } from '#kit/config.ts';
-import { consumptionOf } from '#kit/declarations.ts';
-import { Inbox } from '#kit/inbox/inbox.ts';
-import { subscribeLatest } from '#kit/kafka/broadcast.ts';
-import { kafkaConnection } from '#kit/kafka/config.ts';
-import { createKafka } from '#kit/kafka/port.ts';
-import { OutboxRelay } from '#kit/outbox/relay.ts';
-import { createPool, ping } from '#kit/pg.ts';
-import { runService } from '#kit/service.ts';
+import { loadConfig } from '#platform/config';
+import { consumptionOf } from '#platform/declarations';
+import { Inbox } from '#platform/inbox';
+import { createKafka, kafkaConnection, subscribeLatest } from '#platform/kafka';
+import { OutboxRelay } from '#platform/outbox';
+import { createPool, ping } from '#platform/postgres';
+import { runService } from '#platform/lifecycle';
 import { createOrdersApp } from './app.ts';
 import { startKeyCleaner } from './commands/idempotency.ts';
 import { configSchema } from './config.ts';
 import { processOrderEvents, projectionTables } from './projection/order-event-processor.ts';
-import { Rebuilder } from './projection/rebuild/rebuilder.ts';
+import { Rebuilder } from '#platform/projection';
 import { UserServiceClient } from './users/client.ts';
 
 // Readiness is about the databases alone: while Kafka or users is away, orders still answers what it can, and says 503

@@ -12,11 +12,11 @@ import { describe, test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { createKafka } from '#kit/kafka/port.ts';
-import type { IncomingMessage, Kafka } from '#kit/kafka/port.ts';
-import { createTestDatabase } from '../../tests/support/database.ts';
-import type { TestDatabase } from '../../tests/support/database.ts';
-import { testKafka, uniqueTopic } from '../../tests/support/kafka.ts';
+import { createKafka } from '#platform/kafka';
+import type { IncomingMessage, Kafka } from '#platform/kafka';
+import { createTestDatabase } from '#test/database.ts';
+import type { TestDatabase } from '#test/database.ts';
+import { testKafka, uniqueTopic } from '#test/kafka.ts';
 import { clientOf, lamp, log } from './test-support.ts';
 import type { Send } from './test-support.ts';
 

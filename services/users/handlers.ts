@@ -1,9 +1,8 @@
 import type { User, UserInput } from '#contracts/users.ts';
 import type { users } from '#contracts/users.ts';
-import { defaultLimit } from '#contracts/operation.ts';
-import type { Handlers } from '#kit/http.ts';
-import { nextPage } from '#kit/page.ts';
-import { conflict, notFound } from '#kit/problem.ts';
+import { defaultLimit } from '#platform/contract';
+import type { Handlers } from '#platform/http';
+import { conflict, nextPage, notFound } from '#platform/http';
 import type { UserRow } from './events.ts';
 import { Taken } from './store.ts';
 import type { UserStore } from './store.ts';

@@ -1,11 +1,10 @@
 import { users } from '#contracts/users.ts';
-import { loadConfig } from '#kit/config.ts';
-import { createHttp } from '#kit/http.ts';
-import { kafkaConnection } from '#kit/kafka/config.ts';
-import { createKafka } from '#kit/kafka/port.ts';
-import { OutboxRelay } from '#kit/outbox/relay.ts';
-import { createPool, ping } from '#kit/pg.ts';
-import { runService } from '#kit/service.ts';
+import { loadConfig } from '#platform/config';
+import { createHttp } from '#platform/http';
+import { createKafka, kafkaConnection } from '#platform/kafka';
+import { OutboxRelay } from '#platform/outbox';
+import { createPool, ping } from '#platform/postgres';
+import { runService } from '#platform/lifecycle';
 import { configSchema } from './config.ts';
 import { createHandlers } from './handlers.ts';
 import { UserStore } from './store.ts';

@@ -1,6 +1,6 @@
 import { PrismaPg } from '@prisma/adapter-pg';
-import type { Pool } from '#kit/pg.ts';
-import { inject } from '#kit/telemetry.ts';
+import type { Pool } from '#platform/postgres';
+import { inject } from '#platform/telemetry';
 import type { UserInput } from '#contracts/users.ts';
 import { PrismaClient } from '#prisma/users/client/client.ts';
 import type { Prisma } from '#prisma/users/client/client.ts';

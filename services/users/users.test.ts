@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { users } from '#contracts/users.ts';
 import type { User } from '#contracts/users.ts';
-import { Health } from '#kit/health.ts';
-import { createHttp } from '#kit/http.ts';
-import type { HttpService } from '#kit/http.ts';
-import { createLogger } from '#kit/log.ts';
-import { createTestDatabase } from '../../tests/support/database.ts';
-import type { TestDatabase } from '../../tests/support/database.ts';
+import { Health } from '#platform/health';
+import { createHttp } from '#platform/http';
+import type { HttpService } from '#platform/http';
+import { createLogger } from '#platform/telemetry';
+import { createTestDatabase } from '#test/database.ts';
+import type { TestDatabase } from '#test/database.ts';
 import { createHandlers } from './handlers.ts';
 import { UserStore } from './store.ts';
 
@@ -217,7 +217,7 @@ describe('users', () => {
   it('reads times right where the database server has another time zone', async () => {
     const { rows } = await database.pool.query<{ name: string }>('SELECT current_database() AS name');
     await database.pool.query(`ALTER DATABASE ${rows[0]!.name} SET timezone = 'Asia/Tokyo'`);
-    const { createPool } = await import('#kit/pg.ts');
+    const { createPool } = await import('#platform/postgres/pool.ts');
     const pool = createPool({ name: 'tokyo', url: database.url, max: 1, log: createLogger('users', 'silent') });
     const inTokyo = new UserStore(pool);
     try {

@@ -3,8 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { describe, test } from 'node:test';
 import type { Order } from '#contracts/orders.ts';
 import type { User } from '#contracts/users.ts';
-import { spanTree } from '../support/otlp.ts';
-import type { SpanNode } from '../support/otlp.ts';
+import { spanTree } from '#test/otlp.ts';
+import type { SpanNode } from '#test/otlp.ts';
 import { clientOf, eventually, newOrder, newUser } from './client.ts';
 import type { PlatformUnderTest } from './under-test.ts';
 

@@ -1,4 +1,4 @@
-import type { ReceivedSpan } from '../support/otlp.ts';
+import type { ReceivedSpan } from '#test/otlp.ts';
 
 /** The running platform that the suites of this folder share; filled in before they run. */
 export interface PlatformUnderTest {

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 
 import { databaseUrl, ensureDatabases, roleOf, withClient } from '#local/databases.ts';
-import { migrate } from '#prisma/migrate/migrate.ts';
+import { migrate } from '#platform/migrate';
 
 import { testServers } from './servers.ts';
 

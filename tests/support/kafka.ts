@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 
-import { createKafka } from '#kit/kafka/port.ts';
-import { createLogger } from '#kit/log.ts';
+import { createKafka } from '#platform/kafka';
+import { createLogger } from '#platform/telemetry';
 
 import { testServers } from './servers.ts';
 

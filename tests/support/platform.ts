@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { eventServices } from '#kit/declarations.ts';
+import { eventServices } from '#platform/declarations';
 import { PORTS } from '#local/plan.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));

@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import { eventServices } from '#kit/declarations.ts';
+import { eventServices } from '#platform/declarations';
 import { PORTS } from '#local/plan.ts';
 import { assertPortFree, FIRST_EPHEMERAL } from '#local/ports.ts';
 

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { KAFKA_VERSION, untilReady } from '#local/kafka.ts';
 import { findJava, kafkaClasspath, startJavaKafka } from '#local/kafka-java.ts';
 import { freePort } from '#local/ports.ts';
-import type { KafkaConnection } from '#kit/kafka/port.ts';
+import type { KafkaConnection } from '#platform/kafka';
 
 const cache = fileURLToPath(new URL('../../.millrace', import.meta.url));
 const listeners = ['SCRAM', 'TLS'] as const;

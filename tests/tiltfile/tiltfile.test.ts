@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-import { eventServices } from '#kit/declarations.ts';
+import { eventServices } from '#platform/declarations';
 
 import { withoutHelm } from '../../charts/testing.ts';
 

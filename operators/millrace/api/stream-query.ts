@@ -1,8 +1,8 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import type { Resource } from '#runtime/objects.ts';
-import { StreamQuerySchema } from '../../../services/analytics/query/schema.ts';
-import type { StreamQueryFile } from '../../../services/analytics/query/schema.ts';
+import { StreamQuerySchema } from '#streams/language';
+import type { StreamQueryFile } from '#streams/language';
 import { Conditions, Count, ObservedGeneration, Time } from './common.ts';
 import type { KindDefinition } from './common.ts';
 

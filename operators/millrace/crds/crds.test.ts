@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { Compile } from 'typebox/compile';
 import type { TSchema } from 'typebox';
 import { parse } from 'yaml';
-import { declarationsDir, eventServices, streamQueryFiles } from '#kit/declarations.ts';
+import { declarationsDir, eventServices, streamQueryFiles } from '#platform/declarations';
 import { EventServiceSpec } from '../api/event-service.ts';
 import { streamQueryDefinition } from '../api/stream-query.ts';
 import { definitions } from '../api/kinds.ts';

@@ -2,7 +2,7 @@ import { Controller } from '#runtime/controller.ts';
 import { hasFinalizer, isDeleting, setFinalizer } from '#runtime/finalizers.ts';
 import type { RuntimeMetrics } from '#runtime/metrics.ts';
 import type { Result } from '#runtime/queue.ts';
-import type { Pool } from '#kit/pg.ts';
+import type { Pool } from '#platform/postgres';
 import type { DeadLetterReplay } from '../api/dead-letter-replay.ts';
 import { deadLetterReplays } from '../api/kinds.ts';
 import { expire, isFinished } from '../finished.ts';

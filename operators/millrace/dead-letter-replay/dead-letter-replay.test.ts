@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { createTestDatabase } from '../../../tests/support/database.ts';
-import type { TestDatabase } from '../../../tests/support/database.ts';
+import { createTestDatabase } from '#test/database.ts';
+import type { TestDatabase } from '#test/database.ts';
 import type { DeadLetterReplaySpec, DeadLetterReplayStatus } from '../api/dead-letter-replay.ts';
 import { isFinished, keepForMs } from '../finished.ts';
 import { setConditions } from '#runtime/conditions.ts';

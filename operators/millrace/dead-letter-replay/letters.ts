@@ -1,5 +1,5 @@
-import type { Pool } from '#kit/pg.ts';
-import { transaction } from '#kit/pg.ts';
+import type { Pool } from '#platform/postgres';
+import { transaction } from '#platform/postgres';
 import type { DeadLetterReplaySpec, DeadLetterReplayStatus } from '../api/dead-letter-replay.ts';
 
 /** How far a replay is. */

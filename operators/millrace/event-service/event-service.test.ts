@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
-import { eventServices, parseDuration } from '#kit/declarations.ts';
+import { eventServices, parseDuration } from '#platform/declarations';
 import { apiVersion } from '../api/common.ts';
 import type { EventService, EventServiceSpec } from '../api/event-service.ts';
 import { connectionOf } from '../kafka.ts';
@@ -173,7 +173,7 @@ describe('migrations', () => {
     assert.match(job.metadata.name, /^orders-migrate-[0-9a-f]{10}$/);
     const [container] = job.spec.template.spec.containers;
     assert.equal(container!.image, 'shop:1');
-    assert.deepEqual(container!.args, ['prisma/migrate/main.ts', 'prisma/orders-read=URL_ORDERS_READ']);
+    assert.deepEqual(container!.args, ['platform/migrate/main.ts', 'prisma/orders-read=URL_ORDERS_READ']);
     assert.deepEqual(container!.env, [
       { name: 'URL_ORDERS_READ', valueFrom: { secretKeyRef: { name: 'orders-read-database', key: 'url' } } },
     ]);

@@ -35,7 +35,7 @@ export function migrationJobOf(service: EventService, migration: string): KubeOb
     name: 'migrate',
     image,
     ...(imagePullPolicy === undefined ? {} : { imagePullPolicy }),
-    args: ['prisma/migrate/main.ts', ...databases.map((database) => `${database.schema}=${variable(database.name)}`)],
+    args: ['platform/migrate/main.ts', ...databases.map((database) => `${database.schema}=${variable(database.name)}`)],
     env: databases.map((database) => ({
       name: variable(database.name),
       valueFrom: { secretKeyRef: { name: databaseSecretName(database.name), key: 'url' } },

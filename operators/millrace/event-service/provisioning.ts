@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { databaseNameOf, ensureDatabaseRoles, dropDatabaseAndRole, roleOf, withClient } from '#kit/database-roles.ts';
+import { databaseNameOf, ensureDatabaseRoles, dropDatabaseAndRole, roleOf, withClient } from '#platform/postgres';
 import { hash } from '#runtime/compare.ts';
 import { isConflict } from '#runtime/errors.ts';
 import type { Clock } from '#runtime/clock.ts';

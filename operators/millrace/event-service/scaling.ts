@@ -1,4 +1,4 @@
-import { parseDuration } from '#kit/declarations.ts';
+import { parseDuration } from '#platform/declarations';
 import type { EventServiceSpec } from '../api/event-service.ts';
 
 /** How many pods were enough at a time. */

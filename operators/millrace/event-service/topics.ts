@@ -1,4 +1,4 @@
-import { topics } from '#kit/declarations.ts';
+import { topics } from '#platform/declarations';
 import type { KubeObject } from '#runtime/objects.ts';
 import type { Statement } from '#runtime/conditions.ts';
 import type { EventService } from '../api/event-service.ts';

@@ -1,4 +1,4 @@
-import { deadLetterTopic } from '#kit/declarations.ts';
+import { deadLetterTopic } from '#platform/declarations';
 import type { Statement } from '#runtime/conditions.ts';
 import { ownerReference } from '#runtime/objects.ts';
 import type { EventService } from '../api/event-service.ts';

@@ -2,7 +2,7 @@ import { Controller } from '#runtime/controller.ts';
 import { hasFinalizer, isDeleting, setFinalizer } from '#runtime/finalizers.ts';
 import type { RuntimeMetrics } from '#runtime/metrics.ts';
 import type { Result } from '#runtime/queue.ts';
-import type { Pool } from '#kit/pg.ts';
+import type { Pool } from '#platform/postgres';
 import { projectionRebuilds } from '../api/kinds.ts';
 import type { ProjectionRebuild } from '../api/projection-rebuild.ts';
 import type { Databases } from '../databases.ts';

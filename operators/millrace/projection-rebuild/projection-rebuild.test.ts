@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { createTestDatabase } from '../../../tests/support/database.ts';
-import type { TestDatabase } from '../../../tests/support/database.ts';
+import { createTestDatabase } from '#test/database.ts';
+import type { TestDatabase } from '#test/database.ts';
 import { askForRebuild, cancelRebuild, findRebuild, hasReadModel } from './requests.ts';
 import { isOverdue, progressOf, sayProgress } from './status.ts';
 

@@ -1,4 +1,4 @@
-import type { Pool } from '#kit/pg.ts';
+import type { Pool } from '#platform/postgres';
 
 /** How far a rebuild is, as the service that does it says. */
 export interface Rebuild {

@@ -1,7 +1,7 @@
 import { hash } from '#runtime/compare.ts';
 import { keyOf } from '#runtime/objects.ts';
-import { deadLetterTopic, parseDuration } from '#kit/declarations.ts';
-import type { Topic } from '#kit/declarations.ts';
+import { deadLetterTopic, parseDuration } from '#platform/declarations';
+import type { Topic } from '#platform/declarations';
 import type { EventService } from '../api/event-service.ts';
 import type { StreamQuery } from '../api/stream-query.ts';
 import { checkQuery } from './check.ts';

@@ -1,5 +1,5 @@
 import { stringify } from 'yaml';
-import { parseQuery } from '../../../services/analytics/query/parse.ts';
+import { parseQuery } from '#streams/language';
 import { apiVersion } from '../api/common.ts';
 import { unquotedOn } from '../api/stream-query.ts';
 import type { StreamQuery } from '../api/stream-query.ts';

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { parse } from 'yaml';
 import type { StreamStatus } from '#contracts/analytics.ts';
-import { eventServices, streamQueryFiles } from '#kit/declarations.ts';
+import { eventServices, streamQueryFiles } from '#platform/declarations';
 import { apiVersion } from '../api/common.ts';
 import type { EventService } from '../api/event-service.ts';
 import type { StreamQuery, StreamQuerySpec } from '../api/stream-query.ts';

@@ -1,5 +1,5 @@
 import type { Alert } from '#contracts/analytics.ts';
-import type { Pool } from '#kit/pg.ts';
+import type { Pool } from '#platform/postgres';
 
 export interface AlertFilter {
   severity?: string | undefined;

@@ -1,4 +1,4 @@
-import type { FeedPosition, FeedRow } from '../store/feed.ts';
+import type { FeedPosition, FeedRow } from '#streams/store';
 
 /** What the id of a server-sent event says: all rows up to (xid, after) were sent, and `sent` items of the one behind it. */
 export interface EventId {

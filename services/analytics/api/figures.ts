@@ -1,9 +1,9 @@
 import type { Dashboard, RevenuePeriod, TopUser } from '#contracts/analytics.ts';
 import { orderStatuses } from '#contracts/orders.ts';
-import type { Pool } from '#kit/pg.ts';
-import { average } from '../engine/decimal.ts';
-import type { Plan, PlanSet } from '../engine/plan.ts';
-import { readAccumulators } from '../store/literals.ts';
+import type { Pool } from '#platform/postgres';
+import { average } from '#streams/engine';
+import type { Plan, PlanSet } from '#streams/engine';
+import { readAccumulators } from '#streams/store';
 
 /** The stream queries that the figures come from; their files say what they count. */
 export const queryNames = {

@@ -1,11 +1,11 @@
 import type { ServerResponse } from 'node:http';
-import type { Logger } from '#kit/log.ts';
-import { counter, gauge } from '#kit/metrics.ts';
-import type { Pool } from '#kit/pg.ts';
-import { unavailable } from '#kit/problem.ts';
-import { feedEnd, readFeed } from '../store/feed.ts';
-import type { FeedPosition, FeedRow } from '../store/feed.ts';
-import { Ticker } from '../work/ticker.ts';
+import type { Logger } from '#platform/telemetry';
+import { counter, gauge } from '#platform/telemetry';
+import type { Pool } from '#platform/postgres';
+import { unavailable } from '#platform/http';
+import { feedEnd, readFeed } from '#streams/store';
+import type { FeedPosition, FeedRow } from '#streams/store';
+import { Ticker } from '#platform/lifecycle';
 import { encodeRow, isBehind, parseEventId } from './event-stream.ts';
 import type { EventId } from './event-stream.ts';
 

@@ -1,8 +1,8 @@
 import type { Window } from '#contracts/analytics.ts';
-import type { Pool } from '#kit/pg.ts';
-import type { Plan } from '../engine/plan.ts';
-import { openFor } from '../engine/windows.ts';
-import { readAccumulators } from '../store/literals.ts';
+import type { Pool } from '#platform/postgres';
+import type { Plan } from '#streams/engine';
+import { openFor } from '#streams/engine';
+import { readAccumulators } from '#streams/store';
 
 export interface WindowFilter {
   /** windows that end after it */

@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import type { OrderCreated } from '#contracts/orders.ts';
-import { fromDecimal } from '#contracts/money.ts';
+import { fromDecimal } from '#platform/contract';
 import type { Order, OrderStatus } from '#contracts/orders.ts';
 import { statusesBefore } from '../domain/lifecycle.ts';
 import type { KnownUser } from '../domain/order.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { before, after, test } from 'node:test';
 import { orderStatuses } from '#contracts/orders.ts';
 import type { OrderStatus } from '#contracts/orders.ts';
-import { Problem } from '#kit/problem.ts';
+import { Problem } from '#platform/http';
 import { mayStep } from '../domain/lifecycle.ts';
 import type { KnownUser } from '../domain/order.ts';
 import { lamp, startOrders } from '../test-support.ts';

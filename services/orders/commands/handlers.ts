@@ -1,9 +1,9 @@
 import type { Pool } from 'pg';
-import { isExactId } from '#contracts/id.ts';
+import { isExactId } from '#platform/contract';
 import type { Order, OrderInput, orders } from '#contracts/orders.ts';
-import type { Handlers, Reply } from '#kit/http.ts';
-import { badRequest, conflict, notFound, preconditionFailed, unprocessable } from '#kit/problem.ts';
-import { inject } from '#kit/telemetry.ts';
+import type { Handlers, Reply } from '#platform/http';
+import { badRequest, conflict, notFound, preconditionFailed, unprocessable } from '#platform/http';
+import { inject } from '#platform/telemetry';
 import { entityTag, parseIfMatch } from '../domain/entity-tag.ts';
 import { refusal } from '../domain/lifecycle.ts';
 import { fingerprint, newOrder, placedOrder } from '../domain/order.ts';

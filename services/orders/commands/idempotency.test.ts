@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, test } from 'node:test';
-import { Problem } from '#kit/problem.ts';
+import { Problem } from '#platform/http';
 import { lamp, startOrders } from '../test-support.ts';
 import type { TestOrders } from '../test-support.ts';
 import { forgetOldKeys } from './idempotency.ts';

@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import type { OrderCreated } from '#contracts/orders.ts';
-import { toCents } from '#contracts/money.ts';
-import type { Logger } from '#kit/log.ts';
+import { toCents } from '#platform/contract';
+import type { Logger } from '#platform/telemetry';
 import type { NewOrder } from '../domain/order.ts';
 
 /** The order that a repeated key stands for, as it was placed. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { BatcherFull } from '#kit/batcher.ts';
+import { BatcherFull } from '#platform/postgres';
 import { newOrder } from '../domain/order.ts';
 import type { NewOrder } from '../domain/order.ts';
 import { lamp, startOrders } from '../test-support.ts';

@@ -1,6 +1,5 @@
 import type { Pool } from 'pg';
-import { Batcher, BatcherFull } from '#kit/batcher.ts';
-import { isUnavailable } from '#kit/pg.ts';
+import { Batcher, BatcherFull, isUnavailable } from '#platform/postgres';
 import type { NewOrder } from '../domain/order.ts';
 import { createdData, decimalOf } from '../domain/order.ts';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import type { OrderInput } from '#contracts/orders.ts';
-import { Problem } from '#kit/problem.ts';
+import { Problem } from '#platform/http';
 import { decimalOf, fingerprint, newOrder } from './order.ts';
 
 const item = { productId: 1, productName: 'Lamp', quantity: 3, unitPrice: 0.1, totalPrice: 0.3 };

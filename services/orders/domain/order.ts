@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { fromCents, toCents } from '#contracts/money.ts';
+import { fromCents, toCents } from '#platform/contract';
 import type { Order, OrderInput, OrderItem } from '#contracts/orders.ts';
-import { badRequest } from '#kit/problem.ts';
-import type { FieldError } from '#kit/problem.ts';
+import { badRequest } from '#platform/http';
+import type { FieldError } from '#platform/http';
 
 /** An order that fits every rule that can be checked without asking anybody. */
 export interface NewOrder {

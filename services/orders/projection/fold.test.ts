@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import type { ReceivedEvent } from '#contracts/cloudevents.ts';
+import type { ReceivedEvent } from '#platform/contract';
 import { fold } from './fold.ts';
 
 function event(type: string, data: unknown, partition = 0): ReceivedEvent {

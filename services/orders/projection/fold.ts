@@ -1,4 +1,4 @@
-import type { ReceivedEvent } from '#contracts/cloudevents.ts';
+import type { ReceivedEvent } from '#platform/contract';
 import type { EventData } from '#contracts/index.ts';
 import type { OrderCreated, OrderDeleted, OrderStatusChanged } from '#contracts/orders.ts';
 import type { OrderItem, OrderStatus } from '#contracts/orders.ts';

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import * as fc from 'fast-check';
 import type { Pool, PoolClient } from 'pg';
-import type { ReceivedEvent } from '#contracts/cloudevents.ts';
+import type { ReceivedEvent } from '#platform/contract';
 import type { OrderStatus } from '#contracts/orders.ts';
-import { transaction } from '#kit/pg.ts';
-import { createTestDatabase } from '../../../tests/support/database.ts';
-import type { TestDatabase } from '../../../tests/support/database.ts';
+import { transaction } from '#platform/postgres';
+import { createTestDatabase } from '#test/database.ts';
+import type { TestDatabase } from '#test/database.ts';
 import { lamp, userCreated } from '../test-support.ts';
 import { processOrderEvents } from './order-event-processor.ts';
 

@@ -1,5 +1,5 @@
 import type { PoolClient } from 'pg';
-import type { ReceivedEvent } from '#contracts/cloudevents.ts';
+import type { ReceivedEvent } from '#platform/contract';
 import { fold } from './fold.ts';
 import type { OrderChange, UserChange } from './fold.ts';
 

@@ -1,15 +1,13 @@
 import type { Pool } from 'pg';
 import type { orders } from '#contracts/orders.ts';
-import { defaultLimit } from '#contracts/operation.ts';
-import { parseTime } from '#contracts/time.ts';
-import type { Handlers, Reply } from '#kit/http.ts';
-import { nextPage } from '#kit/page.ts';
-import { badRequest, notFound } from '#kit/problem.ts';
+import { defaultLimit, parseTime } from '#platform/contract';
+import type { Handlers, Reply } from '#platform/http';
+import { badRequest, nextPage, notFound } from '#platform/http';
 import { entityTag } from '../domain/entity-tag.ts';
 import { listOrders } from './list.ts';
 import type { OrderFilter } from './list.ts';
 import { findOrder, orderStatistics, storedEvents } from './one.ts';
-import type { VersionWaiter } from './waiter.ts';
+import type { VersionWaiter } from '#platform/projection';
 
 export interface QueryOptions {
   readPool: Pool;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { Order } from '#contracts/orders.ts';
-import { transaction } from '#kit/pg.ts';
+import { transaction } from '#platform/postgres';
 import { processOrderEvents } from '../projection/order-event-processor.ts';
 import { lamp, startOrders, userCreated } from '../test-support.ts';
 import type { Answer, TestOrders } from '../test-support.ts';

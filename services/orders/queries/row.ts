@@ -1,4 +1,4 @@
-import { fromDecimal } from '#contracts/money.ts';
+import { fromDecimal } from '#platform/contract';
 import type { Order, OrderItem, OrderStatus } from '#contracts/orders.ts';
 
 /** What a query of the read model selects; see `orderColumns`. */

@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { pino } from 'pino';
-import { Problem } from '#kit/problem.ts';
+import { Problem } from '#platform/http';
 import { UserServiceClient } from './client.ts';
 
 const log = pino({ level: 'silent' });

@@ -2,11 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import CircuitBreaker from 'opossum';
 import { Pool } from 'undici';
 import type { User } from '#contracts/users.ts';
-import type { Logger } from '#kit/log.ts';
-import { unavailable } from '#kit/problem.ts';
-import { SpanKind, failSpan, startSpan, traceparentOf } from '#kit/telemetry.ts';
+import type { Logger } from '#platform/telemetry';
+import { unavailable } from '#platform/http';
+import { SpanKind, failSpan, startSpan, traceparentOf } from '#platform/telemetry';
 import type { KnownUser } from '../domain/order.ts';
-import { LookupCache } from './cache.ts';
+import { LookupCache } from '#platform/projection';
 
 const timeoutMs = 1_000;
 const retryAfterMs = 50;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { eventServices, streamQueryFiles } from '#kit/declarations.ts';
+import { eventServices, streamQueryFiles } from '#platform/declarations';
 import type { ApiError } from '#runtime/errors.ts';
 import { isInvalid } from '#runtime/errors.ts';
 import type { Resource, ResourceType } from '#runtime/objects.ts';

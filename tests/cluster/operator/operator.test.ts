@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { eventServices as declaredServices } from '#kit/declarations.ts';
+import { eventServices as declaredServices } from '#platform/declarations';
 import { conditionOf } from '#runtime/conditions.ts';
 import type { KubeObject } from '#runtime/objects.ts';
 import { until } from '#runtime/testing/support.ts';

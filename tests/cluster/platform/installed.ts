@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-import { eventServices } from '#kit/declarations.ts';
+import { eventServices } from '#platform/declarations';
 
 import { clientOf, eventually, newOrder, newUser } from '../../platform/client.ts';
 import type { Client } from '../../platform/client.ts';

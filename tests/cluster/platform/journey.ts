@@ -1,6 +1,6 @@
 import { after, before, describe } from 'node:test';
 
-import type { ReceivedSpan } from '../../support/otlp.ts';
+import type { ReceivedSpan } from '#test/otlp.ts';
 import { tour } from '../../platform/tour.ts';
 import { trace } from '../../platform/trace.ts';
 import type { PlatformUnderTest } from '../../platform/under-test.ts';

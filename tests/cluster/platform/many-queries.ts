@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { eventServices as declaredServices } from '#kit/declarations.ts';
+import { eventServices as declaredServices } from '#platform/declarations';
 import { until } from '#runtime/testing/support.ts';
 import type { ConfigMap } from '#runtime/testing/support.ts';
 

@@ -1,0 +1,13 @@
+export { buildAsyncApi } from './asyncapi.ts';
+export { InvalidEvent, contractDecoder, createDecoder, encodeHeaders, readJson } from './cloudevents.ts';
+export type { DecodeEvent, ReceivedEvent } from './cloudevents.ts';
+export { collectContracts, defineContract } from './contract.ts';
+export type { Contract, EventDataOf } from './contract.ts';
+export { Id, IdReference, PathId, isExactId } from './id.ts';
+export { fromCents, fromDecimal, money, toCents } from './money.ts';
+export { buildOpenApi } from './openapi.ts';
+export { Page, defaultLimit, maxLimit, pageHeaders } from './operation.ts';
+export type { Operation, OperationRequest } from './operation.ts';
+export { currentRelease, releaseBreaks } from './release.ts';
+export type { Release } from './release.ts';
+export { QueryTime, Time, parseTime } from './time.ts';

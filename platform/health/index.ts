@@ -1,0 +1,2 @@
+export { Health } from './health.ts';
+export type { HealthReport } from './health.ts';

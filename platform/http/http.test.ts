@@ -1,0 +1,165 @@
+import assert from 'node:assert/strict';
+import { connect } from 'node:net';
+import { before, describe, test } from 'node:test';
+import { Type } from 'typebox';
+import { defineContract, Page, PathId } from '#platform/contract';
+import { createHttp } from './http.ts';
+import { Health } from '#platform/health';
+import { createLogger } from '#platform/telemetry';
+import { conflict } from './problem.ts';
+
+const note = Type.Optional(Type.Union([Type.String({ maxLength: 5 }), Type.Null()]));
+const thing = Type.Object({ name: Type.String({ maxLength: 5 }), note }, { additionalProperties: false });
+const ok = { 200: { description: 'ok' } };
+const things = defineContract('things', {
+  operations: {
+    list: {
+      method: 'get',
+      path: '/things',
+      summary: '',
+      query: Type.Object(Page),
+      responses: ok,
+    },
+    add: {
+      method: 'post',
+      path: '/things',
+      summary: '',
+      body: thing,
+      responses: ok,
+    },
+    read: {
+      method: 'get',
+      path: '/things/{id}',
+      summary: '',
+      params: Type.Object({ id: PathId }),
+      responses: ok,
+    },
+  },
+});
+
+interface ProblemBody {
+  status: number;
+  instance: string;
+  errors?: { field: string }[];
+}
+
+describe('an HTTP service', () => {
+  const health = new Health();
+  let release: (() => void) | undefined;
+  const http = createHttp({
+    contract: things,
+    health,
+    log: createLogger('things', 'silent'),
+    handlers: {
+      list: ({ query }) => ({ body: query }),
+      add: ({ body }) => ({ status: 201, headers: { Location: '/things/1' }, body }),
+      read: async ({ params }) => {
+        if (params.id === '409') throw conflict('taken');
+        if (params.id === '500') throw new Error('secret detail');
+        if (params.id === '503') throw Object.assign(new Error('x'), { code: 'ECONNREFUSED' });
+        if (params.id === '99') {
+          await new Promise<void>((resolve) => {
+            release = resolve;
+          });
+        }
+        return { body: params };
+      },
+    },
+  });
+  let base: string;
+  before(async () => {
+    base = `http://127.0.0.1:${await http.listen(0, '127.0.0.1')}`;
+  });
+
+  const send = (body: string, type = 'application/json') =>
+    fetch(`${base}/things`, { method: 'POST', body, headers: { 'content-type': type } });
+
+  async function expectProblem(response: Response, status: number, ...fields: string[]): Promise<ProblemBody> {
+    const problem = (await response.json()) as ProblemBody;
+    assert.equal(response.status, status);
+    assert.match(response.headers.get('content-type')!, /^application\/problem\+json/);
+    assert.equal(problem.status, status);
+    assert.deepEqual((problem.errors ?? []).map(({ field }) => field).toSorted(), fields.toSorted());
+    return problem;
+  }
+
+  test('answers with validated, typed input', async () => {
+    const created = await send('{"name":"a"}');
+    assert.equal(created.status, 201);
+    assert.equal(created.headers.get('location'), '/things/1');
+    assert.deepEqual(await created.json(), { name: 'a' });
+    const listed = await fetch(`${base}/things?limit=7&other=1`);
+    assert.deepEqual(await listed.json(), { limit: 7 });
+    assert.deepEqual(await (await fetch(`${base}/things`)).json(), { limit: 100 });
+  });
+
+  test('names each field of bad input', async () => {
+    await expectProblem(await send('{"name":"toolong","x":1,"__proto__":{}}'), 400, '__proto__', 'name', 'x');
+    await expectProblem(await send('{}'), 400, 'name');
+    await expectProblem(await send('{"name":"a","note":"toolong"}'), 400, 'note');
+    await expectProblem(await send('{"name"'), 400, 'body');
+    await expectProblem(await send('[]'), 400, 'body');
+    await expectProblem(await send('7'), 400, 'body');
+    await expectProblem(await fetch(`${base}/things`, { method: 'POST' }), 400, 'body');
+    await expectProblem(await fetch(`${base}/things?limit=-1`), 400, 'limit');
+    await expectProblem(await fetch(`${base}/things?limit=ten`), 400, 'limit');
+    await expectProblem(await fetch(`${base}/things?limit=1&limit=2`), 400, 'limit');
+    await expectProblem(await fetch(`${base}/things/9223372036854775808`), 400, 'id');
+    await expectProblem(await fetch(`${base}/things/-1`), 400, 'id');
+    assert.equal((await fetch(`${base}/things/9223372036854775807`)).status, 200);
+  });
+
+  test('knows its limits at the door', async () => {
+    await expectProblem(await send(JSON.stringify({ name: 'x'.repeat(1024 * 1024) })), 413);
+    await expectProblem(await send('name=a', 'text/plain'), 415);
+    await expectProblem(await fetch(`${base}/nothing`), 404);
+    await expectProblem(await fetch(`${base}/things/%zz`), 400);
+    const response = await fetch(`${base}/things`, { method: 'DELETE' });
+    assert.equal(response.headers.get('allow'), 'GET, HEAD, POST, OPTIONS');
+    await expectProblem(response, 405);
+    await expectProblem(await fetch(`${base}/livez`, { method: 'POST' }), 405);
+  });
+
+  test('turns errors into problems and keeps secrets', async () => {
+    await expectProblem(await fetch(`${base}/things/409`), 409);
+    const problem = await expectProblem(await fetch(`${base}/things/500?q=1`), 500);
+    assert.equal(problem.instance, '/things/500');
+    assert.doesNotMatch(JSON.stringify(problem), /secret/);
+    for (const [prefix, instance] of Object.entries({ '/api': '/api/things/409', '//evil': '/things/409' })) {
+      const headers = { 'x-forwarded-prefix': prefix };
+      assert.equal((await expectProblem(await fetch(`${base}/things/409`, { headers }), 409)).instance, instance);
+    }
+    const unavailable = await fetch(`${base}/things/503`);
+    assert.ok(Number(unavailable.headers.get('retry-after')) > 0);
+    await expectProblem(unavailable, 503);
+  });
+
+  test('shows health and metrics', async () => {
+    assert.deepEqual(await (await fetch(`${base}/livez`)).json(), { status: 'UP', service: 'things', checks: {} });
+    await fetch(`${base}/things`);
+    const metrics = await (await fetch(`${base}/metrics`)).text();
+    assert.match(metrics, /millrace_http_request_seconds_count\{method="GET",route="\/things",status="200"\} \d/);
+  });
+
+  test('finishes what is under way when it closes, and accepts nothing more', async () => {
+    const underWay = fetch(`${base}/things/99`);
+    await waitUntil(() => release !== undefined);
+    health.drain();
+    const closed = http.close();
+    await assert.rejects(
+      new Promise((resolve, reject) => {
+        connect(Number(new URL(base).port), '127.0.0.1')
+          .once('connect', resolve)
+          .once('error', reject);
+      }),
+      /ECONNREFUSED/,
+    );
+    release?.();
+    assert.equal((await underWay).status, 200);
+    await closed;
+  });
+});
+
+async function waitUntil(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise(setImmediate);
+}

@@ -1,0 +1,291 @@
+import { createServer } from 'node:http';
+import type { Server } from 'node:http';
+import express from 'express';
+import type { Express, NextFunction, Request, RequestHandler, Response } from 'express';
+import type { Contract, Operation, OperationRequest } from '#platform/contract';
+import { drainable } from './drain.ts';
+import type { Draining } from './drain.ts';
+import type { Health, HealthReport } from '#platform/health';
+import type { Logger } from '#platform/telemetry';
+import { histogram, registry, SpanKind, SpanStatusCode, startSpan, withSpan } from '#platform/telemetry';
+import { BatcherFull, isUnavailable } from '#platform/postgres';
+import { Problem, badRequest, notFound, unavailable } from './problem.ts';
+import { expressPath, routesOf } from './routes.ts';
+import { bodyValidator, parameterValidator } from './validation.ts';
+
+/** The largest body that is read, in bytes. */
+export const bodyLimit = 1024 * 1024;
+
+export interface Reply {
+  /** default 200, or 204 without a body */
+  status?: number;
+  headers?: Record<string, string>;
+  body?: unknown;
+}
+
+/** Answers a validated request; a handler that writes to `response` itself (server-sent events) answers undefined. */
+export type Handler<O extends Operation> = (
+  request: OperationRequest<O>,
+  response: Response,
+) => Reply | undefined | Promise<Reply | undefined>;
+
+export type Handlers<Operations extends Record<string, Operation>> = {
+  [Id in keyof Operations]: Handler<Operations[Id]>;
+};
+
+export interface HttpOptions<Operations extends Record<string, Operation>> {
+  contract: Contract & { operations: Operations };
+  handlers: Handlers<Operations>;
+  health: Health;
+  log: Logger;
+}
+
+export interface HttpService extends Draining {
+  app: Express;
+}
+
+/** An Express 5 app that serves the operations of a contract, with health, metrics, tracing and problem+json errors. */
+export function createHttp<Operations extends Record<string, Operation>>(
+  options: HttpOptions<Operations>,
+): HttpService {
+  const {
+    contract: { name, operations },
+    handlers,
+    health,
+    log,
+  } = options;
+  const app = createApp();
+  mountHealth(app, name, health);
+  for (const route of routesOf(Object.values(operations))) {
+    const path = expressPath(route.path);
+    for (const operation of route.operations) {
+      app[operation.method](path, operationHandler(operation, handlers[operation.id] as Handler<Operation>, log));
+    }
+    app.all(path, methodNotAllowed(route.allow));
+  }
+  mountErrors(app, log);
+  return serve(app, health);
+}
+
+/** An Express app with this project's settings and nothing mounted. */
+export function createApp(): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  app.disable('etag');
+  app.set('query parser', 'simple');
+  return app;
+}
+
+/** `/health`, `/livez`, `/readyz` and `/metrics`. */
+export function mountHealth(app: Express, service: string, health: Health): void {
+  const report = (check: () => Promise<HealthReport>) => async (_: Request, response: Response) => {
+    const { status, checks } = await check();
+    response.status(status === 'UP' ? 200 : 503).json({ status, service, checks });
+  };
+  mountRead(
+    app,
+    '/health',
+    report(() => health.report()),
+  );
+  mountRead(
+    app,
+    '/readyz',
+    report(() => health.readiness()),
+  );
+  mountRead(
+    app,
+    '/livez',
+    report(() => health.liveness()),
+  );
+  mountRead(app, '/metrics', async (_, response) => {
+    response.set('content-type', registry.contentType).end(await registry.metrics());
+  });
+}
+
+/** Serves what can be read only; every other method is told so. */
+export function mountRead(app: Express, path: string | string[], handler: RequestHandler): void {
+  app.get(path, handler);
+  app.all(path, methodNotAllowed('GET, HEAD, OPTIONS'));
+}
+
+/** Answers 405 with `Allow`, or what OPTIONS asks for. */
+export function methodNotAllowed(allow: string) {
+  return (request: Request, response: Response): void => {
+    if (request.method === 'OPTIONS') {
+      response.status(204).set('Allow', allow).end();
+      return;
+    }
+    throw new Problem(405, { detail: `${request.method} is not possible here`, headers: { Allow: allow } });
+  };
+}
+
+/** What comes last: 404 for unknown paths, and every error as a problem. */
+export function mountErrors(app: Express, log: Logger): void {
+  app.use((request: Request) => {
+    throw notFound(`There is nothing at ${request.path}`);
+  });
+  app.use((error: unknown, request: Request, response: Response, _next: NextFunction) => {
+    sendProblem(error, request, response, log);
+  });
+}
+
+/** Wraps an app in a server that drains. */
+export function serve(app: Express, health: Health): HttpService {
+  const server: Server = createServer(
+    { requestTimeout: 30_000, headersTimeout: 10_000, keepAliveTimeout: 75_000 },
+    app,
+  );
+  server.prependListener('request', (_, response) => {
+    // a client that keeps its connection would hold the drain up
+    if (health.draining) response.setHeader('Connection', 'close');
+  });
+  return { app, ...drainable(server) };
+}
+
+const durations = histogram({
+  name: 'millrace_http_request_seconds',
+  help: 'Time from the head of a request to the end of its answer',
+  labelNames: ['method', 'route', 'status'],
+});
+
+/** Counts a finished request. */
+export function observeRequest(method: string, route: string, status: number, startedAt: number): void {
+  durations.observe({ method, route, status }, (performance.now() - startedAt) / 1000);
+}
+
+const parseJson = express.json({ limit: bodyLimit, strict: true, type: ['application/json', 'application/*+json'] });
+
+function readBody(request: Request, response: Response): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    parseJson(request, response, (error?: unknown) => (error ? reject(error as Error) : resolve(request.body)));
+  });
+}
+
+function operationHandler(operation: Operation, handler: Handler<Operation>, log: Logger) {
+  const params = operation.params ? parameterValidator(operation.params) : () => ({});
+  const query = operation.query ? parameterValidator(operation.query) : () => ({});
+  const body = operation.body ? bodyValidator(operation.body) : undefined;
+  const method = operation.method.toUpperCase();
+  const name = `${method} ${operation.path}`;
+
+  async function answer(request: Request, response: Response): Promise<Reply | undefined> {
+    for (const [header, { maxLength }] of Object.entries(operation.headers ?? {})) {
+      if ((request.get(header)?.length ?? 0) > maxLength) {
+        throw badRequest('A header has a fault', [
+          { field: header, message: `must have at most ${maxLength} characters` },
+        ]);
+      }
+    }
+    const validated = {
+      params: params(request.params),
+      query: query(request.query),
+      body: body ? body(await readJsonObject(request, response)) : {},
+      header: (header: string) => request.get(header),
+      get signal() {
+        return abortSignalOf(response);
+      },
+    };
+    return handler(validated as unknown as OperationRequest<Operation>, response);
+  }
+
+  return async (request: Request, response: Response): Promise<void> => {
+    const startedAt = performance.now();
+    const span = startSpan(name, {
+      kind: SpanKind.SERVER,
+      parent: request.get('traceparent'),
+      attributes: { 'http.request.method': method, 'http.route': operation.path, 'url.path': request.path },
+    });
+    response.once('close', () => {
+      observeRequest(method, operation.path, response.statusCode, startedAt);
+      span.setAttribute('http.response.status_code', response.statusCode);
+      if (response.statusCode >= 500) span.setStatus({ code: SpanStatusCode.ERROR });
+      span.end();
+    });
+    await withSpan(span, async () => {
+      try {
+        const reply = await answer(request, response);
+        if (reply) send(response, reply);
+      } catch (error) {
+        sendProblem(error, request, response, log);
+      }
+    });
+  };
+}
+
+async function readJsonObject(request: Request, response: Response): Promise<unknown> {
+  const body = await readBody(request, response);
+  if (body !== undefined) return body;
+  if (request.headers['content-type'] !== undefined) {
+    throw new Problem(415, { detail: 'The body must be application/json' });
+  }
+  throw badRequest('A JSON body is required', [{ field: 'body', message: 'is required' }]);
+}
+
+function abortSignalOf(response: Response): AbortSignal {
+  const controller = new AbortController();
+  response.once('close', () => controller.abort());
+  return controller.signal;
+}
+
+function send(response: Response, { status, headers, body }: Reply): void {
+  if (body === undefined) {
+    response.writeHead(status ?? 204, headers).end();
+    return;
+  }
+  const payload = Buffer.from(JSON.stringify(body));
+  response
+    .writeHead(status ?? 200, {
+      'Content-Type': 'application/json; charset=utf-8',
+      'Content-Length': payload.length,
+      ...headers,
+    })
+    .end(payload);
+}
+
+/** What an error means for the client; errors that are nobody's fault but ours say nothing of themselves. */
+export function problemOf(error: unknown): Problem {
+  if (error instanceof Problem) return error;
+  if (error instanceof BatcherFull) return unavailable('The service is busy', 1, error);
+  if (isUnavailable(error)) return unavailable('The database cannot be reached', 2, error);
+  const { status, type } = (error ?? {}) as { status?: number; type?: string };
+  if (type === 'entity.too.large') return new Problem(413, { detail: `The body is larger than ${bodyLimit} bytes` });
+  if (type === 'entity.parse.failed')
+    return badRequest('The body is not JSON', [{ field: 'body', message: 'is not JSON' }]);
+  if (status !== undefined && status >= 400 && status < 500) {
+    return new Problem(status, {
+      detail: error instanceof URIError ? 'The path is not well formed' : 'The request is not well formed',
+    });
+  }
+  return new Problem(500, { detail: 'Something went wrong here; the log says what', cause: error });
+}
+
+/** The path as the client knows it: the gateway has cut off what stands before it. */
+function instanceOf(request: Request): string {
+  const prefix = request.get('x-forwarded-prefix') ?? '';
+  const path = request.originalUrl.split('?')[0]!;
+  return /^(\/[\w-]+)+$/.test(prefix) ? prefix + path : path;
+}
+
+/** Sends an error as `application/problem+json`; ours are logged with their stack. */
+export function sendProblem(error: unknown, request: Request, response: Response, log: Logger): void {
+  const problem = problemOf(error);
+  if (problem.status >= 500) {
+    const level = problem.status === 500 ? 'error' : 'warn';
+    log[level]({ err: problem.cause ?? problem, method: request.method, path: request.path }, problem.message);
+  }
+  if (response.headersSent || response.destroyed) {
+    response.destroy();
+    return;
+  }
+  const payload = Buffer.from(JSON.stringify(problem.toJSON(instanceOf(request))));
+  // the rest of a body that was not read would be taken for the next request
+  const unread = request.complete ? {} : { Connection: 'close' };
+  response
+    .writeHead(problem.status, {
+      'Content-Type': 'application/problem+json; charset=utf-8',
+      'Content-Length': payload.length,
+      ...unread,
+      ...problem.headers,
+    })
+    .end(payload);
+}

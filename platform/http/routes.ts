@@ -1,0 +1,36 @@
+import type { Operation } from '#platform/contract';
+
+/** Operations that share a path. */
+export interface Route<O> {
+  /** with `{name}` parameters, as in the contract */
+  path: string;
+  operations: O[];
+  /** the methods that the path knows, for `Allow` */
+  allow: string;
+}
+
+/** `/orders/{id}` as Express writes it: `/orders/:id`. */
+export function expressPath(path: string): string {
+  return path.replaceAll(/\{(\w+)\}/g, ':$1');
+}
+
+/** Paths with literal segments come before those with a parameter in the same place. */
+export function bySpecificity(a: string, b: string): number {
+  const left = a.split('/');
+  const right = b.split('/');
+  for (let i = 0; i < Math.min(left.length, right.length); i++) {
+    const difference = Number(left[i]!.startsWith('{')) - Number(right[i]!.startsWith('{'));
+    if (difference !== 0) return difference;
+  }
+  return left.length - right.length;
+}
+
+/** Groups operations by path, the most specific path first, so that the first match is the right one. */
+export function routesOf<O extends Operation>(operations: readonly O[]): Route<O>[] {
+  const paths = [...new Set(operations.map((operation) => operation.path))].toSorted(bySpecificity);
+  return paths.map((path) => {
+    const here = operations.filter((operation) => operation.path === path);
+    const methods = here.flatMap(({ method }) => (method === 'get' ? ['GET', 'HEAD'] : [method.toUpperCase()]));
+    return { path, operations: here, allow: [...methods, 'OPTIONS'].join(', ') };
+  });
+}

@@ -1,0 +1,86 @@
+import type { Static, TSchema } from 'typebox';
+import { Compile } from 'typebox/compile';
+import type { TObject } from 'typebox';
+import { coerce } from '#platform/config';
+import { badRequest } from './problem.ts';
+import type { FieldError } from './problem.ts';
+
+interface Fault {
+  keyword: string;
+  schemaPath: string;
+  instancePath: string;
+  params: unknown;
+  message: string;
+}
+
+/** `/items/0/quantity` as `items[0].quantity`. */
+function fieldOf(pointer: string): string {
+  return pointer
+    .split('/')
+    .slice(1)
+    .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'))
+    .reduce((path, part) => (/^\d+$/.test(part) ? `${path}[${part}]` : path === '' ? part : `${path}.${part}`), '');
+}
+
+/** The faults of a value as field errors, with the field that is missing or unknown named. */
+export function fieldErrors(faults: readonly Fault[]): FieldError[] {
+  const errors: FieldError[] = [];
+  for (const fault of faults) {
+    const found = errorsOf(fault);
+    // of a value that fits no variant, the first one's fault says it: "or null" would only confuse
+    const isVariant = fault.schemaPath.includes('/anyOf/');
+    errors.push(...found.filter(({ field }) => !isVariant || !errors.some((known) => known.field === field)));
+  }
+  return errors;
+}
+
+function errorsOf({ keyword, instancePath, params, message }: Fault): FieldError[] {
+  const field = fieldOf(instancePath);
+  const named = (names: string[], text: string) =>
+    names.map((name) => ({ field: fieldOf(`${instancePath}/${name}`), message: text }));
+  if (keyword === 'required') {
+    return named((params as { requiredProperties: string[] }).requiredProperties, 'is required');
+  }
+  if (keyword === 'additionalProperties') {
+    return named((params as { additionalProperties: string[] }).additionalProperties, 'is not a known field');
+  }
+  if (keyword === 'enum') {
+    const { allowedValues } = params as { allowedValues: unknown[] };
+    return [{ field, message: `must be one of ${allowedValues.join(', ')}` }];
+  }
+  // what these say is said by the fault beside them
+  if (keyword === 'boolean' || keyword === 'anyOf') return [];
+  return [{ field: field || 'body', message }];
+}
+
+/** A check that answers the value, typed, or throws the 400 that names each field. */
+export function bodyValidator<S extends TSchema>(schema: S): (value: unknown) => Static<S> {
+  const validator = Compile(schema);
+  return (value) => {
+    if (validator.Check(value)) return value as Static<S>;
+    const errors = fieldErrors(validator.Errors(value) as unknown as Fault[]);
+    throw badRequest(
+      errors.length === 1 ? 'The body has a fault' : `The body has ${errors.length} faults`,
+      errors.length > 0 ? errors : [{ field: 'body', message: 'does not fit the schema' }],
+    );
+  };
+}
+
+/** The same for path or query parameters, which arrive as text. Parameters that the schema does not name are ignored. */
+export function parameterValidator(schema: TObject): (values: Record<string, unknown>) => Record<string, unknown> {
+  const validator = Compile(schema);
+  const properties = Object.entries(schema.properties as Record<string, TSchema & { default?: unknown }>);
+  return (values) => {
+    const read: Record<string, unknown> = {};
+    const repeated: FieldError[] = [];
+    for (const [name, property] of properties) {
+      const value = values[name];
+      if (Array.isArray(value)) repeated.push({ field: name, message: 'must be given once' });
+      else if (typeof value === 'string') read[name] = coerce(value, property);
+      else if (property.default !== undefined) read[name] = property.default;
+    }
+    if (repeated.length === 0 && validator.Check(read)) return read;
+    const errors = [...repeated, ...fieldErrors(validator.Errors(read) as unknown as Fault[])];
+    throw badRequest(errors.length === 1 ? 'A parameter has a fault' : 'The parameters have faults', errors);
+  };
+}

@@ -1,0 +1,31 @@
+import type { Logger } from '#platform/telemetry';
+import { metrics } from './metrics.ts';
+
+/** pauses between attempts while the database is away, in milliseconds */
+export const backoffMs = { first: 100, last: 5_000 };
+
+/** Whether the database of an inbox can be used: told to the log when it changes, to metrics and to readiness. */
+export class Availability {
+  readonly #group: string;
+  readonly #log: Logger;
+  #error: Error | undefined;
+
+  constructor({ group, log }: { group: string; log: Logger }) {
+    this.#group = group;
+    this.#log = log;
+  }
+
+  /** @param error why it cannot be used, undefined where it can */
+  set(error: Error | undefined): void {
+    const group = this.#group;
+    if (error && !this.#error) this.#log.warn({ err: error, group }, 'the inbox waits for its database');
+    if (!error && this.#error) this.#log.info({ group }, 'the database of the inbox is back');
+    this.#error = error;
+    metrics.paused.set({ group }, error ? 1 : 0);
+  }
+
+  /** @throws while the database cannot be used */
+  check(): void {
+    if (this.#error) throw new Error(`the database is away: ${this.#error.message}`);
+  }
+}

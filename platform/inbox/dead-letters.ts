@@ -1,0 +1,80 @@
+import { deadLetterTopic } from '#platform/declarations';
+import type { OutboxEvent } from '#platform/outbox';
+import { appendToOutbox } from '#platform/outbox';
+import type { PoolClient } from '#platform/postgres';
+import { traceparentOf } from '#platform/telemetry';
+import type { Item } from './item.ts';
+
+/** PostgreSQL's text and jsonb cannot hold U+0000. */
+const storable = (text: string) => text.replaceAll('\0', '\uFFFD');
+
+/**
+ * The message in the group's dead-letter topic: the original with its headers, and `dlq_` headers that say what happened.
+ * A message without a value has an empty one there; the row in the table knows the difference.
+ */
+export function toDeadLetterEvent({ message, fault, span }: Item, group: string): OutboxEvent {
+  const { topic, partition, offset, key, value } = message;
+  const { traceparent, ...headers } = message.headers;
+  const place = `${topic}/${partition}/${offset}`;
+  return {
+    topic: deadLetterTopic(group),
+    key: storable(key ?? ''),
+    eventId: headers['ce_id'] ?? `${group}/${place}`,
+    type: headers['ce_type'] ?? 'dead-letter.created',
+    source: headers['ce_source'] ?? `/dead-letters/${group}`,
+    data: value ?? Buffer.alloc(0),
+    headers: storableHeaders({
+      ...headers,
+      dlq_group: group,
+      dlq_topic: topic,
+      dlq_partition: String(partition),
+      dlq_offset: String(offset),
+      dlq_reason: fault?.reason ?? '',
+      dlq_attempts: String(fault?.attempts ?? 0),
+    }),
+    traceparent: span ? traceparentOf(span) : traceparent,
+  };
+}
+
+function storableHeaders(headers: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [storable(name), storable(value)]));
+}
+
+// The same offset comes again where a group began anew; then the newer failure counts.
+const insert = {
+  name: 'inbox-dead-letters',
+  text: `INSERT INTO dead_letters
+      (consumer_group, topic, partition, "offset", key, value, headers, timestamp, reason, attempts)
+    SELECT $1, * FROM unnest(
+      $2::text[], $3::int[], $4::bigint[], $5::text[], $6::bytea[], $7::jsonb[], $8::timestamptz[], $9::text[], $10::int[])
+    ON CONFLICT (consumer_group, topic, partition, "offset") DO UPDATE SET
+      key = excluded.key, value = excluded.value, headers = excluded.headers, timestamp = excluded.timestamp,
+      reason = excluded.reason, attempts = excluded.attempts, created_at = now(),
+      replay_requested_at = NULL, replayed_at = NULL, replay_error = NULL`,
+};
+
+/** What becomes of messages that are given up, in the transaction that moves the offsets behind them. */
+export type Bury = (tx: PoolClient, group: string, items: readonly Item[]) => Promise<void>;
+
+/** Writes messages that are given up to the table and, through the outbox, to the group's dead-letter topic. */
+export async function bury(tx: PoolClient, group: string, items: readonly Item[]): Promise<void> {
+  await tx.query({
+    ...insert,
+    values: [
+      group,
+      items.map(({ message }) => message.topic),
+      items.map(({ message }) => message.partition),
+      items.map(({ message }) => String(message.offset)),
+      items.map(({ message }) => (message.key === null ? null : storable(message.key))),
+      items.map(({ message }) => message.value),
+      items.map(({ message }) => JSON.stringify(storableHeaders(message.headers))),
+      items.map(({ message }) => new Date(message.timestamp)),
+      items.map(({ fault }) => storable(fault?.reason ?? '')),
+      items.map(({ fault }) => fault?.attempts ?? 0),
+    ],
+  });
+  await appendToOutbox(
+    tx,
+    items.map((item) => toDeadLetterEvent(item, group)),
+  );
+}

@@ -1,0 +1,51 @@
+import { counter, gauge, histogram } from '#platform/telemetry';
+
+/** What the inboxes of a process have done. */
+export const metrics = {
+  processed: counter({
+    name: 'millrace_inbox_processed_total',
+    help: 'Messages whose effects are committed, dead letters included',
+    labelNames: ['group', 'topic'],
+  }),
+  lag: gauge({
+    name: 'millrace_inbox_lag',
+    help: 'Messages of a partition that are not processed yet',
+    labelNames: ['group', 'topic', 'partition'],
+  }),
+  batch: histogram({
+    name: 'millrace_inbox_batch_seconds',
+    help: 'Time of a transaction with its effects and offsets',
+    labelNames: ['group'],
+  }),
+  batchSize: histogram({
+    name: 'millrace_inbox_batch_events',
+    help: 'Messages in a transaction',
+    labelNames: ['group'],
+    buckets: [1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000],
+  }),
+  latency: histogram({
+    name: 'millrace_event_latency_seconds',
+    help: 'From the time of an event until its effects are committed; of many that are committed together, a sample',
+    labelNames: ['group', 'topic'],
+  }),
+  deadLetters: counter({
+    name: 'millrace_inbox_dead_letters_total',
+    help: 'Messages given up',
+    labelNames: ['group', 'topic'],
+  }),
+  skipped: counter({
+    name: 'millrace_inbox_skipped_total',
+    help: 'Offsets that were gone from the log before they were read',
+    labelNames: ['group', 'topic'],
+  }),
+  paused: gauge({
+    name: 'millrace_inbox_paused',
+    help: '1 while the inbox waits for its database',
+    labelNames: ['group'],
+  }),
+  replayed: counter({
+    name: 'millrace_inbox_replayed_total',
+    help: 'Dead letters processed again',
+    labelNames: ['group', 'outcome'],
+  }),
+};

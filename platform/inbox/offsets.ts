@@ -1,0 +1,91 @@
+import type { TopicPartition, Watermarks } from '#platform/kafka';
+import type { Pool, PoolClient } from '#platform/postgres';
+
+/** Thrown inside a transaction to roll it back: what was taken in does not hold any more, and is to be read again. */
+export class Outdated extends Error {}
+
+/** Of an inbox that has lost partitions without noticing. */
+export class OffsetsMoved extends Outdated {
+  readonly slices: readonly TopicPartition[];
+
+  constructor(slices: readonly TopicPartition[]) {
+    super(`the offsets of ${slices.map(nameOf).join(', ')} were moved by another member of the group`);
+    this.slices = slices;
+  }
+}
+
+/** A partition and its stored offset before and after. */
+export type Move = TopicPartition & { expected: bigint; next: bigint };
+
+const move = {
+  name: 'inbox-move-offsets',
+  text: `WITH locked AS (
+      SELECT o.topic, o.partition, w.next FROM inbox_offsets o
+      JOIN unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[]) AS w(topic, partition, expected, next)
+        ON w.topic = o.topic AND w.partition = o.partition
+      WHERE o.consumer_group = $1 AND o.next_offset = w.expected
+      ORDER BY o.topic, o.partition FOR UPDATE OF o
+    )
+    UPDATE inbox_offsets o SET next_offset = l.next, updated_at = now() FROM locked l
+    WHERE o.consumer_group = $1 AND o.topic = l.topic AND o.partition = l.partition
+    RETURNING o.topic, o.partition`,
+};
+
+/**
+ * Moves the offsets of partitions by compare-and-set, locked in one order. @returns the slices whose offset was not the
+ * expected one: another member of the group has processed them
+ */
+export async function moveOffsets<T extends Move>(tx: PoolClient, group: string, slices: readonly T[]): Promise<T[]> {
+  const { rows } = await tx.query<TopicPartition>({
+    ...move,
+    values: [
+      group,
+      slices.map((slice) => slice.topic),
+      slices.map((slice) => slice.partition),
+      slices.map((slice) => String(slice.expected)),
+      slices.map((slice) => String(slice.next)),
+    ],
+  });
+  if (rows.length === slices.length) return [];
+  const moved = new Set(rows.map(nameOf));
+  return slices.filter((slice) => !moved.has(nameOf(slice)));
+}
+
+export const nameOf = ({ topic, partition }: TopicPartition) => `${topic}/${partition}`;
+
+/** The stored offsets of partitions, by name; those that have none get the start of their log. */
+export async function loadOffsets(
+  pool: Pool,
+  group: string,
+  starts: readonly (TopicPartition & { offset: bigint })[],
+): Promise<Map<string, bigint>> {
+  const values = [
+    group,
+    starts.map((start) => start.topic),
+    starts.map((start) => start.partition),
+    starts.map((start) => String(start.offset)),
+  ];
+  await pool.query(
+    `INSERT INTO inbox_offsets (consumer_group, topic, partition, next_offset)
+     SELECT $1, * FROM unnest($2::text[], $3::int[], $4::bigint[]) AS s(topic, partition, next_offset)
+     ORDER BY topic, partition ON CONFLICT DO NOTHING`,
+    values,
+  );
+  const { rows } = await pool.query<TopicPartition & { next_offset: string }>(
+    `SELECT topic, partition, next_offset FROM inbox_offsets WHERE consumer_group = $1 AND topic = ANY ($2::text[])`,
+    [group, [...new Set(values[1] as string[])]],
+  );
+  return new Map(rows.map((row) => [nameOf(row), BigInt(row.next_offset)]));
+}
+
+export type Start =
+  /** read from `next`; `skipped` offsets before it are gone from the log */
+  | { next: bigint; skipped: bigint }
+  /** the log ends before the stored offset */
+  | { beyond: bigint };
+
+/** Where to read a partition from. */
+export function startOf(stored: bigint, { low, high }: Watermarks): Start {
+  if (stored > high) return { beyond: high };
+  return stored < low ? { next: low, skipped: low - stored } : { next: stored, skipped: 0n };
+}

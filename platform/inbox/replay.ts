@@ -1,0 +1,116 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { DecodeEvent } from '#platform/contract';
+import type { IncomingMessage } from '#platform/kafka';
+import type { Logger } from '#platform/telemetry';
+import type { Pool, PoolClient } from '#platform/postgres';
+import { isUnavailable, transaction } from '#platform/postgres';
+import { endItem, reasonOf, toItem } from './item.ts';
+import type { Item } from './item.ts';
+import { metrics } from './metrics.ts';
+import type { Handle } from './writer.ts';
+
+const pollMs = 2_000;
+
+interface DeadLetter {
+  id: string;
+  topic: string;
+  partition: number;
+  offset: string;
+  key: string | null;
+  value: Buffer | null;
+  headers: Record<string, string>;
+  timestamp: Date;
+}
+
+export interface DeadLetterReplayOptions {
+  group: string;
+  pool: Pool;
+  log: Logger;
+  handle: Handle;
+  decode: DecodeEvent<IncomingMessage>;
+  onCommitted?: (() => void) | undefined;
+}
+
+/**
+ * Processes dead letters again for which somebody has set `replay_requested_at`: through the group's own handler, so that
+ * nobody else gets them, each in a transaction with its outcome, `replayed_at` or `replay_error`. To try one again that
+ * failed, set `replay_error` to NULL.
+ */
+export class DeadLetterReplay {
+  readonly #options: DeadLetterReplayOptions;
+  readonly #stopping = new AbortController();
+  #loop: Promise<void> | undefined;
+
+  constructor(options: DeadLetterReplayOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#loop ??= this.#run();
+  }
+
+  /** Finishes the message in hand. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#loop;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping;
+    const { group, log } = this.#options;
+    while (!signal.aborted) {
+      try {
+        while (!signal.aborted && (await this.replayNext()));
+      } catch (error) {
+        if (!isUnavailable(error)) log.warn({ err: error, group }, 'dead letters cannot be replayed');
+      }
+      await sleep(pollMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  /** Replays the oldest dead letter that is waiting, if no other process has it in hand. @returns whether there was one */
+  async replayNext(): Promise<boolean> {
+    const { group, pool, log, decode, onCommitted } = this.#options;
+    const done = await transaction(pool, async (tx) => {
+      const { rows } = await tx.query<DeadLetter>(
+        `SELECT id, topic, partition, "offset", key, value, headers, timestamp FROM dead_letters
+         WHERE consumer_group = $1 AND replay_requested_at IS NOT NULL AND replayed_at IS NULL AND replay_error IS NULL
+         ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED`,
+        [group],
+      );
+      const [row] = rows;
+      if (!row) return undefined;
+      const item = toItem({ ...row, offset: BigInt(row.offset), timestamp: row.timestamp.getTime() }, group, decode);
+      const error = await this.#handle(tx, item);
+      await tx.query(
+        `UPDATE dead_letters SET replayed_at = CASE WHEN $2::text IS NULL THEN now() END, replay_error = $2 WHERE id = $1`,
+        [row.id, error === undefined ? null : reasonOf(error).replaceAll('\0', '\uFFFD')],
+      );
+      return { row, item, error };
+    });
+    if (!done) return false;
+    const { row, item, error } = done;
+    endItem(item, error);
+    metrics.replayed.inc({ group, outcome: error ? 'failed' : 'processed' });
+    log.info(
+      { group, topic: row.topic, partition: row.partition, offset: row.offset, err: error },
+      'a dead letter was replayed',
+    );
+    if (!error) onCommitted?.();
+    return true;
+  }
+
+  /** @returns the error of the message itself, whose effects are undone */
+  async #handle(tx: PoolClient, { event, fault }: Item): Promise<Error | undefined> {
+    if (!event) return new Error(fault?.reason ?? 'the message is no event');
+    await tx.query('SAVEPOINT replay');
+    try {
+      await this.#options.handle(tx, [event]);
+      return undefined;
+    } catch (error) {
+      if (isUnavailable(error)) throw error;
+      await tx.query('ROLLBACK TO SAVEPOINT replay');
+      return error instanceof Error ? error : new Error(String(error));
+    }
+  }
+}

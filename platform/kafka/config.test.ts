@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { Type } from 'typebox';
+import { strangersCertificate as certificate } from '#test/certificate.ts';
+import { ConfigError, loadConfig } from '#platform/config';
+import { kafkaConfig, kafkaConnection } from './config.ts';
+
+const KAFKA_BROKERS = 'a:9093,b:9093';
+const read = (env: NodeJS.ProcessEnv) => kafkaConnection(loadConfig(Type.Object(kafkaConfig), { env, dirs: [] }));
+const faults = (env: NodeJS.ProcessEnv): string => {
+  try {
+    read(env);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.faults.join('\n');
+  }
+  return '';
+};
+
+describe("Kafka's settings", () => {
+  it('are the brokers alone where nobody asks who connects', () => {
+    assert.deepEqual(read({ KAFKA_BROKERS }), { brokers: ['a:9093', 'b:9093'] });
+  });
+
+  it('may have a user with a password, and certificates to trust', () => {
+    const env = { KAFKA_BROKERS, KAFKA_SASL_USERNAME: 'orders', KAFKA_SASL_PASSWORD: 'sesame' };
+    const connection = { brokers: ['a:9093', 'b:9093'], sasl: { username: 'orders', password: 'sesame' } };
+    assert.deepEqual(read(env), connection);
+    for (const ca of [certificate, `# two of them\n${certificate}\n${certificate}`]) {
+      assert.deepEqual(read({ ...env, KAFKA_SSL_CA: ca }), { ...connection, ca });
+    }
+  });
+
+  it('have both of a user and a password, or none', () => {
+    const half = { KAFKA_BROKERS, KAFKA_SASL_USERNAME: 'orders' };
+    assert.equal(faults(half), 'KAFKA_SASL_PASSWORD is missing (KAFKA_SASL_USERNAME needs it)');
+    const secret = faults({ KAFKA_BROKERS, KAFKA_SASL_PASSWORD: 'sesame' });
+    assert.equal(secret, 'KAFKA_SASL_USERNAME is missing (KAFKA_SASL_PASSWORD needs it)');
+  });
+
+  it('refuse certificates that nobody could be trusted by', () => {
+    const spoilt = certificate.replace('MII', 'NII');
+    for (const ca of ['/etc/ca.crt', 'yes', spoilt, certificate + spoilt]) {
+      assert.match(faults({ KAFKA_BROKERS, KAFKA_SSL_CA: ca }), /^KAFKA_SSL_CA must be certificates in PEM/);
+    }
+  });
+});

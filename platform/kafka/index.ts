@@ -1,0 +1,20 @@
+export { subscribeLatest } from './broadcast.ts';
+export { kafkaConfig, kafkaConnection } from './config.ts';
+export { keyOf } from './kafkajs/fetch.ts';
+export { murmur2, partitionOfHash } from './partitioning.ts';
+export { KafkaUnreachable, createKafka, sendTimeoutMs } from './port.ts';
+export type {
+  ByteRange,
+  ConsumerHandle,
+  IncomingBatch,
+  IncomingMessage,
+  Kafka,
+  KafkaAdmin,
+  KafkaConnection,
+  OutgoingMessage,
+  Producer,
+  TopicPartition,
+  Watermarks,
+} from './port.ts';
+export { RecordBundle, RecordWriter } from './record/record-writer.ts';
+export { topicConfig } from './topic-config.ts';

@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { Admin } from 'kafkajs';
+import { Administration } from './admin.ts';
+
+const moved = Object.assign(new Error('This server is not the leader'), { type: 'NOT_LEADER_FOR_PARTITION' });
+const offsets = [{ partition: 0, offset: '7', high: '7', low: '2' }];
+
+/** Connections that answer in turn with offsets or an error; `closed` counts those that were given up. */
+function connections(...answers: (typeof offsets | Error)[]) {
+  const counts = { opened: 0, closed: 0 };
+  const open = () => {
+    const answer = answers[counts.opened++];
+    const admin = {
+      fetchTopicOffsets: () => (answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer)),
+      disconnect: () => Promise.resolve(void counts.closed++),
+    };
+    return Promise.resolve(admin as unknown as Admin);
+  };
+  return { counts, open };
+}
+
+describe('the offsets of a topic', () => {
+  it('are asked of the new leaders where others have taken their place', async () => {
+    const shared = connections(moved);
+    const fresh = connections(moved, offsets);
+    const administration = new Administration(shared.open, fresh.open);
+    assert.deepEqual(await administration.watermarks('t'), new Map([[0, { low: 2n, high: 7n }]]));
+    assert.deepEqual([shared.counts.closed, fresh.counts], [0, { opened: 2, closed: 2 }]);
+  });
+
+  it('are asked for one topic after the other, also where an answer is an error', async () => {
+    let asking = 0;
+    let most = 0;
+    const admin = {
+      async fetchTopicOffsets(topic: string) {
+        most = Math.max(most, ++asking);
+        await new Promise((resolve) => setImmediate(resolve));
+        asking -= 1;
+        if (topic === 'bad') throw new Error('no');
+        return offsets;
+      },
+    };
+    const administration = new Administration(() => Promise.resolve(admin as unknown as Admin), connections().open);
+    const outcomes = await Promise.allSettled(['a', 'bad', 'c'].map((topic) => administration.watermarks(topic)));
+    assert.deepEqual(
+      outcomes.map(({ status }) => status),
+      ['fulfilled', 'rejected', 'fulfilled'],
+    );
+    assert.equal(most, 1);
+  });
+
+  it('are not asked for again where the fault is another', async () => {
+    const fresh = connections(offsets);
+    const administration = new Administration(connections(new Error('no')).open, fresh.open);
+    await assert.rejects(administration.watermarks('t'), /no/);
+    assert.equal(fresh.counts.opened, 0);
+  });
+});

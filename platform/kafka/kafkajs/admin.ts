@@ -1,0 +1,113 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Admin } from 'kafkajs';
+import type { KafkaAdmin, TopicDeclaration, TopicPartition, Watermarks } from '../port.ts';
+import { topicConfig } from '../topic-config.ts';
+
+/** Brokers hear of a new topic within this time, in milliseconds. */
+const knownWithinMs = 10_000;
+
+/** What a broker answers while a partition gets its leader: metadata names the leader a moment before it takes requests. */
+const leaderMoves = new Set(['NOT_LEADER_FOR_PARTITION', 'LEADER_NOT_AVAILABLE']);
+const leaderWithinMs = 10_000;
+
+/** Topics and offsets over kafkajs. */
+export class Administration implements KafkaAdmin {
+  readonly #connect: () => Promise<Admin>;
+  readonly #open: () => Promise<Admin>;
+  /** the end of the last question for offsets */
+  #asking: Promise<unknown> = Promise.resolve();
+
+  /**
+   * @param connect the connection that all requests share
+   * @param open another one, to be disconnected after use; it knows no metadata but those of now
+   */
+  constructor(connect: () => Promise<Admin>, open: () => Promise<Admin>) {
+    this.#connect = connect;
+    this.#open = open;
+  }
+
+  async topics(): Promise<string[]> {
+    const admin = await this.#connect();
+    return admin.listTopics();
+  }
+
+  async ensureTopics(topics: readonly TopicDeclaration[]): Promise<string[]> {
+    const admin = await this.#connect();
+    const existing = new Set(await this.topics());
+    const missing = topics.filter((topic) => !existing.has(topic.name));
+    if (missing.length === 0) return [];
+    // resolves with false where another process was faster
+    await admin.createTopics({
+      waitForLeaders: false, // kafkajs fails where a broker has not heard of the topic yet
+      topics: missing.map(({ name: topic, partitions, retentionMs }) => ({
+        topic,
+        numPartitions: partitions,
+        replicationFactor: -1, // the broker's default
+        configEntries: Object.entries(topicConfig(retentionMs)).map(([name, value]) => ({ name, value })),
+      })),
+    });
+    const names = missing.map((topic) => topic.name);
+    await this.#untilKnown(admin, names);
+    return names;
+  }
+
+  /** Waits until topics that were just created have leaders. */
+  async #untilKnown(admin: Admin, topics: string[]): Promise<void> {
+    for (const end = performance.now() + knownWithinMs; ; await sleep(50)) {
+      try {
+        const { topics: known } = await admin.fetchTopicMetadata({ topics });
+        if (known.every(({ partitions }) => partitions.length > 0)) return;
+      } catch (error) {
+        const { type } = error as { type?: string };
+        if (type !== 'UNKNOWN_TOPIC_OR_PARTITION' && type !== 'LEADER_NOT_AVAILABLE') throw error;
+        if (performance.now() > end) throw error;
+      }
+    }
+  }
+
+  /** One after the other: kafkajs loses sight of a topic where two are asked for at once for the first time. */
+  watermarks(topic: string): Promise<Map<number, Watermarks>> {
+    const answer = this.#asking.then(() => this.#watermarks(topic));
+    this.#asking = answer.catch(() => undefined);
+    return answer;
+  }
+
+  async #watermarks(topic: string): Promise<Map<number, Watermarks>> {
+    const admin = await this.#connect();
+    const offsets = await admin.fetchTopicOffsets(topic).catch((error: unknown) => {
+      if (!isLeaderMove(error)) throw error;
+      return this.#offsetsFromLeaders(topic);
+    });
+    return new Map(
+      offsets.map(({ partition, low, high }) => [partition, { low: BigInt(low), high: BigInt(high) }] as const),
+    );
+  }
+
+  /** kafkajs asks a leader that it knows for minutes after another has taken its place. */
+  async #offsetsFromLeaders(topic: string): ReturnType<Admin['fetchTopicOffsets']> {
+    for (const end = performance.now() + leaderWithinMs; ; await sleep(50)) {
+      const admin = await this.#open();
+      try {
+        return await admin.fetchTopicOffsets(topic);
+      } catch (error) {
+        if (!isLeaderMove(error) || performance.now() > end) throw error;
+      } finally {
+        await admin.disconnect();
+      }
+    }
+  }
+
+  async committed(group: string, topics: readonly string[]): Promise<(TopicPartition & { offset: bigint })[]> {
+    const admin = await this.#connect();
+    const found = await admin.fetchOffsets({ groupId: group, topics: [...topics] });
+    return found.flatMap(({ topic, partitions }) =>
+      partitions
+        .map(({ partition, offset }) => ({ topic, partition, offset: BigInt(offset) }))
+        .filter(({ offset }) => offset >= 0n),
+    );
+  }
+}
+
+function isLeaderMove(error: unknown): boolean {
+  return leaderMoves.has((error as { type?: string }).type ?? '');
+}

@@ -1,0 +1,226 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Batch, Consumer, EachBatchPayload, Kafka as Kafkajs } from 'kafkajs';
+import type { Logger } from '#platform/telemetry';
+import { LogMessage } from './fetch.ts';
+import type { ConsumerHandle, ConsumerOptions, IncomingBatch, TopicPartition } from '../port.ts';
+
+/**
+ * A member that is silent for this long is gone. After a crash, of it or of the broker, its partitions rest as long: kafkajs
+ * has no static membership, so that a member that comes back is a new one.
+ */
+const defaultSessionMs = 15_000;
+/** what every broker takes unless it is told otherwise */
+const leastSessionMs = 6_000;
+/** how long members have to come back to a group that is reshuffled: a transaction may be under way */
+const rebalanceMs = 15_000;
+/** how soon a member hears that the group is being reshuffled */
+const heartbeatMs = 1_000;
+/** how long the broker holds a fetch that finds nothing: it answers at once when something comes, and a stop waits for it */
+const fetchWaitMs = 500;
+/** bytes of a fetch, beside which another one is on its way: several partitions' worth, and little to keep in memory */
+const fetchBytes = 2 * 1024 * 1024;
+const fetchBytesPerPartition = 1024 * 1024;
+/** partitions of one fetch handed out at once: more than one member usually has */
+const concurrentPartitions = 32;
+const staleHeartbeatMs = 10_000;
+const stuckMs = 90_000;
+const firstBackoffMs = 250;
+const maxBackoffMs = 3_000;
+
+/**
+ * A consumer over kafkajs. kafkajs gives up on errors that it takes for lasting, so each run of it is one attempt: when it
+ * crashes or cannot connect, another starts after a pause, for as long as the handle is not stopped.
+ */
+export class RestartingConsumer implements ConsumerHandle {
+  readonly #client: Kafkajs;
+  readonly #options: ConsumerOptions;
+  readonly #log: Logger;
+  readonly #stopping = new AbortController();
+  #supervision: Promise<void> | undefined;
+  #consumer: Consumer | undefined;
+  #joined = false;
+  #lastHeartbeat = 0;
+  #lastSign = performance.now();
+  #backoffMs = firstBackoffMs;
+  #reason = 'not started';
+  #sessionMs: number;
+
+  constructor(client: Kafkajs, options: ConsumerOptions, log: Logger) {
+    this.#client = client;
+    this.#options = options;
+    this.#log = log;
+    this.#sessionMs = options.sessionMs ?? defaultSessionMs;
+  }
+
+  start(): void {
+    this.#supervision ??= this.#supervise();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#supervision;
+  }
+
+  seek({ topic, partition, offset }: TopicPartition & { offset: bigint }): void {
+    if (this.#joined) this.#consumer?.seek({ topic, partition, offset: String(offset) });
+  }
+
+  pause({ topic, partition }: TopicPartition): void {
+    if (this.#joined) this.#consumer?.pause([{ topic, partitions: [partition] }]);
+  }
+
+  resume({ topic, partition }: TopicPartition): void {
+    if (this.#joined) this.#consumer?.resume([{ topic, partitions: [partition] }]);
+  }
+
+  async commit(offsets: (TopicPartition & { offset: bigint })[]): Promise<void> {
+    if (!this.#joined || offsets.length === 0) return;
+    await this.#consumer?.commitOffsets(offsets.map((at) => ({ ...at, offset: String(at.offset) })));
+  }
+
+  checkJoined(): void {
+    if (!this.#joined) throw new Error(`not in the group ${this.#options.group}: ${this.#reason}`);
+    const silentMs = performance.now() - this.#lastHeartbeat;
+    if (silentMs > staleHeartbeatMs) {
+      throw new Error(`no heartbeat to the group ${this.#options.group} for ${Math.round(silentMs / 1000)} s`);
+    }
+  }
+
+  checkAlive(): void {
+    const silentMs = performance.now() - this.#lastSign;
+    if (this.#supervision && silentMs > stuckMs) {
+      throw new Error(
+        `the consumer of ${this.#options.group} gave no sign of life for ${Math.round(silentMs / 1000)} s`,
+      );
+    }
+  }
+
+  async #supervise(): Promise<void> {
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      this.#sign();
+      try {
+        await this.#attempt(signal);
+      } catch (error) {
+        this.#reason = messageOf(error);
+      }
+      this.#joined = false;
+      if (signal.aborted) break;
+      const isNews = this.#backoffMs === firstBackoffMs;
+      const { group } = this.#options;
+      this.#log[isNews ? 'warn' : 'debug'](
+        { group, reason: this.#reason },
+        'the consumer has no Kafka and keeps trying',
+      );
+      await sleep(this.#backoffMs, undefined, { signal }).catch(() => undefined);
+      this.#backoffMs = Math.min(this.#backoffMs * 2, maxBackoffMs);
+    }
+  }
+
+  /** One life of a kafkajs consumer: resolves when it crashed or was stopped. */
+  async #attempt(signal: AbortSignal): Promise<void> {
+    const { group, topics, from } = this.#options;
+    const consumer = this.#client.consumer({
+      groupId: group,
+      sessionTimeout: this.#sessionMs,
+      rebalanceTimeout: Math.max(this.#sessionMs, rebalanceMs),
+      heartbeatInterval: heartbeatMs,
+      maxWaitTimeInMs: fetchWaitMs,
+      minBytes: 1,
+      maxBytes: fetchBytes,
+      maxBytesPerPartition: fetchBytesPerPartition,
+      allowAutoTopicCreation: false,
+      retry: { retries: 5, initialRetryTime: 100, maxRetryTime: 1_000, restartOnFailure: () => Promise.resolve(false) },
+    });
+    const ended = Promise.withResolvers<void>();
+    const stop = () => ended.resolve();
+    consumer.on('consumer.crash', ({ payload }) => {
+      this.#reason = payload.error.message;
+      if ((payload.error as { type?: string }).type === 'INVALID_SESSION_TIMEOUT') this.#sessionMs = leastSessionMs;
+      ended.resolve();
+    });
+    consumer.on('consumer.group_join', ({ payload }) => this.#onJoin(consumer, payload.memberAssignment));
+    consumer.on('consumer.heartbeat', () => {
+      this.#lastHeartbeat = this.#sign();
+    });
+    consumer.on('consumer.fetch', () => void this.#sign());
+    try {
+      await consumer.connect();
+      await consumer.subscribe({ topics: [...topics], fromBeginning: from === 'earliest' });
+      signal.addEventListener('abort', stop, { once: true });
+      if (signal.aborted) return;
+      await consumer.run({
+        autoCommit: false,
+        eachBatchAutoResolve: false,
+        partitionsConsumedConcurrently: this.#options.concurrency ?? concurrentPartitions,
+        eachBatch: (payload) => this.#onBatch(payload),
+      });
+      await ended.promise;
+    } finally {
+      signal.removeEventListener('abort', stop);
+      // finishes the batch in flight, leaves the group, closes the connections; a crash has done so already
+      await consumer.disconnect();
+    }
+  }
+
+  #onJoin(consumer: Consumer, assignment: Record<string, number[]>): void {
+    this.#consumer = consumer;
+    this.#joined = true;
+    this.#backoffMs = firstBackoffMs;
+    this.#lastHeartbeat = this.#sign();
+    const partitions = Object.entries(assignment).flatMap(([topic, numbers]) =>
+      numbers.map((partition) => ({ topic, partition })),
+    );
+    this.#log.info({ group: this.#options.group, assignment }, 'joined the consumer group');
+    this.#options.onAssigned?.(partitions);
+  }
+
+  async #onBatch(payload: EachBatchPayload): Promise<void> {
+    const last = payload.batch.messages.at(-1);
+    if (!last || payload.isStale()) return;
+    const handled = await this.#options.onBatch(toIncoming(payload));
+    if (handled) payload.resolveOffset(last.offset);
+  }
+
+  #sign(): number {
+    this.#lastSign = performance.now();
+    return this.#lastSign;
+  }
+}
+
+const groupChanges = new Set([
+  'REBALANCE_IN_PROGRESS',
+  'ILLEGAL_GENERATION',
+  'UNKNOWN_MEMBER_ID',
+  'NOT_COORDINATOR_FOR_GROUP',
+]);
+
+/** A heartbeat; only a change of the group matters to who is handling a batch, kafkajs sees to lost connections itself. */
+async function beat(payload: EachBatchPayload): Promise<void> {
+  try {
+    await payload.heartbeat();
+  } catch (error) {
+    if (groupChanges.has((error as { type?: string }).type ?? '')) throw error;
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function toIncoming(payload: EachBatchPayload): IncomingBatch {
+  const { batch } = payload;
+  const { topic, partition } = batch;
+  const messages = batch.messages as unknown as LogMessage[]; // as our decoder made them
+  LogMessage.place(messages, { topic, partition });
+  return {
+    topic,
+    partition,
+    fetchedOffset: BigInt((batch as Batch & { fetchedOffset: string }).fetchedOffset),
+    nextOffset: BigInt(batch.lastOffset()) + 1n,
+    highWatermark: BigInt(batch.highWatermark),
+    messages,
+    isStale: () => payload.isStale(),
+    heartbeat: () => beat(payload),
+  };
+}

@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { Admin, Producer, RecordMetadata } from 'kafkajs';
+import { SafeProducer, chosenPartition, faultOf } from './producer.ts';
+import { SendFailed } from '../errors.ts';
+
+const message = (key: string) => ({ key, value: Buffer.from('{}'), headers: {} });
+const ack = (partition: number, errorCode = 0): RecordMetadata => ({ topicName: 't', partition, errorCode });
+
+interface Sent {
+  partitions: number[];
+  answer: PromiseWithResolvers<RecordMetadata[]>;
+}
+
+/** A kafkajs producer whose requests the test answers. */
+function fakeClient() {
+  const requests: Sent[] = [];
+  const record = (messages: { partition?: number }[]) => {
+    const answer = Promise.withResolvers<RecordMetadata[]>();
+    requests.push({ partitions: messages.map(({ partition }) => partition!), answer });
+    return answer.promise;
+  };
+  const client = {
+    send: ({ messages }: { messages: { partition?: number }[] }) => record(messages),
+    sendBatch: ({ topicMessages }: { topicMessages: { messages: { partition?: number }[] }[] }) =>
+      record(topicMessages.flatMap(({ messages }) => messages)),
+    disconnect: () => Promise.resolve(),
+  } as unknown as Producer;
+  const request = async (n: number) => {
+    while (requests.length <= n) await new Promise((resolve) => setImmediate(resolve));
+    return requests[n]!;
+  };
+  return { requests, request, producer: new SafeProducer(client, () => Promise.reject<Admin>(new Error('unused'))) };
+}
+
+describe('SafeProducer', () => {
+  it('resolves when exactly the partition is acknowledged', async () => {
+    const { producer, request } = fakeClient();
+    const sent = producer.send('t', 3, [message('1')]);
+    const { partitions, answer } = await request(0);
+    assert.deepEqual(partitions, [3]);
+    answer.resolve([ack(3)]);
+    await sent;
+  });
+
+  for (const [what, answer] of [
+    ['nothing', []],
+    ['another partition', [ack(4)]],
+    ['the partition twice', [ack(3), ack(3)]],
+    ['the partition and another', [ack(3), ack(4)]],
+    ['the partition with an error', [ack(3, 7)]],
+  ] as const) {
+    it(`throws when ${what} is acknowledged`, async () => {
+      const { producer, request } = fakeClient();
+      const sent = producer.send('t', 3, [message('1')]);
+      (await request(0)).answer.resolve([...answer]);
+      await assert.rejects(sent, SendFailed);
+    });
+  }
+
+  it('shares a request among partitions and sends one that is not acknowledged again, alone', async () => {
+    const { producer, request, requests } = fakeClient();
+    const sent = Promise.all([0, 1, 2].map((partition) => producer.send('t', partition, [message('1')])));
+    const together = await request(0);
+    assert.deepEqual(together.partitions, [0, 1, 2]);
+    together.answer.resolve([ack(0), ack(2)]);
+    const alone = await request(1);
+    assert.deepEqual(alone.partitions, [1]);
+    alone.answer.resolve([ack(1)]);
+    await sent;
+    assert.equal(requests.length, 2);
+  });
+
+  it('lets a partition that fails not fail the others of the request', async () => {
+    const { producer, request } = fakeClient();
+    const [good, bad] = [producer.send('t', 0, [message('1')]), producer.send('t', 1, [message('1')])];
+    const failure = assert.rejects(bad, SendFailed);
+    (await request(0)).answer.reject(Object.assign(new Error('message too large'), { retriable: false }));
+    (await request(1)).answer.resolve([ack(0)]);
+    (await request(2)).answer.reject(Object.assign(new Error('message too large'), { retriable: false }));
+    await Promise.all([good, failure]);
+  });
+
+  it('sends to a partition only when the send before has ended', async () => {
+    const { producer, request, requests } = fakeClient();
+    const first = producer.send('t', 0, [message('1')]);
+    const second = producer.send('t', 0, [message('1')]);
+    const { answer } = await request(0);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(requests.length, 1);
+    answer.resolve([ack(0)]);
+    await first;
+    (await request(1)).answer.resolve([ack(0)]);
+    await second;
+  });
+
+  it('tries again after a passing error', async () => {
+    const { producer, request } = fakeClient();
+    const sent = producer.send('t', 0, [message('1')]);
+    (await request(0)).answer.reject(Object.assign(new Error('no leader'), { retriable: true }));
+    (await request(1)).answer.resolve([ack(0)]);
+    await sent;
+  });
+});
+
+describe('chosenPartition', () => {
+  it('stops an attempt that comes after the time of its send', () => {
+    const choose = chosenPartition();
+    const late = { ...message('1'), partition: 2, deadline: performance.now() - 1 };
+    assert.throws(() => choose({ topic: 't', partitionMetadata: [], message: late }), SendFailed);
+    const inTime = { ...late, deadline: performance.now() + 1_000 };
+    assert.equal(choose({ topic: 't', partitionMetadata: [], message: inTime }), 2);
+  });
+});
+
+describe('faultOf', () => {
+  it('finds none where the partition is acknowledged once', () => assert.equal(faultOf([ack(1)], 't', 1), undefined));
+});

@@ -1,0 +1,215 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Admin, ICustomPartitioner, Message, Producer as KafkajsProducer, RecordMetadata } from 'kafkajs';
+import { SendFailed, sendTimeoutMs } from '../errors.ts';
+import type { EncodedMessages, OutgoingMessage, Producer } from '../port.ts';
+import { partitionOf } from '../partitioning.ts';
+
+/** How long the number of a topic's partitions is taken as known, in milliseconds. */
+const partitionsMaxAgeMs = 300_000;
+
+/** How long a broker may wait for its replicas, in milliseconds: a second attempt fits into a send. */
+const brokerTimeoutMs = sendTimeoutMs / 2;
+
+type TimedMessage = Message & { deadline: number; encoded?: EncodedMessages };
+
+/**
+ * kafkajs asks the partitioner at each attempt, after it has connected and learnt the leaders: the last moment to stop
+ * an attempt that comes too late, when the caller has given up and another process may be sending the same messages.
+ */
+export const chosenPartition: ICustomPartitioner =
+  () =>
+  ({ message }) => {
+    if (performance.now() > (message as TimedMessage).deadline) throw new SendFailed('the time for this send is over');
+    return message.partition as number;
+  };
+
+/** The messages of one partition on their way. */
+interface Sending {
+  topic: string;
+  partition: number;
+  messages: TimedMessage[];
+  /** by the clock of `performance.now()` */
+  deadline: number;
+}
+
+const laneOf = ({ topic, partition }: Pick<Sending, 'topic' | 'partition'>) => `${topic}/${partition}`;
+
+/**
+ * What is wrong with the acknowledgement of a send to one partition, undefined where nothing is. kafkajs can resolve a
+ * send though a partition was never sent; then its metadata is missing.
+ */
+export function faultOf(acknowledged: readonly RecordMetadata[], topic: string, partition: number): string | undefined {
+  const answers = acknowledged.filter((answer) => answer.topicName === topic && answer.partition === partition);
+  const [only] = answers;
+  if (!only || answers.length !== 1) return `acknowledged ${answers.length} times instead of once`;
+  return only.errorCode === 0 ? undefined : `the broker answered with error code ${only.errorCode}`;
+}
+
+interface Partitions {
+  count: Promise<number>;
+  expires: number;
+}
+
+/**
+ * The producer over kafkajs: acknowledged by all replicas, and not idempotent (which loses messages in kafkajs). Sends of
+ * one turn of the event loop share a request. Its answer is checked partition by partition, and where it is not a plain
+ * success, each partition is sent on its own.
+ */
+export class SafeProducer implements Producer {
+  readonly #client: KafkajsProducer;
+  readonly #admin: () => Promise<Admin>;
+  readonly #answersOf: (error: unknown) => RecordMetadata[];
+  /** the end of the last send to each partition */
+  readonly #lanes = new Map<string, Promise<void>>();
+  /** what shares the next request */
+  #round: { sending: Sending; settle: (work: Promise<void>) => void }[] = [];
+  readonly #partitions = new Map<string, Partitions>();
+
+  /**
+   * @param client a connected producer made with `chosenPartition` and without retries: they are made here
+   * @param answersOf the answers that came with a failed request
+   */
+  constructor(
+    client: KafkajsProducer,
+    admin: () => Promise<Admin>,
+    answersOf: (error: unknown) => RecordMetadata[] = () => [],
+  ) {
+    this.#client = client;
+    this.#admin = admin;
+    this.#answersOf = answersOf;
+  }
+
+  async partitionFor(topic: string, key: string): Promise<number> {
+    return partitionOf(key, await this.partitionsOf(topic));
+  }
+
+  partitionsOf(topic: string): Promise<number> {
+    const known = this.#partitions.get(topic);
+    if (known && known.expires > performance.now()) return known.count;
+    const count = this.#askPartitions(topic).catch((error: unknown) => {
+      if (!known) this.#partitions.delete(topic);
+      if (known) return known.count;
+      throw error;
+    });
+    this.#partitions.set(topic, { count, expires: performance.now() + partitionsMaxAgeMs });
+    return count;
+  }
+
+  async #askPartitions(topic: string): Promise<number> {
+    const admin = await this.#admin();
+    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
+    const partitions = topics.find((found) => found.name === topic)?.partitions.length ?? 0;
+    if (partitions === 0) throw new SendFailed(`topic ${topic} has no partitions`);
+    return partitions;
+  }
+
+  /** Sends to the same partition wait for each other, also for one that was given up but has not ended. */
+  send(topic: string, partition: number, messages: readonly OutgoingMessage[] | EncodedMessages): Promise<void> {
+    const deadline = performance.now() + sendTimeoutMs;
+    const sending = {
+      topic,
+      partition,
+      deadline,
+      messages:
+        'bytes' in messages
+          ? [encoded(messages, partition, deadline)]
+          : messages.map((message) => timed(message, partition, deadline)),
+    };
+    const lane = laneOf(sending);
+    const before = this.#lanes.get(lane);
+    const appended = before ? before.then(() => this.#join(sending)) : this.#join(sending);
+    this.#lanes.set(
+      lane,
+      appended.catch(() => undefined),
+    );
+    return withDeadline(appended, deadline, lane);
+  }
+
+  #join(sending: Sending): Promise<void> {
+    return new Promise((settle) => {
+      this.#round.push({ sending, settle });
+      if (this.#round.length === 1) setImmediate(() => void this.#sendRound());
+    });
+  }
+
+  async #sendRound(): Promise<void> {
+    const round = this.#round;
+    this.#round = [];
+    const acknowledged = round.length > 1 ? await this.#tryTogether(round.map(({ sending }) => sending)) : [];
+    for (const { sending, settle } of round) {
+      const done = faultOf(acknowledged, sending.topic, sending.partition) === undefined;
+      settle(done ? Promise.resolve() : this.#sendAlone(sending));
+    }
+  }
+
+  /** One request a broker. @returns the answers, as far as there are any */
+  async #tryTogether(round: Sending[]): Promise<RecordMetadata[]> {
+    const topicMessages = [...Map.groupBy(round, (sending) => sending.topic)].map(([topic, sendings]) => ({
+      topic,
+      messages: sendings.flatMap((sending) => sending.messages),
+    }));
+    try {
+      return await this.#client.sendBatch({ acks: -1, timeout: brokerTimeoutMs, topicMessages });
+    } catch (error) {
+      return this.#answersOf(error);
+    }
+  }
+
+  async #sendAlone({ topic, partition, messages, deadline }: Sending): Promise<void> {
+    const lane = laneOf({ topic, partition });
+    for (let backoff = 50; ; backoff = Math.min(backoff * 2, 500)) {
+      try {
+        const acknowledged = await this.#client.send({ topic, acks: -1, timeout: brokerTimeoutMs, messages });
+        const fault = acknowledged.length > 1 ? 'more was acknowledged' : faultOf(acknowledged, topic, partition);
+        if (fault) throw new SendFailed(`${lane}: ${fault}`);
+        return;
+      } catch (cause) {
+        if (cause instanceof SendFailed) throw cause;
+        if (!isPassing(cause) || performance.now() + backoff > deadline) {
+          throw new SendFailed(`${lane}: ${messageOf(cause)}`, { cause });
+        }
+        await sleep(backoff);
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#lanes.values());
+    await this.#client.disconnect();
+  }
+}
+
+function timed({ key, value, headers, timestamp }: OutgoingMessage, partition: number, deadline: number): TimedMessage {
+  const message: TimedMessage = { key, value, headers, partition, deadline };
+  if (timestamp !== undefined) message.timestamp = String(timestamp);
+  return message;
+}
+
+/** Takes the place of all the messages; our record encoder knows what it is. */
+function encoded(messages: EncodedMessages, partition: number, deadline: number): TimedMessage {
+  return { value: null, partition, deadline, timestamp: String(messages.timestamp), encoded: messages };
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Whether another attempt may go better: kafkajs wraps the last error where it makes no more attempts itself. */
+function isPassing(error: unknown): boolean {
+  const { retriable, cause, name } = error as { retriable?: boolean; cause?: unknown; name?: string };
+  if (name === 'KafkaJSNumberOfRetriesExceeded' && cause) return isPassing(cause);
+  return retriable === true;
+}
+
+async function withDeadline(work: Promise<void>, deadline: number, lane: string): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const fail = () => reject(new SendFailed(`${lane}: not acknowledged within ${sendTimeoutMs} ms`));
+    timer = setTimeout(fail, deadline - performance.now());
+  });
+  try {
+    await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,70 @@
+import type { Logger } from '#platform/telemetry';
+
+export interface TickerOptions {
+  name: string;
+  everyMs: number;
+  log: Logger;
+  /** @returns true where more is waiting: it is called again at once */
+  run: () => Promise<boolean | void>;
+}
+
+/** Longest pause after failures, in milliseconds. */
+const maxPauseMs = 10_000;
+
+/** Runs a piece of work again and again, never twice at a time; a failure is logged and slows it down. */
+export class Ticker {
+  readonly #options: TickerOptions;
+  #timer: NodeJS.Timeout | undefined;
+  #running: Promise<void> | undefined;
+  #busy = false;
+  #stopped = true;
+  #again = false;
+  #failures = 0;
+
+  constructor(options: TickerOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#stopped = false;
+    if (!this.#busy) this.#schedule(0); // a run that is under way makes the next one
+  }
+
+  /** Runs at once, and again where a run is under way. */
+  wake(): void {
+    if (this.#busy) this.#again = true;
+    else this.#schedule(0);
+  }
+
+  /** Waits for the run under way and makes no other. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    await this.#running;
+  }
+
+  #schedule(ms: number): void {
+    clearTimeout(this.#timer);
+    if (this.#stopped) return;
+    this.#timer = setTimeout(() => {
+      this.#running = this.#tick();
+    }, ms);
+  }
+
+  async #tick(): Promise<void> {
+    const { name, everyMs, log, run } = this.#options;
+    let pause = everyMs;
+    this.#busy = true;
+    this.#again = false;
+    try {
+      if ((await run()) === true) pause = 0;
+      this.#failures = 0;
+    } catch (error) {
+      this.#failures += 1;
+      pause = Math.max(everyMs, Math.min(maxPauseMs, 250 * 2 ** this.#failures));
+      log.warn({ err: error, work: name, failures: this.#failures }, 'a periodic piece of work failed');
+    }
+    this.#busy = false;
+    this.#schedule(this.#again ? 0 : pause);
+  }
+}

@@ -1,0 +1,2 @@
+export { MigrationError, migrate } from './migrate.ts';
+export type { MigrationTarget } from './migrate.ts';

@@ -1,0 +1,72 @@
+// Migrates databases, or waits until they are migrated: what runs in a cluster before a service does.
+import { basename } from 'node:path';
+import { parseArgs } from 'node:util';
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { MigrationError, migrate, type MigrationTarget } from './migrate.ts';
+import { pendingMigrations } from './pending.ts';
+
+const USAGE = `Usage: node platform/migrate/main.ts [--wait] <schema folder>=<variable> ...
+
+Applies the migrations of each schema folder to the database whose URL is in the environment variable, such as
+prisma/orders=DATABASE_URL. With --wait nothing is applied: it ends when somebody else has applied them all.`;
+const LOOK_EVERY_MS = 500;
+/** A pod may run before the network lets it out, and a database may be about to start. */
+const REACHED_WITHIN_MS = 30_000;
+
+/** @throws Error that says which argument, or which variable, is not usable */
+function targetOf(argument: string): MigrationTarget {
+  const [, schemaFolder, variable] = /^([^=]+)=([A-Z][A-Z0-9_]*)$/.exec(argument) ?? [];
+  if (schemaFolder === undefined || variable === undefined) throw new Error(`'${argument}' is no <folder>=<variable>.`);
+  const url = process.env[variable];
+  if (!url) throw new Error(`The variable ${variable} is not set.`);
+  return { url, schemaFolder, database: basename(schemaFolder) };
+}
+
+/** Says why it waits when that changes. */
+async function waitFor({ url, database, schemaFolder }: MigrationTarget): Promise<void> {
+  for (let said: string | undefined; ; await delay(LOOK_EVERY_MS)) {
+    const reason = await pendingMigrations(url, schemaFolder).then(
+      (pending) => pending.length > 0 && `waiting for ${pending.join(', ')}`,
+      (error: Error) => `waiting for the database (${error.message})`,
+    );
+    if (reason === false) return console.log(`database ${database}: every migration is applied`);
+    if (reason !== said) console.log(`database ${database}: ${(said = reason)}`);
+  }
+}
+
+/** Returns when the database answers, or has not for too long: then the migration says why. */
+async function untilReachable({ url, schemaFolder }: MigrationTarget): Promise<void> {
+  for (const deadline = Date.now() + REACHED_WITHIN_MS; Date.now() < deadline; await delay(LOOK_EVERY_MS))
+    if (await pendingMigrations(url, schemaFolder).then(Boolean, () => false)) return;
+}
+
+/** @returns the exit code */
+async function main(): Promise<number> {
+  let targets: MigrationTarget[];
+  let wait: boolean;
+  try {
+    const { values, positionals } = parseArgs({ options: { wait: { type: 'boolean' } }, allowPositionals: true });
+    if (positionals.length === 0) throw new Error('No schema folder is given.');
+    targets = positionals.map(targetOf);
+    wait = values.wait === true;
+  } catch (error) {
+    console.error(`${(error as Error).message}\n\n${USAGE}`);
+    return 2;
+  }
+  if (wait) {
+    await Promise.all(targets.map(waitFor));
+    return 0;
+  }
+  try {
+    await Promise.all(targets.map(untilReachable));
+    for (const { database, migrations } of await migrate(targets))
+      console.log(`database ${database}: ${migrations.length > 0 ? `applied ${migrations.join(', ')}` : 'up to date'}`);
+    return 0;
+  } catch (error) {
+    console.error(error instanceof MigrationError ? error.message : error);
+    return 1;
+  }
+}
+
+process.exitCode = await main();

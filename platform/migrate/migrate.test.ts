@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+
+import { databaseUrl, ensureDatabases, withClient } from '#local/databases.ts';
+
+import { testServers } from '#test/servers.ts';
+import { MigrationError, migrate } from './migrate.ts';
+
+const { postgres } = testServers();
+const SCHEMA = `generator client {
+  provider = "prisma-client"
+  output   = "./client"
+}
+datasource db {
+  provider = "postgresql"
+}
+`;
+
+describe('migrate', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-migrate-'));
+  const database = `t_migrate_${randomBytes(4).toString('hex')}`;
+  const url = databaseUrl(postgres, database);
+  const write = (name: string, sql: string): void => {
+    mkdirSync(join(folder, 'migrations', name), { recursive: true });
+    writeFileSync(join(folder, 'migrations', name, 'migration.sql'), sql);
+  };
+  const run = async (): Promise<string[]> =>
+    (await migrate([{ url, database, schemaFolder: folder }])).flatMap(({ migrations }) => migrations);
+  const failure = async (): Promise<MigrationError> => {
+    const error: unknown = await run().then(
+      () => undefined,
+      (reason: unknown) => reason,
+    );
+    assert.ok(error instanceof MigrationError, String(error));
+    return error;
+  };
+
+  before(async () => {
+    await ensureDatabases(postgres, [database]);
+    writeFileSync(join(folder, 'schema.prisma'), SCHEMA);
+    mkdirSync(join(folder, 'migrations'));
+    writeFileSync(join(folder, 'migrations/migration_lock.toml'), 'provider = "postgresql"\n');
+  });
+  after(async () => {
+    await withClient(postgres, async (client) => {
+      await client.query(`DROP DATABASE ${database} WITH (FORCE)`);
+      await client.query(`DROP ROLE ${database}`);
+    });
+    rmSync(folder, { recursive: true });
+  });
+
+  test('applies each migration once, and writes it down', async () => {
+    // Semicolons where a script must not be cut.
+    write('0001_init', "CREATE TABLE a (x text DEFAULT 'a;b'); -- one; two\nDO $$ BEGIN PERFORM 1; PERFORM 2; END $$;");
+    assert.deepEqual(await run(), ['0001_init']);
+    assert.deepEqual(await run(), []);
+    const { rows } = await withClient(url, (client) =>
+      client.query('SELECT migration_name, applied_steps_count FROM _prisma_migrations WHERE finished_at IS NOT NULL'),
+    );
+    assert.deepEqual(rows, [{ migration_name: '0001_init', applied_steps_count: 1 }]);
+  });
+
+  test('names file, line and statement of a failure, leaves nothing of it behind, and applies it when it is mended', async () => {
+    write('0002_more', "CREATE TABLE b (x int);\n\nINSERT INTO b VALUES ('one');\nCREATE TABLE c ();");
+    for (const _ of [1, 2]) {
+      const { message } = await failure();
+      assert.ok(
+        message.includes(`${folder}/migrations/0002_more/migration.sql:3: invalid input syntax for type integer`),
+        message,
+      );
+      assert.ok(message.endsWith("INSERT INTO b VALUES ('one')"), message);
+    }
+    write('0002_more', 'CREATE TABLE b (x int);');
+    assert.deepEqual(await run(), ['0002_more']);
+  });
+
+  test('refuses a migration that was changed afterwards', async () => {
+    write('0002_more', 'CREATE TABLE b (x bigint);');
+    const { message, code } = await failure();
+    assert.match(message, /0002_more was changed after database .* had it\.$/);
+    assert.equal(code, 'edited');
+  });
+});

@@ -1,0 +1,51 @@
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
+
+/** A database and the migrations that it is to have. */
+export interface MigrationTarget {
+  /** Connection string of the role that owns the database. */
+  url: string;
+  /** Its name, for people. */
+  database: string;
+  /** Holds schema.prisma and migrations/ */
+  schemaFolder: string;
+}
+
+/** Why migrations were not applied, as a whole sentence. */
+export class MigrationError extends Error {
+  override name = 'MigrationError';
+  /** `edited`: a migration is not what the database had under that name; `failed`: a statement, or the database itself */
+  readonly code: 'edited' | 'failed';
+
+  constructor(code: MigrationError['code'], message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** What the worker answers. */
+export interface MigrationOutcome {
+  applied: { database: string; migrations: string[] }[];
+  failure?: { code: MigrationError['code']; message: string };
+}
+
+/**
+ * Applies the migrations that each database does not have yet, through Prisma's own engine, which writes them down in
+ * `_prisma_migrations`: `prisma migrate deploy` goes on from there. The engine is WebAssembly that keeps its memory, and
+ * timers that keep a process alive, so it gets a thread for as long as it works.
+ * @returns the names of the migrations that were applied now, by database
+ * @throws MigrationError that names the file and the statement that failed
+ */
+export async function migrate(targets: MigrationTarget[]): Promise<{ database: string; migrations: string[] }[]> {
+  const worker = new Worker(new URL('./worker.ts', import.meta.url), {
+    workerData: targets,
+    execArgv: ['--no-warnings'],
+  });
+  try {
+    const [{ applied, failure }] = (await once(worker, 'message')) as [MigrationOutcome];
+    if (failure) throw new MigrationError(failure.code, failure.message);
+    return applied;
+  } finally {
+    await worker.terminate();
+  }
+}

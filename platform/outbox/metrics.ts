@@ -1,0 +1,41 @@
+import { counter, gauge, histogram } from '#platform/telemetry';
+
+/** The relay's figures; `database` tells the outboxes of one process apart. */
+export const metrics = {
+  published: counter({
+    name: 'millrace_outbox_published_total',
+    help: 'Events that Kafka has acknowledged',
+    labelNames: ['database', 'topic'],
+  }),
+  oldest: gauge({
+    name: 'millrace_outbox_oldest_seconds',
+    help: 'Age of the oldest event that is not published',
+    labelNames: ['database'],
+  }),
+  pending: gauge({
+    name: 'millrace_outbox_pending',
+    help: 'Events that wait to be published, counted up to 1,000 a shard',
+    labelNames: ['database'],
+  }),
+  shards: gauge({
+    name: 'millrace_outbox_shards',
+    help: 'Shards of the outbox that this process publishes',
+    labelNames: ['database'],
+  }),
+  batch: histogram({
+    name: 'millrace_outbox_batch_events',
+    help: 'Events published together',
+    labelNames: ['database'],
+    buckets: [1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000],
+  }),
+  publishing: histogram({
+    name: 'millrace_outbox_publish_seconds',
+    help: 'Time until Kafka has acknowledged a batch',
+    labelNames: ['database'],
+  }),
+  failures: counter({
+    name: 'millrace_outbox_failures_total',
+    help: 'Batches that Kafka or the database refused, in whole or in part',
+    labelNames: ['database'],
+  }),
+};

@@ -1,0 +1,147 @@
+import type { PoolClient } from '#platform/postgres';
+import type { Cursor } from './cursor.ts';
+import type { OutboxRow } from './rows.ts';
+import { written } from './written.ts';
+
+const maxRows = 1_000;
+const maxBytes = 4 * 1024 * 1024;
+/** rows of a shard behind those that are taken in which an earlier event of one of their keys is looked for */
+const lookahead = 1_000;
+
+/**
+ * Stores the cursors that have moved (fenced by the owner) and reads what comes next, for all shards in one statement.
+ *
+ * Events of a key happen in the order of their ids, because an id is drawn under the lock of its aggregate; transaction
+ * ids do not tell that order, because a transaction has its id before it waits for the lock. What a snapshot shows of a key
+ * has no gap, whatever transactions are open, so all that it shows may be published in the order of ids. The cursor is by
+ * transaction id, because only that tells which rows cannot appear any more. So where a shard has more rows than are taken
+ * (the "head"), rows behind them with smaller ids are taken too.
+ */
+const statement = {
+  name: 'outbox-advance-and-read',
+  text: `
+    WITH horizon AS MATERIALIZED (SELECT pg_snapshot_xmin(pg_current_snapshot()) AS xmin),
+    moved AS (
+      UPDATE outbox_shards s SET xid = m.xid, id = m.id
+      FROM unnest($2::smallint[], $3::xid8[], $4::bigint[]) AS m(shard, xid, id)
+      WHERE s.shard = m.shard AND s.owner = $1
+      RETURNING s.shard
+    )
+    SELECT (SELECT array_agg(shard) FROM moved) AS moved, (SELECT xmin::text FROM horizon) AS horizon,
+      r.shard, r.xid::text AS xid, r.id::text AS id, r.topic, r.key, r.event_id, r.type, r.source,
+      CASE WHEN r.event_id <> ALL ($12::text[]) THEN r.data END AS data, r.headers,
+      r.traceparent, r.created_at, r.head, r.cut
+    FROM (SELECT) one LEFT JOIN (
+      SELECT b.* FROM unnest($5::smallint[], $6::xid8[], $7::bigint[]) AS c(shard, xid, id)
+      CROSS JOIN horizon h CROSS JOIN LATERAL (
+        SELECT k.*, max(k.id) FILTER (WHERE k.head) OVER () AS last_id, bool_or(NOT k.head) OVER () AS cut
+        FROM (
+          SELECT l.*, (l.xid < h.xmin OR NOT $9::boolean) AND row_number() OVER w <= $10::int
+              AND sum(octet_length(l.data)) OVER w - octet_length(l.data) < $11 AS head
+          FROM (
+            SELECT o.shard, o.xid, o.id, o.topic, o.key, o.event_id, o.type, o.source, o.data, o.headers, o.traceparent,
+              o.created_at
+            FROM outbox o
+            WHERE o.shard = c.shard AND (o.xid, o.id) > (c.xid, c.id) AND o.id <> ALL ($8::bigint[])
+            ORDER BY o.xid, o.id LIMIT $10::int + ${lookahead}
+          ) l WINDOW w AS (ORDER BY l.xid, l.id)
+        ) k
+      ) b WHERE b.head OR b.id < b.last_id
+    ) r ON true
+    ORDER BY r.shard, r.xid, r.id`,
+};
+
+export interface ReadRequest {
+  owner: string;
+  /** cursors to be stored */
+  moved: readonly Cursor[];
+  /** where to read on, for every shard that is owned */
+  cursors: readonly Cursor[];
+  /** the ids of rows behind the cursors that are published already */
+  ahead: readonly number[];
+  /** take nothing from above the horizon, so that the cursors can follow (but for earlier events of a key) */
+  holdBack: boolean;
+  /** take one row of each shard only */
+  single?: boolean;
+}
+
+export interface ReadResult {
+  /** the shards whose cursors were stored; one that is missing belongs to somebody else now */
+  moved: number[];
+  /** all transactions below have ended: no row of theirs can appear any more */
+  horizon: number;
+  /** by shard, in the order of the cursor */
+  rows: OutboxRow[];
+}
+
+/** `data` is null where this process has it. */
+type Row = Omit<OutboxRow, 'xid' | 'id' | 'data'> & {
+  xid: string;
+  id: string | null;
+  data: Buffer | null;
+  moved: number[] | null;
+  horizon: string;
+};
+
+/** Stores cursors and reads the next rows of the shards, about 1,000 rows and 4 MiB at most. */
+export async function advanceAndRead(session: PoolClient, request: ReadRequest): Promise<ReadResult> {
+  const { owner, moved, cursors, ahead, holdBack, single = false } = request;
+  const shards = Math.max(1, cursors.length);
+  const limit = single ? 1 : Math.ceil(maxRows / shards);
+  const known = written.copy();
+  const { rows } = await session.query<Row>({
+    ...statement,
+    values: [
+      owner,
+      ...columns(moved),
+      ...columns(cursors),
+      ahead,
+      holdBack,
+      limit,
+      Math.ceil(maxBytes / shards),
+      [...known.keys()],
+    ],
+  });
+  const first = rows[0]!; // the outer join answers at least one
+  return {
+    moved: first.moved ?? [],
+    horizon: Number(first.horizon),
+    rows: first.id === null ? [] : rows.map((row) => rowOf(row, known)),
+  };
+}
+
+function rowOf(row: Row, known: ReadonlyMap<string, Buffer>): OutboxRow {
+  const data = row.data ?? known.get(row.event_id)!;
+  written.forget(row.event_id); // where it cannot be published now, it is read once more
+  return { ...row, data, xid: Number(row.xid), id: Number(row.id) };
+}
+
+function columns(cursors: readonly Cursor[]): [number[], number[], number[]] {
+  return [
+    cursors.map((cursor) => cursor.shard),
+    cursors.map((cursor) => cursor.xid),
+    cursors.map((cursor) => cursor.id),
+  ];
+}
+
+const backlogStatement = {
+  name: 'outbox-backlog',
+  text: `
+    SELECT coalesce(extract(epoch FROM clock_timestamp() - min(r.oldest)), 0)::float8 AS oldest, sum(r.pending)::int AS pending
+    FROM outbox_shards s CROSS JOIN LATERAL (
+      SELECT min(created_at) AS oldest, count(*) AS pending FROM (
+        SELECT created_at FROM outbox o
+        WHERE o.shard = s.shard AND (o.xid, o.id) > (s.xid, s.id) AND o.id <> ALL ($1::bigint[])
+        ORDER BY o.xid, o.id LIMIT 1000
+      ) l
+    ) r`,
+};
+
+/** How old the oldest unpublished row is, in seconds, and how many wait (counted up to 1,000 a shard). */
+export async function readBacklog(
+  session: PoolClient,
+  ahead: readonly number[],
+): Promise<{ oldest: number; pending: number }> {
+  const { rows } = await session.query<{ oldest: number; pending: number }>({ ...backlogStatement, values: [ahead] });
+  return rows[0]!;
+}

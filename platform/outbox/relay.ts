@@ -1,0 +1,254 @@
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Kafka, Producer } from '#platform/kafka';
+import { sendTimeoutMs } from '#platform/kafka';
+import type { Logger } from '#platform/telemetry';
+import type { Pool, PoolClient } from '#platform/postgres';
+import { Waker } from './waker.ts';
+import type { Cursor } from './cursor.ts';
+import { metrics } from './metrics.ts';
+import { Progress } from './progress.ts';
+import { publish } from './publish.ts';
+import { advanceAndRead } from './read.ts';
+import { Pace } from './pace.ts';
+import type { ReadResult } from './read.ts';
+import { announce, fairShare, leaseMs, relaysAlive, releaseShards, renewShards } from './shards.ts';
+import { Upkeep } from './upkeep.ts';
+
+const renewMs = 2_000;
+/** a read that brought more rows than this is followed by another one at once, as is one that left some */
+const manyRows = 50;
+/** how long giving up a shard may be put off until its cursor has passed all that is published: else it is sent again */
+const followMs = 2_000;
+const followPollMs = 5;
+const keepPollMs = 50;
+const backoffMs = { first: 100, last: 2_000 };
+
+export interface OutboxRelayOptions {
+  pool: Pool;
+  kafka: Kafka;
+  log: Logger;
+  /** unlike every other relay's; default: made up */
+  owner?: string;
+}
+
+/**
+ * Publishes the outbox of a database in commit order per key, at least once. Any number of relays may run: each leases
+ * its share of the shards, and a shard's cursor moves only after Kafka has acknowledged everything before it. What is sent
+ * twice, after a crash or a failed send, comes as a repetition: the first copies of a key's events are always in order.
+ */
+export class OutboxRelay {
+  readonly #pool: Pool;
+  readonly #kafka: Kafka;
+  readonly #log: Logger;
+  readonly #owner: string;
+  readonly #waker = new Waker();
+  #loop: Promise<void> | undefined;
+  #stopping = false;
+  #producer: Producer | undefined;
+  #database = '';
+  readonly #progress = new Progress();
+  #leasedUntil = 0;
+  /** how many relays share this outbox */
+  #relays = 1;
+  #failure: Error | undefined;
+  #backoff = backoffMs.first;
+  #renewDue = 0;
+  /** until when shards that are to be given up may be kept; set while there are such shards */
+  #keepUntil: number | undefined;
+  readonly #upkeep: Upkeep;
+
+  constructor({ pool, kafka, log, owner }: OutboxRelayOptions) {
+    this.#pool = pool;
+    this.#kafka = kafka;
+    this.#log = log;
+    this.#upkeep = new Upkeep(pool, log);
+    this.#owner = owner ?? `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`;
+  }
+
+  start(): void {
+    this.#loop ??= this.#run();
+  }
+
+  /** Says that this process has committed events: they are read at once instead of at the next poll. */
+  wake(): void {
+    this.#waker.wake();
+  }
+
+  /** The check of a readiness probe. @throws while events cannot be published */
+  check(): void {
+    if (this.#failure)
+      throw new Error(`the outbox is not published: ${this.#failure.message}`, { cause: this.#failure });
+  }
+
+  /** Finishes the batch in flight and gives the shards to others. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#waker.close();
+    await this.#loop;
+  }
+
+  /** Keeps a session with the database going: each failure ends it, and after a pause another begins. */
+  async #run(): Promise<void> {
+    while (!this.#stopping) {
+      try {
+        await this.#session();
+      } catch (error) {
+        await this.#fail(error);
+      }
+    }
+    await this.#producer?.close();
+  }
+
+  async #fail(error: unknown): Promise<void> {
+    const isNews = this.#failure === undefined;
+    this.#failure = error instanceof Error ? error : new Error(String(error));
+    metrics.failures.inc({ database: this.#database });
+    const { message } = this.#failure;
+    if (isNews) this.#log.warn({ err: error, database: this.#database }, 'the outbox is not published, trying again');
+    else this.#log.debug({ reason: message, database: this.#database }, 'the outbox is still not published');
+    await this.#waker.wait(this.#backoff, false);
+    this.#backoff = Math.min(this.#backoff * 2, backoffMs.last);
+  }
+
+  #succeed(): void {
+    if (this.#failure) this.#log.info({ database: this.#database }, 'the outbox is published again');
+    this.#failure = undefined;
+    this.#backoff = backoffMs.first;
+  }
+
+  async #session(): Promise<void> {
+    this.#producer ??= await this.#kafka.producer();
+    const session = await this.#pool.connect();
+    session.on('error', () => undefined); // the next query says so
+    try {
+      const pid = await this.#prepare(session);
+      this.#renewDue = 0; // what happened to the shards meanwhile is not known
+      await this.#work(session, pid);
+      await this.#finish(session);
+      await releaseShards(session, this.#owner);
+    } finally {
+      session.release(true); // it has settings and a lock of its own
+    }
+  }
+
+  async #prepare(session: PoolClient): Promise<number> {
+    // A cursor that is lost in a crash only means that some events are sent twice. The outbox is read by its index
+    // whatever the planner thinks of a table that was empty when it was last analysed.
+    await session.query(
+      'SET synchronous_commit = off; SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan',
+    );
+    const { rows } = await session.query<{ name: string }>('SELECT current_database() AS name');
+    this.#database = rows[0]!.name;
+    return announce(session);
+  }
+
+  /** Reads and publishes, batch after batch, until the relay is stopped. */
+  async #work(session: PoolClient, pid: number): Promise<void> {
+    const pace = new Pace();
+    while (!this.#stopping) {
+      const start = performance.now();
+      if (start >= this.#renewDue || !this.#mayPublish(start)) await this.#renew(session, pid);
+      await this.#upkeep.run(session, { database: this.#database, progress: this.#progress, now: start });
+      const read = await this.#read(session);
+      const published = await this.#publish(read);
+      this.#progress.follow(read);
+      if (!published) continue;
+      if (read.rows.length > 0) {
+        pace.found(start, read.rows.length);
+        if (!hasMore(read)) await this.#waker.wait(pace.rest(performance.now()), false);
+      }
+      this.#succeed();
+      const pause = this.#keepUntil === undefined ? pace.pause(performance.now(), this.#relays) : followPollMs;
+      if (!hasMore(read)) await this.#waker.wait(pause, true);
+    }
+  }
+
+  /** Lets the cursors pass what is published, as far as that is a matter of moments, and stores them. */
+  async #finish(session: PoolClient): Promise<void> {
+    this.#keepUntil = performance.now() + followMs;
+    while (this.#progress.ahead.length > 0 && performance.now() < this.#keepUntil) {
+      const read = await this.#read(session);
+      if (!(await this.#publish(read))) break;
+      this.#progress.follow(read);
+      await sleep(followPollMs);
+    }
+    await this.#store(session);
+  }
+
+  /** Whether a send that starts now ends before another relay may take the shards. */
+  #mayPublish(now: number): boolean {
+    return this.#leasedUntil - now > sendTimeoutMs + renewMs / 2;
+  }
+
+  async #renew(session: PoolClient, pid: number): Promise<void> {
+    await this.#store(session);
+    const since = performance.now();
+    const alive = await relaysAlive(session);
+    const share = fairShare(alive, pid);
+    const leaving = this.#progress.shards.filter((shard) => !share.includes(shard));
+    this.#keepUntil = leaving.length > 0 ? (this.#keepUntil ?? since + followMs) : undefined;
+    const keep = since < (this.#keepUntil ?? 0) ? leaving.filter((shard) => this.#progress.isAhead(shard)) : [];
+    if (keep.length === 0) this.#keepUntil = undefined;
+    const owned = await renewShards(session, this.#owner, { share, keep });
+    this.#leasedUntil = since + leaseMs;
+    this.#renewDue = since + (keep.length > 0 ? keepPollMs : renewMs);
+    this.#relays = alive.length;
+    const before = this.#progress.shards;
+    this.#progress.own(owned);
+    const { shards } = this.#progress;
+    metrics.shards.set({ database: this.#database }, shards.length);
+    if (String(shards) !== String(before)) {
+      this.#log.info(
+        { database: this.#database, shards, relays: alive.length },
+        'the shards of the outbox that this process publishes',
+      );
+    }
+  }
+
+  async #store(session: PoolClient): Promise<void> {
+    const { moved } = this.#progress;
+    if (moved.length === 0) return;
+    const request = { owner: this.#owner, moved, cursors: [], ahead: [], holdBack: true };
+    this.#settle(moved, (await advanceAndRead(session, request)).moved);
+  }
+
+  async #read(session: PoolClient): Promise<ReadResult> {
+    const { moved, cursors, ahead, isFarAhead } = this.#progress;
+    if (cursors.length === 0) return { moved: [], horizon: 0, rows: [] };
+    const holdBack = isFarAhead || this.#keepUntil !== undefined;
+    const request = { owner: this.#owner, moved, cursors, ahead, holdBack, single: isFarAhead };
+    const read = await advanceAndRead(session, request);
+    this.#settle(moved, read.moved);
+    return { ...read, rows: read.rows.filter((row) => this.#progress.has(row.shard)) };
+  }
+
+  /** The fence: a shard whose cursor could not be stored is somebody else's now. */
+  #settle(tried: Cursor[], stored: number[]): void {
+    const lost = this.#progress.stored(tried, stored);
+    if (lost.length === 0) return;
+    this.#log.warn({ database: this.#database, shards: lost }, 'shards of the outbox were taken over by another relay');
+  }
+
+  /** @returns whether all that is due was published; if not, after a pause */
+  async #publish({ rows }: ReadResult): Promise<boolean> {
+    if (rows.length === 0) return true;
+    if (!this.#mayPublish(performance.now())) return false;
+    const database = this.#database;
+    const due = rows.toSorted((a, b) => a.id - b.id);
+    const end = metrics.publishing.startTimer({ database });
+    const failure = await publish(this.#producer!, due, (topic, messages, published) => {
+      this.#progress.published(published);
+      metrics.published.inc({ database, topic }, messages);
+    });
+    end();
+    metrics.batch.observe({ database }, due.length);
+    if (failure) await this.#fail(failure);
+    return !failure;
+  }
+}
+
+function hasMore({ rows }: ReadResult): boolean {
+  return rows.length > manyRows || rows.some(({ cut }) => cut);
+}

@@ -1,0 +1,92 @@
+import { encodeHeaders } from '#platform/contract';
+import type { OutgoingMessage } from '#platform/kafka';
+import { SpanKind, isSampled, startSpan, traceparentOf } from '#platform/telemetry';
+import type { Span } from '#platform/telemetry';
+import type { ReadPosition } from './cursor.ts';
+import { packedType } from './pack.ts';
+
+/** A row of the outbox as the relay reads it. */
+export interface OutboxRow extends ReadPosition {
+  topic: string;
+  key: string;
+  event_id: string;
+  type: string;
+  source: string;
+  data: Buffer;
+  headers: Record<string, string> | null;
+  traceparent: string | null;
+  created_at: Date;
+}
+
+/** A row on its way: its message, and its span where the trace is recorded. */
+export interface Outgoing {
+  row: OutboxRow;
+  message: OutgoingMessage;
+  span: Span | undefined;
+}
+
+/** Whether a row is a pack of messages. */
+export function isPack(row: OutboxRow): boolean {
+  return row.headers?.['content-type'] === packedType;
+}
+
+/** The message of a row. Under a sampled trace it gets a span of its own, from the commit until it is published. */
+export function toOutgoing(row: OutboxRow): Outgoing {
+  const { key, event_id: id, traceparent: parent } = row;
+  const span = isSampled(parent ?? undefined)
+    ? startSpan(`publish ${row.topic}`, {
+        kind: SpanKind.PRODUCER,
+        parent: parent!,
+        startTime: row.created_at,
+        attributes: {
+          'messaging.system': 'kafka',
+          'messaging.operation.type': 'send',
+          'messaging.destination.name': row.topic,
+          'messaging.kafka.message.key': key,
+          'messaging.message.id': id,
+        },
+      })
+    : undefined;
+  const headers = encodeHeaders({ id, type: row.type, source: row.source, subject: key, time: row.created_at });
+  if (row.headers) Object.assign(headers, row.headers);
+  const traceparent = span ? traceparentOf(span) : parent;
+  if (traceparent) headers['traceparent'] = traceparent;
+  return { row, span, message: { key, value: row.data, headers, timestamp: row.created_at.getTime() } };
+}
+
+/** What goes to one partition, in order. */
+export interface PartitionBatch {
+  topic: string;
+  partition: number;
+  items: Outgoing[];
+}
+
+/** Groups rows by the partition that they go to; the order within a partition is that of the rows. */
+export function byPartition(items: readonly Outgoing[], partitions: readonly number[]): PartitionBatch[] {
+  const batches = new Map<string, PartitionBatch>();
+  items.forEach((item, i) => {
+    const { topic } = item.row;
+    const partition = partitions[i]!;
+    const name = `${topic}/${partition}`;
+    let batch = batches.get(name);
+    if (!batch) batches.set(name, (batch = { topic, partition, items: [] }));
+    batch.items.push(item);
+  });
+  return [...batches.values()];
+}
+
+/** Cuts a batch so that no part has more bytes of values than the limit, except a message that alone is larger. */
+export function cutByBytes(items: readonly Outgoing[], maxBytes: number): Outgoing[][] {
+  const parts: Outgoing[][] = [];
+  let bytes = Number.POSITIVE_INFINITY;
+  for (const item of items) {
+    const size = item.message.value.length;
+    if (bytes + size > maxBytes) {
+      parts.push([]);
+      bytes = 0;
+    }
+    parts.at(-1)!.push(item);
+    bytes += size;
+  }
+  return parts;
+}

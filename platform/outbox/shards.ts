@@ -1,0 +1,86 @@
+import type { PoolClient } from '#platform/postgres';
+import type { Cursor } from './cursor.ts';
+
+/** How long a shard stays with an owner that no longer renews, in milliseconds: longer than a send can take. */
+export const leaseMs = 10_000;
+
+/** Shards of every outbox, as the tables' SQL makes them. */
+const allShards = [0, 1, 2, 3];
+
+// The key of the advisory lock that relays of a database hold together: who holds it is alive.
+const presence = { classid: 0x6d696c6c, objid: 1 };
+
+/**
+ * The shards of one relay among those alive: all reckon the same from the same list, so nobody has to hand them out.
+ * @param alive the process ids of the relays' database sessions, ascending
+ */
+export function fairShare(alive: readonly number[], self: number): number[] {
+  const rank = alive.indexOf(self);
+  return rank < 0 ? [] : allShards.filter((shard) => shard % alive.length === rank);
+}
+
+/** Says to the other relays, for as long as the session lasts, that this one is there. @returns the session's process id */
+export async function announce(session: PoolClient): Promise<number> {
+  const { rows } = await session.query<{ pid: number }>(
+    'SELECT pg_backend_pid() AS pid, pg_advisory_lock_shared($1, $2)',
+    [presence.classid, presence.objid],
+  );
+  return rows[0]!.pid;
+}
+
+/** The process ids of the sessions of all relays of this database, ascending. */
+export async function relaysAlive(session: PoolClient): Promise<number[]> {
+  const { rows } = await session.query<{ pid: number }>(
+    `SELECT pid FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
+     WHERE locktype = 'advisory' AND datname = current_database() AND classid = $1 AND objid = $2 AND objsubid = 2 AND granted
+     ORDER BY pid`,
+    [presence.classid, presence.objid],
+  );
+  return rows.map((row) => row.pid);
+}
+
+/** The rows of transactions from before a restore have numbers that the new server has not reached, or passed long ago. */
+export class CursorAhead extends Error {
+  override name = 'CursorAhead';
+}
+
+/**
+ * Renews the leases of the shards in `share` and `keep`, gives up the others, and takes those of `share` that are free.
+ * @returns the shards that are owned now for `leaseMs`, with the cursors as they are stored
+ */
+export async function renewShards(
+  session: PoolClient,
+  owner: string,
+  { share, keep }: { share: readonly number[]; keep: readonly number[] },
+): Promise<Cursor[]> {
+  const { rows } = await session.query<{
+    shard: number;
+    xid: string;
+    id: string;
+    owner: string | null;
+    ahead: boolean;
+  }>(
+    `UPDATE outbox_shards SET
+       owner = CASE WHEN shard = ANY($2::smallint[] || $4::smallint[]) THEN $1 END,
+       lease_until = CASE WHEN shard = ANY($2::smallint[] || $4::smallint[])
+         THEN clock_timestamp() + $3 * interval '1 ms' END
+     WHERE owner = $1
+       OR (shard = ANY($2::smallint[]) AND (owner IS NULL OR lease_until IS NULL OR lease_until < clock_timestamp()))
+     RETURNING shard, xid::text AS xid, id::text AS id, owner, xid > pg_snapshot_xmax(pg_current_snapshot()) AS ahead`,
+    [owner, share, leaseMs, keep],
+  );
+  if (rows.some((row) => row.ahead)) {
+    throw new CursorAhead(
+      'outbox_shards is ahead of the database, which was restored from a dump: set xid and id of its rows to 0 once ' +
+        'the rows of outbox that were published before the dump are deleted',
+    );
+  }
+  return rows
+    .filter((row) => row.owner === owner)
+    .map(({ shard, xid, id }) => ({ shard, xid: Number(xid), id: Number(id) }));
+}
+
+/** Gives all shards of this relay back, so that another may take them at once. */
+export async function releaseShards(session: PoolClient, owner: string): Promise<void> {
+  await session.query('UPDATE outbox_shards SET owner = NULL, lease_until = NULL WHERE owner = $1', [owner]);
+}

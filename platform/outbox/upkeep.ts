@@ -1,0 +1,45 @@
+import type { Logger } from '#platform/telemetry';
+import type { Pool, PoolClient } from '#platform/postgres';
+import { metrics } from './metrics.ts';
+import type { Progress } from './progress.ts';
+import { readBacklog } from './read.ts';
+import { emptySlot } from './slots.ts';
+
+const backlogMs = 5_000;
+const emptySlotMs = 3_600_000;
+
+/** What a relay does now and then beside publishing: it says how much waits, and empties old slots. */
+export class Upkeep {
+  readonly #pool: Pool;
+  readonly #log: Logger;
+  #backlogDue = 0;
+  #emptySlotDue = 0;
+
+  constructor(pool: Pool, log: Logger) {
+    this.#pool = pool;
+    this.#log = log;
+  }
+
+  /** Does what is due at this time of `performance.now()`. */
+  async run(session: PoolClient, { database, progress, now }: { database: string; progress: Progress; now: number }) {
+    if (now >= this.#backlogDue) {
+      this.#backlogDue = now + backlogMs;
+      const { oldest, pending } = await readBacklog(session, progress.ahead);
+      metrics.oldest.set({ database }, oldest);
+      metrics.pending.set({ database }, pending);
+    }
+    if (now >= this.#emptySlotDue && progress.has(0)) {
+      this.#emptySlotDue = now + emptySlotMs;
+      await this.#emptySlot(database);
+    }
+  }
+
+  async #emptySlot(database: string): Promise<void> {
+    try {
+      const outcome = await emptySlot(this.#pool, Date.now());
+      this.#log.debug({ database, outcome }, 'the next slot of the outbox');
+    } catch (error) {
+      this.#log.warn({ err: error, database }, 'the next slot of the outbox could not be emptied');
+    }
+  }
+}

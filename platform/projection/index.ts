@@ -1,0 +1,3 @@
+export { LookupCache } from './lookup-cache.ts';
+export { Rebuilder } from './rebuild/rebuilder.ts';
+export { VersionWaiter } from './version-waiter.ts';

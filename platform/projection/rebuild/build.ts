@@ -1,0 +1,198 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { DecodeEvent } from '#platform/contract';
+import { loadOffsets, moveOffsets, nameOf } from '#platform/inbox';
+import type { Handle } from '#platform/inbox';
+import type { IncomingBatch, IncomingMessage, Kafka, TopicPartition } from '#platform/kafka';
+import type { Logger } from '#platform/telemetry';
+import { isUnavailable, transaction } from '#platform/postgres';
+import type { Pool, PoolClient } from '#platform/postgres';
+import { beginBuilding, finish, noteProgress } from './requests.ts';
+import type { Request } from './requests.ts';
+import { createNextTables, dropNextTables, nextSchema, switchTables } from './tables.ts';
+
+export interface BuildOptions {
+  request: Request;
+  topics: readonly string[];
+  /** reads messages as events */
+  decode: DecodeEvent<IncomingMessage>;
+  /** projects events into the tables, as the inbox of the version in use does */
+  handle: Handle;
+  /** what the projection writes: the read model is these tables of the schema `public` */
+  tables: readonly string[];
+  pool: Pool;
+  kafka: Kafka;
+  log: Logger;
+  signal: AbortSignal;
+  onSwitched: () => void;
+}
+
+const lookMs = 250;
+/** PostgreSQL's codes of a lock that was not had in time, and of a deadlock. */
+const lockCodes = new Set(['55P03', '40P01']);
+
+/** The consumer group of a version that is built. */
+export const buildingGroup = ({ group, version }: Pick<Request, 'group' | 'version'>): string => `${group}.v${version}`;
+
+/**
+ * Builds a version of the read model beside the one in use, from the first event on, and switches when it is as far. Where it
+ * was interrupted it goes on: its offsets are in the database, with its tables. An event that the version in use has handled and
+ * that this one cannot ends it, and the version in use stays.
+ */
+export async function buildVersion(options: BuildOptions): Promise<void> {
+  const { request, pool, log } = options;
+  if (request.phase === 'Requested') {
+    await transaction(pool, async (tx) => {
+      await createNextTables(tx, options.tables);
+      await forgetOffsets(tx, request);
+      await beginBuilding(tx, request.version);
+    });
+  }
+  log.info({ version: request.version }, 'a new version of the read model is being built');
+  try {
+    await new Build(options).run();
+  } catch (error) {
+    if (options.signal.aborted || isUnavailable(error)) throw error;
+    await transaction(pool, async (tx) => {
+      await finish(tx, request.version, (error as Error).message);
+      await forgetOffsets(tx, request);
+      await dropNextTables(tx);
+    });
+    log.error({ err: error, version: request.version }, 'the new version of the read model was given up');
+  }
+}
+
+async function forgetOffsets(tx: PoolClient, request: Request): Promise<void> {
+  await tx.query('DELETE FROM inbox_offsets WHERE consumer_group = $1', [buildingGroup(request)]);
+}
+
+type Seek = (position: TopicPartition & { offset: bigint }) => void;
+
+class Build {
+  readonly #options: BuildOptions;
+  readonly #group: string;
+  readonly #stop = new AbortController();
+  /** the offset to be read next, by partition */
+  #next = new Map<string, bigint>();
+  #located = Promise.resolve();
+  #failure: unknown;
+
+  constructor(options: BuildOptions) {
+    this.#options = options;
+    this.#group = buildingGroup(options.request);
+  }
+
+  async run(): Promise<void> {
+    const { kafka, topics, request, pool, signal } = this.#options;
+    const consumer = kafka.consumer({
+      group: this.#group,
+      topics,
+      from: 'earliest',
+      onAssigned: (partitions) => {
+        this.#located = this.#locate(partitions, seek);
+      },
+      onBatch: (batch) => this.#onBatch(batch, seek),
+    });
+    const seek: Seek = (position) => consumer.seek(position);
+    consumer.start();
+    try {
+      for (;;) {
+        await sleep(lookMs, undefined, { signal });
+        if (this.#failure !== undefined) throw this.#failure;
+        const progress = await this.#progress();
+        if (!progress) continue;
+        const { events, lag } = progress;
+        if (!(await noteProgress(pool, request.version, events, lag))) throw new Error('it was cancelled');
+        if (lag === 0n && (await this.#switch())) return;
+      }
+    } finally {
+      this.#stop.abort();
+      await consumer.stop();
+    }
+  }
+
+  async #locate(partitions: readonly TopicPartition[], seek: Seek): Promise<void> {
+    try {
+      const starts = partitions.map((partition) => ({ ...partition, offset: 0n }));
+      const stored = await loadOffsets(this.#options.pool, this.#group, starts);
+      this.#next = new Map(partitions.map((partition) => [nameOf(partition), stored.get(nameOf(partition))!]));
+      for (const partition of partitions) seek({ ...partition, offset: stored.get(nameOf(partition))! });
+    } catch (error) {
+      this.#failure ??= error;
+    }
+  }
+
+  async #onBatch(batch: IncomingBatch, seek: Seek): Promise<boolean> {
+    const { topic, partition, nextOffset } = batch;
+    await this.#located;
+    const expected = this.#next.get(nameOf(batch));
+    if (this.#stop.signal.aborted || this.#failure !== undefined || expected === undefined) return false;
+    if (batch.fetchedOffset < expected) {
+      seek({ topic, partition, offset: expected }); // the one of before may have come after what it was to come before
+      return false;
+    }
+    try {
+      const isOwn = await transaction(this.#options.pool, async (tx) => {
+        const moved = await moveOffsets(tx, this.#group, [{ topic, partition, expected, next: nextOffset, items: [] }]);
+        if (moved.length > 0) return false;
+        await this.#project(tx, batch);
+        return true;
+      });
+      if (isOwn) this.#next.set(nameOf(batch), nextOffset);
+      return isOwn;
+    } catch (error) {
+      if (!isUnavailable(error)) this.#failure ??= error;
+      else await sleep(lookMs);
+      return false;
+    }
+  }
+
+  /** What the version in use has given up is left out here, too: its replay goes to the version that is in use then. */
+  async #project(tx: PoolClient, { topic, partition, messages, nextOffset }: IncomingBatch): Promise<void> {
+    const { rows } = await tx.query<{ offset: string }>(
+      `SELECT "offset" FROM dead_letters WHERE consumer_group = $1 AND topic = $2 AND partition = $3
+         AND "offset" BETWEEN $4 AND $5 AND replayed_at IS NULL`,
+      [this.#options.request.group, topic, partition, String(messages[0]!.offset), String(nextOffset)],
+    );
+    const dead = new Set(rows.map(({ offset }) => BigInt(offset)));
+    const events = messages.filter(({ offset }) => !dead.has(offset)).map((message) => this.#options.decode(message));
+    await tx.query(`SET LOCAL search_path = ${nextSchema}, public`);
+    await this.#options.handle(tx, events);
+  }
+
+  /** @returns undefined while Kafka does not answer, which comes back by itself */
+  async #progress(): Promise<{ events: bigint; lag: bigint } | undefined> {
+    const { kafka, topics, log } = this.#options;
+    let [events, lag] = [0n, 0n];
+    for (const topic of topics) {
+      const watermarks = await kafka.admin.watermarks(topic).catch((error: unknown) => {
+        log.debug({ err: error, topic }, 'Kafka cannot be asked for its offsets');
+      });
+      if (!watermarks) return undefined;
+      for (const [partition, { low, high }] of watermarks) {
+        const next = this.#next.get(nameOf({ topic, partition })) ?? low;
+        events += next > low ? next - low : 0n;
+        lag += high > next ? high - next : 0n;
+      }
+    }
+    return { events, lag };
+  }
+
+  /** @returns whether it has taken the place of the version in use */
+  async #switch(): Promise<boolean> {
+    const { pool, request, tables, log, onSwitched } = this.#options;
+    try {
+      const isSwitched = await transaction(pool, async (tx) => {
+        if (!(await switchTables(tx, tables, request.group, this.#group))) return false;
+        await finish(tx, request.version);
+        return true;
+      });
+      if (!isSwitched) return false;
+    } catch (error) {
+      if (lockCodes.has((error as { code?: string }).code ?? '')) return false; // queries were in the way
+      throw error;
+    }
+    log.info({ version: request.version }, 'a new version of the read model is in use');
+    onSwitched();
+    return true;
+  }
+}

@@ -1,0 +1,40 @@
+import type { Pool, PoolClient } from '#platform/postgres';
+
+/** A request that is not done yet. */
+export interface Request {
+  version: number;
+  group: string;
+  phase: 'Requested' | 'Building';
+}
+
+/** The request that is to be worked on. */
+export async function activeRequest(db: Pool | PoolClient, group: string): Promise<Request | undefined> {
+  const { rows } = await db.query<Request>(
+    `SELECT version, consumer_group AS "group", phase FROM projection_rebuilds
+     WHERE consumer_group = $1 AND phase IN ('Requested', 'Building')`,
+    [group],
+  );
+  return rows[0];
+}
+
+export async function beginBuilding(tx: PoolClient, version: number): Promise<void> {
+  await tx.query("UPDATE projection_rebuilds SET phase = 'Building' WHERE version = $1", [version]);
+}
+
+/** @returns false where it is not to go on: it was cancelled */
+export async function noteProgress(pool: Pool, version: number, events: bigint, lag: bigint): Promise<boolean> {
+  const { rowCount } = await pool.query(
+    "UPDATE projection_rebuilds SET events = $2, lag = $3 WHERE version = $1 AND phase = 'Building'",
+    [version, String(events), String(lag)],
+  );
+  return rowCount === 1;
+}
+
+export async function finish(db: Pool | PoolClient, version: number, error?: string): Promise<void> {
+  await db.query(
+    `UPDATE projection_rebuilds SET phase = CASE WHEN $2::text IS NULL THEN 'Switched' ELSE 'Failed' END,
+       lag = CASE WHEN $2::text IS NULL THEN 0 ELSE lag END, error = $2, finished_at = now()
+     WHERE version = $1 AND phase = 'Building'`,
+    [version, error ?? null],
+  );
+}

@@ -1,0 +1,27 @@
+import { readFileSync } from 'node:fs';
+import { loadQueries } from '#streams/language';
+import type { StreamQuery } from '#streams/language';
+import { ToolFault } from './fault.ts';
+
+/** Reads a file as text. @throws ToolFault where it cannot be read */
+export function readText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    const { code } = error as { code?: string };
+    const reason = code === 'ENOENT' ? 'there is no such file' : code === 'EISDIR' ? 'it is a folder' : String(code);
+    throw new ToolFault(`${file} cannot be read: ${reason}`);
+  }
+}
+
+/**
+ * Reads query files.
+ * @param topics the declared topics, where they matter
+ * @throws ToolFault, QueryFilesError with every mistake of every file
+ */
+export function readQueries(files: readonly string[], topics?: ReadonlySet<string>): StreamQuery[] {
+  return loadQueries(
+    files.map((file) => ({ file, text: readText(file) })),
+    topics,
+  );
+}

@@ -1,0 +1,126 @@
+import { parseArgs } from 'node:util';
+import type { ParseArgsConfig } from 'node:util';
+import { streamQueryFiles, topics } from '#platform/declarations';
+import { KafkaUnreachable } from '#platform/kafka';
+import { QueryFilesError } from '#streams/language';
+import { explain } from './explain.ts';
+import { ToolFault } from './fault.ts';
+import { readQueries, readText } from './files.ts';
+import { dumpTopic, fetchWindows, windowsText } from './remote.ts';
+import { runJson, runQueries, runText } from './run.ts';
+import { readDump } from './topic-dump.ts';
+
+const usage = `Usage: npm run --silent query -- <command>
+
+  explain [FILE...]                     what stream queries do, in plain words; without a file, those that are declared
+  run FILE... --topic-dump DUMP         what they make of a recorded topic, without Kafka or a database
+      --topic NAME                      the topic of events that do not say theirs
+      --json                            a JSON object a line
+  windows NAME                          the windows of a query, from the running service
+      --key KEY  --from TIME  --to TIME  --limit N
+      --url URL                         default http://127.0.0.1:8084
+      --json                            a JSON object a line
+  dump TOPIC                            the events of a topic as a recording, for run
+      --brokers HOST:PORT               default KAFKA_BROKERS
+
+A recording has an event a line, in the order in which they are taken:
+  {"id":"order-1-1","type":"order.created","time":"2026-01-01T10:00:00Z","partition":0,"data":{"totalAmount":12.5}}
+id, type, time and data are required; topic, partition, key, source and subject may be there.
+
+Exit codes: 0 done; 1 a mistake in a file, or a service that does not answer; 2 a command that is not understood.`;
+
+type Options = NonNullable<ParseArgsConfig['options']>;
+
+/** The rest of a command line. @throws ToolFault where it is not understood */
+function parse(args: string[], options: Options) {
+  try {
+    const { values, positionals } = parseArgs({ args, options, strict: true, allowPositionals: true });
+    return { values: values as Record<string, string | boolean | undefined>, positionals };
+  } catch (error) {
+    throw new ToolFault(`${(error as Error).message.split('. ')[0]}.\n\n${usage}`, 2);
+  }
+}
+
+const text = { type: 'string' } as const;
+const flag = { type: 'boolean' } as const;
+
+const commands: Record<string, (args: string[]) => Promise<void> | void> = {
+  explain(args) {
+    const { positionals } = parse(args, {});
+    const files = positionals.length > 0 ? positionals : streamQueryFiles().map(({ file }) => file);
+    const queries = readQueries(files, new Set(topics().map(({ name }) => name)));
+    console.log(queries.map(explain).join('\n\n'));
+  },
+
+  run(args) {
+    const { values, positionals } = parse(args, { 'topic-dump': text, topic: text, json: flag });
+    const file = values['topic-dump'];
+    if (positionals.length === 0) throw new ToolFault(`run needs the file of a query.\n\n${usage}`, 2);
+    if (typeof file !== 'string') throw new ToolFault(`run needs --topic-dump, a recording.\n\n${usage}`, 2);
+    const queries = readQueries(positionals);
+    const read = new Set(queries.flatMap(({ from }) => from.map(({ topic }) => topic)));
+    const only = read.size === 1 ? [...read][0] : undefined;
+    const events = readDump(file, readText(file), (values['topic'] as string | undefined) ?? only);
+    const outcomes = runQueries(queries, events, Date.now());
+    console.log(outcomes.map(values['json'] ? runJson : runText).join(values['json'] ? '\n' : '\n\n'));
+  },
+
+  async windows(args) {
+    const { values, positionals } = parse(args, {
+      key: text,
+      from: text,
+      to: text,
+      limit: text,
+      url: text,
+      json: flag,
+    });
+    const [name, ...others] = positionals;
+    if (name === undefined || others.length > 0) throw new ToolFault(`windows needs one name.\n\n${usage}`, 2);
+    const { url = 'http://127.0.0.1:8084', json, ...filter } = values as Record<string, string>;
+    if (!URL.canParse(url)) throw new ToolFault(`--url is no address: ${url}`, 2);
+    const windows = await fetchWindows({ url, name, ...filter });
+    if (json) for (const window of windows) console.log(JSON.stringify(window));
+    else console.log(windowsText(windows));
+  },
+
+  async dump(args) {
+    const { values, positionals } = parse(args, { brokers: text });
+    const [topic, ...others] = positionals;
+    if (topic === undefined || others.length > 0) throw new ToolFault(`dump needs one topic.\n\n${usage}`, 2);
+    const brokers = values['brokers'] ?? process.env['KAFKA_BROKERS'];
+    if (typeof brokers !== 'string') throw new ToolFault('dump needs --brokers, or KAFKA_BROKERS to be set.', 2);
+    const { written, skipped } = await dumpTopic(brokers, topic, (line) => process.stdout.write(`${line}\n`));
+    const left = skipped > 0 ? `; ${skipped} messages are no events and were left out` : '';
+    console.error(`${written} events${left}`);
+  },
+};
+
+async function main([name = '', ...args]: string[]): Promise<number> {
+  if (['', 'help', '--help', '-h'].includes(name) || args.includes('--help')) {
+    console.log(usage);
+    return name === '' ? 2 : 0;
+  }
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  try {
+    if (!command) throw new ToolFault(`There is no command ${name}.\n\n${usage}`, 2);
+    await command(args);
+    return 0;
+  } catch (error) {
+    if (error instanceof ToolFault) {
+      console.error(error.message);
+      return error.exitCode;
+    }
+    if (error instanceof QueryFilesError) {
+      for (const { file, line, message } of error.faults) console.error(`${file}:${line}: ${message}`);
+      return 1;
+    }
+    if (error instanceof KafkaUnreachable) {
+      console.error(error.message);
+      return 1;
+    }
+    throw error;
+  }
+}
+
+process.stdout.on('error', () => process.exit(0)); // whoever reads it has enough
+process.exitCode = await main(process.argv.slice(2));

@@ -1,0 +1,106 @@
+import type { Window } from '#contracts/analytics.ts';
+import { createDecoder, readJson } from '#platform/contract';
+import { createKafka } from '#platform/kafka';
+import type { IncomingMessage } from '#platform/kafka';
+import { createLogger } from '#platform/telemetry';
+import { ToolFault } from './fault.ts';
+import { table } from './text.ts';
+import { dumpLine } from './topic-dump.ts';
+
+export interface WindowsRequest {
+  url: string;
+  name: string;
+  key?: string | undefined;
+  from?: string | undefined;
+  to?: string | undefined;
+  limit?: string | undefined;
+}
+
+/** The windows of a query, from the running service. @throws ToolFault */
+export async function fetchWindows({ url, name, ...filter }: WindowsRequest): Promise<Window[]> {
+  const address = new URL(`/analytics/queries/${encodeURIComponent(name)}/windows`, url);
+  for (const [parameter, value] of Object.entries(filter)) {
+    if (value !== undefined) address.searchParams.set(parameter, value);
+  }
+  const answer = await fetch(address, { signal: AbortSignal.timeout(20_000) }).catch((error: unknown) => {
+    throw new ToolFault(`${url} does not answer (${reasonOf(error)}). Is analytics running? --url says where.`);
+  });
+  const body = (await answer.json().catch(() => undefined)) as unknown;
+  if (answer.ok) return body as Window[];
+  const { detail = answer.statusText, errors = [] } = (body ?? {}) as {
+    detail?: string;
+    errors?: { field: string; message: string }[];
+  };
+  throw new ToolFault([`${detail} (${answer.status})`, ...errors.map((e) => `  ${e.field} ${e.message}`)].join('\n'));
+}
+
+function reasonOf(error: unknown): string {
+  const { cause, message } = error as { cause?: { code?: string }; message: string };
+  return cause?.code ?? message;
+}
+
+/** Windows as text for people. */
+export function windowsText(windows: readonly Window[]): string {
+  if (windows.length === 0) return 'There are no such windows.';
+  const names = [...new Set(windows.flatMap(({ values }) => Object.keys(values)))];
+  const rows = windows.map(({ windowStart, windowEnd, key, closed, values, estimates }) => [
+    windowStart,
+    windowEnd,
+    key,
+    closed ? 'closed' : 'open',
+    ...names.map((name) => (estimates?.includes(name) ? `~${values[name]}` : (values[name] ?? ''))),
+  ]);
+  return table([['start', 'end', 'key', 'state', ...names], ...rows]);
+}
+
+/**
+ * Writes what a topic holds now as lines of a dump, each partition in its order.
+ * @returns how many messages were written, and how many are no events and were left out
+ * @throws KafkaUnreachable, or an error where there is no such topic
+ */
+/** What stands in the topic is written as it is, whether or not it fits a contract. */
+const decodeEvent = createDecoder(readJson);
+
+export async function dumpTopic(
+  brokers: string,
+  topic: string,
+  write: (line: string) => void,
+): Promise<{ written: number; skipped: number }> {
+  const log = createLogger('query', 'silent');
+  const kafka = createKafka({ brokers: brokers.split(','), clientId: 'query', log });
+  try {
+    await kafka.check();
+    const ends = await kafka.admin.watermarks(topic);
+    const left = new Map([...ends].filter(([, { low, high }]) => high > low).map(([p, { high }]) => [p, high]));
+    const counts = { written: 0, skipped: 0 };
+    if (left.size === 0) return counts;
+    const take = (message: IncomingMessage) => {
+      try {
+        write(dumpLine(decodeEvent(message)));
+        counts.written += 1;
+      } catch {
+        counts.skipped += 1;
+      }
+    };
+    const read = Promise.withResolvers<void>();
+    const consumer = kafka.consumer({
+      group: `query-dump-${process.pid}-${Date.now()}`,
+      topics: [topic],
+      from: 'earliest',
+      onBatch: async ({ partition, messages, nextOffset }) => {
+        const end = left.get(partition);
+        if (end === undefined) return true;
+        for (const message of messages) if (message.offset < end) take(message);
+        if (nextOffset >= end) left.delete(partition);
+        if (left.size === 0) read.resolve();
+        return true;
+      },
+    });
+    consumer.start();
+    await read.promise;
+    await consumer.stop();
+    return counts;
+  } finally {
+    await kafka.close();
+  }
+}

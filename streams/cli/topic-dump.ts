@@ -1,0 +1,98 @@
+import { Type } from 'typebox';
+import type { Static } from 'typebox';
+import { Compile } from 'typebox/compile';
+import type { ReceivedEvent } from '#platform/contract';
+import { parseTime } from '#platform/contract';
+import { ToolFault } from './fault.ts';
+
+/** A line of a topic dump: a CloudEvent as JSON, and where it lay in Kafka. */
+const Line = Type.Object({
+  id: Type.String({ minLength: 1 }),
+  type: Type.String({ minLength: 1 }),
+  time: Type.String(),
+  source: Type.Optional(Type.String()),
+  subject: Type.Optional(Type.String()),
+  data: Type.Unknown(),
+  topic: Type.Optional(Type.String()),
+  partition: Type.Optional(Type.Integer({ minimum: 0 })),
+  key: Type.Optional(Type.Union([Type.String(), Type.Null()])),
+  traceparent: Type.Optional(Type.String()),
+});
+type Line = Static<typeof Line>;
+
+const validator = Compile(Line);
+/** faults that are shown of a file */
+const most = 20;
+
+/**
+ * Reads a dump: one event a line, in the order in which they are to be taken; offsets are counted.
+ * @param topic of events that do not say theirs
+ * @throws ToolFault with the lines that are no events
+ */
+export function readDump(file: string, text: string, topic: string | undefined): ReceivedEvent[] {
+  const faults: string[] = [];
+  const offsets = new Map<string, bigint>();
+  const events: ReceivedEvent[] = [];
+  for (const [i, line] of text.split('\n').entries()) {
+    if (line.trim() === '') continue;
+    const read = readLine(line);
+    const own = typeof read === 'string' ? undefined : (read.topic ?? topic);
+    if (typeof read === 'string') faults.push(`${file}:${i + 1}: ${read}`);
+    else if (own === undefined) {
+      faults.push(
+        `${file}:${i + 1}: the event does not say its topic, and the queries read several: --topic names one`,
+      );
+    } else {
+      const place = `${read.partition ?? 0}:${own}`;
+      const offset = offsets.get(place) ?? 0n;
+      offsets.set(place, offset + 1n);
+      events.push(eventOf(read, own, offset));
+    }
+  }
+  if (faults.length === 0) return events;
+  const more = faults.length > most ? [`and ${faults.length - most} more`] : [];
+  throw new ToolFault([...faults.slice(0, most), ...more].join('\n'));
+}
+
+/** The line, or what is wrong with it. */
+function readLine(text: string): Line | string {
+  let line: unknown;
+  try {
+    line = JSON.parse(text);
+  } catch (error) {
+    return `not JSON: ${(error as Error).message}`;
+  }
+  if (!validator.Check(line)) {
+    return validator
+      .Errors(line)
+      .map(({ instancePath, message }) => `${instancePath.slice(1) || 'an event'} ${message}`)
+      .join('; ');
+  }
+  return parseTime(line.time) === undefined ? `time is no ISO 8601 time: ${line.time}` : line;
+}
+
+function eventOf(line: Line, topic: string, offset: bigint): ReceivedEvent {
+  const { id, type, source = '', subject = '', data, partition = 0, key = null, traceparent } = line;
+  const time = parseTime(line.time)!.getTime();
+  return { id, type, source, subject, time, data, topic, partition, offset, key, traceparent };
+}
+
+/** An event as a line of a dump, without its end. */
+export function dumpLine({ time, offset, traceparent, ...event }: ReceivedEvent): string {
+  const { id, type, source, subject, topic, partition, key, data } = event;
+  const trace = traceparent === undefined ? {} : { traceparent };
+  const at = new Date(time).toISOString();
+  return JSON.stringify({
+    id,
+    type,
+    source,
+    subject,
+    time: at,
+    topic,
+    partition,
+    offset: Number(offset),
+    key,
+    ...trace,
+    data,
+  });
+}

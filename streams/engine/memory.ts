@@ -1,0 +1,139 @@
+import type { ReceivedEvent } from '#platform/contract';
+import type { Row } from '#streams/language';
+import { aggregate } from './aggregate.ts';
+import type { Effects, Occurrence, Tally } from './aggregate.ts';
+import { PartitionClocks } from './clocks.ts';
+import { mergeStates } from './figures.ts';
+import type { Plan, PlanSet } from './plan.ts';
+import { RecentIds, hashOf } from './recent-ids.ts';
+import { passes, rowOf } from './rows.ts';
+import { mergeSessions } from './sessions.ts';
+import type { KeptSession } from './sessions.ts';
+
+/** A window that passes `having` for the first time. */
+export interface Crossing {
+  plan: Plan;
+  row: Row;
+}
+
+/** What a batch gave rise to. */
+export interface Outcome {
+  /** of queries with an alert on change */
+  crossings: Crossing[];
+  /** of queries without a window, those that pass `having` */
+  occurrences: Occurrence[];
+}
+
+type Kept = Omit<KeptSession, 'dueAt' | 'replaces' | 'emissions'>;
+
+/** Runs queries with all state in memory, for a recorded stream and for tests. Nothing is forgotten. */
+export class MemoryEngine {
+  readonly plans: PlanSet;
+  readonly tallies = new Map<Plan, Tally>();
+  readonly clocks = new Map<string, PartitionClocks>();
+  readonly #recent = new Map<string, RecentIds>();
+  readonly #windows = new Map<Plan, Map<string, Map<number, Kept>>>();
+
+  constructor(plans: PlanSet) {
+    this.plans = plans;
+  }
+
+  /** @param now milliseconds since 1970: a clock that is far ahead of it does not count */
+  handle(events: readonly ReceivedEvent[], now: number): Outcome {
+    const fresh = events.filter((event) => this.#recentOf(event).add(hashOf(event.id)));
+    const clocksOf = (topic: string, partition: number) =>
+      this.clocks.get(`${partition}:${topic}`) ?? new PartitionClocks(topic, partition);
+    const effects = aggregate(this.plans, fresh, clocksOf, now);
+    for (const clocks of effects.clocks) this.clocks.set(`${clocks.partition}:${clocks.topic}`, clocks);
+    this.#tally(effects);
+    return {
+      crossings: [...this.#addWindows(effects), ...this.#addSessions(effects)],
+      occurrences: effects.occurrences.filter(({ plan, key, values }) =>
+        passes(plan, { key, windowStart: null, windowEnd: null, values }),
+      ),
+    };
+  }
+
+  /** The windows of a query, by start and key. */
+  rows(plan: Plan): Row[] {
+    const rows = [...(this.#windows.get(plan) ?? [])].flatMap(([key, windows]) =>
+      [...windows.values()].map(({ start, end, accumulators }) => rowOf(plan, start, key, accumulators, end)),
+    );
+    return rows.toSorted((a, b) => a.windowStart! - b.windowStart! || (a.key < b.key ? -1 : 1));
+  }
+
+  #recentOf({ topic, partition }: ReceivedEvent): RecentIds {
+    const name = `${partition}:${topic}`;
+    let recent = this.#recent.get(name);
+    if (!recent) this.#recent.set(name, (recent = new RecentIds()));
+    return recent;
+  }
+
+  #tally({ tallies }: Effects): void {
+    for (const [plan, added] of tallies) {
+      const tally = this.tallies.get(plan) ?? { matched: 0, late: 0, latestMs: 0, failed: 0, failure: undefined };
+      tally.matched += added.matched;
+      tally.late += added.late;
+      tally.latestMs = Math.max(tally.latestMs, added.latestMs);
+      tally.failed += added.failed;
+      tally.failure = added.failure ?? tally.failure;
+      this.tallies.set(plan, tally);
+    }
+  }
+
+  #keptOf(plan: Plan, key: string): Map<number, Kept> {
+    let keys = this.#windows.get(plan);
+    if (!keys) this.#windows.set(plan, (keys = new Map<string, Map<number, Kept>>()));
+    let kept = keys.get(key);
+    if (!kept) keys.set(key, (kept = new Map<number, Kept>()));
+    return kept;
+  }
+
+  #addWindows({ windows }: Effects): Crossing[] {
+    const changed: Crossing[] = [];
+    for (const [plan, deltas] of windows) {
+      for (const [start, keys] of deltas) {
+        for (const [key, delta] of keys) {
+          const kept = this.#keptOf(plan, key);
+          const old = kept.get(start);
+          const window = {
+            start,
+            end: start + plan.query.window!.size,
+            ...(old ? mergeStates(plan.layout.accumulators, old, delta.state()) : delta.state()),
+            closed: null,
+            alerted: old?.alerted ?? false,
+          };
+          kept.set(start, window);
+          changed.push(...crossing(plan, key, window));
+        }
+      }
+    }
+    return changed;
+  }
+
+  #addSessions({ sessions }: Effects): Crossing[] {
+    const changed: Crossing[] = [];
+    for (const [plan, keys] of sessions) {
+      for (const [key, list] of keys) {
+        const kept = this.#keptOf(plan, key);
+        const all = [...kept.values()].map((own) => ({ ...own, emissions: 0, replaces: [], dueAt: null }));
+        const { merged, absorbed } = mergeSessions(plan.layout.accumulators, all, list.sessions, false);
+        for (const start of absorbed) kept.delete(start);
+        for (const session of merged) {
+          kept.set(session.start, session);
+          changed.push(...crossing(plan, key, session));
+        }
+      }
+    }
+    return changed;
+  }
+}
+
+/** Marks a window that is to be alerted about. */
+function crossing(plan: Plan, key: string, window: Kept): Crossing[] {
+  const { alert, emit } = plan.query;
+  if (!alert || emit?.on === 'close' || window.alerted) return [];
+  const row = rowOf(plan, window.start, key, window.accumulators, window.end);
+  window.alerted = passes(plan, row);
+  return window.alerted ? [{ plan, row }] : [];
+}

@@ -1,0 +1,156 @@
+import { Environment, EvaluationError, ParseError, TypeError as CelTypeError } from '@marcbachmann/cel-js';
+import type { ASTNode, Context } from '@marcbachmann/cel-js';
+import type { ReceivedEvent } from '#platform/contract';
+import { shortcut } from './fast.ts';
+import type { Roots, Shortcut } from './fast.ts';
+
+/** A CEL expression, parsed and checked once. */
+export interface Expression<Scope> {
+  source: string;
+  /** CEL's name of the result type; `dyn` where only the data tells */
+  type: string;
+  ast: ASTNode;
+  /** @throws ExpressionError where this scope has no result, such as a missing member. */
+  evaluate(scope: Scope): unknown;
+}
+
+/** The figures of a window, or of a single event, by name; what `having` and messages see. */
+export interface Row {
+  key: string;
+  /** milliseconds since 1970; null without a window */
+  windowStart: number | null;
+  windowEnd: number | null;
+  /** the selected figures; a text where no number holds it exactly */
+  values: Record<string, number | string>;
+  /** the names of those that are estimates; none where left out */
+  estimates?: readonly string[];
+}
+
+/** An expression that is no expression, or has the wrong type; `offset` counts characters of its source. */
+export class ExpressionFault extends Error {
+  override name = 'ExpressionFault';
+  readonly offset: number;
+
+  constructor(message: string, offset: number) {
+    super(message);
+    this.offset = offset;
+  }
+}
+
+/** An expression that has no result for this event. */
+export class ExpressionError extends Error {
+  override name = 'ExpressionError';
+}
+
+const eventEnvironment = new Environment({ unlistedVariablesAreDyn: false, homogeneousAggregateLiterals: false })
+  .registerVariable('data', 'dyn')
+  .registerVariable({
+    name: 'event',
+    schema: {
+      id: 'string',
+      type: 'string',
+      source: 'string',
+      subject: 'string',
+      topic: 'string',
+      key: 'string',
+      time: 'google.protobuf.Timestamp',
+    },
+  });
+
+const eventRoot: Record<string, Shortcut<ReceivedEvent>> = {
+  data: (event) => event.data ?? undefined,
+  'event.id': (event) => event.id,
+  'event.type': (event) => event.type,
+  'event.source': (event) => event.source,
+  'event.subject': (event) => event.subject,
+  'event.topic': (event) => event.topic,
+  'event.time': (event) => new Date(event.time),
+};
+
+const eventRoots: Roots<ReceivedEvent> = (name) => (Object.hasOwn(eventRoot, name) ? eventRoot[name] : undefined);
+
+function eventContext(event: ReceivedEvent): Context {
+  const { id, type, source, subject, topic, key, time } = event;
+  return { data: event.data, event: { id, type, source, subject, topic, key: key ?? '', time: new Date(time) } };
+}
+
+/** Compiles an expression over an event: `data` and `event.id`, `type`, `source`, `subject`, `topic`, `key`, `time`. */
+export function eventExpression(source: string): Expression<ReceivedEvent> {
+  return compile(source, eventEnvironment, eventRoots, eventContext);
+}
+
+/**
+ * Compiles an expression over a row: `key`, `window.start`, `window.end`, the figures by name and, where given, `threshold`.
+ * @param figures CEL's type of each figure by its name
+ */
+export function rowExpression(
+  source: string,
+  figures: Record<string, 'int' | 'double' | 'dyn'>,
+  threshold?: number,
+): Expression<Row> {
+  const environment = new Environment({ unlistedVariablesAreDyn: false, homogeneousAggregateLiterals: false })
+    .registerVariable('key', 'string')
+    .registerVariable({
+      name: 'window',
+      schema: { start: 'google.protobuf.Timestamp', end: 'google.protobuf.Timestamp' },
+    });
+  if (threshold !== undefined) environment.registerVariable('threshold', 'double');
+  for (const [name, type] of Object.entries(figures)) environment.registerVariable(name, type);
+
+  const roots: Roots<Row> = (name) => {
+    if (name === 'key') return (row) => row.key;
+    if (name === 'threshold') return () => threshold;
+    if (!Object.hasOwn(figures, name)) return undefined;
+    return (row) => row.values[name];
+  };
+  const context = (row: Row): Context => {
+    const values = Object.entries(row.values).map(([name, value]) => [name, celValue(value, figures[name])]);
+    const window = { start: new Date(row.windowStart ?? 0), end: new Date(row.windowEnd ?? 0) };
+    return { key: row.key, threshold, window, ...Object.fromEntries(values) };
+  };
+  return compile(source, environment, roots, context);
+}
+
+function celValue(value: number | string, type: string | undefined): unknown {
+  if (type === 'int') return BigInt(value);
+  return type === 'double' ? Number(value) : value;
+}
+
+function compile<Scope>(
+  source: string,
+  environment: Environment,
+  roots: Roots<Scope>,
+  context: (scope: Scope) => Context,
+): Expression<Scope> {
+  let parsed: ReturnType<Environment['parse']>;
+  try {
+    parsed = environment.parse(source);
+  } catch (error) {
+    if (error instanceof ParseError || error instanceof CelTypeError) throw faultOf(error);
+    throw error;
+  }
+  const checked = parsed.check();
+  if (!checked.valid) throw faultOf(checked.error!);
+  const quick = shortcut(parsed.ast, roots);
+  return {
+    source,
+    type: checked.type ?? 'dyn',
+    ast: parsed.ast,
+    evaluate(scope) {
+      const value = quick?.(scope);
+      if (value !== undefined) return value;
+      try {
+        return parsed(context(scope)) as unknown;
+      } catch (error) {
+        if (error instanceof EvaluationError || error instanceof CelTypeError) {
+          throw new ExpressionError(`${source}: ${error.summary}`);
+        }
+        throw error;
+      }
+    },
+  };
+}
+
+function faultOf(error: ParseError | CelTypeError): ExpressionFault {
+  return new ExpressionFault(error.summary, error.range?.start ?? 0);
+}

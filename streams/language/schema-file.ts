@@ -1,0 +1,19 @@
+// The JSON Schema that editors complete and check query files with. Run by `npm run check`, it fails where the file is not
+// what the language is; `--write` makes it so.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { StreamQuerySchema } from './schema.ts';
+
+const file = fileURLToPath(new URL('../../charts/millrace/files/stream-query.schema.json', import.meta.url));
+const $schema = 'https://json-schema.org/draft/2020-12/schema';
+const current = `${JSON.stringify({ $schema, ...StreamQuerySchema }, undefined, 2)}\n`;
+
+if (process.argv.includes('--write')) {
+  writeFileSync(file, current);
+  console.log(`${file} is written`);
+} else if (readFileSync(file, 'utf8') === current) {
+  console.log('The JSON Schema of stream queries is what the language is');
+} else {
+  console.error(`${file} is not what streams/language/schema.ts says: npm run query:schema writes it`);
+  process.exitCode = 1;
+}

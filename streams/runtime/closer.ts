@@ -1,0 +1,59 @@
+import type { Pool } from '#platform/postgres';
+import { transaction } from '#platform/postgres';
+import { completeUntil, openFor, passes, rowOf } from '#streams/engine';
+import type { Plan, PlanSet } from '#streams/engine';
+import { appendToFeed, emitMetrics, raiseAlerts, readAccumulators } from '#streams/store';
+import type { Round } from './emitter.ts';
+import type { Observation } from './observer.ts';
+
+/** Windows that are closed in one transaction. */
+const batch = 500;
+
+/** Closes the windows of each query that emits on close, where the stream has passed them. */
+export async function closeDue(pool: Pool, plans: PlanSet, { partitions, now }: Observation): Promise<Round> {
+  const total: Round = { emitted: 0, more: false };
+  for (const plan of plans.plans) {
+    if (plan.query.emit?.on !== 'close') continue;
+    const watermark = completeUntil(plan, partitions, now);
+    if (watermark === undefined) continue;
+    const { emitted, more } = await closeWindows(pool, plan, watermark);
+    total.emitted += emitted;
+    total.more ||= more;
+  }
+  return total;
+}
+
+type ClosedRow = [start: number, end: number, key: string, accumulators: string, updatedAt: Date];
+
+/** Closes windows that can take no more events before the watermark, each once, and says what they came to. */
+async function closeWindows(pool: Pool, plan: Plan, watermark: number): Promise<Round> {
+  return transaction(pool, async (tx) => {
+    const { rows } = await tx.query<ClosedRow>({
+      name: 'windows-close',
+      rowMode: 'array',
+      text: `WITH over AS (
+          SELECT window_start, key FROM stream_windows
+          WHERE query_id = $1 AND closed = false AND window_end <= to_timestamp($2)
+            AND EXISTS (SELECT FROM stream_queries q WHERE q.id = $1 AND q.retired_at IS NULL)
+          ORDER BY window_end LIMIT ${batch} FOR UPDATE SKIP LOCKED)
+        UPDATE stream_windows w SET closed = true, emissions = emissions + 1 FROM over
+        WHERE w.query_id = $1 AND w.window_start = over.window_start AND w.key = over.key
+        RETURNING (extract(epoch FROM w.window_start) * 1000)::float8, (extract(epoch FROM w.window_end) * 1000)::float8,
+          w.key, w.accumulators::text, w.updated_at`,
+      values: [plan.id, (watermark - openFor(plan.query.window!)) / 1000],
+    });
+    const closed = rows
+      .map(([start, end, key, accumulators, updatedAt]) => ({
+        plan,
+        row: rowOf(plan, start, key, readAccumulators(accumulators), end),
+        occurrence: new Date(start).toISOString(),
+        closed: true,
+        updatedAt: updatedAt.getTime(),
+        traceparent: undefined,
+      }))
+      .filter(({ row }) => passes(plan, row));
+    const texts = plan.query.alert ? await raiseAlerts(tx, closed) : await emitMetrics(tx, closed);
+    await appendToFeed(tx, plan.query.alert ? { alert: texts } : { metric: texts });
+    return { emitted: texts.length, more: rows.length === batch };
+  });
+}

@@ -1,0 +1,224 @@
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, describe, it } from 'node:test';
+import { readOutbox } from '#platform/outbox/testing.ts';
+import { transaction } from '#platform/postgres';
+import { createTestDatabase } from '#test/database.ts';
+import type { TestDatabase } from '#test/database.ts';
+import { idleAfterMs } from '#streams/engine/completeness.ts';
+import type { PartitionState } from '#streams/engine';
+import { declare, forgetQueries } from '#streams/testing/declare.ts';
+import { orderEvent, queryOf, start } from '#streams/testing/support.ts';
+import { closeDue } from './closer.ts';
+import { emitDue } from './emitter.ts';
+import { Engine } from './engine.ts';
+import { cleanUp } from './janitor.ts';
+import { StreamObserver } from './observer.ts';
+
+const revenue = `from: [{ topic: order-events }]
+keyBy: string(data.userId)
+window: { tumbling: 1m, grace: 1m, retention: 1h }
+select: [{ name: revenue, sum: data.totalAmount }]
+`;
+const onChange = (every: string, having = '') =>
+  `${revenue}${having}emit: { to: revenue-analytics, every: ${every} }\n`;
+const onClose = `${revenue}having: revenue < threshold
+emit: { to: analytics-alerts, on: close }
+alert: { severity: warning, message: '{revenue:2} is less than {threshold}', threshold: 15 }
+`;
+
+/** One partition, whose clock stands at a time since some milliseconds. */
+function stream(watermark: number, age = 0): { now: number; partitions: PartitionState[] } {
+  const now = start + 3_600_000;
+  const watermarks = new Map([['', { watermark, updatedAt: now - age }]]);
+  const offsets = { low: 0n, high: 5n };
+  return { now, partitions: [{ topic: 'order-events', partition: 0, offsets, nextOffset: 5n, watermarks }] };
+}
+
+describe('what windows emit', () => {
+  let database: TestDatabase;
+  before(async () => {
+    database = await createTestDatabase('analytics');
+  });
+  after(() => database.drop());
+  beforeEach(async () => {
+    await forgetQueries(database.pool);
+  });
+
+  async function engineOf(spec: string): Promise<Engine> {
+    const { source, versions } = await declare(database.pool, 'analytics', [queryOf('revenue', spec)]);
+    return new Engine({ group: 'analytics', pool: database.pool, source, versions, now: () => start + 86_400_000 });
+  }
+
+  const handle = (engine: Engine, ...events: Parameters<typeof orderEvent>[0][]) =>
+    transaction(database.pool, (tx) => engine.handle(tx, events.map(orderEvent)));
+
+  async function published(): Promise<Record<string, unknown>[]> {
+    const events = await readOutbox(database.pool);
+    return events.map(({ event_id: id, data }) => ({ id, ...(data as Record<string, unknown>) }));
+  }
+
+  /** Makes it so that everything due within a day is due now. */
+  const dayPasses = () => database.pool.query(`UPDATE stream_windows SET due_at = due_at - interval '1 day'`);
+
+  it('is held back for the interval, and then said once for all changes', async () => {
+    const engine = await engineOf(onChange('1h'));
+    await handle(engine, { id: 1, total: 10 }, { id: 2, total: 5, userId: 2 });
+    await handle(engine, { id: 3, total: 0.5 });
+    assert.deepEqual(await emitDue(database.pool, engine.versions), { emitted: 0, more: false });
+    await dayPasses();
+    assert.deepEqual(await emitDue(database.pool, engine.versions), { emitted: 2, more: false });
+    const metrics = await published();
+    assert.deepEqual(
+      new Map(metrics.map(({ id, key, values }) => [id, [key, values]])),
+      new Map([
+        [`revenue-v1-1-${start}-1`, ['1', { revenue: 10.5 }]],
+        [`revenue-v1-2-${start}-1`, ['2', { revenue: 5 }]],
+      ]),
+    );
+    const { query, version, windowStart, windowEnd, closed } = metrics[0]!;
+    assert.deepEqual([query, version, closed], ['revenue', 1, false]);
+    assert.deepEqual(
+      [windowStart, windowEnd],
+      [start, start + 60_000].map((time) => new Date(time).toISOString()),
+    );
+    const { rows } = await database.pool.query(
+      `SELECT cardinality(string_to_array(items, E'\\n')) AS n FROM feed WHERE kind = 'metric'`,
+    );
+    assert.deepEqual(rows, [{ n: 2 }]);
+  });
+
+  it('is said again after another change, and not without one', async () => {
+    const engine = await engineOf(onChange('0s'));
+    await handle(engine, { id: 1 });
+    await emitDue(database.pool, engine.versions);
+    await emitDue(database.pool, engine.versions);
+    await handle(engine, { id: 2 });
+    await emitDue(database.pool, engine.versions);
+    assert.deepEqual(
+      (await published()).map(({ id, values }) => [id, values]),
+      [
+        [`revenue-v1-1-${start}-1`, { revenue: 10 }],
+        [`revenue-v1-1-${start}-2`, { revenue: 20 }],
+      ],
+    );
+  });
+
+  it('passes having', async () => {
+    const engine = await engineOf(onChange('0s', 'having: revenue > 15.0\n'));
+    await handle(engine, { id: 1, total: 15 }, { id: 2, total: 16, userId: 2 });
+    assert.deepEqual(await emitDue(database.pool, engine.versions), { emitted: 1, more: false });
+    assert.deepEqual(
+      (await published()).map(({ key }) => key),
+      ['2'],
+    );
+  });
+
+  it('is said by one of several processes', async () => {
+    const engine = await engineOf(onChange('0s'));
+    await handle(engine, ...Array.from({ length: 300 }, (_, i) => ({ id: i + 1, userId: i + 1 })));
+    const rounds = await Promise.all([1, 2, 3].map(() => emitDue(database.pool, engine.versions)));
+    assert.equal(
+      rounds.reduce((sum, { emitted }) => sum + emitted, 0),
+      300,
+    );
+    assert.equal(new Set((await published()).map(({ id }) => id)).size, 300);
+  });
+
+  describe('on close', () => {
+    it('comes once, when the watermark has passed end and grace', async () => {
+      const engine = await engineOf(onClose);
+      await handle(engine, { id: 1, total: 10 }, { id: 2, total: 20, userId: 2 });
+      const close = (watermark: number) => closeDue(database.pool, engine.versions.serving, stream(watermark));
+      assert.deepEqual(await close(start + 119_999), { emitted: 0, more: false });
+      assert.deepEqual(await close(start + 120_000), { emitted: 1, more: false });
+      assert.deepEqual(await close(start + 500_000), { emitted: 0, more: false });
+      assert.deepEqual(
+        (await published()).map(({ id, key, message, value }) => [id, key, message, value]),
+        [[1, '1', '10.00 is less than 15', 10]],
+      );
+      const { rows } = await database.pool.query('SELECT key, closed FROM stream_windows ORDER BY key');
+      assert.deepEqual(rows, [
+        { key: '1', closed: true },
+        { key: '2', closed: true },
+      ]);
+    });
+
+    it('comes in a quiet time too: idle partitions hold nothing open', async () => {
+      const engine = await engineOf(onClose);
+      await handle(engine, { id: 1 });
+      assert.equal((await closeDue(database.pool, engine.versions.serving, stream(start))).emitted, 0);
+      assert.equal((await closeDue(database.pool, engine.versions.serving, stream(start, idleAfterMs))).emitted, 1);
+    });
+
+    it('is final: an event behind it is counted as late, not added', async () => {
+      const engine = await engineOf(onClose);
+      await handle(engine, { id: 1, total: 10 });
+      await closeDue(database.pool, engine.versions.serving, stream(start + 120_000));
+      // in another partition, whose own clock has not come so far
+      await handle(engine, { id: 2, total: 10, partition: 1 }, { id: 3, total: 10, partition: 1, userId: 3 });
+      const { rows } = await database.pool.query(
+        'SELECT key, accumulators::text AS sum FROM stream_windows ORDER BY key',
+      );
+      assert.deepEqual(rows, [
+        { key: '1', sum: '{10}' },
+        { key: '3', sum: '{10}' },
+      ]);
+      const counters = await database.pool.query('SELECT matched::int, late::int FROM stream_counters');
+      assert.deepEqual(counters.rows, [{ matched: 2, late: 1 }]);
+    });
+  });
+
+  it('is measured by what Kafka and the database say together', async () => {
+    const engine = await engineOf(onClose);
+    await handle(engine, { id: 1, partition: 0 }, { id: 2, partition: 1, time: start + 5_000 });
+    await database.pool.query(`INSERT INTO inbox_offsets (consumer_group, topic, partition, next_offset)
+      VALUES ('analytics', 'order-events', 0, 3), ('other', 'order-events', 1, 9)`);
+    const observer = new StreamObserver({
+      admin: {
+        watermarks: async () =>
+          new Map([
+            [0, { low: 0n, high: 3n }],
+            [1, { low: 0n, high: 4n }],
+            [2, { low: 0n, high: 0n }],
+          ]),
+      },
+      pool: database.pool,
+      group: 'analytics',
+      topics: () => ['order-events'],
+    });
+    assert.equal(await observer.observe(), undefined);
+    await observer.refresh();
+    const { partitions = [] } = (await observer.observe()) ?? {};
+    assert.deepEqual(
+      partitions.map(({ partition, nextOffset, watermarks }) => [partition, nextOffset, watermarks.get('')?.watermark]),
+      [
+        [0, 3n, start],
+        [1, undefined, start + 5_000],
+        [2, undefined, undefined],
+      ],
+    );
+  });
+
+  it('is forgotten after its retention, in event time', async () => {
+    const engine = await engineOf(onChange('1s'));
+    await handle(engine, { id: 1, time: start });
+    await cleanUp(database.pool);
+    await handle(engine, { id: 2, time: start + 3_600_000 + 60_000 });
+    await cleanUp(database.pool);
+    await database.pool.query(
+      `INSERT INTO feed (kind, items, created_at) VALUES ('order', '{}', now() - interval '2 hours'), ('order', '{}', now())`,
+    );
+    await cleanUp(database.pool);
+    const { rows } = await database.pool.query<{ window_start: Date }>('SELECT window_start FROM stream_windows');
+    assert.deepEqual(
+      rows.map(({ window_start: at }) => at.getTime() - start),
+      [3_660_000],
+    );
+    assert.deepEqual((await database.pool.query('SELECT count(*)::int AS n FROM feed')).rows, [{ n: 1 }]);
+
+    const changed = await engineOf(onChange('1s').replace('1m', '2m'));
+    assert.equal(changed.versions.serving.plans[0]!.version, 2);
+    await cleanUp(database.pool);
+    assert.deepEqual((await database.pool.query('SELECT * FROM stream_windows')).rows, []);
+  });
+});

@@ -1,0 +1,102 @@
+import type { ReceivedEvent } from '#platform/contract';
+import type { Accumulator } from '#platform/inbox';
+import { Outdated, nameOf } from '#platform/inbox';
+import type { TopicPartition } from '#platform/kafka';
+import type { Pool, PoolClient } from '#platform/postgres';
+import type { Versions } from '#streams/engine';
+import { holdVersions, PartitionMemory } from '#streams/store';
+import type { VersionSource } from '#streams/store';
+import { QueryAccumulation } from './accumulation.ts';
+import type { AccumulationOptions } from './accumulation.ts';
+
+export interface EngineOptions {
+  /** the consumer group, whose watermarks these are: the service's own, or its backfill */
+  group: string;
+  pool: Pool;
+  source: VersionSource;
+  /** those that run, as far as is known */
+  versions: Versions;
+  /** milliseconds since 1970 */
+  now?: () => number;
+}
+
+/**
+ * Runs the stream queries: turns events into rows of the transaction that also moves the offsets. What it remembers of
+ * partitions saves reading it again; nothing is lost with it. Which versions take the events it knows from before, and
+ * makes sure of in each transaction: where that has changed, the transaction is rolled back and the events come again.
+ */
+export class Engine implements Accumulator {
+  readonly #options: EngineOptions;
+  readonly #memory: PartitionMemory;
+  #versions: Versions;
+
+  constructor(options: EngineOptions) {
+    this.#options = options;
+    this.#memory = new PartitionMemory(options.group);
+    this.#versions = options.versions;
+  }
+
+  /** Those that it goes by. */
+  get versions(): Versions {
+    return this.#versions;
+  }
+
+  prepare(at: TopicPartition & { offset: bigint }): Promise<void> {
+    return this.#memory.prepare(this.#options.pool, [at]);
+  }
+
+  begin(): QueryAccumulation {
+    return this.#begin(this.#versions, this.#memory, (tx, versions, partitions) =>
+      this.#confirm(tx, versions, partitions),
+    );
+  }
+
+  reset(): void {
+    this.#memory.reset();
+  }
+
+  #begin(versions: Versions, memory: PartitionMemory, confirm: AccumulationOptions['confirm']): QueryAccumulation {
+    const { group, now = Date.now } = this.#options;
+    return new QueryAccumulation({ group, versions, memory, confirm, now });
+  }
+
+  async #confirm(tx: PoolClient, used: Versions, partitions: readonly TopicPartition[]): Promise<void> {
+    const fresh = await this.#current(tx);
+    if (this.#isOther(used, fresh, partitions)) {
+      this.#versions = fresh; // what was taken in before is forgotten before more is
+      throw new Outdated('other versions of the stream queries take these events now');
+    }
+    // a partition that is remembered with other versions is read anew when its turn comes
+    if (!this.#isOther(this.#versions, fresh, this.#memory.places)) this.#versions = fresh;
+  }
+
+  #isOther(before: Versions, after: Versions, partitions: readonly TopicPartition[]): boolean {
+    const { group } = this.#options;
+    if (before.epoch === after.epoch) return false;
+    return partitions.some((at) => before.riding(group, at).key !== after.riding(group, at).key);
+  }
+
+  /** The versions that run until the transaction ends. */
+  async #current(tx: PoolClient): Promise<Versions> {
+    const epoch = await holdVersions(tx);
+    return epoch === this.#versions.epoch ? this.#versions : this.#options.source.load(tx);
+  }
+
+  /** Handles events at once, apart from what is being accumulated; within a partition they are in order. */
+  async handle(tx: PoolClient, events: readonly ReceivedEvent[]): Promise<void> {
+    if (events.length === 0) return;
+    const versions = await this.#current(tx);
+    const partitions = [...Map.groupBy(events, nameOf).values()];
+    const memory = new PartitionMemory(this.#options.group);
+    await memory.prepare(
+      tx,
+      partitions.map(([first]) => first!),
+    );
+    const accumulation = this.#begin(versions, memory, () => Promise.resolve());
+    for (const own of partitions) {
+      const { topic, partition, offset } = own.at(-1)!;
+      accumulation.add({ topic, partition, events: own, next: offset + 1n });
+    }
+    await accumulation.write(tx);
+  }
+}

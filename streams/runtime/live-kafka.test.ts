@@ -1,0 +1,342 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, beforeEach, describe, it } from 'node:test';
+import { encodeHeaders } from '#platform/contract';
+import { Health } from '#platform/health';
+import { Inbox } from '#platform/inbox';
+import { createKafka } from '#platform/kafka';
+import type { Kafka, Producer } from '#platform/kafka';
+import { eventually } from '#platform/kafka/testing.ts';
+import { createLogger } from '#platform/telemetry';
+import { createPool } from '#platform/postgres';
+import { createTestDatabase } from '#test/database.ts';
+import type { TestDatabase } from '#test/database.ts';
+import { testKafka, uniqueTopic } from '#test/kafka.ts';
+import { listWindows } from '../../services/analytics/api/windows.ts';
+import { VersionSource } from '#streams/store';
+import { start } from '#streams/testing/support.ts';
+import { decodeLazily } from './accumulation.ts';
+import { Backfill } from './backfill.ts';
+import { Engine } from './engine.ts';
+import { LiveQueries } from './live-queries.ts';
+import { StreamObserver } from './observer.ts';
+import { StatusBoard } from './status.ts';
+import { createWorkers } from './workers.ts';
+
+const log = createLogger('test', 'silent');
+const users = 7;
+
+/** A worker of the service, with files of its own. */
+interface Worker {
+  queries: LiveQueries;
+  board: StatusBoard;
+  stop(): Promise<void>;
+}
+
+describe('stream queries that change while two workers read a topic', () => {
+  let database: TestDatabase;
+  let kafka: Kafka;
+  let producer: Producer;
+  let topic: string;
+  let group: string;
+  let sent = 0;
+  const running: Worker[] = [];
+  const folders: string[] = [];
+
+  before(async () => {
+    kafka = createKafka({ brokers: testKafka().brokers.split(','), clientId: 'live-test', log });
+    producer = await kafka.producer();
+  });
+  beforeEach(async (context) => {
+    database = await createTestDatabase('analytics');
+    topic = await uniqueTopic('live', 4);
+    group = `group-${topic}`;
+    sent = 0;
+    assert.ok('after' in context);
+    context.after(async () => {
+      await Promise.all(running.splice(0).map((one) => one.stop()));
+      for (const folder of folders.splice(0)) rmSync(folder, { recursive: true });
+      await database.drop();
+    });
+  });
+  after(async () => {
+    await producer.close();
+    await kafka.close();
+  });
+
+  /** A folder of declarations with these queries. */
+  function declarations(files: Record<string, string>): string {
+    const folder = mkdtempSync(join(tmpdir(), 'live-'));
+    folders.push(folder);
+    mkdirSync(join(folder, 'services'));
+    mkdirSync(join(folder, 'queries'));
+    writeFileSync(
+      join(folder, 'services/orders.yaml'),
+      `kind: EventService
+metadata: { name: orders }
+spec: { produces: [{ topic: ${topic}, partitions: 4, retention: 1d }] }`,
+    );
+    for (const [name, text] of Object.entries(files)) put(folder, name, text);
+    return folder;
+  }
+
+  const put = (folder: string, name: string, text: string) =>
+    writeFileSync(join(folder, 'queries', `${name}.yaml`), text);
+
+  /** Orders by user; `where` tells definitions apart. */
+  const byUser = (name: string, where = 'data.orderId >= 0') => `apiVersion: millrace.dev/v1alpha1
+kind: StreamQuery
+metadata: { name: ${name} }
+spec:
+  from: [{ topic: ${topic} }]
+  where: ${where}
+  keyBy: string(data.userId)
+  window: { tumbling: 1d, grace: 1d }
+  select: [{ name: revenue, sum: data.totalAmount }, { name: orders, count: true }]`;
+
+  async function worker(folder: string): Promise<Worker> {
+    const pool = createPool({ name: 'live-test', url: database.url, max: 6, log });
+    const source = new VersionSource(group);
+    const shared = { group, topics: [topic], pool, kafka, log, source };
+    const backfill = new Backfill({ ...shared, onCommitted: () => queries.wake() });
+    const queries = new LiveQueries({
+      ...shared,
+      admin: kafka.admin,
+      declarations: folder,
+      follow: (versions) => backfill.follow(versions),
+    });
+    await queries.start();
+    const versions = () => queries.versions;
+    const engine = new Engine({ group, pool, source, versions: versions() });
+    const observer = new StreamObserver({ admin: kafka.admin, pool, group, topics: () => [topic] });
+    const board = new StatusBoard({ pool, observer, versions, faults: () => queries.faults });
+    const others = createWorkers({ pool, log, versions, observer, board, onEmitted: () => undefined });
+    for (const other of others) other.start();
+    const inbox = new Inbox({
+      ...shared,
+      health: new Health(),
+      decode: decodeLazily,
+      handle: (tx, events) => engine.handle(tx, events),
+      accumulator: engine,
+      maxBatch: 20,
+    });
+    inbox.start();
+    const own = {
+      queries,
+      board,
+      async stop() {
+        if (running.includes(own)) running.splice(running.indexOf(own), 1);
+        await Promise.all([queries.stop(), inbox.stop(), ...others.map((other) => other.stop())]);
+        await backfill.stop();
+        await pool.end();
+      },
+    };
+    running.push(own);
+    return own;
+  }
+
+  async function send(count: number): Promise<void> {
+    const messages = Array.from({ length: count }, () => {
+      const id = sent++;
+      const key = String(id);
+      const value = Buffer.from(JSON.stringify({ orderId: id, userId: id % users, totalAmount: id / 100 }));
+      const time = new Date(start + id);
+      return {
+        key,
+        value,
+        headers: encodeHeaders({ id: `order-${id}`, type: 'test.order', source: '/test', subject: key, time }),
+      };
+    });
+    const placed = await Promise.all(
+      messages.map(async (message) => ({ message, partition: await producer.partitionFor(topic, message.key) })),
+    );
+    for (const [partition, own] of Map.groupBy(placed, (one) => one.partition))
+      await producer.send(
+        topic,
+        partition,
+        own.map(({ message }) => message),
+      );
+  }
+
+  /** What the windows come to, by user, of the orders that a definition wants. */
+  function expected(wants: (id: number) => boolean = () => true) {
+    return Array.from({ length: users }, (_, user) => {
+      const own = Array.from({ length: sent }, (__, id) => id).filter((id) => id % users === user && wants(id));
+      return [String(user), { revenue: own.reduce((sum, id) => sum + id, 0) / 100, orders: own.length }];
+    });
+  }
+
+  async function windowsOf(name: string): Promise<unknown> {
+    const plan = (await new VersionSource(group).load(database.pool)).serving.named(name);
+    const windows = plan && (await listWindows(database.pool, plan, { limit: 100 }, undefined));
+    return windows?.map(({ key, values }) => [key, values]);
+  }
+
+  /** Waits until the windows of a query are these. */
+  async function reach(name: string, windows: unknown, withinMs = 60_000): Promise<void> {
+    let last: unknown;
+    const text = JSON.stringify(windows);
+    try {
+      await eventually(async () => JSON.stringify((last = await windowsOf(name))) === text, name, withinMs);
+    } catch {
+      assert.deepEqual(last, windows, name);
+    }
+  }
+
+  async function registered(): Promise<unknown[]> {
+    const { rows } = await database.pool.query<unknown[]>({
+      text: 'SELECT name, version, served_at IS NOT NULL, retired_at IS NOT NULL FROM stream_queries ORDER BY id',
+      rowMode: 'array',
+    });
+    return rows;
+  }
+
+  /** Sends orders until it is told to stop. */
+  function flow(): () => Promise<void> {
+    const over = new AbortController();
+    const flowing = (async () => {
+      while (!over.signal.aborted) await send(20);
+    })();
+    return () => {
+      over.abort();
+      return flowing;
+    };
+  }
+
+  it('come, change and go with the files, each worker seeing them in its own time', async () => {
+    const first = declarations({ all: byUser('all') });
+    const second = declarations({ all: byUser('all') });
+    await send(500);
+    await Promise.all([worker(first), worker(second)]);
+    const stopFlow = flow();
+    put(first, 'even', byUser('even', 'int(data.orderId) % 2 == 0'));
+    await eventually(async () => (await windowsOf('even')) !== undefined, 'even to be served', 60_000);
+    put(second, 'all', byUser('all', 'data.orderId >= 100'));
+    await eventually(async () => (await registered()).length === 3, 'a version', 60_000);
+    const isServed = async () => JSON.stringify((await registered())[2]) === '["all",2,true,false]';
+    await eventually(isServed, 'the new version to be served', 60_000);
+    put(second, 'even', byUser('even', 'int(data.orderId) % 2 == 0'));
+    put(first, 'all', byUser('all', 'data.orderId >= 100'));
+    await send(100);
+    await stopFlow();
+    await reach(
+      'all',
+      expected((id) => id >= 100),
+    );
+    await reach(
+      'even',
+      expected((id) => id % 2 === 0),
+    );
+    assert.deepEqual(await registered(), [
+      ['all', 1, true, true],
+      ['even', 1, true, false],
+      ['all', 2, true, false],
+    ]);
+    rmSync(join(first, 'queries/even.yaml'));
+    await eventually(async () => (await windowsOf('even')) === undefined, 'even to be gone', 60_000);
+    rmSync(join(second, 'queries/even.yaml'));
+    put(first, 'even', byUser('even', 'int(data.orderId) % 2 == 0'));
+    await reach(
+      'even',
+      expected((id) => id % 2 === 0),
+    );
+  });
+
+  it('are exact though connections are lost and a worker leaves while a version is built', async () => {
+    const folder = declarations({ all: byUser('all') });
+    await send(20_000);
+    const [left] = await Promise.all([worker(folder), worker(folder)]);
+    await reach('all', expected());
+    const stopFlow = flow();
+    put(folder, 'all', byUser('all', 'int(data.orderId) % 3 == 0'));
+    let kills = 0;
+    await eventually(
+      async () => {
+        const { rowCount } = await database.pool.query(
+          `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+           WHERE datname = current_database() AND application_name = 'millrace-live-test' AND state <> 'idle'
+             AND query LIKE ANY(ARRAY['%stream_windows%', '%stream_recent_ids%', '%stream_members%'])`,
+        );
+        kills += rowCount ?? 0;
+        if (kills > 3 && running.includes(left)) await left.stop();
+        const [, next] = (await registered()) as unknown[][];
+        return kills > 6 || next?.[2] === true;
+      },
+      'connections to be lost',
+      60_000,
+    );
+    await stopFlow();
+    await reach(
+      'all',
+      expected((id) => id % 3 === 0),
+    );
+    assert.deepEqual(await registered(), [
+      ['all', 1, true, true],
+      ['all', 2, true, false],
+    ]);
+  });
+
+  it('go on as they were while a file has a mistake, which the status says with its line', async () => {
+    const folder = declarations({ all: byUser('all'), never: byUser('never', 'dat.orderId > 1') });
+    await send(100);
+    const { board, queries } = await worker(folder);
+    await reach('all', expected());
+    put(folder, 'all', byUser('all').replace('keyBy', 'keyby'));
+    await eventually(async () => queries.faults.some(({ query }) => query === 'all'), 'a fault');
+    await send(100);
+    await reach('all', expected());
+    const statuses = await board.statuses();
+    assert.deepEqual(
+      statuses.map(({ query, version, state, faults }) => ({ query, version, state, faults })),
+      [
+        {
+          query: 'all',
+          version: 1,
+          state: 'Running',
+          faults: ['all.yaml:7: spec.keyby: there is no such field; did you mean keyBy?'],
+        },
+        {
+          query: 'never',
+          version: 0,
+          state: 'Failed',
+          faults: ['never.yaml:6: spec.where: Unknown variable: dat (character 1); did you mean data?'],
+        },
+      ],
+    );
+    put(folder, 'all', byUser('all', 'data.orderId > 50'));
+    await reach(
+      'all',
+      expected((id) => id > 50),
+    );
+    assert.deepEqual(
+      queries.faults.map(({ query }) => query),
+      ['never'],
+    );
+  });
+
+  it('follow a ConfigMap, whose files change with one symbolic link', async (context) => {
+    const folder = declarations({});
+    const queries = join(folder, 'queries');
+    const publish = (version: string, text: string) => {
+      mkdirSync(join(queries, `..${version}`));
+      writeFileSync(join(queries, `..${version}`, 'all.yaml'), text);
+      symlinkSync(`..${version}`, join(queries, '..data_tmp'));
+      renameSync(join(queries, '..data_tmp'), join(queries, '..data'));
+    };
+    publish('v1', byUser('all'));
+    symlinkSync('..data/all.yaml', join(queries, 'all.yaml'));
+    await send(100);
+    await worker(folder);
+    await reach('all', expected());
+    const begin = performance.now();
+    publish('v2', byUser('all', 'data.orderId > 50'));
+    await reach(
+      'all',
+      expected((id) => id > 50),
+    );
+    const took = performance.now() - begin;
+    context.diagnostic(`in effect after ${Math.round(took)} ms`);
+  });
+});

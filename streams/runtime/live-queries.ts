@@ -1,0 +1,184 @@
+import { basename, join } from 'node:path';
+import { declarationsDir, eventServices, streamQueryFiles, topics as declaredTopics } from '#platform/declarations';
+import type { KafkaAdmin } from '#platform/kafka';
+import type { Logger } from '#platform/telemetry';
+import { gauge } from '#platform/telemetry';
+import type { Pool } from '#platform/postgres';
+import { differences } from '#streams/engine';
+import type { Versions } from '#streams/engine';
+import { readQueries } from '#streams/language';
+import type { QueryFault, Reading } from '#streams/language';
+import { readEpoch, readLive, registerQueries, serveCaughtUp } from '#streams/store';
+import type { VersionSource } from '#streams/store';
+import { QueryFolder } from './query-folder.ts';
+import type { Contents } from './query-folder.ts';
+import { Ticker } from '#platform/lifecycle';
+
+/** How often Kafka is asked whether topics have come that a query was waiting for. */
+const askEveryMs = 5_000;
+/** How soon a worker sees what another one has changed. */
+const followEveryMs = 500;
+
+export interface LiveQueriesOptions {
+  /** the service's own consumer group */
+  group: string;
+  pool: Pool;
+  admin: Pick<KafkaAdmin, 'topics' | 'watermarks'>;
+  log: Logger;
+  source: VersionSource;
+  /** those that the service reads */
+  topics: readonly string[];
+  /** where the declarations are; default: those of the service */
+  declarations?: string;
+  /** called with the versions that run, again and again */
+  follow: (versions: Versions) => Promise<void>;
+}
+
+/**
+ * Keeps the queries that run as the files say, while everything runs. What a worker has read of the files it puts into the
+ * database, where all of them find it. It acts on what has changed in its own files only: a worker that has not seen
+ * a change yet does not undo it. A file with a mistake changes nothing.
+ */
+export class LiveQueries {
+  readonly #options: LiveQueriesOptions;
+  readonly #dir: string;
+  /** the topics that queries may name: those that the services declare, and those that somebody has made in Kafka */
+  #known: ReadonlySet<string>;
+  readonly #folder: QueryFolder;
+  readonly #ticker: Ticker;
+  #versions: Versions | undefined;
+  #contents: Contents | undefined;
+  #faults: QueryFault[] = [];
+  #askedAt = Number.NEGATIVE_INFINITY;
+  /** the definitions of this worker's files that have been put into effect, by name */
+  #applied = new Map<string, string>();
+  /** what its files say and has not been put into effect yet */
+  #reading: (Reading & { isReadable: boolean }) | undefined;
+
+  constructor(options: LiveQueriesOptions) {
+    this.#options = options;
+    const { declarations = declarationsDir, log } = options;
+    this.#dir = join(declarations, 'queries');
+    this.#known = new Set(declaredTopics(eventServices(declarations)).map(({ name }) => name));
+    this.#folder = new QueryFolder({
+      dir: this.#dir,
+      read: () => streamQueryFiles(declarations),
+      onChange: (contents) => this.#onChange(contents),
+    });
+    this.#ticker = new Ticker({
+      name: 'follow the stream queries',
+      everyMs: followEveryMs,
+      log,
+      run: () => this.#follow(),
+    });
+    this.#registerMetrics();
+  }
+
+  /** Puts the files into effect and watches them from then on. @throws where the database cannot be used */
+  async start(): Promise<void> {
+    const { pool } = this.#options;
+    const contents = this.#folder.read();
+    const { live } = await readLive(pool);
+    this.#applied = new Map(live.map(({ name, definition }) => [name, definition ?? '']));
+    this.#onChange(contents);
+    try {
+      await this.#apply();
+    } catch (error) {
+      this.#options.log.warn({ err: error }, 'what the query files say cannot be put into effect yet');
+    }
+    await this.#refresh();
+    this.#folder.start(contents);
+    this.#ticker.start();
+  }
+
+  async stop(): Promise<void> {
+    await this.#folder.stop();
+    await this.#ticker.stop();
+  }
+
+  /** Looks at once whether anything has changed. */
+  wake(): void {
+    this.#ticker.wake();
+  }
+
+  /** Those that run; after `start`. */
+  get versions(): Versions {
+    return this.#versions!;
+  }
+
+  /** The mistakes in this worker's query files; their files without folder. */
+  get faults(): QueryFault[] {
+    return this.#faults.map((fault) => ({ ...fault, file: basename(fault.file) }));
+  }
+
+  #onChange(contents: Contents): void {
+    const { log, topics } = this.#options;
+    const { files, text } = contents;
+    this.#contents = contents;
+    const reading = files
+      ? readQueries(files, this.#known, new Set(topics))
+      : { declared: [], faults: [{ file: this.#dir, line: 1, message: text, query: undefined }] };
+    this.#faults = reading.faults;
+    for (const { file, line, message } of reading.faults)
+      log.error(`${file}:${line}: ${message}; what ran of it before goes on`);
+    // of a file without a name nobody knows which query it was: then none is gone
+    this.#reading = { ...reading, isReadable: reading.faults.every(({ query }) => query !== undefined) };
+    this.#ticker.wake();
+  }
+
+  /** A topic that a query emits to may be made after its file. */
+  async #askForTopics(): Promise<void> {
+    if (this.#faults.length === 0 || !this.#contents || performance.now() < this.#askedAt + askEveryMs) return;
+    this.#askedAt = performance.now();
+    const known = this.#known.union(new Set(await this.#options.admin.topics()));
+    if (known.size === this.#known.size) return;
+    this.#known = known;
+    this.#onChange(this.#contents);
+  }
+
+  async #apply(): Promise<void> {
+    const reading = this.#reading;
+    if (!reading) return;
+    const { pool, group, admin, log } = this.#options;
+    const faulty = new Set(reading.faults.flatMap(({ query }) => query ?? []));
+    const changes = differences(this.#applied, { ...reading, faulty });
+    if (changes.changed.length + changes.removed.length > 0) {
+      await registerQueries(pool, group, changes, (topic) => admin.watermarks(topic));
+      log.info(
+        { changed: changes.changed.map(({ name }) => name), removed: changes.removed },
+        'stream queries changed',
+      );
+    }
+    for (const { name, definition } of changes.changed) this.#applied.set(name, definition);
+    for (const name of changes.removed) this.#applied.delete(name);
+    if (this.#reading === reading) this.#reading = undefined;
+  }
+
+  async #refresh(): Promise<Versions> {
+    const { pool, source } = this.#options;
+    if (this.#versions?.epoch !== (await readEpoch(pool))) this.#versions = await source.load(pool);
+    return this.#versions!;
+  }
+
+  async #follow(): Promise<void> {
+    const { pool, group, follow } = this.#options;
+    const [applied] = await Promise.allSettled([this.#askForTopics().then(() => this.#apply())]); // what runs goes on
+    let versions = await this.#refresh();
+    if (versions.caughtUp.length > 0 && (await serveCaughtUp(pool, group))) versions = await this.#refresh();
+    await follow(versions);
+    if (applied.status === 'rejected') throw applied.reason;
+  }
+
+  #registerMetrics(): void {
+    const faults = () => this.#faults;
+    gauge({
+      name: 'millrace_stream_query_faults',
+      help: 'Mistakes in a file of stream queries; what ran of it before goes on',
+      labelNames: ['file'],
+      collect() {
+        this.reset();
+        for (const { file } of faults()) this.inc({ file: basename(file) });
+      },
+    });
+  }
+}

@@ -1,0 +1,107 @@
+import type { PoolClient } from '#platform/postgres';
+import { appendToOutbox } from '#platform/outbox';
+import type { Alert } from '#contracts/analytics.ts';
+import type { Plan } from '#streams/engine';
+import type { Row } from '#streams/language';
+
+/** Something that a query wants to be told. */
+export interface AlertCandidate {
+  plan: Plan;
+  row: Row;
+  /** what its query raises it once for, in whichever version: an event's id, or the start of the window */
+  occurrence: string;
+  /** of the event that caused it */
+  traceparent: string | undefined;
+}
+
+/** The event source of everything that this service emits. */
+export const eventSource = '/analytics';
+
+/**
+ * Raises alerts: the row, the event and the item for the live stream. One that was raised before is passed over.
+ * @returns the JSON texts of those raised now
+ */
+export async function raiseAlerts(tx: PoolClient, candidates: readonly AlertCandidate[]): Promise<string[]> {
+  if (candidates.length === 0) return [];
+  const sorted = candidates.toSorted((a, b) => compare(identity(a), identity(b)));
+  const { rows } = await tx.query<[number, number, string, string, string, Date]>({
+    name: 'alerts-raise',
+    rowMode: 'array',
+    text: `INSERT INTO alerts (query_id, type, severity, message, key, occurrence, window_start, window_end, value, threshold)
+      SELECT * FROM unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
+        $7::timestamptz[], $8::timestamptz[], $9::numeric[], $10::numeric[])
+      ON CONFLICT (type, key, occurrence) DO NOTHING
+      RETURNING id::float8, query_id, type, key, occurrence, created_at`,
+    values: [
+      sorted.map(({ plan }) => plan.id),
+      sorted.map(({ plan }) => plan.query.name),
+      sorted.map(({ plan }) => plan.query.alert!.severity),
+      sorted.map(messageOf),
+      sorted.map(({ row }) => row.key),
+      sorted.map(({ occurrence }) => occurrence),
+      sorted.map(({ row }) => isoOrNull(row.windowStart)),
+      sorted.map(({ row }) => isoOrNull(row.windowEnd)),
+      sorted.map(valueOf),
+      sorted.map(({ plan }) => plan.query.alert!.threshold ?? null),
+    ],
+  });
+  const named = new Map(sorted.map((candidate) => [`${candidate.plan.id}\n${identity(candidate)}`, candidate]));
+  const raised = rows.map(([id, queryId, type, key, occurrence, createdAt]) => {
+    const candidate = named.get(`${queryId}\n${type}\n${key}\n${occurrence}`)!;
+    return { id, candidate, text: JSON.stringify(alertOf(candidate, id, createdAt)) };
+  });
+  await appendToOutbox(
+    tx,
+    raised.map(({ id, candidate: { plan, row, traceparent }, text }) => ({
+      topic: plan.query.emit!.to,
+      key: `${plan.query.name}/${row.key}`,
+      eventId: `alert-${id}`,
+      type: 'alert.raised',
+      source: eventSource,
+      data: text,
+      traceparent,
+    })),
+  );
+  return raised.map(({ text }) => text);
+}
+
+function identity({ plan, row, occurrence }: AlertCandidate): string {
+  return `${plan.query.name}\n${row.key}\n${occurrence}`;
+}
+
+function compare(a: string, b: string): number {
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
+}
+
+function messageOf({ plan, row }: AlertCandidate): string {
+  return plan.query.alert!.message(row);
+}
+
+/** The first figure that the query selects, where it is a number. */
+function valueOf({ plan, row }: AlertCandidate): string | null {
+  const value = row.values[plan.query.select[0]?.name ?? ''];
+  return value === undefined || Number.isNaN(Number(value)) ? null : String(value);
+}
+
+/** What is published of an alert. */
+export function alertOf(candidate: AlertCandidate, id: number, createdAt: Date): Alert {
+  const { plan, row } = candidate;
+  const value = valueOf(candidate);
+  return {
+    id,
+    type: plan.query.name,
+    severity: plan.query.alert!.severity,
+    message: messageOf(candidate),
+    key: row.key,
+    windowStart: isoOrNull(row.windowStart),
+    windowEnd: isoOrNull(row.windowEnd),
+    value: value === null ? null : Number(value),
+    threshold: plan.query.alert!.threshold ?? null,
+    createdAt: createdAt.toISOString(),
+  };
+}
+
+function isoOrNull(time: number | null): string | null {
+  return time === null ? null : new Date(time).toISOString();
+}

@@ -1,0 +1,75 @@
+import type { ReceivedEvent } from '#platform/contract';
+import type { Pool, PoolClient } from '#platform/postgres';
+
+export type FeedKind = 'order' | 'metric' | 'alert';
+
+/** Writes what the live stream is to say, a row a kind: each item is a JSON text, and stands on a line of its own. */
+export async function appendToFeed(tx: PoolClient, items: Partial<Record<FeedKind, readonly string[]>>): Promise<void> {
+  const rows = Object.entries(items).filter(([, texts]) => texts.length > 0);
+  if (rows.length === 0) return;
+  await tx.query({
+    name: 'feed-append',
+    text: 'INSERT INTO feed (kind, items) SELECT * FROM unnest($1::text[], $2::text[])',
+    values: [rows.map(([kind]) => kind), rows.map(([, texts]) => texts.join('\n'))],
+  });
+}
+
+/** What the live stream says of an event: orders by their own, without items and addresses. */
+export function orderItem({ type, time, data }: ReceivedEvent): string | undefined {
+  if (!type.startsWith('order.') || typeof data !== 'object' || data === null) return undefined;
+  const { orderId, userId, status, previousStatus, totalAmount } = data as Record<string, unknown>;
+  return JSON.stringify({ type, orderId, userId, status, previousStatus, totalAmount, time: new Date(time) });
+}
+
+/** A place in the feed; 64-bit numbers stay text. */
+export interface FeedPosition {
+  xid: string;
+  id: string;
+}
+
+export interface FeedRow extends FeedPosition {
+  kind: FeedKind;
+  /** JSON texts, a line each */
+  items: string;
+}
+
+/**
+ * The end of the feed: everything that is committed from now on comes behind it. So does what was committed a moment before,
+ * where a transaction that is older is still open, in whichever database of the server.
+ */
+export async function feedEnd(pool: Pool): Promise<FeedPosition> {
+  const { rows } = await pool.query<{ xid: string }>('SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS xid');
+  return { xid: rows[0]!.xid, id: '0' };
+}
+
+/**
+ * Rows behind a position, in the order in which every reader sees them. Rows of transactions that are not older than every
+ * open one wait: one that commits later may come before them.
+ * @param until the last row that is wanted; all of them where left out
+ */
+export async function readFeed(
+  pool: Pool,
+  after: FeedPosition,
+  until: FeedPosition | undefined,
+  limit: number,
+): Promise<FeedRow[]> {
+  const { rows } = await pool.query<FeedRow>({
+    name: 'feed-read',
+    text: `SELECT xid::text, id::text, kind, items FROM feed
+      WHERE (xid, id) > ($1::xid8, $2::bigint) AND xid < pg_snapshot_xmin(pg_current_snapshot())
+        AND ($3::xid8 IS NULL OR (xid, id) <= ($3::xid8, $4::bigint))
+      ORDER BY feed.xid, feed.id LIMIT $5`,
+    values: [after.xid, after.id, until?.xid ?? null, until?.id ?? null, limit],
+  });
+  return rows;
+}
+
+/** Forgets what is older than `keepMs`, at most `limit` rows. @returns how many went */
+export async function trimFeed(pool: Pool, keepMs: number, limit: number): Promise<number> {
+  const { rowCount } = await pool.query(
+    `DELETE FROM feed USING (SELECT id FROM feed ORDER BY id LIMIT $2) oldest
+     WHERE feed.id = oldest.id AND feed.created_at < now() - $1 * interval '1 ms'`,
+    [keepMs, limit],
+  );
+  return rowCount ?? 0;
+}

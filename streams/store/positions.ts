@@ -1,0 +1,52 @@
+import type { Pool } from '#platform/postgres';
+
+/** What the database knows of a partition: the next offset to be read, and how far each clock has come. */
+export interface PartitionPosition {
+  topic: string;
+  partition: number;
+  /** undefined where nothing has been read yet */
+  nextOffset: bigint | undefined;
+  watermarks: Map<string, { watermark: number; updatedAt: number }>;
+}
+
+/** The positions of a consumer group, with the database's time in milliseconds since 1970. */
+export async function readPositions(
+  pool: Pool,
+  group: string,
+): Promise<{ now: number; partitions: PartitionPosition[] }> {
+  const { rows } = await pool.query<{
+    now: Date;
+    topic: string | null;
+    partition: number;
+    next_offset: string | null;
+    clock: string | null;
+    watermark: Date;
+    updated_at: Date;
+  }>({
+    name: 'positions-read',
+    text: `SELECT clock_timestamp() AS now, topic, partition, next_offset, clock, watermark, m.updated_at
+      FROM (SELECT) AS one LEFT JOIN (
+        (SELECT topic, partition, next_offset FROM inbox_offsets WHERE consumer_group = $1) o
+        FULL JOIN (SELECT * FROM stream_watermarks WHERE consumer_group = $1) m USING (topic, partition)) ON true`,
+    values: [group],
+  });
+  const partitions = new Map<string, PartitionPosition>();
+  for (const { topic, partition, next_offset: nextOffset, clock, watermark, updated_at: updatedAt } of rows) {
+    if (topic === null) continue;
+    const name = `${partition}:${topic}`;
+    let position = partitions.get(name);
+    if (!position) {
+      position = {
+        topic,
+        partition,
+        nextOffset: nextOffset === null ? undefined : BigInt(nextOffset),
+        watermarks: new Map(),
+      };
+      partitions.set(name, position);
+    }
+    if (clock !== null) {
+      position.watermarks.set(clock, { watermark: watermark.getTime(), updatedAt: updatedAt.getTime() });
+    }
+  }
+  return { now: rows[0]!.now.getTime(), partitions: [...partitions.values()] };
+}

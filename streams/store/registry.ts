@@ -1,0 +1,220 @@
+import type { TopicPartition, Watermarks } from '#platform/kafka';
+import type { Pool, PoolClient } from '#platform/postgres';
+import { transaction } from '#platform/postgres';
+import { backfillGroupOf, decide, planOf, rewind } from '#streams/engine';
+import type { KnownVersion, Rewind } from '#streams/engine';
+import { parseQuery } from '#streams/language';
+import type { StreamQuery } from '#streams/language';
+import { lockVersions, nextEpoch, readLive } from './versions.ts';
+
+/** The first and last offsets of the partitions of a topic. */
+export type ReadWatermarks = (topic: string) => Promise<ReadonlyMap<number, Watermarks>>;
+
+/** What has changed in what is declared. */
+export interface Changes {
+  changed: readonly StreamQuery[];
+  /** names */
+  removed: readonly string[];
+}
+
+type Position = TopicPartition & { next: bigint };
+
+/** A partition that was not there when the locks were taken. */
+class NewPartition extends Error {}
+
+/**
+ * Puts changes of the declarations into effect: gives a query that means something else its next version, retires what is
+ * gone. A version begins with the earliest event: where the service has read that already, the backfill is sent back to
+ * it; elsewhere the version rides along from the start. It serves at once where nothing has to be read again.
+ * @param group the service's consumer group
+ */
+export async function registerQueries(
+  pool: Pool,
+  group: string,
+  changes: Changes,
+  readWatermarks: ReadWatermarks,
+): Promise<void> {
+  const { register, redefine, retire } = decide(await readKnown(pool, changes), changes.changed, changes.removed);
+  if (register.length + redefine.length + retire.length === 0) return;
+  for (let attempt = 1; ; attempt++) {
+    const lows = await readLows(pool, group, register, readWatermarks);
+    try {
+      await transaction(pool, (tx) => putIntoEffect(tx, group, changes, lows));
+      return;
+    } catch (error) {
+      if (!(error instanceof NewPartition) || attempt === 5) throw error;
+    }
+  }
+}
+
+/** The versions that run; without the definitions of changed queries that this release does not understand. */
+async function readKnown(db: Pool | PoolClient, { changed }: Pick<Changes, 'changed'>): Promise<KnownVersion[]> {
+  const { live } = await readLive(db);
+  const names = new Set(changed.map(({ name }) => name));
+  return live.map((version) => {
+    const { name, definition } = version;
+    const isLost = names.has(name) && definition !== null && !parseQuery(name, definition).query;
+    return isLost ? { ...version, definition: null } : version;
+  });
+}
+
+type Lows = ReadonlyMap<string, ReadonlyMap<number, Watermarks>>;
+
+/** Asks Kafka only about topics that have been read: on a fresh database everything begins at the start. */
+async function readLows(
+  pool: Pool,
+  group: string,
+  queries: readonly StreamQuery[],
+  read: ReadWatermarks,
+): Promise<Lows> {
+  const wanted = [...new Set(queries.flatMap(({ from }) => from.map(({ topic }) => topic)))];
+  const { rows } = await pool.query<{ topic: string }>(
+    'SELECT DISTINCT topic FROM inbox_offsets WHERE consumer_group = $1 AND topic = ANY($2)',
+    [group, wanted],
+  );
+  return new Map(await Promise.all(rows.map(async ({ topic }) => [topic, await read(topic)] as const)));
+}
+
+async function putIntoEffect(tx: PoolClient, group: string, { changed, removed }: Changes, lows: Lows): Promise<void> {
+  // the order in which everybody locks: the backfill's offsets, then the versions
+  const backfill = await lockBackfill(tx, group);
+  await lockVersions(tx);
+  const { register, redefine, retire } = decide(await readKnown(tx, { changed }), changed, removed);
+  const own = await readPositions(tx, group);
+  if (own.some((place) => !backfill.has(nameOf(place)))) throw new NewPartition('a partition is new');
+  await retireVersions(tx, retire);
+  for (const { id, declaration } of redefine) {
+    await tx.query('UPDATE stream_queries SET definition = $2, retention_ms = $3 WHERE id = $1', [
+      id,
+      declaration.definition,
+      declaration.window?.retention ?? null,
+    ]);
+  }
+  const behind: { id: number; places: Position[] }[] = [];
+  for (const query of register) {
+    const places = own.filter(
+      ({ topic, partition, next }) =>
+        query.from.some((source) => source.topic === topic) && next > (lows.get(topic)?.get(partition)?.low ?? 0n),
+    );
+    const id = await insertVersion(tx, query, places.length === 0);
+    if (places.length === 0) await retireOlder(tx, query.name, id);
+    else behind.push({ id, places });
+  }
+  for (const place of own) {
+    const beginning = behind.filter(({ places }) => places.includes(place)).map(({ id }) => id);
+    const low = lows.get(place.topic)?.get(place.partition)?.low ?? 0n;
+    await sendBackfill(tx, group, place, backfill.get(nameOf(place))!, beginning, low);
+  }
+  await nextEpoch(tx);
+}
+
+const nameOf = ({ topic, partition }: TopicPartition) => `${partition}:${topic}`;
+
+/** Stops the backfill, whose offsets are made where there are none: it is not to read what nobody needs. */
+async function lockBackfill(tx: PoolClient, group: string): Promise<Map<string, bigint>> {
+  const backfill = backfillGroupOf(group);
+  await tx.query(
+    `INSERT INTO inbox_offsets (consumer_group, topic, partition, next_offset)
+     SELECT $2, topic, partition, next_offset FROM inbox_offsets WHERE consumer_group = $1 ORDER BY topic, partition
+     ON CONFLICT DO NOTHING`,
+    [group, backfill],
+  );
+  return new Map((await readPositions(tx, backfill, 'FOR UPDATE')).map((place) => [nameOf(place), place.next]));
+}
+
+async function readPositions(tx: PoolClient, group: string, locking = ''): Promise<Position[]> {
+  const { rows } = await tx.query<TopicPartition & { next: string }>(
+    `SELECT topic, partition, next_offset::text AS next FROM inbox_offsets WHERE consumer_group = $1
+     ORDER BY topic, partition ${locking}`,
+    [group],
+  );
+  return rows.map(({ topic, partition, next }) => ({ topic, partition, next: BigInt(next) }));
+}
+
+async function insertVersion(tx: PoolClient, query: StreamQuery, serves: boolean): Promise<number> {
+  const { rows } = await tx.query<{ id: number }>(
+    `INSERT INTO stream_queries (name, version, fingerprint, clock, topics, retention_ms, definition, served_at, released_at)
+     SELECT $1, coalesce(max(version), 0) + 1, $2, $3, $4, $5, $6, CASE WHEN $7 THEN now() END, CASE WHEN $7 THEN now() END
+     FROM stream_queries WHERE name = $1 RETURNING id`,
+    [
+      query.name,
+      query.fingerprint,
+      planOf(query, 0, 0).clock,
+      query.from.map(({ topic }) => topic),
+      query.window?.retention ?? null,
+      query.definition,
+      serves,
+    ],
+  );
+  return rows[0]!.id;
+}
+
+async function sendBackfill(
+  tx: PoolClient,
+  group: string,
+  { topic, partition, next }: Position,
+  position: bigint,
+  beginning: readonly number[],
+  low: bigint,
+): Promise<void> {
+  const backfill = backfillGroupOf(group);
+  const place = [backfill, topic, partition];
+  const { rows } = await tx.query<{ id: number; from: string }>(
+    `SELECT query_id AS id, from_offset::text AS from FROM stream_members
+     WHERE consumer_group = $1 AND topic = $2 AND partition = $3`,
+    place,
+  );
+  const reading = rows.map(({ id, from }) => ({ id, from: BigInt(from) }));
+  if (beginning.length === 0 && reading.length > 0) return;
+  const sent: Rewind =
+    beginning.length > 0
+      ? rewind(position, reading, beginning, low)
+      : { position: next, starts: [], isElsewhere: false }; // nobody needs what is before
+  await tx.query(
+    'UPDATE inbox_offsets SET next_offset = $4 WHERE consumer_group = $1 AND topic = $2 AND partition = $3',
+    [...place, sent.position],
+  );
+  await tx.query(
+    `INSERT INTO stream_members (consumer_group, topic, partition, query_id, from_offset)
+     SELECT $1, $2, $3, * FROM unnest($4::int[], $5::bigint[])
+     ON CONFLICT (query_id, topic, partition) DO UPDATE SET from_offset = excluded.from_offset`,
+    [...place, sent.starts.map(({ id }) => id), sent.starts.map(({ from }) => from)],
+  );
+  if (!sent.isElsewhere) return;
+  for (const table of ['stream_watermarks', 'stream_recent_ids'])
+    await tx.query(`DELETE FROM ${table} WHERE consumer_group = $1 AND topic = $2 AND partition = $3`, place);
+}
+
+async function retireVersions(tx: PoolClient, ids: readonly number[]): Promise<void> {
+  if (ids.length === 0) return;
+  await tx.query('UPDATE stream_queries SET retired_at = now() WHERE id = ANY($1)', [ids]);
+  await tx.query('DELETE FROM stream_members WHERE query_id = ANY($1)', [ids]);
+}
+
+async function retireOlder(tx: PoolClient, name: string, id: number): Promise<void> {
+  const { rows } = await tx.query<{ id: number }>(
+    'SELECT id FROM stream_queries WHERE name = $1 AND id < $2 AND retired_at IS NULL',
+    [name, id],
+  );
+  await retireVersions(
+    tx,
+    rows.map((row) => row.id),
+  );
+}
+
+/** Lets versions that have caught up take the places of those before them. @returns whether there were any */
+export async function serveCaughtUp(pool: Pool, group: string): Promise<boolean> {
+  return transaction(pool, async (tx) => {
+    await lockVersions(tx);
+    const { rows } = await tx.query<Pick<KnownVersion, 'id' | 'name'>>(
+      `UPDATE stream_queries q SET served_at = now()
+       WHERE served_at IS NULL AND retired_at IS NULL
+         AND NOT EXISTS (SELECT FROM stream_members m WHERE m.query_id = q.id AND m.consumer_group = $1)
+       RETURNING id, name`,
+      [backfillGroupOf(group)],
+    );
+    for (const { id, name } of rows) await retireOlder(tx, name, id);
+    if (rows.length > 0) await nextEpoch(tx);
+    return rows.length > 0;
+  });
+}
