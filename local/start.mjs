@@ -13,7 +13,6 @@ const programs = {
   start: 'local/main.ts',
   test: 'tests/run.ts',
   generate: 'local/generate.ts',
-  crds: 'operators/millrace/crds/generate.ts',
   contracts: 'services/contracts/check.ts',
   query: 'streams/cli/main.ts',
   'query-schema': 'streams/language/schema-file.ts',
