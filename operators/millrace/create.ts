@@ -21,8 +21,8 @@ import { Lags } from './kafka.ts';
 import { projectionRebuildController } from './projection-rebuild/controller.ts';
 import { askAnalytics } from './stream-query/analytics.ts';
 import { StreamQueryControllers } from './stream-query/controllers.ts';
-import { manager, managedSelector, namespaceIndexer } from './world.ts';
-import type { ConfigMap, World } from './world.ts';
+import { manager, managedSelector, namespaceIndexer } from './controller-context.ts';
+import type { ConfigMap, ControllerContext } from './controller-context.ts';
 
 export interface OperatorSettings {
   connection: Connection;
@@ -42,7 +42,7 @@ export interface OperatorSettings {
 /** Everything of the operator, not started yet. */
 export function createOperator(settings: OperatorSettings): {
   operator: Operator;
-  world: World;
+  context: ControllerContext;
   close(): Promise<void>;
 } {
   const { connection, log, metrics, namespaces, identity, leaseMs } = settings;
@@ -59,7 +59,7 @@ export function createOperator(settings: OperatorSettings): {
     });
   const managed = { labelSelector: managedSelector };
   const events = new EventRecorder({ api, clock, log, controller: `millrace.dev/${manager}`, instance: identity });
-  const world: World = {
+  const context: ControllerContext = {
     api,
     applier: new Applier(api, manager),
     events,
@@ -76,24 +76,24 @@ export function createOperator(settings: OperatorSettings): {
   };
   const databases = new Databases(api, log);
   const urlOf = settings.urlOf ?? serviceUrl;
-  const streamQueries = new StreamQueryControllers(world, askAnalytics(urlOf), metrics);
-  const lags = new Lags(world, log);
+  const streamQueries = new StreamQueryControllers(context, askAnalytics(urlOf), metrics);
+  const lags = new Lags(context, log);
   const parts = { databases, lags, provisioner: new Provisioner(api, clock) };
   const controllers = [
-    new EventServiceController(world, parts, metrics).controller,
+    new EventServiceController(context, parts, metrics).controller,
     ...streamQueries.controllers,
-    deadLetterReplayController(world, databases, metrics),
-    projectionRebuildController(world, databases, metrics),
+    deadLetterReplayController(context, databases, metrics),
+    projectionRebuildController(context, databases, metrics),
   ];
   const informers = [
-    world.eventServices,
-    world.streamQueries,
-    world.deadLetterReplays,
-    world.projectionRebuilds,
-    world.kafkaTopics,
-    world.kafkaUsers,
-    world.jobs,
-    world.configMaps,
+    context.eventServices,
+    context.streamQueries,
+    context.deadLetterReplays,
+    context.projectionRebuilds,
+    context.kafkaTopics,
+    context.kafkaUsers,
+    context.jobs,
+    context.configMaps,
   ];
   const operator = new Operator({
     log,
@@ -116,7 +116,7 @@ export function createOperator(settings: OperatorSettings): {
   });
   return {
     operator,
-    world,
+    context,
     async close() {
       await operator.stop();
       await events.flush();

@@ -2,7 +2,7 @@ import { isTrue } from '#runtime/conditions.ts';
 import type { Statement } from '#runtime/conditions.ts';
 import type { ObjectMeta, ResourceType } from '#runtime/objects.ts';
 import type { Result } from '#runtime/queue.ts';
-import type { StatusWithConditions, World } from './world.ts';
+import type { StatusWithConditions, ControllerContext } from './controller-context.ts';
 
 /** What a resource that ends like a Job says: its end, and Ready for those who wait for that. */
 export function ended(outcome: 'Complete' | 'Failed', reason: string, message: string): Statement[] {
@@ -23,7 +23,7 @@ export function isFinished(status: StatusWithConditions | undefined): boolean {
 
 /** Removes a resource that has ended once it has been kept long enough. @returns when that is, unless never or now */
 export async function expire(
-  { api, clock }: Pick<World, 'api' | 'clock'>,
+  { api, clock }: Pick<ControllerContext, 'api' | 'clock'>,
   type: ResourceType,
   { metadata, spec, status }: Ending,
   signal: AbortSignal,

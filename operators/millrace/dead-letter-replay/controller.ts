@@ -6,8 +6,8 @@ import type { Pool } from '#platform/postgres';
 import type { DeadLetterReplay } from '../api/dead-letter-replay.ts';
 import { deadLetterReplays } from '../api/kinds.ts';
 import { expire, isFinished } from '../finished.ts';
-import { byNamespace, report } from '../world.ts';
-import type { World } from '../world.ts';
+import { byNamespace, report } from '../controller-context.ts';
+import type { ControllerContext } from '../controller-context.ts';
 import type { Databases } from '../databases.ts';
 import { claim, progressOf, withdraw } from './letters.ts';
 import { sayClaimed, sayProgress, sayRequested, sayWaiting } from './status.ts';
@@ -21,8 +21,12 @@ const waitMs = 10_000;
 export const finalizer = 'millrace.dev/withdraw-replay';
 
 /** The controller of DeadLetterReplays. */
-export function deadLetterReplayController(world: World, databases: Databases, metrics: RuntimeMetrics): Controller {
-  const { api, clock, log, deadLetterReplays: replays, eventServices } = world;
+export function deadLetterReplayController(
+  context: ControllerContext,
+  databases: Databases,
+  metrics: RuntimeMetrics,
+): Controller {
+  const { api, clock, log, deadLetterReplays: replays, eventServices } = context;
 
   /** The database with the dead letters of a group. */
   async function poolOf(
@@ -69,11 +73,11 @@ export function deadLetterReplayController(world: World, databases: Databases, m
       if (hasFinalizer(replay, finalizer)) await cleanUp(replay, signal);
       return;
     }
-    if (isFinished(status)) return expire(world, deadLetterReplays, replay, signal);
+    if (isFinished(status)) return expire(context, deadLetterReplays, replay, signal);
     // the change of the finalizer brings it back here, as the change of the status does below
     if (await setFinalizer(api, deadLetterReplays, replay, finalizer, true, signal)) return;
     const { conditions, figures } = await next(replay, signal);
-    await report(world, deadLetterReplays, replay, conditions, figures, signal);
+    await report(context, deadLetterReplays, replay, conditions, figures, signal);
     return { requeueAfterMs: figures.requestedAt === undefined ? waitMs : lookEveryMs };
   }
 

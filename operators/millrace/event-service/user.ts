@@ -2,8 +2,8 @@ import { deadLetterTopic } from '#platform/declarations';
 import type { Statement } from '#runtime/conditions.ts';
 import { ownerReference } from '#runtime/objects.ts';
 import type { EventService } from '../api/event-service.ts';
-import { managedBy, strimziReadiness } from '../world.ts';
-import type { KafkaUser } from '../world.ts';
+import { managedBy, strimziReadiness } from '../controller-context.ts';
+import type { KafkaUser } from '../controller-context.ts';
 
 export interface Acl {
   resource: { type: 'topic' | 'group'; name: string; patternType: 'literal' | 'prefix' };

@@ -7,8 +7,8 @@ import { projectionRebuilds } from '../api/kinds.ts';
 import type { ProjectionRebuild } from '../api/projection-rebuild.ts';
 import type { Databases } from '../databases.ts';
 import { expire, isFinished } from '../finished.ts';
-import { report } from '../world.ts';
-import type { World } from '../world.ts';
+import { report } from '../controller-context.ts';
+import type { ControllerContext } from '../controller-context.ts';
 import { askForRebuild, cancelRebuild, hasReadModel } from './requests.ts';
 import { isOverdue, sayImpossible, sayProgress, sayWaiting } from './status.ts';
 import type { Said } from './status.ts';
@@ -20,8 +20,12 @@ const waitMs = 10_000;
 export const finalizer = 'millrace.dev/cancel-rebuild';
 
 /** The controller of ProjectionRebuilds: it asks the service, which builds, and tells how far that is. */
-export function projectionRebuildController(world: World, databases: Databases, metrics: RuntimeMetrics): Controller {
-  const { api, clock, log, projectionRebuilds: rebuilds, eventServices } = world;
+export function projectionRebuildController(
+  context: ControllerContext,
+  databases: Databases,
+  metrics: RuntimeMetrics,
+): Controller {
+  const { api, clock, log, projectionRebuilds: rebuilds, eventServices } = context;
 
   /** The database of the read model. */
   async function poolOf({ metadata, spec }: ProjectionRebuild, signal: AbortSignal): Promise<Pool | Said> {
@@ -62,11 +66,11 @@ export function projectionRebuildController(world: World, databases: Databases, 
       await setFinalizer(api, projectionRebuilds, rebuild, finalizer, false, signal);
       return;
     }
-    if (isFinished(status)) return expire(world, projectionRebuilds, rebuild, signal);
+    if (isFinished(status)) return expire(context, projectionRebuilds, rebuild, signal);
     // the change of the finalizer brings it back here, as the change of the status does below
     if (await setFinalizer(api, projectionRebuilds, rebuild, finalizer, true, signal)) return;
     const { conditions, figures } = await next(rebuild, signal);
-    await report(world, projectionRebuilds, rebuild, conditions, figures, signal);
+    await report(context, projectionRebuilds, rebuild, conditions, figures, signal);
     return { requeueAfterMs: figures.phase === undefined ? waitMs : lookEveryMs };
   }
 

@@ -7,8 +7,8 @@ import type { Result } from '#runtime/queue.ts';
 import type { StreamQuery } from '../api/stream-query.ts';
 import { configMaps, kafkaTopics, streamQueries } from '../api/kinds.ts';
 import { kafkaTopicOf, topicResourceName } from '../kafka-topic.ts';
-import { byNamespace, report, strimziReadiness } from '../world.ts';
-import type { World } from '../world.ts';
+import { byNamespace, report, strimziReadiness } from '../controller-context.ts';
+import type { ControllerContext } from '../controller-context.ts';
 import { QueryReports } from './analytics.ts';
 import type { AskAnalytics } from './analytics.ts';
 import type { NamespaceSurroundings } from './book.ts';
@@ -23,7 +23,7 @@ const namespaceOf = ({ metadata }: Pick<KubeObject, 'metadata'>) => [metadata.na
 
 /** The controllers of StreamQueries: of each query's status, of the files of a namespace, and of what analytics says. */
 export class StreamQueryControllers {
-  readonly #world: World;
+  readonly #context: ControllerContext;
   readonly #ask: AskAnalytics;
   readonly #book = new QueryBook();
   readonly #reports = new QueryReports();
@@ -31,10 +31,10 @@ export class StreamQueryControllers {
   readonly controllers: readonly Controller[];
   readonly #queries: Controller;
 
-  constructor(world: World, ask: AskAnalytics, metrics: RuntimeMetrics) {
-    this.#world = world;
+  constructor(context: ControllerContext, ask: AskAnalytics, metrics: RuntimeMetrics) {
+    this.#context = context;
     this.#ask = ask;
-    const { streamQueries: queries, eventServices, configMaps: maps, kafkaTopics: topics, clock, log } = world;
+    const { streamQueries: queries, eventServices, configMaps: maps, kafkaTopics: topics, clock, log } = context;
     const shared = { clock, log, metrics };
     const allOf = ({ metadata }: KubeObject) => queries.store.by(byNamespace, metadata.namespace ?? '').map(keyOf);
     this.#queries = new Controller({
@@ -65,24 +65,24 @@ export class StreamQueryControllers {
   }
 
   #namespaces(): Set<string> {
-    const { eventServices, streamQueries: queries } = this.#world;
+    const { eventServices, streamQueries: queries } = this.#context;
     return new Set([...eventServices.store.values(), ...queries.store.values()].flatMap(namespaceOf));
   }
 
   #emittersOf(topic: KubeObject): string[] {
     const { namespace = '', name } = topic.metadata;
-    return this.#world.streamQueries.store
+    return this.#context.streamQueries.store
       .by(byNamespace, namespace)
       .filter(({ spec }) => spec.emit && topicResourceName(spec.emit.to) === name)
       .map(keyOf);
   }
 
   #surroundings(namespace: string) {
-    return surroundingsOf(this.#world.eventServices.store.by(byNamespace, namespace));
+    return surroundingsOf(this.#context.eventServices.store.by(byNamespace, namespace));
   }
 
   async #query(key: string, signal: AbortSignal): Promise<void> {
-    const { streamQueries: queries, kafkaTopics: topics, configMaps: maps } = this.#world;
+    const { streamQueries: queries, kafkaTopics: topics, configMaps: maps } = this.#context;
     const query = queries.store.get(key);
     if (!query) this.#book.forget(key);
     if (!query || isDeleting(query)) return;
@@ -101,11 +101,11 @@ export class StreamQueryControllers {
       report: said,
       reachable: said !== undefined || this.#reports.isReachable(namespace),
     });
-    await report(this.#world, streamQueries, query, conditions, figuresOf(query.status, said), signal);
+    await report(this.#context, streamQueries, query, conditions, figuresOf(query.status, said), signal);
   }
 
   async #files(namespace: string, signal: AbortSignal): Promise<void> {
-    const { streamQueries: queries, configMaps: maps, applier } = this.#world;
+    const { streamQueries: queries, configMaps: maps, applier } = this.#context;
     const all = queries.store.by(byNamespace, namespace).filter((query) => !isDeleting(query));
     const surroundings = this.#surroundings(namespace);
     const observed = maps.store.get(`${namespace}/${configMapName}`);
@@ -125,7 +125,7 @@ export class StreamQueryControllers {
     surroundings: NamespaceSurroundings,
     signal: AbortSignal,
   ): Promise<void> {
-    const { kafkaTopics: topics, applier } = this.#world;
+    const { kafkaTopics: topics, applier } = this.#context;
     const kafka = surroundings.runner?.spec.kafka;
     if (!kafka) return;
     const valid = queries.filter((query) => this.#book.check(query, surroundings).text !== undefined);
@@ -137,7 +137,7 @@ export class StreamQueryControllers {
   }
 
   async #hear(namespace: string, signal: AbortSignal): Promise<Result | void> {
-    const { streamQueries: queries, log } = this.#world;
+    const { streamQueries: queries, log } = this.#context;
     const { runner } = this.#surroundings(namespace);
     const count = queries.store.by(byNamespace, namespace).length;
     if (!runner) {

@@ -46,8 +46,8 @@ export interface StrimziStatus {
   conditions?: { type: string; status: string; reason?: string; message?: string }[];
 }
 
-/** What the controllers know and work with. */
-export interface World {
+/** What every controller works with: the API, and a cache of each kind that it watches. */
+export interface ControllerContext {
   api: Api;
   applier: Applier;
   events: EventRecorder;
@@ -94,7 +94,7 @@ const underWayReasons = new Set([
  * reason of Ready has, which sums the others up.
  */
 export async function report<Status extends StatusWithConditions>(
-  { api, events, clock }: Pick<World, 'api' | 'events' | 'clock'>,
+  { api, events, clock }: Pick<ControllerContext, 'api' | 'events' | 'clock'>,
   type: ResourceType,
   object: Resource<unknown, Status>,
   said: readonly Statement[],
