@@ -2,7 +2,8 @@ import { isTrue } from '#runtime/conditions.ts';
 import type { Statement } from '#runtime/conditions.ts';
 import type { ObjectMeta, ResourceType } from '#runtime/objects.ts';
 import type { Result } from '#runtime/queue.ts';
-import type { StatusWithConditions, ControllerContext } from './controller-context.ts';
+import type { ControllerContext } from './controller-context.ts';
+import type { StatusWithConditions } from './report.ts';
 
 /** What a resource that ends like a Job says: its end, and Ready for those who wait for that. */
 export function ended(outcome: 'Complete' | 'Failed', reason: string, message: string): Statement[] {

@@ -5,8 +5,9 @@ import { hash } from '#runtime/compare.ts';
 import type { KubeObject } from '#runtime/objects.ts';
 import { kafkaUsers, kafkas } from './api/kinds.ts';
 import { readSecret } from './databases.ts';
-import { managedBy, manager } from './controller-context.ts';
-import type { KafkaUser, ControllerContext } from './controller-context.ts';
+import type { ControllerContext } from './controller-context.ts';
+import { managedBy, manager } from './labels.ts';
+import type { KafkaUser } from './strimzi.ts';
 
 /** A Strimzi Kafka, as far as it says how it is reached. */
 export interface KafkaCluster extends KubeObject {

@@ -11,8 +11,11 @@ import { deployments, eventServices, jobs, kafkaTopics, kafkaUsers, pods } from 
 import type { Databases } from '../databases.ts';
 import type { Lags } from '../kafka.ts';
 import { surroundingsOf } from '../stream-query/book.ts';
-import { byNamespace, madeForLabel, manager, report } from '../controller-context.ts';
-import type { KafkaTopic, ControllerContext } from '../controller-context.ts';
+import type { ControllerContext } from '../controller-context.ts';
+import { byNamespace } from '../informers.ts';
+import { madeForLabel, manager } from '../labels.ts';
+import { report } from '../report.ts';
+import type { KafkaTopic } from '../strimzi.ts';
 import {
   jobState,
   migratedCondition,

@@ -5,7 +5,7 @@ import { eventServices, parseDuration } from '#platform/declarations';
 import { apiVersion } from '../api/common.ts';
 import type { EventService, EventServiceSpec } from '../api/event-service.ts';
 import { connectionOf } from '../kafka.ts';
-import type { KafkaTopic } from '../controller-context.ts';
+import type { KafkaTopic } from '../strimzi.ts';
 import { migratedCondition, migrationJobOf, migrationOf, rememberedFailure } from './migration.ts';
 import { databaseSecretOf } from './provisioning.ts';
 import { partitionsOf, replicasFor, scale } from './scaling.ts';

@@ -2,8 +2,9 @@ import { deadLetterTopic } from '#platform/declarations';
 import type { Statement } from '#runtime/conditions.ts';
 import { ownerReference } from '#runtime/objects.ts';
 import type { EventService } from '../api/event-service.ts';
-import { managedBy, strimziReadiness } from '../controller-context.ts';
-import type { KafkaUser } from '../controller-context.ts';
+import { managedBy } from '../labels.ts';
+import { strimziReadiness } from '../strimzi.ts';
+import type { KafkaUser } from '../strimzi.ts';
 
 export interface Acl {
   resource: { type: 'topic' | 'group'; name: string; patternType: 'literal' | 'prefix' };

@@ -1,5 +1,5 @@
-import type { ConfigMap } from '../controller-context.ts';
-import { managedBy } from '../controller-context.ts';
+import type { ConfigMap } from '../informers.ts';
+import { managedBy } from '../labels.ts';
 
 /** The ConfigMap that analytics mounts: a file a query. */
 export const configMapName = 'stream-queries';
