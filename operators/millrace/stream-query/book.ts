@@ -4,8 +4,8 @@ import { deadLetterTopic, parseDuration } from '#platform/declarations';
 import type { Topic } from '#platform/declarations';
 import type { EventService } from '../api/event-service.ts';
 import type { StreamQuery } from '../api/stream-query.ts';
-import { checkQuery } from './check.ts';
-import type { Surroundings, Verdict } from './check.ts';
+import { validateQuery } from './validate.ts';
+import type { Surroundings, ValidationResult } from './validate.ts';
 
 /** A topic of a query that no service declares. */
 export const emittedTopic = (name: string): Topic => ({ name, partitions: 6, retentionMs: parseDuration('7d') });
@@ -41,22 +41,22 @@ interface Entry {
   uid: string | undefined;
   generation: number | undefined;
   surroundings: string;
-  verdict: Verdict;
+  validation: ValidationResult;
 }
 
-/** Verdicts on queries, remembered for as long as neither the query nor what is around it changes. */
+/** Results on queries, remembered for as long as neither the query nor what is around it changes. */
 export class QueryBook {
   readonly #entries = new Map<string, Entry>();
 
-  check(query: StreamQuery, surroundings: NamespaceSurroundings): Verdict {
+  check(query: StreamQuery, surroundings: NamespaceSurroundings): ValidationResult {
     const { uid, generation } = query.metadata;
     const known = this.#entries.get(keyOf(query));
     if (known?.uid === uid && known?.generation === generation && known?.surroundings === surroundings.id) {
-      return known.verdict;
+      return known.validation;
     }
-    const verdict = checkQuery(query, surroundings);
-    this.#entries.set(keyOf(query), { uid, generation, surroundings: surroundings.id, verdict });
-    return verdict;
+    const validation = validateQuery(query, surroundings);
+    this.#entries.set(keyOf(query), { uid, generation, surroundings: surroundings.id, validation });
+    return validation;
   }
 
   forget(key: string): void {

@@ -12,18 +12,18 @@ const fileOf = (query: string) => `${query}.yaml`;
 /**
  * The files of the queries. One that has become invalid keeps the file that was accepted before, so that a slip does not
  * stop an alert.
- * @param verdicts by query: its text, or undefined where it is not valid
+ * @param texts the file of each query; undefined where the query is not valid
  * @param before the files of now
  * @returns the files, and the queries for which there is no room
  */
 export function queryFiles(
-  verdicts: ReadonlyMap<string, string | undefined>,
+  texts: ReadonlyMap<string, string | undefined>,
   before: Record<string, string> = {},
 ): { data: Record<string, string>; left: Set<string> } {
   const data: Record<string, string> = {};
   const left = new Set<string>();
   let bytes = 0;
-  for (const [query, text] of [...verdicts].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
+  for (const [query, text] of [...texts].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
     const file = fileOf(query);
     const content = text ?? before[file];
     if (content === undefined) continue;

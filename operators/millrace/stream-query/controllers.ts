@@ -92,10 +92,10 @@ export class StreamQueryControllers {
     const surroundings = this.#surroundings(namespace);
     const { emit } = query.spec;
     const made = emit && !surroundings.topics.has(emit.to) ? topicResourceName(emit.to) : undefined;
-    const verdict = this.#book.check(query, surroundings);
+    const validation = this.#book.check(query, surroundings);
     const said = this.#reports.of(namespace, name);
     const conditions = conditionsOf({
-      verdict,
+      validation,
       hasRunner: surroundings.runner !== undefined,
       isLeftOut: this.#leftOut.get(namespace)?.has(name) ?? false,
       keepsEarlier: keepsEarlier(name, maps.store.get(`${namespace}/${configMapName}`)),
@@ -112,8 +112,8 @@ export class StreamQueryControllers {
     const surroundings = this.#surroundings(namespace);
     const observed = maps.store.get(`${namespace}/${configMapName}`);
     if (!surroundings.runner && !observed) return;
-    const verdicts = new Map(all.map((query) => [query.metadata.name, this.#book.check(query, surroundings).text]));
-    const { data, left } = queryFiles(verdicts, observed?.data);
+    const texts = new Map(all.map((query) => [query.metadata.name, this.#book.check(query, surroundings).text]));
+    const { data, left } = queryFiles(texts, observed?.data);
     await this.#makeTopics(namespace, all, surroundings, signal);
     await applier.apply(configMaps, configMapOf(namespace, data), observed, signal);
     const before = this.#leftOut.get(namespace) ?? new Set();

@@ -2,11 +2,11 @@ import { createHash } from 'node:crypto';
 import type { StreamStatus } from '#contracts/analytics.ts';
 import type { Statement } from '#runtime/conditions.ts';
 import type { StreamQueryStatus } from '../api/stream-query.ts';
-import type { Verdict } from './check.ts';
+import type { ValidationResult } from './validate.ts';
 
 /** What is known of a query. */
 export interface Observed {
-  verdict: Verdict;
+  validation: ValidationResult;
   /** whether a service of the namespace runs stream queries */
   hasRunner: boolean;
   /** whether there is no room for it in the ConfigMap */
@@ -24,18 +24,18 @@ export type Figures = Omit<StreamQueryStatus, 'conditions' | 'observedGeneration
 
 /** The conditions of a query. */
 export function conditionsOf(observed: Observed): Statement[] {
-  const { fault } = observed.verdict;
+  const { error } = observed.validation;
   const valid: Statement =
-    fault === undefined
+    error === undefined
       ? { type: 'Valid', status: 'True', reason: 'Accepted', message: '' }
-      : { type: 'Valid', status: 'False', reason: 'Invalid', message: fault };
+      : { type: 'Valid', status: 'False', reason: 'Invalid', message: error };
   return [valid, readiness(observed)];
 }
 
-function readiness({ verdict, hasRunner, isLeftOut, keepsEarlier, topic, report, reachable }: Observed): Statement {
+function readiness({ validation, hasRunner, isLeftOut, keepsEarlier, topic, report, reachable }: Observed): Statement {
   const not = (reason: string, message: string): Statement => ({ type: 'Ready', status: 'False', reason, message });
-  if (verdict.fault !== undefined) {
-    return not('Invalid', `${verdict.fault}${keepsEarlier ? '. It goes on as it was accepted before' : ''}`);
+  if (validation.error !== undefined) {
+    return not('Invalid', `${validation.error}${keepsEarlier ? '. It goes on as it was accepted before' : ''}`);
   }
   if (!hasRunner) return not('NoService', 'no EventService of the namespace has streamQueries: true');
   if (isLeftOut) return not('NoRoom', 'the ConfigMap stream-queries is full');
@@ -43,7 +43,7 @@ function readiness({ verdict, hasRunner, isLeftOut, keepsEarlier, topic, report,
   if (!reachable)
     return { type: 'Ready', status: 'Unknown', reason: 'Unreachable', message: 'analytics does not answer' };
   if (!report) return not('Starting', 'analytics has not loaded it yet');
-  return asReported(report, verdict.text);
+  return asReported(report, validation.text);
 }
 
 /** @param text the file that analytics is to follow */

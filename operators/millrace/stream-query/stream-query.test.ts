@@ -10,7 +10,7 @@ import type { EventService } from '../api/event-service.ts';
 import type { StreamQuery, StreamQuerySpec } from '../api/stream-query.ts';
 import { QueryReports } from './analytics.ts';
 import { QueryBook, surroundingsOf, undeclaredTopics } from './book.ts';
-import { checkQuery, queryText } from './check.ts';
+import { validateQuery, queryText } from './validate.ts';
 import { queryFiles } from './config-map.ts';
 import { conditionsOf, figuresOf } from './status.ts';
 import type { Observed } from './status.ts';
@@ -39,43 +39,43 @@ describe('checking a stream query', () => {
   it('accepts those of the platform', () => {
     for (const { text, file } of streamQueryFiles()) {
       const declared = parse(text) as StreamQuery;
-      assert.equal(checkQuery(declared, shop).fault, undefined, file);
+      assert.equal(validateQuery(declared, shop).error, undefined, file);
       assert.deepEqual(parse(queryText(declared)), declared, file);
     }
   });
 
-  it('names the line of a fault and what stands there', () => {
-    const { fault } = checkQuery(query('q', { having: 'order > 3' }), shop);
+  it('names the line of a mistake and quotes it', () => {
+    const { error } = validateQuery(query('q', { having: 'order > 3' }), shop);
     assert.equal(
-      fault,
+      error,
       'line 13 (having: order > 3): spec.having: Unknown variable: order (character 1); did you mean orders?',
     );
   });
 
   it('lets a query emit to a topic of its own, but read only what the service consumes', () => {
-    assert.equal(checkQuery(query('q', { emit: { to: 'mine' } }), shop).fault, undefined);
-    const { fault } = checkQuery(query('q', { from: [{ topic: 'analytics-events' }] }), shop);
-    assert.equal(fault, 'the service that runs stream queries does not consume analytics-events');
+    assert.equal(validateQuery(query('q', { emit: { to: 'mine' } }), shop).error, undefined);
+    const { error } = validateQuery(query('q', { from: [{ topic: 'analytics-events' }] }), shop);
+    assert.equal(error, 'the service that runs stream queries does not consume analytics-events');
     assert.match(
-      checkQuery(query('q', { from: [{ topic: 'none' }] }), shop).fault!,
+      validateQuery(query('q', { from: [{ topic: 'none' }] }), shop).error!,
       /no service declares the topic none/,
     );
   });
 
   it('takes an unquoted `on`, which Kubernetes reads as true, for what was meant', () => {
     const emit = { to: 'mine', true: 'close' } as unknown as NonNullable<StreamQuerySpec['emit']>;
-    const { text, fault } = checkQuery(query('q', { emit }), shop);
-    assert.equal(fault, undefined);
+    const { text, error } = validateQuery(query('q', { emit }), shop);
+    assert.equal(error, undefined);
     assert.deepEqual((parse(text!) as StreamQuery).spec.emit, { to: 'mine', on: 'close' });
   });
 
   it('is done once for as long as nothing changes', () => {
     const book = new QueryBook();
     const one = query('q', {});
-    const verdict = book.check(one, shop);
-    assert.equal(book.check({ ...one, status: {} }, shop), verdict);
-    assert.notEqual(book.check({ ...one, metadata: { ...one.metadata, generation: 2 } }, shop), verdict);
-    assert.notEqual(book.check(one, surroundingsOf([])), verdict);
+    const validation = book.check(one, shop);
+    assert.equal(book.check({ ...one, status: {} }, shop), validation);
+    assert.notEqual(book.check({ ...one, metadata: { ...one.metadata, generation: 2 } }, shop), validation);
+    assert.notEqual(book.check(one, surroundingsOf([])), validation);
   });
 
   it('finds the topics that no service declares, each with one owner', () => {
@@ -95,12 +95,12 @@ describe('the files of stream queries', () => {
           noNullPrototype: true,
         }),
         fc.dictionary(fc.constantFrom('a.yaml', 'b.yaml', 'gone.yaml'), fc.string(), { noNullPrototype: true }),
-        (verdicts, before) => {
-          const { data, left } = queryFiles(new Map(Object.entries(verdicts)), before);
+        (texts, before) => {
+          const { data, left } = queryFiles(new Map(Object.entries(texts)), before);
           assert.equal(left.size, 0);
-          for (const [name, text] of Object.entries(verdicts))
+          for (const [name, text] of Object.entries(texts))
             assert.equal(data[`${name}.yaml`], text ?? before[`${name}.yaml`]);
-          for (const file of Object.keys(data)) assert.ok(file.slice(0, -5) in verdicts, file);
+          for (const file of Object.keys(data)) assert.ok(file.slice(0, -5) in texts, file);
         },
       ),
     );
@@ -130,7 +130,7 @@ describe('the status of a stream query', () => {
     failedEvents: 0,
   };
   const fine: Observed = {
-    verdict: { text: 'text', fault: undefined },
+    validation: { text: 'text', error: undefined },
     hasRunner: true,
     isLeftOut: false,
     keepsEarlier: false,
@@ -158,7 +158,7 @@ describe('the status of a stream query', () => {
       reason: 'Refused',
       message: 'analytics refuses it: q.yaml:3: no such topic; what ran of it before goes on',
     });
-    const broken = { verdict: { text: undefined, fault: 'line 3' }, keepsEarlier: true } as const;
+    const broken = { validation: { text: undefined, error: 'line 3' }, keepsEarlier: true } as const;
     assert.deepEqual(ready(broken), {
       status: 'False',
       reason: 'Invalid',
