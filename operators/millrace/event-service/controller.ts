@@ -10,7 +10,7 @@ import type { EventService } from '../api/event-service.ts';
 import { deployments, eventServices, jobs, kafkaTopics, kafkaUsers, pods } from '../api/kinds.ts';
 import type { Databases } from '../databases.ts';
 import type { Lags } from '../kafka.ts';
-import { surroundingsOf } from '../stream-query/book.ts';
+import { topologyOf } from '../stream-query/topology.ts';
 import type { ControllerContext } from '../controller-context.ts';
 import { byNamespace } from '../informers.ts';
 import { madeForLabel, manager } from '../labels.ts';
@@ -147,7 +147,7 @@ export class EventServiceController {
   #emitted(service: EventService): string[] {
     const { eventServices: services, streamQueries: queries } = this.#context;
     const { namespace = '', name } = service.metadata;
-    if (surroundingsOf(services.store.by(byNamespace, namespace)).runner?.metadata.name !== name) return [];
+    if (topologyOf(services.store.by(byNamespace, namespace)).runner?.metadata.name !== name) return [];
     return queries.store.by(byNamespace, namespace).flatMap(({ spec }) => (spec.emit ? [spec.emit.to] : []));
   }
 

@@ -13,8 +13,9 @@ import { report } from '../report.ts';
 import { strimziReadiness } from '../strimzi.ts';
 import { QueryReports } from './analytics.ts';
 import type { AskAnalytics } from './analytics.ts';
-import type { NamespaceSurroundings } from './book.ts';
-import { QueryBook, emittedTopic, surroundingsOf, undeclaredTopics } from './book.ts';
+import { QueryBook } from './validation-cache.ts';
+import { emittedTopic, topologyOf, undeclaredTopics } from './topology.ts';
+import type { Topology } from './topology.ts';
 import { configMapName, configMapOf, keepsEarlier, queryFiles } from './config-map.ts';
 import { conditionsOf, figuresOf } from './status.ts';
 
@@ -79,8 +80,8 @@ export class StreamQueryControllers {
       .map(keyOf);
   }
 
-  #surroundings(namespace: string) {
-    return surroundingsOf(this.#context.eventServices.store.by(byNamespace, namespace));
+  #topology(namespace: string) {
+    return topologyOf(this.#context.eventServices.store.by(byNamespace, namespace));
   }
 
   async #query(key: string, signal: AbortSignal): Promise<void> {
@@ -89,14 +90,14 @@ export class StreamQueryControllers {
     if (!query) this.#book.forget(key);
     if (!query || isDeleting(query)) return;
     const { namespace = '', name } = query.metadata;
-    const surroundings = this.#surroundings(namespace);
+    const topology = this.#topology(namespace);
     const { emit } = query.spec;
-    const made = emit && !surroundings.topics.has(emit.to) ? topicResourceName(emit.to) : undefined;
-    const validation = this.#book.check(query, surroundings);
+    const made = emit && !topology.topics.has(emit.to) ? topicResourceName(emit.to) : undefined;
+    const validation = this.#book.check(query, topology);
     const said = this.#reports.of(namespace, name);
     const conditions = conditionsOf({
       validation,
-      hasRunner: surroundings.runner !== undefined,
+      hasRunner: topology.runner !== undefined,
       isLeftOut: this.#leftOut.get(namespace)?.has(name) ?? false,
       keepsEarlier: keepsEarlier(name, maps.store.get(`${namespace}/${configMapName}`)),
       topic: made ? strimziReadiness(topics.store.get(`${namespace}/${made}`)) : { ready: true, message: '' },
@@ -109,12 +110,12 @@ export class StreamQueryControllers {
   async #files(namespace: string, signal: AbortSignal): Promise<void> {
     const { streamQueries: queries, configMaps: maps, applier } = this.#context;
     const all = queries.store.by(byNamespace, namespace).filter((query) => !isDeleting(query));
-    const surroundings = this.#surroundings(namespace);
+    const topology = this.#topology(namespace);
     const observed = maps.store.get(`${namespace}/${configMapName}`);
-    if (!surroundings.runner && !observed) return;
-    const texts = new Map(all.map((query) => [query.metadata.name, this.#book.check(query, surroundings).text]));
+    if (!topology.runner && !observed) return;
+    const texts = new Map(all.map((query) => [query.metadata.name, this.#book.check(query, topology).text]));
     const { data, left } = queryFiles(texts, observed?.data);
-    await this.#makeTopics(namespace, all, surroundings, signal);
+    await this.#makeTopics(namespace, all, topology, signal);
     await applier.apply(configMaps, configMapOf(namespace, data), observed, signal);
     const before = this.#leftOut.get(namespace) ?? new Set();
     this.#leftOut.set(namespace, left);
@@ -124,14 +125,14 @@ export class StreamQueryControllers {
   async #makeTopics(
     namespace: string,
     queries: readonly StreamQuery[],
-    surroundings: NamespaceSurroundings,
+    topology: Topology,
     signal: AbortSignal,
   ): Promise<void> {
     const { kafkaTopics: topics, applier } = this.#context;
-    const kafka = surroundings.runner?.spec.kafka;
+    const kafka = topology.runner?.spec.kafka;
     if (!kafka) return;
-    const valid = queries.filter((query) => this.#book.check(query, surroundings).text !== undefined);
-    for (const [topic, madeFor] of undeclaredTopics(valid, surroundings.topics)) {
+    const valid = queries.filter((query) => this.#book.check(query, topology).text !== undefined);
+    for (const [topic, madeFor] of undeclaredTopics(valid, topology.topics)) {
       const place = { namespace, cluster: kafka.cluster, replicas: kafka.replicas, madeFor };
       const desired = kafkaTopicOf(emittedTopic(topic), place);
       await applier.apply(kafkaTopics, desired, topics.store.get(`${namespace}/${desired.metadata.name}`), signal);
@@ -140,7 +141,7 @@ export class StreamQueryControllers {
 
   async #hear(namespace: string, signal: AbortSignal): Promise<Result | void> {
     const { streamQueries: queries, log } = this.#context;
-    const { runner } = this.#surroundings(namespace);
+    const { runner } = this.#topology(namespace);
     const count = queries.store.by(byNamespace, namespace).length;
     if (!runner) {
       this.#reports.forget(namespace);

@@ -9,7 +9,8 @@ import { apiVersion } from '../api/common.ts';
 import type { EventService } from '../api/event-service.ts';
 import type { StreamQuery, StreamQuerySpec } from '../api/stream-query.ts';
 import { QueryReports } from './analytics.ts';
-import { QueryBook, surroundingsOf, undeclaredTopics } from './book.ts';
+import { QueryBook } from './validation-cache.ts';
+import { topologyOf, undeclaredTopics } from './topology.ts';
 import { validateQuery, queryText } from './validate.ts';
 import { queryFiles } from './config-map.ts';
 import { conditionsOf, figuresOf } from './status.ts';
@@ -33,7 +34,7 @@ const services = eventServices().map((service) => {
   const streamQueries = service.metadata.name === 'analytics';
   return { ...service, apiVersion, spec: { ...service.spec, streamQueries } } as unknown as EventService;
 });
-const shop = surroundingsOf(services);
+const shop = topologyOf(services);
 
 describe('checking a stream query', () => {
   it('accepts those of the platform', () => {
@@ -75,7 +76,7 @@ describe('checking a stream query', () => {
     const validation = book.check(one, shop);
     assert.equal(book.check({ ...one, status: {} }, shop), validation);
     assert.notEqual(book.check({ ...one, metadata: { ...one.metadata, generation: 2 } }, shop), validation);
-    assert.notEqual(book.check(one, surroundingsOf([])), validation);
+    assert.notEqual(book.check(one, topologyOf([])), validation);
   });
 
   it('finds the topics that no service declares, each with one owner', () => {

@@ -3,14 +3,7 @@ import { parseQuery } from '#streams/language';
 import { apiVersion } from '../api/common.ts';
 import { unquotedOn } from '../api/stream-query.ts';
 import type { StreamQuery } from '../api/stream-query.ts';
-
-/** What the namespace of a query has. */
-export interface Surroundings {
-  /** topics that services declare */
-  topics: ReadonlySet<string>;
-  /** topics that the service reads that runs the queries; undefined where there is none */
-  consumed: ReadonlySet<string> | undefined;
-}
+import type { Topology } from './topology.ts';
 
 /** The file of a valid query, or what is wrong with it. */
 export type ValidationResult = { text: string; error: undefined } | { text: undefined; error: string };
@@ -26,7 +19,7 @@ export function queryText({ metadata, spec }: Pick<StreamQuery, 'metadata' | 'sp
 /** Validates a query with the parser that analytics uses. The error names each line, and quotes it. */
 export function validateQuery(
   query: Pick<StreamQuery, 'metadata' | 'spec'>,
-  { topics, consumed }: Surroundings,
+  { topics, consumed }: Topology,
 ): ValidationResult {
   const text = queryText(query);
   const { emit, from } = query.spec;
