@@ -13,7 +13,7 @@ import { report } from '../report.ts';
 import { strimziReadiness } from '../strimzi.ts';
 import { QueryReports } from './analytics.ts';
 import type { AskAnalytics } from './analytics.ts';
-import { QueryBook } from './validation-cache.ts';
+import { ValidationCache } from './validation-cache.ts';
 import { emittedTopic, topologyOf, undeclaredTopics } from './topology.ts';
 import type { Topology } from './topology.ts';
 import { configMapName, configMapOf, keepsEarlier, queryFiles } from './config-map.ts';
@@ -28,7 +28,7 @@ const namespaceOf = ({ metadata }: Pick<KubeObject, 'metadata'>) => [metadata.na
 export class StreamQueryControllers {
   readonly #context: ControllerContext;
   readonly #ask: AskAnalytics;
-  readonly #book = new QueryBook();
+  readonly #validations = new ValidationCache();
   readonly #reports = new QueryReports();
   readonly #leftOut = new Map<string, ReadonlySet<string>>();
   readonly controllers: readonly Controller[];
@@ -87,13 +87,13 @@ export class StreamQueryControllers {
   async #query(key: string, signal: AbortSignal): Promise<void> {
     const { streamQueries: queries, kafkaTopics: topics, configMaps: maps } = this.#context;
     const query = queries.store.get(key);
-    if (!query) this.#book.forget(key);
+    if (!query) this.#validations.forget(key);
     if (!query || isDeleting(query)) return;
     const { namespace = '', name } = query.metadata;
     const topology = this.#topology(namespace);
     const { emit } = query.spec;
     const made = emit && !topology.topics.has(emit.to) ? topicResourceName(emit.to) : undefined;
-    const validation = this.#book.check(query, topology);
+    const validation = this.#validations.validate(query, topology);
     const said = this.#reports.of(namespace, name);
     const conditions = conditionsOf({
       validation,
@@ -113,7 +113,7 @@ export class StreamQueryControllers {
     const topology = this.#topology(namespace);
     const observed = maps.store.get(`${namespace}/${configMapName}`);
     if (!topology.runner && !observed) return;
-    const texts = new Map(all.map((query) => [query.metadata.name, this.#book.check(query, topology).text]));
+    const texts = new Map(all.map((query) => [query.metadata.name, this.#validations.validate(query, topology).text]));
     const { data, left } = queryFiles(texts, observed?.data);
     await this.#makeTopics(namespace, all, topology, signal);
     await applier.apply(configMaps, configMapOf(namespace, data), observed, signal);
@@ -131,7 +131,7 @@ export class StreamQueryControllers {
     const { kafkaTopics: topics, applier } = this.#context;
     const kafka = topology.runner?.spec.kafka;
     if (!kafka) return;
-    const valid = queries.filter((query) => this.#book.check(query, topology).text !== undefined);
+    const valid = queries.filter((query) => this.#validations.validate(query, topology).text !== undefined);
     for (const [topic, madeFor] of undeclaredTopics(valid, topology.topics)) {
       const place = { namespace, cluster: kafka.cluster, replicas: kafka.replicas, madeFor };
       const desired = kafkaTopicOf(emittedTopic(topic), place);

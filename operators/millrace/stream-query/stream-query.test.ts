@@ -9,7 +9,7 @@ import { apiVersion } from '../api/common.ts';
 import type { EventService } from '../api/event-service.ts';
 import type { StreamQuery, StreamQuerySpec } from '../api/stream-query.ts';
 import { QueryReports } from './analytics.ts';
-import { QueryBook } from './validation-cache.ts';
+import { ValidationCache } from './validation-cache.ts';
 import { topologyOf, undeclaredTopics } from './topology.ts';
 import { validateQuery, queryText } from './validate.ts';
 import { queryFiles } from './config-map.ts';
@@ -71,12 +71,12 @@ describe('checking a stream query', () => {
   });
 
   it('is done once for as long as nothing changes', () => {
-    const book = new QueryBook();
+    const cache = new ValidationCache();
     const one = query('q', {});
-    const validation = book.check(one, shop);
-    assert.equal(book.check({ ...one, status: {} }, shop), validation);
-    assert.notEqual(book.check({ ...one, metadata: { ...one.metadata, generation: 2 } }, shop), validation);
-    assert.notEqual(book.check(one, topologyOf([])), validation);
+    const validation = cache.validate(one, shop);
+    assert.equal(cache.validate({ ...one, status: {} }, shop), validation);
+    assert.notEqual(cache.validate({ ...one, metadata: { ...one.metadata, generation: 2 } }, shop), validation);
+    assert.notEqual(cache.validate(one, topologyOf([])), validation);
   });
 
   it('finds the topics that no service declares, each with one owner', () => {

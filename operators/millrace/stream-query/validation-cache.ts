@@ -12,10 +12,10 @@ interface Entry {
 }
 
 /** Validation results, each kept until the query or the topology of its namespace changes. */
-export class QueryBook {
+export class ValidationCache {
   readonly #entries = new Map<string, Entry>();
 
-  check(query: StreamQuery, topology: Topology): ValidationResult {
+  validate(query: StreamQuery, topology: Topology): ValidationResult {
     const { uid, generation } = query.metadata;
     const known = this.#entries.get(keyOf(query));
     if (known?.uid === uid && known?.generation === generation && known?.topology === topology.hash) {
