@@ -5,12 +5,13 @@ import type { Result } from '#runtime/queue.ts';
 import type { Pool } from '#platform/postgres';
 import type { DeadLetterReplay } from '../api/dead-letter-replay.ts';
 import { deadLetterReplays } from '../api/kinds.ts';
-import { expire, isFinished } from '../finished.ts';
+import { isFinished } from '../completion.ts';
+import { deleteAfterTtl } from '../ttl.ts';
 import type { ControllerContext } from '../controller-context.ts';
 import { byNamespace } from '../informers.ts';
 import { report } from '../report.ts';
 import type { Databases } from '../databases.ts';
-import { claim, progressOf, withdraw } from './letters.ts';
+import { claim, progressOf, withdraw } from './dead-letters.ts';
 import { sayClaimed, sayProgress, sayRequested, sayWaiting } from './status.ts';
 import type { Said } from './status.ts';
 
@@ -74,7 +75,7 @@ export function deadLetterReplayController(
       if (hasFinalizer(replay, finalizer)) await cleanUp(replay, signal);
       return;
     }
-    if (isFinished(status)) return expire(context, deadLetterReplays, replay, signal);
+    if (isFinished(status)) return deleteAfterTtl(context, deadLetterReplays, replay, signal);
     // the change of the finalizer brings it back here, as the change of the status does below
     if (await setFinalizer(api, deadLetterReplays, replay, finalizer, true, signal)) return;
     const { conditions, figures } = await next(replay, signal);

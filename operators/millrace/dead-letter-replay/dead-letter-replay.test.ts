@@ -3,9 +3,10 @@ import { after, before, describe, it } from 'node:test';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
 import type { DeadLetterReplaySpec, DeadLetterReplayStatus } from '../api/dead-letter-replay.ts';
-import { isFinished, keepForMs } from '../finished.ts';
+import { isFinished } from '../completion.ts';
+import { remainingTtlMs } from '../ttl.ts';
 import { setConditions } from '#runtime/conditions.ts';
-import { claim, progressOf, withdraw } from './letters.ts';
+import { claim, progressOf, withdraw } from './dead-letters.ts';
 import { sayClaimed, sayProgress, sayRequested } from './status.ts';
 import type { Said } from './status.ts';
 
@@ -137,8 +138,8 @@ describe('the status of a replay', () => {
 
   it('is kept for as long as it says', () => {
     const end = new Date(now).toISOString();
-    assert.equal(keepForMs(undefined, end, now), undefined);
-    assert.equal(keepForMs(60, end, now + 10_000), 50_000);
-    assert.equal(keepForMs(60, end, now + 70_000), 0);
+    assert.equal(remainingTtlMs(undefined, end, now), undefined);
+    assert.equal(remainingTtlMs(60, end, now + 10_000), 50_000);
+    assert.equal(remainingTtlMs(60, end, now + 70_000), 0);
   });
 });

@@ -1,8 +1,8 @@
 import { timestamp } from '#runtime/clock.ts';
 import type { Statement } from '#runtime/conditions.ts';
 import type { DeadLetterReplaySpec, DeadLetterReplayStatus } from '../api/dead-letter-replay.ts';
-import { ended, underWay } from '../finished.ts';
-import type { Claim, Progress } from './letters.ts';
+import { finishedConditions, unfinishedConditions } from '../completion.ts';
+import type { Claim, Progress } from './dead-letters.ts';
 
 /** What a replay says of itself: its conditions and its figures. */
 export interface Said {
@@ -17,13 +17,13 @@ const figuresBefore = (status: DeadLetterReplayStatus | undefined): Said['figure
 
 /** It cannot begin yet. */
 export function sayWaiting(status: DeadLetterReplayStatus | undefined, reason: string, message: string): Said {
-  return { conditions: underWay(reason, message), figures: figuresBefore(status) };
+  return { conditions: unfinishedConditions(reason, message), figures: figuresBefore(status) };
 }
 
 /** The mark of its rows, written before they get it: what it asked for is found again whatever happens in between. */
 export function sayRequested(now: number): Said {
   const requestedAt = new Date(now).toISOString();
-  return { conditions: underWay('Requested', ''), figures: { requestedAt, startTime: timestamp(now) } };
+  return { conditions: unfinishedConditions('Requested', ''), figures: { requestedAt, startTime: timestamp(now) } };
 }
 
 /** What asking came to. */
@@ -37,16 +37,16 @@ export function sayClaimed(
   const end = { completionTime: timestamp(now) };
   if (isTooMany) {
     const message = `${selected} dead letters are selected, more than maxMessages (${maxMessages}): none was replayed`;
-    return { conditions: ended('Failed', 'TooManyMessages', message), figures: { ...figures, ...end } };
+    return { conditions: finishedConditions('Failed', 'TooManyMessages', message), figures: { ...figures, ...end } };
   }
   if (selected === 0) {
     return {
-      conditions: ended('Complete', 'NothingToReplay', 'no dead letter is selected'),
+      conditions: finishedConditions('Complete', 'NothingToReplay', 'no dead letter is selected'),
       figures: { ...figures, ...end },
     };
   }
   const counted = { replayed: 0, failed: 0, progress: `0/${selected}` };
-  return { conditions: underWay('Replaying', ''), figures: { ...figures, ...counted } };
+  return { conditions: unfinishedConditions('Replaying', ''), figures: { ...figures, ...counted } };
 }
 
 /** How far it is, and whether that is the end. */
@@ -61,13 +61,13 @@ export function sayProgress(status: DeadLetterReplayStatus, progress: Progress, 
     progress: `${replayed + failed}/${selected}`,
     outcomes,
   };
-  if (waiting > 0) return { conditions: underWay('Replaying', ''), figures };
+  if (waiting > 0) return { conditions: unfinishedConditions('Replaying', ''), figures };
   const done = { ...figures, completionTime: timestamp(now) };
   const lost = selected - replayed - failed;
   const gone = lost > 0 ? `; ${lost} have become dead letters anew` : '';
   if (failed + lost > 0) {
     const message = `${replayed} were handled, ${failed} failed again${gone}`;
-    return { conditions: ended('Failed', 'MessagesFailed', message), figures: done };
+    return { conditions: finishedConditions('Failed', 'MessagesFailed', message), figures: done };
   }
-  return { conditions: ended('Complete', 'Replayed', `${replayed} were handled`), figures: done };
+  return { conditions: finishedConditions('Complete', 'Replayed', `${replayed} were handled`), figures: done };
 }

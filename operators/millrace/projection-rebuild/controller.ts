@@ -6,7 +6,8 @@ import type { Pool } from '#platform/postgres';
 import { projectionRebuilds } from '../api/kinds.ts';
 import type { ProjectionRebuild } from '../api/projection-rebuild.ts';
 import type { Databases } from '../databases.ts';
-import { expire, isFinished } from '../finished.ts';
+import { isFinished } from '../completion.ts';
+import { deleteAfterTtl } from '../ttl.ts';
 import type { ControllerContext } from '../controller-context.ts';
 import { report } from '../report.ts';
 import { askForRebuild, cancelRebuild, hasReadModel } from './requests.ts';
@@ -66,7 +67,7 @@ export function projectionRebuildController(
       await setFinalizer(api, projectionRebuilds, rebuild, finalizer, false, signal);
       return;
     }
-    if (isFinished(status)) return expire(context, projectionRebuilds, rebuild, signal);
+    if (isFinished(status)) return deleteAfterTtl(context, projectionRebuilds, rebuild, signal);
     // the change of the finalizer brings it back here, as the change of the status does below
     if (await setFinalizer(api, projectionRebuilds, rebuild, finalizer, true, signal)) return;
     const { conditions, figures } = await next(rebuild, signal);

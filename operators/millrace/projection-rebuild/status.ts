@@ -1,7 +1,7 @@
 import { timestamp } from '#runtime/clock.ts';
 import type { Statement } from '#runtime/conditions.ts';
 import type { ProjectionRebuildSpec, ProjectionRebuildStatus } from '../api/projection-rebuild.ts';
-import { ended, underWay } from '../finished.ts';
+import { finishedConditions, unfinishedConditions } from '../completion.ts';
 import type { Rebuild } from './requests.ts';
 
 /** What a rebuild says of itself: its conditions and its figures. */
@@ -12,14 +12,14 @@ export interface Said {
 
 /** It cannot begin yet. */
 export function sayWaiting(reason: string, message: string): Said {
-  return { conditions: underWay(reason, message), figures: {} };
+  return { conditions: unfinishedConditions(reason, message), figures: {} };
 }
 
 /** It never can. */
 export function sayImpossible(message: string, now: number): Said {
   const at = timestamp(now);
   return {
-    conditions: ended('Failed', 'NoReadModel', message),
+    conditions: finishedConditions('Failed', 'NoReadModel', message),
     figures: { phase: 'Failed', startTime: at, completionTime: at },
   };
 }
@@ -39,15 +39,15 @@ export function sayProgress(status: ProjectionRebuildStatus | undefined, rebuild
   const end = { ...figures, completionTime: timestamp(now) };
   switch (phase) {
     case 'Switched':
-      return { conditions: ended('Complete', 'Switched', `version ${version} is in use`), figures: end };
+      return { conditions: finishedConditions('Complete', 'Switched', `version ${version} is in use`), figures: end };
     case 'Failed':
     case 'Cancelled':
       return {
-        conditions: ended('Failed', phase === 'Failed' ? 'BuildFailed' : 'Cancelled', error ?? ''),
+        conditions: finishedConditions('Failed', phase === 'Failed' ? 'BuildFailed' : 'Cancelled', error ?? ''),
         figures: end,
       };
     default:
-      return { conditions: underWay(phase, ''), figures };
+      return { conditions: unfinishedConditions(phase, ''), figures };
   }
 }
 
