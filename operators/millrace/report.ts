@@ -6,14 +6,20 @@ import { writeStatus } from '#runtime/status.ts';
 import type { ControllerContext } from './controller-context.ts';
 import { manager } from './labels.ts';
 
-/** A status as all kinds have it. */
+/** What the status of every kind has. */
 export interface StatusWithConditions {
   observedGeneration?: number | undefined;
   conditions?: Condition[] | undefined;
 }
 
-/** Reasons of what is not ready because it is under way: nothing to warn of. */
-const underWayReasons = new Set([
+/** What a reconcile has found out: the conditions, and the other fields of the status. */
+export interface StatusUpdate<Status extends StatusWithConditions> {
+  conditions: readonly Statement[];
+  fields: Omit<Status, keyof StatusWithConditions>;
+}
+
+/** Reasons of a Ready that is False because something takes its time: the event of such a reason is no warning. */
+const inProgressReasons = new Set([
   'Building',
   'Migrating',
   'Pending',
@@ -27,32 +33,39 @@ const underWayReasons = new Set([
 ]);
 
 /**
- * Writes the status of a resource if it has changed, with its conditions, and records an event where the status or the
- * reason of Ready has, which sums the others up.
+ * Writes the status of a resource if it has changed, and records an Event if the status or the reason of its condition
+ * Ready has changed. Ready sums the other conditions up.
  */
-export async function report<Status extends StatusWithConditions>(
+export async function reportStatus<Status extends StatusWithConditions>(
   { api, events, clock }: Pick<ControllerContext, 'api' | 'events' | 'clock'>,
   type: ResourceType,
   object: Resource<unknown, Status>,
-  said: readonly Statement[],
-  figures: Omit<Status, keyof StatusWithConditions>,
+  update: StatusUpdate<Status>,
   signal: AbortSignal,
 ): Promise<void> {
   const { generation } = object.metadata;
   const before = object.status?.conditions;
-  const conditions = setConditions(before, said, generation, clock.now());
-  const status = { ...figures, observedGeneration: generation, conditions } as unknown as Status & object;
+  const conditions = setConditions(before, update.conditions, generation, clock.now());
+  const status = { ...update.fields, observedGeneration: generation, conditions } as unknown as Status & object;
   const resource = object as Resource<unknown, Status & object>;
   try {
     if (!(await writeStatus(api, type, resource, status, { manager, signal }))) return;
   } catch (error) {
-    if (isNotFound(error)) return; // it has been deleted meanwhile
+    if (isNotFound(error)) return; // somebody has deleted the resource meanwhile
     throw error;
   }
   const ready = transitions(before, conditions).find((condition) => condition.type === 'Ready');
   if (!ready) return;
-  const { status: now, reason, message } = ready;
-  const isFine = now === 'True' || underWayReasons.has(reason);
-  const note = message || (now === 'True' ? 'is ready' : reason);
-  events.record(object, { type: isFine ? 'Normal' : 'Warning', reason, action: 'Reconcile', note });
+  const { status: isReady, reason, message } = ready;
+  const isNormal = isReady === 'True' || inProgressReasons.has(reason);
+  const note = message || (isReady === 'True' ? 'is ready' : reason);
+  events.record(object, { type: isNormal ? 'Normal' : 'Warning', reason, action: 'Reconcile', note });
+}
+
+/** The fields of a status that are not conditions, as they were written last. */
+export function fieldsOf<Status extends StatusWithConditions>(
+  status: Status | undefined,
+): Partial<StatusUpdate<Status>['fields']> {
+  const { conditions: _c, observedGeneration: _o, ...fields } = status ?? ({} as Status);
+  return fields;
 }

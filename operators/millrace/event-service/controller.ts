@@ -14,7 +14,7 @@ import { topologyOf } from '../stream-query/topology.ts';
 import type { ControllerContext } from '../controller-context.ts';
 import { byNamespace } from '../informers.ts';
 import { madeForLabel, manager } from '../labels.ts';
-import { report } from '../report.ts';
+import { reportStatus } from '../report.ts';
 import type { KafkaTopic } from '../strimzi.ts';
 import {
   jobState,
@@ -29,7 +29,7 @@ import type { Measured } from './observe.ts';
 import type { Provisioner } from './provisioning.ts';
 import { partitionsOf, scale } from './scaling.ts';
 import type { Recommendation } from './scaling.ts';
-import { figuresOf, readyOf } from './status.ts';
+import { readyOf, statusFieldsOf } from './status.ts';
 import { otherOwner, topicsCondition, topicsOf } from './topics.ts';
 import { kafkaUserOf, userCondition, usesKafka } from './user.ts';
 
@@ -108,9 +108,9 @@ export class EventServiceController {
     conditions.push(migration.condition);
     const measured = await measure(service, { ...this.#parts, log: this.#context.log }, signal);
     const replicas = await this.#scale(key, service, measured, signal);
-    const figures = figuresOf(measured, migration.applied, replicas);
+    const fields = statusFieldsOf(measured, migration.applied, replicas);
     const ready = readyOf(conditions);
-    await report(this.#context, eventServices, service, [...conditions, ready], figures, signal);
+    await reportStatus(this.#context, eventServices, service, { conditions: [...conditions, ready], fields }, signal);
     return { requeueAfterMs: ready.status === 'True' ? measureEveryMs : waitMs };
   }
 

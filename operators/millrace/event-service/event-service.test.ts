@@ -10,7 +10,7 @@ import { migratedCondition, migrationJobOf, migrationOf, rememberedFailure } fro
 import { databaseSecretOf } from './provisioning.ts';
 import { partitionsOf, replicasFor, scale } from './scaling.ts';
 import type { Recommendation } from './scaling.ts';
-import { figuresOf, readyOf } from './status.ts';
+import { readyOf, statusFieldsOf } from './status.ts';
 import { topicsCondition, topicsOf } from './topics.ts';
 import { aclsOf } from './user.ts';
 
@@ -220,7 +220,7 @@ describe('what a service says of itself', () => {
       databases: [],
       partitions: new Map(),
     };
-    const { lag, deadLetters } = figuresOf(measured, undefined, undefined);
+    const { lag, deadLetters } = statusFieldsOf(measured, undefined, undefined);
     assert.deepEqual([lag, deadLetters], [4, undefined]);
   });
 

@@ -9,7 +9,7 @@ import { configMaps, kafkaTopics, streamQueries } from '../api/kinds.ts';
 import { kafkaTopicOf, topicResourceName } from '../kafka-topic.ts';
 import type { ControllerContext } from '../controller-context.ts';
 import { byNamespace } from '../informers.ts';
-import { report } from '../report.ts';
+import { reportStatus } from '../report.ts';
 import { strimziReadiness } from '../strimzi.ts';
 import { QueryReports } from './analytics.ts';
 import type { AskAnalytics } from './analytics.ts';
@@ -17,7 +17,7 @@ import { ValidationCache } from './validation-cache.ts';
 import { emittedTopic, topologyOf, undeclaredTopics } from './topology.ts';
 import type { Topology } from './topology.ts';
 import { configMapName, configMapOf, keepsEarlier, queryFiles } from './config-map.ts';
-import { conditionsOf, figuresOf } from './status.ts';
+import { conditionsOf, statusFieldsOf } from './status.ts';
 
 /** Asking analytics: at most every 10 s, and less often for many queries, as each may be a write. */
 const askEveryMs = (queries: number) => Math.max(10_000, queries * 20);
@@ -104,7 +104,8 @@ export class StreamQueryControllers {
       report: said,
       reachable: said !== undefined || this.#reports.isReachable(namespace),
     });
-    await report(this.#context, streamQueries, query, conditions, figuresOf(query.status, said), signal);
+    const fields = statusFieldsOf(query.status, said);
+    await reportStatus(this.#context, streamQueries, query, { conditions, fields }, signal);
   }
 
   async #files(namespace: string, signal: AbortSignal): Promise<void> {

@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto';
 import type { StreamStatus } from '#contracts/analytics.ts';
 import type { Statement } from '#runtime/conditions.ts';
 import type { StreamQueryStatus } from '../api/stream-query.ts';
+import { fieldsOf } from '../report.ts';
+import type { StatusUpdate } from '../report.ts';
 import type { ValidationResult } from './validate.ts';
 
 /** What is known of a query. */
@@ -20,7 +22,7 @@ export interface Observed {
   reachable: boolean;
 }
 
-export type Figures = Omit<StreamQueryStatus, 'conditions' | 'observedGeneration'>;
+type Fields = StatusUpdate<StreamQueryStatus>['fields'];
 
 /** The conditions of a query. */
 export function conditionsOf(observed: Observed): Statement[] {
@@ -69,17 +71,14 @@ function asReported(report: StreamStatus, text: string): Statement {
  * The figures of a query. The watermark goes on with the wall clock while nothing happens: that alone is not worth a write,
  * so that it moves with the other figures.
  */
-export function figuresOf(before: StreamQueryStatus | undefined, report: StreamStatus | undefined): Figures {
-  if (!report) {
-    const { conditions: _c, observedGeneration: _o, ...figures } = before ?? {};
-    return figures;
-  }
+export function statusFieldsOf(before: StreamQueryStatus | undefined, report: StreamStatus | undefined): Fields {
+  if (!report) return fieldsOf(before);
   const { state, version, lag, eventsPerSecond, lateEvents, failedEvents, building, watermark } = report;
   const counted = { state, version, lag, eventsPerSecond: String(eventsPerSecond), lateEvents, failedEvents };
   const next = building && {
     building: { version: building.version, progress: `${building.progress}%`, eventsLeft: building.eventsLeft },
   };
-  const moved = Object.entries(counted).some(([name, value]) => before?.[name as keyof Figures] !== value);
+  const moved = Object.entries(counted).some(([name, value]) => before?.[name as keyof Fields] !== value);
   const time = moved ? (watermark ?? undefined) : before?.watermark;
   return { ...counted, ...next, ...(time === undefined ? {} : { watermark: time }) };
 }

@@ -13,7 +13,7 @@ import { ValidationCache } from './validation-cache.ts';
 import { topologyOf, undeclaredTopics } from './topology.ts';
 import { validateQuery, queryText } from './validate.ts';
 import { queryFiles } from './config-map.ts';
-import { conditionsOf, figuresOf } from './status.ts';
+import { conditionsOf, statusFieldsOf } from './status.ts';
 import type { Observed } from './status.ts';
 
 const query = (name: string, spec: Partial<StreamQuerySpec>): StreamQuery => ({
@@ -178,7 +178,7 @@ describe('the status of a stream query', () => {
     });
     const first = { ...said, state: 'Waiting', building: { ...building, version: 1 } } as const;
     assert.equal(ready({ report: first }).message, 'analytics reads its events from the first on: 42.5%, 23 left');
-    assert.deepEqual(figuresOf(undefined, { ...earlier, building }).building, {
+    assert.deepEqual(statusFieldsOf(undefined, { ...earlier, building }).building, {
       version: 2,
       progress: '42.5%',
       eventsLeft: 23,
@@ -187,12 +187,12 @@ describe('the status of a stream query', () => {
   });
 
   it('is not written for a watermark that goes on with the clock', () => {
-    const before = figuresOf(undefined, said);
+    const before = statusFieldsOf(undefined, said);
     assert.equal(before.watermark, said.watermark);
-    assert.deepEqual(figuresOf(before, { ...said, watermark: '2026-01-01T00:05:00.000Z' }), before);
-    const later = figuresOf(before, { ...said, lag: 0, watermark: '2026-01-01T00:05:00.000Z' });
+    assert.deepEqual(statusFieldsOf(before, { ...said, watermark: '2026-01-01T00:05:00.000Z' }), before);
+    const later = statusFieldsOf(before, { ...said, lag: 0, watermark: '2026-01-01T00:05:00.000Z' });
     assert.deepEqual([later.lag, later.watermark], [0, '2026-01-01T00:05:00.000Z']);
-    assert.deepEqual(figuresOf(later, undefined), later);
+    assert.deepEqual(statusFieldsOf(later, undefined), later);
   });
 
   it('is looked at again only where analytics says something else', () => {
