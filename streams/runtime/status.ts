@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto';
-import type { StreamStatus } from '#contracts/analytics.ts';
+import type { QueryFault, QueryStatus } from '#streams/language';
 import { gauge } from '#platform/telemetry';
 import type { Pool } from '#platform/postgres';
 import { backfillGroupOf, buildProgress, completeUntil, lagOf } from '#streams/engine';
 import type { BuildProgress, Plan, Versions } from '#streams/engine';
-import type { QueryFault } from '#streams/language';
 import { readPositions } from '#streams/store';
 import type { PartitionPosition } from '#streams/store';
 import type { Observation, StreamObserver } from './observer.ts';
@@ -80,7 +79,7 @@ export class StatusBoard {
   }
 
   /** How each query is doing, now. */
-  async statuses(): Promise<StreamStatus[]> {
+  async statuses(): Promise<QueryStatus[]> {
     const last = this.#samples.at(-1);
     if (!last || last.at < performance.now() - freshMs) await this.sample();
     const { serving, building } = this.#versions();
@@ -94,7 +93,7 @@ export class StatusBoard {
     );
   }
 
-  #statusOf(plan: Plan): StreamStatus {
+  #statusOf(plan: Plan): QueryStatus {
     const { query, version, isBuilding } = plan;
     const watermark = isBuilding ? undefined : this.watermark(plan);
     const { matched, late, failed } = this.#counters(plan);
@@ -190,7 +189,7 @@ export class StatusBoard {
 }
 
 /** A query whose file never was right. */
-function neverRan(query: string, faults: readonly QueryFault[]): StreamStatus {
+function neverRan(query: string, faults: readonly QueryFault[]): QueryStatus {
   return {
     query,
     version: 0,

@@ -1,12 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
 import { request } from 'undici';
-import type { StreamStatus } from '#contracts/analytics.ts';
+import type { QueryStatus } from '#streams/language';
 import type { EventService } from '../api/event-service.ts';
 
 const answerMs = 5_000;
 
 /** Asks the service that runs the queries how each of them is doing. */
-export type AskAnalytics = (runner: EventService, signal: AbortSignal) => Promise<StreamStatus[]>;
+export type AskAnalytics = (runner: EventService, signal: AbortSignal) => Promise<QueryStatus[]>;
 
 /** @param urlOf where a service is reached */
 export function askAnalytics(urlOf: (service: EventService) => string): AskAnalytics {
@@ -20,15 +20,15 @@ export function askAnalytics(urlOf: (service: EventService) => string): AskAnaly
       await body.dump();
       throw new Error(`${runner.metadata.name} answers ${statusCode}`);
     }
-    return (await body.json()) as StreamStatus[];
+    return (await body.json()) as QueryStatus[];
   };
 }
 
 /** What the services have said of their queries last, by namespace. */
 export class QueryReports {
-  readonly #reports = new Map<string, { byQuery: Map<string, StreamStatus>; failures: number }>();
+  readonly #reports = new Map<string, { byQuery: Map<string, QueryStatus>; failures: number }>();
 
-  of(namespace: string, query: string): StreamStatus | undefined {
+  of(namespace: string, query: string): QueryStatus | undefined {
     return this.#reports.get(namespace)?.byQuery.get(query);
   }
 
@@ -39,7 +39,7 @@ export class QueryReports {
   }
 
   /** @returns the queries that another thing is said of than before */
-  heard(namespace: string, statuses: readonly StreamStatus[]): string[] {
+  heard(namespace: string, statuses: readonly QueryStatus[]): string[] {
     const before = this.#reports.get(namespace);
     const byQuery = new Map(statuses.map((status) => [status.query, status]));
     this.#reports.set(namespace, { byQuery, failures: 0 });
@@ -50,7 +50,7 @@ export class QueryReports {
 
   /** @returns whether that changed whether it is reachable */
   failed(namespace: string): boolean {
-    const known = this.#reports.get(namespace) ?? { byQuery: new Map<string, StreamStatus>(), failures: 2 };
+    const known = this.#reports.get(namespace) ?? { byQuery: new Map<string, QueryStatus>(), failures: 2 };
     known.failures += 1;
     this.#reports.set(namespace, known);
     return known.failures === 3;
@@ -62,7 +62,7 @@ export class QueryReports {
 }
 
 /** The watermark alone is no difference: it goes on with the wall clock. */
-function differs(before: StreamStatus | undefined, now: StreamStatus | undefined): boolean {
-  const told = (status: StreamStatus | undefined) => status && { ...status, watermark: null };
+function differs(before: QueryStatus | undefined, now: QueryStatus | undefined): boolean {
+  const told = (status: QueryStatus | undefined) => status && { ...status, watermark: null };
   return !isDeepStrictEqual(told(before), told(now));
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { StreamStatus } from '#contracts/analytics.ts';
+import type { QueryStatus } from '#streams/language';
 import type { Statement } from '#runtime/conditions.ts';
 import type { StreamQueryStatus } from '../api/stream-query.ts';
 import { fieldsOf } from '../report.ts';
@@ -17,7 +17,7 @@ export interface Observed {
   keepsEarlier: boolean;
   topic: { ready: boolean; message: string };
   /** what analytics says of it; undefined: nothing */
-  report: StreamStatus | undefined;
+  report: QueryStatus | undefined;
   /** whether analytics answers at all */
   reachable: boolean;
 }
@@ -49,7 +49,7 @@ function readiness({ validation, hasRunner, isLeftOut, keepsEarlier, topic, repo
 }
 
 /** @param text the file that analytics is to follow */
-function asReported(report: StreamStatus, text: string): Statement {
+function asReported(report: QueryStatus, text: string): Statement {
   const { state, version, definition, building, faults = [] } = report;
   const not = (reason: string, message: string): Statement => ({ type: 'Ready', status: 'False', reason, message });
   const still = version > 0 ? '; what ran of it before goes on' : '';
@@ -71,7 +71,7 @@ function asReported(report: StreamStatus, text: string): Statement {
  * The figures of a query. The watermark goes on with the wall clock while nothing happens: that alone is not worth a write,
  * so that it moves with the other figures.
  */
-export function statusFieldsOf(before: StreamQueryStatus | undefined, report: StreamStatus | undefined): Fields {
+export function statusFieldsOf(before: StreamQueryStatus | undefined, report: QueryStatus | undefined): Fields {
   if (!report) return fieldsOf(before);
   const { state, version, lag, eventsPerSecond, lateEvents, failedEvents, building, watermark } = report;
   const counted = { state, version, lag, eventsPerSecond: String(eventsPerSecond), lateEvents, failedEvents };
