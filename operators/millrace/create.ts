@@ -15,7 +15,7 @@ import { EventServiceController } from './event-service/controller.ts';
 import { Provisioner } from './event-service/provisioning.ts';
 import { Lags } from './kafka.ts';
 import { projectionRebuildController } from './projection-rebuild/controller.ts';
-import { askAnalytics } from './stream-query/analytics.ts';
+import { queryStatusClient } from './stream-query/query-statuses.ts';
 import { StreamQueryControllers } from './stream-query/controllers.ts';
 import type { ControllerContext } from './controller-context.ts';
 import { createInformers } from './informers.ts';
@@ -46,7 +46,7 @@ export function createOperator(settings: OperatorSettings): {
   const events = new EventRecorder({ api, clock, log, controller: `millrace.dev/${manager}`, instance: identity });
   const context: ControllerContext = { api, applier: new Applier(api, manager), events, clock, log, ...informers };
   const databases = new Databases(api, log);
-  const streamQueries = new StreamQueryControllers(context, askAnalytics(serviceUrl), metrics);
+  const streamQueries = new StreamQueryControllers(context, queryStatusClient(serviceUrl), metrics);
   const lags = new Lags(context, log);
   const parts = { databases, lags, provisioner: new Provisioner(api, clock) };
   const controllers = [
