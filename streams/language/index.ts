@@ -4,7 +4,6 @@ export { QueryFilesError, loadQueries, readQueries } from './load.ts';
 export type { QueryFault, Reading } from './load.ts';
 export { membersOf } from './members.ts';
 export { parseQuery } from './parse.ts';
-export type { QueryStatus } from './query-status.ts';
 export { StreamQuerySchema } from './schema.ts';
 export type { StreamQueryFile } from './schema.ts';
 export type { Figure, StreamQuery, WindowSpec } from './stream-query.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import type { ReceivedEvent } from '#platform/contract';
-import type { MetricUpdated } from '#contracts/analytics.ts';
+import type { MetricUpdated } from '#streams/contract';
 import type { Accumulator } from '#platform/inbox';
 import { OffsetsMoved, Outdated, loadOffsets, moveOffsets } from '#platform/inbox/offsets.ts';
 import type { Move } from '#platform/inbox/offsets.ts';

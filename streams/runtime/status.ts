@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { QueryFault, QueryStatus } from '#streams/language';
+import type { StreamStatus } from '#streams/contract';
+import type { QueryFault } from '#streams/language';
 import { gauge } from '#platform/telemetry';
 import type { Pool } from '#platform/postgres';
 import { backfillGroupOf, buildProgress, completeUntil, lagOf } from '#streams/engine';
@@ -79,7 +80,7 @@ export class StatusBoard {
   }
 
   /** How each query is doing, now. */
-  async statuses(): Promise<QueryStatus[]> {
+  async statuses(): Promise<StreamStatus[]> {
     const last = this.#samples.at(-1);
     if (!last || last.at < performance.now() - freshMs) await this.sample();
     const { serving, building } = this.#versions();
@@ -93,7 +94,7 @@ export class StatusBoard {
     );
   }
 
-  #statusOf(plan: Plan): QueryStatus {
+  #statusOf(plan: Plan): StreamStatus {
     const { query, version, isBuilding } = plan;
     const watermark = isBuilding ? undefined : this.watermark(plan);
     const { matched, late, failed } = this.#counters(plan);
@@ -189,7 +190,7 @@ export class StatusBoard {
 }
 
 /** A query whose file never was right. */
-function neverRan(query: string, faults: readonly QueryFault[]): QueryStatus {
+function neverRan(query: string, faults: readonly QueryFault[]): StreamStatus {
   return {
     query,
     version: 0,

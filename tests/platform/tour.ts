@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Alert, Dashboard, StreamStatus } from '#contracts/analytics.ts';
+import type { Dashboard } from '#contracts/analytics.ts';
+import type { Alert, StreamStatus } from '#streams/contract';
 import type { Notification } from '#contracts/notifications.ts';
 import type { Order, StoredEvent } from '#contracts/orders.ts';
 import type { User } from '#contracts/users.ts';

@@ -1,12 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
 import { request } from 'undici';
-import type { QueryStatus } from '#streams/language';
+import type { StreamStatus } from '#streams/contract';
 import type { EventService } from '../api/event-service.ts';
 
 const timeoutMs = 5_000;
 
 /** Fetches the status of each query from the service that runs the queries. */
-export type FetchQueryStatuses = (runner: EventService, signal: AbortSignal) => Promise<QueryStatus[]>;
+export type FetchQueryStatuses = (runner: EventService, signal: AbortSignal) => Promise<StreamStatus[]>;
 
 /** @param urlOf the base URL of a service */
 export function queryStatusClient(urlOf: (service: EventService) => string): FetchQueryStatuses {
@@ -20,7 +20,7 @@ export function queryStatusClient(urlOf: (service: EventService) => string): Fet
       await body.dump();
       throw new Error(`${runner.metadata.name} answers ${statusCode}`);
     }
-    return (await body.json()) as QueryStatus[];
+    return (await body.json()) as StreamStatus[];
   };
 }
 
@@ -29,9 +29,9 @@ const maxFailures = 3;
 
 /** The status of each query at the last successful fetch, by namespace. */
 export class QueryStatusCache {
-  readonly #namespaces = new Map<string, { byQuery: Map<string, QueryStatus>; failures: number }>();
+  readonly #namespaces = new Map<string, { byQuery: Map<string, StreamStatus>; failures: number }>();
 
-  get(namespace: string, query: string): QueryStatus | undefined {
+  get(namespace: string, query: string): StreamStatus | undefined {
     return this.#namespaces.get(namespace)?.byQuery.get(query);
   }
 
@@ -41,7 +41,7 @@ export class QueryStatusCache {
   }
 
   /** @returns the queries whose status has changed */
-  set(namespace: string, statuses: readonly QueryStatus[]): string[] {
+  set(namespace: string, statuses: readonly StreamStatus[]): string[] {
     const before = this.#namespaces.get(namespace);
     const byQuery = new Map(statuses.map((status) => [status.query, status]));
     this.#namespaces.set(namespace, { byQuery, failures: 0 });
@@ -52,7 +52,7 @@ export class QueryStatusCache {
 
   /** @returns whether the service has become unreachable */
   recordFailure(namespace: string): boolean {
-    const none = { byQuery: new Map<string, QueryStatus>(), failures: maxFailures - 1 };
+    const none = { byQuery: new Map<string, StreamStatus>(), failures: maxFailures - 1 };
     const known = this.#namespaces.get(namespace) ?? none;
     known.failures += 1;
     this.#namespaces.set(namespace, known);
@@ -65,7 +65,7 @@ export class QueryStatusCache {
 }
 
 /** A change of the watermark alone does not count: it moves with the wall clock. */
-function differs(before: QueryStatus | undefined, after: QueryStatus | undefined): boolean {
-  const compared = (status: QueryStatus | undefined) => status && { ...status, watermark: null };
+function differs(before: StreamStatus | undefined, after: StreamStatus | undefined): boolean {
+  const compared = (status: StreamStatus | undefined) => status && { ...status, watermark: null };
   return !isDeepStrictEqual(compared(before), compared(after));
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { QueryStatus } from '#streams/language';
+import type { StreamStatus } from '#streams/contract';
 import type { Statement } from '#runtime/conditions.ts';
 import type { StreamQueryStatus } from '../api/stream-query.ts';
 import { fieldsOf } from '../report.ts';
@@ -18,7 +18,7 @@ export interface ObservedQuery {
   /** the topic that the operator creates for the query, if it does */
   topic: { ready: boolean; message: string };
   /** undefined while analytics reports none */
-  status: QueryStatus | undefined;
+  status: StreamStatus | undefined;
   /** whether analytics answers */
   reachable: boolean;
 }
@@ -52,7 +52,7 @@ function readiness({ validation, hasRunner, isOverflow, hasFile, topic, status, 
 }
 
 /** @param text the file that analytics is to load */
-function readinessOf(status: QueryStatus, text: string): Statement {
+function readinessOf(status: StreamStatus, text: string): Statement {
   const { state, version, definition, building, faults: errors = [] } = status;
   const still = version > 0 ? '; the version before goes on' : '';
   if (errors.length > 0) return notReady('Refused', `analytics refuses the query: ${errors.join('; ')}${still}`);
@@ -74,7 +74,7 @@ function readinessOf(status: QueryStatus, text: string): Statement {
  * The fields of the status. The watermark moves with the wall clock even while no event arrives. That alone is not worth a
  * write, so that the field changes only together with another one.
  */
-export function statusFieldsOf(before: StreamQueryStatus | undefined, status: QueryStatus | undefined): Fields {
+export function statusFieldsOf(before: StreamQueryStatus | undefined, status: StreamStatus | undefined): Fields {
   if (!status) return fieldsOf(before);
   const { state, version, lag, eventsPerSecond, lateEvents, failedEvents, building, watermark } = status;
   const counted = { state, version, lag, eventsPerSecond: String(eventsPerSecond), lateEvents, failedEvents };

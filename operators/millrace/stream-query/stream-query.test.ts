@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { parse } from 'yaml';
-import type { QueryStatus } from '#streams/language';
+import type { StreamStatus } from '#streams/contract';
 import { eventServices, streamQueryFiles } from '#platform/declarations';
 import { apiVersion } from '../api/common.ts';
 import type { EventService } from '../api/event-service.ts';
@@ -117,7 +117,7 @@ describe('the files of stream queries', () => {
 });
 
 describe('the status of a stream query', () => {
-  const said: QueryStatus = {
+  const said: StreamStatus = {
     query: 'q',
     version: 1,
     definition: sha256('text'),
