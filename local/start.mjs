@@ -13,6 +13,7 @@ const programs = {
   start: 'local/main.ts',
   test: 'tests/run.ts',
   generate: 'local/generate.ts',
+  imports: 'local/imports.ts',
   contracts: 'services/contracts/check.ts',
   query: 'streams/cli/main.ts',
   'query-schema': 'streams/language/schema-file.ts',

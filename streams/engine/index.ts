@@ -4,7 +4,6 @@ export { PartitionClocks } from './clocks.ts';
 export type { Progress } from './clocks.ts';
 export { buildProgress, completeUntil, lagOf } from './completeness.ts';
 export type { BuildProgress, Offsets, PartitionState } from './completeness.ts';
-export { average, roundDecimal } from './decimal.ts';
 export { decide, differences, rewind } from './decisions.ts';
 export type { KnownVersion, Rewind } from './decisions.ts';
 export { mergeSets } from './figures.ts';

@@ -1,7 +1,7 @@
 import type { Dashboard, RevenuePeriod, TopUser } from '#contracts/analytics.ts';
 import { orderStatuses } from '#contracts/orders.ts';
 import type { Pool } from '#platform/postgres';
-import { average } from '#streams/engine';
+import { average } from '#streams/language';
 import type { Plan, PlanSet } from '#streams/engine';
 import { readAccumulators } from '#streams/store';
 
