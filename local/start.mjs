@@ -20,6 +20,7 @@ const programs = {
   charts: 'charts/generate/main.ts',
   cluster: 'k8s/main.ts',
   'bench:cluster': 'bench/cluster.ts',
+  'bench:compare': 'bench/compare.ts',
   'bench:start': 'bench/start.ts',
   'bench:flow': 'bench/flow.ts',
   'bench:orders': 'bench/orders.ts',
