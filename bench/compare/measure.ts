@@ -8,7 +8,7 @@ import { checkOut } from './checkout.ts';
 import { readResult, type Result } from './figures.ts';
 import type { Options } from './options.ts';
 import { runOrder, type Pair, type Side } from './pairs.ts';
-import { runScript } from './script.ts';
+import { runScript, type Ended } from './script.ts';
 
 /** What was measured until it was done, or ended by an error. */
 export interface Measured {
@@ -18,8 +18,8 @@ export interface Measured {
 }
 
 /**
- * Measures a commit and the working tree of `root` in turn, after a short run of each: that one makes Prisma clients,
- * finds Kafka's jars and fills Node's compile cache.
+ * Measures a commit and the working tree of `root` in turn, after a short run of each, which finds Kafka's jars and fills
+ * Node's compile cache.
  * @param say is told of each run
  * @throws where the commit cannot be checked out
  */
@@ -39,34 +39,42 @@ export async function measurePairs(
   };
   say(`old: ${sides.old.title}\nnew: ${sides.new.title}`);
 
-  async function run(side: Side, what: string, ...command: string[]): Promise<Result | undefined> {
-    const began = performance.now();
-    const { code, output } = await runScript(sides[side].folder, command, {
+  const run = async (side: Side, name: string, scriptArgs: string[]) =>
+    await runScript(sides[side].folder, name, scriptArgs, {
       log: join(folder, 'output.log'),
       env: { TMPDIR: temporary },
       signal,
     });
-    const result = readResult(output, bench.figure, code);
-    const failed = command[0] === script ? result === undefined : code !== 0;
-    if (failed)
-      throw new Fault(
-        `"npm run ${command.join(' ')}" failed for ${side}, ${sides[side].title}, with exit code ${code}:\n${output.trim()}`,
-      );
+  const failure = (side: Side, name: string, { code, output }: Ended): Fault =>
+    new Fault(`${name} failed for ${side}, ${sides[side].title}, with exit code ${code}:\n${output.trim()}`);
+
+  async function prepare(side: Side): Promise<void> {
+    const ended = await run(side, 'generate', []);
+    if (ended.code !== 0) throw failure(side, 'generate', ended);
+    await measure(
+      side,
+      'short run',
+      bench.args.map(({ short }) => short),
+    );
+  }
+
+  async function measure(side: Side, what: string, benchArgs: string[]): Promise<Result> {
+    const began = performance.now();
+    const ended = await run(side, script, benchArgs);
+    const result = readResult(ended.output, bench.figure, ended.code);
+    if (result === undefined) throw failure(side, script, ended);
     const seconds = ((performance.now() - began) / 1000).toFixed(0);
-    const figure = result === undefined ? '' : `, ${bench.figure} ${result.figures.get(bench.figure)}`;
-    say(`${what}, ${side}: ${seconds} s${figure}`);
+    say(`${what}, ${side}: ${bench.figure} ${result.figures.get(bench.figure)} (took ${seconds} s)`);
     return result;
   }
 
   const pairs: Pair[] = [];
   try {
-    for (const side of ['old', 'new'] as const) {
-      await run(side, 'packages and Prisma clients', 'generate');
-      await run(side, 'short run', script, '--', ...bench.args.map(({ short }) => short));
-    }
+    await prepare('old');
+    await prepare('new');
     for (const [i, order] of runOrder(count).entries()) {
       const pair: Partial<Pair> = {};
-      for (const side of order) pair[side] = (await run(side, `pair ${i + 1} of ${count}`, script, '--', ...args))!;
+      for (const side of order) pair[side] = await measure(side, `pair ${i + 1} of ${count}`, args);
       pairs.push(pair as Pair);
     }
     return { pairs };

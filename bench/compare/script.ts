@@ -20,6 +20,7 @@ export interface Ended {
  */
 export async function runScript(
   checkout: string,
+  script: string,
   args: string[],
   options: { log: string; env?: Record<string, string>; signal: AbortSignal },
 ): Promise<Ended> {
@@ -27,7 +28,7 @@ export async function runScript(
   const npm = process.env['npm_execpath'];
   const [program, ...first] = npm === undefined ? ['npm'] : [process.execPath, npm];
   const log = openSync(options.log, 'w');
-  const child = spawn(program!, [...first, 'run', '--silent', ...args], {
+  const child = spawn(program!, [...first, 'run', '--silent', script, '--', ...args], {
     cwd: checkout,
     env: { ...process.env, ...options.env },
     stdio: ['ignore', log, log],
