@@ -107,6 +107,7 @@ class Build {
     } finally {
       this.#stop.abort();
       await consumer.stop();
+      await this.#located;
     }
   }
 
