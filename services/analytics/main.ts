@@ -96,7 +96,7 @@ await runService('analytics', async (service) => {
   service.onStop('inbox', () => inbox.stop());
 
   const live = new LiveFeed({ pool, log });
-  const handlers = createHandlers({ pool, plans: () => versions().serving, board, live });
+  const handlers = createHandlers({ pool, plans: () => versions().serving, board, live, health });
   const http = createHttp({ contract: analytics, handlers, health, log });
   const port = await http.listen(config.PORT, config.HOST);
   service.onStop('http', () => http.close());

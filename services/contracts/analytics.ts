@@ -1,6 +1,16 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
-import { defaultLimit, defineContract, Id, maxLimit, money, PathId, QueryTime, Time } from '#platform/contract';
+import {
+  defaultLimit,
+  defineContract,
+  Id,
+  maxLimit,
+  money,
+  PathId,
+  QueryTime,
+  ServiceHealth,
+  Time,
+} from '#platform/contract';
 import { Alert, StreamStatus, Window, streamEvents, streamOperations, streamSchemas } from '#streams/contract';
 
 const limit = Type.Optional(Type.Integer({ minimum: 1, maximum: maxLimit, default: defaultLimit }));
@@ -42,7 +52,7 @@ const range = { from: Type.Optional(QueryTime), to: Type.Optional(QueryTime) };
 
 /** What analytics offers. */
 export const analytics = defineContract('analytics', {
-  schemas: { ...streamSchemas, Dashboard, RevenuePeriod, TopUser, Summary },
+  schemas: { ...streamSchemas, Dashboard, RevenuePeriod, TopUser, Summary, ServiceHealth },
   prefixes: ['/api', ''], // the system that Millrace replaces serves these paths without one
   events: streamEvents({
     metrics: ['analytics-events', 'revenue-analytics', 'user-activity-analytics'],
@@ -86,6 +96,15 @@ export const analytics = defineContract('analytics', {
       params: Type.Object({ period: Type.Enum(revenuePeriods) }),
       query: Type.Object({ ...range, limit }),
       responses: { 200: { description: 'Periods, newest first', schema: Type.Array(RevenuePeriod) } },
+    },
+    getAnalyticsHealth: {
+      method: 'get',
+      path: '/analytics/health',
+      summary: 'Whether the service does all that it is there for, as `/health` of its own port says',
+      responses: {
+        200: { description: 'It does', schema: ServiceHealth },
+        503: { description: 'It does not, or cannot be reached', schema: ServiceHealth },
+      },
     },
     getSummary: {
       method: 'get',

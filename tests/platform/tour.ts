@@ -156,6 +156,14 @@ export function tour(platform: PlatformUnderTest): void {
         assert.match((await service.call<string>('GET', '/metrics')).body, /^millrace_/m, name);
       }
       const gateway = clientOf(platform.gateway);
+      for (const at of [
+        `${platform.analytics}/analytics`,
+        `${platform.gateway}/analytics`,
+        `${platform.gateway}/api/analytics`,
+      ]) {
+        const { status, body } = await clientOf(at).call<{ service: string }>('GET', '/health');
+        assert.deepEqual([status, body.service], [200, 'analytics'], at);
+      }
       const openApi = (await gateway.call<{ openapi: string; paths: object }>('GET', '/openapi.json')).body;
       assert.match(openApi.openapi, /^3\.1/);
       assert.ok('/api/orders/{id}' in openApi.paths);
