@@ -14,6 +14,9 @@ import { installCrds } from './crds.ts';
 import { startOperator } from './process.ts';
 import type { OperatorProcess } from './process.ts';
 import { ApiProxy } from './proxy.ts';
+import { allowSeconds } from '#test/time-limit.ts';
+
+allowSeconds(1_200); // a cluster takes its time
 
 const many = 1_000;
 const changes = 100;
