@@ -191,12 +191,12 @@ describe('Inbox', () => {
     });
     await sendRange(0, 1);
     await inTransaction.promise;
-    const before = asked;
+    const askedBefore = asked;
     const stopping = inbox.stop();
     giveAgain(); // while the transaction in flight is waited for
     finish.resolve();
     await stopping;
-    assert.equal(asked, before);
+    assert.equal(asked, askedBefore);
   });
 
   it('leaves nothing behind when it stops, be it while the group is reshuffled', async () => {
