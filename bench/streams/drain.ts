@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Pool } from 'pg';
-import { nodeFlagsOf } from '#local/plan.ts';
+import { nodeFlags } from '#platform/declarations';
 import { memoryBelow } from '../memory.ts';
 import { cpuSeconds, listBelow } from '../processes.ts';
 
@@ -44,7 +44,7 @@ export async function drain({ workers, events, pool, env, servers }: DrainOption
   const cpuBefore = serverCpu(servers);
   const begin = performance.now();
   const children = Array.from({ length: workers }, () =>
-    spawn(process.execPath, [...nodeFlagsOf('analytics'), service], {
+    spawn(process.execPath, ['--no-warnings', ...nodeFlags('analytics'), service], {
       env: { ...process.env, ...env },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     }),

@@ -46,6 +46,7 @@ export const Summary = Type.Object({
 export type Summary = Static<typeof Summary>;
 
 export const revenuePeriods = ['hourly', 'daily', 'weekly', 'monthly'] as const;
+export type Period = (typeof revenuePeriods)[number];
 
 const windows = { 200: { description: 'Windows, newest first', schema: Type.Array(Window) } };
 const range = { from: Type.Optional(QueryTime), to: Type.Optional(QueryTime) };

@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
 import { PathId, QueryTime, defaultLimit, maxLimit } from '#platform/contract';
-import { Alert, MetricUpdated, StreamStatus, Window } from './schemas.ts';
+import { Alert, MetricUpdated, StreamStatus, Window, severities } from './schemas.ts';
 
 const limit = Type.Optional(Type.Integer({ minimum: 1, maximum: maxLimit, default: defaultLimit }));
 const range = { from: Type.Optional(QueryTime), to: Type.Optional(QueryTime) };
@@ -28,7 +28,7 @@ export const streamOperations = {
     path: '/analytics/alerts',
     summary: 'Alerts, newest first',
     query: Type.Object({
-      severity: Type.Optional(Type.Enum(['info', 'warning', 'critical'])),
+      severity: Type.Optional(Type.Enum(severities)),
       type: Type.Optional(Type.String({ maxLength: 100 })),
       limit,
       cursor: Type.Optional(PathId),

@@ -2,6 +2,10 @@ import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { Id, Time } from '#platform/contract';
 
+/** How much an alert matters, the least first. */
+export const severities = ['info', 'warning', 'critical'] as const;
+export type Severity = (typeof severities)[number];
+
 const nullableTime = Type.Union([Time, Type.Null()]);
 
 /** The names of the values that are not exact. */
@@ -26,7 +30,7 @@ export type Window = Static<typeof Window>;
 export const Alert = Type.Object({
   id: Id,
   type: Type.String({ description: 'the stream query that raised it', examples: ['high-value-order'] }),
-  severity: Type.Enum(['info', 'warning', 'critical']),
+  severity: Type.Enum(severities),
   message: Type.String(),
   key: Type.String(),
   windowStart: nullableTime,

@@ -15,5 +15,5 @@ export { RecentIds, hashOf, horizon } from './recent-ids.ts';
 export { passes, rowOf } from './rows.ts';
 export { mergeSessions } from './sessions.ts';
 export type { KeptSession, MergedSession, SessionChanges, SessionDelta } from './sessions.ts';
-export { Versions, backfillGroupOf } from './versions.ts';
+export { Versions } from './versions.ts';
 export { latestStart, openFor } from './windows.ts';

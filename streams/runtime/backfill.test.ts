@@ -8,7 +8,7 @@ import { transaction } from '#platform/postgres';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
 import { listWindows } from '../../services/analytics/api/windows.ts';
-import { backfillGroupOf } from '#streams/engine';
+import { backfillGroup } from '#platform/declarations';
 import { serveCaughtUp, VersionSource } from '#streams/store';
 import { declare, forgetQueries } from '#streams/testing/declare.ts';
 import { orderEvent, queryOf, start, orderFeed } from '#streams/testing/support.ts';
@@ -20,7 +20,7 @@ import { StreamObserver } from './observer.ts';
 import { StatusBoard } from './status.ts';
 
 const group = 'analytics';
-const backfill = backfillGroupOf(group);
+const backfill = backfillGroup(group);
 const topic = 'order-events';
 const place = { topic, partition: 0 };
 const now = () => start + 86_400_000;

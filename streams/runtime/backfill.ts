@@ -5,7 +5,7 @@ import type { Kafka, TopicPartition } from '#platform/kafka';
 import type { Logger } from '#platform/telemetry';
 import type { Pool, PoolClient } from '#platform/postgres';
 import { transaction } from '#platform/postgres';
-import { backfillGroupOf } from '#streams/engine';
+import { backfillGroup } from '#platform/declarations';
 import type { Versions } from '#streams/engine';
 import { handOver, holdBehind, holdReached, holdVersions } from '#streams/store';
 import type { Reached, VersionSource } from '#streams/store';
@@ -74,7 +74,7 @@ export class Backfill {
 
   #read(versions: Versions): Inbox {
     const { group, topics, pool, kafka, log, source, onCommitted, now = Date.now } = this.#options;
-    const own = backfillGroupOf(group);
+    const own = backfillGroup(group);
     const engine = new Engine({ group: own, pool, source, versions, now });
     const inbox = new Inbox({
       group: own,
