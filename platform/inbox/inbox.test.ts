@@ -414,11 +414,11 @@ describe('Inbox', () => {
       [group, topic],
     );
     const { health } = start();
-    const fault = await eventually(async () => {
+    const error = await eventually(async () => {
       const { checks } = await health.report();
       return Object.values(checks).find(({ reason }) => reason?.includes('ends at'))?.reason;
     }, 'a reason');
-    assert.match(fault, /\/0 ends at \d+, but .* has read up to 9999: the topic was recreated or truncated/);
+    assert.match(error, /\/0 ends at \d+, but .* has read up to 9999: the topic was recreated or truncated/);
     await database.pool.query('DELETE FROM inbox_offsets WHERE next_offset = 9999');
     await reach(50);
     await assertOnceInOrder(50);

@@ -61,7 +61,7 @@ await runService('notifications', async (service) => {
     decode: decodeEvent,
     handle: (tx, events) => takeIn(tx, events, Date.now() - config.MAIL_MAX_AGE_HOURS * 3_600_000),
     onCommitted: () => sender.wake(),
-    restMs: 100, // a mail may be a tenth of a second later
+    lingerMs: 100, // a mail may be a tenth of a second later
   });
   inbox.start();
   service.onStop('inbox', () => inbox.stop());

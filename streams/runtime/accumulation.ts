@@ -1,6 +1,6 @@
 import { InvalidEvent, createDecoder } from '#platform/contract';
 import type { ReceivedEvent } from '#platform/contract';
-import type { Accumulation, Stretch } from '#platform/inbox';
+import type { Accumulation, PartitionEvents } from '#platform/inbox';
 import { nameOf } from '#platform/inbox';
 import { counter } from '#platform/telemetry';
 import type { ByteRange, IncomingMessage, TopicPartition } from '#platform/kafka';
@@ -60,7 +60,7 @@ export class QueryAccumulation implements Accumulation {
     return this.#options.versions;
   }
 
-  add({ topic, partition, events, next }: Stretch): void {
+  add({ topic, partition, events, next }: PartitionEvents): void {
     const { group, memory, versions, now } = this.#options;
     const known = memory.get({ topic, partition });
     known.next = next;

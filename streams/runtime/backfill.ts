@@ -1,4 +1,4 @@
-import type { Accumulation, Accumulator, Stretch } from '#platform/inbox';
+import type { Accumulation, Accumulator, PartitionEvents } from '#platform/inbox';
 import { Health } from '#platform/health';
 import { Inbox, nameOf } from '#platform/inbox';
 import type { Kafka, TopicPartition } from '#platform/kafka';
@@ -71,7 +71,7 @@ export class Backfill {
       handle: (tx, events) => engine.handle(tx, events),
       accumulator: new BackfillAccumulator(engine, source),
       maxBatch: 250,
-      rereads: true,
+      mode: 'backfill',
       decode: decodeLazily,
       sessionMs,
       onCommitted,
@@ -126,10 +126,10 @@ class BackfillAccumulation implements Accumulation {
     this.#source = source;
   }
 
-  add(stretch: Stretch): void {
-    this.#own.add(stretch);
-    const { topic, partition, next } = stretch;
-    this.#reached.set(nameOf(stretch), { topic, partition, next });
+  add(events: PartitionEvents): void {
+    this.#own.add(events);
+    const { topic, partition, next } = events;
+    this.#reached.set(nameOf(events), { topic, partition, next });
   }
 
   async write(tx: PoolClient): Promise<void> {
