@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import type { MetricUpdated } from '#contracts/analytics.ts';
-import { unpack } from '#platform/outbox/testing.ts';
+import { decodeRecordBatch } from '#platform/outbox/testing.ts';
 import { spikeOver } from './events.ts';
 import type { Expected } from './events.ts';
 
@@ -46,7 +46,7 @@ async function emittedOrders(pool: Pool): Promise<{ events: number; distinct: nu
   let events = 0;
   let cents = 0;
   const { rows } = await pool.query<{ data: Buffer }>("SELECT data FROM outbox WHERE topic = 'analytics-alerts'");
-  for (const { headers, data } of rows.flatMap((row) => unpack(row.data))) {
+  for (const { headers, data } of rows.flatMap((row) => decodeRecordBatch(row.data))) {
     const { query, values } = data as MetricUpdated;
     if (query !== 'high-value-order') continue;
     events += 1;

@@ -16,5 +16,5 @@ export type {
   TopicPartition,
   Watermarks,
 } from './port.ts';
-export { RecordBundle, RecordWriter } from './record/record-writer.ts';
+export { PartitionRecords, RecordWriter } from './record/record-writer.ts';
 export { topicConfig } from './topic-config.ts';

@@ -68,7 +68,7 @@ describe('slots of the outbox', () => {
 
   it('leaves an event store alone', async () => {
     const orders = await createTestDatabase('orders');
-    assert.equal(await emptySlot(orders.pool, Date.now()), 'unsliced');
+    assert.equal(await emptySlot(orders.pool, Date.now()), 'unpartitioned');
     await orders.drop();
   });
 });

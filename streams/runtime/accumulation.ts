@@ -11,7 +11,7 @@ import {
   addToSessions,
   addToWindows,
   appendToFeed,
-  MetricPack,
+  MetricBatch,
   orderItem,
   raiseAlerts,
   saveProgress,
@@ -46,7 +46,7 @@ export class QueryAccumulation implements Accumulation {
   readonly #effects: Effects = noEffects();
   /** what the events themselves gave rise to, in queries without a window */
   readonly #alerts: AlertCandidate[] = [];
-  readonly #metrics = new MetricPack();
+  readonly #metrics = new MetricBatch();
   /** JSON texts for the live stream */
   readonly #feed = { order: [] as string[], metric: [] as string[] };
   readonly #partitions = new Map<string, SeenIds & { hashes: number[]; clocks: PartitionClocks }>();

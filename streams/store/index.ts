@@ -5,7 +5,7 @@ export type { FeedPosition, FeedRow } from './feed.ts';
 export { readAccumulators } from './literals.ts';
 export { handOver, holdBehind, holdReached } from './members.ts';
 export type { Reached } from './members.ts';
-export { MetricPack, emitMetrics, metricOf } from './metrics.ts';
+export { MetricBatch, emitMetrics, metricOf } from './metrics.ts';
 export type { Emission } from './metrics.ts';
 export { PartitionMemory } from './partitions.ts';
 export { readPositions } from './positions.ts';

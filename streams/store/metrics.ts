@@ -1,5 +1,5 @@
 import type { PoolClient } from '#platform/postgres';
-import { appendToOutbox, Packer } from '#platform/outbox';
+import { appendToOutbox, RecordBatchBuilder } from '#platform/outbox';
 import type { MetricUpdated } from '#contracts/analytics.ts';
 import type { Plan } from '#streams/engine';
 import type { Row } from '#streams/language';
@@ -20,19 +20,22 @@ export interface Emission {
 }
 
 /** Gathers figures to be published; those of a topic share rows of the outbox. */
-export class MetricPack {
-  readonly #packers = new Map<string, Packer>();
+export class MetricBatch {
+  readonly #builders = new Map<string, RecordBatchBuilder>();
 
   /** @returns the JSON text, for the live stream */
   add(emission: Emission): string {
     const { plan, row, occurrence, traceparent } = emission;
     const { name } = plan.query;
     const topic = plan.query.emit!.to;
-    let packer = this.#packers.get(topic);
-    if (!packer)
-      this.#packers.set(topic, (packer = new Packer({ topic, type: 'metric.updated', source: eventSource })));
+    let builder = this.#builders.get(topic);
+    if (!builder)
+      this.#builders.set(
+        topic,
+        (builder = new RecordBatchBuilder({ topic, type: 'metric.updated', source: eventSource })),
+      );
     const data = JSON.stringify(metricOf(emission));
-    packer.add({
+    builder.add({
       key: `${name}/${row.key}`,
       eventId: `${name}-v${plan.version}-${row.key}-${occurrence}`,
       data,
@@ -45,16 +48,16 @@ export class MetricPack {
   async write(tx: PoolClient): Promise<void> {
     await appendToOutbox(
       tx,
-      [...this.#packers.values()].flatMap((packer) => packer.finish()),
+      [...this.#builders.values()].flatMap((builder) => builder.finish()),
     );
   }
 }
 
 /** Publishes figures. @returns their JSON texts, for the live stream */
 export async function emitMetrics(tx: PoolClient, emissions: readonly Emission[]): Promise<string[]> {
-  const pack = new MetricPack();
-  const texts = emissions.map((emission) => pack.add(emission));
-  await pack.write(tx);
+  const batch = new MetricBatch();
+  const texts = emissions.map((emission) => batch.add(emission));
+  await batch.write(tx);
   return texts;
 }
 

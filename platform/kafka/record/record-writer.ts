@@ -99,7 +99,7 @@ export class RecordWriter {
 }
 
 /** Records of one partition: bodies (key, value and headers) that were written before, each behind its place. */
-export class RecordBundle {
+export class PartitionRecords {
   count = 0;
   readonly #writer: RecordWriter;
 
