@@ -62,23 +62,17 @@ const maxBatch = 128;
 const maxQueue = 2_000;
 const maxQueuedBytes = 32 * 1024 * 1024;
 
-export interface OrderPlacerOptions {
-  pool: Pool;
-  /** called after each commit */
-  onCommitted: () => void;
-}
-
 /**
  * Writes new orders and their events. Requests that are under way at the same time share one statement, which is one
  * transaction: an order is durable, event included, when its promise resolves.
  */
 export class OrderPlacer {
-  readonly #options: OrderPlacerOptions;
+  readonly #pool: Pool;
   readonly #batcher: Batcher<Placement, Outcome>;
   #queuedBytes = 0;
 
-  constructor(options: OrderPlacerOptions) {
-    this.#options = options;
+  constructor(pool: Pool) {
+    this.#pool = pool;
     // one in flight: what arrives while it waits for the disk shares the next transaction
     this.#batcher = new Batcher({ run: (batch) => this.#run(batch), maxBatch, concurrency: 1, maxQueue });
   }
@@ -107,13 +101,12 @@ export class OrderPlacer {
   }
 
   async #run(batch: Placement[]): Promise<Outcome[]> {
-    let outcomes: Outcome[];
     try {
-      outcomes = await this.#insert(batch);
+      return await this.#insert(batch);
     } catch (error) {
       if (batch.length === 1 || isUnavailable(error)) throw error;
       // one of them cannot be stored: the others must not fail with it
-      outcomes = [];
+      const outcomes: Outcome[] = [];
       for (const placement of batch) {
         outcomes.push(
           await this.#insert([placement]).then(
@@ -122,9 +115,8 @@ export class OrderPlacer {
           ),
         );
       }
+      return outcomes;
     }
-    this.#options.onCommitted();
-    return outcomes;
   }
 
   async #insert(batch: Placement[]): Promise<Outcome[]> {
@@ -141,7 +133,7 @@ export class OrderPlacer {
       values.push(batch.map(({ idempotency }) => idempotency?.key ?? null));
       values.push(batch.map(({ idempotency }) => idempotency?.fingerprint ?? null));
     }
-    const { rows } = await this.#options.pool.query<{ ids: (string | null)[] }>({
+    const { rows } = await this.#pool.query<{ ids: (string | null)[] }>({
       ...(withKeys ? keyed : plain),
       values,
     });
