@@ -51,7 +51,7 @@ export class RecordBatchBuilder {
     const number = murmur2(keyBytes) & (openBatches - 1);
     const writer = this.#writers[number]!;
     const { common, subject, time, parent } = this.#template;
-    const lengthAt = writer.skipUint32();
+    const lengthAt = writer.skip(4);
     writer.copy(keyBytes);
     writer.text(data);
     writer.varint(traceparent === undefined ? 7 : 8);
@@ -65,7 +65,7 @@ export class RecordBatchBuilder {
       writer.copy(parent);
       writer.text(traceparent);
     }
-    writer.setUint32(lengthAt, writer.length - lengthAt - 4);
+    writer.setInt32(lengthAt, writer.length - lengthAt - 4);
     if (writer.length >= fullAt) this.#close(number);
   }
 

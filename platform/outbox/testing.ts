@@ -1,4 +1,4 @@
-import { RecordBody } from '#platform/kafka/kafkajs/fetch.ts';
+import { RecordBody } from '#platform/kafka/record/decoder.ts';
 import type { Pool } from '#platform/postgres';
 import { recordBodies, recordBatchType } from './record-batch.ts';
 

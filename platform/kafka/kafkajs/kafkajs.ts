@@ -2,20 +2,20 @@ import { connect as connectTcp, isIP } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { Admin, ISocketFactory } from 'kafkajs';
 import type { Logger } from '#platform/telemetry';
-import { Administration } from './admin.ts';
-import { RestartingConsumer } from './consumer.ts';
+import { KafkaJsAdmin } from './admin.ts';
+import { KafkaJsConsumer } from './consumer.ts';
 import { kafkajsLog } from './logging.ts';
 import { answersOf, kafkajs } from './patches.ts';
-import { SafeProducer, chosenPartition } from './producer.ts';
+import { KafkaJsProducer, chosenPartition } from './producer.ts';
 import { KafkaUnreachable, sendTimeoutMs } from '../errors.ts';
 import type { Kafka, Producer } from '../port.ts';
 
 const connectionTimeoutMs = 2_000;
 const keepAliveMs = 60_000;
 
-/** As kafkajs's own, but without Nagle's algorithm, which holds back the second of two small requests up to 40 ms. */
+/** Like kafkajs's own, but without Nagle's algorithm, which delays the second of two small requests by up to 40 ms. */
 const socketFactory: ISocketFactory = ({ host, port, ssl, onConnect }) => {
-  // null where the connection is to be plain, whatever kafkajs's types say
+  // null for a connection without TLS, although kafkajs's types do not say so
   const tls = ssl as typeof ssl | null;
   const socket = tls
     ? connectTls({ host, port, ...(!isIP(host) && { servername: host }), ...tls }, onConnect)
@@ -25,23 +25,23 @@ const socketFactory: ISocketFactory = ({ host, port, ssl, onConnect }) => {
   return socket;
 };
 
-/** Where Kafka is and how it is reached. */
+/** How to connect to Kafka. */
 export interface KafkaConnection {
-  /** `host:port` of some brokers; the others are learnt from them */
+  /** `host:port` of some brokers, which name the others */
   brokers: string[];
-  /** who we are, where the brokers ask: by SCRAM-SHA-512, which does not show them the password */
+  /** our credentials, if the brokers ask for them: SCRAM-SHA-512 does not send the password */
   sasl?: { username: string; password: string };
-  /** connects over TLS, and trusts the brokers whose certificates these have signed: one or more in PEM */
+  /** connects over TLS, and trusts the brokers' certificates that these authorities have signed: one or more in PEM */
   ca?: string;
 }
 
 export interface KafkaOptions extends KafkaConnection {
-  /** names this process in the brokers' logs and quotas */
+  /** the name of this process in the brokers' logs and quotas */
   clientId: string;
   log: Logger;
 }
 
-/** Kafka over kafkajs; nothing is connected before it is used. */
+/** Kafka over kafkajs; it connects when it is used. */
 export function createKafka({ brokers, sasl, ca, clientId, log }: KafkaOptions): Kafka {
   const common = {
     brokers,
@@ -58,7 +58,7 @@ export function createKafka({ brokers, sasl, ca, clientId, log }: KafkaOptions):
     requestTimeout: 15_000,
     retry: { retries: 2, initialRetryTime: 100, maxRetryTime: 1_000 },
   });
-  // the producer makes its attempts itself, within the time of a send
+  // the producer retries itself, within the time of a send
   const sender = new kafkajs.Kafka({ ...common, requestTimeout: sendTimeoutMs / 2, retry: { retries: 0 } });
   const closing: (() => Promise<void>)[] = [];
 
@@ -73,7 +73,7 @@ export function createKafka({ brokers, sasl, ca, clientId, log }: KafkaOptions):
   };
 
   return {
-    admin: new Administration(connectAdmin, openAdmin),
+    admin: new KafkaJsAdmin(connectAdmin, openAdmin),
     async producer(): Promise<Producer> {
       const sending = sender.producer({
         allowAutoTopicCreation: false,
@@ -81,12 +81,12 @@ export function createKafka({ brokers, sasl, ca, clientId, log }: KafkaOptions):
         createPartitioner: chosenPartition,
       });
       await connected(sending, brokers);
-      const producer = new SafeProducer(sending, connectAdmin, answersOf);
+      const producer = new KafkaJsProducer(sending, connectAdmin, answersOf);
       closing.push(() => producer.close());
       return producer;
     },
     consumer(options) {
-      const consumer = new RestartingConsumer(client, options, log);
+      const consumer = new KafkaJsConsumer(client, options, log);
       closing.push(() => consumer.stop());
       return consumer;
     },
