@@ -1,6 +1,6 @@
 import type { ReceivedEvent } from '#platform/contract';
 import type { PartitionState, Plan, Tally } from '#streams/engine';
-import { completeUntil, MemoryEngine, openFor, passes, planOf, PlanSet } from '#streams/engine';
+import { queryWatermark, MemoryEngine, openFor, passes, planOf, PlanSet } from '#streams/engine';
 import type { Row, StreamQuery } from '#streams/language';
 import { countOf, durationText, isoText, table } from './text.ts';
 
@@ -32,14 +32,14 @@ export function runQueries(queries: readonly StreamQuery[], events: readonly Rec
       if (plan.query.emit) emitted.get(plan)!.push({ key, windowStart: null, windowEnd: null, values });
     }
   }
-  const partitions = [...engine.clocks.values()].map((clocks): PartitionState => {
-    const { topic, partition } = clocks;
-    const watermarks = new Map(clocks.progress().map(({ clock, watermark }) => [clock, { watermark, updatedAt: now }]));
+  const partitions = [...engine.watermarks.values()].map((own): PartitionState => {
+    const { topic, partition } = own;
+    const watermarks = new Map(own.entries().map(({ clock, watermark }) => [clock, { watermark, updatedAt: now }]));
     return { topic, partition, offsets: { low: 0n, high: 0n }, nextOffset: 0n, watermarks };
   });
   return engine.plans.plans.map((plan) => {
     const { emit, alert, window } = plan.query;
-    const watermark = completeUntil(plan, partitions, now);
+    const watermark = queryWatermark(plan, partitions, now);
     const windows = engine.rows(plan).map((row) => {
       const closed = watermark !== undefined && row.windowEnd! + openFor(window!) <= watermark;
       return { row, closed };

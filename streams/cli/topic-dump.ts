@@ -43,9 +43,9 @@ export function readDump(file: string, text: string, topic: string | undefined):
         `${file}:${i + 1}: the event does not say its topic, and the queries read several: --topic names one`,
       );
     } else {
-      const place = `${read.partition ?? 0}:${own}`;
-      const offset = offsets.get(place) ?? 0n;
-      offsets.set(place, offset + 1n);
+      const name = `${read.partition ?? 0}:${own}`;
+      const offset = offsets.get(name) ?? 0n;
+      offsets.set(name, offset + 1n);
       events.push(eventOf(read, own, offset));
     }
   }

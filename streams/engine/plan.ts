@@ -1,10 +1,10 @@
 import type { ReceivedEvent } from '#platform/contract';
 import { membersOf } from '#streams/language';
 import type { StreamQuery } from '#streams/language';
-import { memberReader } from './members.ts';
-import type { MemberReader } from './members.ts';
-import { layoutOf } from './figures.ts';
-import type { Inputs, Layout } from './figures.ts';
+import { memberReader } from './json-members.ts';
+import type { MemberReader } from './json-members.ts';
+import { layoutOf } from './accumulators.ts';
+import type { Inputs, Layout } from './accumulators.ts';
 
 /** The key of queries without `keyBy`. */
 export const singleKey = 'all';
@@ -50,7 +50,7 @@ export class PlanSet {
   /** sorted by id: every transaction then locks in the same order */
   readonly plans: readonly Plan[];
   readonly #byName: ReadonlyMap<string, Plan>;
-  readonly #byEvent = new Map<string, Map<string, Reading>>();
+  readonly #byEvent = new Map<string, Map<string, Readers>>();
 
   constructor(plans: readonly Plan[]) {
     this.plans = plans.toSorted((a, b) => a.id - b.id);
@@ -62,21 +62,21 @@ export class PlanSet {
   }
 
   /** What reads events of a type from a topic. */
-  reading(topic: string, type: string): Reading {
+  readersOf(topic: string, type: string): Readers {
     let types = this.#byEvent.get(topic);
-    if (!types) this.#byEvent.set(topic, (types = new Map<string, Reading>()));
-    let reading = types.get(type);
-    if (!reading) {
+    if (!types) this.#byEvent.set(topic, (types = new Map<string, Readers>()));
+    let readers = types.get(type);
+    if (!readers) {
       const plans = this.plans.filter(({ query }) => query.from.some((source) => reads(source, topic, type)));
-      reading = { plans, read: readerOf(plans) };
-      if (types.size < 1000) types.set(type, reading); // types come from messages
+      readers = { plans, read: readerOf(plans) };
+      if (types.size < 1000) types.set(type, readers); // types come from messages
     }
-    return reading;
+    return readers;
   }
 }
 
 /** Who reads the events of a type, and how their data is read. */
-export interface Reading {
+export interface Readers {
   plans: readonly Plan[];
   /** reads what the plans need of JSON data. @throws SyntaxError */
   read: MemberReader;
@@ -143,7 +143,7 @@ export function inputsOf({ layout }: Plan, event: ReceivedEvent): Inputs {
 }
 
 /** The figures of an event by itself. @throws ExpressionError, UnusableEvent */
-export function figuresOf({ query }: Plan, event: ReceivedEvent): Record<string, number | string> {
+export function valuesOf({ query }: Plan, event: ReceivedEvent): Record<string, number | string> {
   return Object.fromEntries(
     query.select.map(({ name, of }) => {
       const value = of!.evaluate(event);

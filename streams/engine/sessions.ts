@@ -1,5 +1,5 @@
-import { Delta, mergeStates } from './figures.ts';
-import type { Accumulator, WindowState } from './figures.ts';
+import { Delta, mergeStates } from './accumulators.ts';
+import type { AccumulatorSpec, WindowState } from './accumulators.ts';
 
 /** From the first event of a session to a gap after its last; milliseconds since 1970. */
 export interface Span {
@@ -13,7 +13,7 @@ export interface SessionDelta extends Span {
 }
 
 /** A session as it is kept. */
-export interface KeptSession extends Span, WindowState {
+export interface StoredSession extends Span, WindowState {
   /** null: of a query that emits no close */
   closed: boolean | null;
   alerted: boolean;
@@ -26,7 +26,7 @@ export interface KeptSession extends Span, WindowState {
 }
 
 /** A session after a batch. */
-export interface MergedSession extends KeptSession {
+export interface MergedSession extends StoredSession {
   /** the last that the batch added to it */
   delta: Delta;
 }
@@ -49,9 +49,9 @@ function touch(a: Span, b: Span): boolean {
 export class SessionList {
   readonly sessions: SessionDelta[] = [];
   readonly #gap: number;
-  readonly #accumulators: readonly Accumulator[];
+  readonly #accumulators: readonly AccumulatorSpec[];
 
-  constructor(gap: number, accumulators: readonly Accumulator[]) {
+  constructor(gap: number, accumulators: readonly AccumulatorSpec[]) {
     this.#gap = gap;
     this.#accumulators = accumulators;
   }
@@ -85,8 +85,8 @@ export class SessionList {
  * @param closes whether the query closes its windows
  */
 export function mergeSessions(
-  accumulators: readonly Accumulator[],
-  kept: readonly KeptSession[],
+  accumulators: readonly AccumulatorSpec[],
+  kept: readonly StoredSession[],
   deltas: readonly SessionDelta[],
   closes: boolean,
 ): SessionChanges {
@@ -95,9 +95,9 @@ export function mergeSessions(
   const taken = deltas.filter((session) => !over.some((other) => touch(other, session)));
   for (const session of deltas) if (!taken.includes(session)) changes.refused.push(session.delta);
   const open = kept.filter(({ closed }) => closed !== true);
-  for (const { start, end, members } of hanging<KeptSession | SessionDelta>([...open, ...taken])) {
+  for (const { start, end, members } of hanging<StoredSession | SessionDelta>([...open, ...taken])) {
     const added = members.filter((member): member is SessionDelta => !('accumulators' in member));
-    const old = members.filter((member): member is KeptSession => 'accumulators' in member);
+    const old = members.filter((member): member is StoredSession => 'accumulators' in member);
     const last = added.at(-1);
     if (!last) continue; // untouched
     const states = members.map((member) => ('accumulators' in member ? member : member.delta.state()));
@@ -131,12 +131,12 @@ function hanging<T extends Span>(spans: readonly T[]): (Span & { members: T[] })
 }
 
 /** The deltas stay as they are: where the transaction fails, they are written again. */
-function stateOf(accumulators: readonly Accumulator[], states: readonly WindowState[]): WindowState {
+function stateOf(accumulators: readonly AccumulatorSpec[], states: readonly WindowState[]): WindowState {
   const { accumulators: values, sets } = states.reduce((a, b) => mergeStates(accumulators, a, b));
   return { accumulators: values, sets };
 }
 
-function replaced(old: readonly KeptSession[], start: number): number[] {
+function replaced(old: readonly StoredSession[], start: number): number[] {
   const emitted = old.filter((session) => session.emissions > 0 && session.start !== start);
   const all = [...old.flatMap(({ replaces }) => replaces), ...emitted.map((session) => session.start)];
   return [...new Set(all)].toSorted((a, b) => a - b);

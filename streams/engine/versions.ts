@@ -1,4 +1,5 @@
 import type { ReceivedEvent } from '#platform/contract';
+import type { TopicPartition } from '#platform/kafka';
 import { PlanSet, eventClock } from './plan.ts';
 import type { Plan } from './plan.ts';
 
@@ -11,13 +12,11 @@ export interface LiveVersion {
   isReleased: boolean;
 }
 
-type Place = { topic: string; partition: number };
-
 /**
  * From where a version takes the events of a partition: those that a consumer group brings, from an offset on. Without one
  * it takes all that the service's own group brings.
  */
-export interface Member extends Place {
+export interface Subscription extends TopicPartition {
   id: number;
   group: string;
   from: bigint;
@@ -28,7 +27,7 @@ export function backfillGroupOf(group: string): string {
   return `${group}.versions`;
 }
 
-const nameOf = ({ topic, partition }: Place) => `${partition}:${topic}`;
+const nameOf = ({ topic, partition }: TopicPartition) => `${partition}:${topic}`;
 
 interface Step {
   from: bigint;
@@ -36,7 +35,7 @@ interface Step {
 }
 
 /** Events of a partition that the same versions take. */
-export interface Cut {
+export interface Segment {
   plans: PlanSet;
   /** versions with clocks of their own that join in later: their clocks go on all the same */
   waiting: readonly Plan[];
@@ -44,7 +43,7 @@ export interface Cut {
 }
 
 /** What takes the events of a partition as one group brings them. */
-export class Riding {
+export class PartitionSchedule {
   /** the same for the same definitions from the same offsets */
   readonly key: string;
   /** in the order of their offsets; the first is 0 */
@@ -72,7 +71,7 @@ export class Riding {
   }
 
   /** Cuts events that follow each other where versions join in. */
-  cut(events: readonly ReceivedEvent[]): Cut[] {
+  split(events: readonly ReceivedEvent[]): Segment[] {
     const [first] = events;
     if (!first) return [];
     const last = this.#steps.at(-1)!;
@@ -88,7 +87,7 @@ export class Riding {
 
 /**
  * Which versions of queries run, and from where each of them takes its events, as the database had it at some time. Every
- * worker goes by it, whatever it has read of the files. Never changed: another one takes its place.
+ * worker goes by it, whatever it has read of the files. Never changed: another one takes its partition.
  */
 export class Versions {
   /** the service's own consumer group */
@@ -102,16 +101,16 @@ export class Versions {
   /** the versions that take their places when they have caught up */
   readonly building: readonly Plan[];
   readonly #live: readonly LiveVersion[];
-  readonly #members: readonly Member[];
+  readonly #subscriptions: readonly Subscription[];
   readonly #stamps: ReadonlyMap<number, string>;
-  readonly #ridings = new Map<string, Riding>();
+  readonly #schedules = new Map<string, PartitionSchedule>();
   readonly #sets = new Map<string, PlanSet>();
 
-  constructor(group: string, epoch: bigint, live: readonly LiveVersion[], members: readonly Member[]) {
+  constructor(group: string, epoch: bigint, live: readonly LiveVersion[], subscriptions: readonly Subscription[]) {
     this.group = group;
     this.epoch = epoch;
     this.#live = live;
-    this.#members = members;
+    this.#subscriptions = subscriptions;
     this.#stamps = new Map(live.map(({ plan, stamp }) => [plan.id, stamp]));
     const plansThat = (applies: (version: LiveVersion) => boolean) => live.filter(applies).map(({ plan }) => plan);
     this.serving = new PlanSet(plansThat(({ plan }) => !plan.isBuilding));
@@ -120,18 +119,18 @@ export class Versions {
   }
 
   /** What takes the events that a group brings of a partition. */
-  riding(group: string, place: Place): Riding {
-    const name = `${group} ${nameOf(place)}`;
-    let riding = this.#ridings.get(name);
-    if (!riding) this.#ridings.set(name, (riding = this.#ridingOf(group, place)));
-    return riding;
+  scheduleOf(group: string, partition: TopicPartition): PartitionSchedule {
+    const name = `${group} ${nameOf(partition)}`;
+    let schedule = this.#schedules.get(name);
+    if (!schedule) this.#schedules.set(name, (schedule = this.#makeSchedule(group, partition)));
+    return schedule;
   }
 
-  #ridingOf(group: string, place: Place): Riding {
-    const own = this.#members.filter((member) => nameOf(member) === nameOf(place));
+  #makeSchedule(group: string, partition: TopicPartition): PartitionSchedule {
+    const own = this.#subscriptions.filter((subscription) => nameOf(subscription) === nameOf(partition));
     const starts = this.#live.flatMap(({ plan }) => {
-      const member = own.find(({ id }) => id === plan.id);
-      if (member) return member.group === group ? [{ plan, from: member.from }] : [];
+      const subscription = own.find(({ id }) => id === plan.id);
+      if (subscription) return subscription.group === group ? [{ plan, from: subscription.from }] : [];
       return group === this.group ? [{ plan, from: 0n }] : [];
     });
     const offsets = [...new Set([0n, ...starts.map(({ from }) => from)])].toSorted((a, b) => Number(a - b));
@@ -139,7 +138,7 @@ export class Versions {
       const plans = starts.filter(({ from }) => from <= offset).map(({ plan }) => plan);
       return { from: offset, plans: this.#setOf(plans) };
     });
-    return new Riding(steps, this.#stamps);
+    return new PartitionSchedule(steps, this.#stamps);
   }
 
   /** Partitions share their sets: a set remembers which of its plans read what. */
@@ -151,10 +150,10 @@ export class Versions {
   }
 
   /** The places whose events have to be read again, and for which versions, from which offset on. */
-  get backlog(): (Place & { plan: Plan; from: bigint })[] {
+  get backlog(): (TopicPartition & { plan: Plan; from: bigint })[] {
     const group = backfillGroupOf(this.group);
-    return this.#members
-      .filter((member) => member.group === group)
+    return this.#subscriptions
+      .filter((subscription) => subscription.group === group)
       .flatMap(({ id, topic, partition, from }) => {
         const plan = this.#live.find((version) => version.plan.id === id)?.plan;
         return plan ? [{ topic, partition, from, plan }] : [];
@@ -171,12 +170,12 @@ export class Versions {
    * The versions that may go on with the service's own group where the backfill has come to an offset, once the own group
    * is not beyond it. Their clocks there, unless another version keeps them already.
    */
-  arrivals(place: Place, next: bigint): { plans: Plan[]; clocks: string[] } {
-    const own = this.riding(this.group, place);
+  promotable(partition: TopicPartition, next: bigint): { plans: Plan[]; clocks: string[] } {
+    const own = this.scheduleOf(this.group, partition);
     // one that joined further on has brought its clock along: those before it would find it ahead
     if (next < own.settledFrom) return { plans: [], clocks: [] };
     const plans = this.backlog
-      .filter((entry) => nameOf(entry) === nameOf(place) && entry.from <= next)
+      .filter((entry) => nameOf(entry) === nameOf(partition) && entry.from <= next)
       .map(({ plan }) => plan);
     const kept = new Set([eventClock, ...own.plans.map(({ clock }) => clock)]); // every group keeps the events' own
     return { plans, clocks: [...new Set(plans.map(({ clock }) => clock))].filter((clock) => !kept.has(clock)) };

@@ -85,7 +85,7 @@ export function eventExpression(source: string): Expression<ReceivedEvent> {
  */
 export function rowExpression(
   source: string,
-  figures: Record<string, 'int' | 'double' | 'dyn'>,
+  aggregates: Record<string, 'int' | 'double' | 'dyn'>,
   threshold?: number,
 ): Expression<Row> {
   const environment = new Environment({ unlistedVariablesAreDyn: false, homogeneousAggregateLiterals: false })
@@ -95,16 +95,16 @@ export function rowExpression(
       schema: { start: 'google.protobuf.Timestamp', end: 'google.protobuf.Timestamp' },
     });
   if (threshold !== undefined) environment.registerVariable('threshold', 'double');
-  for (const [name, type] of Object.entries(figures)) environment.registerVariable(name, type);
+  for (const [name, type] of Object.entries(aggregates)) environment.registerVariable(name, type);
 
   const roots: Roots<Row> = (name) => {
     if (name === 'key') return (row) => row.key;
     if (name === 'threshold') return () => threshold;
-    if (!Object.hasOwn(figures, name)) return undefined;
+    if (!Object.hasOwn(aggregates, name)) return undefined;
     return (row) => row.values[name];
   };
   const context = (row: Row): Context => {
-    const values = Object.entries(row.values).map(([name, value]) => [name, celValue(value, figures[name])]);
+    const values = Object.entries(row.values).map(([name, value]) => [name, celValue(value, aggregates[name])]);
     const window = { start: new Date(row.windowStart ?? 0), end: new Date(row.windowEnd ?? 0) };
     return { key: row.key, threshold, window, ...Object.fromEntries(values) };
   };

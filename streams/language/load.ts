@@ -21,7 +21,7 @@ export class QueryFilesError extends Error {
 export type QueryFault = Fault & { query: string | undefined };
 
 /** What a folder of query files says. */
-export interface Reading {
+export interface LoadedQueries {
   /** without those whose file has a mistake */
   declared: StreamQuery[];
   faults: QueryFault[];
@@ -36,7 +36,7 @@ export function readQueries(
   files: readonly { file: string; text: string }[],
   topics?: ReadonlySet<string>,
   consumed?: ReadonlySet<string>,
-): Reading {
+): LoadedQueries {
   const faults: QueryFault[] = [];
   const queries: StreamQuery[] = [];
   const names = new Map<string, string>();

@@ -13,28 +13,32 @@ const form = /^([a-zA-Z_][\w.]*)(?::(\d{1,2}))?$/;
  * @param figures the names that the query selects
  * @throws Error that says which placeholder is none.
  */
-export function compileMessage(template: string, figures: readonly string[], threshold: number | undefined): Message {
+export function compileMessage(
+  template: string,
+  aggregates: readonly string[],
+  threshold: number | undefined,
+): Message {
   const parts: ((row: Row) => string)[] = [];
   let end = 0;
   for (const match of template.matchAll(placeholder)) {
     const text = template.slice(end, match.index);
     if (text !== '') parts.push(() => text);
-    parts.push(reader(match[1]!, figures, threshold));
+    parts.push(reader(match[1]!, aggregates, threshold));
     end = match.index + match[0].length;
   }
   const rest = template.slice(end);
   return (row) => parts.map((part) => part(row)).join('') + rest;
 }
 
-function reader(inner: string, figures: readonly string[], threshold: number | undefined): (row: Row) => string {
+function reader(inner: string, aggregates: readonly string[], threshold: number | undefined): (row: Row) => string {
   const [, name, places] = form.exec(inner) ?? [];
   const scale = places === undefined ? undefined : Number(places);
   if (name === 'key') return (row) => row.key;
   if (name === 'window.start') return (row) => iso(row.windowStart);
   if (name === 'window.end') return (row) => iso(row.windowEnd);
   if (name === 'threshold' && threshold !== undefined) return () => print(threshold, scale);
-  if (name !== undefined && figures.includes(name)) return (row) => print(row.values[name] ?? '', scale);
-  const known = ['key', 'window.start', 'window.end', ...(threshold === undefined ? [] : ['threshold']), ...figures];
+  if (name !== undefined && aggregates.includes(name)) return (row) => print(row.values[name] ?? '', scale);
+  const known = ['key', 'window.start', 'window.end', ...(threshold === undefined ? [] : ['threshold']), ...aggregates];
   throw new Error(`{${inner}} names nothing here; known are ${known.join(', ')}`);
 }
 

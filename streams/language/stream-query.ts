@@ -21,7 +21,7 @@ export interface WindowSpec {
   retention: number;
 }
 
-export interface Figure {
+export interface Aggregate {
   name: string;
   kind: 'count' | 'sum' | 'min' | 'max' | 'avg' | 'distinct' | 'value';
   /** undefined for count */
@@ -54,7 +54,7 @@ export interface StreamQuery {
   timestamp: Expression<ReceivedEvent> | undefined;
   /** undefined: every event stands for itself */
   window: WindowSpec | undefined;
-  select: readonly Figure[];
+  select: readonly Aggregate[];
   having: Expression<Row> | undefined;
   emit: Emission | undefined;
   alert: AlertRule | undefined;

@@ -5,19 +5,20 @@ import { nameOf } from '#platform/inbox';
 import { counter } from '#platform/telemetry';
 import type { ByteRange, IncomingMessage, TopicPartition } from '#platform/kafka';
 import type { PoolClient } from '#platform/postgres';
-import { advanceClocks, aggregate, hashOf, horizon, noEffects, passes, rowOf } from '#streams/engine';
-import type { Effects, Occurrence, PartitionClocks, Plan, PlanSet, Tally, Versions } from '#streams/engine';
+import { advanceWatermarks, Aggregation, hashOf, maxRepeatDistance, passes } from '#streams/engine';
+import type { Effects, Occurrence, PartitionWatermarks, Plan, PlanSet, Tally, Versions } from '#streams/engine';
 import {
   addToSessions,
   addToWindows,
   appendToFeed,
+  feedKeptMs,
+  markAlerted,
   MetricBatch,
   orderItem,
   raiseAlerts,
   saveProgress,
 } from '#streams/store';
-import type { AlertCandidate, ChangedWindow, PartitionMemory, SeenIds, WindowChanges } from '#streams/store';
-import { feedKeptMs } from './janitor.ts';
+import type { AlertCandidate, PartitionMemory, SeenIds, WindowChanges } from '#streams/store';
 
 export interface AccumulationOptions {
   /** the consumer group, whose watermarks these are */
@@ -43,13 +44,13 @@ const repeated = counter({
 /** What events mean to the stream queries, until it is written. */
 export class QueryAccumulation implements Accumulation {
   readonly #options: AccumulationOptions;
-  readonly #effects: Effects = noEffects();
+  readonly #aggregation = new Aggregation();
   /** what the events themselves gave rise to, in queries without a window */
   readonly #alerts: AlertCandidate[] = [];
   readonly #metrics = new MetricBatch();
   /** JSON texts for the live stream */
   readonly #feed = { order: [] as string[], metric: [] as string[] };
-  readonly #partitions = new Map<string, SeenIds & { hashes: number[]; clocks: PartitionClocks }>();
+  readonly #partitions = new Map<string, SeenIds & { hashes: number[]; watermarks: PartitionWatermarks }>();
 
   constructor(options: AccumulationOptions) {
     this.#options = options;
@@ -67,7 +68,7 @@ export class QueryAccumulation implements Accumulation {
     const last = events.at(-1)?.offset;
     if (last === undefined) return;
     const name = nameOf({ topic, partition });
-    const own = this.#partitions.get(name) ?? { topic, partition, last, hashes: [], clocks: known.clocks };
+    const own = this.#partitions.get(name) ?? { topic, partition, last, hashes: [], watermarks: known.watermarks };
     this.#partitions.set(name, own);
     own.last = last;
     const fresh = events.filter(({ id }) => {
@@ -76,16 +77,15 @@ export class QueryAccumulation implements Accumulation {
       if (isNew) own.hashes.push(hash);
       return isNew;
     });
-    const riding = versions.riding(group, { topic, partition });
-    for (const event of fresh) this.#readData(event, riding.everything);
+    const schedule = versions.scheduleOf(group, { topic, partition });
+    for (const event of fresh) this.#readData(event, schedule.everything);
     const time = now();
-    for (const { plans, waiting, events: part } of riding.cut(fresh)) {
-      aggregate(plans, part, () => known.clocks, time, this.#effects);
-      known.clocks = this.#effects.clocks.pop() ?? known.clocks;
-      if (waiting.length > 0) advanceClocks(waiting, part, known.clocks, time);
+    for (const { plans, waiting, events: part } of schedule.split(fresh)) {
+      known.watermarks = this.#aggregation.aggregate(plans, part, known.watermarks, time);
+      if (waiting.length > 0) advanceWatermarks(waiting, part, known.watermarks, time);
     }
-    own.clocks = known.clocks;
-    for (const occurrence of this.#effects.occurrences.splice(0)) this.#occur(occurrence, time);
+    own.watermarks = known.watermarks;
+    for (const occurrence of this.#aggregation.takeOccurrences()) this.#occur(occurrence, time);
     if (group !== versions.group) return; // these have been told
     if (fresh.length < events.length) repeated.inc({ topic }, events.length - fresh.length);
     for (const event of fresh) this.#tellOrder(event, time);
@@ -94,11 +94,11 @@ export class QueryAccumulation implements Accumulation {
   /** Data that is still JSON is read as far as the queries, and the live stream, need it. */
   #readData(event: ReceivedEvent, plans: PlanSet): void {
     const { data } = event;
-    if (!(data instanceof UnreadJson)) return;
+    if (!(data instanceof LazyJson)) return;
     try {
       event.data = isLive(event, this.#options.now())
         ? (JSON.parse(data.text) as unknown)
-        : plans.reading(event.topic, event.type).read(data);
+        : plans.readersOf(event.topic, event.type).read(data);
     } catch {
       event.data = undefined; // no query has a result for it, and each says so
     }
@@ -124,7 +124,7 @@ export class QueryAccumulation implements Accumulation {
 
   async write(tx: PoolClient): Promise<void> {
     const { group, versions, confirm } = this.#options;
-    const { windows, sessions, tallies } = this.#effects;
+    const { windows, sessions, tallies } = this.#aggregation;
     const partitions = [...this.#partitions.values()];
     await confirm(tx, versions, partitions);
     const changes = await addToWindows(tx, windows);
@@ -136,14 +136,14 @@ export class QueryAccumulation implements Accumulation {
     await saveProgress(tx, {
       group,
       tallies: withoutRefused(tallies, [...changes.refused, ...sessionChanges.refused]),
-      clocks: partitions.flatMap(({ clocks }) => clocks.progress()),
-      seen: partitions.map((seen) => ({ ...seen, hashes: seen.hashes.slice(-horizon) })),
+      watermarks: partitions.flatMap(({ watermarks }) => watermarks.entries()),
+      seen: partitions.map((seen) => ({ ...seen, hashes: seen.hashes.slice(-maxRepeatDistance) })),
     });
   }
 }
 
 /** JSON of which the queries read what they need. */
-class UnreadJson implements ByteRange {
+class LazyJson implements ByteRange {
   readonly bytes: Buffer;
   readonly start: number;
   readonly end: number;
@@ -160,14 +160,14 @@ class UnreadJson implements ByteRange {
 }
 
 /** Leaves the JSON of a message as it is. @throws InvalidEvent where it is no object */
-function unreadJson(message: Pick<IncomingMessage, 'value' | 'valueRange'>): unknown {
+function lazyJson(message: Pick<IncomingMessage, 'value' | 'valueRange'>): unknown {
   const range = message.valueRange ?? rangeOf(message.value);
-  if (range?.bytes[range.start] === 0x7b && range.bytes[range.end - 1] === 0x7d) return new UnreadJson(range);
+  if (range?.bytes[range.start] === 0x7b && range.bytes[range.end - 1] === 0x7d) return new LazyJson(range);
   throw new InvalidEvent('the value is no JSON object');
 }
 
 /** Reads an event and leaves its data as it is until a query asks for it. */
-export const decodeLazily = createDecoder<IncomingMessage>(unreadJson);
+export const decodeLazily = createDecoder<IncomingMessage>(lazyJson);
 
 function rangeOf(bytes: Buffer | null): ByteRange | null {
   return bytes && { bytes, start: 0, end: bytes.length };
@@ -186,28 +186,4 @@ function withoutRefused(tallies: Effects['tallies'], refused: WindowChanges['ref
     adjusted.set(plan, { ...tally, matched: tally.matched - delta.events, late: tally.late + delta.events });
   }
   return adjusted;
-}
-
-/** Windows that pass `having` for the first time: marked, so that later batches need not ask again. */
-async function markAlerted(tx: PoolClient, changed: WindowChanges['changed']): Promise<AlertCandidate[]> {
-  const crossing = changed.flatMap(candidateOf);
-  if (crossing.length === 0) return [];
-  await tx.query({
-    name: 'windows-alerted',
-    text: `UPDATE stream_windows w SET alerted = true
-      FROM unnest($1::int[], $2::float8[], $3::text[]) AS t(query_id, seconds, key)
-      WHERE w.query_id = t.query_id AND w.window_start = to_timestamp(t.seconds) AND w.key = t.key`,
-    values: [
-      crossing.map(({ plan }) => plan.id),
-      crossing.map(({ row }) => row.windowStart! / 1000),
-      crossing.map(({ row }) => row.key),
-    ],
-  });
-  return crossing;
-}
-
-function candidateOf({ plan, start, end, key, accumulators, delta }: ChangedWindow): AlertCandidate[] {
-  const row = rowOf(plan, start, key, accumulators, end);
-  if (!passes(plan, row)) return [];
-  return [{ plan, row, occurrence: new Date(start).toISOString(), traceparent: delta.traceparent }];
 }

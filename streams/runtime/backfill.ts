@@ -7,8 +7,8 @@ import type { Pool, PoolClient } from '#platform/postgres';
 import { transaction } from '#platform/postgres';
 import { backfillGroupOf } from '#streams/engine';
 import type { Versions } from '#streams/engine';
-import { handOver, holdBehind, holdReached, holdVersions } from '#streams/store';
-import type { Reached, VersionSource } from '#streams/store';
+import { promote, lockLagging, lockCaughtUp, lockVersionsShared } from '#streams/store';
+import type { BackfillOffset, VersionSource } from '#streams/store';
 import { decodeLazily } from './accumulation.ts';
 import type { QueryAccumulation } from './accumulation.ts';
 import { Engine } from './engine.ts';
@@ -48,7 +48,7 @@ export class Backfill {
     if (versions.backlog.length === 0) return this.stop();
     this.#inbox ??= this.#read(versions);
     const { pool, source, group, onCommitted } = this.#options;
-    if (await handOverIdle(pool, source, group)) onCommitted();
+    if (await promoteIdle(pool, source, group)) onCommitted();
   }
 
   async stop(): Promise<void> {
@@ -83,12 +83,12 @@ export class Backfill {
 }
 
 /** Hands versions over where there is nothing to read any more, so that no batch does it. @returns whether there were any */
-export async function handOverIdle(pool: Pool, source: VersionSource, group: string): Promise<boolean> {
+export async function promoteIdle(pool: Pool, source: VersionSource, group: string): Promise<boolean> {
   return transaction(pool, async (tx) => {
-    const reached = await holdReached(tx, group);
+    const reached = await lockCaughtUp(tx, group);
     if (reached.length === 0) return false;
-    await holdVersions(tx);
-    return handOver(tx, await source.load(tx), reached);
+    await lockVersionsShared(tx);
+    return promote(tx, await source.load(tx), reached);
   });
 }
 
@@ -119,7 +119,7 @@ class BackfillAccumulation implements Accumulation {
   readonly #own: QueryAccumulation;
   readonly #source: VersionSource;
   /** by partition */
-  readonly #reached = new Map<string, Reached>();
+  readonly #reached = new Map<string, BackfillOffset>();
 
   constructor(own: QueryAccumulation, source: VersionSource) {
     this.#own = own;
@@ -134,9 +134,9 @@ class BackfillAccumulation implements Accumulation {
 
   async write(tx: PoolClient): Promise<void> {
     const { versions } = this.#own;
-    const near = [...this.#reached.values()].filter((place) => versions.arrivals(place, place.next).plans.length > 0);
-    const held = await holdBehind(tx, versions.group, near); // before the windows: so does the own group
+    const near = [...this.#reached.values()].filter((at) => versions.promotable(at, at.next).plans.length > 0);
+    const held = await lockLagging(tx, versions.group, near); // before the windows: so does the own group
     await this.#own.write(tx);
-    if (held.length > 0) await handOver(tx, await this.#source.load(tx), held);
+    if (held.length > 0) await promote(tx, await this.#source.load(tx), held);
   }
 }

@@ -4,7 +4,7 @@ import { Outdated, nameOf } from '#platform/inbox';
 import type { TopicPartition } from '#platform/kafka';
 import type { Pool, PoolClient } from '#platform/postgres';
 import type { Versions } from '#streams/engine';
-import { holdVersions, PartitionMemory } from '#streams/store';
+import { lockVersionsShared, PartitionMemory } from '#streams/store';
 import type { VersionSource } from '#streams/store';
 import { QueryAccumulation } from './accumulation.ts';
 import type { AccumulationOptions } from './accumulation.ts';
@@ -67,18 +67,18 @@ export class Engine implements Accumulator {
       throw new Outdated('other versions of the stream queries take these events now');
     }
     // a partition that is remembered with other versions is read anew when its turn comes
-    if (!this.#isOther(this.#versions, fresh, this.#memory.places)) this.#versions = fresh;
+    if (!this.#isOther(this.#versions, fresh, this.#memory.partitions)) this.#versions = fresh;
   }
 
   #isOther(before: Versions, after: Versions, partitions: readonly TopicPartition[]): boolean {
     const { group } = this.#options;
     if (before.epoch === after.epoch) return false;
-    return partitions.some((at) => before.riding(group, at).key !== after.riding(group, at).key);
+    return partitions.some((at) => before.scheduleOf(group, at).key !== after.scheduleOf(group, at).key);
   }
 
   /** The versions that run until the transaction ends. */
   async #current(tx: PoolClient): Promise<Versions> {
-    const epoch = await holdVersions(tx);
+    const epoch = await lockVersionsShared(tx);
     return epoch === this.#versions.epoch ? this.#versions : this.#options.source.load(tx);
   }
 

@@ -7,7 +7,7 @@ import type { Pool } from '#platform/postgres';
 import { differences } from '#streams/engine';
 import type { Versions } from '#streams/engine';
 import { readQueries } from '#streams/language';
-import type { QueryFault, Reading } from '#streams/language';
+import type { QueryFault, LoadedQueries } from '#streams/language';
 import { readEpoch, readLive, registerQueries, serveCaughtUp } from '#streams/store';
 import type { VersionSource } from '#streams/store';
 import { QueryFolder } from './query-folder.ts';
@@ -53,7 +53,7 @@ export class LiveQueries {
   /** the definitions of this worker's files that have been put into effect, by name */
   #applied = new Map<string, string>();
   /** what its files say and has not been put into effect yet */
-  #reading: (Reading & { isReadable: boolean }) | undefined;
+  #reading: (LoadedQueries & { isReadable: boolean }) | undefined;
 
   constructor(options: LiveQueriesOptions) {
     this.#options = options;

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { StreamStatus } from '#contracts/analytics.ts';
 import { gauge } from '#platform/telemetry';
 import type { Pool } from '#platform/postgres';
-import { backfillGroupOf, buildProgress, completeUntil, lagOf } from '#streams/engine';
+import { backfillGroupOf, buildProgress, queryWatermark, lagOf } from '#streams/engine';
 import type { BuildProgress, Plan, Versions } from '#streams/engine';
 import type { QueryFault } from '#streams/language';
 import { readPositions } from '#streams/store';
@@ -44,7 +44,7 @@ export class StatusBoard {
   #samples: Sample[] = [];
   #observation: Observation | undefined;
   /** where the backfill is, while it runs */
-  #rereading: PartitionPosition[] = [];
+  #backfill: PartitionPosition[] = [];
   #sampling: Promise<void> | undefined;
 
   constructor({ pool, observer, versions, faults }: StatusBoardOptions) {
@@ -63,7 +63,7 @@ export class StatusBoard {
 
   async #take(): Promise<void> {
     const { backlog, group } = this.#versions();
-    const [counters, observation, rereading] = await Promise.all([
+    const [counters, observation, backfill] = await Promise.all([
       readCounters(this.#pool),
       this.#observer.observe(),
       backlog.length > 0 ? readPositions(this.#pool, backfillGroupOf(group)) : undefined,
@@ -71,12 +71,12 @@ export class StatusBoard {
     const at = performance.now();
     this.#samples = [...this.#samples.filter((sample) => sample.at > at - rateOverMs), { at, counters }];
     this.#observation = observation;
-    this.#rereading = rereading?.partitions ?? [];
+    this.#backfill = backfill?.partitions ?? [];
   }
 
   /** The time up to which a query has seen everything, as of the last sample. */
   watermark(plan: Plan): number | undefined {
-    return this.#observation && completeUntil(plan, this.#observation.partitions, this.#observation.now);
+    return this.#observation && queryWatermark(plan, this.#observation.partitions, this.#observation.now);
   }
 
   /** How each query is doing, now. */
@@ -127,9 +127,9 @@ export class StatusBoard {
 
   #progressOf(plan: Plan): BuildProgress {
     const behind = this.#versions()
-      .backlog.filter((place) => place.plan === plan)
+      .backlog.filter((entry) => entry.plan === plan)
       .map(({ topic, partition, from }) => {
-        const own = this.#rereading.find((place) => place.topic === topic && place.partition === partition);
+        const own = this.#backfill.find((known) => known.topic === topic && known.partition === partition);
         const next = own?.nextOffset ?? from;
         return { topic, partition, from: next > from ? next : from };
       });

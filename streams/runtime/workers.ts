@@ -1,9 +1,7 @@
 import type { Logger } from '#platform/telemetry';
 import type { Pool } from '#platform/postgres';
 import type { Versions } from '#streams/engine';
-import { closeDue } from './closer.ts';
-import { emitDue } from './emitter.ts';
-import { cleanUp } from './janitor.ts';
+import { cleanUp, closeDue, emitDue } from '#streams/store';
 import type { StreamObserver } from './observer.ts';
 import type { StatusBoard } from './status.ts';
 import { Ticker } from '#platform/lifecycle';

@@ -1,8 +1,10 @@
 import type { PoolClient } from '#platform/postgres';
 import { appendToOutbox } from '#platform/outbox';
 import type { Alert } from '#contracts/analytics.ts';
+import { passes, rowOf } from '#streams/engine';
 import type { Plan } from '#streams/engine';
 import type { Row } from '#streams/language';
+import type { ChangedWindow, WindowChanges } from './windows.ts';
 
 /** Something that a query wants to be told. */
 export interface AlertCandidate {
@@ -104,4 +106,28 @@ export function alertOf(candidate: AlertCandidate, id: number, createdAt: Date):
 
 function isoOrNull(time: number | null): string | null {
   return time === null ? null : new Date(time).toISOString();
+}
+
+/** Windows that pass `having` for the first time: marked, so that later batches need not ask again. */
+export async function markAlerted(tx: PoolClient, changed: WindowChanges['changed']): Promise<AlertCandidate[]> {
+  const crossing = changed.flatMap(candidateOf);
+  if (crossing.length === 0) return [];
+  await tx.query({
+    name: 'windows-alerted',
+    text: `UPDATE stream_windows w SET alerted = true
+      FROM unnest($1::int[], $2::float8[], $3::text[]) AS t(query_id, seconds, key)
+      WHERE w.query_id = t.query_id AND w.window_start = to_timestamp(t.seconds) AND w.key = t.key`,
+    values: [
+      crossing.map(({ plan }) => plan.id),
+      crossing.map(({ row }) => row.windowStart! / 1000),
+      crossing.map(({ row }) => row.key),
+    ],
+  });
+  return crossing;
+}
+
+function candidateOf({ plan, start, end, key, accumulators, delta }: ChangedWindow): AlertCandidate[] {
+  const row = rowOf(plan, start, key, accumulators, end);
+  if (!passes(plan, row)) return [];
+  return [{ plan, row, occurrence: new Date(start).toISOString(), traceparent: delta.traceparent }];
 }

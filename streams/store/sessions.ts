@@ -1,5 +1,5 @@
 import type { PoolClient } from '#platform/postgres';
-import type { KeptSession, MergedSession, Plan, SessionChanges, SessionDelta, SessionDeltas } from '#streams/engine';
+import type { StoredSession, MergedSession, Plan, SessionChanges, SessionDelta, SessionDeltas } from '#streams/engine';
 import { mergeSessions } from '#streams/engine';
 import { readAccumulators, setsText } from './literals.ts';
 import { dueAfter } from './windows.ts';
@@ -90,7 +90,7 @@ const at = (ms: string) => `to_timestamp(${ms} / 1000)::timestamptz(3)`;
 const msOf = (column: string) => `(extract(epoch FROM ${column}) * 1000)::float8`;
 
 /** The kept sessions that touch one of the batch, by query and key; locked against being emitted or closed meanwhile. */
-async function readTouched(tx: PoolClient, items: readonly Item[]): Promise<Map<string, KeptSession[]>> {
+async function readTouched(tx: PoolClient, items: readonly Item[]): Promise<Map<string, StoredSession[]>> {
   const spans = items.flatMap(({ plan, key, sessions }) =>
     sessions.map(({ start, end }) => [plan.id, key, start, end] as const),
   );
@@ -105,19 +105,19 @@ async function readTouched(tx: PoolClient, items: readonly Item[]): Promise<Map<
       FOR UPDATE OF w`,
     values: [0, 1, 2, 3].map((column) => spans.map((span) => span[column])),
   });
-  const byKey = new Map<string, Map<number, KeptSession>>(); // two of the batch may touch the same
+  const byKey = new Map<string, Map<number, StoredSession>>(); // two of the batch may touch the same
   for (const [id, key, start, end, accumulators, closed, alerted, emissions, sets, replaces, dueAt] of rows) {
     const name = nameOf(id, key);
     const kept = { start, end, closed, alerted, emissions, sets: sets ?? [], replaces, dueAt };
-    const own = byKey.get(name) ?? new Map<number, KeptSession>();
+    const own = byKey.get(name) ?? new Map<number, StoredSession>();
     byKey.set(name, own.set(start, { ...kept, accumulators: readAccumulators(accumulators) }));
   }
   return new Map([...byKey].map(([name, own]) => [name, [...own.values()]]));
 }
 
-type Outcome = SessionChanges & { plan: Plan; key: string };
+type KeyChanges = SessionChanges & { plan: Plan; key: string };
 
-async function write(tx: PoolClient, outcomes: readonly Outcome[]): Promise<void> {
+async function write(tx: PoolClient, outcomes: readonly KeyChanges[]): Promise<void> {
   const gone = outcomes.flatMap(({ plan, key, absorbed }) => absorbed.map((start) => [plan.id, key, start] as const));
   const written = outcomes.flatMap(({ plan, key, merged }) => merged.map((session) => valuesOf(plan, key, session)));
   if (written.length === 0) return;

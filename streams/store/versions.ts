@@ -12,7 +12,7 @@ const lock = `hashtext('millrace stream queries')`;
  * Keeps the versions from being registered, served or retired until the transaction ends. Where another one is at it,
  * waits. @returns the epoch that holds until then
  */
-export async function holdVersions(tx: PoolClient): Promise<bigint> {
+export async function lockVersionsShared(tx: PoolClient): Promise<bigint> {
   // two statements in one message: the second sees what was committed before the lock was free
   const results = (await tx.query(
     `SELECT pg_advisory_xact_lock_shared(${lock}); SELECT epoch::text FROM stream_epoch`,
@@ -21,7 +21,7 @@ export async function holdVersions(tx: PoolClient): Promise<bigint> {
 }
 
 /** Excludes everybody who relies on which versions run, until the transaction ends. */
-export async function lockVersions(tx: PoolClient): Promise<void> {
+export async function lockVersionsExclusive(tx: PoolClient): Promise<void> {
   await tx.query(`SELECT pg_advisory_xact_lock(${lock})`);
 }
 

@@ -73,7 +73,7 @@ function kindOf({ query }: Plan): Kind {
   return query.alert ? 'alert' : 'plain';
 }
 
-const operators: Record<Combine, string> = { add: '+', least: '<', greatest: '>', distinct: '#' };
+const operators: Record<Combine, string> = { add: '+', min: '<', max: '>', distinct: '#' };
 
 /** Queries of one shape share a statement. */
 function shapeOf(plan: Plan): string {
@@ -110,7 +110,7 @@ function textOf(plans: readonly Plan[], kind: Kind): string {
   const combined = accumulators.map(({ combine }, i) => {
     const [old, added] = [`w.accumulators[${i + 1}]`, `excluded.accumulators[${i + 1}]`];
     if (combine === 'distinct') return old; // until the sets are merged
-    return combine === 'add' ? `${old} + ${added}` : `${combine}(${old}, ${added})`;
+    return combine === 'add' ? `${old} + ${added}` : `${combine === 'min' ? 'least' : 'greatest'}(${old}, ${added})`;
   });
   const conflict =
     accumulators.length === 0

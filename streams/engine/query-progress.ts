@@ -1,5 +1,5 @@
-import { watermarkOf } from './clocks.ts';
-import type { ClockReading } from './clocks.ts';
+import { watermarkOf } from './watermarks.ts';
+import type { WatermarkReading } from './watermarks.ts';
 import type { Plan } from './plan.ts';
 
 /** The offsets that Kafka has of a partition. */
@@ -44,7 +44,7 @@ export function buildProgress(
   for (const { topic, partition, offsets } of partitions) {
     if (!plan.query.from.some((source) => source.topic === topic)) continue;
     all += Number(offsets.high - offsets.low);
-    const own = behind.find((place) => place.topic === topic && place.partition === partition);
+    const own = behind.find((known) => known.topic === topic && known.partition === partition);
     if (own) eventsLeft += lagOf({ offsets, nextOffset: own.from });
   }
   return { eventsLeft, percent: all === 0 ? 0 : Math.max(0, Math.floor((1 - eventsLeft / all) * 1000) / 10) };
@@ -55,7 +55,7 @@ export function buildProgress(
  * partition has events and none of them has been read. Where all partitions are idle it goes on with the wall clock.
  * @param now milliseconds since 1970, of the clock that wrote `updatedAt`
  */
-export function completeUntil(
+export function queryWatermark(
   plan: Pick<Plan, 'clock' | 'query'>,
   partitions: readonly PartitionState[],
   now: number,
@@ -63,7 +63,7 @@ export function completeUntil(
   const topics = new Set(plan.query.from.map(({ topic }) => topic));
   const readings = partitions
     .filter(({ topic }) => topics.has(topic))
-    .map((state): ClockReading => {
+    .map((state): WatermarkReading => {
       const reading = state.watermarks.get(plan.clock);
       const silent = reading === undefined || reading.updatedAt <= now - idleAfterMs;
       return { watermark: reading?.watermark ?? Number.NEGATIVE_INFINITY, idle: silent && lagOf(state) === 0 };

@@ -2,7 +2,7 @@ import type { Window } from '#contracts/analytics.ts';
 import type { Pool } from '#platform/postgres';
 import type { Plan } from '#streams/engine';
 import { openFor } from '#streams/engine';
-import { readAccumulators } from '#streams/store';
+import { readAccumulators } from './literals.ts';
 
 export interface WindowFilter {
   /** windows that end after it */

@@ -1,6 +1,6 @@
 import type { Pool } from '#platform/postgres';
-import { horizon } from '#streams/engine';
-import { trimFeed } from '#streams/store';
+import { maxRepeatDistance } from '#streams/engine';
+import { trimFeed } from './feed.ts';
 
 const hourMs = 3_600_000;
 
@@ -67,7 +67,7 @@ async function trimRecentIds(pool: Pool): Promise<number> {
     `DELETE FROM stream_recent_ids r USING inbox_offsets o
      WHERE r.consumer_group = o.consumer_group AND r.topic = o.topic AND r.partition = o.partition
        AND r.last_offset < o.next_offset - $1::bigint`,
-    [2 * horizon],
+    [2 * maxRepeatDistance],
   );
   return rowCount === null ? 0 : Math.min(rowCount, chunk - 1); // all of them went
 }

@@ -2,8 +2,11 @@ import type { Pool, PoolClient } from '#platform/postgres';
 import { transaction } from '#platform/postgres';
 import type { PlanSet, Versions } from '#streams/engine';
 import { passes, rowOf } from '#streams/engine';
-import { appendToFeed, emitMetrics, nextEpoch, readAccumulators } from '#streams/store';
-import type { Emission } from '#streams/store';
+import { appendToFeed } from './feed.ts';
+import { readAccumulators } from './literals.ts';
+import { emitMetrics } from './metrics.ts';
+import type { Emission } from './metrics.ts';
+import { nextEpoch } from './versions.ts';
 
 /** Windows that are emitted in one transaction. */
 const batch = 500;

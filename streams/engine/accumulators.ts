@@ -1,13 +1,13 @@
 import type { ReceivedEvent } from '#platform/contract';
-import type { Expression, Figure } from '#streams/language';
+import type { Expression, Aggregate } from '#streams/language';
 import { ExactSum, addDecimals, average, compareDecimals, formatDecimal, parseDecimal, toJson } from './decimal.ts';
 import { DistinctSet } from './distinct.ts';
 
 /** How an accumulator takes in another one. A distinct one is the count of a set, which is kept beside it. */
-export type Combine = 'add' | 'least' | 'greatest' | 'distinct';
+export type Combine = 'add' | 'min' | 'max' | 'distinct';
 
 /** One of the numbers kept for a window: a count (no expression), a sum, a minimum, a maximum, a count of different texts. */
-export interface Accumulator {
+export interface AccumulatorSpec {
   combine: Combine;
   of: Expression<ReceivedEvent> | undefined;
   /** of a distinct one: how many texts are kept before they become a sketch; else 0 */
@@ -22,18 +22,18 @@ export interface WindowState {
   sets: string[];
 }
 
-/** What a window keeps, and how its figures are read from that. */
+/** What a window keeps, and how its aggregates are read from that. */
 export interface Layout {
-  accumulators: readonly Accumulator[];
+  accumulators: readonly AccumulatorSpec[];
   /** whether no accumulator has an expression */
   onlyCounts: boolean;
   /** which accumulators have a set */
   distinct: readonly number[];
-  /** which accumulator a count, sum, minimum, maximum or distinct count is; undefined for other figures */
+  /** which accumulator a count, sum, minimum, maximum or distinct count is; undefined for other aggregates */
   indexOf(name: string): number | undefined;
-  /** the figures by name, from the accumulators as decimal text */
+  /** the aggregates by name, from the accumulators as decimal text */
   read(accumulators: readonly string[]): Record<string, number | string>;
-  /** the names of the figures that are estimates */
+  /** the names of the aggregates that are estimates */
   estimates(accumulators: readonly string[]): string[];
 }
 
@@ -41,39 +41,41 @@ const combineOf = {
   count: 'add',
   sum: 'add',
   avg: 'add',
-  min: 'least',
-  max: 'greatest',
+  min: 'min',
+  max: 'max',
   distinct: 'distinct',
 } as const;
 
-/** Lays out the accumulators of the selected figures; equal ones are kept once (an average is a sum and a count). */
-export function layoutOf(select: readonly Figure[]): Layout {
-  const accumulators: Accumulator[] = [];
-  const place = (added: Accumulator): number => {
+/** Lays out the accumulators of the selected aggregates; equal ones are kept once (an average is a sum and a count). */
+export function layoutOf(select: readonly Aggregate[]): Layout {
+  const accumulators: AccumulatorSpec[] = [];
+  const add = (added: AccumulatorSpec): number => {
     const found = accumulators.findIndex(
       ({ combine, of, exactUpTo }) =>
         combine === added.combine && of?.source === added.of?.source && exactUpTo === added.exactUpTo,
     );
     return found >= 0 ? found : accumulators.push(added) - 1;
   };
-  const main = ({ kind, of, exactUpTo }: Figure): number | undefined =>
-    kind === 'value' ? undefined : place({ combine: combineOf[kind], of, exactUpTo }); // a value is an event's own
-  const readers = select.flatMap((figure) => {
-    const own = main(figure);
+  const main = ({ kind, of, exactUpTo }: Aggregate): number | undefined =>
+    kind === 'value' ? undefined : add({ combine: combineOf[kind], of, exactUpTo }); // a value is an event's own
+  const readers = select.flatMap((aggregate) => {
+    const own = main(aggregate);
     if (own === undefined) return [];
-    if (figure.kind !== 'avg') return [[figure.name, (values: readonly string[]) => values[own]!] as const];
-    const count = place({ combine: 'add', of: undefined, exactUpTo: 0 });
-    const read = (values: readonly string[]) => average(values[own]!, values[count]!, figure.scale);
-    return [[figure.name, read] as const];
+    if (aggregate.kind !== 'avg') return [[aggregate.name, (values: readonly string[]) => values[own]!] as const];
+    const count = add({ combine: 'add', of: undefined, exactUpTo: 0 });
+    const read = (values: readonly string[]) => average(values[own]!, values[count]!, aggregate.scale);
+    return [[aggregate.name, read] as const];
   });
-  const counted = select.filter(({ kind }) => kind === 'distinct').map((figure) => [figure, main(figure)!] as const);
+  const counted = select
+    .filter(({ kind }) => kind === 'distinct')
+    .map((aggregate) => [aggregate, main(aggregate)!] as const);
   return {
     accumulators,
     onlyCounts: accumulators.every(({ of }) => of === undefined),
     distinct: accumulators.flatMap(({ combine }, i) => (combine === 'distinct' ? [i] : [])),
     indexOf(name) {
-      const figure = select.find((selected) => selected.name === name);
-      return figure && figure.kind !== 'avg' ? main(figure) : undefined;
+      const aggregate = select.find((selected) => selected.name === name);
+      return aggregate && aggregate.kind !== 'avg' ? main(aggregate) : undefined;
     },
     read: (values) => Object.fromEntries(readers.map(([name, read]) => [name, toJson(read(values))])),
     estimates: (values) =>
@@ -82,7 +84,7 @@ export function layoutOf(select: readonly Figure[]): Layout {
 }
 
 /** The state of a window from those of two parts of it. */
-export function mergeStates(accumulators: readonly Accumulator[], a: WindowState, b: WindowState): WindowState {
+export function mergeStates(accumulators: readonly AccumulatorSpec[], a: WindowState, b: WindowState): WindowState {
   const { sets, counts } = mergeSets(accumulators, a.sets, b.sets);
   const merged = accumulators.map(({ combine }, i) =>
     combine === 'distinct' ? counts.get(i)! : combined(combine, a.accumulators[i]!, b.accumulators[i]!),
@@ -92,7 +94,7 @@ export function mergeStates(accumulators: readonly Accumulator[], a: WindowState
 
 /** The sets of a window from those of two parts of it, and what each distinct accumulator then is. */
 export function mergeSets(
-  accumulators: readonly Accumulator[],
+  accumulators: readonly AccumulatorSpec[],
   a: readonly string[],
   b: readonly string[],
 ): { sets: string[]; counts: ReadonlyMap<number, string> } {
@@ -108,10 +110,10 @@ export function mergeSets(
   return { sets, counts };
 }
 
-function combined(combine: 'add' | 'least' | 'greatest', a: string, b: string): string {
+function combined(combine: 'add' | 'min' | 'max', a: string, b: string): string {
   const [left, right] = [parseDecimal(a), parseDecimal(b)];
   if (combine === 'add') return formatDecimal(addDecimals(left, right));
-  return compareDecimals(left, right) < 0 === (combine === 'least') ? a : b;
+  return compareDecimals(left, right) < 0 === (combine === 'min') ? a : b;
 }
 
 /** What an event brings to each accumulator that has an expression. */
@@ -124,7 +126,7 @@ export class Delta {
   traceparent: string | undefined;
   readonly #parts: (ExactSum | Extreme | DistinctSet | undefined)[];
 
-  constructor(accumulators: readonly Accumulator[]) {
+  constructor(accumulators: readonly AccumulatorSpec[]) {
     this.#parts = accumulators.map(({ combine, of, exactUpTo }) => {
       if (!of) return undefined; // a count: the number of events
       if (combine === 'distinct') return new DistinctSet(exactUpTo);
@@ -170,8 +172,8 @@ class Extreme {
   #value: number | bigint | undefined;
   readonly #sign: 1 | -1;
 
-  constructor(combine: 'least' | 'greatest') {
-    this.#sign = combine === 'least' ? -1 : 1;
+  constructor(combine: 'min' | 'max') {
+    this.#sign = combine === 'min' ? -1 : 1;
   }
 
   add(value: number | bigint): void {
