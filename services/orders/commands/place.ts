@@ -19,8 +19,8 @@ export interface Placed {
   createdAt: Date;
 }
 
-/** What became of one placement of a batch. */
-type Outcome = Placed | 'key-taken' | { error: unknown };
+/** The result of one placement of a batch. */
+type PlacementResult = Placed | 'key-taken' | { error: unknown };
 
 /** Between the texts of a batch: JSON text has no control character. */
 const separator = '\u001e';
@@ -68,7 +68,7 @@ const maxQueuedBytes = 32 * 1024 * 1024;
  */
 export class OrderPlacer {
   readonly #pool: Pool;
-  readonly #batcher: Batcher<Placement, Outcome>;
+  readonly #batcher: Batcher<Placement, PlacementResult>;
   #queuedBytes = 0;
 
   constructor(pool: Pool) {
@@ -100,13 +100,13 @@ export class OrderPlacer {
     return this.#batcher.drain();
   }
 
-  async #run(batch: Placement[]): Promise<Outcome[]> {
+  async #run(batch: Placement[]): Promise<PlacementResult[]> {
     try {
       return await this.#insert(batch);
     } catch (error) {
       if (batch.length === 1 || isUnavailable(error)) throw error;
       // one of them cannot be stored: the others must not fail with it
-      const outcomes: Outcome[] = [];
+      const outcomes: PlacementResult[] = [];
       for (const placement of batch) {
         outcomes.push(
           await this.#insert([placement]).then(
@@ -119,7 +119,7 @@ export class OrderPlacer {
     }
   }
 
-  async #insert(batch: Placement[]): Promise<Outcome[]> {
+  async #insert(batch: Placement[]): Promise<PlacementResult[]> {
     const createdAt = new Date();
     const values: unknown[] = [
       batch.map(({ order }) => order.userId),
