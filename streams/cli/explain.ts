@@ -4,10 +4,10 @@ import type { Aggregate, Row, StreamQuery, WindowSpec } from '#streams/language'
 import { alertOf, metricOf } from '#streams/store';
 import { durationText, isoText, table } from './text.ts';
 
-/** The time that examples are of. */
+/** The time of the examples. */
 const example = Date.UTC(2026, 0, 1, 10, 7, 30);
 
-/** What a query does, in plain words and as a table. */
+/** Explains a query in plain words and as a table. */
 export function explain(query: StreamQuery): string {
   const plan = planOf(query, 1, 1);
   const rows: [string, string][] = [

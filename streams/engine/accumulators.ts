@@ -3,18 +3,18 @@ import type { Expression, Aggregate } from '#streams/language';
 import { ExactSum, addDecimals, average, compareDecimals, formatDecimal, parseDecimal, toJson } from './decimal.ts';
 import { DistinctSet } from './distinct.ts';
 
-/** How an accumulator takes in another one. A distinct one is the count of a set, which is kept beside it. */
+/** How two accumulators combine. A distinct one is the count of a set, which is stored beside it. */
 export type Combine = 'add' | 'min' | 'max' | 'distinct';
 
-/** One of the numbers kept for a window: a count (no expression), a sum, a minimum, a maximum, a count of different texts. */
+/** A number that a window stores: a count (no expression), a sum, a minimum, a maximum, or a count of distinct texts. */
 export interface AccumulatorSpec {
   combine: Combine;
   of: Expression<ReceivedEvent> | undefined;
-  /** of a distinct one: how many texts are kept before they become a sketch; else 0 */
+  /** of a distinct one: how many texts are stored before they become a sketch; else 0 */
   exactUpTo: number;
 }
 
-/** What is kept of a window, as text. */
+/** The stored state of a window, as text. */
 export interface WindowState {
   /** decimal numbers */
   accumulators: string[];
@@ -22,14 +22,14 @@ export interface WindowState {
   sets: string[];
 }
 
-/** What a window keeps, and how its aggregates are read from that. */
+/** What a window stores, and how its aggregates are read from that. */
 export interface Layout {
   accumulators: readonly AccumulatorSpec[];
   /** whether no accumulator has an expression */
   onlyCounts: boolean;
   /** which accumulators have a set */
   distinct: readonly number[];
-  /** which accumulator a count, sum, minimum, maximum or distinct count is; undefined for other aggregates */
+  /** the index of the accumulator of a count, sum, minimum, maximum or distinct count; undefined for other aggregates */
   indexOf(name: string): number | undefined;
   /** the aggregates by name, from the accumulators as decimal text */
   read(accumulators: readonly string[]): Record<string, number | string>;
@@ -46,7 +46,7 @@ const combineOf = {
   distinct: 'distinct',
 } as const;
 
-/** Lays out the accumulators of the selected aggregates; equal ones are kept once (an average is a sum and a count). */
+/** The accumulators of the selected aggregates; equal ones are stored once (an average is a sum and a count). */
 export function layoutOf(select: readonly Aggregate[]): Layout {
   const accumulators: AccumulatorSpec[] = [];
   const add = (added: AccumulatorSpec): number => {
@@ -57,7 +57,7 @@ export function layoutOf(select: readonly Aggregate[]): Layout {
     return found >= 0 ? found : accumulators.push(added) - 1;
   };
   const main = ({ kind, of, exactUpTo }: Aggregate): number | undefined =>
-    kind === 'value' ? undefined : add({ combine: combineOf[kind], of, exactUpTo }); // a value is an event's own
+    kind === 'value' ? undefined : add({ combine: combineOf[kind], of, exactUpTo }); // a value belongs to one event
   const readers = select.flatMap((aggregate) => {
     const own = main(aggregate);
     if (own === undefined) return [];
@@ -83,7 +83,7 @@ export function layoutOf(select: readonly Aggregate[]): Layout {
   };
 }
 
-/** The state of a window from those of two parts of it. */
+/** Merges the states of two parts of a window. */
 export function mergeStates(accumulators: readonly AccumulatorSpec[], a: WindowState, b: WindowState): WindowState {
   const { sets, counts } = mergeSets(accumulators, a.sets, b.sets);
   const merged = accumulators.map(({ combine }, i) =>
@@ -92,7 +92,7 @@ export function mergeStates(accumulators: readonly AccumulatorSpec[], a: WindowS
   return { accumulators: merged, sets };
 }
 
-/** The sets of a window from those of two parts of it, and what each distinct accumulator then is. */
+/** Merges the sets of two parts of a window. @returns also the value of each distinct accumulator */
 export function mergeSets(
   accumulators: readonly AccumulatorSpec[],
   a: readonly string[],
@@ -116,13 +116,13 @@ function combined(combine: 'add' | 'min' | 'max', a: string, b: string): string 
   return compareDecimals(left, right) < 0 === (combine === 'min') ? a : b;
 }
 
-/** What an event brings to each accumulator that has an expression. */
+/** The values of an event for each accumulator that has an expression. */
 export type Inputs = readonly (number | bigint | string | undefined)[];
 
-/** What a batch adds to one window of one key. */
+/** The events of a batch in one window of one key. */
 export class Delta {
   events = 0;
-  /** of the last event, for what this delta causes */
+  /** of the last event, for the events that this delta causes */
   traceparent: string | undefined;
   readonly #parts: (ExactSum | Extreme | DistinctSet | undefined)[];
 
@@ -139,15 +139,15 @@ export class Delta {
     this.events += 1;
     for (let i = 0; i < inputs.length; i++) {
       const input = inputs[i];
-      if (input !== undefined) this.#parts[i]!.add(input as never); // of the kind that the accumulator takes
+      if (input !== undefined) this.#parts[i]!.add(input as never); // it has the type of the accumulator
     }
   }
 
-  /** Takes in what another delta of the same query has. */
+  /** Merges another delta of the same query into this one. */
   merge(other: Delta): void {
     this.events += other.events;
     this.traceparent = other.traceparent ?? this.traceparent;
-    for (const [i, part] of this.#parts.entries()) part?.merge(other.#parts[i] as never); // the same kind at each place
+    for (const [i, part] of this.#parts.entries()) part?.merge(other.#parts[i] as never); // both have the same accumulators
   }
 
   /** An accumulator as decimal text. */
@@ -157,7 +157,7 @@ export class Delta {
     return part instanceof DistinctSet ? String(part.count()) : part.toString();
   }
 
-  /** The state of a window that has this delta only. */
+  /** The state of a window that has only this delta. */
   state(): WindowState {
     return { accumulators: this.#parts.map((_, i) => this.value(i)), sets: this.sets() };
   }

@@ -18,15 +18,15 @@ import type { Plan, PlanSet } from './plan.ts';
 import { SessionList } from './sessions.ts';
 import { isOver, latestStart } from './windows.ts';
 
-/** What a batch adds to the windows of one plan, by start and key. */
+/** The deltas of the windows of one plan, by start and key. */
 export class Deltas extends Map<number, Map<string, Delta>> {
-  /** what the last call was about: the next one mostly is about the same start, and often the same key */
+  /** the window of the last call: the next call mostly has the same start, and often the same key */
   #start = Number.NaN;
   #keys = new Map<string, Delta>();
   #key: string | undefined;
   #delta: Delta | undefined;
 
-  /** That of a window, which is there afterwards. */
+  /** The delta of a window; makes one if there is none. */
   at(start: number, key: string, accumulators: readonly AccumulatorSpec[]): Delta {
     if (start !== this.#start) {
       let keys = this.get(start);
@@ -42,10 +42,10 @@ export class Deltas extends Map<number, Map<string, Delta>> {
   }
 }
 
-/** What a batch adds to the sessions of one plan, by key. */
+/** The deltas of the sessions of one plan, by key. */
 export type SessionDeltas = Map<string, SessionList>;
 
-/** An event that passed a query without a window. */
+/** An event that a query without a window accepts. */
 export interface Occurrence {
   plan: Plan;
   key: string;
@@ -53,15 +53,15 @@ export interface Occurrence {
   values: Record<string, number | string>;
 }
 
-/** What became of a batch's events in one query. */
+/** The counts of events in one query. */
 export interface Tally {
   /** events that counted */
   matched: number;
-  /** events that came after the grace of a window of theirs */
+  /** events that came after the grace of one of their windows */
   late: number;
   /** how far behind the watermark the latest of them was, in milliseconds */
   latestMs: number;
-  /** events without a result: a missing member, a text for a number */
+  /** events that the query has no result for: a missing member, a text in place of a number */
   failed: number;
   failure: string | undefined;
 }

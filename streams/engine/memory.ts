@@ -16,17 +16,17 @@ export interface Crossing {
   row: Row;
 }
 
-/** What a batch gave rise to. */
+/** What a batch has caused. */
 export interface BatchResult {
   /** of queries with an alert on change */
   crossings: Crossing[];
-  /** of queries without a window, those that pass `having` */
+  /** of queries without a window; only those that pass `having` */
   occurrences: Occurrence[];
 }
 
 type StoredWindow = Omit<StoredSession, 'dueAt' | 'replaces' | 'emissions'>;
 
-/** Runs queries with all state in memory, for a recorded stream and for tests. Nothing is forgotten. */
+/** Runs queries with all state in memory, for a recorded stream and for tests. It deletes nothing. */
 export class MemoryEngine {
   readonly plans: PlanSet;
   readonly tallies = new Map<Plan, Tally>();
@@ -38,7 +38,7 @@ export class MemoryEngine {
     this.plans = plans;
   }
 
-  /** @param now milliseconds since 1970: a clock that is far ahead of it does not count */
+  /** @param now milliseconds since 1970: a time far ahead of it does not advance the watermark */
   handle(events: readonly ReceivedEvent[], now: number): BatchResult {
     const fresh = events.filter((event) => this.#recentOf(event).add(hashOf(event.id)));
     const effects = new Aggregation();
@@ -143,7 +143,7 @@ function runsOf(events: readonly ReceivedEvent[]): { topic: string; partition: n
   return all;
 }
 
-/** Marks a window that is to be alerted about. */
+/** Marks a window that passes `having` for the first time. */
 function crossing(plan: Plan, key: string, window: StoredWindow): Crossing[] {
   const { alert, emit } = plan.query;
   if (!alert || emit?.on === 'close' || window.alerted) return [];

@@ -1,4 +1,4 @@
-/** How far one partition has come by one clock. */
+/** The watermark of one partition by one clock. */
 export interface ClockWatermark {
   topic: string;
   partition: number;
@@ -7,7 +7,7 @@ export interface ClockWatermark {
   watermark: number;
 }
 
-/** The clocks of one partition. Watermarks only grow. */
+/** The watermarks of one partition, by clock. They only grow. */
 export class PartitionWatermarks {
   readonly topic: string;
   readonly partition: number;
@@ -23,12 +23,12 @@ export class PartitionWatermarks {
     this.#watermarks = new Map(watermarks);
   }
 
-  /** Moves a clock on to a time, or leaves it where it is ahead. */
+  /** Advances the watermark of a clock to a time, unless it is later already. */
   advance(clock: string, time: number): void {
     if (time > this.of(clock)) this.#watermarks.set(clock, time);
   }
 
-  /** The latest time of a clock; minus infinity where it has seen none. */
+  /** The watermark of a clock; minus infinity before its first event. */
   of(clock: string): number {
     return this.#watermarks.get(clock) ?? Number.NEGATIVE_INFINITY;
   }
@@ -43,7 +43,7 @@ export class PartitionWatermarks {
   }
 }
 
-/** What a partition's clock stands at, and whether more is known to come soon. */
+/** The watermark of a partition, and whether the partition is idle. */
 export interface WatermarkReading {
   watermark: number;
   /** read to its end, and silent for a while since */
@@ -51,8 +51,8 @@ export interface WatermarkReading {
 }
 
 /**
- * The time up to which a stream of several partitions is complete: the least watermark of those that are not idle. Where
- * all are idle nothing older is on its way, and the stream is complete up to `quietSince`.
+ * The watermark of a stream of several partitions: the lowest watermark of those that are not idle. If all are idle, no
+ * older event is on its way, and the watermark is at least `quietSince`.
  */
 export function watermarkOf(readings: readonly WatermarkReading[], quietSince: number): number | undefined {
   if (readings.length === 0) return undefined;

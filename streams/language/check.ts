@@ -17,29 +17,29 @@ const reserved = new Set(['key', 'window', 'threshold', 'data', 'event']);
 const aText = 'a text; string(...) makes one';
 const numbers = ['int', 'uint', 'double', 'dyn'];
 const knownMembers = Object.keys(StreamQuerySchema.properties.spec.properties);
-/** what a time and such a duration come to is still a time */
+/** the longest duration: its sum with a time is still a valid time */
 const longestMs = 36_500 * 86_400_000;
 const defaultScale = 6;
 const defaultExactUpTo = 1_000;
 
-/** What is to be checked. */
+/** The input of a check. */
 export interface CheckedFile {
-  /** without what does not fit the schema: any part of it may be missing */
+  /** the document without the parts that do not fit the schema: any part can be missing */
   file: StreamQueryFile;
-  /** as it was read */
+  /** the whole document */
   raw: unknown;
   lines: SourceLines;
-  /** what does not fit the schema */
+  /** the parts that do not fit the schema */
   shape: readonly ShapeFault[];
-  /** the declared topics, where they are known */
+  /** the declared topics, if they are known */
   topics: ReadonlySet<string> | undefined;
 }
 
-/** Checks what a schema cannot say, compiles the expressions, and collects every fault with its line. */
+/** Checks what a schema cannot express, compiles the expressions, and collects every fault with its line. */
 export class QueryChecker {
   readonly faults: { line: number; message: string }[] = [];
   readonly #spec: Partial<StreamQueryFile['spec']>;
-  /** the members of the spec that the file has, whether they fit the schema or not */
+  /** the members of the spec in the file, whether they fit the schema or not */
   readonly #declared: ReadonlySet<string>;
   readonly #lines: SourceLines;
   readonly #shape: readonly string[];
@@ -54,7 +54,7 @@ export class QueryChecker {
     this.#topics = topics;
   }
 
-  /** The compiled expressions; of use only if there are no faults. */
+  /** The compiled query; valid only if there are no faults. */
   compile(): Compiled {
     const { where, keyBy, timestamp } = this.#spec;
     this.#checkTopics();
@@ -71,7 +71,7 @@ export class QueryChecker {
     };
   }
 
-  /** What would follow from a fault of the shape at the same place is not said again. */
+  /** Adds a fault, unless it only follows from a fault of the schema at the same location. */
   #fault(path: Path, message: string): void {
     const location = path.join('/');
     const hasFault = this.#shape.some((other) => isWithin(other, location) || isWithin(location, other));
@@ -122,7 +122,7 @@ export class QueryChecker {
     return this.#shape.some((other) => isWithin(other, location));
   }
 
-  /** What is deleted while it still takes events would begin anew. */
+  /** A window that is deleted while it still takes events would start again from zero. */
   #checkRetention({ grace = defaults.grace, retention = defaults.retention, session }: WindowDeclaration): void {
     const open = parseDuration(grace) + (session === undefined ? 0 : parseDuration(session));
     if (parseDuration(retention) >= open) return;
@@ -130,7 +130,7 @@ export class QueryChecker {
     this.#fault(['spec', 'window', 'retention'], `must be at least ${least}: until then a window takes events`);
   }
 
-  /** Whether the spec has a member; undefined where it has one of an unknown name, which may be meant. */
+  /** Whether the spec has a member; undefined if it has one with an unknown name, which can be a misspelling. */
   #has(member: string): boolean | undefined {
     if (this.#declared.has(member)) return true;
     return [...this.#declared].every((name) => knownMembers.includes(name)) ? false : undefined;
@@ -204,7 +204,7 @@ export class QueryChecker {
     ]);
   }
 
-  /** Whether a figure has no name that can be used: what refers to it cannot be judged. */
+  /** Whether an aggregate has no valid name: references to it cannot be checked. */
   #lacksNames(select: readonly Aggregate[]): boolean {
     return (
       select.some(({ name }) => name === '') ||
@@ -257,7 +257,7 @@ export class QueryChecker {
   }
 }
 
-/** Whether a place is another one or below it. */
+/** Whether a location is another one or below it. */
 function isWithin(location: string, other: string): boolean {
   return location === other || location.startsWith(`${other}/`) || other === '';
 }

@@ -1,17 +1,17 @@
 import { roundDecimal } from '#streams/engine';
 import type { Row } from './expression.ts';
 
-/** A message with its placeholders filled in from a row. */
+/** Fills in the placeholders of a message from a row. */
 export type Message = (row: Row) => string;
 
 const placeholder = /\{([^{}]*)\}/g;
 const form = /^([a-zA-Z_][\w.]*)(?::(\d{1,2}))?$/;
 
 /**
- * Compiles a message such as `User {key}: {revenue:2} until {window.end}`. `{name}` prints a figure as it is, `{name:2}`
- * rounded to two decimal places.
- * @param figures the names that the query selects
- * @throws Error that says which placeholder is none.
+ * Compiles a message such as `User {key}: {revenue:2} until {window.end}`. `{name}` prints a value as it is, `{name:2}`
+ * rounded to two decimals.
+ * @param aggregates the names that the query selects
+ * @throws Error that names an unknown placeholder
  */
 export function compileMessage(
   template: string,

@@ -21,13 +21,13 @@ import {
 import type { AlertCandidate, PartitionMemory, SeenIds, WindowChanges } from '#streams/store';
 
 export interface AccumulationOptions {
-  /** the consumer group, whose watermarks these are */
+  /** the consumer group that reads the events */
   group: string;
-  /** as they are when the accumulation begins */
+  /** the versions at the start of the accumulation */
   versions: Versions;
   /**
-   * Makes sure, in the transaction that writes, that these versions still take the events of the partitions.
-   * @throws Outdated where they do not
+   * Checks, in the transaction that writes, that the same versions still take the events of the partitions.
+   * @throws Outdated if they do not
    */
   confirm: (tx: PoolClient, versions: Versions, partitions: readonly TopicPartition[]) => Promise<void>;
   memory: PartitionMemory;
@@ -37,15 +37,15 @@ export interface AccumulationOptions {
 
 const repeated = counter({
   name: 'millrace_stream_repeated_events_total',
-  help: 'Events that had been counted before and were passed over',
+  help: 'Repeated events that were skipped',
   labelNames: ['topic'],
 });
 
-/** What events mean to the stream queries, until it is written. */
+/** The effects of events on the stream queries, until they are written. */
 export class QueryAccumulation implements Accumulation {
   readonly #options: AccumulationOptions;
   readonly #aggregation = new Aggregation();
-  /** what the events themselves gave rise to, in queries without a window */
+  /** of queries without a window */
   readonly #alerts: AlertCandidate[] = [];
   readonly #metrics = new MetricBatch();
   /** JSON texts for the live stream */
@@ -56,7 +56,7 @@ export class QueryAccumulation implements Accumulation {
     this.#options = options;
   }
 
-  /** Those that take the events. */
+  /** The versions that take the events. */
   get versions(): Versions {
     return this.#options.versions;
   }
@@ -86,12 +86,12 @@ export class QueryAccumulation implements Accumulation {
     }
     own.watermarks = known.watermarks;
     for (const occurrence of this.#aggregation.takeOccurrences()) this.#occur(occurrence, time);
-    if (group !== versions.group) return; // these have been told
+    if (group !== versions.group) return; // the live group has written the items of these orders
     if (fresh.length < events.length) repeated.inc({ topic }, events.length - fresh.length);
     for (const event of fresh) this.#tellOrder(event, time);
   }
 
-  /** Data that is still JSON is read as far as the queries, and the live stream, need it. */
+  /** Decodes the members of lazy JSON that the queries, or the live stream, need. */
   #readData(event: ReceivedEvent, plans: PlanSet): void {
     const { data } = event;
     if (!(data instanceof LazyJson)) return;
@@ -100,7 +100,7 @@ export class QueryAccumulation implements Accumulation {
         ? (JSON.parse(data.text) as unknown)
         : plans.readersOf(event.topic, event.type).read(data);
     } catch {
-      event.data = undefined; // no query has a result for it, and each says so
+      event.data = undefined; // each query counts it as failed
     }
   }
 
@@ -142,7 +142,7 @@ export class QueryAccumulation implements Accumulation {
   }
 }
 
-/** JSON of which the queries read what they need. */
+/** JSON that is not decoded yet: the queries decode the members that they need. */
 class LazyJson implements ByteRange {
   readonly bytes: Buffer;
   readonly start: number;
@@ -159,26 +159,26 @@ class LazyJson implements ByteRange {
   }
 }
 
-/** Leaves the JSON of a message as it is. @throws InvalidEvent where it is no object */
+/** Takes the JSON of a message without decoding it. @throws InvalidEvent if it is not an object */
 function lazyJson(message: Pick<IncomingMessage, 'value' | 'valueRange'>): unknown {
   const range = message.valueRange ?? rangeOf(message.value);
   if (range?.bytes[range.start] === 0x7b && range.bytes[range.end - 1] === 0x7d) return new LazyJson(range);
   throw new InvalidEvent('the value is no JSON object');
 }
 
-/** Reads an event and leaves its data as it is until a query asks for it. */
+/** Decodes an event, except for its data, which the queries decode. */
 export const decodeLazily = createDecoder<IncomingMessage>(lazyJson);
 
 function rangeOf(bytes: Buffer | null): ByteRange | null {
   return bytes && { bytes, start: 0, end: bytes.length };
 }
 
-/** Whether an event is of now: the live stream has no use for the past that a query catches up with. */
+/** Whether an event is recent enough for the live stream: a backfill reads events of the past. */
 function isLive({ time }: ReceivedEvent, now: number): boolean {
   return time >= now - feedKeptMs;
 }
 
-/** The tallies, with what turned out to be late: its window had been closed. */
+/** The tallies after the refused deltas, whose windows are closed, count as late. */
 function withoutRefused(tallies: Effects['tallies'], refused: WindowChanges['refused']): Map<Plan, Tally> {
   const adjusted = new Map(tallies);
   for (const { plan, delta } of refused) {

@@ -13,27 +13,27 @@ import { decodeLazily } from './accumulation.ts';
 import type { QueryAccumulation } from './accumulation.ts';
 import { Engine } from './engine.ts';
 
-/** A worker that was killed is missed after so many milliseconds; then the others go on with its partitions. */
+/** After this time in milliseconds, the other workers take over the partitions of a worker that was killed. */
 export const sessionMs = 3_500;
 
 export interface BackfillOptions {
-  /** the service's own consumer group */
+  /** the live group: the service's own consumer group */
   group: string;
   topics: readonly string[];
   pool: Pool;
   kafka: Kafka;
   log: Logger;
   source: VersionSource;
-  /** called when events have been read again */
+  /** called after each commit of the backfill, and after a promotion */
   onCommitted: () => void;
   /** milliseconds since 1970 */
   now?: () => number;
 }
 
 /**
- * Reads topics again from their first event for the versions that are being built, as a consumer group of its own whose
- * partitions the workers share, while there are any. In each partition a version goes over to the service's own group
- * as soon as the backfill is not behind it.
+ * Reads topics again from their first event while versions are being built. The backfill is a consumer group of its own,
+ * whose partitions the workers share. In each partition, a version moves to the live group as soon as the backfill has
+ * caught up with it.
  */
 export class Backfill {
   readonly #options: BackfillOptions;
@@ -67,7 +67,7 @@ export class Backfill {
       pool,
       kafka,
       log,
-      health: new Health(), // a service that builds a version is as ready as before
+      health: new Health(), // a backfill does not change the readiness of the service
       handle: (tx, events) => engine.handle(tx, events),
       accumulator: new BackfillAccumulator(engine, source),
       maxBatch: 250,
@@ -82,7 +82,7 @@ export class Backfill {
   }
 }
 
-/** Hands versions over where there is nothing to read any more, so that no batch does it. @returns whether there were any */
+/** Promotes versions in partitions without events to read, where no batch does it. @returns whether there were any */
 export async function promoteIdle(pool: Pool, source: VersionSource, group: string): Promise<boolean> {
   return transaction(pool, async (tx) => {
     const reached = await lockCaughtUp(tx, group);
@@ -92,7 +92,7 @@ export async function promoteIdle(pool: Pool, source: VersionSource, group: stri
   });
 }
 
-/** Hands versions over in the transaction that has brought them far enough. */
+/** Promotes versions in the transaction with which they catch up. */
 export class BackfillAccumulator implements Accumulator {
   readonly #engine: Engine;
   readonly #source: VersionSource;
@@ -135,7 +135,7 @@ class BackfillAccumulation implements Accumulation {
   async write(tx: PoolClient): Promise<void> {
     const { versions } = this.#own;
     const near = [...this.#reached.values()].filter((at) => versions.promotable(at, at.next).plans.length > 0);
-    const held = await lockLagging(tx, versions.group, near); // before the windows: so does the own group
+    const held = await lockLagging(tx, versions.group, near); // before the windows, as the live group does
     await this.#own.write(tx);
     if (held.length > 0) await promote(tx, await this.#source.load(tx), held);
   }

@@ -21,9 +21,9 @@ interface Sample {
   counters: ReadonlyMap<number, Counters>;
 }
 
-/** Rates are those of the last minute. */
+/** Rates are averages over the last minute. */
 const rateOverMs = 60_000;
-/** A sample that old still answers a request. */
+/** A request uses a sample of up to this age. */
 const freshMs = 1_000;
 
 const none: Counters = { matched: 0, late: 0, failed: 0 };
@@ -35,7 +35,7 @@ export interface StatusBoardOptions {
   faults: () => readonly QueryFault[];
 }
 
-/** How each query is doing, from what the database and Kafka say: the same whichever replica is asked. */
+/** The status of each query, from the database and Kafka: the same on all replicas. */
 export class StatusBoard {
   readonly #pool: Pool;
   readonly #observer: StreamObserver;
@@ -43,7 +43,7 @@ export class StatusBoard {
   readonly #faults: () => readonly QueryFault[];
   #samples: Sample[] = [];
   #observation: Observation | undefined;
-  /** where the backfill is, while it runs */
+  /** the positions of the backfill, while it runs */
   #backfill: PartitionPosition[] = [];
   #sampling: Promise<void> | undefined;
 
@@ -74,12 +74,12 @@ export class StatusBoard {
     this.#backfill = backfill?.partitions ?? [];
   }
 
-  /** The time up to which a query has seen everything, as of the last sample. */
+  /** The watermark of a query at the last sample. */
   watermark(plan: Plan): number | undefined {
     return this.#observation && queryWatermark(plan, this.#observation.partitions, this.#observation.now);
   }
 
-  /** How each query is doing, now. */
+  /** The current status of each query. */
   async statuses(): Promise<StreamStatus[]> {
     const last = this.#samples.at(-1);
     if (!last || last.at < performance.now() - freshMs) await this.sample();
@@ -105,7 +105,7 @@ export class StatusBoard {
       query: query.name,
       version,
       definition: definitionOf(plan),
-      state: this.#observation && !isBuilding ? stateOf(matched, failed) : 'Waiting', // for Kafka, or to be built
+      state: this.#observation && !isBuilding ? stateOf(matched, failed) : 'Waiting', // for Kafka, or for its backfill
       sources: query.from.map(({ topic }) => topic),
       window: query.windowText,
       lag: isBuilding ? (progress?.eventsLeft ?? 0) : this.#lag(plan),
@@ -155,12 +155,12 @@ export class StatusBoard {
 
   #registerMetrics(): void {
     const figures = {
-      lag_events: ['Events of a stream query that are not counted yet', (plan: Plan) => this.#lag(plan)],
+      lag_events: ['Events that a stream query has not read yet', (plan: Plan) => this.#lag(plan)],
       matched_events: ['Events that counted in a stream query', (plan: Plan) => this.#counters(plan).matched],
       late_events: ['Events dropped after the grace of their window', (plan: Plan) => this.#counters(plan).late],
-      failed_events: ['Events that a stream query has no result for', (plan: Plan) => this.#counters(plan).failed],
+      failed_events: ['Events for which a stream query has no result', (plan: Plan) => this.#counters(plan).failed],
       watermark_seconds: [
-        'Event time up to which a stream query has seen everything',
+        'Watermark of a stream query: it has seen all events up to this time',
         (plan: Plan) => seconds(this.watermark(plan)),
       ],
     } as const;
@@ -179,7 +179,7 @@ export class StatusBoard {
     const left = () => this.#versions().building.map((plan) => [plan, this.#progressOf(plan).eventsLeft] as const);
     gauge({
       name: 'millrace_stream_building_left_events',
-      help: 'Events that a version of a stream query has still to take before it takes its place',
+      help: 'Events that a version of a stream query has to read before it serves',
       labelNames: ['query', 'version'],
       collect() {
         this.reset();
@@ -189,7 +189,7 @@ export class StatusBoard {
   }
 }
 
-/** A query whose file never was right. */
+/** The status of a query whose file has had mistakes from the start. */
 function neverRan(query: string, faults: readonly QueryFault[]): StreamStatus {
   return {
     query,
@@ -206,7 +206,7 @@ function neverRan(query: string, faults: readonly QueryFault[]): StreamStatus {
   };
 }
 
-/** Tells the text of a query's file from others. */
+/** A hash that identifies the text of a query's file. */
 function definitionOf({ query }: Plan): string {
   return createHash('sha256').update(query.definition).digest('hex');
 }
@@ -219,7 +219,7 @@ function seconds(time: number | undefined): number | undefined {
   return time === undefined ? undefined : time / 1000;
 }
 
-/** Failed: events come, and the query has a result for none of them. */
+/** Failed: the query has a result for none of its events. */
 function stateOf(matched: number, failed: number): 'Running' | 'Failed' {
   return failed > 0 && matched === 0 ? 'Failed' : 'Running';
 }

@@ -8,7 +8,7 @@ import { appendToFeed } from './feed.ts';
 import { readAccumulators } from './literals.ts';
 import { emitMetrics } from './metrics.ts';
 
-/** Windows that are closed in one transaction. */
+/** The most windows that one transaction closes. */
 const batch = 500;
 
 /**
@@ -34,7 +34,7 @@ export async function closeDue(
 
 type ClosedRow = [start: number, end: number, key: string, accumulators: string, updatedAt: Date];
 
-/** Closes windows that can take no more events before the watermark, each once, and says what they came to. */
+/** Closes the windows that the watermark has passed, each once, and emits their values. */
 async function closeWindows(pool: Pool, plan: Plan, watermark: number): Promise<Round> {
   return transaction(pool, async (tx) => {
     const { rows } = await tx.query<ClosedRow>({

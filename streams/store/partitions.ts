@@ -3,9 +3,9 @@ import type { TopicPartition } from '#platform/kafka';
 import type { Pool, PoolClient } from '#platform/postgres';
 import { maxRepeatDistance, PartitionWatermarks, RecentIds } from '#streams/engine';
 
-/** How far a partition has been taken in, and what has to be known of it to go on. */
+/** The state of a partition that its next events need. */
 export interface KnownPartition {
-  /** the offset from which on events are news */
+  /** the next offset: the state is that before its event */
   next: bigint;
   watermarks: PartitionWatermarks;
   recent: RecentIds;
@@ -14,8 +14,8 @@ export interface KnownPartition {
 type PartitionOffset = TopicPartition & { offset: bigint };
 
 /**
- * What has to be known of partitions before their events can be aggregated: their clocks and the ids of their latest
- * events. What is remembered holds for one offset only; where events of another one follow, it is read from the database.
+ * The state that aggregating the events of partitions needs: their watermarks and the ids of their latest events. It is valid
+ * for one offset only; for another one it is read from the database.
  */
 export class PartitionMemory {
   readonly #group: string;
@@ -25,7 +25,7 @@ export class PartitionMemory {
     this.#group = group;
   }
 
-  /** Makes sure that partitions are known as they are before the events at an offset. */
+  /** Loads the state of partitions before the events at these offsets, unless it is here. */
   async prepare(db: Pool | PoolClient, partitions: readonly PartitionOffset[]): Promise<void> {
     const missing = partitions.filter((at) => this.#known.get(nameOf(at))?.next !== at.offset);
     if (missing.length === 0) return;
@@ -36,19 +36,19 @@ export class PartitionMemory {
     );
   }
 
-  /** @throws where the partition was not prepared */
+  /** @throws if the partition is not prepared */
   get(partition: TopicPartition): KnownPartition {
     const known = this.#known.get(nameOf(partition));
-    if (!known) throw new Error(`nothing is known of ${nameOf(partition)}`);
+    if (!known) throw new Error(`the state of ${nameOf(partition)} is not loaded`);
     return known;
   }
 
-  /** The partitions of which something is known. */
+  /** The partitions whose state is here. */
   get partitions(): TopicPartition[] {
     return [...this.#known.values()].map(({ watermarks: { topic, partition } }) => ({ topic, partition }));
   }
 
-  /** Forgets everything: what was taken in was not committed. */
+  /** Drops all state, because events were discarded. */
   reset(): void {
     this.#known.clear();
   }

@@ -3,9 +3,9 @@ import type { PoolClient } from '#platform/postgres';
 import type { Plan, ClockWatermark, Tally } from '#streams/engine';
 import { writeHashes } from './partitions.ts';
 
-/** The ids of the events of a partition, by their hashes, up to an offset. */
+/** The hashes of the event ids of a partition, up to an offset. */
 export interface SeenIds extends TopicPartition {
-  /** of the last of them */
+  /** the offset of the last of them */
   last: bigint;
   hashes: readonly number[];
 }
@@ -39,8 +39,8 @@ const save = {
 };
 
 /**
- * Writes down what became of a batch's events, how far its partitions have come and which ids they had, in one statement.
- * Rows are sorted: every transaction locks in the same order.
+ * Saves the counts of a batch, the watermarks of its partitions and the ids of its events in one statement. Rows are sorted,
+ * so that all transactions lock in the same order.
  */
 export async function saveProgress(tx: PoolClient, progress: BatchProgress): Promise<void> {
   const counted = [...progress.tallies].toSorted(([a], [b]) => a.id - b.id);

@@ -4,12 +4,12 @@ import { backfillGroupOf } from '#streams/engine';
 import type { Versions } from '#streams/engine';
 import { nextEpoch } from './versions.ts';
 
-/** A partition, and the offset that the backfill comes to in it. */
+/** A partition, and the backfill's next offset in it. */
 export type BackfillOffset = TopicPartition & { next: bigint };
 
 /**
- * Holds the service's own group still in those partitions in which it is not beyond the backfill, until the transaction
- * ends. @returns those partitions
+ * Locks the live group's offsets in the partitions in which it has not passed the backfill, until the transaction ends.
+ * @returns these partitions
  */
 export async function lockLagging(
   tx: PoolClient,
@@ -37,8 +37,8 @@ export async function lockLagging(
 }
 
 /**
- * The partitions of versions that are being built in which the backfill is not behind the service's own group, held still
- * in both until the transaction ends.
+ * Locks the offsets of both groups in the partitions in which the backfill has caught up with the live group, until the
+ * transaction ends. @returns these partitions
  */
 export async function lockCaughtUp(tx: PoolClient, group: string): Promise<BackfillOffset[]> {
   const { rows } = await tx.query<TopicPartition & { next: string }>(
@@ -58,9 +58,9 @@ export async function lockCaughtUp(tx: PoolClient, group: string): Promise<Backf
 }
 
 /**
- * Lets versions that are being built go on with the service's own group, from the offset that the backfill has come to.
- * The own group must be held still, and not be beyond it. Where it is still before it, it brings them only what follows.
- * @returns whether there were any
+ * Moves versions that are being built from the backfill to the live group, from the backfill's offset on. The offsets of the
+ * live group must be locked, and must not be higher. If they are lower, the versions ignore the events up to the backfill's
+ * offset. @returns whether there were any
  */
 export async function promote(
   tx: PoolClient,

@@ -10,7 +10,7 @@ import { lockVersionsExclusive, nextEpoch, readLive } from './versions.ts';
 /** The first and last offsets of the partitions of a topic. */
 export type ReadWatermarks = (topic: string) => Promise<ReadonlyMap<number, Watermarks>>;
 
-/** What has changed in what is declared. */
+/** The changes of the declarations. */
 export interface Changes {
   changed: readonly StreamQuery[];
   /** names */
@@ -19,13 +19,14 @@ export interface Changes {
 
 type StoredOffset = TopicPartition & { next: bigint };
 
-/** A partition that was not there when the locks were taken. */
+/** Thrown for a partition that did not exist when the locks were taken. */
 class NewPartition extends Error {}
 
 /**
- * Puts changes of the declarations into effect: gives a query that means something else its next version, retires what is
- * gone. A version begins with the earliest event: where the service has read that already, the backfill is sent back to
- * it; elsewhere the version rides along from the start. It serves at once where nothing has to be read again.
+ * Applies changes of the declarations: it registers a new version of a query whose meaning has changed, and retires the
+ * versions of removed queries. A new version starts at the first event. In partitions that the live group has read already,
+ * the backfill goes back to the first event; in others the live group reads them for the new version, too. A version that
+ * needs no backfill serves at once.
  * @param group the service's consumer group
  */
 export async function registerQueries(
@@ -47,7 +48,7 @@ export async function registerQueries(
   }
 }
 
-/** The versions that run; without the definitions of changed queries that this release does not understand. */
+/** The versions that run; the definition of a changed query is null if this release does not understand it. */
 async function readKnown(db: Pool | PoolClient, { changed }: Pick<Changes, 'changed'>): Promise<KnownVersion[]> {
   const { live } = await readLive(db);
   const names = new Set(changed.map(({ name }) => name));
@@ -60,7 +61,7 @@ async function readKnown(db: Pool | PoolClient, { changed }: Pick<Changes, 'chan
 
 type Lows = ReadonlyMap<string, ReadonlyMap<number, Watermarks>>;
 
-/** Asks Kafka only about topics that have been read: on a fresh database everything begins at the start. */
+/** Asks Kafka only about topics that the group has read: in a new database everything starts at the first event. */
 async function readLows(
   pool: Pool,
   group: string,
@@ -76,7 +77,7 @@ async function readLows(
 }
 
 async function putIntoEffect(tx: PoolClient, group: string, { changed, removed }: Changes, lows: Lows): Promise<void> {
-  // the order in which everybody locks: the backfill's offsets, then the versions
+  // all transactions lock in this order: the backfill's offsets, then the versions
   const backfill = await lockBackfill(tx, group);
   await lockVersionsExclusive(tx);
   const { register, redefine, retire } = decide(await readKnown(tx, { changed }), changed, removed);
@@ -110,7 +111,7 @@ async function putIntoEffect(tx: PoolClient, group: string, { changed, removed }
 
 const nameOf = ({ topic, partition }: TopicPartition) => `${partition}:${topic}`;
 
-/** Stops the backfill, whose offsets are made where there are none: it is not to read what nobody needs. */
+/** Locks the backfill's offsets. It creates missing ones at the live group's, so that the backfill reads nothing needless. */
 async function lockBackfill(tx: PoolClient, group: string): Promise<Map<string, bigint>> {
   const backfill = backfillGroupOf(group);
   await tx.query(
@@ -169,7 +170,7 @@ async function sendBackfill(
   const sent: Rewind =
     beginning.length > 0
       ? rewind(position, reading, beginning, low)
-      : { position: next, starts: [], isElsewhere: false }; // nobody needs what is before
+      : { position: next, starts: [], isElsewhere: false }; // no version needs earlier events
   await tx.query(
     'UPDATE inbox_offsets SET next_offset = $4 WHERE consumer_group = $1 AND topic = $2 AND partition = $3',
     [...at, sent.position],
@@ -202,7 +203,7 @@ async function retireOlder(tx: PoolClient, name: string, id: number): Promise<vo
   );
 }
 
-/** Lets versions that have caught up replace the versions before them. @returns whether there were any */
+/** Lets versions that have caught up serve, and retires the versions before them. @returns whether there were any */
 export async function serveCaughtUp(pool: Pool, group: string): Promise<boolean> {
   return transaction(pool, async (tx) => {
     await lockVersionsExclusive(tx);
