@@ -53,14 +53,14 @@ export function windowsText(windows: readonly Window[]): string {
   return table([['start', 'end', 'key', 'state', ...names], ...rows]);
 }
 
+/** A dump has the events of the topic as they are, whether they fit a contract or not. */
+const decodeEvent = createDecoder(readJson);
+
 /**
  * Writes the current messages of a topic as lines of a dump, each partition in its order.
  * @returns how many messages it has written, and how many it has skipped because they are not events
  * @throws KafkaUnreachable, or an error if the topic does not exist
  */
-/** A dump has the events of the topic as they are, whether they fit a contract or not. */
-const decodeEvent = createDecoder(readJson);
-
 export async function dumpTopic(
   brokers: string,
   topic: string,

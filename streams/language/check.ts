@@ -54,7 +54,7 @@ export class QueryChecker {
     this.#topics = topics;
   }
 
-  /** The compiled query; valid only if there are no faults. */
+  /** The compiled expressions; valid only if there are no faults. */
   compile(): Compiled {
     const { where, keyBy, timestamp } = this.#spec;
     this.#checkTopics();
