@@ -13,7 +13,7 @@ export interface Running {
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 10_000;
-/** After this time, the next start has no longer pause. */
+/** A run of this length makes the next pause the shortest again. */
 const HEALTHY_MS = 30_000;
 
 /** Supervises something that runs: when it dies, it starts again, after a pause that grows from attempt to attempt. */

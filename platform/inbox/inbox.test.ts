@@ -349,7 +349,7 @@ describe('Inbox', () => {
     assert.equal((await health.liveness()).status, 'UP');
     for (let n = 100; n < 1_000; n += 100) await sendRange(n, n + 100);
     assert.ok(handled <= 100, `nothing was fetched beyond the batch in hand: ${handled}`);
-    await proxy.mend();
+    await proxy.restore();
     await reach(1_000);
     await assertOnceInOrder(1_000);
     await eventually(() => isReady(health), 'it is ready again');

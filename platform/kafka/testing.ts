@@ -43,7 +43,7 @@ export async function startProxy(host: string, port: number) {
   return {
     port: address.port,
     cut,
-    async mend() {
+    async restore() {
       server.listen(address.port, '127.0.0.1');
       await once(server, 'listening');
     },

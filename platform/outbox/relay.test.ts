@@ -193,7 +193,7 @@ describe('OutboxRelay', () => {
     await database.pool.query(`UPDATE outbox_shards SET lease_until = now() - interval '1 second'`);
     await eventually(async () => (await owned('successor')) === 4, 'the second relay has all shards');
     await eventually(() => sent.length === 40, 'all events');
-    await proxy.mend();
+    await proxy.restore();
     await eventually(async () => (await owned('cut-off')) === 2, 'both share when the first is back');
     assert.equal(await owned('successor'), 2);
     await append(...Array.from({ length: 40 }, (_, i) => event('orders', String(i), i + 100)));
