@@ -15,9 +15,8 @@ import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
 import { testKafka, uniqueTopic } from '#test/kafka.ts';
 import { assertStopsCompletely } from '#test/stopping.ts';
-import { listWindows } from '../../services/analytics/api/windows.ts';
 import type { Versions } from '#streams/engine';
-import { VersionSource } from '#streams/store';
+import { listWindows, VersionSource } from '#streams/store';
 import { start } from '#streams/testing/support.ts';
 import { decodeLazily } from './accumulation.ts';
 import { Backfill } from './backfill.ts';
@@ -229,7 +228,7 @@ spec:
     await send(500);
     for (const [partition, { high }] of await kafka.admin.watermarks(topic))
       await database.pool.query(
-        'INSERT INTO inbox_offsets (consumer_group, topic, partition, next_offset) VALUES ($1, $2, $3, $4)',
+        'INSERT INTO millrace.inbox_offsets (consumer_group, topic, partition, next_offset) VALUES ($1, $2, $3, $4)',
         [group, topic, partition, String(high)],
       );
     const queries = liveQueries(folder, kafka, () => Promise.resolve());

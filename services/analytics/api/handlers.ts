@@ -9,12 +9,11 @@ import { nextPage, notFound } from '#platform/http';
 import type { Pool } from '#platform/postgres';
 import type { PlanSet } from '#streams/engine';
 import type { StatusBoard } from '#streams/runtime';
-import { listAlerts } from './alerts.ts';
+import { listAlerts, listWindows } from '#streams/store';
+import type { WindowFilter } from '#streams/store';
 import { Cached } from './cached.ts';
 import { dayMs, queryNames, readDashboard, readRevenue, readTopUsers } from './figures.ts';
 import type { LiveFeed } from './live.ts';
-import { listWindows } from './windows.ts';
-import type { WindowFilter } from './windows.ts';
 
 export interface AnalyticsParts {
   pool: Pool;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import type { ByteRange } from '#platform/kafka';
-import { memberReader } from './members.ts';
+import { memberReader } from './json-members.ts';
 
 const name = fc.oneof(fc.constantFrom('a', 'b', 'total', 'ü', '"', '\\', '', 'a\nb'), fc.string({ maxLength: 5 }));
 const amount = fc.oneof(

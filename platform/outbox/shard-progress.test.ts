@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { advance } from './cursor.ts';
-import type { Position, ReadPosition } from './cursor.ts';
-import { Progress } from './progress.ts';
+import type { RowPosition, ReadPosition } from './cursor.ts';
+import { ShardProgress } from './shard-progress.ts';
 
 const shard = 0;
 
-interface Row extends Position {
+interface Row extends RowPosition {
   key: number;
 }
 
@@ -48,7 +48,7 @@ class Model {
   }
 
   /** The statement of read.ts. */
-  read(progress: Progress, limit: number, holdBack: boolean): (Row & ReadPosition)[] {
+  read(progress: ShardProgress, limit: number, holdBack: boolean): (Row & ReadPosition)[] {
     const [cursor] = progress.cursors;
     const ahead = new Set(progress.ahead);
     const rows = this.committed
@@ -80,12 +80,12 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   }),
 );
 
-describe('Progress', () => {
+describe('ShardProgress', () => {
   it('has every event published, once, in the order in which those of its key happened', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 120 }), fc.integer({ min: 1, max: 8 }), (steps, limit) => {
         const model = new Model();
-        const progress = new Progress();
+        const progress = new ShardProgress();
         progress.own([{ shard, xid: 0, id: 0 }]);
         const sent: Row[] = [];
         const relay = (failing?: number, holdBack = false) => {
@@ -122,7 +122,7 @@ describe('Progress', () => {
   });
 
   it('drops a shard whose cursor could not be stored', () => {
-    const progress = new Progress();
+    const progress = new ShardProgress();
     progress.own([
       { shard: 0, xid: 5, id: 1 },
       { shard: 1, xid: 5, id: 1 },
@@ -136,7 +136,7 @@ describe('Progress', () => {
   });
 
   it('keeps the later of its own and the stored cursor', () => {
-    const progress = new Progress();
+    const progress = new ShardProgress();
     progress.own([{ shard: 0, xid: 5, id: 1 }]);
     progress.own([{ shard: 0, xid: 5, id: 3 }]);
     assert.deepEqual(progress.cursors, [{ shard: 0, xid: 5, id: 3 }]);
@@ -149,7 +149,7 @@ describe('advance', () => {
   it('stops before what is not published, and at the horizon', () => {
     const cursor = { shard, xid: 1, id: 1 };
     const rows = [2, 3, 4].map((n) => ({ shard, xid: n, id: n * 10, head: true, cut: false }));
-    const upTo = (id: number) => (row: Position) => row.id <= id;
+    const upTo = (id: number) => (row: RowPosition) => row.id <= id;
     assert.deepEqual(advance(cursor, rows, 9, upTo(20)), { shard, xid: 3, id: 29 });
     assert.deepEqual(advance(cursor, rows, 9, upTo(40)), { shard, xid: 9, id: 0 });
     assert.deepEqual(advance(cursor, rows, 3, upTo(40)), { shard, xid: 3, id: 0 });

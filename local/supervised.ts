@@ -13,11 +13,11 @@ export interface Running {
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 10_000;
-/** One that ran for so long is not in a circle of dying. */
+/** A run of this length makes the next pause the shortest again. */
 const HEALTHY_MS = 30_000;
 
-/** Keeps something running: when it dies, it is started again, with a growing wait between attempts. */
-export class Kept {
+/** Supervises something that runs: when it dies, it starts again, after a pause that grows from attempt to attempt. */
+export class Supervised {
   readonly name: string;
   readonly #start: (signal: AbortSignal) => Promise<Running>;
   readonly #say: (level: 'info' | 'warn' | 'error', line: string) => void;

@@ -1,20 +1,29 @@
 import type { Pool } from '#platform/postgres';
 import { transaction } from '#platform/postgres';
-import { completeUntil, openFor, passes, rowOf } from '#streams/engine';
-import type { Plan, PlanSet } from '#streams/engine';
-import { appendToFeed, emitMetrics, raiseAlerts, readAccumulators } from '#streams/store';
+import { queryWatermark, openFor, passes, rowOf } from '#streams/engine';
+import type { PartitionState, Plan, PlanSet } from '#streams/engine';
+import { raiseAlerts } from './alerts.ts';
 import type { Round } from './emitter.ts';
-import type { Observation } from './observer.ts';
+import { appendToFeed } from './feed.ts';
+import { readAccumulators } from './literals.ts';
+import { emitMetrics } from './metrics.ts';
 
-/** Windows that are closed in one transaction. */
+/** The most windows that one transaction closes. */
 const batch = 500;
 
-/** Closes the windows of each query that emits on close, where the stream has passed them. */
-export async function closeDue(pool: Pool, plans: PlanSet, { partitions, now }: Observation): Promise<Round> {
+/**
+ * Closes the windows that the watermark has passed, for each query that emits on close.
+ * @param now the database's time, in milliseconds since 1970
+ */
+export async function closeDue(
+  pool: Pool,
+  plans: PlanSet,
+  { partitions, now }: { partitions: readonly PartitionState[]; now: number },
+): Promise<Round> {
   const total: Round = { emitted: 0, more: false };
   for (const plan of plans.plans) {
     if (plan.query.emit?.on !== 'close') continue;
-    const watermark = completeUntil(plan, partitions, now);
+    const watermark = queryWatermark(plan, partitions, now);
     if (watermark === undefined) continue;
     const { emitted, more } = await closeWindows(pool, plan, watermark);
     total.emitted += emitted;
@@ -25,7 +34,7 @@ export async function closeDue(pool: Pool, plans: PlanSet, { partitions, now }: 
 
 type ClosedRow = [start: number, end: number, key: string, accumulators: string, updatedAt: Date];
 
-/** Closes windows that can take no more events before the watermark, each once, and says what they came to. */
+/** Closes the windows that the watermark has passed, each once, and emits their values. */
 async function closeWindows(pool: Pool, plan: Plan, watermark: number): Promise<Round> {
   return transaction(pool, async (tx) => {
     const { rows } = await tx.query<ClosedRow>({

@@ -2,12 +2,12 @@ import type { Window } from '#streams/contract';
 import type { Pool } from '#platform/postgres';
 import type { Plan } from '#streams/engine';
 import { openFor } from '#streams/engine';
-import { readAccumulators } from '#streams/store';
+import { readAccumulators } from './literals.ts';
 
 export interface WindowFilter {
-  /** windows that end after it */
+  /** only windows that end after it */
   from?: Date | undefined;
-  /** windows that start before it */
+  /** only windows that start before it */
   to?: Date | undefined;
   key?: string | undefined;
   limit: number;
@@ -24,7 +24,7 @@ interface WindowRow {
 
 /**
  * Windows of a query, newest first.
- * @param watermark up to which the query has seen everything, in milliseconds since 1970, where that is known
+ * @param watermark of the query, in milliseconds since 1970, if it is known
  */
 export async function listWindows(
   pool: Pool,
@@ -33,7 +33,7 @@ export async function listWindows(
   watermark: number | undefined,
 ): Promise<Window[]> {
   const { window } = plan.query;
-  if (!window) return []; // it keeps none: its results are events and alerts
+  if (!window) return []; // it has no windows: its results are events and alerts
   const { rows } = await pool.query<WindowRow>({
     text: `SELECT window_start, window_end, key, accumulators::text AS accumulators, closed, updated_at FROM stream_windows
       WHERE query_id = $1 AND window_start > $2 AND window_start < $3 AND ($4::text IS NULL OR key = $4)

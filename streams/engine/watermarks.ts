@@ -1,5 +1,5 @@
-/** How far one partition has come by one clock. */
-export interface Progress {
+/** The watermark of one partition by one clock. */
+export interface ClockWatermark {
   topic: string;
   partition: number;
   clock: string;
@@ -7,8 +7,8 @@ export interface Progress {
   watermark: number;
 }
 
-/** The clocks of one partition. Watermarks only grow. */
-export class PartitionClocks {
+/** The watermarks of one partition, by clock. They only grow. */
+export class PartitionWatermarks {
   readonly topic: string;
   readonly partition: number;
   readonly #watermarks: Map<string, number>;
@@ -23,38 +23,38 @@ export class PartitionClocks {
     this.#watermarks = new Map(watermarks);
   }
 
-  /** Moves a clock on to a time, or leaves it where it is ahead. */
+  /** Advances the watermark of a clock to a time, unless it is later already. */
   advance(clock: string, time: number): void {
-    if (time > this.watermark(clock)) this.#watermarks.set(clock, time);
+    if (time > this.of(clock)) this.#watermarks.set(clock, time);
   }
 
-  /** The latest time of a clock; minus infinity where it has seen none. */
-  watermark(clock: string): number {
+  /** The watermark of a clock; minus infinity before its first event. */
+  of(clock: string): number {
     return this.#watermarks.get(clock) ?? Number.NEGATIVE_INFINITY;
   }
 
-  copy(): PartitionClocks {
-    return new PartitionClocks(this.topic, this.partition, this.#watermarks);
+  copy(): PartitionWatermarks {
+    return new PartitionWatermarks(this.topic, this.partition, this.#watermarks);
   }
 
-  progress(): Progress[] {
+  entries(): ClockWatermark[] {
     const { topic, partition } = this;
     return [...this.#watermarks].map(([clock, watermark]) => ({ topic, partition, clock, watermark }));
   }
 }
 
-/** What a partition's clock stands at, and whether more is known to come soon. */
-export interface ClockReading {
+/** The watermark of a partition, and whether the partition is idle. */
+export interface WatermarkReading {
   watermark: number;
   /** read to its end, and silent for a while since */
   idle: boolean;
 }
 
 /**
- * The time up to which a stream of several partitions is complete: the least watermark of those that are not idle. Where
- * all are idle nothing older is on its way, and the stream is complete up to `quietSince`.
+ * The watermark of a stream of several partitions: the lowest watermark of those that are not idle. If all are idle, no
+ * older event is on its way, and the watermark is at least `quietSince`.
  */
-export function watermarkOf(readings: readonly ClockReading[], quietSince: number): number | undefined {
+export function watermarkOf(readings: readonly WatermarkReading[], quietSince: number): number | undefined {
   if (readings.length === 0) return undefined;
   const busy = readings.filter(({ idle }) => !idle);
   if (busy.length > 0) return Math.min(...busy.map(({ watermark }) => watermark));

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
-import { Packer, bodiesOf, packedType } from './pack.ts';
-import { unpack } from './testing.ts';
+import { RecordBatchBuilder, recordBodies, recordBatchType } from './record-batch.ts';
+import { decodeRecordBatch } from './testing.ts';
 
 const head = { topic: 'metrics', type: 'metric.updated', source: '/analytics' };
 const text = fc.string({ unit: 'grapheme', maxLength: 100 });
@@ -16,16 +16,18 @@ const event = fc.record(
   { noNullPrototype: true },
 );
 
-describe('a pack', () => {
+describe('a record batch', () => {
   it('holds events as they were, those of a key in order and under one key', () => {
     fc.assert(
       fc.property(fc.array(event), (events) => {
-        const packer = new Packer(head);
-        for (const one of events) packer.add(one);
-        const rows = packer.finish();
+        const builder = new RecordBatchBuilder(head);
+        for (const one of events) builder.add(one);
+        const rows = builder.finish();
         const keys = new Set(rows.map((row) => row.key));
         assert.equal(keys.size, rows.length);
-        const found = rows.flatMap((row) => unpack(row.data as Buffer).map((one) => ({ ...one, row: row.key })));
+        const found = rows.flatMap((row) =>
+          decodeRecordBatch(row.data as Buffer).map((one) => ({ ...one, row: row.key })),
+        );
         assert.equal(found.length, events.length);
         for (const key of new Set(events.map((one) => one.key))) {
           const own = found.filter((one) => one.key === key);
@@ -49,28 +51,28 @@ describe('a pack', () => {
           );
         }
         for (const { topic, type, source, headers } of rows)
-          assert.deepEqual({ topic, type, source, headers }, { ...head, headers: { 'content-type': packedType } });
+          assert.deepEqual({ topic, type, source, headers }, { ...head, headers: { 'content-type': recordBatchType } });
       }),
     );
   });
 
-  it('is followed by another one where it grows large', () => {
-    const packer = new Packer(head);
+  it('is followed by another one when it is full', () => {
+    const builder = new RecordBatchBuilder(head);
     const data = JSON.stringify('x'.repeat(100_000));
-    for (let i = 0; i < 20; i++) packer.add({ key: 'one', eventId: String(i), data });
-    const rows = packer.finish();
+    for (let i = 0; i < 20; i++) builder.add({ key: 'one', eventId: String(i), data });
+    const rows = builder.finish();
     assert.ok(rows.length > 2 && rows.every((row) => (row.data as Buffer).length < 700_000));
     assert.deepEqual(
-      rows.flatMap((row) => unpack(row.data as Buffer).map(({ headers }) => headers['ce_id'])),
+      rows.flatMap((row) => decodeRecordBatch(row.data as Buffer).map(({ headers }) => headers['ce_id'])),
       Array.from({ length: 20 }, (_, i) => String(i)),
     );
   });
 
-  it('that is cut off is an error', () => {
-    const packer = new Packer(head);
-    packer.add({ key: 'a', eventId: 'b', data: '1' });
-    const data = packer.finish()[0]!.data as Buffer;
+  it('that is truncated is an error', () => {
+    const builder = new RecordBatchBuilder(head);
+    builder.add({ key: 'a', eventId: 'b', data: '1' });
+    const data = builder.finish()[0]!.data as Buffer;
     for (let length = 1; length < data.length; length++)
-      assert.throws(() => [...bodiesOf(data.subarray(0, length))], RangeError);
+      assert.throws(() => [...recordBodies(data.subarray(0, length))], RangeError);
   });
 });

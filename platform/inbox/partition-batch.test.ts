@@ -3,27 +3,27 @@ import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { startOf } from './offsets.ts';
 import type { Item } from './item.ts';
-import { bisect, fold } from './slice.ts';
-import type { Slice } from './slice.ts';
+import { bisect, takeUpTo } from './partition-batch.ts';
+import type { PartitionBatch } from './partition-batch.ts';
 
 const item = (offset: number) => ({ message: { offset: BigInt(offset) } }) as Item;
-const slice = (first: number, length: number): Slice => ({
+const batchOf = (first: number, length: number): PartitionBatch => ({
   topic: 't',
   partition: 0,
   expected: BigInt(first),
   next: BigInt(first + length),
   items: Array.from({ length }, (_, i) => item(first + i)),
 });
-const offsets = ({ items }: Slice) => items.map(({ message }) => message.offset);
+const offsets = ({ items }: PartitionBatch) => items.map(({ message }) => message.offset);
 
-describe('fold', () => {
+describe('takeUpTo', () => {
   it('takes from the front, at least one, as much as fits', () => {
     fc.assert(
       fc.property(
         fc.array(fc.integer({ min: 1, max: 50 }), { minLength: 1 }),
         fc.integer({ min: 1, max: 100 }),
         (sizes, limit) => {
-          const taken = fold(sizes, (size) => size, limit);
+          const taken = takeUpTo(sizes, (size) => size, limit);
           const sum = taken.reduce((all, size) => all + size, 0);
           assert.deepEqual(taken, sizes.slice(0, taken.length));
           assert.ok(taken.length === 1 || sum <= limit);
@@ -39,8 +39,9 @@ describe('bisect', () => {
   it('leads to every message, in order, with offsets that follow each other', () => {
     fc.assert(
       fc.property(fc.nat({ max: 1_000 }), fc.integer({ min: 1, max: 60 }), (first, length) => {
-        const leaves = (whole: Slice): Slice[] => (whole.items.length === 1 ? [whole] : bisect(whole).flatMap(leaves));
-        const whole = slice(first, length);
+        const leaves = (whole: PartitionBatch): PartitionBatch[] =>
+          whole.items.length === 1 ? [whole] : bisect(whole).flatMap(leaves);
+        const whole = batchOf(first, length);
         const parts = leaves(whole);
         assert.deepEqual(parts.flatMap(offsets), offsets(whole));
         let at = whole.expected;

@@ -1,5 +1,5 @@
 import type { ReceivedEvent } from '#platform/contract';
-import type { Expression, Figure } from '#streams/language';
+import type { Expression, Aggregate } from '#streams/language';
 import {
   ExactSum,
   addDecimals,
@@ -11,18 +11,18 @@ import {
 } from '#streams/language';
 import { DistinctSet } from './distinct.ts';
 
-/** How an accumulator takes in another one. A distinct one is the count of a set, which is kept beside it. */
-export type Combine = 'add' | 'least' | 'greatest' | 'distinct';
+/** How two accumulators combine. A distinct one is the count of a set, which is stored beside it. */
+export type Combine = 'add' | 'min' | 'max' | 'distinct';
 
-/** One of the numbers kept for a window: a count (no expression), a sum, a minimum, a maximum, a count of different texts. */
-export interface Accumulator {
+/** A number that a window stores: a count (no expression), a sum, a minimum, a maximum, or a count of distinct texts. */
+export interface AccumulatorSpec {
   combine: Combine;
   of: Expression<ReceivedEvent> | undefined;
-  /** of a distinct one: how many texts are kept before they become a sketch; else 0 */
+  /** of a distinct one: how many texts are stored before they become a sketch; else 0 */
   exactUpTo: number;
 }
 
-/** What is kept of a window, as text. */
+/** The stored state of a window, as text. */
 export interface WindowState {
   /** decimal numbers */
   accumulators: string[];
@@ -30,18 +30,18 @@ export interface WindowState {
   sets: string[];
 }
 
-/** What a window keeps, and how its figures are read from that. */
+/** What a window stores, and how its aggregates are read from that. */
 export interface Layout {
-  accumulators: readonly Accumulator[];
+  accumulators: readonly AccumulatorSpec[];
   /** whether no accumulator has an expression */
   onlyCounts: boolean;
   /** which accumulators have a set */
   distinct: readonly number[];
-  /** which accumulator a count, sum, minimum, maximum or distinct count is; undefined for other figures */
+  /** the index of the accumulator of a count, sum, minimum, maximum or distinct count; undefined for other aggregates */
   indexOf(name: string): number | undefined;
-  /** the figures by name, from the accumulators as decimal text */
+  /** the aggregates by name, from the accumulators as decimal text */
   read(accumulators: readonly string[]): Record<string, number | string>;
-  /** the names of the figures that are estimates */
+  /** the names of the aggregates that are estimates */
   estimates(accumulators: readonly string[]): string[];
 }
 
@@ -49,39 +49,41 @@ const combineOf = {
   count: 'add',
   sum: 'add',
   avg: 'add',
-  min: 'least',
-  max: 'greatest',
+  min: 'min',
+  max: 'max',
   distinct: 'distinct',
 } as const;
 
-/** Lays out the accumulators of the selected figures; equal ones are kept once (an average is a sum and a count). */
-export function layoutOf(select: readonly Figure[]): Layout {
-  const accumulators: Accumulator[] = [];
-  const place = (added: Accumulator): number => {
+/** The accumulators of the selected aggregates; equal ones are stored once (an average is a sum and a count). */
+export function layoutOf(select: readonly Aggregate[]): Layout {
+  const accumulators: AccumulatorSpec[] = [];
+  const add = (added: AccumulatorSpec): number => {
     const found = accumulators.findIndex(
       ({ combine, of, exactUpTo }) =>
         combine === added.combine && of?.source === added.of?.source && exactUpTo === added.exactUpTo,
     );
     return found >= 0 ? found : accumulators.push(added) - 1;
   };
-  const main = ({ kind, of, exactUpTo }: Figure): number | undefined =>
-    kind === 'value' ? undefined : place({ combine: combineOf[kind], of, exactUpTo }); // a value is an event's own
-  const readers = select.flatMap((figure) => {
-    const own = main(figure);
+  const main = ({ kind, of, exactUpTo }: Aggregate): number | undefined =>
+    kind === 'value' ? undefined : add({ combine: combineOf[kind], of, exactUpTo }); // a value belongs to one event
+  const readers = select.flatMap((aggregate) => {
+    const own = main(aggregate);
     if (own === undefined) return [];
-    if (figure.kind !== 'avg') return [[figure.name, (values: readonly string[]) => values[own]!] as const];
-    const count = place({ combine: 'add', of: undefined, exactUpTo: 0 });
-    const read = (values: readonly string[]) => average(values[own]!, values[count]!, figure.scale);
-    return [[figure.name, read] as const];
+    if (aggregate.kind !== 'avg') return [[aggregate.name, (values: readonly string[]) => values[own]!] as const];
+    const count = add({ combine: 'add', of: undefined, exactUpTo: 0 });
+    const read = (values: readonly string[]) => average(values[own]!, values[count]!, aggregate.scale);
+    return [[aggregate.name, read] as const];
   });
-  const counted = select.filter(({ kind }) => kind === 'distinct').map((figure) => [figure, main(figure)!] as const);
+  const counted = select
+    .filter(({ kind }) => kind === 'distinct')
+    .map((aggregate) => [aggregate, main(aggregate)!] as const);
   return {
     accumulators,
     onlyCounts: accumulators.every(({ of }) => of === undefined),
     distinct: accumulators.flatMap(({ combine }, i) => (combine === 'distinct' ? [i] : [])),
     indexOf(name) {
-      const figure = select.find((selected) => selected.name === name);
-      return figure && figure.kind !== 'avg' ? main(figure) : undefined;
+      const aggregate = select.find((selected) => selected.name === name);
+      return aggregate && aggregate.kind !== 'avg' ? main(aggregate) : undefined;
     },
     read: (values) => Object.fromEntries(readers.map(([name, read]) => [name, toJson(read(values))])),
     estimates: (values) =>
@@ -89,8 +91,8 @@ export function layoutOf(select: readonly Figure[]): Layout {
   };
 }
 
-/** The state of a window from those of two parts of it. */
-export function mergeStates(accumulators: readonly Accumulator[], a: WindowState, b: WindowState): WindowState {
+/** Merges the states of two parts of a window. */
+export function mergeStates(accumulators: readonly AccumulatorSpec[], a: WindowState, b: WindowState): WindowState {
   const { sets, counts } = mergeSets(accumulators, a.sets, b.sets);
   const merged = accumulators.map(({ combine }, i) =>
     combine === 'distinct' ? counts.get(i)! : combined(combine, a.accumulators[i]!, b.accumulators[i]!),
@@ -98,9 +100,9 @@ export function mergeStates(accumulators: readonly Accumulator[], a: WindowState
   return { accumulators: merged, sets };
 }
 
-/** The sets of a window from those of two parts of it, and what each distinct accumulator then is. */
+/** Merges the sets of two parts of a window. @returns also the value of each distinct accumulator */
 export function mergeSets(
-  accumulators: readonly Accumulator[],
+  accumulators: readonly AccumulatorSpec[],
   a: readonly string[],
   b: readonly string[],
 ): { sets: string[]; counts: ReadonlyMap<number, string> } {
@@ -116,23 +118,23 @@ export function mergeSets(
   return { sets, counts };
 }
 
-function combined(combine: 'add' | 'least' | 'greatest', a: string, b: string): string {
+function combined(combine: 'add' | 'min' | 'max', a: string, b: string): string {
   const [left, right] = [parseDecimal(a), parseDecimal(b)];
   if (combine === 'add') return formatDecimal(addDecimals(left, right));
-  return compareDecimals(left, right) < 0 === (combine === 'least') ? a : b;
+  return compareDecimals(left, right) < 0 === (combine === 'min') ? a : b;
 }
 
-/** What an event brings to each accumulator that has an expression. */
+/** The values of an event for each accumulator that has an expression. */
 export type Inputs = readonly (number | bigint | string | undefined)[];
 
-/** What a batch adds to one window of one key. */
+/** The events of a batch in one window of one key. */
 export class Delta {
   events = 0;
-  /** of the last event, for what this delta causes */
+  /** of the last event, for the events that this delta causes */
   traceparent: string | undefined;
   readonly #parts: (ExactSum | Extreme | DistinctSet | undefined)[];
 
-  constructor(accumulators: readonly Accumulator[]) {
+  constructor(accumulators: readonly AccumulatorSpec[]) {
     this.#parts = accumulators.map(({ combine, of, exactUpTo }) => {
       if (!of) return undefined; // a count: the number of events
       if (combine === 'distinct') return new DistinctSet(exactUpTo);
@@ -145,15 +147,15 @@ export class Delta {
     this.events += 1;
     for (let i = 0; i < inputs.length; i++) {
       const input = inputs[i];
-      if (input !== undefined) this.#parts[i]!.add(input as never); // of the kind that the accumulator takes
+      if (input !== undefined) this.#parts[i]!.add(input as never); // it has the type of the accumulator
     }
   }
 
-  /** Takes in what another delta of the same query has. */
+  /** Merges another delta of the same query into this one. */
   merge(other: Delta): void {
     this.events += other.events;
     this.traceparent = other.traceparent ?? this.traceparent;
-    for (const [i, part] of this.#parts.entries()) part?.merge(other.#parts[i] as never); // the same kind at each place
+    for (const [i, part] of this.#parts.entries()) part?.merge(other.#parts[i] as never); // both have the same accumulators
   }
 
   /** An accumulator as decimal text. */
@@ -163,7 +165,7 @@ export class Delta {
     return part instanceof DistinctSet ? String(part.count()) : part.toString();
   }
 
-  /** The state of a window that has this delta only. */
+  /** The state of a window that has only this delta. */
   state(): WindowState {
     return { accumulators: this.#parts.map((_, i) => this.value(i)), sets: this.sets() };
   }
@@ -178,8 +180,8 @@ class Extreme {
   #value: number | bigint | undefined;
   readonly #sign: 1 | -1;
 
-  constructor(combine: 'least' | 'greatest') {
-    this.#sign = combine === 'least' ? -1 : 1;
+  constructor(combine: 'min' | 'max') {
+    this.#sign = combine === 'min' ? -1 : 1;
   }
 
   add(value: number | bigint): void {

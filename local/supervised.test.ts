@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once, EventEmitter } from 'node:events';
 import { describe, test } from 'node:test';
 
-import { Kept, type Running } from './keep.ts';
+import { Supervised, type Running } from './supervised.ts';
 
 /** Something that is started on demand and dies when told to. */
 class Fake extends EventEmitter {
@@ -12,7 +12,7 @@ class Fake extends EventEmitter {
   die: (sentence: string) => void = () => undefined;
   said: string[] = [];
 
-  readonly kept = new Kept(
+  readonly supervised = new Supervised(
     'it',
     () => this.#start(),
     (level, line) => {
@@ -34,14 +34,14 @@ class Fake extends EventEmitter {
   }
 }
 
-describe('Kept', () => {
+describe('Supervised', () => {
   test('starts what dies again, also when a start fails', async () => {
     const fake = new Fake();
-    await fake.kept.start();
+    await fake.supervised.start();
     fake.fails = 1;
     fake.die('it ended');
     while (!fake.said.includes('info it is running again')) await once(fake, 'said');
-    await fake.kept.stop();
+    await fake.supervised.stop();
     assert.deepEqual(fake.said, [
       'error it ended',
       'warn it is started again in 0.5 s',
@@ -55,16 +55,16 @@ describe('Kept', () => {
   test('throws when the first start fails', async () => {
     const fake = new Fake();
     fake.fails = 1;
-    await assert.rejects(fake.kept.start(), /not now/);
-    await fake.kept.stop();
+    await assert.rejects(fake.supervised.start(), /not now/);
+    await fake.supervised.stop();
     assert.equal(fake.stops, 0);
   });
 
   test('does not start again once it is stopped', async () => {
     const fake = new Fake();
-    await fake.kept.start();
+    await fake.supervised.start();
     fake.die('it ended');
-    await fake.kept.stop();
+    await fake.supervised.stop();
     assert.equal(fake.starts, 1);
   });
 });

@@ -1,17 +1,17 @@
 import type { Pool } from '#platform/postgres';
-import { horizon } from '#streams/engine';
-import { trimFeed } from '#streams/store';
+import { maxRepeatDistance } from '#streams/engine';
+import { trimFeed } from './feed.ts';
 
 const hourMs = 3_600_000;
 
-/** How far back the live stream can be resumed. */
+/** How long the live stream can be resumed. */
 export const feedKeptMs = hourMs;
 const alertsKeptMs = 90 * 24 * hourMs;
 
-/** Rows that go in one statement: none holds locks for long. */
+/** The most rows that one statement deletes, so that it holds locks only briefly. */
 const chunk = 5_000;
 
-/** Deletes what has passed its retention. @returns whether more may wait */
+/** Deletes rows whose retention is over. @returns whether there can be more */
 export async function cleanUp(pool: Pool): Promise<boolean> {
   const counts = [
     await trimFeed(pool, feedKeptMs, chunk),
@@ -33,10 +33,9 @@ async function trimAlerts(pool: Pool): Promise<number> {
 }
 
 /**
- * Windows older than their query's retention, and all of those of a version that has been replaced or removed. Age is
- * counted in event time, from the latest that the query's clock has seen: a stream of the past keeps its windows too. A
- * version that is being built, or has yet to emit what it held back, keeps all of its own; a window that is to be closed
- * is kept until then.
+ * Deletes windows older than their query's retention, and all windows of retired versions. The age is event time, counted
+ * from the latest watermark of the query's clock, so that a stream of past events keeps its windows, too. A version that is
+ * being built, or that still has changes to emit, keeps all its windows. A window that has to be closed is kept until then.
  */
 async function trimWindows(pool: Pool): Promise<number> {
   const { rows } = await pool.query<{ id: number; before: string | null }>(
@@ -61,18 +60,18 @@ async function trimWindows(pool: Pool): Promise<number> {
   return deleted;
 }
 
-/** Ids that lie further behind than a repetition can. */
+/** Deletes ids that are too old to be repeated. */
 async function trimRecentIds(pool: Pool): Promise<number> {
   const { rowCount } = await pool.query(
     `DELETE FROM stream_recent_ids r USING millrace.inbox_offsets o
      WHERE r.consumer_group = o.consumer_group AND r.topic = o.topic AND r.partition = o.partition
        AND r.last_offset < o.next_offset - $1::bigint`,
-    [2 * horizon],
+    [2 * maxRepeatDistance],
   );
-  return rowCount === null ? 0 : Math.min(rowCount, chunk - 1); // all of them went
+  return rowCount === null ? 0 : Math.min(rowCount, chunk - 1); // the statement has no limit: nothing is left
 }
 
-/** Changes of queries that nobody runs any more would stand at the head of the emitter's index for ever. */
+/** Drops due changes of queries that no longer run: they would stay at the head of the emitter's index for ever. */
 async function forgetAbandoned(pool: Pool): Promise<void> {
   await pool.query(
     `UPDATE stream_windows SET due_at = NULL WHERE (query_id, window_start, key) IN

@@ -2,10 +2,13 @@ import type { Pool, PoolClient } from '#platform/postgres';
 import { transaction } from '#platform/postgres';
 import type { PlanSet, Versions } from '#streams/engine';
 import { passes, rowOf } from '#streams/engine';
-import { appendToFeed, emitMetrics, nextEpoch, readAccumulators } from '#streams/store';
-import type { Emission } from '#streams/store';
+import { appendToFeed } from './feed.ts';
+import { readAccumulators } from './literals.ts';
+import { emitMetrics } from './metrics.ts';
+import type { Emission } from './metrics.ts';
+import { nextEpoch } from './versions.ts';
 
-/** Windows that are emitted in one transaction. */
+/** The most windows that one transaction emits. */
 const batch = 500;
 
 type DueRow = [
@@ -19,17 +22,17 @@ type DueRow = [
   replaces: Date[] | null,
 ];
 
-/** What a round of emitting or closing came to. */
+/** The result of a round of emitting or closing. */
 export interface Round {
-  /** events that went to the outbox */
+  /** events written to the outbox */
   emitted: number;
-  /** whether more may be due already */
+  /** whether more windows can be due */
   more: boolean;
 }
 
 /**
- * Emits changed windows that are due, and those that waited until their version serves. Replicas share the work: a window
- * that another one has at hand is passed over.
+ * Emits changed windows that are due, and those whose version has begun to serve. Replicas share the work: each skips the
+ * windows that another one has locked.
  */
 export async function emitDue(pool: Pool, { serving, unreleased }: Versions): Promise<Round> {
   const due = await emit(pool, serving, 'due_at <= now()');
@@ -39,7 +42,7 @@ export async function emitDue(pool: Pool, { serving, unreleased }: Versions): Pr
   return { emitted: due.emitted + held.emitted, more: due.more || held.more };
 }
 
-/** Notes that versions hold nothing back any more, where that is so. */
+/** Marks the versions that have emitted all changes from the time of their backfill. */
 async function release(pool: Pool, plans: PlanSet): Promise<void> {
   await transaction(pool, async (tx: PoolClient) => {
     const { rowCount } = await tx.query(

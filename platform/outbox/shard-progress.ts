@@ -1,16 +1,16 @@
 import { advance, compare, later } from './cursor.ts';
-import type { Cursor, Position, ReadPosition } from './cursor.ts';
+import type { Cursor, RowPosition, ReadPosition } from './cursor.ts';
 
-/** Rows published ahead of the cursors at most; beyond, the relay waits for the cursors to follow. */
+/** When so many rows are published ahead of the cursors, the relay waits until the cursors follow. */
 const maxAhead = 5_000;
 
-/** What a relay knows of its shards: how far each is published, and what is published beyond. */
-export class Progress {
+/** How far the shards of a relay are published: their cursors, and the rows published ahead of them. */
+export class ShardProgress {
   #cursors = new Map<number, Cursor>();
-  /** shards whose cursor is not stored yet */
+  /** shards whose cursor has moved and is not stored yet */
   readonly #moved = new Set<number>();
-  /** by id; behind a cursor: a transaction from before them was open, or another partition of their batch failed */
-  readonly #ahead = new Map<number, Position>();
+  /** by id; a cursor cannot pass these while an older transaction is open, or another partition of their batch has failed */
+  readonly #ahead = new Map<number, RowPosition>();
 
   get shards(): number[] {
     return [...this.#cursors.keys()].toSorted((a, b) => a - b);
@@ -20,12 +20,12 @@ export class Progress {
     return [...this.#cursors.values()];
   }
 
-  /** The cursors that are to be stored. */
+  /** The cursors that have to be stored. */
   get moved(): Cursor[] {
     return [...this.#moved].flatMap((shard) => this.#cursors.get(shard) ?? []);
   }
 
-  /** The ids of the rows published behind the cursors. */
+  /** The ids of the rows published ahead of the cursors. */
   get ahead(): number[] {
     return [...this.#ahead.keys()];
   }
@@ -34,7 +34,7 @@ export class Progress {
     return this.#ahead.size >= maxAhead;
   }
 
-  /** Whether rows of the shard are published that its cursor has not passed. */
+  /** Whether rows of the shard are published ahead of its cursor. */
   isAhead(shard: number): boolean {
     return this.#ahead.values().some((row) => row.shard === shard);
   }
@@ -43,14 +43,14 @@ export class Progress {
     return this.#cursors.has(shard);
   }
 
-  /** Takes over the shards that are owned now; a cursor here may be ahead of the stored one, or behind another relay's. */
+  /** Sets the owned shards; each cursor is the later one of the cursor here and the stored one. */
   own(stored: readonly Cursor[]): void {
     this.#cursors = new Map(
       stored.map((cursor) => [cursor.shard, later(cursor, this.#cursors.get(cursor.shard) ?? cursor)]),
     );
   }
 
-  /** Notes which of the cursors were stored. @returns the shards that were not: they are somebody else's, and dropped */
+  /** Records which cursors were stored. @returns the lost shards, whose cursors were not: another relay owns them */
   stored(tried: readonly Cursor[], stored: readonly number[]): number[] {
     const lost = tried.map((cursor) => cursor.shard).filter((shard) => !stored.includes(shard));
     for (const { shard } of tried) this.#moved.delete(shard);
@@ -58,16 +58,16 @@ export class Progress {
     return lost;
   }
 
-  /** Notes rows that Kafka has acknowledged. */
-  published(rows: readonly Position[]): void {
+  /** Records rows that Kafka has acknowledged. */
+  published(rows: readonly RowPosition[]): void {
     for (const { shard, xid, id } of rows) this.#ahead.set(id, { shard, xid, id });
   }
 
-  /** Moves the cursors over what is published by now, as far as the rows of one read tell. */
+  /** Moves the cursors past the published rows, as far as one read shows that nothing is missing. */
   follow({ rows, horizon }: { rows: readonly ReadPosition[]; horizon: number }): void {
     const read = Map.groupBy(rows, (row) => row.shard);
     const concerned = new Set([...read.keys(), ...this.#ahead.values().map((row) => row.shard)]);
-    const isPublished = (row: Position) => this.#ahead.has(row.id);
+    const isPublished = (row: RowPosition) => this.#ahead.has(row.id);
     for (const shard of concerned) {
       const cursor = this.#cursors.get(shard);
       if (!cursor) continue;

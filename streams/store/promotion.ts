@@ -4,15 +4,19 @@ import { backfillGroup } from '#platform/declarations';
 import type { Versions } from '#streams/engine';
 import { nextEpoch } from './versions.ts';
 
-/** A partition, and the offset that the backfill comes to in it. */
-export type Reached = TopicPartition & { next: bigint };
+/** A partition, and the backfill's next offset in it. */
+export type BackfillOffset = TopicPartition & { next: bigint };
 
 /**
- * Holds the service's own group still in those partitions in which it is not beyond the backfill, until the transaction
- * ends. @returns those partitions
+ * Locks the live group's offsets in the partitions in which it has not passed the backfill, until the transaction ends.
+ * @returns these partitions
  */
-export async function holdBehind(tx: PoolClient, group: string, places: readonly Reached[]): Promise<Reached[]> {
-  if (places.length === 0) return [];
+export async function lockLagging(
+  tx: PoolClient,
+  group: string,
+  partitions: readonly BackfillOffset[],
+): Promise<BackfillOffset[]> {
+  if (partitions.length === 0) return [];
   const { rows } = await tx.query<TopicPartition>({
     name: 'members-hold-behind',
     text: `SELECT o.topic, o.partition FROM millrace.inbox_offsets o
@@ -22,21 +26,21 @@ export async function holdBehind(tx: PoolClient, group: string, places: readonly
       ORDER BY o.topic, o.partition FOR UPDATE OF o`,
     values: [
       group,
-      places.map(({ topic }) => topic),
-      places.map(({ partition }) => partition),
-      places.map(({ next }) => next),
+      partitions.map(({ topic }) => topic),
+      partitions.map(({ partition }) => partition),
+      partitions.map(({ next }) => next),
     ],
   });
-  return places.filter((place) =>
-    rows.some(({ topic, partition }) => topic === place.topic && partition === place.partition),
+  return partitions.filter((at) =>
+    rows.some(({ topic, partition }) => topic === at.topic && partition === at.partition),
   );
 }
 
 /**
- * The partitions of versions that are being built in which the backfill is not behind the service's own group, held still
- * in both until the transaction ends.
+ * Locks the offsets of both groups in the partitions in which the backfill has caught up with the live group, until the
+ * transaction ends. @returns these partitions
  */
-export async function holdReached(tx: PoolClient, group: string): Promise<Reached[]> {
+export async function lockCaughtUp(tx: PoolClient, group: string): Promise<BackfillOffset[]> {
   const { rows } = await tx.query<TopicPartition & { next: string }>(
     `SELECT b.topic, b.partition, b.next_offset::text AS next FROM millrace.inbox_offsets b
      JOIN millrace.inbox_offsets o ON o.consumer_group = $1 AND o.topic = b.topic AND o.partition = b.partition
@@ -46,7 +50,7 @@ export async function holdReached(tx: PoolClient, group: string): Promise<Reache
      ORDER BY b.topic, b.partition FOR UPDATE OF b`,
     [group, backfillGroup(group)],
   );
-  return holdBehind(
+  return lockLagging(
     tx,
     group,
     rows.map(({ topic, partition, next }) => ({ topic, partition, next: BigInt(next) })),
@@ -54,16 +58,20 @@ export async function holdReached(tx: PoolClient, group: string): Promise<Reache
 }
 
 /**
- * Lets versions that are being built go on with the service's own group, from the offset that the backfill has come to.
- * The own group must be held still, and not be beyond it. Where it is still before it, it brings them only what follows.
- * @returns whether there were any
+ * Moves versions that are being built from the backfill to the live group, from the backfill's offset on. The offsets of the
+ * live group must be locked, and must not be higher. If they are lower, the versions ignore the events up to the backfill's
+ * offset. @returns whether there were any
  */
-export async function handOver(tx: PoolClient, versions: Versions, places: readonly Reached[]): Promise<boolean> {
+export async function promote(
+  tx: PoolClient,
+  versions: Versions,
+  partitions: readonly BackfillOffset[],
+): Promise<boolean> {
   const { group } = versions;
   const backfill = backfillGroup(group);
   let some = false;
-  for (const { topic, partition, next } of places) {
-    const { plans, clocks } = versions.arrivals({ topic, partition }, next);
+  for (const { topic, partition, next } of partitions) {
+    const { plans, clocks } = versions.promotable({ topic, partition }, next);
     if (plans.length === 0) continue;
     some = true;
     await tx.query(

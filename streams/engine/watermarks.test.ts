@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { completeUntil, idleAfterMs, lagOf } from './completeness.ts';
-import type { PartitionState } from './completeness.ts';
-import { PartitionClocks } from './clocks.ts';
+import { queryWatermark, idleAfterMs, lagOf } from './query-progress.ts';
+import type { PartitionState } from './query-progress.ts';
+import { PartitionWatermarks } from './watermarks.ts';
 import type { Plan } from './plan.ts';
 
 const now = 1_000_000;
@@ -20,16 +20,16 @@ function partition(id: number, watermark: number | undefined, { next = 5n, high 
 }
 
 function until(...partitions: PartitionState[]): number | undefined {
-  return completeUntil(plan, partitions, now);
+  return queryWatermark(plan, partitions, now);
 }
 
-describe('the clocks of a partition', () => {
+describe('the watermarks of a partition', () => {
   it('only go forward', () => {
-    const clocks = new PartitionClocks('t', 0);
-    clocks.advance('', 5);
-    clocks.advance('', 3);
-    assert.equal(clocks.watermark(''), 5);
-    assert.equal(clocks.watermark('other'), Number.NEGATIVE_INFINITY);
+    const watermarks = new PartitionWatermarks('t', 0);
+    watermarks.advance('', 5);
+    watermarks.advance('', 3);
+    assert.equal(watermarks.of(''), 5);
+    assert.equal(watermarks.of('other'), Number.NEGATIVE_INFINITY);
   });
 });
 

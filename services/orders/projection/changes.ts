@@ -40,8 +40,8 @@ export interface Changes {
   users: UserChange[];
 }
 
-/** Folds a batch into one change an aggregate, whatever the order and number of its events; other events are ignored. */
-export function fold(events: readonly ReceivedEvent[]): Changes {
+/** One change for each aggregate of a batch, whatever the order and number of its events; it ignores other events. */
+export function changesOf(events: readonly ReceivedEvent[]): Changes {
   const orders = new Map<number, OrderChange>();
   const users = new Map<number, UserChange>();
   for (const { type, data, partition } of events) {

@@ -4,8 +4,8 @@ import type { Expression } from './expression.ts';
 type Node = Expression<never>['ast'];
 
 /**
- * The members of `data` that a query's expressions name; undefined where one of them looks at `data` in another way, and so
- * may need all of it.
+ * The members of `data` that a query's expressions name; undefined if an expression uses `data` in another way, and so can
+ * need all of it.
  */
 export function membersOf({ where, keyBy, timestamp, select }: StreamQuery): ReadonlySet<string> | undefined {
   const names = new Set<string>();
@@ -13,7 +13,7 @@ export function membersOf({ where, keyBy, timestamp, select }: StreamQuery): Rea
   return expressions.every((expression) => !expression || collect(expression.ast, names)) ? names : undefined;
 }
 
-/** @returns whether nothing but members was found */
+/** @returns whether the node uses only members */
 function collect(node: Node, names: Set<string>): boolean {
   if (node.op === 'id') return node.args !== 'data';
   if (node.op === '.') {
@@ -26,7 +26,7 @@ function collect(node: Node, names: Set<string>): boolean {
   return partsOf(node.args).every((part) => collect(part, names));
 }
 
-/** The nodes below one, however deep in lists they are. */
+/** The child nodes, also those in nested lists. */
 function partsOf(args: unknown): Node[] {
   if (Array.isArray(args)) return args.flatMap(partsOf);
   return typeof args === 'object' && args !== null && 'op' in args ? [args as Node] : [];

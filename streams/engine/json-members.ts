@@ -8,9 +8,9 @@ const backslash = 0x5c;
 const [openBrace, closeBrace, openBracket, closeBracket, comma, colon] = [0x7b, 0x7d, 0x5b, 0x5d, 0x2c, 0x3a];
 
 /**
- * Makes a reader of the members with these names only: nothing is made of the others, which are most of an event. Where all
- * have been found the rest is not looked at, so of a name that is there twice the first counts, and what follows may be no
- * JSON. Whatever is not the plain text that serializers write goes to JSON.parse.
+ * Makes a reader that decodes only the members with these names and skips the others, which are most of an event. It stops
+ * when it has found all of them: of a repeated name the first counts, and the rest of the text is not checked. Text that
+ * usual serializers do not write goes to JSON.parse.
  */
 export function memberReader(names: Iterable<string>): MemberReader {
   const wanted = [...names].map((name) => ({ name, bytes: Buffer.from(name) }));
@@ -26,7 +26,7 @@ interface Wanted {
   bytes: Uint8Array;
 }
 
-/** @returns whether the text was plain enough */
+/** @returns whether it could read the text; if not, JSON.parse has to */
 function readInto(
   found: Record<string, unknown>,
   json: Buffer,
@@ -42,7 +42,7 @@ function readInto(
     if (json[at] !== quote) return false;
     const nameAt = at + 1;
     at = endOfText(json, nameAt, end);
-    if (at < 0 || json[at] !== quote) return false; // a name with an escape, or cut off
+    if (at < 0 || json[at] !== quote) return false; // a name with an escape, or a truncated one
     const member = find(wanted, json, nameAt, at);
     at = skipSpace(json, at + 1, end);
     if (json[at] !== colon) return false;
@@ -80,7 +80,7 @@ function skipSpace(json: Buffer, from: number, end: number): number {
   return at;
 }
 
-/** The next quote or backslash; -1 where there is none. */
+/** The position of the next quote or backslash; -1 if there is none. */
 function endOfText(json: Buffer, from: number, end: number): number {
   for (let at = from; at < end; at++) {
     const byte = json[at];
@@ -89,14 +89,14 @@ function endOfText(json: Buffer, from: number, end: number): number {
   return -1;
 }
 
-/** Behind the text that begins with the quote before `from`; -1 where it does not end. */
+/** The position after the text that begins with the quote before `from`; -1 if it does not end. */
 function behindText(json: Buffer, from: number, end: number): number {
   let at = endOfText(json, from, end);
   while (at >= 0 && json[at] === backslash) at = endOfText(json, at + 2, end);
   return at < 0 ? -1 : at + 1;
 }
 
-/** Behind the value that begins at `from`; -1 where it does not end. */
+/** The position after the value that begins at `from`; -1 if it does not end. */
 function endOfValue(json: Buffer, from: number, end: number): number {
   if (json[from] === quote) return behindText(json, from + 1, end);
   let depth = 0;
@@ -108,7 +108,7 @@ function endOfValue(json: Buffer, from: number, end: number): number {
     } else if (byte === openBrace || byte === openBracket) {
       depth += 1;
     } else if (byte === closeBrace || byte === closeBracket) {
-      if (depth === 0) return at; // that of the object around it
+      if (depth === 0) return at; // the end of the enclosing object
       depth -= 1;
       if (depth === 0) return at + 1;
     } else if (depth === 0 && (byte === comma || byte <= 0x20)) {
@@ -118,10 +118,10 @@ function endOfValue(json: Buffer, from: number, end: number): number {
   return -1;
 }
 
-/** Powers of ten that a double holds exactly, as far as they are needed. */
+/** The powers of ten that are needed; a double holds each of them exactly. */
 const powers = Array.from({ length: 16 }, (_, i) => 10 ** i);
 
-/** undefined where it is none of the plain ones */
+/** The value; undefined if it is not valid JSON. */
 function valueOf(json: Buffer, start: number, end: number): unknown {
   if (json[start] === quote) {
     return endOfText(json, start + 1, end) === end - 1
@@ -131,7 +131,7 @@ function valueOf(json: Buffer, start: number, end: number): unknown {
   return numberOf(json, start, end) ?? parse(json, start, end);
 }
 
-/** A number of at most 15 digits: a whole number and a power of ten, both exact, whose quotient IEEE 754 rounds rightly. */
+/** A number of at most 15 digits: the quotient of two exact numbers, which IEEE 754 rounds correctly. */
 function numberOf(json: Buffer, start: number, end: number): number | undefined {
   if (end - start > 16 || end === start) return undefined;
   let digits = 0;

@@ -1,7 +1,7 @@
 import { Prisma } from '#prisma/users/client/client.ts';
 
 /** What the PostgreSQL adapter says about a unique index that refused a row. */
-interface ConstraintFault {
+interface ConstraintError {
   driverAdapterError?: { cause?: { constraint?: { index?: string } } };
 }
 
@@ -13,7 +13,7 @@ const uniqueIndexes: Record<string, 'username' | 'email'> = {
 /** The field whose value another user has already, where that is what the error says. */
 export function takenField(error: unknown): 'username' | 'email' | undefined {
   if (!(error instanceof Prisma.PrismaClientKnownRequestError) || error.code !== 'P2002') return undefined;
-  const { driverAdapterError } = (error.meta ?? {}) as ConstraintFault;
+  const { driverAdapterError } = (error.meta ?? {}) as ConstraintError;
   return uniqueIndexes[driverAdapterError?.cause?.constraint?.index ?? ''];
 }
 
