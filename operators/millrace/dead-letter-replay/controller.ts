@@ -11,7 +11,7 @@ import type { ControllerContext } from '../controller-context.ts';
 import { byNamespace } from '../informers.ts';
 import { reportStatus } from '../report.ts';
 import type { StatusUpdate } from '../report.ts';
-import type { Databases } from '../databases.ts';
+import type { DatabasePools } from '../database-pools.ts';
 import { requestReplay, readProgress, cancelReplay } from './dead-letters.ts';
 import { requestedStatus, progressStatus, acceptedStatus, waitingStatus } from './status.ts';
 
@@ -20,12 +20,12 @@ const lookEveryMs = 1_000;
 const waitMs = 10_000;
 
 /** Takes back what was asked for and not done, when a replay is deleted. */
-export const finalizer = 'millrace.dev/withdraw-replay';
+const finalizer = 'millrace.dev/withdraw-replay';
 
 /** The controller of DeadLetterReplays. */
 export function deadLetterReplayController(
   context: ControllerContext,
-  databases: Databases,
+  pools: DatabasePools,
   metrics: RuntimeMetrics,
 ): Controller {
   const { api, clock, log, deadLetterReplays: replays, eventServices } = context;
@@ -42,7 +42,7 @@ export function deadLetterReplayController(
       const message = `no EventService of the namespace consumes with the group ${spec.group}`;
       return { pool: undefined, reason: 'NoSuchGroup', message };
     }
-    const pool = await databases.pool(namespace, consumer.database, signal);
+    const pool = await pools.get(namespace, consumer.database, signal);
     if (pool) return { pool };
     return { pool: undefined, reason: 'NoDatabase', message: `the database ${consumer.database} is not there yet` };
   }

@@ -5,7 +5,7 @@ import type { Result } from '#runtime/queue.ts';
 import type { Pool } from '#platform/postgres';
 import { projectionRebuilds } from '../api/kinds.ts';
 import type { ProjectionRebuild, ProjectionRebuildStatus } from '../api/projection-rebuild.ts';
-import type { Databases } from '../databases.ts';
+import type { DatabasePools } from '../database-pools.ts';
 import { isFinished } from '../completion.ts';
 import { deleteAfterTtl } from '../ttl.ts';
 import type { ControllerContext } from '../controller-context.ts';
@@ -18,12 +18,12 @@ const lookEveryMs = 1_000;
 const waitMs = 10_000;
 
 /** Gives the rebuild up when it is deleted before its end. */
-export const finalizer = 'millrace.dev/cancel-rebuild';
+const finalizer = 'millrace.dev/cancel-rebuild';
 
 /** The controller of ProjectionRebuilds: it asks the service, which builds, and tells how far that is. */
 export function projectionRebuildController(
   context: ControllerContext,
-  databases: Databases,
+  pools: DatabasePools,
   metrics: RuntimeMetrics,
 ): Controller {
   const { api, clock, log, projectionRebuilds: rebuilds, eventServices } = context;
@@ -38,7 +38,7 @@ export function projectionRebuildController(
     const consumer = service?.spec.consumes?.find(({ group }) => group === spec.group);
     if (!consumer)
       return waitingStatus('NoSuchGroup', `no EventService ${spec.service} consumes with the group ${spec.group}`);
-    const pool = await databases.pool(namespace, consumer.database, signal);
+    const pool = await pools.get(namespace, consumer.database, signal);
     return pool ?? waitingStatus('NoDatabase', `the database ${consumer.database} is not there yet`);
   }
 

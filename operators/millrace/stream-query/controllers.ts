@@ -139,8 +139,8 @@ export class StreamQueryControllers {
     if (!kafka) return;
     const valid = queries.filter((query) => this.#validations.validate(query, topology).text !== undefined);
     for (const [topic, madeFor] of undeclaredTopics(valid, topology.topics)) {
-      const place = { namespace, cluster: kafka.cluster, replicas: kafka.replicas, madeFor };
-      const desired = kafkaTopicOf(emittedTopic(topic), place);
+      const options = { namespace, cluster: kafka.cluster, replicas: kafka.replicas, madeFor };
+      const desired = kafkaTopicOf(emittedTopic(topic), options);
       await applier.apply(kafkaTopics, desired, topics.store.get(`${namespace}/${desired.metadata.name}`), signal);
     }
   }

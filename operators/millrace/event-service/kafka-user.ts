@@ -6,7 +6,7 @@ import { managedBy } from '../labels.ts';
 import { strimziReadiness } from '../strimzi.ts';
 import type { KafkaUser } from '../strimzi.ts';
 
-export interface Acl {
+interface Acl {
   resource: { type: 'topic' | 'group'; name: string; patternType: 'literal' | 'prefix' };
   operations: string[];
 }
@@ -21,18 +21,18 @@ const group = (name: string, patternType: 'literal' | 'prefix' = 'literal'): Acl
 });
 
 /**
- * What a service may do in Kafka, and nothing else: write what it publishes and its dead letters, read what it consumes, by
- * its groups and those that build another version of what they project (`<group>.v2`).
- * @param emitted topics that its stream queries emit to besides
+ * The ACLs of a service, and no more than it needs: it writes the topics that it produces and its dead letters, and reads the
+ * topics that it consumes, with its groups and with those that build another version of a projection (`<group>.v2`).
+ * @param emitted the topics that its stream queries emit to
  */
 export function aclsOf({ spec }: Pick<EventService, 'spec'>, emitted: readonly string[] = []): Acl[] {
   const { produces = [], consumes = [] } = spec;
-  const written = [...produces.map((produced) => produced.topic), ...emitted];
-  written.push(...consumes.map((consumed) => deadLetterTopic(consumed.group)));
-  const read = consumes.flatMap((consumed) => consumed.topics);
+  const writes = [...produces.map((produced) => produced.topic), ...emitted];
+  writes.push(...consumes.map((consumed) => deadLetterTopic(consumed.group)));
+  const reads = consumes.flatMap((consumed) => consumed.topics);
   return [
-    ...unique(written).map((name) => topic(name, 'Write', 'Describe')),
-    ...unique(read).map((name) => topic(name, 'Read', 'Describe')),
+    ...unique(writes).map((name) => topic(name, 'Write', 'Describe')),
+    ...unique(reads).map((name) => topic(name, 'Read', 'Describe')),
     ...consumes.flatMap((consumed) => [group(consumed.group), group(versionPrefix(consumed.group), 'prefix')]),
     ...(consumes.length > 0 ? [group(broadcastPrefix, 'prefix')] : []),
   ];
@@ -40,12 +40,11 @@ export function aclsOf({ spec }: Pick<EventService, 'spec'>, emitted: readonly s
 
 const unique = (names: readonly string[]) => [...new Set(names)].toSorted();
 
-/** Whether a service talks to Kafka. */
 export function usesKafka({ spec }: Pick<EventService, 'spec'>): boolean {
   return (spec.produces ?? []).length + (spec.consumes ?? []).length > 0;
 }
 
-/** The KafkaUser of a service, whose Secret of the same name has its password; deleted with the service. */
+/** The KafkaUser of a service; Strimzi writes its password into the Secret of the same name. The service owns it. */
 export function kafkaUserOf(service: EventService, emitted: readonly string[]): KafkaUser {
   const { namespace = '', name } = service.metadata;
   return {
@@ -68,7 +67,7 @@ export function userCondition(service: EventService, observed: KafkaUser | undef
   const type = 'UserReady';
   if (!usesKafka(service)) return { type, status: 'True', reason: 'NoKafka', message: '' };
   if (!service.spec.kafka)
-    return { type, status: 'False', reason: 'NoKafka', message: 'spec.kafka.cluster names no Kafka' };
+    return { type, status: 'False', reason: 'NoKafka', message: 'spec.kafka.cluster is missing' };
   const { ready, message } = strimziReadiness(observed);
   return ready
     ? { type, status: 'True', reason: 'Created', message: '' }

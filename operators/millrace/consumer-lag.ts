@@ -4,19 +4,19 @@ import type { Logger } from '#platform/telemetry';
 import { hash } from '#runtime/compare.ts';
 import type { KubeObject } from '#runtime/objects.ts';
 import { kafkaUsers, kafkas } from './api/kinds.ts';
-import { readSecret } from './databases.ts';
+import { readSecret } from './database-pools.ts';
 import type { ControllerContext } from './controller-context.ts';
 import { managedBy, manager } from './labels.ts';
 import type { KafkaUser } from './strimzi.ts';
 
-/** A Strimzi Kafka, as far as it says how it is reached. */
-export interface KafkaCluster extends KubeObject {
+/** A Kafka of Strimzi, as far as it says how to connect. */
+interface KafkaCluster extends KubeObject {
   spec?: { kafka?: { listeners?: { name: string; authentication?: { type: string } }[] } };
   status?: { listeners?: { name: string; bootstrapServers?: string; certificates?: string[] }[] };
 }
 
-/** The KafkaUser with which the operator looks at topics: it may describe, and neither read nor write. */
-export function observerOf(namespace: string, cluster: string): KafkaUser {
+/** The KafkaUser of the operator itself: it may describe topics, and neither read nor write. */
+function operatorUser(namespace: string, cluster: string): KafkaUser {
   const topics = { resource: { type: 'topic', name: '*', patternType: 'literal' }, operations: ['Describe'] };
   return {
     apiVersion: 'kafka.strimzi.io/v1',
@@ -29,36 +29,36 @@ export function observerOf(namespace: string, cluster: string): KafkaUser {
   };
 }
 
-/** How a cluster is reached by somebody with a password. @returns undefined while it does not say */
+/** The connection for a user with a password. @returns undefined while the cluster has no listener for that */
 export function connectionOf(
   cluster: KafkaCluster | undefined,
   sasl: { username: string; password: string },
 ): KafkaConnection | undefined {
-  const asking = (cluster?.spec?.kafka?.listeners ?? []).filter(
+  const scramListeners = (cluster?.spec?.kafka?.listeners ?? []).filter(
     ({ authentication }) => authentication?.type === 'scram-sha-512',
   );
-  const listener = cluster?.status?.listeners?.find(({ name }) => asking.some((one) => one.name === name));
+  const listener = cluster?.status?.listeners?.find(({ name }) => scramListeners.some((one) => one.name === name));
   if (!listener?.bootstrapServers) return undefined;
   const ca = listener.certificates?.join('\n');
   return { brokers: listener.bootstrapServers.split(','), sasl, ...(ca ? { ca } : {}) };
 }
 
-/** How far a group is behind. */
-export interface GroupLag {
-  /** events that it has not handled yet */
+interface ConsumerLag {
+  /** events that the group has not handled yet */
   lag: number;
+  /** how many partitions each topic has */
   partitions: ReadonlyMap<string, number>;
 }
 
-/** Where a group goes on in a partition. */
-export interface Position {
+/** The next offset that a group handles in a partition. */
+export interface GroupOffset {
   topic: string;
   partition: number;
   next: bigint;
 }
 
-/** What groups have still to read, by what Kafka has. */
-export class Lags {
+/** Reads the lag of consumer groups, with a connection to each Kafka cluster. */
+export class ConsumerLagReader {
   readonly #context: ControllerContext;
   readonly #log: Logger;
   readonly #clusters = new Map<string, { settings: string; kafka: Kafka }>();
@@ -69,18 +69,18 @@ export class Lags {
   }
 
   /**
-   * @param positions where the group goes on by its own account: what it tells Kafka may be older
-   * @returns undefined while Kafka cannot be asked
+   * @param offsets those that the group keeps in its database: what it commits to Kafka may be older
+   * @returns undefined while the operator cannot connect to Kafka
    */
-  async lag(
-    place: { namespace: string; cluster: string },
+  async read(
+    { namespace, cluster }: { namespace: string; cluster: string },
     topics: readonly string[],
-    positions: readonly Position[],
+    offsets: readonly GroupOffset[],
     signal: AbortSignal,
-  ): Promise<GroupLag | undefined> {
-    const kafka = await this.#connect(place.namespace, place.cluster, signal);
+  ): Promise<ConsumerLag | undefined> {
+    const kafka = await this.#connect(namespace, cluster, signal);
     if (!kafka) return undefined;
-    const nexts = new Map(positions.map(({ topic, partition, next }) => [`${topic}/${partition}`, next]));
+    const nexts = new Map(offsets.map(({ topic, partition, next }) => [`${topic}/${partition}`, next]));
     const partitions = new Map<string, number>();
     let lag = 0n;
     for (const topic of topics) {
@@ -100,10 +100,15 @@ export class Lags {
 
   async #connect(namespace: string, cluster: string, signal: AbortSignal): Promise<Kafka | undefined> {
     const { api, applier, kafkaUsers: users } = this.#context;
-    await applier.apply(kafkaUsers, observerOf(namespace, cluster), users.store.get(`${namespace}/${manager}`), signal);
+    await applier.apply(
+      kafkaUsers,
+      operatorUser(namespace, cluster),
+      users.store.get(`${namespace}/${manager}`),
+      signal,
+    );
     const secret = await readSecret(api, namespace, manager, signal);
-    const found = await api.get<KafkaCluster>(kafkas, namespace, cluster, { signal });
-    const connection = connectionOf(found, { username: manager, password: secret?.['password'] ?? '' });
+    const resource = await api.get<KafkaCluster>(kafkas, namespace, cluster, { signal });
+    const connection = connectionOf(resource, { username: manager, password: secret?.['password'] ?? '' });
     if (!secret?.['password'] || !connection) return undefined;
     const key = `${namespace}/${cluster}`;
     const settings = hash(connection);

@@ -11,14 +11,13 @@ export interface Secret extends KubeObject {
   data?: Record<string, string>;
 }
 
-/** The Secret with the URL of a database for its own role. */
+/** The Secret with the URL of a database, for the role that owns it. */
 export const databaseSecretName = (database: string): string => `${database}-database`;
 
-/** Connections with which the operator looks into a database, and how long one may be unused, in milliseconds. */
-const connections = 2;
+const connectionsOfPool = 2;
 const maxPools = 64;
 
-/** The texts of a Secret. @returns undefined where there is none */
+/** The decoded values of a Secret. @returns undefined where it does not exist */
 export async function readSecret(
   api: Api,
   namespace: string,
@@ -32,13 +31,13 @@ export async function readSecret(
   );
 }
 
-/** The name of a host as the whole cluster knows it: one without a dot is a Service of the namespace. */
+/** The name of a host for every namespace: a name without a dot is a Service of `namespace`. */
 export function clusterHost(host: string, namespace: string): string {
   return host.includes('.') || host.includes(':') || host === 'localhost' ? host : `${host}.${namespace}.svc`;
 }
 
-/** The services' databases, by the Secrets that have their URLs. */
-export class Databases {
+/** Connections to the databases of services, with the URLs in their Secrets. */
+export class DatabasePools {
   readonly #api: Api;
   readonly #log: Logger;
   readonly #pools = new Map<string, Pool>();
@@ -48,8 +47,8 @@ export class Databases {
     this.#log = log;
   }
 
-  /** @returns undefined where the database has no Secret yet */
-  async pool(namespace: string, database: string, signal: AbortSignal): Promise<Pool | undefined> {
+  /** @returns undefined while the database has no Secret */
+  async get(namespace: string, database: string, signal: AbortSignal): Promise<Pool | undefined> {
     const secret = await readSecret(this.#api, namespace, databaseSecretName(database), signal);
     if (!secret?.['url']) return undefined;
     const url = new URL(secret['url']);
@@ -57,7 +56,7 @@ export class Databases {
     const known = this.#pools.get(url.href);
     if (known) return known;
     const name = `operator ${namespace}/${database}`;
-    const pool = createPool({ name, url: url.href, max: connections, log: this.#log });
+    const pool = createPool({ name, url: url.href, max: connectionsOfPool, log: this.#log });
     this.#pools.set(url.href, pool);
     const [oldest] = this.#pools;
     if (this.#pools.size > maxPools && oldest) {

@@ -7,25 +7,25 @@ import type { Statement } from '#runtime/conditions.ts';
 import type { Api } from '#runtime/api.ts';
 import type { EventService } from '../api/event-service.ts';
 import { secrets } from '../api/kinds.ts';
-import { clusterHost, databaseSecretName, readSecret } from '../databases.ts';
-import type { Secret } from '../databases.ts';
+import { clusterHost, databaseSecretName, readSecret } from '../database-pools.ts';
+import type { Secret } from '../database-pools.ts';
 import { madeForLabel, managedBy, manager } from '../labels.ts';
 
-/** The role that makes databases. */
-export interface Superuser {
+/** The role of PostgreSQL that creates roles and databases. */
+interface Superuser {
   host: string;
   port: string;
   username: string;
   password: string;
 }
 
-/** How often what is there is looked at though nothing has changed. */
+/** How often the databases are checked though nothing has changed. */
 const recheckMs = 5 * 60_000;
 
 const type = 'DatabasesReady';
-const not = (reason: string, message: string): Statement => ({ type, status: 'False', reason, message });
+const notReady = (reason: string, message: string): Statement => ({ type, status: 'False', reason, message });
 
-/** The Secret of a database: how its role reaches it. Nobody owns it, as the database stays, too. */
+/** The Secret of a database, for its role. It has no owner reference, as the database outlives its service. */
 export function databaseSecretOf(
   namespace: string,
   service: string,
@@ -36,58 +36,60 @@ export function databaseSecretOf(
   const name = databaseNameOf(database);
   const username = roleOf(database);
   const url = `postgresql://${username}:${encodeURIComponent(password)}@${host}:${port}/${name}`;
-  const texts = { host, port, database: name, username, password, url };
+  const values = { host, port, database: name, username, password, url };
   return {
     apiVersion: 'v1',
     kind: 'Secret',
     metadata: { namespace, name: databaseSecretName(database), labels: { ...managedBy, [madeForLabel]: service } },
     type: 'Opaque',
-    data: Object.fromEntries(Object.entries(texts).map(([key, text]) => [key, Buffer.from(text).toString('base64')])),
+    data: Object.fromEntries(
+      Object.entries(values).map(([key, value]) => [key, Buffer.from(value).toString('base64')]),
+    ),
   };
 }
 
-/** Makes the databases of services, with their roles and Secrets. */
-export class Provisioner {
+/** Creates the databases of services, with their roles and Secrets. */
+export class DatabaseProvisioner {
   readonly #api: Api;
   readonly #clock: Clock;
-  readonly #done = new Map<string, { what: string; at: number }>();
+  readonly #provisioned = new Map<string, { hash: string; at: number }>();
 
   constructor(api: Api, clock: Clock) {
     this.#api = api;
     this.#clock = clock;
   }
 
-  /** @returns how that went; what cannot be done now is no error, it says why */
+  /** @returns the condition, which also says what the operator cannot do at the moment */
   async provision(service: EventService, signal: AbortSignal): Promise<Statement> {
     const { namespace = '', name } = service.metadata;
     const { databases = [], postgresql } = service.spec;
     if (databases.length === 0) return { type, status: 'True', reason: 'NoDatabases', message: '' };
-    if (!postgresql) return not('NoPostgresql', 'spec.postgresql.superuserSecret names no Secret');
+    if (!postgresql) return notReady('NoPostgresql', 'spec.postgresql.superuserSecret is missing');
     const superuser = await this.#superuser(namespace, postgresql.superuserSecret, signal);
-    if (typeof superuser === 'string') return not('NoSuperuser', superuser);
+    if (typeof superuser === 'string') return notReady('NoSuperuser', superuser);
     const wanted: { database: string; password: string }[] = [];
     for (const { name: database } of databases) {
       wanted.push({ database, password: await this.#password(namespace, name, database, superuser, signal) });
     }
-    const what = hash([superuser, wanted]);
+    const wantedHash = hash([superuser, wanted]);
     const key = `${namespace}/${name}`;
-    const done = this.#done.get(key);
-    if (done?.what !== what || this.#clock.now() - done.at > recheckMs) {
+    const last = this.#provisioned.get(key);
+    if (last?.hash !== wantedHash || this.#clock.now() - last.at > recheckMs) {
       try {
         await withClient(superuserUrl(superuser, namespace), (client) => ensureDatabaseRoles(client, wanted));
       } catch (error) {
-        return not('PostgresqlUnavailable', (error as Error).message);
+        return notReady('PostgresqlUnavailable', (error as Error).message);
       }
-      this.#done.set(key, { what, at: this.#clock.now() });
+      this.#provisioned.set(key, { hash: wantedHash, at: this.#clock.now() });
     }
     return { type, status: 'True', reason: 'Created', message: '' };
   }
 
-  /** Drops the databases with everything in them, their roles and Secrets. @throws where PostgreSQL cannot be reached */
+  /** Drops the databases, their roles and Secrets. @throws where PostgreSQL cannot be reached */
   async drop(service: EventService, signal: AbortSignal): Promise<void> {
     const { namespace = '', name } = service.metadata;
     const { databases = [], postgresql } = service.spec;
-    this.#done.delete(`${namespace}/${name}`);
+    this.#provisioned.delete(`${namespace}/${name}`);
     if (databases.length === 0 || !postgresql) return;
     const superuser = await this.#superuser(namespace, postgresql.superuserSecret, signal);
     if (typeof superuser === 'string') throw new Error(superuser);
@@ -99,15 +101,15 @@ export class Provisioner {
     }
   }
 
-  /** @returns what is wrong where it cannot be used */
+  /** @returns a message where the Secret cannot be used */
   async #superuser(namespace: string, name: string, signal: AbortSignal): Promise<Superuser | string> {
     const found = await readSecret(this.#api, namespace, name, signal);
-    if (!found) return `there is no Secret ${name}`;
+    if (!found) return `the Secret ${name} does not exist`;
     const missing = ['host', 'port', 'username', 'password'].filter((key) => !found[key]);
-    return missing.length > 0 ? `Secret ${name} has no ${missing.join(', ')}` : (found as unknown as Superuser);
+    return missing.length > 0 ? `the Secret ${name} has no ${missing.join(', ')}` : (found as unknown as Superuser);
   }
 
-  /** The password of a database's role: that of its Secret, which is made, or put right, if it has to be. */
+  /** The password in the Secret of a database. Creates the Secret where it is missing, and corrects it where it is wrong. */
   async #password(namespace: string, service: string, database: string, superuser: Superuser, signal: AbortSignal) {
     const known = await readSecret(this.#api, namespace, databaseSecretName(database), signal);
     const password = known?.['password'] ?? randomBytes(24).toString('base64url');
@@ -121,7 +123,7 @@ export class Provisioner {
       return password;
     }
     try {
-      // not applied: two that make it at the same time would have two passwords
+      // not by apply: two that create it at the same time would then use two passwords
       await this.#api.create(secrets, wanted, { signal });
       return password;
     } catch (error) {
