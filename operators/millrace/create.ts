@@ -29,7 +29,7 @@ export interface OperatorSettings {
   namespaces: readonly string[] | undefined;
   leaseNamespace: string;
   leaseName: string;
-  leaseMs: number;
+  leaseDurationMs: number;
   /** who this is among the replicas */
   identity: string;
 }
@@ -39,7 +39,7 @@ export function createOperator(settings: OperatorSettings): {
   operator: Operator;
   close(): Promise<void>;
 } {
-  const { connection, log, metrics, namespaces, identity, leaseMs } = settings;
+  const { connection, log, metrics, namespaces, identity, leaseDurationMs } = settings;
   const api = new Api(connection, metrics.onRequest);
   const clock = systemClock;
   const informers = createInformers({ api, clock, log, metrics, namespaces });
@@ -69,9 +69,9 @@ export function createOperator(settings: OperatorSettings): {
         namespace: settings.leaseNamespace,
         name: settings.leaseName,
         identity,
-        leaseMs,
-        renewWithinMs: leaseMs * 0.7,
-        retryMs: Math.min(1_500, leaseMs * 0.15),
+        leaseDurationMs,
+        renewDeadlineMs: leaseDurationMs * 0.7,
+        retryPeriodMs: Math.min(1_500, leaseDurationMs * 0.15),
       }),
   });
   return {

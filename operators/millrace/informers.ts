@@ -1,4 +1,4 @@
-import { keepOwnFields } from '#runtime/apply.ts';
+import { trimManagedFields } from '#runtime/apply.ts';
 import { Informer } from '#runtime/informer.ts';
 import type { InformerOptions } from '#runtime/informer.ts';
 import type { KubeObject, ResourceType } from '#runtime/objects.ts';
@@ -33,7 +33,7 @@ export function createInformers(
       ...options,
       type,
       indexers,
-      keep: (object) => keepOwnFields(object, manager),
+      transform: (object) => trimManagedFields(object, manager),
       ...(labelSelector === undefined ? {} : { labelSelector }),
     });
   return {

@@ -10,7 +10,7 @@ interface Applied {
   resourceVersion: string;
 }
 
-export type ApplyOutcome<T extends KubeObject> = { object: T; written: boolean };
+export type ApplyResult<T extends KubeObject> = { object: T; written: boolean };
 
 /**
  * Server-side apply under one field manager that writes only where something would change: where the observed object lacks
@@ -36,7 +36,7 @@ export class Applier {
     desired: KubeObject,
     observed: T | undefined,
     signal?: AbortSignal,
-  ): Promise<ApplyOutcome<T>> {
+  ): Promise<ApplyResult<T>> {
     const key = `${type.group}/${type.kind}/${keyOf(desired)}`;
     const desiredHash = hash(desired);
     if (observed) {
@@ -69,7 +69,7 @@ export function needsApply(desired: KubeObject, observed: KubeObject, manager: s
 }
 
 /** An object without what only the server needs of it, but with the account of what `manager` has applied. */
-export function keepOwnFields<T extends KubeObject>(object: T, manager: string): T {
+export function trimManagedFields<T extends KubeObject>(object: T, manager: string): T {
   const own = object.metadata.managedFields?.filter((entry) => entry.manager === manager && !entry.subresource);
   const { managedFields: _, ...metadata } = object.metadata;
   return { ...object, metadata: own && own.length > 0 ? { ...metadata, managedFields: own } : metadata };

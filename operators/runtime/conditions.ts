@@ -14,7 +14,7 @@ export interface Condition {
 }
 
 /** What a controller says; the rest follows from what was said before. */
-export type Statement = Pick<Condition, 'type' | 'status' | 'reason' | 'message'>;
+export type ConditionUpdate = Pick<Condition, 'type' | 'status' | 'reason' | 'message'>;
 
 const maxMessage = 32_768;
 
@@ -24,7 +24,7 @@ const maxMessage = 32_768;
  */
 export function setConditions(
   before: readonly Condition[] | undefined,
-  statements: readonly Statement[],
+  statements: readonly ConditionUpdate[],
   generation: number | undefined,
   now: number,
 ): Condition[] {

@@ -15,7 +15,7 @@ export const eventType: ResourceType = {
 };
 
 /** What happened to an object, for `kubectl describe` and `kubectl get events`. */
-export interface Happening {
+export interface EventDetails {
   type: 'Normal' | 'Warning';
   /** CamelCase: why */
   reason: string;
@@ -41,7 +41,7 @@ interface Series {
   lastAt: number;
 }
 
-/** The same happening within this time is one event with a count. */
+/** The same details within this time is one event with a count. */
 const seriesMs = 10 * 60_000;
 const maxSeries = 4_096;
 const maxNote = 1_024;
@@ -58,8 +58,8 @@ export class EventRecorder {
   }
 
   /** Records in the background. */
-  record(object: KubeObject, happening: Happening): void {
-    this.#writing = this.#writing.then(() => this.#record(object, happening));
+  record(object: KubeObject, details: EventDetails): void {
+    this.#writing = this.#writing.then(() => this.#record(object, details));
   }
 
   /** Resolves when everything recorded until now is written. */
@@ -67,10 +67,10 @@ export class EventRecorder {
     return this.#writing;
   }
 
-  async #record(object: KubeObject, happening: Happening): Promise<void> {
+  async #record(object: KubeObject, details: EventDetails): Promise<void> {
     const { api, clock, log } = this.#options;
     const now = clock.now();
-    const key = [object.metadata.uid, happening.type, happening.reason, happening.action, happening.note].join('\0');
+    const key = [object.metadata.uid, details.type, details.reason, details.action, details.note].join('\0');
     const namespace = object.metadata.namespace ?? 'default';
     const known = this.#series.get(key);
     try {
@@ -81,15 +81,15 @@ export class EventRecorder {
         return;
       }
       const name = `${object.metadata.name.slice(0, 200)}.${randomBytes(8).toString('hex')}`;
-      await api.create(eventType, this.#eventOf(object, happening, namespace, name, now));
+      await api.create(eventType, this.#eventOf(object, details, namespace, name, now));
       this.#remember(key, { name, count: 1, lastAt: now });
     } catch (error) {
       if (isNotFound(error)) this.#series.delete(key); // the server has forgotten it
-      log.warn({ err: error, reason: happening.reason, object: object.metadata.name }, 'an event was not written');
+      log.warn({ err: error, reason: details.reason, object: object.metadata.name }, 'an event was not written');
     }
   }
 
-  #eventOf(object: KubeObject, happening: Happening, namespace: string, name: string, now: number): KubeObject {
+  #eventOf(object: KubeObject, details: EventDetails, namespace: string, name: string, now: number): KubeObject {
     const { apiVersion, kind, metadata } = object;
     const regarding = {
       apiVersion,
@@ -107,8 +107,8 @@ export class EventRecorder {
       reportingController: this.#options.controller,
       reportingInstance: this.#options.instance.slice(0, 128),
       regarding,
-      ...happening,
-      note: happening.note.slice(0, maxNote),
+      ...details,
+      note: details.note.slice(0, maxNote),
     };
     return event;
   }

@@ -9,7 +9,7 @@ import type { ReflectorTuning } from './reflector.ts';
 import { Store } from './store.ts';
 import type { Indexer } from './store.ts';
 
-/** A change in a cache: what was there, and what is. `initial`: it was there when the cache was filled first. */
+/** A change in a cache: what was there, and what is. `initial`: it was there when the cache was hasSynced first. */
 export interface Change<T extends KubeObject> {
   before: T | undefined;
   after: T | undefined;
@@ -26,7 +26,7 @@ export interface InformerOptions<T extends KubeObject> {
   labelSelector?: string;
   indexers?: Record<string, Indexer<T>>;
   /** what is kept of an object; a cache need not hold what nobody reads */
-  keep?: (object: T) => T;
+  transform?: (object: T) => T;
   clock: Clock;
   log: Log;
   metrics: Pick<RuntimeMetrics, 'restarted' | 'objects'>;
@@ -39,14 +39,14 @@ export class Informer<T extends KubeObject> {
   readonly store: Store<T>;
   readonly #options: InformerOptions<T>;
   readonly #handlers: ChangeHandler<T>[] = [];
-  readonly #unfilled: Set<string | undefined>;
-  readonly #filled = Promise.withResolvers<void>();
+  readonly #unsynced: Set<string | undefined>;
+  readonly #synced = Promise.withResolvers<void>();
 
   constructor(options: InformerOptions<T>) {
     this.#options = options;
     this.type = options.type;
     this.store = new Store(options.indexers);
-    this.#unfilled = new Set(options.namespaces ?? [undefined]);
+    this.#unsynced = new Set(options.namespaces ?? [undefined]);
   }
 
   /** Adds a handler; one that throws is logged, and the others hear of the change all the same. */
@@ -55,13 +55,13 @@ export class Informer<T extends KubeObject> {
   }
 
   /** Whether every namespace has been listed once. */
-  get filled(): boolean {
-    return this.#unfilled.size === 0;
+  get hasSynced(): boolean {
+    return this.#unsynced.size === 0;
   }
 
-  /** Resolves when it is filled. */
-  whenFilled(): Promise<void> {
-    return this.#filled.promise;
+  /** Resolves when it is hasSynced. */
+  whenSynced(): Promise<void> {
+    return this.#synced.promise;
   }
 
   /** Runs until the signal aborts. */
@@ -71,14 +71,14 @@ export class Informer<T extends KubeObject> {
   }
 
   #reflector(namespace: string | undefined): Reflector<T> {
-    const { keep = (object: T) => object, metrics, type } = this.#options;
+    const { transform = (object: T) => object, metrics, type } = this.#options;
     return new Reflector<T>({
       ...this.#options,
       namespace,
       onRestart: (reason) => metrics.restarted(type, reason),
       sink: {
-        replace: (items) => this.#replace(namespace, items.map(keep)),
-        changed: (object) => this.#set(keep(object), false),
+        replace: (items) => this.#replace(namespace, items.map(transform)),
+        changed: (object) => this.#set(transform(object), false),
         deleted: (object) => this.#delete(keyOf(object)),
       },
     });
@@ -89,11 +89,11 @@ export class Informer<T extends KubeObject> {
     const gone = [...this.store.values()].filter(
       (object) => (namespace === undefined || object.metadata.namespace === namespace) && !listed.has(keyOf(object)),
     );
-    const initial = this.#unfilled.has(namespace);
+    const initial = this.#unsynced.has(namespace);
     for (const object of gone) this.#delete(keyOf(object));
     for (const object of items) this.#set(object, initial);
-    this.#unfilled.delete(namespace);
-    if (this.filled) this.#filled.resolve();
+    this.#unsynced.delete(namespace);
+    if (this.hasSynced) this.#synced.resolve();
   }
 
   #set(after: T, initial: boolean): void {

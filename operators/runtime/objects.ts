@@ -21,7 +21,7 @@ export interface ObjectMeta {
   managedFields?: ManagedFields[];
 }
 
-export interface OwnerReference {
+interface OwnerReference {
   apiVersion: string;
   kind: string;
   name: string;
@@ -72,14 +72,6 @@ export function pathOf(type: ResourceType, namespace?: string, name?: string, su
 /** `namespace/name`, or the name alone of what has no namespace. */
 export function keyOf({ metadata: { namespace, name } }: Pick<KubeObject, 'metadata'>): string {
   return namespace === undefined ? name : `${namespace}/${name}`;
-}
-
-/** The parts of a key. */
-export function parseKey(key: string): { namespace: string | undefined; name: string } {
-  const slash = key.indexOf('/');
-  return slash < 0
-    ? { namespace: undefined, name: key }
-    : { namespace: key.slice(0, slash), name: key.slice(slash + 1) };
 }
 
 /** The reference that makes an object the property of `owner`: deleted with it. @throws where the owner has no uid yet */

@@ -8,15 +8,15 @@ import type { KubeObject } from './objects.ts';
 export interface OperatorOptions {
   log: Log;
   metrics: RuntimeMetrics;
-  informers: readonly Pick<Informer<KubeObject>, 'run' | 'filled' | 'whenFilled' | 'type'>[];
+  informers: readonly Pick<Informer<KubeObject>, 'run' | 'hasSynced' | 'whenSynced' | 'type'>[];
   controllers: readonly Controller[];
   /** makes the election, given what is to happen when it is won and lost */
-  election: (handlers: Pick<LeaderElectionOptions, 'onAcquired' | 'onLost'>) => LeaderElection;
+  election: (handlers: Pick<LeaderElectionOptions, 'onStartedLeading' | 'onStoppedLeading'>) => LeaderElection;
 }
 
 /**
  * Runs caches and controllers: the caches always, so that a process that takes over knows everything already; the
- * controllers while it leads, and only once every cache is filled, as a half-filled one looks like a world in which things
+ * controllers while it leads, and only once every cache is hasSynced, as a half-hasSynced one looks like a world in which things
  * are missing.
  */
 export class Operator {
@@ -28,7 +28,7 @@ export class Operator {
 
   constructor(options: OperatorOptions) {
     this.#options = options;
-    this.#election = options.election({ onAcquired: () => this.#begin(), onLost: () => this.#end() });
+    this.#election = options.election({ onStartedLeading: () => this.#begin(), onStoppedLeading: () => this.#end() });
   }
 
   start(): void {
@@ -48,9 +48,9 @@ export class Operator {
     return this.#election.leading;
   }
 
-  /** @throws while a cache is not filled: this process could not take over */
+  /** @throws while a cache is not hasSynced: this process could not take over */
   checkReady(): void {
-    const empty = this.#options.informers.filter((informer) => !informer.filled);
+    const empty = this.#options.informers.filter((informer) => !informer.hasSynced);
     if (empty.length > 0) throw new Error(`not listed yet: ${empty.map(({ type }) => type.plural).join(', ')}`);
   }
 
@@ -65,7 +65,7 @@ export class Operator {
     const term = new AbortController();
     this.#term = term;
     metrics.leads(true);
-    void Promise.all(informers.map((informer) => informer.whenFilled())).then(() => {
+    void Promise.all(informers.map((informer) => informer.whenSynced())).then(() => {
       if (!term.signal.aborted) for (const controller of controllers) controller.start();
     });
   }

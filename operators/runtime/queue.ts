@@ -9,7 +9,7 @@ export interface Result {
 }
 
 /** What was done: for metrics and the log. */
-export interface Outcome {
+export interface ProcessedKey {
   key: string;
   error: unknown;
   /** how often in a row it has failed */
@@ -25,7 +25,7 @@ export interface WorkQueueOptions {
   concurrency: number;
   clock: Clock;
   backoff?: BackoffOptions;
-  onDone?: (outcome: Outcome) => void;
+  onDone?: (processed: ProcessedKey) => void;
 }
 
 interface Waiting {
@@ -64,13 +64,8 @@ export class WorkQueue {
     return this.#urgent.size + this.#waiting.size + this.#again.size;
   }
 
-  /** Keys in hand. */
-  get working(): number {
-    return this.#working.size;
-  }
-
   /** How long the oldest piece of work has been in hand, in milliseconds. */
-  get longestMs(): number {
+  get longestRunningMs(): number {
     const begins = [...this.#working.values()];
     return begins.length === 0 ? 0 : this.#options.clock.now() - Math.min(...begins);
   }

@@ -83,5 +83,5 @@ export function deadLetterReplayController(
     return { requeueAfterMs: update.fields.requestedAt === undefined ? waitMs : lookEveryMs };
   }
 
-  return new Controller({ name: 'dead-letter-replay', clock, log, metrics, reconcile }).watches(replays);
+  return new Controller({ name: 'dead-letter-replay', clock, log, metrics, reconcile }).for(replays);
 }

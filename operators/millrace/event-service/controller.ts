@@ -1,6 +1,6 @@
 import { Controller, specChanged } from '#runtime/controller.ts';
 import { conditionOf } from '#runtime/conditions.ts';
-import type { Statement } from '#runtime/conditions.ts';
+import type { ConditionUpdate } from '#runtime/conditions.ts';
 import { hasFinalizer, isDeleting, setFinalizer } from '#runtime/finalizers.ts';
 import type { RuntimeMetrics } from '#runtime/metrics.ts';
 import type { KubeObject } from '#runtime/objects.ts';
@@ -66,11 +66,11 @@ export class EventServiceController {
       name === undefined ? [] : [`${namespace}/${name}`];
     const reconcile = (key: string, signal: AbortSignal) => this.#reconcile(key, signal);
     this.controller = new Controller({ name: 'event-service', clock, log, metrics, reconcile })
-      .watches(services)
-      .watchesFor(topics, (topic) => inNamespace(topic, topic.metadata.labels?.[madeForLabel]))
-      .watchesFor(users, (user) => inNamespace(user, controllerOf(user, 'EventService')))
-      .watchesFor(work, (job) => inNamespace(job, controllerOf(job, 'EventService')))
-      .watchesFor(
+      .for(services)
+      .watches(topics, (topic) => inNamespace(topic, topic.metadata.labels?.[madeForLabel]))
+      .watches(users, (user) => inNamespace(user, controllerOf(user, 'EventService')))
+      .watches(work, (job) => inNamespace(job, controllerOf(job, 'EventService')))
+      .watches(
         streamQueries,
         ({ metadata: { namespace = '' } }) => services.store.by(byNamespace, namespace).filter(runsQueries).map(keyOf),
         specChanged,
@@ -107,7 +107,7 @@ export class EventServiceController {
     return { requeueAfterMs: ready.status === 'True' ? measureEveryMs : notReadyMs };
   }
 
-  async #topics(service: EventService, signal: AbortSignal): Promise<Statement> {
+  async #topics(service: EventService, signal: AbortSignal): Promise<ConditionUpdate> {
     const { applier, kafkaTopics: topics } = this.#context;
     const observed: (KafkaTopic | undefined)[] = [];
     for (const desired of topicsOf(service)) {
@@ -128,7 +128,7 @@ export class EventServiceController {
     return !this.#context.eventServices.store.get(key);
   }
 
-  async #user(service: EventService, signal: AbortSignal): Promise<Statement> {
+  async #user(service: EventService, signal: AbortSignal): Promise<ConditionUpdate> {
     const { applier, kafkaUsers: users } = this.#context;
     if (!usesKafka(service) || !service.spec.kafka) return userCondition(service, undefined);
     const desired = kafkaUserOf(service, this.#emitted(service));
@@ -148,7 +148,7 @@ export class EventServiceController {
     service: EventService,
     haveDatabases: boolean,
     signal: AbortSignal,
-  ): Promise<{ condition: Statement; applied: string | undefined }> {
+  ): Promise<{ condition: ConditionUpdate; applied: string | undefined }> {
     const { api, applier, jobs: known } = this.#context;
     const { namespace = '', name } = service.metadata;
     const applied = service.status?.migrated;

@@ -3,7 +3,7 @@ import { databaseNameOf, ensureDatabaseRoles, dropDatabaseAndRole, roleOf, withC
 import { hash } from '#runtime/compare.ts';
 import { isConflict } from '#runtime/errors.ts';
 import type { Clock } from '#runtime/clock.ts';
-import type { Statement } from '#runtime/conditions.ts';
+import type { ConditionUpdate } from '#runtime/conditions.ts';
 import type { Api } from '#runtime/api.ts';
 import type { EventService } from '../api/event-service.ts';
 import { secrets } from '../api/kinds.ts';
@@ -23,7 +23,7 @@ interface Superuser {
 const recheckMs = 5 * 60_000;
 
 const type = 'DatabasesReady';
-const notReady = (reason: string, message: string): Statement => ({ type, status: 'False', reason, message });
+const notReady = (reason: string, message: string): ConditionUpdate => ({ type, status: 'False', reason, message });
 
 /** The Secret of a database, for its role. It has no owner reference, as the database outlives its service. */
 export function databaseSecretOf(
@@ -60,7 +60,7 @@ export class DatabaseProvisioner {
   }
 
   /** @returns the condition, which also says what the operator cannot do at the moment */
-  async provision(service: EventService, signal: AbortSignal): Promise<Statement> {
+  async provision(service: EventService, signal: AbortSignal): Promise<ConditionUpdate> {
     const { namespace = '', name } = service.metadata;
     const { databases = [], postgresql } = service.spec;
     if (databases.length === 0) return { type, status: 'True', reason: 'NoDatabases', message: '' };

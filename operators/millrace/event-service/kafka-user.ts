@@ -1,5 +1,5 @@
 import { broadcastPrefix, deadLetterTopic, versionPrefix } from '#platform/declarations';
-import type { Statement } from '#runtime/conditions.ts';
+import type { ConditionUpdate } from '#runtime/conditions.ts';
 import { ownerReference } from '#runtime/objects.ts';
 import type { EventService } from '../api/event-service.ts';
 import { managedBy } from '../labels.ts';
@@ -63,7 +63,7 @@ export function kafkaUserOf(service: EventService, emitted: readonly string[]): 
   };
 }
 
-export function userCondition(service: EventService, observed: KafkaUser | undefined): Statement {
+export function userCondition(service: EventService, observed: KafkaUser | undefined): ConditionUpdate {
   const type = 'UserReady';
   if (!usesKafka(service)) return { type, status: 'True', reason: 'NoKafka', message: '' };
   if (!service.spec.kafka)

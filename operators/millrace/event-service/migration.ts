@@ -1,5 +1,5 @@
 import { hash } from '#runtime/compare.ts';
-import type { Statement } from '#runtime/conditions.ts';
+import type { ConditionUpdate } from '#runtime/conditions.ts';
 import type { KubeObject } from '#runtime/objects.ts';
 import { ownerReference } from '#runtime/objects.ts';
 import type { EventService } from '../api/event-service.ts';
@@ -107,7 +107,7 @@ export function migratedCondition(
   applied: string | undefined,
   job: Job | undefined,
   failure: string | undefined,
-): Statement {
+): ConditionUpdate {
   const type = 'Migrated';
   const { databases = [] } = service.spec;
   const wanted = migrationOf(service);

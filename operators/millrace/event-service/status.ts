@@ -1,10 +1,10 @@
-import type { Statement } from '#runtime/conditions.ts';
+import type { ConditionUpdate } from '#runtime/conditions.ts';
 import type { EventServiceStatus } from '../api/event-service.ts';
 import type { StatusUpdate } from '../report.ts';
 import type { Measurements } from './measure.ts';
 
 /** Sums the conditions up: the first one that is not True says why the service is not ready. */
-export function readyOf(conditions: readonly Statement[]): Statement {
+export function readyOf(conditions: readonly ConditionUpdate[]): ConditionUpdate {
   const missing = conditions.find(({ status }) => status !== 'True');
   if (!missing) return { type: 'Ready', status: 'True', reason: 'Ready', message: '' };
   return { type: 'Ready', status: 'False', reason: missing.reason, message: missing.message };

@@ -1,6 +1,6 @@
 import { topics } from '#platform/declarations';
 import type { KubeObject } from '#runtime/objects.ts';
-import type { Statement } from '#runtime/conditions.ts';
+import type { ConditionUpdate } from '#runtime/conditions.ts';
 import type { EventService } from '../api/event-service.ts';
 import { kafkaTopicOf } from '../kafka-topic.ts';
 import { madeForLabel } from '../labels.ts';
@@ -23,7 +23,7 @@ export function otherOwner(service: EventService, observed: KubeObject | undefin
 }
 
 /** @param observed the topics in the cluster; undefined for each that does not exist */
-export function topicsCondition(service: EventService, observed: readonly (KafkaTopic | undefined)[]): Statement {
+export function topicsCondition(service: EventService, observed: readonly (KafkaTopic | undefined)[]): ConditionUpdate {
   const type = 'TopicsReady';
   const { kafka, produces = [], consumes = [] } = service.spec;
   if (produces.length + consumes.length === 0) return { type, status: 'True', reason: 'NoTopics', message: '' };

@@ -78,5 +78,5 @@ export function projectionRebuildController(
     return { requeueAfterMs: update.fields.phase === undefined ? waitMs : lookEveryMs };
   }
 
-  return new Controller({ name: 'projection-rebuild', clock, log, metrics, reconcile }).watches(rebuilds);
+  return new Controller({ name: 'projection-rebuild', clock, log, metrics, reconcile }).for(rebuilds);
 }

@@ -50,24 +50,24 @@ export class StreamQueryControllers {
       name: 'stream-query',
       reconcile: (key, signal) => this.#reconcileQuery(key, signal),
     })
-      .watches(queries)
-      .watchesFor(eventServices, queriesOfNamespace, specChanged)
-      .watchesFor(topics, (topic) => this.#emittersOf(topic));
+      .for(queries)
+      .watches(eventServices, queriesOfNamespace, specChanged)
+      .watches(topics, (topic) => this.#emittersOf(topic));
     const files = new Controller({
       ...shared,
       name: 'query-files',
       reconcile: (key, signal) => this.#reconcileFiles(key, signal),
     })
-      .watchesFor(queries, namespaceOf, specChanged)
-      .watchesFor(eventServices, namespaceOf, specChanged)
-      .watchesFor(maps, namespaceOf)
+      .watches(queries, namespaceOf, specChanged)
+      .watches(eventServices, namespaceOf, specChanged)
+      .watches(maps, namespaceOf)
       .resyncs(() => this.#namespaces());
     const reports = new Controller({
       ...shared,
       name: 'query-reports',
       reconcile: (key, signal) => this.#reconcileReports(key, signal),
     })
-      .watchesFor(eventServices, namespaceOf, specChanged)
+      .watches(eventServices, namespaceOf, specChanged)
       .resyncs(() => this.#namespaces());
     this.controllers = [this.#queries, files, reports];
   }

@@ -8,7 +8,7 @@ import { pathOf } from '../objects.ts';
 import type { KubeObject, ResourceType } from '../objects.ts';
 import { ApiStatus, apiStatus } from './api-status.ts';
 import { FakeStore } from './fake-store.ts';
-import type { Place, StoredEvent } from './fake-store.ts';
+import type { ResourcePath, StoredEvent } from './fake-store.ts';
 
 /** A request as the server has seen it. */
 export interface SeenRequest {
@@ -137,7 +137,7 @@ export class FakeApiServer {
 
   /** Does what a client does, without one. */
   create(type: ResourceType, object: KubeObject): KubeObject {
-    return this.#store.create(placeOf(type, object.metadata.namespace), object);
+    return this.#store.create(resourcePathOf(type, object.metadata.namespace), object);
   }
 
   patch(
@@ -147,11 +147,14 @@ export class FakeApiServer {
     patch: object,
     subresource?: string,
   ): KubeObject {
-    return this.#store.patch({ ...placeOf(type, namespace, name), subresource }, patch as Record<string, unknown>);
+    return this.#store.patch(
+      { ...resourcePathOf(type, namespace, name), subresource },
+      patch as Record<string, unknown>,
+    );
   }
 
   delete(type: ResourceType, namespace: string | undefined, name: string): KubeObject {
-    return this.#store.delete(placeOf(type, namespace, name));
+    return this.#store.delete(resourcePathOf(type, namespace, name));
   }
 
   /** @returns undefined where there is none */
@@ -160,7 +163,7 @@ export class FakeApiServer {
   }
 
   all<T extends KubeObject>(type: ResourceType): T[] {
-    return this.#store.list(placeOf(type, undefined)) as T[];
+    return this.#store.list(resourcePathOf(type, undefined)) as T[];
   }
 
   #newServer(): Server {
@@ -175,9 +178,9 @@ export class FakeApiServer {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
       const url = new URL(request.url!, 'http://server');
-      const place = parsePath(url.pathname);
+      const path = parsePath(url.pathname);
       const seen: SeenRequest = {
-        verb: verbOf(request.method!, place, url.searchParams),
+        verb: verbOf(request.method!, path, url.searchParams),
         path: url.pathname,
         resourceVersion: url.searchParams.get('resourceVersion'),
         at: performance.now(),
@@ -185,9 +188,9 @@ export class FakeApiServer {
       this.requests.push(seen);
       this.#failIfTold(seen, response);
       const body = await readJson(request);
-      if (seen.verb === 'watch') this.#watch(place, seen, response);
+      if (seen.verb === 'watch') this.#watch(path, seen, response);
       else
-        sendJson(response, seen.verb === 'create' ? 201 : 200, this.#do(seen, place, url.searchParams, request, body));
+        sendJson(response, seen.verb === 'create' ? 201 : 200, this.#do(seen, path, url.searchParams, request, body));
     } catch (error) {
       const { code, body } = error instanceof ApiStatus ? error : apiStatus(500, 'InternalError', String(error));
       sendJson(response, code, body);
@@ -202,31 +205,28 @@ export class FakeApiServer {
     throw apiStatus(failure.status, 'Failure', 'the server has been told to fail');
   }
 
-  #do(seen: SeenRequest, place: Place, query: URLSearchParams, request: IncomingMessage, body: unknown): object {
+  #do(seen: SeenRequest, path: ResourcePath, query: URLSearchParams, request: IncomingMessage, body: unknown): object {
     switch (seen.verb) {
       case 'get':
-        return this.#store.get(place);
+        return this.#store.get(path);
       case 'list':
-        return this.#list(place, query);
+        return this.#list(path, query);
       case 'create':
-        return this.#store.create(place, body as KubeObject);
+        return this.#store.create(path, body as KubeObject);
       case 'update':
-        return this.#store.update(place, body as KubeObject);
+        return this.#store.update(path, body as KubeObject);
       case 'delete':
-        return this.#store.delete(
-          place,
-          (body as { preconditions?: { uid?: string } } | undefined)?.preconditions?.uid,
-        );
+        return this.#store.delete(path, (body as { preconditions?: { uid?: string } } | undefined)?.preconditions?.uid);
       default:
         return request.headers['content-type']?.startsWith('application/apply-patch')
-          ? this.#store.apply(place, body as KubeObject, query.get('fieldManager') ?? 'nobody')
-          : this.#store.patch(place, body as Record<string, unknown>);
+          ? this.#store.apply(path, body as KubeObject, query.get('fieldManager') ?? 'nobody')
+          : this.#store.patch(path, body as Record<string, unknown>);
     }
   }
 
   /** Pages are by position: what a `continue` token says, beside the version of the first page. */
-  #list(place: Place, query: URLSearchParams): object {
-    const all = this.#store.list(place);
+  #list(path: ResourcePath, query: URLSearchParams): object {
+    const all = this.#store.list(path);
     const [version = this.version, from = '0'] = query.get('continue')?.split(':') ?? [];
     if (Number(version) < this.#oldest) throw apiStatus(410, 'Expired', 'the continue token is too old');
     const limit = Number(query.get('limit') ?? all.length) || all.length;
@@ -240,10 +240,10 @@ export class FakeApiServer {
     };
   }
 
-  #watch(place: Place, { resourceVersion }: SeenRequest, response: ServerResponse): void {
+  #watch(path: ResourcePath, { resourceVersion }: SeenRequest, response: ServerResponse): void {
     const from = Number(resourceVersion ?? 0);
     if (from < this.#oldest) throw apiStatus(410, 'Expired', `too old resource version: ${from} (${this.#oldest})`);
-    const watcher = { collection: place.collection, namespace: place.namespace, response };
+    const watcher = { collection: path.collection, namespace: path.namespace, response };
     response.writeHead(200, { 'content-type': 'application/json' }).flushHeaders();
     if (this.#silent) return;
     this.#watchers.add(watcher);
@@ -257,22 +257,22 @@ export class FakeApiServer {
   }
 }
 
-function placeOf(type: ResourceType, namespace: string | undefined, name?: string): Place {
+function resourcePathOf(type: ResourceType, namespace: string | undefined, name?: string): ResourcePath {
   return { collection: pathOf(type), namespace: type.namespaced ? namespace : undefined, name, subresource: undefined };
 }
 
-const path =
+const pathPattern =
   /^(?<root>\/api\/[^/]+|\/apis\/[^/]+\/[^/]+)(?:\/namespaces\/(?<namespace>[^/]+))?\/(?<plural>[^/]+)(?:\/(?<name>[^/]+)(?:\/(?<subresource>[^/]+))?)?$/;
 
-function parsePath(pathname: string): Place {
-  const groups = path.exec(pathname)?.groups;
+function parsePath(pathname: string): ResourcePath {
+  const groups = pathPattern.exec(pathname)?.groups;
   if (!groups) throw apiStatus(404, 'NotFound', `nothing at ${pathname}`);
   const { root, plural, namespace, name, subresource } = groups;
   return { collection: `${root}/${plural}`, namespace, name, subresource };
 }
 
-function verbOf(method: string, place: Place, query: URLSearchParams): SeenRequest['verb'] {
-  if (method === 'GET' && place.name !== undefined) return 'get';
+function verbOf(method: string, path: ResourcePath, query: URLSearchParams): SeenRequest['verb'] {
+  if (method === 'GET' && path.name !== undefined) return 'get';
   if (method === 'GET') return query.get('watch') === 'true' ? 'watch' : 'list';
   return ({ POST: 'create', PUT: 'update', PATCH: 'patch', DELETE: 'delete' } as const)[method as 'POST'];
 }
