@@ -21,7 +21,7 @@ import type { ControllerContext } from './controller-context.ts';
 import { createInformers } from './informers.ts';
 import { manager } from './labels.ts';
 
-export interface OperatorSettings {
+interface OperatorSettings {
   connection: Connection;
   log: Logger;
   metrics: RuntimeMetrics;

@@ -11,7 +11,7 @@ import { managedSelector, manager } from './labels.ts';
 import type { KafkaTopic, KafkaUser } from './strimzi.ts';
 
 export interface Job extends KubeObject {
-  status?: { succeeded?: number; failed?: number; conditions?: { type: string; status: string; message?: string }[] };
+  status?: { conditions?: { type: string; status: string; message?: string }[] };
 }
 
 export interface ConfigMap extends KubeObject {

@@ -16,10 +16,10 @@ export interface Page<T extends KubeObject> {
 }
 
 /** What a watch tells. `object` of a BOOKMARK has only a resource version. */
-export type WatchEvent<T extends KubeObject> =
+type WatchEvent<T extends KubeObject> =
   { type: 'ADDED' | 'MODIFIED' | 'DELETED'; object: T } | { type: 'BOOKMARK'; resourceVersion: string };
 
-export interface WatchOptions {
+interface WatchOptions {
   namespace: string | undefined;
   resourceVersion: string;
   labelSelector: string | undefined;
@@ -34,7 +34,7 @@ export interface WatchOptions {
 export type OnRequest = (request: { verb: string; type: ResourceType; status: number }) => void;
 
 /** Of a call that is about one object. */
-export interface ObjectOptions {
+interface ObjectOptions {
   signal?: AbortSignal | undefined;
   /** only this part of it */
   subresource?: 'status' | 'scale';

@@ -10,7 +10,7 @@ interface Applied {
   resourceVersion: string;
 }
 
-export type ApplyResult<T extends KubeObject> = { object: T; written: boolean };
+type ApplyResult<T extends KubeObject> = { object: T; written: boolean };
 
 /**
  * Server-side apply under one field manager that writes only where something would change: where the observed object lacks

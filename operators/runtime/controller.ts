@@ -10,9 +10,9 @@ import { WorkQueue } from './queue.ts';
 import type { ProcessedKey, Result } from './queue.ts';
 
 /** Brings the cluster closer to the desired state of an object. It is also called for objects that are gone. */
-export type Reconcile = (key: string, signal: AbortSignal) => Promise<Result | void>;
+type Reconcile = (key: string, signal: AbortSignal) => Promise<Result | void>;
 
-export interface ControllerOptions {
+interface ControllerOptions {
   /** the label of its metrics, too */
   name: string;
   reconcile: Reconcile;

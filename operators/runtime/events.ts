@@ -15,7 +15,7 @@ export const eventType: ResourceType = {
 };
 
 /** What happened to an object, for `kubectl describe` and `kubectl get events`. */
-export interface EventDetails {
+interface EventDetails {
   type: 'Normal' | 'Warning';
   /** CamelCase: why */
   reason: string;
@@ -25,7 +25,7 @@ export interface EventDetails {
   note: string;
 }
 
-export interface EventRecorderOptions {
+interface EventRecorderOptions {
   api: Api;
   clock: Clock;
   log: Log;

@@ -16,7 +16,7 @@ export interface Change<T extends KubeObject> {
   initial: boolean;
 }
 
-export type ChangeHandler<T extends KubeObject> = (change: Change<T>) => void;
+type ChangeHandler<T extends KubeObject> = (change: Change<T>) => void;
 
 export interface InformerOptions<T extends KubeObject> {
   api: Api;

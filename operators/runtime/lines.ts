@@ -14,7 +14,7 @@ export async function* splitLines(stream: AsyncIterable<Uint8Array>, onChunk: ()
   }
 }
 
-export interface SilenceGuard {
+interface SilenceGuard {
   /** aborts when the outer signal does, or after a silence */
   signal: AbortSignal;
   /** to be called for each sign of life */

@@ -5,7 +5,7 @@ import type { Log } from './log.ts';
 import type { RuntimeMetrics } from './metrics.ts';
 import type { KubeObject } from './objects.ts';
 
-export interface OperatorOptions {
+interface OperatorOptions {
   log: Log;
   metrics: RuntimeMetrics;
   informers: readonly Pick<Informer<KubeObject>, 'run' | 'hasSynced' | 'whenSynced' | 'type'>[];

@@ -19,7 +19,7 @@ export interface ProcessedKey {
   tookMs: number;
 }
 
-export interface WorkQueueOptions {
+interface WorkQueueOptions {
   work: (key: string, signal: AbortSignal) => Promise<Result | void>;
   /** keys worked on at the same time */
   concurrency: number;

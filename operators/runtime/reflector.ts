@@ -17,7 +17,7 @@ export interface Sink<T extends KubeObject> {
 /** Why a watch was begun anew. */
 export type RestartReason = 'ended' | 'gone' | 'silent' | 'error';
 
-export interface ReflectorOptions<T extends KubeObject> {
+interface ReflectorOptions<T extends KubeObject> {
   api: Api;
   type: ResourceType;
   /** undefined: all namespaces */

@@ -6,7 +6,7 @@ export const version = 'v1alpha1';
 export const apiVersion = `${group}/${version}`;
 
 /** A CEL rule that the API server checks. */
-export interface Rule {
+interface Rule {
   rule: string;
   message: string;
 }
@@ -54,7 +54,7 @@ export const Ttl = Type.Integer({
 });
 
 /** A column of `kubectl get`. */
-export interface Column {
+interface Column {
   name: string;
   type: 'string' | 'integer' | 'date';
   jsonPath: string;

@@ -11,7 +11,7 @@ import { FakeStore } from './fake-store.ts';
 import type { ResourcePath, StoredEvent } from './fake-store.ts';
 
 /** A request as the server has seen it. */
-export interface SeenRequest {
+interface SeenRequest {
   verb: 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete';
   path: string;
   /** of a list or a watch */

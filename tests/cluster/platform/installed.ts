@@ -59,10 +59,10 @@ export class Installed {
   }
 
   /** Orders while something happens; what became of them. */
-  async underLoad(details: () => Promise<void>): Promise<Load> {
+  async underLoad(happening: () => Promise<void>): Promise<Load> {
     await this.run('load', 'load.mjs');
     await eventually(async () => assert.match(await kubectl('logs', 'load'), /user \d+/), 60_000);
-    await details();
+    await happening();
     await kubectl('exec', 'load', '--', 'sh', '-c', 'kill -TERM 1');
     await kubectl('wait', '--for=jsonpath={.status.phase}=Succeeded', 'pod/load', '--timeout=60s');
     const lines = (await kubectl('logs', 'load')).trim().split('\n');
