@@ -9,10 +9,13 @@ import type { ReflectorTuning } from './reflector.ts';
 import { Store } from './store.ts';
 import type { Indexer } from './store.ts';
 
-/** A change in a cache: what was there, and what is. `initial`: it was there when the cache was hasSynced first. */
+/** A change of an object in the cache. */
 export interface Change<T extends KubeObject> {
+  /** undefined where the object is new */
   before: T | undefined;
+  /** undefined where the object was deleted */
   after: T | undefined;
+  /** whether the object comes from the first list */
   initial: boolean;
 }
 
@@ -21,11 +24,11 @@ type ChangeHandler<T extends KubeObject> = (change: Change<T>) => void;
 export interface InformerOptions<T extends KubeObject> {
   api: Api;
   type: ResourceType;
-  /** undefined: all namespaces, or the kind has none */
+  /** undefined: all namespaces, or a kind without namespaces */
   namespaces: readonly string[] | undefined;
   labelSelector?: string;
   indexers?: Record<string, Indexer<T>>;
-  /** what is kept of an object; a cache need not hold what nobody reads */
+  /** the form in which the cache keeps an object; it need not hold what no controller reads */
   transform?: (object: T) => T;
   clock: Clock;
   log: Log;
@@ -33,7 +36,7 @@ export interface InformerOptions<T extends KubeObject> {
   tuning?: Partial<ReflectorTuning>;
 }
 
-/** A cache of a kind of objects that the API server keeps up to date, and that tells of each change. */
+/** Keeps a cache of a kind of objects up to date with the API server, and calls handlers for each change. */
 export class Informer<T extends KubeObject> {
   readonly type: ResourceType;
   readonly store: Store<T>;
@@ -49,17 +52,17 @@ export class Informer<T extends KubeObject> {
     this.#unsynced = new Set(options.namespaces ?? [undefined]);
   }
 
-  /** Adds a handler; one that throws is logged, and the others hear of the change all the same. */
+  /** Adds a handler. A handler that throws is logged, and does not keep the change from the other handlers. */
   onChange(handler: ChangeHandler<T>): void {
     this.#handlers.push(handler);
   }
 
-  /** Whether every namespace has been listed once. */
+  /** Whether the cache has the first list of every namespace. */
   get hasSynced(): boolean {
     return this.#unsynced.size === 0;
   }
 
-  /** Resolves when it is hasSynced. */
+  /** Resolves when the cache has synced. */
   whenSynced(): Promise<void> {
     return this.#synced.promise;
   }

@@ -10,7 +10,7 @@ import { ApiStatus, apiStatus } from './api-status.ts';
 import { FakeStore } from './fake-store.ts';
 import type { ResourcePath, StoredEvent } from './fake-store.ts';
 
-/** A request as the server has seen it. */
+/** A request that the server has received. */
 interface SeenRequest {
   verb: 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete';
   path: string;
@@ -26,8 +26,8 @@ interface Watcher {
 }
 
 /**
- * An API server on the loopback that speaks the API's HTTP, keeps objects of any kind in memory, and has the faults of the
- * real one on demand: 503, 410, connections that are reset, watches that go silent, a stop and a start.
+ * An API server on the loopback interface. It speaks the HTTP of the API, keeps objects of any kind in memory, and fails as the
+ * real one does when a test tells it to: 503, 410, connections that are reset, silent watches, a stop and a start.
  */
 export class FakeApiServer {
   /** every request since the start or the last `forget` */
@@ -46,14 +46,14 @@ export class FakeApiServer {
     this.#server = this.#newServer();
   }
 
-  /** Listens, on the port that it had before. */
+  /** Listens; after a stop on the same port as before. */
   async start(): Promise<void> {
     this.#server.listen(this.#port, '127.0.0.1');
     await once(this.#server, 'listening');
     this.#port = (this.#server.address() as AddressInfo).port;
   }
 
-  /** Closes every connection and listens no more; what is stored stays. */
+  /** Closes every connection and the port; the objects stay. */
   async stop(): Promise<void> {
     const closed = once(this.#server, 'close');
     this.#server.close();
@@ -66,17 +66,17 @@ export class FakeApiServer {
     return connectionTo(`http://127.0.0.1:${this.#port}`);
   }
 
-  /** Resets every connection, as a load balancer that fails does. */
+  /** Resets every connection, as a load balancer does when it fails. */
   reset(): void {
     for (const socket of this.#sockets) socket.resetAndDestroy();
   }
 
-  /** Ends every watch in order, as the server does when its time is over. */
+  /** Ends every watch in order, as the server does at its timeout. */
   endWatches(): void {
     for (const { response } of this.#watchers) response.end();
   }
 
-  /** From now on watches hear nothing, though their connections stay; until `speak`. Watches of before stay silent. */
+  /** Open watches bring nothing any more, though their connections stay; new ones bring nothing if opened before `speak`. */
   silence(): void {
     this.#silent = true;
     this.#watchers.clear();
@@ -86,13 +86,13 @@ export class FakeApiServer {
     this.#silent = false;
   }
 
-  /** Forgets the history, as etcd's compaction does: who asks for what was before gets 410. */
+  /** Removes old versions, as the compaction of etcd does: a watch from one of them gets 410. */
   compact(): void {
     this.#events = [];
     this.#oldest = this.#store.version;
   }
 
-  /** Tells each watch that its version is gone, in the middle of it. */
+  /** Sends each open watch the error that its version is gone. */
   expireWatches(): void {
     const { body } = apiStatus(410, 'Expired', 'too old resource version');
     for (const { response } of this.#watchers) response.end(`${JSON.stringify({ type: 'ERROR', object: body })}\n`);
@@ -103,7 +103,7 @@ export class FakeApiServer {
     for (const watcher of this.#watchers) send(watcher, 'BOOKMARK', { metadata: { resourceVersion: this.version } });
   }
 
-  /** Lets the next requests fail. */
+  /** Fails the next requests that match. */
   fail(
     status: number,
     times: number,
@@ -117,12 +117,12 @@ export class FakeApiServer {
     return String(this.#store.version);
   }
 
-  /** How many watches are open. */
+  /** The number of open watches. */
   get watching(): number {
     return this.#watchers.size;
   }
 
-  /** Requests that change something, since the last `forget`. */
+  /** The requests since the last `forget` that change something. */
   get writes(): SeenRequest[] {
     return this.requests.filter(({ verb }) => !['get', 'list', 'watch'].includes(verb));
   }
@@ -135,7 +135,7 @@ export class FakeApiServer {
     this.requests = [];
   }
 
-  /** Does what a client does, without one. */
+  /** Creates an object without a request. */
   create(type: ResourceType, object: KubeObject): KubeObject {
     return this.#store.create(resourcePathOf(type, object.metadata.namespace), object);
   }
@@ -157,7 +157,7 @@ export class FakeApiServer {
     return this.#store.delete(resourcePathOf(type, namespace, name));
   }
 
-  /** @returns undefined where there is none */
+  /** @returns undefined where the object does not exist */
   find<T extends KubeObject>(type: ResourceType, namespace: string | undefined, name: string): T | undefined {
     return this.all<T>(type).find(({ metadata }) => metadata.name === name && metadata.namespace === namespace);
   }
@@ -224,7 +224,7 @@ export class FakeApiServer {
     }
   }
 
-  /** Pages are by position: what a `continue` token says, beside the version of the first page. */
+  /** A `continue` token has the version of the first page and the position of the next one. */
   #list(path: ResourcePath, query: URLSearchParams): object {
     const all = this.#store.list(path);
     const [version = this.version, from = '0'] = query.get('continue')?.split(':') ?? [];

@@ -12,7 +12,7 @@ export interface StoredEvent {
   object: KubeObject;
 }
 
-/** Where a request points: a collection, in a namespace or over all, or an object in it. */
+/** What a request addresses: a collection, in one namespace or in all, or an object in it. */
 export interface ResourcePath {
   collection: string;
   namespace: string | undefined;
@@ -20,10 +20,10 @@ export interface ResourcePath {
   subresource: string | undefined;
 }
 
-/** Objects with the API server's rules of versions, generations, finalizers, field managers and the status subresource. */
+/** Keeps objects by the rules of the API server for versions, generations, finalizers, field managers and the status. */
 export class FakeStore {
   readonly #objects = new Map<string, KubeObject>();
-  /** what each manager has applied last */
+  /** the last apply of each manager */
   readonly #applied = new Map<string, Map<string, Json>>();
   readonly #onEvent: (event: StoredEvent) => void;
   #version = 1000;
@@ -60,7 +60,7 @@ export class FakeStore {
     return this.#put(at, { ...body, metadata }, 'ADDED');
   }
 
-  /** Writes the object, or only its status. */
+  /** Replaces the object, or only its status. */
   update(path: ResourcePath, body: KubeObject): KubeObject {
     const before = this.get(path);
     const { resourceVersion } = body.metadata;
@@ -75,7 +75,7 @@ export class FakeStore {
     return this.#put(path, after, 'MODIFIED');
   }
 
-  /** A merge patch. */
+  /** Applies a merge patch. */
   patch(path: ResourcePath, patch: Json): KubeObject {
     const before = this.get(path);
     const version = (patch['metadata'] as Json | undefined)?.['resourceVersion'];
@@ -84,7 +84,7 @@ export class FakeStore {
     return this.update(path, { ...body, metadata: { ...body.metadata, resourceVersion } });
   }
 
-  /** Server-side apply; lists are taken as a whole. */
+  /** Server-side apply; it replaces lists as a whole. */
   apply(path: ResourcePath, config: KubeObject, manager: string): KubeObject {
     const key = keyOf(path);
     const exists = this.#objects.has(key);
@@ -148,7 +148,7 @@ function keyOf({ collection, namespace, name }: ResourcePath): string {
   return `${collection} ${namespace === undefined ? '' : `${namespace}/`}${name}`;
 }
 
-/** The status changes only through its subresource, the rest only without it. */
+/** A request to the status subresource changes only the status; one without it changes everything else. */
 function merged(before: KubeObject, body: KubeObject, subresource: string | undefined): KubeObject {
   const { status: oldStatus, ...oldRest } = before as KubeObject & { status?: unknown };
   const { status: newStatus, ...newRest } = body as KubeObject & { status?: unknown };
@@ -180,7 +180,7 @@ function mergePatch(target: Json, patch: Json): Json {
   return result;
 }
 
-/** The patch that removes what a manager had applied, applies no more, and nobody else has applied. */
+/** The patch that removes the fields that only this manager has applied, and no longer applies. */
 function removed(old: Json, now: Json, others: Json[]): Json {
   const patch: Json = {};
   for (const [name, value] of Object.entries(old)) {
