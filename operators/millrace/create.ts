@@ -25,16 +25,16 @@ interface OperatorSettings {
   connection: Connection;
   log: Logger;
   metrics: RuntimeMetrics;
-  /** undefined: all */
+  /** undefined: all namespaces */
   namespaces: readonly string[] | undefined;
   leaseNamespace: string;
   leaseName: string;
   leaseDurationMs: number;
-  /** who this is among the replicas */
+  /** the name of this replica */
   identity: string;
 }
 
-/** Everything of the operator, not started yet. */
+/** Creates the operator with everything that it needs; it does not start yet. */
 export function createOperator(settings: OperatorSettings): {
   operator: Operator;
   close(): Promise<void>;
