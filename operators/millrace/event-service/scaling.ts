@@ -9,7 +9,7 @@ export interface Recommendation {
 
 const defaultStabilization = '5m';
 
-/** The replicas that a lag asks for: at least minReplicas, and no more than there are partitions to read. */
+/** The replicas that a lag asks for: at least minReplicas, and beyond that no more than there are partitions to read. */
 export function desiredReplicas(
   { minReplicas, maxReplicas = Infinity, lagPerReplica }: NonNullable<EventServiceSpec['scaling']>,
   lag: number,

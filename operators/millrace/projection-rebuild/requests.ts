@@ -11,7 +11,7 @@ export interface Rebuild {
 }
 
 /** Whether the database has a read model that can be rebuilt. */
-export async function hasReadModel(pool: Pool): Promise<boolean> {
+export async function hasReadModel(pool: Pool, group: string): Promise<boolean> {
   const { rows } = await pool.query<{ found: boolean }>(
     'SELECT EXISTS (SELECT FROM millrace.projections WHERE consumer_group = $1) AS found',
     [group],
