@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import { Fault } from './fault.ts';
 import { parseOptions } from './options.ts';
 
-const parse = (...args: string[]): ReturnType<typeof parseOptions> => parseOptions(args, '/clone');
+const parse = (...args: string[]): ReturnType<typeof parseOptions> => parseOptions(args, '/clone', ['orders', 'users']);
 
 describe('options', () => {
   test('have defaults', () => {
@@ -14,6 +14,7 @@ describe('options', () => {
       fresh: false,
       portOffset: 0,
       data: '/clone/.millrace/data',
+      inspect: undefined,
       help: false,
     });
   });
@@ -25,8 +26,10 @@ describe('options', () => {
       fresh: true,
       portOffset: 1000,
       data: '/d',
+      inspect: undefined,
       help: true,
     });
+    assert.equal(parse('--inspect', 'users').inspect, 'users');
   });
 
   const refused: [string[], RegExp][] = [
@@ -40,6 +43,7 @@ describe('options', () => {
     [['--port-offset', '60000'], /whole number from 0 to/],
     [['--port-offset', '2000'], /10080/],
     [['--demo=yes'], /--demo/],
+    [['--inspect', 'order'], /--inspect is "order", which is none of/],
   ];
   for (const [args, message] of refused)
     test(`refuse ${args.join(' ')} with a sentence`, () => {

@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { Fault } from './fault.ts';
-import { PORTS } from './plan.ts';
+import { INSPECT_PORT, PORTS } from './plan.ts';
 
 /** What `npm start` was asked for. */
 export interface Options {
@@ -14,17 +14,22 @@ export interface Options {
   portOffset: number;
   /** Absolute path of the folder for data and logs. */
   data: string;
+  /** The service that is open to debuggers. */
+  inspect: string | undefined;
   help: boolean;
 }
 
 export const USAGE = `Usage: npm start -- [options]
 
-  --demo              send realistic traffic: users arrive, order, make mistakes
-  --rate <n>          orders per second of the demo (default 5)
-  --fresh             forget the data of earlier runs
-  --port-offset <n>   add n to every port, to run beside another Millrace
-  --data <folder>     where data and logs go (default .millrace/data)
-  --help              show this
+  --demo               send realistic traffic: users arrive, order, make mistakes
+  --rate <n>           orders per second of the demo (default 5)
+  --fresh              forget the data of earlier runs
+  --port-offset <n>    add n to every port, to run beside another Millrace
+  --data <folder>      where data and logs go (default .millrace/data)
+  --inspect <service>  open a service to debuggers, on port ${INSPECT_PORT} or the next free one
+  --help               show this
+
+A service is reloaded when its sources change.
 
 Environment: KAFKA_BROKERS uses a Kafka of your own; OTEL_EXPORTER_OTLP_ENDPOINT sends traces to a collector;
 LOG_LEVEL sets how much the services log.`;
@@ -34,9 +39,10 @@ const HIGHEST_PORT = Math.max(...Object.values(PORTS));
 /**
  * Reads the command line.
  * @param root the clone, which relative defaults are below
+ * @param services the names of those that can be asked for
  * @throws Fault with a sentence for anything that is not understood
  */
-export function parseOptions(args: string[], root: string): Options {
+export function parseOptions(args: string[], root: string, services: readonly string[]): Options {
   const { values } = parse(args);
   const rate = numberOf('--rate', values.rate, 5);
   const portOffset = numberOf('--port-offset', values['port-offset'], 0);
@@ -46,12 +52,16 @@ export function parseOptions(args: string[], root: string): Options {
       `--port-offset is ${values['port-offset']}, and has to be a whole number from 0 to ${65_535 - HIGHEST_PORT}.`,
     );
   if (portOffset === 2000) throw fault('--port-offset 2000 puts the gateway on port 10080, which browsers refuse.');
+  const { inspect } = values;
+  if (inspect !== undefined && !services.includes(inspect))
+    throw fault(`--inspect is "${inspect}", which is none of ${services.join(', ')}.`);
   return {
     demo: values.demo ?? false,
     rate,
     fresh: values.fresh ?? false,
     portOffset,
     data: resolve(values.data ?? `${root}/.millrace/data`),
+    inspect,
     help: values.help ?? false,
   };
 }
@@ -68,6 +78,7 @@ function parse(args: string[]) {
         fresh: { type: 'boolean' },
         'port-offset': { type: 'string' },
         data: { type: 'string' },
+        inspect: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
       },
     });
