@@ -8,6 +8,7 @@ import { describeError } from './fault.ts';
 import type { Listener } from './listener.ts';
 import { lockFolder } from './lock.ts';
 import { formatLine, formatOwnLine, type LogStyle } from './log-format.ts';
+import { OnlyService } from './only.ts';
 import { parseOptions, USAGE, type Options } from './options.ts';
 import { Platform } from './platform.ts';
 import { welcomeScreen } from './screen.ts';
@@ -20,7 +21,8 @@ async function main(args: string[]): Promise<void> {
   const options = parseOptions(args, root, names);
   if (options.help) return console.log(USAGE);
   const listener = consoleListener(names);
-  await runPlatform(options, listener);
+  if (options.only === undefined) await runPlatform(options, listener);
+  else await runOnly(options.only, options, listener);
 }
 
 function consoleListener(services: string[]): Listener {
@@ -50,11 +52,20 @@ async function runPlatform(options: Options, listener: Listener): Promise<void> 
   });
 }
 
+async function runOnly(name: string, options: Options, listener: Listener): Promise<void> {
+  const service = new OnlyService(root, name, { options, listener });
+  await supervise(service, listener, () => {
+    const debuggers = service.inspectPort ? `, open to debuggers at 127.0.0.1:${service.inspectPort}` : '';
+    listener.say('info', `${name} runs here at ${service.url}${debuggers}; Ctrl-C gives it back`);
+    return { end: service.lost };
+  });
+}
+
 /** Runs something until somebody asks for its end, and stops it whatever happens. */
 async function supervise(
   run: { start(): Promise<void>; stop(): Promise<void>; kill(): void },
   listener: Listener,
-  onUp: () => { beforeStop?: () => void },
+  onUp: () => { end?: Promise<string>; beforeStop?: () => void },
 ): Promise<void> {
   const requests = listenForStop();
   // Whatever ends this process, its children do not outlive it, nor the lock on their data.
@@ -64,8 +75,8 @@ async function supervise(
     const asked = await Promise.race([run.start(), requests.first]);
     let reason = asked ?? '';
     if (asked === undefined) {
-      const { beforeStop } = onUp();
-      reason = await requests.first;
+      const { end, beforeStop } = onUp();
+      reason = await Promise.race([requests.first, ...(end ? [end] : [])]);
       beforeStop?.();
     }
     listener.say('info', `stopping (${reason}); once more to stop at once`);

@@ -14,6 +14,7 @@ describe('options', () => {
       fresh: false,
       portOffset: 0,
       data: '/clone/.millrace/data',
+      only: undefined,
       inspect: undefined,
       help: false,
     });
@@ -26,9 +27,12 @@ describe('options', () => {
       fresh: true,
       portOffset: 1000,
       data: '/d',
+      only: undefined,
       inspect: undefined,
       help: true,
     });
+    const { only, inspect } = parse('--only', 'orders', '--inspect', 'orders');
+    assert.deepEqual([only, inspect], ['orders', 'orders']);
     assert.equal(parse('--inspect', 'users').inspect, 'users');
   });
 
@@ -43,7 +47,10 @@ describe('options', () => {
     [['--port-offset', '60000'], /whole number from 0 to/],
     [['--port-offset', '2000'], /10080/],
     [['--demo=yes'], /--demo/],
+    [['--only', 'order'], /--only is "order", which is none of orders, users\./],
     [['--inspect', 'order'], /--inspect is "order", which is none of/],
+    [['--only', 'orders', '--fresh'], /--fresh does not go with --only/],
+    [['--only', 'orders', '--inspect', 'users'], /--only orders does not run users\./],
   ];
   for (const [args, message] of refused)
     test(`refuse ${args.join(' ')} with a sentence`, () => {

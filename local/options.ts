@@ -14,10 +14,15 @@ export interface Options {
   portOffset: number;
   /** Absolute path of the folder for data and logs. */
   data: string;
+  /** The one service to run, in the place of that of the platform which runs on the data. */
+  only: string | undefined;
   /** The service that is open to debuggers. */
   inspect: string | undefined;
   help: boolean;
 }
+
+/** What `--only` takes from the platform that runs, or leaves to it. */
+const NOT_WITH_ONLY = ['demo', 'rate', 'fresh', 'port-offset'] as const;
 
 export const USAGE = `Usage: npm start -- [options]
 
@@ -27,6 +32,8 @@ export const USAGE = `Usage: npm start -- [options]
   --port-offset <n>    add n to every port, to run beside another Millrace
   --data <folder>      where data and logs go (default .millrace/data)
   --inspect <service>  open a service to debuggers, on port ${INSPECT_PORT} or the next free one
+  --only <service>     run one service here, in the place of that of the npm start that runs on the data folder;
+                       when this ends, however it ends, that one runs its own again
   --help               show this
 
 A service is reloaded when its sources change.
@@ -52,15 +59,22 @@ export function parseOptions(args: string[], root: string, services: readonly st
       `--port-offset is ${values['port-offset']}, and has to be a whole number from 0 to ${65_535 - HIGHEST_PORT}.`,
     );
   if (portOffset === 2000) throw fault('--port-offset 2000 puts the gateway on port 10080, which browsers refuse.');
-  const { inspect } = values;
-  if (inspect !== undefined && !services.includes(inspect))
-    throw fault(`--inspect is "${inspect}", which is none of ${services.join(', ')}.`);
+  const { only, inspect } = values;
+  for (const [name, service] of Object.entries({ only, inspect }))
+    if (service !== undefined && !services.includes(service))
+      throw fault(`--${name} is "${service}", which is none of ${services.join(', ')}.`);
+  if (only !== undefined) {
+    const other = NOT_WITH_ONLY.find((name) => values[name] !== undefined);
+    if (other) throw fault(`--${other} does not go with --only: it is for the npm start that runs the rest.`);
+    if (inspect !== undefined && inspect !== only) throw fault(`--only ${only} does not run ${inspect}.`);
+  }
   return {
     demo: values.demo ?? false,
     rate,
     fresh: values.fresh ?? false,
     portOffset,
     data: resolve(values.data ?? `${root}/.millrace/data`),
+    only,
     inspect,
     help: values.help ?? false,
   };
@@ -78,6 +92,7 @@ function parse(args: string[]) {
         fresh: { type: 'boolean' },
         'port-offset': { type: 'string' },
         data: { type: 'string' },
+        only: { type: 'string' },
         inspect: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
       },

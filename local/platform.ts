@@ -18,6 +18,7 @@ import { prepareDatabases, prepareTopics } from './prepare.ts';
 import { endOrphan } from './process.ts';
 import { reloadOnChange } from './reload.ts';
 import { pidFolder, serviceProcess, startService, type ServiceProcess } from './service.ts';
+import { Takeovers } from './takeover.ts';
 import type { SourceWatch } from './watch.ts';
 
 /** What a service has not stopped by then is killed: its transactions are whole or not there. */
@@ -34,6 +35,10 @@ export class Platform {
   readonly #starting = new AbortController();
   readonly #cache: string;
   readonly #processes: ServiceProcess[] = [];
+  readonly #takeovers = new Takeovers(
+    () => this.#processes,
+    (service, isTaken) => this.#onTakeover(service, isTaken),
+  );
   #sources: SourceWatch | undefined;
   #started: Promise<void> = Promise.resolve();
   #superuserUrl = '';
@@ -88,6 +93,7 @@ export class Platform {
       this.#starting.signal.throwIfAborted();
       await this.#startGroup(group.map((service) => this.#superviseService(service)));
     }
+    await this.#listenForTakers();
     this.#sources = reloadOnChange(this.#root, () => this.#ownServices(), { since, listener: this.#listener });
   }
 
@@ -96,6 +102,7 @@ export class Platform {
     this.#starting.abort(new Fault('Stopped while it was starting.'));
     await Promise.allSettled([this.#started]);
     this.#sources?.stop();
+    this.#takeovers.close();
     for (const group of this.#groups.toReversed()) await Promise.all(group.map((kept) => kept.stop()));
   }
 
@@ -205,12 +212,28 @@ export class Platform {
       },
     );
     this.#processes.push(process);
-    return this.#supervise(name, (start) => startService(process, start));
+    return this.#supervise(name, (start) =>
+      this.#takeovers.isTaken(name) ? this.#takeovers.startTaken(name, start) : startService(process, start),
+    );
+  }
+
+  async #listenForTakers(): Promise<void> {
+    try {
+      await this.#takeovers.listen(this.#options.data);
+    } catch (error) {
+      this.#listener.say('warn', `no service can be taken over with --only: ${(error as Error).message}`);
+    }
+  }
+
+  #onTakeover(service: string, isTaken: boolean): void {
+    if (this.#starting.signal.aborted) return;
+    this.#listener.say('info', `${service} is ${isTaken ? 'taken over by another npm start' : 'given back'}`);
+    for (const kept of this.#groups.flat()) if (kept.name === service) kept.replace();
   }
 
   /** The services that run from our own sources. */
   #ownServices(): Supervised[] {
-    const names = this.#processes.map(({ name }) => name);
+    const names = this.#processes.map(({ name }) => name).filter((name) => !this.#takeovers.isTaken(name));
     return this.#groups.flat().filter(({ name }) => names.includes(name));
   }
 

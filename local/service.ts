@@ -112,10 +112,10 @@ export async function startService(service: ServiceProcess, { signal, takePlace 
   }
 }
 
-function flagsOf({ nodeFlags, inspectPort }: ServiceProcess, standsBy: boolean): string[] {
+function flagsOf({ nodeFlags: ownFlags, inspectPort }: ServiceProcess, standsBy: boolean): string[] {
   const wanted = [...(standsBy ? ['standby'] : []), ...(inspectPort ? ['inspect'] : [])].join('&');
   return [
-    ...nodeFlags,
+    ...ownFlags,
     ...(wanted ? ['--import', new URL(`preload.ts?${wanted}`, import.meta.url).href] : []),
     // Its address is said once by the runner, not by each process.
     ...(inspectPort ? [`--inspect-port=127.0.0.1:${inspectPort}`, '--inspect-publish-uid=http'] : []),

@@ -13,6 +13,7 @@ import { assertPortFree } from '#local/ports.ts';
 import { commandOf } from '#local/process.ts';
 
 import { inspectTests } from './start/inspect.ts';
+import { onlyTests } from './start/only.ts';
 import { reloadTests } from './start/reload.ts';
 import { makeClone, start, temporaryFolder, until, untilPrinted, type Run } from '#test/npm-start.ts';
 import { freePortOffset, platformPorts } from '#test/ports.ts';
@@ -120,6 +121,7 @@ describe('npm start', () => {
   };
   describe('when sources change', () => reloadTests(platform));
   describe('with --inspect', () => inspectTests(platform));
+  describe('with --only', () => onlyTests(platform));
 
   test('a run that was killed is cleaned up by the next one, which has its data', async () => {
     const { pid } = JSON.parse(readFileSync(join(data, 'runner.pid'), 'utf8')) as { pid: number };
@@ -131,10 +133,14 @@ describe('npm start', () => {
   });
 
   test('Ctrl-C stops everything and leaves nothing behind', async () => {
+    const only = start(['--only', 'users', '--data', data]);
+    await untilPrinted(only, 'users runs here');
     const pids = allPids();
     assert.equal(pids.length, eventServices().length + 2);
     run.child.kill('SIGINT');
     assert.equal(await run.exited, 0, run.output());
+    assert.equal(await only.exited, 0, only.output());
+    assert.match(only.output(), /stopping \(the platform is gone\)/);
     assert.deepEqual(
       pids.filter((pid) => commandOf(pid) !== undefined),
       [],

@@ -112,7 +112,7 @@ export function reloadTests(platform: StartedPlatform): void {
   });
 
   test('reloads all services that share the source', async (t) => {
-    const shared = relative(root, fileURLToPath(import.meta.resolve('#kit/service.ts')));
+    const shared = relative(root, fileURLToPath(import.meta.resolve('#platform/lifecycle')));
     const served = await untilReplaced(platform, names, () => touch(platform, shared));
     t.diagnostic(`all served anew ${Math.round(served)} ms after the save`);
   });
