@@ -8,7 +8,7 @@ export interface BroadcastOptions {
   /** Called with each message. An error is logged and the message counts as seen. */
   onMessage: (message: IncomingMessage) => void;
   /** Called after each (re)join: messages may have been missed, so that a cache should forget what it has. */
-  onReset?: () => void;
+  onReset: () => void;
   log: Logger;
 }
 
@@ -21,7 +21,7 @@ export function subscribeLatest({ kafka, topics, onMessage, onReset, log }: Broa
     group: `broadcast-${randomUUID()}`,
     topics,
     from: 'latest',
-    onAssigned: () => onReset?.(),
+    onAssigned: () => onReset(),
     onBatch: (batch) => {
       for (const message of batch.messages) {
         try {

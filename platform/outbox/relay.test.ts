@@ -4,6 +4,7 @@ import pg from 'pg';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
 import { testKafka, uniqueTopic } from '#test/kafka.ts';
+import { Health } from '#platform/health';
 import { createKafka } from '#platform/kafka';
 import type { IncomingMessage, Kafka } from '#platform/kafka';
 import { eventually, fakeKafka, startProxy } from '#platform/kafka/testing.ts';
@@ -27,6 +28,8 @@ const numberOf = (value: Buffer | null) => (JSON.parse(String(value)) as { n: nu
 describe('OutboxRelay', () => {
   let database: TestDatabase;
   let relays: OutboxRelay[];
+  /** of the process of the last relay */
+  let health: Health;
   beforeEach(async () => {
     database = await createTestDatabase('users');
     relays = [];
@@ -37,7 +40,8 @@ describe('OutboxRelay', () => {
   });
 
   const start = (kafka: Kafka, pool = database.pool, owner?: string) => {
-    const relay = new OutboxRelay({ pool, kafka, log, ...(owner !== undefined && { owner }) });
+    health = new Health();
+    const relay = new OutboxRelay({ name: 'test', pool, kafka, log, health, ...(owner !== undefined && { owner }) });
     relays.push(relay);
     relay.start();
     return relay;
@@ -73,7 +77,7 @@ describe('OutboxRelay', () => {
       dlq_group: 'g',
       traceparent,
     });
-    relay.check();
+    assert.deepEqual(await health.report(), { status: 'UP', checks: { 'outbox test': { status: 'UP' } } });
   });
 
   it('sends the events of a key in the order in which they happened, whatever their transactions began', async () => {
@@ -117,14 +121,13 @@ describe('OutboxRelay', () => {
     failWith((_, partition) => (partition === 1 ? new Error('1 partition was not acknowledged') : undefined));
     await append(event('orders', '1', 1), event('orders', '2', 1));
     relay.wake();
-    await eventually(() => {
-      try {
-        relay.check();
-        return false;
-      } catch (error) {
-        return /not acknowledged/.test(String(error));
-      }
-    }, 'the relay says that it fails');
+    await eventually(async () => {
+      const { status, checks } = await health.report();
+      return (
+        status === 'DOWN' && /the outbox is not published: .*not acknowledged/.test(checks['outbox test']!.reason!)
+      );
+    }, 'the health of the service says that the outbox is not published');
+    assert.equal((await health.readiness()).status, 'UP', 'requests are answered all the same');
     await append(event('orders', '2', 2));
     relay.wake();
     await eventually(() => sent.length === 2, 'the other partition goes on');
@@ -139,14 +142,7 @@ describe('OutboxRelay', () => {
       ['order-2-1', 'order-2-2', 'order-1-1'],
       'nothing twice',
     );
-    await eventually(() => {
-      try {
-        relay.check();
-        return true;
-      } catch {
-        return false;
-      }
-    }, 'it is well again');
+    await eventually(async () => (await health.report()).status === 'UP', 'it is well again');
   });
 
   it('goes on where the last one stopped', async () => {
@@ -232,10 +228,9 @@ describe('OutboxRelay with Kafka', () => {
   it('keeps the order of each key with two relays, one of which comes and goes', async (t) => {
     const topic = await uniqueTopic('relayed', 6);
     const { received, consumer } = receive(topic);
-    const [steady, visitor] = [0, 1].map(() => new OutboxRelay({ pool: database.pool, kafka, log })) as [
-      OutboxRelay,
-      OutboxRelay,
-    ];
+    const [steady, visitor] = [0, 1].map(
+      () => new OutboxRelay({ name: 'test', pool: database.pool, kafka, log, health: new Health() }),
+    ) as [OutboxRelay, OutboxRelay];
     t.after(() => Promise.all([steady.stop(), visitor.stop(), consumer.stop()]));
     steady.start();
     const keys = 40;
@@ -286,7 +281,7 @@ describe('OutboxRelay with Kafka', () => {
         };
       },
     };
-    const relay = new OutboxRelay({ pool: database.pool, kafka: unwilling, log });
+    const relay = new OutboxRelay({ name: 'test', pool: database.pool, kafka: unwilling, log, health: new Health() });
     t.after(() => Promise.all([relay.stop(), consumer.stop()]));
     const keys = 5;
     const count = 4_000;

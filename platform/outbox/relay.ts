@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Health } from '#platform/health';
 import type { Kafka, Producer } from '#platform/kafka';
 import { sendTimeoutMs } from '#platform/kafka';
 import type { Logger } from '#platform/telemetry';
@@ -26,9 +27,12 @@ const keepPollMs = 50;
 const backoffMs = { first: 100, last: 2_000 };
 
 export interface OutboxRelayOptions {
+  /** names the outbox in the service's health: the name of its database */
+  name: string;
   pool: Pool;
   kafka: Kafka;
   log: Logger;
+  health: Health;
   /** unlike every other relay's; default: made up */
   owner?: string;
 }
@@ -59,12 +63,14 @@ export class OutboxRelay {
   #keepUntil: number | undefined;
   readonly #upkeep: Upkeep;
 
-  constructor({ pool, kafka, log, owner }: OutboxRelayOptions) {
+  constructor({ name, pool, kafka, log, health, owner }: OutboxRelayOptions) {
     this.#pool = pool;
     this.#kafka = kafka;
     this.#log = log;
     this.#upkeep = new Upkeep(pool, log);
     this.#owner = owner ?? `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`;
+    // no part of readiness: requests are answered while Kafka is away
+    health.addWork(`outbox ${name}`, () => this.#check());
   }
 
   start(): void {
@@ -76,8 +82,8 @@ export class OutboxRelay {
     this.#waker.wake();
   }
 
-  /** The check of a readiness probe. @throws while events cannot be published */
-  check(): void {
+  /** @throws while events cannot be published */
+  #check(): void {
     if (this.#failure)
       throw new Error(`the outbox is not published: ${this.#failure.message}`, { cause: this.#failure });
   }

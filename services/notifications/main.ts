@@ -33,7 +33,7 @@ await runService('notifications', async (service) => {
   service.onStop('kafka', () => kafka.close());
 
   // dead letters leave by the outbox
-  const relay = new OutboxRelay({ pool, kafka, log });
+  const relay = new OutboxRelay({ name: 'notifications', pool, kafka, log, health });
   relay.start();
   service.onStop('outbox relay', () => relay.stop());
 

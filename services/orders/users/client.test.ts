@@ -46,6 +46,9 @@ test('a user is asked for once, until it is forgotten', async (t) => {
   client.forget(7);
   await client.find(7);
   assert.deepEqual(paths, ['/users/7', '/users/7']);
+  client.forgetAll();
+  await client.find(7);
+  assert.deepEqual(paths, ['/users/7', '/users/7', '/users/7']);
 });
 
 test('a user that does not exist is undefined and asked for again', async (t) => {

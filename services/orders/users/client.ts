@@ -74,6 +74,11 @@ export class UserServiceClient {
     this.#cache.forget(id);
   }
 
+  /** Forgets what is cached of all users. */
+  forgetAll(): void {
+    this.#cache.forgetAll();
+  }
+
   async close(): Promise<void> {
     this.#breaker.shutdown();
     await this.#pool.destroy();
