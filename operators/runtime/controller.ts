@@ -1,4 +1,4 @@
-import type { BackoffOptions } from './backoff.ts';
+import type { BackoffOptions } from '#platform/lifecycle';
 import { isConflict } from './errors.ts';
 import type { Clock } from './clock.ts';
 import type { Change, Informer } from './informer.ts';

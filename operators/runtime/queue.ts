@@ -1,5 +1,5 @@
-import { backoffMs } from './backoff.ts';
-import type { BackoffOptions } from './backoff.ts';
+import { backoffMs } from '#platform/lifecycle';
+import type { BackoffOptions } from '#platform/lifecycle';
 import type { Clock } from './clock.ts';
 import { retryAfterOf } from './errors.ts';
 
@@ -175,6 +175,6 @@ export class WorkQueue {
     }
     const failures = (this.#failures.get(key) ?? 0) + 1;
     this.#failures.set(key, failures);
-    this.addAfter(key, Math.max(backoffMs(failures, this.#backoff), retryAfterOf(error)));
+    this.addAfter(key, Math.max(backoffMs(failures, { jitter: 0.5, ...this.#backoff }), retryAfterOf(error)));
   }
 }

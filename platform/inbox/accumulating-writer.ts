@@ -1,10 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { ReceivedEvent } from '#platform/contract';
+import { backoffMs, pause } from '#platform/lifecycle';
 import type { Logger } from '#platform/telemetry';
 import type { Pool } from '#platform/postgres';
 import { isUnavailable, transaction } from '#platform/postgres';
 import type { Accumulation, Accumulator } from './accumulation.ts';
-import { Availability, backoffMs } from './availability.ts';
+import { Availability, databaseBackoff } from './availability.ts';
 import type { Bury } from './dead-letters.ts';
 import { endItem } from './item.ts';
 import { metrics } from './metrics.ts';
@@ -159,7 +159,7 @@ export class AccumulatingWriter implements Sink {
     const rest = time - performance.now();
     if (rest <= 0) return;
     const ended = new AbortController();
-    await Promise.race([sleep(rest, undefined, { signal: ended.signal }).catch(() => undefined), unless]);
+    await Promise.race([pause(rest, ended.signal), unless]);
     ended.abort();
   }
 
@@ -169,7 +169,7 @@ export class AccumulatingWriter implements Sink {
   }
 
   async #settle(work: Work): Promise<void> {
-    for (let backoff = backoffMs.first; ; backoff = Math.min(backoff * 2, backoffMs.last)) {
+    for (let failures = 1; ; failures += 1) {
       try {
         await this.#commit(work);
         this.#availability.set(undefined);
@@ -178,7 +178,7 @@ export class AccumulatingWriter implements Sink {
         if (!isUnavailable(error)) return this.#lose(work, error);
         this.#availability.set(error as Error);
         if (work.signal.aborted) return this.#lose(work, error);
-        await sleep(backoff, undefined, { signal: work.signal }).catch(() => undefined);
+        await pause(backoffMs(failures, databaseBackoff), work.signal);
       }
     }
     this.#options.onCommitted([...work.slices.values()]);

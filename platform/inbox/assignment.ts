@@ -1,11 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { ConsumerHandle, IncomingBatch, KafkaAdmin, TopicPartition } from '#platform/kafka';
+import { backoffMs, pause } from '#platform/lifecycle';
 import type { Logger } from '#platform/telemetry';
 import type { Pool } from '#platform/postgres';
+import { databaseBackoff } from './availability.ts';
 import { metrics } from './metrics.ts';
 import { loadOffsets, nameOf, startOf } from './offsets.ts';
-
-const backoffMs = { first: 100, last: 5_000 };
 
 /** Where this member is in a partition. */
 export interface Position extends TopicPartition {
@@ -82,12 +81,13 @@ export class Assignment {
   /** Finds where partitions are to be read from, by the database, and sends the consumer there; tries until it can. */
   async locate(positions = this.positions): Promise<void> {
     const { log, group } = this.#options;
-    for (let backoff = backoffMs.first; !this.signal.aborted; backoff = Math.min(backoff * 2, backoffMs.last)) {
+    for (let failures = 1; !this.signal.aborted; failures += 1) {
       try {
         return await this.#locate(positions);
       } catch (error) {
-        log.warn({ err: error, group, retryInMs: backoff }, 'the offsets of the inbox cannot be read');
-        await sleep(backoff, undefined, { signal: this.signal }).catch(() => undefined);
+        const retryInMs = backoffMs(failures, databaseBackoff);
+        log.warn({ err: error, group, retryInMs }, 'the offsets of the inbox cannot be read');
+        await pause(retryInMs, this.signal);
       }
     }
   }

@@ -1,8 +1,9 @@
+import type { BackoffOptions } from '#platform/lifecycle';
 import type { Logger } from '#platform/telemetry';
 import { metrics } from './metrics.ts';
 
-/** pauses between attempts while the database is away, in milliseconds */
-export const backoffMs = { first: 100, last: 5_000 };
+/** pauses between attempts while the database is away */
+export const databaseBackoff: BackoffOptions = { firstMs: 100, maxMs: 5_000 };
 
 /** Whether the database of an inbox can be used: told to the log when it changes, to metrics and to readiness. */
 export class Availability {

@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { DecodeEvent } from '#platform/contract';
 import type { IncomingMessage } from '#platform/kafka';
+import { Ticker } from '#platform/lifecycle';
 import type { Logger } from '#platform/telemetry';
 import type { Pool, PoolClient } from '#platform/postgres';
 import { isUnavailable, transaction } from '#platform/postgres';
@@ -38,33 +38,33 @@ export interface DeadLetterReplayOptions {
  */
 export class DeadLetterReplay {
   readonly #options: DeadLetterReplayOptions;
-  readonly #stopping = new AbortController();
-  #loop: Promise<void> | undefined;
+  readonly #ticker: Ticker;
 
   constructor(options: DeadLetterReplayOptions) {
     this.#options = options;
+    this.#ticker = new Ticker({
+      name: `replay of dead letters of ${options.group}`,
+      everyMs: pollMs,
+      log: options.log,
+      run: () => this.#replayWhereAvailable(),
+    });
   }
 
   start(): void {
-    this.#loop ??= this.#run();
+    this.#ticker.start();
   }
 
   /** Finishes the message in hand. */
-  async stop(): Promise<void> {
-    this.#stopping.abort();
-    await this.#loop;
+  stop(): Promise<void> {
+    return this.#ticker.stop();
   }
 
-  async #run(): Promise<void> {
-    const { signal } = this.#stopping;
-    const { group, log } = this.#options;
-    while (!signal.aborted) {
-      try {
-        while (!signal.aborted && (await this.replayNext()));
-      } catch (error) {
-        if (!isUnavailable(error)) log.warn({ err: error, group }, 'dead letters cannot be replayed');
-      }
-      await sleep(pollMs, undefined, { signal }).catch(() => undefined);
+  async #replayWhereAvailable(): Promise<boolean> {
+    try {
+      return await this.replayNext();
+    } catch (error) {
+      if (isUnavailable(error)) return false; // the inbox says so
+      throw error;
     }
   }
 

@@ -3,10 +3,10 @@ import type { ReceivedEvent } from '#platform/contract';
 import type { Logger } from '#platform/telemetry';
 import type { Pool, PoolClient } from '#platform/postgres';
 import { isUnavailable, transaction } from '#platform/postgres';
-import { Availability, backoffMs } from './availability.ts';
+import { Availability, databaseBackoff } from './availability.ts';
 import type { Bury } from './dead-letters.ts';
 import { reasonOf } from './item.ts';
-import { roundMs } from '#platform/lifecycle';
+import { backoffMs, roundMs } from '#platform/lifecycle';
 import { metrics } from './metrics.ts';
 import { OffsetsMoved, moveOffsets, nameOf } from './offsets.ts';
 import { bisect, committedOf, fold } from './slice.ts';
@@ -14,7 +14,7 @@ import type { Committed, Sink, Slice } from './slice.ts';
 
 /** A single message is tried this often, with pauses that double, before it is given up. */
 const maxAttempts = 5;
-const retryMs = 100;
+const retry = { firstMs: 100, maxMs: 5_000 };
 /** Applies the events to the database, in the order given, inside the caller's transaction. */
 export type Handle = (tx: PoolClient, events: ReceivedEvent[]) => Promise<void>;
 
@@ -118,7 +118,7 @@ export class Writer implements Sink {
   async #retry(slice: Slice, signal: AbortSignal, lost: Set<string>): Promise<void> {
     const item = slice.items[0]!;
     for (let attempts = 2; ; attempts += 1) {
-      await sleep(Math.min(retryMs * 2 ** (attempts - 2), backoffMs.last), undefined, { signal });
+      await sleep(backoffMs(attempts - 1, retry), undefined, { signal });
       const error = await this.#try([slice], signal, lost);
       if (!error) return;
       const { topic, partition, offset } = item.message;
@@ -140,7 +140,7 @@ export class Writer implements Sink {
    */
   async #try(slices: Slice[], signal: AbortSignal, lost: Set<string>): Promise<Error | undefined> {
     let left = slices.filter((slice) => !lost.has(nameOf(slice)));
-    for (let backoff = backoffMs.first; left.length > 0;) {
+    for (let failures = 0; left.length > 0;) {
       signal.throwIfAborted();
       try {
         await this.#commit(left);
@@ -152,8 +152,8 @@ export class Writer implements Sink {
           left = left.filter((slice) => !lost.has(nameOf(slice)));
         } else if (isUnavailable(error)) {
           this.#availability.set(error as Error);
-          await sleep(backoff, undefined, { signal });
-          backoff = Math.min(backoff * 2, backoffMs.last);
+          failures += 1;
+          await sleep(backoffMs(failures, databaseBackoff), undefined, { signal });
         } else return error instanceof Error ? error : new Error(String(error));
       }
     }

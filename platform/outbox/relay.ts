@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { backoffMs, Waker } from '#platform/lifecycle';
 import type { Health } from '#platform/health';
 import type { Kafka, Producer } from '#platform/kafka';
 import { sendTimeoutMs } from '#platform/kafka';
 import type { Logger } from '#platform/telemetry';
 import type { Pool, PoolClient } from '#platform/postgres';
-import { Waker } from './waker.ts';
 import type { Cursor } from './cursor.ts';
 import { metrics } from './metrics.ts';
 import { Progress } from './progress.ts';
@@ -24,7 +24,7 @@ const manyRows = 50;
 const followMs = 2_000;
 const followPollMs = 5;
 const keepPollMs = 50;
-const backoffMs = { first: 100, last: 2_000 };
+const backoff = { firstMs: 100, maxMs: 2_000 };
 
 export interface OutboxRelayOptions {
   /** names the outbox in the service's health: the name of its database */
@@ -57,7 +57,8 @@ export class OutboxRelay {
   /** how many relays share this outbox */
   #relays = 1;
   #failure: Error | undefined;
-  #backoff = backoffMs.first;
+  /** in a row */
+  #failures = 0;
   #renewDue = 0;
   /** until when shards that are to be given up may be kept; set while there are such shards */
   #keepUntil: number | undefined;
@@ -114,14 +115,14 @@ export class OutboxRelay {
     const { message } = this.#failure;
     if (isNews) this.#log.warn({ err: error, database: this.#database }, 'the outbox is not published, trying again');
     else this.#log.debug({ reason: message, database: this.#database }, 'the outbox is still not published');
-    await this.#waker.wait(this.#backoff, false);
-    this.#backoff = Math.min(this.#backoff * 2, backoffMs.last);
+    this.#failures += 1;
+    await this.#waker.wait(backoffMs(this.#failures, backoff), false);
   }
 
   #succeed(): void {
     if (this.#failure) this.#log.info({ database: this.#database }, 'the outbox is published again');
     this.#failure = undefined;
-    this.#backoff = backoffMs.first;
+    this.#failures = 0;
   }
 
   async #session(): Promise<void> {

@@ -7,7 +7,7 @@ import { OutboxRelay } from '#platform/outbox';
 import { createPool, ping } from '#platform/postgres';
 import { runService } from '#platform/lifecycle';
 import { createOrdersApp } from './app.ts';
-import { startKeyCleaner } from './commands/idempotency.ts';
+import { createKeyCleaner } from './commands/idempotency.ts';
 import { configSchema } from './config.ts';
 import { processOrderEvents, projectionTables } from './projection/order-event-processor.ts';
 import { Rebuilder } from '#platform/projection';
@@ -27,7 +27,8 @@ await runService('orders', async ({ log, health, onStop }) => {
   onStop('read database', () => readPool.end());
   health.addReadiness('read database', () => ping(readPool));
 
-  const cleaner = startKeyCleaner({ pool: writePool, log });
+  const cleaner = createKeyCleaner(writePool, log);
+  cleaner.start();
   onStop('idempotency keys', () => cleaner.stop());
 
   const kafka = createKafka({ ...kafkaConnection(config), clientId: 'orders', log });

@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Batch, Consumer, EachBatchPayload, Kafka as Kafkajs } from 'kafkajs';
+import { backoffMs, pause } from '#platform/lifecycle';
 import type { Logger } from '#platform/telemetry';
 import { LogMessage } from './fetch.ts';
 import type { ConsumerHandle, ConsumerOptions, IncomingBatch, TopicPartition } from '../port.ts';
@@ -24,8 +24,7 @@ const fetchBytesPerPartition = 1024 * 1024;
 const concurrentPartitions = 32;
 const staleHeartbeatMs = 10_000;
 const stuckMs = 90_000;
-const firstBackoffMs = 250;
-const maxBackoffMs = 3_000;
+const backoff = { firstMs: 250, maxMs: 3_000 };
 
 /**
  * A consumer over kafkajs. kafkajs gives up on errors that it takes for lasting, so each run of it is one attempt: when it
@@ -41,7 +40,8 @@ export class RestartingConsumer implements ConsumerHandle {
   #joined = false;
   #lastHeartbeat = 0;
   #lastSign = performance.now();
-  #backoffMs = firstBackoffMs;
+  /** attempts since it was last in the group */
+  #failures = 0;
   #reason = 'not started';
   #sessionMs: number;
 
@@ -106,14 +106,13 @@ export class RestartingConsumer implements ConsumerHandle {
       }
       this.#joined = false;
       if (signal.aborted) break;
-      const isNews = this.#backoffMs === firstBackoffMs;
+      this.#failures += 1;
       const { group } = this.#options;
-      this.#log[isNews ? 'warn' : 'debug'](
+      this.#log[this.#failures === 1 ? 'warn' : 'debug'](
         { group, reason: this.#reason },
         'the consumer has no Kafka and keeps trying',
       );
-      await sleep(this.#backoffMs, undefined, { signal }).catch(() => undefined);
-      this.#backoffMs = Math.min(this.#backoffMs * 2, maxBackoffMs);
+      await pause(backoffMs(this.#failures, backoff), signal);
     }
   }
 
@@ -166,7 +165,7 @@ export class RestartingConsumer implements ConsumerHandle {
   #onJoin(consumer: Consumer, assignment: Record<string, number[]>): void {
     this.#consumer = consumer;
     this.#joined = true;
-    this.#backoffMs = firstBackoffMs;
+    this.#failures = 0;
     this.#lastHeartbeat = this.#sign();
     const partitions = Object.entries(assignment).flatMap(([topic, numbers]) =>
       numbers.map((partition) => ({ topic, partition })),

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Admin, ICustomPartitioner, Message, Producer as KafkajsProducer, RecordMetadata } from 'kafkajs';
+import { backoffMs } from '#platform/lifecycle';
 import { SendFailed, sendTimeoutMs } from '../errors.ts';
 import type { EncodedMessages, OutgoingMessage, Producer } from '../port.ts';
 import { partitionOf } from '../partitioning.ts';
@@ -9,6 +10,8 @@ const partitionsMaxAgeMs = 300_000;
 
 /** How long a broker may wait for its replicas, in milliseconds: a second attempt fits into a send. */
 const brokerTimeoutMs = sendTimeoutMs / 2;
+
+const retry = { firstMs: 50, maxMs: 500 };
 
 type TimedMessage = Message & { deadline: number; encoded?: EncodedMessages };
 
@@ -157,7 +160,7 @@ export class SafeProducer implements Producer {
 
   async #sendAlone({ topic, partition, messages, deadline }: Sending): Promise<void> {
     const lane = laneOf({ topic, partition });
-    for (let backoff = 50; ; backoff = Math.min(backoff * 2, 500)) {
+    for (let failures = 1; ; failures += 1) {
       try {
         const acknowledged = await this.#client.send({ topic, acks: -1, timeout: brokerTimeoutMs, messages });
         const fault = acknowledged.length > 1 ? 'more was acknowledged' : faultOf(acknowledged, topic, partition);
@@ -165,10 +168,11 @@ export class SafeProducer implements Producer {
         return;
       } catch (cause) {
         if (cause instanceof SendFailed) throw cause;
-        if (!isPassing(cause) || performance.now() + backoff > deadline) {
+        const retryInMs = backoffMs(failures, retry);
+        if (!isPassing(cause) || performance.now() + retryInMs > deadline) {
           throw new SendFailed(`${lane}: ${messageOf(cause)}`, { cause });
         }
-        await sleep(backoff);
+        await sleep(retryInMs);
       }
     }
   }
