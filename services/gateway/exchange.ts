@@ -2,12 +2,12 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:
 import { ROOT_CONTEXT, trace } from '@opentelemetry/api';
 import type { Dispatcher } from 'undici';
 import { observeRequest, Problem, unavailable } from '#platform/http';
+import type { CallOutcome } from '#platform/http';
 import { SpanKind, SpanStatusCode, startSpan, traceparentOf } from '#platform/telemetry';
 import type { Health } from '#platform/health';
 import type { Logger, Span } from '#platform/telemetry';
 import { sendProblem } from './answer.ts';
 import type { RequestBody } from './body.ts';
-import type { Outcome } from './breaker.ts';
 import { countFailed, countRetry } from './metrics.ts';
 import { requestHeaders, responseHeaders } from './headers.ts';
 import type { Route } from './routes.ts';
@@ -191,7 +191,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     return new Problem(502, { detail: `The connection to the ${name} service was lost before its answer`, cause });
   }
 
-  #leave(outcome: Outcome, error?: unknown): void {
+  #leave(outcome: CallOutcome, error?: unknown): void {
     const place = this.#place;
     if (place === undefined) return;
     this.#place = undefined;

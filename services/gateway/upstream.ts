@@ -1,8 +1,6 @@
 import { Pool } from 'undici';
-import { unavailable } from '#platform/http';
-import type { Problem } from '#platform/http';
-import { CircuitBreaker } from './breaker.ts';
-import type { BreakerOptions, Outcome } from './breaker.ts';
+import { CircuitBreaker, unavailable } from '#platform/http';
+import type { BreakerOptions, CallOutcome, Problem } from '#platform/http';
 import { countRefused } from './metrics.ts';
 import { RetryBudget } from './retry.ts';
 
@@ -100,14 +98,14 @@ export class Upstream {
   }
 
   /** Tells the breaker how the call went, once: the first word counts. */
-  settle(place: Place, outcome: Outcome): void {
+  settle(place: Place, outcome: CallOutcome): void {
     if (place.settled) return;
     place.settled = true;
     this.breaker.settle(place.permit, outcome);
   }
 
   /** Gives the place back. */
-  leave(place: Place, outcome: Outcome): void {
+  leave(place: Place, outcome: CallOutcome): void {
     this.settle(place, outcome);
     if (place.streams) this.#openStreams -= 1;
     else this.#inFlight -= 1;

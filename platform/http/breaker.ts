@@ -1,5 +1,5 @@
 /** What became of an admitted call. `abandoned` says nothing about the upstream: the caller left before an answer. */
-export type Outcome = 'success' | 'failure' | 'abandoned';
+export type CallOutcome = 'success' | 'failure' | 'abandoned';
 
 /**
  * `closed`: calls pass and failures are counted. `open`: nothing passes until the pause is over.
@@ -82,7 +82,7 @@ export class CircuitBreaker {
   }
 
   /** Records what became of an admitted call. */
-  settle(permit: number, outcome: Outcome): void {
+  settle(permit: number, outcome: CallOutcome): void {
     if (permit !== this.#generation) return;
     if (this.#state === 'half-open') {
       this.#probing = false;
