@@ -1,3 +1,5 @@
+import { OperatorError } from '../errors.ts';
+
 /** What every object of the API has in common. Objects are JSON as the server sends it: times stay text. */
 export interface KubeObject {
   apiVersion: string;
@@ -85,7 +87,8 @@ export function parseKey(key: string): { namespace: string | undefined; name: st
 /** The reference that makes an object the property of `owner`: deleted with it. @throws where the owner has no uid yet */
 export function ownerReference(owner: KubeObject): OwnerReference {
   const { uid, name } = owner.metadata;
-  if (uid === undefined) throw new Error(`${owner.kind} ${name} has no uid: it is not from the API`);
+  if (uid === undefined)
+    throw new OperatorError('ERR_OPERATOR_OWNER', `${owner.kind} ${name} has no uid: it is not from the API`);
   const { apiVersion, kind } = owner;
   return { apiVersion, kind, name, uid, controller: true, blockOwnerDeletion: true };
 }

@@ -1,3 +1,4 @@
+import { PlatformError } from '#platform/errors';
 import type { ReceivedEvent } from '#platform/contract';
 import { backoffMs, pause } from '#platform/lifecycle';
 import type { Logger } from '#platform/telemetry';
@@ -212,7 +213,7 @@ export class AccumulatingWriter implements Sink {
       log.error({ err: error, group }, 'a transaction failed: its messages are tried one by one');
       for (const [name, { next }] of work.slices) this.#carefulUntil.set(name, next);
     }
-    const reason = new Error('not committed by this member of the group');
+    const reason = new PlatformError('ERR_INBOX_NOT_COMMITTED', 'not committed by this member of the group');
     for (const { slices } of lost)
       for (const { items } of slices.values()) for (const item of items) endItem(item, reason);
     onVoid();

@@ -1,3 +1,4 @@
+import { PlatformError } from '#platform/errors';
 import type { ConsumerHandle, IncomingBatch, KafkaAdmin, TopicPartition } from '#platform/kafka';
 import { backoffMs, pause } from '#platform/lifecycle';
 import type { Logger } from '#platform/telemetry';
@@ -65,7 +66,7 @@ export class Assignment {
   /** @throws while a partition cannot be read */
   check(): void {
     const faults = this.positions.flatMap(({ fault }) => fault ?? []);
-    if (faults.length > 0) throw new Error(faults.join('; '));
+    if (faults.length > 0) throw new PlatformError('ERR_INBOX_PARTITION_UNREADABLE', faults.join('; '));
   }
 
   /**
@@ -101,7 +102,8 @@ export class Assignment {
     );
     const found = positions.map((position) => {
       const watermarks = marks.get(position.topic)?.get(position.partition);
-      if (!watermarks) throw new Error(`Kafka knows nothing of ${nameOf(position)}`);
+      if (!watermarks)
+        throw new PlatformError('ERR_INBOX_PARTITION_UNKNOWN', `Kafka knows nothing of ${nameOf(position)}`);
       return { position, watermarks };
     });
     const starts = found.map(({ position, watermarks }) => ({ ...position, offset: watermarks.low }));

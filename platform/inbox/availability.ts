@@ -1,3 +1,4 @@
+import { PlatformError } from '#platform/errors';
 import type { BackoffOptions } from '#platform/lifecycle';
 import type { Logger } from '#platform/telemetry';
 import { metrics } from './metrics.ts';
@@ -27,6 +28,10 @@ export class Availability {
 
   /** @throws while the database cannot be used */
   check(): void {
-    if (this.#error) throw new Error(`the database is away: ${this.#error.message}`);
+    if (this.#error) {
+      throw new PlatformError('ERR_DATABASE_AWAY', `the database is away: ${this.#error.message}`, {
+        cause: this.#error,
+      });
+    }
   }
 }

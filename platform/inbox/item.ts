@@ -1,3 +1,4 @@
+import { PlatformError } from '#platform/errors';
 import type { DecodeEvent, ReceivedEvent } from '#platform/contract';
 import type { IncomingMessage } from '#platform/kafka';
 import { SpanKind, failSpan, isSampled, startSpan, traceparentOf } from '#platform/telemetry';
@@ -59,7 +60,7 @@ function startProcessing(message: IncomingMessage, headers: Record<string, strin
 export function endItem({ span, fault }: Item, error?: Error): void {
   if (!span) return;
   if (error) failSpan(span, error);
-  else if (fault) failSpan(span, new Error(fault.reason));
+  else if (fault) failSpan(span, new PlatformError('ERR_INBOX_MESSAGE_GIVEN_UP', fault.reason));
   else span.end();
 }
 

@@ -1,15 +1,27 @@
+import { PlatformError } from '#platform/errors';
+import type { PlatformErrorCode } from '#platform/errors';
 import type { TopicPartition, Watermarks } from '#platform/kafka';
 import type { Pool, PoolClient } from '#platform/postgres';
 
 /** Thrown inside a transaction to roll it back: what was taken in does not hold any more, and is to be read again. */
-export class Outdated extends Error {}
+export class Outdated extends PlatformError {
+  constructor(
+    message: string,
+    code: Extract<PlatformErrorCode, 'ERR_INBOX_OUTDATED' | 'ERR_INBOX_OFFSETS_MOVED'> = 'ERR_INBOX_OUTDATED',
+  ) {
+    super(code, message);
+  }
+}
 
 /** Of an inbox that has lost partitions without noticing. */
 export class OffsetsMoved extends Outdated {
   readonly slices: readonly TopicPartition[];
 
   constructor(slices: readonly TopicPartition[]) {
-    super(`the offsets of ${slices.map(nameOf).join(', ')} were moved by another member of the group`);
+    super(
+      `the offsets of ${slices.map(nameOf).join(', ')} were moved by another member of the group`,
+      'ERR_INBOX_OFFSETS_MOVED',
+    );
     this.slices = slices;
   }
 }

@@ -1,4 +1,6 @@
+import { InvalidEvent } from '#platform/contract';
 import type { DecodeEvent } from '#platform/contract';
+import { toError } from '#platform/errors';
 import type { IncomingMessage } from '#platform/kafka';
 import { Ticker } from '#platform/lifecycle';
 import type { Logger } from '#platform/telemetry';
@@ -102,7 +104,7 @@ export class DeadLetterReplay {
 
   /** @returns the error of the message itself, whose effects are undone */
   async #handle(tx: PoolClient, { event, fault }: Item): Promise<Error | undefined> {
-    if (!event) return new Error(fault?.reason ?? 'the message is no event');
+    if (!event) return new InvalidEvent(fault?.reason ?? 'the message is no event');
     await tx.query('SAVEPOINT replay');
     try {
       await this.#options.handle(tx, [event]);
@@ -110,7 +112,7 @@ export class DeadLetterReplay {
     } catch (error) {
       if (isUnavailable(error)) throw error;
       await tx.query('ROLLBACK TO SAVEPOINT replay');
-      return error instanceof Error ? error : new Error(String(error));
+      return toError(error);
     }
   }
 }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { toError } from '#platform/errors';
 import type { ReceivedEvent } from '#platform/contract';
 import type { Logger } from '#platform/telemetry';
 import type { Pool, PoolClient } from '#platform/postgres';
@@ -154,7 +155,7 @@ export class Writer implements Sink {
           this.#availability.set(error as Error);
           failures += 1;
           await sleep(backoffMs(failures, databaseBackoff), undefined, { signal });
-        } else return error instanceof Error ? error : new Error(String(error));
+        } else return toError(error);
       }
     }
     return undefined;

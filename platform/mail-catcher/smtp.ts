@@ -1,3 +1,5 @@
+import { PlatformError } from '#platform/errors';
+
 import { once } from 'node:events';
 import { SMTPServer } from 'smtp-server';
 import type { SMTPServerDataStream, SMTPServerSession } from 'smtp-server';
@@ -49,7 +51,9 @@ async function receive(stream: SMTPServerDataStream, session: SMTPServerSession)
     if (!stream.sizeExceeded) chunks.push(chunk);
   }
   if (stream.sizeExceeded) {
-    throw Object.assign(new Error(`A mail may have ${largestMail} bytes.`), { responseCode: 552 });
+    throw Object.assign(new PlatformError('ERR_MAIL_TOO_LARGE', `A mail may have ${largestMail} bytes.`), {
+      responseCode: 552,
+    });
   }
   const { mailFrom, rcptTo } = session.envelope;
   return {

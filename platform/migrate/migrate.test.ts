@@ -82,6 +82,6 @@ describe('migrate', () => {
     write('0002_more', 'CREATE TABLE b (x bigint);');
     const { message, code } = await failure();
     assert.match(message, /0002_more was changed after database .* had it\.$/);
-    assert.equal(code, 'edited');
+    assert.equal(code, 'ERR_MIGRATION_EDITED');
   });
 });

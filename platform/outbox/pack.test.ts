@@ -71,6 +71,6 @@ describe('a pack', () => {
     packer.add({ key: 'a', eventId: 'b', data: '1' });
     const data = packer.finish()[0]!.data as Buffer;
     for (let length = 1; length < data.length; length++)
-      assert.throws(() => [...bodiesOf(data.subarray(0, length))], RangeError);
+      assert.throws(() => [...bodiesOf(data.subarray(0, length))], { code: 'ERR_OUTBOX_PACK' });
   });
 });

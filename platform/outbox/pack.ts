@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { PlatformError } from '#platform/errors';
 import { murmur2, RecordWriter } from '#platform/kafka';
 import type { OutboxEvent } from './write.ts';
 import { written } from './written.ts';
@@ -113,8 +114,8 @@ function now(): string {
 export function* bodiesOf(data: Buffer): Generator<{ start: number; end: number }> {
   for (let at = 0; at < data.length;) {
     const start = at + 4;
-    at = start + data.readUInt32BE(at);
-    if (at > data.length) throw new RangeError('a pack of events is cut off');
+    at = start > data.length ? start : start + data.readUInt32BE(at);
+    if (at > data.length) throw new PlatformError('ERR_OUTBOX_PACK', 'a pack of events is cut off');
     yield { start, end: at };
   }
 }

@@ -1,3 +1,4 @@
+import { toError } from '#platform/errors';
 import type { Producer } from '#platform/kafka';
 import { failSpan } from '#platform/telemetry';
 import { bundlesOf } from './bundles.ts';
@@ -93,7 +94,7 @@ async function attempt(sending: Promise<void>): Promise<Error | undefined> {
     await sending;
     return undefined;
   } catch (error) {
-    return error instanceof Error ? error : new Error(String(error));
+    return toError(error);
   }
 }
 

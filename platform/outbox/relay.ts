@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { PlatformError, toError } from '#platform/errors';
 import { backoffMs, Waker } from '#platform/lifecycle';
 import type { Health } from '#platform/health';
 import type { Kafka, Producer } from '#platform/kafka';
@@ -86,7 +87,9 @@ export class OutboxRelay {
   /** @throws while events cannot be published */
   #check(): void {
     if (this.#failure)
-      throw new Error(`the outbox is not published: ${this.#failure.message}`, { cause: this.#failure });
+      throw new PlatformError('ERR_OUTBOX_NOT_PUBLISHED', `the outbox is not published: ${this.#failure.message}`, {
+        cause: this.#failure,
+      });
   }
 
   /** Finishes the batch in flight and gives the shards to others. */
@@ -110,7 +113,7 @@ export class OutboxRelay {
 
   async #fail(error: unknown): Promise<void> {
     const isNews = this.#failure === undefined;
-    this.#failure = error instanceof Error ? error : new Error(String(error));
+    this.#failure = toError(error);
     metrics.failures.inc({ database: this.#database });
     const { message } = this.#failure;
     if (isNews) this.#log.warn({ err: error, database: this.#database }, 'the outbox is not published, trying again');

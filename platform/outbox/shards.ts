@@ -1,3 +1,4 @@
+import { PlatformError } from '#platform/errors';
 import type { PoolClient } from '#platform/postgres';
 import type { Cursor } from './cursor.ts';
 
@@ -40,8 +41,12 @@ export async function relaysAlive(session: PoolClient): Promise<number[]> {
 }
 
 /** The rows of transactions from before a restore have numbers that the new server has not reached, or passed long ago. */
-export class CursorAhead extends Error {
+export class CursorAhead extends PlatformError {
   override name = 'CursorAhead';
+
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_OUTBOX_CURSOR_AHEAD', message, options);
+  }
 }
 
 /**

@@ -1,6 +1,12 @@
+import { PlatformError } from '#platform/errors';
+
 /** The batcher's queue is full: the caller should turn the work away. */
-export class BatcherFull extends Error {
+export class BatcherFull extends PlatformError {
   override name = 'BatcherFull';
+
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_BATCHER_FULL', message, options);
+  }
 }
 
 export interface BatcherOptions<T, R> {
@@ -70,7 +76,9 @@ export class Batcher<T, R> {
     this.#running += 1;
     try {
       const results = await this.#options.run(batch.map((waiting) => waiting.item));
-      if (results.length !== batch.length) throw new Error(`${results.length} results for ${batch.length} items`);
+      if (results.length !== batch.length) {
+        throw new PlatformError('ERR_BATCHER_RESULTS', `${results.length} results for ${batch.length} items`);
+      }
       batch.forEach((waiting, i) => waiting.resolve(results[i] as R));
     } catch (error) {
       for (const waiting of batch) waiting.reject(error);

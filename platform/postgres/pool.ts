@@ -1,5 +1,6 @@
 import { Pool } from 'pg';
 import type { PoolClient } from 'pg';
+import { PlatformError } from '#platform/errors';
 import type { Logger } from '#platform/telemetry';
 import { gauge } from '#platform/telemetry';
 
@@ -111,8 +112,12 @@ function prismaCode(error: Error): string {
 }
 
 /** Thrown by work that cannot be done right now, for a reason that passes. */
-export class Unavailable extends Error {
+export class Unavailable extends PlatformError {
   override name = 'Unavailable';
+
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_UNAVAILABLE', message, options);
+  }
 }
 
 /**

@@ -1,14 +1,19 @@
 import { Readable } from 'node:stream';
 import { parseConnectionUrl } from 'nodemailer/lib/shared';
 import SMTPConnection from 'nodemailer/lib/smtp-connection';
+import { NotificationsError } from './errors.ts';
 
 /** The server cannot be used: not reached, no greeting, no login, or it takes nothing from this sender. No mail's fault. */
-export class SmtpUnavailable extends Error {
+export class SmtpUnavailable extends NotificationsError {
   override name = 'SmtpUnavailable';
+
+  constructor(message: string, options: ErrorOptions) {
+    super('ERR_MAIL_UNAVAILABLE', message, options);
+  }
 }
 
 /** The server did not take one mail. */
-export class SmtpRefused extends Error {
+export class SmtpRefused extends NotificationsError {
   override name = 'SmtpRefused';
   /** the same mail would be refused again */
   readonly permanent: boolean;
@@ -16,7 +21,7 @@ export class SmtpRefused extends Error {
   readonly replyCode: number | undefined;
 
   constructor(cause: NodemailerError) {
-    super(cause.response ?? cause.message, { cause });
+    super('ERR_MAIL_REFUSED', cause.response ?? cause.message, { cause });
     this.replyCode = cause.responseCode;
     // without a reply: what the client itself refuses stays wrong, a connection that broke may have a successor
     this.permanent = cause.permanent ?? (cause.code === 'EENVELOPE' || cause.code === 'EMESSAGE');
@@ -116,7 +121,9 @@ export class SmtpClient {
     try {
       await new Promise<void>((resolve, reject) => {
         connection.on('error', reject);
-        connection.once('end', () => reject(new Error('the server closed the connection')));
+        connection.once('end', () =>
+          reject(new NotificationsError('ERR_MAIL_CONNECTION_LOST', 'the server closed the connection')),
+        );
         connection.connect((error) => (error ? reject(error) : resolve()));
       });
       if (auth && connection.allowsAuth) {
@@ -178,7 +185,8 @@ function deliver(
       connection.off('end', ended);
       resolve({ error, offered });
     };
-    const ended = () => settle(new Error('the connection was lost in the middle of the mail'));
+    const ended = () =>
+      settle(new NotificationsError('ERR_MAIL_CONNECTION_LOST', 'the connection was lost in the middle of the mail'));
     connection.once('end', ended);
     connection.send({ from, to: [to] }, content, settle);
   });

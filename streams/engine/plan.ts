@@ -1,3 +1,4 @@
+import { StreamsError } from '#streams/errors';
 import type { ReceivedEvent } from '#platform/contract';
 import { membersOf } from '#streams/language';
 import type { StreamQuery } from '#streams/language';
@@ -13,8 +14,12 @@ export const singleKey = 'all';
 const maxTextLength = 500;
 
 /** An event that a query cannot use: a key that is no text, a figure that is no number. */
-export class UnusableEvent extends Error {
+export class UnusableEvent extends StreamsError {
   override name = 'UnusableEvent';
+
+  constructor(message: string) {
+    super('ERR_QUERY_EVENT_UNUSABLE', message);
+  }
 }
 
 /** A version of a query, ready to run. */

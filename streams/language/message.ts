@@ -1,3 +1,4 @@
+import { StreamsError } from '#streams/errors';
 import { roundDecimal } from '#streams/engine';
 import type { Row } from './expression.ts';
 
@@ -35,7 +36,7 @@ function reader(inner: string, figures: readonly string[], threshold: number | u
   if (name === 'threshold' && threshold !== undefined) return () => print(threshold, scale);
   if (name !== undefined && figures.includes(name)) return (row) => print(row.values[name] ?? '', scale);
   const known = ['key', 'window.start', 'window.end', ...(threshold === undefined ? [] : ['threshold']), ...figures];
-  throw new Error(`{${inner}} names nothing here; known are ${known.join(', ')}`);
+  throw new StreamsError('ERR_QUERY_MESSAGE', `{${inner}} names nothing here; known are ${known.join(', ')}`);
 }
 
 function print(value: number | string, scale: number | undefined): string {

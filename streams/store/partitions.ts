@@ -1,3 +1,4 @@
+import { StreamsError } from '#streams/errors';
 import { nameOf } from '#platform/inbox';
 import type { TopicPartition } from '#platform/kafka';
 import type { Pool, PoolClient } from '#platform/postgres';
@@ -39,7 +40,7 @@ export class PartitionMemory {
   /** @throws where the partition was not prepared */
   get(partition: TopicPartition): KnownPartition {
     const known = this.#known.get(nameOf(partition));
-    if (!known) throw new Error(`nothing is known of ${nameOf(partition)}`);
+    if (!known) throw new StreamsError('ERR_QUERY_PARTITION_UNKNOWN', `nothing is known of ${nameOf(partition)}`);
     return known;
   }
 

@@ -1,3 +1,4 @@
+import { StreamsError } from '#streams/errors';
 import type { TopicPartition, Watermarks } from '#platform/kafka';
 import type { Pool, PoolClient } from '#platform/postgres';
 import { transaction } from '#platform/postgres';
@@ -20,7 +21,11 @@ export interface Changes {
 type Position = TopicPartition & { next: bigint };
 
 /** A partition that was not there when the locks were taken. */
-class NewPartition extends Error {}
+class NewPartition extends StreamsError {
+  constructor() {
+    super('ERR_QUERY_PARTITION_NEW', 'a partition is new');
+  }
+}
 
 /**
  * Puts changes of the declarations into effect: gives a query that means something else its next version, retires what is
@@ -81,7 +86,7 @@ async function putIntoEffect(tx: PoolClient, group: string, { changed, removed }
   await lockVersions(tx);
   const { register, redefine, retire } = decide(await readKnown(tx, { changed }), changed, removed);
   const own = await readPositions(tx, group);
-  if (own.some((place) => !backfill.has(nameOf(place)))) throw new NewPartition('a partition is new');
+  if (own.some((place) => !backfill.has(nameOf(place)))) throw new NewPartition();
   await retireVersions(tx, retire);
   for (const { id, declaration } of redefine) {
     await tx.query('UPDATE stream_queries SET definition = $2, retention_ms = $3 WHERE id = $1', [

@@ -1,4 +1,5 @@
 import type { Batch, Consumer, EachBatchPayload, Kafka as Kafkajs } from 'kafkajs';
+import { messageOf, PlatformError } from '#platform/errors';
 import { backoffMs, pause } from '#platform/lifecycle';
 import type { Logger } from '#platform/telemetry';
 import { LogMessage } from './fetch.ts';
@@ -79,17 +80,22 @@ export class RestartingConsumer implements ConsumerHandle {
   }
 
   checkJoined(): void {
-    if (!this.#joined) throw new Error(`not in the group ${this.#options.group}: ${this.#reason}`);
+    if (!this.#joined)
+      throw new PlatformError('ERR_KAFKA_NOT_JOINED', `not in the group ${this.#options.group}: ${this.#reason}`);
     const silentMs = performance.now() - this.#lastHeartbeat;
     if (silentMs > staleHeartbeatMs) {
-      throw new Error(`no heartbeat to the group ${this.#options.group} for ${Math.round(silentMs / 1000)} s`);
+      throw new PlatformError(
+        'ERR_KAFKA_HEARTBEAT',
+        `no heartbeat to the group ${this.#options.group} for ${Math.round(silentMs / 1000)} s`,
+      );
     }
   }
 
   checkAlive(): void {
     const silentMs = performance.now() - this.#lastSign;
     if (this.#supervision && silentMs > stuckMs) {
-      throw new Error(
+      throw new PlatformError(
+        'ERR_KAFKA_STUCK',
         `the consumer of ${this.#options.group} gave no sign of life for ${Math.round(silentMs / 1000)} s`,
       );
     }
@@ -201,10 +207,6 @@ async function beat(payload: EachBatchPayload): Promise<void> {
   } catch (error) {
     if (groupChanges.has((error as { type?: string }).type ?? '')) throw error;
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 function toIncoming(payload: EachBatchPayload): IncomingBatch {

@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
+import { PlatformError } from '#platform/errors';
 import type { ByteRange, IncomingMessage, TopicPartition } from '../port.ts';
 
 // What a fetch brings, read in one pass over the bytes of Kafka's log (record batches of version 2). kafkajs makes a
@@ -248,7 +249,7 @@ async function decodeBatches(buffer: Buffer, start: number, end: number): Promis
     const next = at + 12 + buffer.readInt32BE(at + 8);
     if (next > end) break; // a fetch may end in the middle of a batch
     if (buffer[at + magicAt] !== magic)
-      throw new TypeError(`records of format ${buffer[at + magicAt]} are not supported`);
+      throw new PlatformError('ERR_KAFKA_RECORD_FORMAT', `records of format ${buffer[at + magicAt]} are not supported`);
     const attributes = buffer.readInt16BE(at + 21);
     const batch: RecordBatch = {
       buffer,

@@ -1,6 +1,7 @@
 import { connect as connectTcp, isIP } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { Admin, ISocketFactory } from 'kafkajs';
+import { messageOf } from '#platform/errors';
 import type { Logger } from '#platform/telemetry';
 import { Administration } from './admin.ts';
 import { RestartingConsumer } from './consumer.ts';
@@ -110,7 +111,7 @@ async function reach<T>(brokers: string[], answer: Promise<T>): Promise<T> {
   try {
     return await answer;
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new KafkaUnreachable(`no Kafka broker answers at ${brokers.join(', ')}: ${reason}`, { cause });
   }
 }

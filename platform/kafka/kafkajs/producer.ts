@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Admin, ICustomPartitioner, Message, Producer as KafkajsProducer, RecordMetadata } from 'kafkajs';
+import { messageOf, PlatformError } from '#platform/errors';
 import { backoffMs } from '#platform/lifecycle';
 import { SendFailed, sendTimeoutMs } from '../errors.ts';
 import type { EncodedMessages, OutgoingMessage, Producer } from '../port.ts';
@@ -100,9 +101,13 @@ export class SafeProducer implements Producer {
 
   async #askPartitions(topic: string): Promise<number> {
     const admin = await this.#admin();
-    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
+    const missing = (cause?: unknown) =>
+      new PlatformError('ERR_KAFKA_TOPIC_MISSING', `topic ${topic} has no partitions`, { cause });
+    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] }).catch((error: { type?: string }) => {
+      throw error.type === 'UNKNOWN_TOPIC_OR_PARTITION' ? missing(error) : error;
+    });
     const partitions = topics.find((found) => found.name === topic)?.partitions.length ?? 0;
-    if (partitions === 0) throw new SendFailed(`topic ${topic} has no partitions`);
+    if (partitions === 0) throw missing();
     return partitions;
   }
 
@@ -192,10 +197,6 @@ function timed({ key, value, headers, timestamp }: OutgoingMessage, partition: n
 /** Takes the place of all the messages; our record encoder knows what it is. */
 function encoded(messages: EncodedMessages, partition: number, deadline: number): TimedMessage {
   return { value: null, partition, deadline, timestamp: String(messages.timestamp), encoded: messages };
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** Whether another attempt may go better: kafkajs wraps the last error where it makes no more attempts itself. */

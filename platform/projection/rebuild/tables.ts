@@ -1,3 +1,5 @@
+import { PlatformError } from '#platform/errors';
+
 import pg from 'pg';
 import type { PoolClient } from 'pg';
 
@@ -10,8 +12,12 @@ const oldSchema = 'projection_old';
 const lockTimeout = '200ms';
 
 /** The new version's tables are no longer like those in use, which a migration has changed. */
-export class TablesDiffer extends Error {
+export class TablesDiffer extends PlatformError {
   override name = 'TablesDiffer';
+
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_PROJECTION_TABLES_DIFFER', message, options);
+  }
 }
 
 /**

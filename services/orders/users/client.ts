@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Pool } from 'undici';
+import { OrdersError } from '../errors.ts';
 import type { User } from '#contracts/users.ts';
 import type { Logger } from '#platform/telemetry';
 import { CircuitBreaker, unavailable } from '#platform/http';
@@ -81,9 +82,11 @@ export class UserServiceClient {
   }
 
   async #askUnlessOpen(id: number): Promise<KnownUser | undefined> {
-    if (this.#underWay >= maxUnderWay) throw new Error(`${maxUnderWay} lookups are under way already`);
+    if (this.#underWay >= maxUnderWay)
+      throw new OrdersError('ERR_ORDERS_USERS_BUSY', `${maxUnderWay} lookups are under way already`);
     const permit = this.#breaker.admit();
-    if (permit === undefined) throw new Error('users keeps failing and is left alone for a while');
+    if (permit === undefined)
+      throw new OrdersError('ERR_ORDERS_USERS_OPEN', 'users keeps failing and is left alone for a while');
     this.#underWay += 1;
     try {
       const user = await this.#ask(id);
@@ -131,11 +134,11 @@ export class UserServiceClient {
     }
     if (statusCode !== 200) {
       await body.dump();
-      throw new Error(`users answered ${statusCode}`);
+      throw new OrdersError('ERR_ORDERS_USERS_ANSWER', `users answered ${statusCode}`);
     }
     const user = (await body.json()) as Partial<User> | null;
     if (typeof user?.username !== 'string' || typeof user.email !== 'string') {
-      throw new Error('users answered something that is no user');
+      throw new OrdersError('ERR_ORDERS_USERS_ANSWER', 'users answered something that is no user');
     }
     return { username: user.username, email: user.email };
   }
