@@ -39,9 +39,6 @@ export const isConflict = (error: unknown): boolean => hasStatus(error, 409);
 /** The resource version is older than what the server remembers: only a new list helps. */
 export const isGone = (error: unknown): boolean => hasStatus(error, 410);
 
-/** The server does not accept the object: trying the same again is of no use. */
-export const isInvalid = (error: unknown): boolean => hasStatus(error, 400, 422);
-
 /** The time a server asked to be left alone, in milliseconds; 0 where it did not. */
 export const retryAfterOf = (error: unknown): number => (error instanceof ApiError ? (error.retryAfterMs ?? 0) : 0);
 

@@ -76,14 +76,6 @@ export function keyOf({ metadata: { namespace, name } }: Pick<KubeObject, 'metad
   return namespace === undefined ? name : `${namespace}/${name}`;
 }
 
-/** The parts of a key. */
-export function parseKey(key: string): { namespace: string | undefined; name: string } {
-  const slash = key.indexOf('/');
-  return slash < 0
-    ? { namespace: undefined, name: key }
-    : { namespace: key.slice(0, slash), name: key.slice(slash + 1) };
-}
-
 /** The reference that makes an object the property of `owner`: deleted with it. @throws where the owner has no uid yet */
 export function ownerReference(owner: KubeObject): OwnerReference {
   const { uid, name } = owner.metadata;

@@ -109,7 +109,7 @@ export function mountRead(app: Express, path: string | string[], handler: Reques
 }
 
 /** Answers 405 with `Allow`, or what OPTIONS asks for. */
-export function methodNotAllowed(allow: string) {
+function methodNotAllowed(allow: string) {
   return (request: Request, response: Response): void => {
     if (request.method === 'OPTIONS') {
       response.status(204).set('Allow', allow).end();
@@ -130,7 +130,7 @@ export function mountErrors(app: Express, log: Logger): void {
 }
 
 /** Wraps an app in a server that drains. */
-export function serve(app: Express, health: Health): HttpService {
+function serve(app: Express, health: Health): HttpService {
   const server: Server = createServer(
     { requestTimeout: 30_000, headersTimeout: 10_000, keepAliveTimeout: 75_000 },
     app,
@@ -243,7 +243,7 @@ function send(response: Response, { status, headers, body }: Reply): void {
 }
 
 /** What an error means for the client; errors that are nobody's fault but ours say nothing of themselves. */
-export function problemOf(error: unknown): Problem {
+function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof BatcherFull) return unavailable('The service is busy', 1, error);
   if (isUnavailable(error)) return unavailable('The database cannot be reached', 2, error);
@@ -267,7 +267,7 @@ function instanceOf(request: Request): string {
 }
 
 /** Sends an error as `application/problem+json`; ours are logged with their stack. */
-export function sendProblem(error: unknown, request: Request, response: Response, log: Logger): void {
+function sendProblem(error: unknown, request: Request, response: Response, log: Logger): void {
   const problem = problemOf(error);
   if (problem.status >= 500) {
     const level = problem.status === 500 ? 'error' : 'warn';

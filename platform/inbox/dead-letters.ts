@@ -12,7 +12,7 @@ const storable = (text: string) => text.replaceAll('\0', '\uFFFD');
  * The message in the group's dead-letter topic: the original with its headers, and `dlq_` headers that say what happened.
  * A message without a value has an empty one there; the row in the table knows the difference.
  */
-export function toDeadLetterEvent({ message, fault, span }: Item, group: string): OutboxEvent {
+function toDeadLetterEvent({ message, fault, span }: Item, group: string): OutboxEvent {
   const { topic, partition, offset, key, value } = message;
   const { traceparent, ...headers } = message.headers;
   const place = `${topic}/${partition}/${offset}`;

@@ -1,7 +1,7 @@
 // The port to Kafka: services and the kit know these types only, and `createKafka` alone says which client is behind them.
 export { createKafka } from './kafkajs/kafkajs.ts';
-export type { KafkaConnection, KafkaOptions } from './kafkajs/kafkajs.ts';
-export { KafkaUnreachable, SendFailed, sendTimeoutMs } from './errors.ts';
+export type { KafkaConnection } from './kafkajs/kafkajs.ts';
+export { KafkaUnreachable, sendTimeoutMs } from './errors.ts';
 
 /** A message to be sent. */
 export interface OutgoingMessage {

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
-import { databaseUrl, ensureDatabases, withClient } from '#local/databases.ts';
+import { databaseUrl, ensureDatabases } from '#local/databases.ts';
+import { withClient } from '#platform/postgres';
 
 import { testServers } from '#test/servers.ts';
 import { MigrationError, migrate } from './migrate.ts';

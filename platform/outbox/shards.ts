@@ -41,7 +41,7 @@ export async function relaysAlive(session: PoolClient): Promise<number[]> {
 }
 
 /** The rows of transactions from before a restore have numbers that the new server has not reached, or passed long ago. */
-export class CursorAhead extends PlatformError {
+class CursorAhead extends PlatformError {
   override name = 'CursorAhead';
 
   constructor(message: string, options?: ErrorOptions) {

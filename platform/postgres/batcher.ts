@@ -13,8 +13,6 @@ export interface BatcherOptions<T, R> {
   /** handles a batch; answers one result an item, in the same order. If it throws, every item of the batch fails */
   run: (items: T[]) => Promise<R[]>;
   maxBatch: number;
-  /** batches in flight at once */
-  concurrency: number;
   /** items waiting at most; beyond, `submit` throws BatcherFull */
   maxQueue: number;
 }
@@ -26,13 +24,13 @@ interface Waiting<T, R> {
 }
 
 /**
- * Micro-batching: items that arrive while a batch is in flight form the next one. Under no load an item goes at once,
+ * Micro-batching: one batch is in flight at a time, and items that arrive meanwhile form the next one. Under no load an item goes at once,
  * under load one round trip serves many; nothing waits for a timer.
  */
 export class Batcher<T, R> {
   readonly #options: BatcherOptions<T, R>;
   #queue: Waiting<T, R>[] = [];
-  #running = 0;
+  #running = false;
   #scheduled = false;
   #idle: (() => void)[] = [];
 
@@ -56,24 +54,22 @@ export class Batcher<T, R> {
 
   /** Resolves when nothing is queued or in flight. */
   drain(): Promise<void> {
-    if (this.#queue.length === 0 && this.#running === 0) return Promise.resolve();
+    if (this.#queue.length === 0 && !this.#running) return Promise.resolve();
     return new Promise((resolve) => this.#idle.push(resolve));
   }
 
-  /** Starts batches after this turn of the event loop, so that requests read in the same turn share one. */
+  /** Starts a batch after this turn of the event loop, so that requests read in the same turn share one. */
   #schedule(): void {
-    if (this.#scheduled || this.#running >= this.#options.concurrency) return;
+    if (this.#scheduled || this.#running) return;
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
-      while (this.#queue.length > 0 && this.#running < this.#options.concurrency) {
-        void this.#run(this.#queue.splice(0, this.#options.maxBatch));
-      }
+      void this.#run(this.#queue.splice(0, this.#options.maxBatch));
     });
   }
 
   async #run(batch: Waiting<T, R>[]): Promise<void> {
-    this.#running += 1;
+    this.#running = true;
     try {
       const results = await this.#options.run(batch.map((waiting) => waiting.item));
       if (results.length !== batch.length) {
@@ -83,9 +79,9 @@ export class Batcher<T, R> {
     } catch (error) {
       for (const waiting of batch) waiting.reject(error);
     } finally {
-      this.#running -= 1;
+      this.#running = false;
       if (this.#queue.length > 0) this.#schedule();
-      else if (this.#running === 0) for (const resolve of this.#idle.splice(0)) resolve();
+      else for (const resolve of this.#idle.splice(0)) resolve();
     }
   }
 }

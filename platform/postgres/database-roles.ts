@@ -7,7 +7,7 @@ export function roleOf(database: string): string {
 }
 
 /** The name of the database itself, which is the role's. */
-export const databaseNameOf = roleOf;
+export const databaseNameOf = (database: string): string => roleOf(database);
 
 /** Names the advisory lock of those who create databases: any number that nothing else of the server uses. */
 const rolesLock = 7_226_530_147;

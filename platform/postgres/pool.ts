@@ -13,16 +13,17 @@ export interface PoolOptions {
   /** connections at most */
   max: number;
   log: Logger;
-  /** how long a query may wait for a connection, in milliseconds */
-  waitMs?: number;
   /** how long a statement may take, in milliseconds */
   statementMs?: number;
 }
 
+/** how long a query may wait for a connection, in milliseconds */
+const waitMs = 5_000;
+
 const pools = new Map<string, Pool>();
 
 /** A bounded pool of PostgreSQL connections with metrics. A lost connection is logged and replaced, never thrown. */
-export function createPool({ name, url, max, log, waitMs = 5_000, statementMs = 15_000 }: PoolOptions): Pool {
+export function createPool({ name, url, max, log, statementMs = 15_000 }: PoolOptions): Pool {
   const pool = new Pool({
     connectionString: url,
     max,

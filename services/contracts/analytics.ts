@@ -16,7 +16,7 @@ export const Dashboard = Type.Object({
 export type Dashboard = Static<typeof Dashboard>;
 
 /** The names of the values that are not exact. */
-export const estimates = Type.Optional(
+const estimates = Type.Optional(
   Type.Array(Type.String(), { description: 'values that are estimates: distinct counts beyond their bound' }),
 );
 
@@ -90,15 +90,15 @@ export const StreamStatus = Type.Object({
 });
 export type StreamStatus = Static<typeof StreamStatus>;
 
-export const Summary = Type.Object({
+const Summary = Type.Object({
   dashboard: Dashboard,
   alerts: Type.Array(Alert),
   streams: Type.Array(StreamStatus),
   topUsers: Type.Array(TopUser),
 });
-export type Summary = Static<typeof Summary>;
+type Summary = Static<typeof Summary>;
 
-export const revenuePeriods = ['hourly', 'daily', 'weekly', 'monthly'] as const;
+const revenuePeriods = ['hourly', 'daily', 'weekly', 'monthly'] as const;
 
 const windows = { 200: { description: 'Windows, newest first', schema: Type.Array(Window) } };
 const range = { from: Type.Optional(QueryTime), to: Type.Optional(QueryTime) };

@@ -36,13 +36,14 @@ interface NodemailerError extends Error {
   permanent?: boolean | undefined;
 }
 
+/** how long the server may be silent during a mail, in milliseconds */
+const replyTimeoutMs = 30_000;
+
 export interface SmtpOptions {
   /** `smtp://user:password@host:port`, or `smtps://` for TLS from the start; STARTTLS is used where it is offered */
   url: string;
   /** how long the server may take to accept a connection and to greet, in milliseconds */
   connectTimeoutMs?: number;
-  /** how long the server may be silent during a mail, in milliseconds */
-  replyTimeoutMs?: number;
   /** an unused connection is closed after that, before servers do (from about a minute on), in milliseconds */
   idleMs?: number;
 }
@@ -61,7 +62,7 @@ export class SmtpClient {
   readonly #sweeper: NodeJS.Timeout;
   #closed = false;
 
-  constructor({ url, connectTimeoutMs = 5_000, replyTimeoutMs = 30_000, idleMs = 20_000 }: SmtpOptions) {
+  constructor({ url, connectTimeoutMs = 5_000, idleMs = 20_000 }: SmtpOptions) {
     const { auth, ...parsed } = parseConnectionUrl(url) as SMTPConnection.Options & {
       auth?: { user: string; pass: string };
     };

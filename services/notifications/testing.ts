@@ -12,7 +12,7 @@ import { SmtpClient } from './smtp.ts';
 type EventInput = Pick<ReceivedEvent, 'id' | 'type' | 'data'> & Partial<ReceivedEvent>;
 
 /** An event as the inbox hands it over. */
-export function received(event: EventInput): ReceivedEvent {
+function received(event: EventInput): ReceivedEvent {
   return {
     source: '/tests',
     subject: '',

@@ -8,7 +8,7 @@ import { layoutOf } from './figures.ts';
 import type { Inputs, Layout } from './figures.ts';
 
 /** The key of queries without `keyBy`. */
-export const singleKey = 'all';
+const singleKey = 'all';
 
 /** of a key, and of a text that is counted */
 const maxTextLength = 500;

@@ -17,7 +17,7 @@ const maxOutcomes = 100;
 const maxError = 300;
 
 /** The condition of a selection, with its parameters from $2 on; $1 is the group. */
-export function selectionSql({ select, retryFailed }: DeadLetterReplaySpec): { sql: string; values: unknown[] } {
+function selectionSql({ select, retryFailed }: DeadLetterReplaySpec): { sql: string; values: unknown[] } {
   const values: unknown[] = [];
   const parameter = (value: unknown) => `$${values.push(value) + 1}`;
   const conditions = [

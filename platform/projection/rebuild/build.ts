@@ -32,7 +32,7 @@ const lookMs = 250;
 const lockCodes = new Set(['55P03', '40P01']);
 
 /** The consumer group of a version that is built. */
-export const buildingGroup = ({ group, version }: Pick<Request, 'group' | 'version'>): string => `${group}.v${version}`;
+const buildingGroup = ({ group, version }: Pick<Request, 'group' | 'version'>): string => `${group}.v${version}`;
 
 /**
  * Builds a version of the read model beside the one in use, from the first event on, and switches when it is as far. Where it

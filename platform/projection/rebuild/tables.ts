@@ -12,7 +12,7 @@ const oldSchema = 'projection_old';
 const lockTimeout = '200ms';
 
 /** The new version's tables are no longer like those in use, which a migration has changed. */
-export class TablesDiffer extends PlatformError {
+class TablesDiffer extends PlatformError {
   override name = 'TablesDiffer';
 
   constructor(message: string, options?: ErrorOptions) {

@@ -34,7 +34,7 @@ export interface OrderPage {
 const maxPageBytes = 4 * 1024 * 1024;
 
 /** `text` as a LIKE pattern that finds it anywhere; `%`, `_` and `\` stand for themselves. */
-export function containsPattern(text: string): string {
+function containsPattern(text: string): string {
   return `%${text.replaceAll(/[\\%_]/g, '\\$&')}%`;
 }
 
