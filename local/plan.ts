@@ -14,13 +14,6 @@ export function portsWith(offset: number): typeof PORTS {
   return Object.fromEntries(Object.entries(PORTS).map(([name, port]) => [name, port + offset])) as typeof PORTS;
 }
 
-/** A service that the local run starts. */
-export interface PlannedService {
-  name: string;
-  port: number;
-  env: Record<string, string>;
-}
-
 /**
  * Puts services into groups, each of which calls only services of the groups before it.
  * @throws when services call each other in a circle, or one that is not declared

@@ -16,7 +16,7 @@ export interface KafkaCluster extends KubeObject {
 }
 
 /** The KafkaUser with which the operator looks at topics: it may describe, and neither read nor write. */
-export function observerOf(namespace: string, cluster: string): KafkaUser {
+function observerOf(namespace: string, cluster: string): KafkaUser {
   const topics = { resource: { type: 'topic', name: '*', patternType: 'literal' }, operations: ['Describe'] };
   return {
     apiVersion: 'kafka.strimzi.io/v1',

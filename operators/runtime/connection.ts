@@ -1,3 +1,5 @@
+import { RuntimeError } from './catalogue.ts';
+
 import { readFileSync } from 'node:fs';
 import { Agent } from 'undici';
 import type { Dispatcher } from 'undici';
@@ -70,7 +72,11 @@ const serviceAccountDir = '/var/run/secrets/kubernetes.io/serviceaccount';
  */
 export function inClusterConnection(env: NodeJS.ProcessEnv = process.env, dir = serviceAccountDir): Connection {
   const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = env;
-  if (!host || !port) throw new Error('neither KUBECONFIG nor KUBERNETES_SERVICE_HOST is set: there is no cluster');
+  if (!host || !port)
+    throw new RuntimeError(
+      'ERR_KUBERNETES_CONNECTION',
+      'neither KUBECONFIG nor KUBERNETES_SERVICE_HOST is set: there is no cluster',
+    );
   let token = '';
   let readAt = Number.NEGATIVE_INFINITY;
   const headers = async () => {
@@ -92,7 +98,7 @@ export async function kubeconfigConnection(file: string): Promise<Connection> {
   const config = new KubeConfig();
   config.loadFromFile(file);
   const cluster = config.getCurrentCluster();
-  if (!cluster) throw new Error(`${file} has no current context`);
+  if (!cluster) throw new RuntimeError('ERR_KUBERNETES_CONNECTION', `${file} has no current context`);
   const options = async () => {
     const found: Parameters<typeof config.applyToHTTPSOptions>[0] = {};
     await config.applyToHTTPSOptions(found);

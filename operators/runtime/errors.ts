@@ -1,3 +1,5 @@
+import { RuntimeError } from './catalogue.ts';
+
 /** The `Status` that the API answers instead of an object. */
 export interface StatusBody {
   kind?: string;
@@ -8,7 +10,7 @@ export interface StatusBody {
 }
 
 /** An answer of the API server that is no success. */
-export class ApiError extends Error {
+export class ApiError extends RuntimeError {
   override name = 'ApiError';
   /** the HTTP status */
   readonly status: number;
@@ -18,7 +20,7 @@ export class ApiError extends Error {
   readonly retryAfterMs: number | undefined;
 
   constructor(status: number, body: StatusBody = {}, retryAfterMs?: number) {
-    super(`${status} ${body.reason ?? ''}: ${body.message ?? 'no message'}`);
+    super('ERR_KUBERNETES_ANSWER', `${status} ${body.reason ?? ''}: ${body.message ?? 'no message'}`);
     this.status = status;
     this.reason = body.reason ?? '';
     const seconds = body.details?.retryAfterSeconds;
@@ -37,17 +39,14 @@ export const isConflict = (error: unknown): boolean => hasStatus(error, 409);
 /** The resource version is older than what the server remembers: only a new list helps. */
 export const isGone = (error: unknown): boolean => hasStatus(error, 410);
 
-/** The server does not accept the object: trying the same again is of no use. */
-export const isInvalid = (error: unknown): boolean => hasStatus(error, 400, 422);
-
 /** The time a server asked to be left alone, in milliseconds; 0 where it did not. */
 export const retryAfterOf = (error: unknown): number => (error instanceof ApiError ? (error.retryAfterMs ?? 0) : 0);
 
 /** A watch that has been silent for longer than bookmarks allow: the connection is dead though nobody closed it. */
-export class SilenceError extends Error {
+export class SilenceError extends RuntimeError {
   override name = 'SilenceError';
 
   constructor(silenceMs: number) {
-    super(`no byte for ${silenceMs} ms`);
+    super('ERR_KUBERNETES_WATCH_SILENT', `no byte for ${silenceMs} ms`);
   }
 }

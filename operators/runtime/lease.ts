@@ -1,5 +1,5 @@
 import type { Api } from './api.ts';
-import { backoffMs } from './backoff.ts';
+import { backoffMs } from '#platform/lifecycle';
 import { microTime } from './clock.ts';
 import type { Clock } from './clock.ts';
 import { isConflict } from './errors.ts';
@@ -97,7 +97,9 @@ export class LeaderElection {
       // once it has seen another holder it leads no more; while the server does not answer, until its time is over
       const lost = held === false || clock.now() - renewedAt >= this.#renewWithinMs;
       if (this.#leading && lost) await this.#lose();
-      const wait = this.#leading ? this.#retryMs : backoffMs(1, { firstMs: this.#retryMs, maxMs: this.#retryMs });
+      const wait = this.#leading
+        ? this.#retryMs
+        : backoffMs(1, { firstMs: this.#retryMs, maxMs: this.#retryMs, jitter: 0.5 });
       await clock.sleep(wait, signal).catch(() => undefined);
     }
     if (!this.#leading) return;

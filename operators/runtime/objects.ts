@@ -1,3 +1,5 @@
+import { RuntimeError } from './catalogue.ts';
+
 /** What every object of the API has in common. Objects are JSON as the server sends it: times stay text. */
 export interface KubeObject {
   apiVersion: string;
@@ -74,18 +76,11 @@ export function keyOf({ metadata: { namespace, name } }: Pick<KubeObject, 'metad
   return namespace === undefined ? name : `${namespace}/${name}`;
 }
 
-/** The parts of a key. */
-export function parseKey(key: string): { namespace: string | undefined; name: string } {
-  const slash = key.indexOf('/');
-  return slash < 0
-    ? { namespace: undefined, name: key }
-    : { namespace: key.slice(0, slash), name: key.slice(slash + 1) };
-}
-
 /** The reference that makes an object the property of `owner`: deleted with it. @throws where the owner has no uid yet */
 export function ownerReference(owner: KubeObject): OwnerReference {
   const { uid, name } = owner.metadata;
-  if (uid === undefined) throw new Error(`${owner.kind} ${name} has no uid: it is not from the API`);
+  if (uid === undefined)
+    throw new RuntimeError('ERR_OPERATOR_OWNER', `${owner.kind} ${name} has no uid: it is not from the API`);
   const { apiVersion, kind } = owner;
   return { apiVersion, kind, name, uid, controller: true, blockOwnerDeletion: true };
 }

@@ -1,3 +1,4 @@
+import { RuntimeError } from './catalogue.ts';
 import type { Controller } from './controller.ts';
 import type { Informer } from './informer.ts';
 import type { LeaderElection, LeaderElectionOptions } from './lease.ts';
@@ -51,7 +52,11 @@ export class Operator {
   /** @throws while a cache is not filled: this process could not take over */
   checkReady(): void {
     const empty = this.#options.informers.filter((informer) => !informer.filled);
-    if (empty.length > 0) throw new Error(`not listed yet: ${empty.map(({ type }) => type.plural).join(', ')}`);
+    if (empty.length > 0)
+      throw new RuntimeError(
+        'ERR_OPERATOR_NOT_READY',
+        `not listed yet: ${empty.map(({ type }) => type.plural).join(', ')}`,
+      );
   }
 
   /** @throws where only a restart can help */

@@ -1,5 +1,6 @@
-import { backoffMs } from './backoff.ts';
-import type { BackoffOptions } from './backoff.ts';
+import { RuntimeError } from './catalogue.ts';
+import { backoffMs } from '#platform/lifecycle';
+import type { BackoffOptions } from '#platform/lifecycle';
 import type { Clock } from './clock.ts';
 import { retryAfterOf } from './errors.ts';
 
@@ -109,7 +110,7 @@ export class WorkQueue {
 
   /** Tells the work in hand to end, waits for it, and keeps what waits for a later start. */
   async stop(): Promise<void> {
-    this.#running?.abort(new Error('the queue stops'));
+    this.#running?.abort(new RuntimeError('ERR_OPERATOR_STOPPING', 'the queue stops'));
     this.#running = undefined;
     if (this.#working.size === 0) return;
     this.#idle ??= Promise.withResolvers<void>();
@@ -144,7 +145,7 @@ export class WorkQueue {
     try {
       result = await work(key, signal);
     } catch (thrown) {
-      error = thrown ?? new Error('something that is no error was thrown');
+      error = thrown ?? new RuntimeError('ERR_OPERATOR_THROWN', 'something that is no error was thrown');
     }
     this.#working.delete(key);
     if (signal.aborted && error !== undefined)
@@ -175,6 +176,6 @@ export class WorkQueue {
     }
     const failures = (this.#failures.get(key) ?? 0) + 1;
     this.#failures.set(key, failures);
-    this.addAfter(key, Math.max(backoffMs(failures, this.#backoff), retryAfterOf(error)));
+    this.addAfter(key, Math.max(backoffMs(failures, { jitter: 0.5, ...this.#backoff }), retryAfterOf(error)));
   }
 }

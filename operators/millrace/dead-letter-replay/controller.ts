@@ -20,7 +20,7 @@ const lookEveryMs = 1_000;
 const waitMs = 10_000;
 
 /** Takes back what was asked for and not done, when a replay is deleted. */
-export const finalizer = 'millrace.dev/withdraw-replay';
+const finalizer = 'millrace.dev/withdraw-replay';
 
 /** The controller of DeadLetterReplays. */
 export function deadLetterReplayController(

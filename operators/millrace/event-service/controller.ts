@@ -38,7 +38,7 @@ const measureEveryMs = 10_000;
 const waitMs = 2_000;
 
 /** Drops topics and databases with a service whose deletionPolicy is Delete. */
-export const finalizer = 'millrace.dev/delete-data';
+const finalizer = 'millrace.dev/delete-data';
 
 interface Scale extends KubeObject {
   spec?: { replicas?: number };

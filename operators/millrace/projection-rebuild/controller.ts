@@ -18,7 +18,7 @@ const lookEveryMs = 1_000;
 const waitMs = 10_000;
 
 /** Gives the rebuild up when it is deleted before its end. */
-export const finalizer = 'millrace.dev/cancel-rebuild';
+const finalizer = 'millrace.dev/cancel-rebuild';
 
 /** The controller of ProjectionRebuilds: it asks the service, which builds, and tells how far that is. */
 export function projectionRebuildController(
