@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
+import { messageOf } from '#platform/errors';
 import { Fault } from './fault.ts';
 import { INSPECT_PORT, PORTS } from './plan.ts';
 
@@ -98,7 +99,7 @@ function parse(args: string[]) {
       },
     });
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     // Node adds advice on positional arguments that does not fit here.
     throw fault(`${message.split('. ')[0]?.replace(/\.$/, '')}.`);
   }

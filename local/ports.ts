@@ -1,23 +1,8 @@
-import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
-import { connect, createServer, type AddressInfo } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { errorCode, Fault } from './fault.ts';
-
-/** From here on systems give ports to connections that go out: a server that listens there may find its port taken. */
-export const FIRST_EPHEMERAL = 32_768;
-
-/** A port of 127.0.0.1 that nothing listens on right now, and that no connection is given either. */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    try {
-      return await listenBriefly(randomInt(10_000, FIRST_EPHEMERAL));
-    } catch (error) {
-      if (errorCode(error) !== 'EADDRINUSE') throw error;
-    }
-  }
-}
 
 /**
  * Fails with a sentence when something else listens on the port.
@@ -78,7 +63,7 @@ function takenFault(port: number, owner: string, cause?: unknown): Fault {
 }
 
 /** The sentence for a port that could not be had; other errors pass through. */
-export function portFault(error: unknown, port: number, owner: string): unknown {
+function portFault(error: unknown, port: number, owner: string): unknown {
   const code = errorCode(error);
   if (code === 'EADDRINUSE') return takenFault(port, owner, error);
   if (code === 'EACCES')
@@ -86,13 +71,11 @@ export function portFault(error: unknown, port: number, owner: string): unknown 
   return error;
 }
 
-async function listenBriefly(port: number): Promise<number> {
+async function listenBriefly(port: number): Promise<void> {
   const server = createServer();
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen({ port, host: '127.0.0.1', exclusive: true }, resolve);
   });
-  const { port: bound } = server.address() as AddressInfo;
   await new Promise((resolve) => server.close(resolve));
-  return bound;
 }

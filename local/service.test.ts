@@ -7,7 +7,8 @@ import { after, before, describe, test } from 'node:test';
 
 import { Fault } from './fault.ts';
 import type { Running } from './supervised.ts';
-import { firstFreePort, freePort } from './ports.ts';
+import { freePort } from '#test/ports.ts';
+import { firstFreePort } from './ports.ts';
 import { commandOf } from './process.ts';
 import { startService, type ServiceProcess } from './service.ts';
 

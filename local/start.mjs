@@ -17,6 +17,7 @@ const programs = {
   contracts: 'services/contracts/check.ts',
   query: 'streams/cli/main.ts',
   'query-schema': 'streams/language/schema-file.ts',
+  errors: 'local/errors.ts',
   charts: 'charts/generate/main.ts',
   cluster: 'k8s/main.ts',
   'bench:cluster': 'bench/cluster.ts',

@@ -1,3 +1,5 @@
+import { messageOf } from '#platform/errors';
+
 import { setTimeout as delay } from 'node:timers/promises';
 
 /** Something that runs until it is stopped or dies. */
@@ -155,7 +157,7 @@ export class Supervised {
       if (this.#stopping.signal.aborted) await running.stop();
       else this.#say('info', `${this.name} is running again`);
     } catch (error) {
-      if (!signal.aborted) this.#say('error', error instanceof Error ? error.message : String(error));
+      if (!signal.aborted) this.#say('error', messageOf(error));
     }
   }
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { Fault } from './fault.ts';
-import { freePort } from './ports.ts';
+import { freePort } from '#test/ports.ts';
 import { takeOver, Takeovers } from './takeover.ts';
 
 const data = mkdtempSync(join(tmpdir(), 'millrace-takeover-'));

@@ -6,9 +6,9 @@ import { after, before, describe, it } from 'node:test';
 
 import pg from 'pg';
 
-import { databaseUrl, ensureDatabases, withClient } from '#local/databases.ts';
+import { databaseUrl, ensureDatabases } from '#local/databases.ts';
 import { migrate } from '#platform/migrate';
-import { dropDatabaseAndRole } from '#platform/postgres';
+import { dropDatabaseAndRole, withClient } from '#platform/postgres';
 import { createTestDatabase } from '#test/database.ts';
 import { testServers } from '#test/servers.ts';
 import { shapeOf } from '#test/shape.ts';

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
-import { databaseUrl, ensureDatabases, withClient } from '#local/databases.ts';
+import { databaseUrl, ensureDatabases } from '#local/databases.ts';
+import { withClient } from '#platform/postgres';
 
 import { testServers } from '#test/servers.ts';
 import { MigrationError, migrate } from './migrate.ts';
@@ -95,7 +96,7 @@ describe('migrate', () => {
     write('0002_more', 'CREATE TABLE b (x bigint);');
     const { message, code } = await failure();
     assert.match(message, /0002_more was changed after database .* had it\.$/);
-    assert.equal(code, 'edited');
+    assert.equal(code, 'ERR_MIGRATION_EDITED');
   });
 
   test('refuses a migration of the platform that was changed afterwards', async () => {
