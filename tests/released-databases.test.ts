@@ -37,6 +37,9 @@ for (const schema of readdirSync(schemas)) {
     before(async () => {
       await ensureDatabases(postgres, [name]);
       pool = new pg.Pool({ connectionString: url, max: 2, allowExitOnIdle: true });
+      // a connection that is still closing hears that its database is dropped
+      pool.on('connect', (client) => client.on('error', () => undefined));
+      pool.on('error', () => undefined);
       await pool.query(historySql);
       for (const migration of releasedOnes) {
         const script = readFileSync(`${schemas}${schema}/migrations/${migration}/migration.sql`, 'utf8');

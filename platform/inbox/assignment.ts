@@ -3,7 +3,7 @@ import type { ConsumerHandle, IncomingBatch, KafkaAdmin, TopicPartition } from '
 import { backoffMs, pause } from '#platform/lifecycle';
 import type { Logger } from '#platform/telemetry';
 import type { Pool } from '#platform/postgres';
-import { databaseBackoff } from './availability.ts';
+import { databaseBackoff } from './retry-policy.ts';
 import { metrics } from './metrics.ts';
 import { loadOffsets, nameOf, startOf } from './offsets.ts';
 

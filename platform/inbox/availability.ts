@@ -1,10 +1,6 @@
 import { PlatformError } from '#platform/errors';
-import type { BackoffOptions } from '#platform/lifecycle';
 import type { Logger } from '#platform/telemetry';
 import { metrics } from './metrics.ts';
-
-/** pauses between attempts while the database is unavailable */
-export const databaseBackoff: BackoffOptions = { firstMs: 100, maxMs: 5_000 };
 
 /** Whether the database of an inbox is available: reports changes to the log, and the state to metrics and readiness. */
 export class Availability {

@@ -4,7 +4,8 @@ import type { ReceivedEvent } from '#platform/contract';
 import type { Logger } from '#platform/telemetry';
 import type { Pool, PoolClient } from '#platform/postgres';
 import { isUnavailable, transaction } from '#platform/postgres';
-import { Availability, databaseBackoff } from './availability.ts';
+import { Availability } from './availability.ts';
+import { databaseBackoff, maxAttempts, messageBackoff } from './retry-policy.ts';
 import type { DeadLetterWriter } from './dead-letters.ts';
 import { reasonOf } from './item.ts';
 import { backoffMs, roundMs } from '#platform/lifecycle';
@@ -13,9 +14,6 @@ import { OffsetsMoved, moveOffsets, nameOf } from './offsets.ts';
 import { bisect, committedOf, takeUpTo } from './partition-batch.ts';
 import type { Committed, Sink, PartitionBatch } from './partition-batch.ts';
 
-/** A single message is given up after this many attempts; the pauses between them double. */
-const maxAttempts = 5;
-const retry = { firstMs: 100, maxMs: 5_000 };
 /** Applies the events to the database, in the order given, inside the caller's transaction. */
 export type Handle = (tx: PoolClient, events: ReceivedEvent[]) => Promise<void>;
 
@@ -119,7 +117,7 @@ export class Writer implements Sink {
   async #retry(batch: PartitionBatch, signal: AbortSignal, lost: Set<string>): Promise<void> {
     const item = batch.items[0]!;
     for (let attempts = 2; ; attempts += 1) {
-      await sleep(backoffMs(attempts - 1, retry), undefined, { signal });
+      await sleep(backoffMs(attempts - 1, messageBackoff), undefined, { signal });
       const error = await this.#try([batch], signal, lost);
       if (!error) return;
       const { topic, partition, offset } = item.message;

@@ -60,7 +60,7 @@ describe('migrate', () => {
     await withClient(url, async (client) => {
       await client.query('CREATE SCHEMA millrace CREATE TABLE projections ()');
       const { message, code } = await failure();
-      assert.equal(code, 'failed');
+      assert.equal(code, 'ERR_MIGRATION_FAILED');
       assert.match(message, /platform\/projection\/sql\/0001_projections\.sql:2: .* already exists, in\nCREATE TABLE/);
       assert.deepEqual((await client.query(migrations)).rows, [{ found: null }]);
       await client.query('DROP SCHEMA millrace CASCADE');
@@ -104,6 +104,6 @@ describe('migrate', () => {
     await withClient(url, (client) => client.query(change));
     const { message, code } = await failure();
     assert.match(message, /platform\/inbox\/sql\/0001_inbox\.sql was changed after database .* had it\.$/);
-    assert.equal(code, 'edited');
+    assert.equal(code, 'ERR_MIGRATION_EDITED');
   });
 });
