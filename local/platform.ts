@@ -196,7 +196,7 @@ export class Platform {
           file: join(this.#root, 'services', name, 'main.ts'),
           port: service.spec.port + portOffset,
           env,
-          nodeFlags: nodeFlagsOf(name),
+          nodeFlags: nodeFlagsOf(service),
           pidFile: join(this.#pidFolder(), `${name}.pid`),
           onLine: (line) => this.#listener.line(name, line),
         },

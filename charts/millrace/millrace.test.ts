@@ -114,9 +114,10 @@ describe('the platform’s chart', { skip: withoutHelm }, () => {
   });
 
   test('gives Node the flags of the local run', () => {
-    for (const { metadata } of declared) {
+    for (const service of declared) {
+      const { metadata } = service;
       const { containers } = find(resources, 'Deployment', metadata.name)['spec'].template.spec;
-      const args = [...nodeFlagsOf(metadata.name), `services/${metadata.name}/main.ts`];
+      const args = [...nodeFlagsOf(service), `services/${metadata.name}/main.ts`];
       assert.deepEqual(['--no-warnings', ...containers[0].args], args, 'the image has the first of them');
     }
   });
