@@ -18,6 +18,7 @@ const programs = {
   query: 'streams/cli/main.ts',
   'query-schema': 'streams/language/schema-file.ts',
   charts: 'charts/generate/main.ts',
+  new: 'scaffold/main.ts',
   cluster: 'k8s/main.ts',
   'bench:cluster': 'bench/cluster.ts',
   'bench:start': 'bench/start.ts',
