@@ -14,7 +14,7 @@ export function cpuSeconds({ ticks }: Pick<ProcessStat, 'ticks'>): number {
 }
 
 /** A process and everything below it; Linux only (`/proc`). */
-export function listBelow(root: number): ProcessStat[] {
+export function listBelow(root: number): (ProcessStat & { group: number })[] {
   const all = readdirSync('/proc')
     .filter((entry) => /^\d+$/.test(entry))
     .flatMap((entry) => {
@@ -23,7 +23,8 @@ export function listBelow(root: number): ProcessStat[] {
         const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
         const ticks = fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0);
         const command = readFileSync(`/proc/${entry}/cmdline`, 'utf8').replaceAll('\0', ' ');
-        return [{ pid: Number(entry), parent: Number(fields[1]), name: nameOf(command), ticks }];
+        const [parent, group] = [Number(fields[1]), Number(fields[2])];
+        return [{ pid: Number(entry), parent, group, name: nameOf(command), ticks }];
       } catch {
         return []; // ended meanwhile
       }

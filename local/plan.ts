@@ -42,19 +42,6 @@ export function startOrder(services: EventService[]): EventService[][] {
   return groups;
 }
 
-/** Buffers count as the heap does; else every 64 MB of them, which under load come in a tenth of a second, have it marked. */
-const bufferFlags = ['--external-memory-accounted-in-global-limit'];
-
-/**
- * Node's flags for a service. Each stays small: its heap holds requests in flight and bounded caches, no data. What dies
- * young has some room, and the old space several times as much, or it is collected without rest. What runs the stream queries
- * may have to catch up with millions of events: its old space begins large, else it spends a third of its time on collecting.
- */
-export function nodeFlagsOf({ spec }: EventService): string[] {
-  const flags = ['--no-warnings', '--max-old-space-size=256', '--max-semi-space-size=16', ...bufferFlags];
-  return spec.streamQueries ? [...flags, '--initial-old-space-size=72'] : flags;
-}
-
 /** The environment of a service in the local run. */
 export function serviceEnvironment(
   service: EventService,

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { eventServices, type EventService } from '#platform/declarations';
+import { eventServices, nodeFlags, type EventService } from '#platform/declarations';
 import type { KafkaConnection } from '#platform/kafka';
 
 import { startMailCatcher } from '#platform/mail-catcher';
@@ -10,7 +10,7 @@ import { generateClients } from './generate.ts';
 import { forgetKafka, startKafka } from './kafka.ts';
 import { Kept, type Running } from './keep.ts';
 import type { Options } from './options.ts';
-import { nodeFlagsOf, portsWith, serviceEnvironment, startOrder } from './plan.ts';
+import { portsWith, serviceEnvironment, startOrder } from './plan.ts';
 import { assertPortFree } from './ports.ts';
 import { forgetPostgres, startPostgres } from './postgres.ts';
 import { prepareDatabases, prepareTopics } from './prepare.ts';
@@ -196,7 +196,7 @@ export class Platform {
           file: join(this.#root, 'services', name, 'main.ts'),
           port: service.spec.port + portOffset,
           env,
-          nodeFlags: nodeFlagsOf(service),
+          nodeFlags: ['--no-warnings', ...nodeFlags(name)],
           pidFile: join(this.#pidFolder(), `${name}.pid`),
           onLine: (line) => this.#listener.line(name, line),
         },

@@ -16,6 +16,9 @@ import { eventually } from './platform/client.ts';
 import { startPlatform, type Platform } from '#test/platform.ts';
 import { freePortOffset } from '#test/ports.ts';
 import { startPrometheus, withoutPrometheus, type Prometheus } from '#test/prometheus.ts';
+import { allowSeconds } from '#test/time-limit.ts';
+
+allowSeconds(300); // it starts the whole platform
 
 const { operator, ...ofServices } = { ...dashboards['millrace']!, ...dashboards['millrace-operator']! };
 

@@ -11,6 +11,9 @@ import { freePortOffset } from '#test/ports.ts';
 import { startOtlpReceiver } from '#test/otlp.ts';
 import { startPlatform } from '#test/platform.ts';
 import type { Platform } from '#test/platform.ts';
+import { allowSeconds } from '#test/time-limit.ts';
+
+allowSeconds(300); // it starts the whole platform
 
 describe('the platform', () => {
   const underTest = {} as PlatformUnderTest;

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 
 import { describeError } from '#local/fault.ts';
 import { generateClients } from '#local/generate.ts';
@@ -30,8 +30,12 @@ const FOLDERS = [
   'tests',
   'dashboard',
   'scaffold',
+  'bench',
 ];
 const ALL = FOLDERS.map((folder) => `${folder}/**/*.test.ts`);
+
+/** Loaded in the process of each test file: ends one that does not end by itself. */
+const TIME_LIMIT = pathToFileURL(join(root, 'tests/support/time-limit.ts')).href;
 
 /** Test data may be lost in a power cut; more files run at once than services do. */
 const TEST_SETTINGS = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '300' };
@@ -110,7 +114,8 @@ async function useKeptServers(): Promise<Servers | undefined> {
 async function runTests(args: string[], env: Record<string, string>, requests: StopRequests): Promise<number> {
   const named = args.map((arg) => (isFolder(arg) ? join(arg, '**/*.test.ts') : arg));
   const files = named.some((arg) => !arg.startsWith('-')) ? named : [...named, ...ALL];
-  const child = spawn(process.execPath, ['--test', '--no-warnings', '--test-concurrency=4', ...files], {
+  const flags = ['--test', '--no-warnings', '--test-concurrency=4', '--import', TIME_LIMIT];
+  const child = spawn(process.execPath, [...flags, ...files], {
     cwd: root,
     stdio: 'inherit',
     env: { NODE_COMPILE_CACHE: join(state, 'compile-cache'), ...process.env, ...env },

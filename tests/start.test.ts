@@ -25,6 +25,9 @@ import { assertPortFree } from '#local/ports.ts';
 import { commandOf } from '#local/process.ts';
 
 import { freePortOffset, platformPorts } from '#test/ports.ts';
+import { allowSeconds } from '#test/time-limit.ts';
+
+allowSeconds(300); // it starts the whole platform several times
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 /** The machine may have little to spare while other tests run. */

@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import type { MetricUpdated } from '#contracts/analytics.ts';
+import type { MetricUpdated } from '#streams/contract';
 import { unpack } from '#platform/outbox/testing.ts';
 import { spikeOver } from './events.ts';
 import type { Expected } from './events.ts';

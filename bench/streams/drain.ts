@@ -5,13 +5,11 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Pool } from 'pg';
-import { eventServices } from '#platform/declarations';
-import { nodeFlagsOf } from '#local/plan.ts';
+import { nodeFlags } from '#platform/declarations';
 import { memoryBelow } from '../memory.ts';
 import { cpuSeconds, listBelow } from '../processes.ts';
 
-const declared = eventServices().find(({ spec }) => spec.streamQueries)!;
-const service = fileURLToPath(new URL(`../../services/${declared.metadata.name}/main.ts`, import.meta.url));
+const service = fileURLToPath(new URL('../../services/analytics/main.ts', import.meta.url));
 
 const pollMs = 50;
 /** reading the memory of all of PostgreSQL's processes takes milliseconds, which would be missing elsewhere */
@@ -46,7 +44,7 @@ export async function drain({ workers, events, pool, env, servers }: DrainOption
   const cpuBefore = serverCpu(servers);
   const begin = performance.now();
   const children = Array.from({ length: workers }, () =>
-    spawn(process.execPath, [...nodeFlagsOf(declared), service], {
+    spawn(process.execPath, ['--no-warnings', ...nodeFlags('analytics'), service], {
       env: { ...process.env, ...env },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     }),

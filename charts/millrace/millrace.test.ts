@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
-import { nodeFlagsOf } from '#local/plan.ts';
-import { brokerSettings, eventServices, streamQueryFiles } from '#platform/declarations';
+import { brokerSettings, eventServices, nodeFlags, streamQueryFiles } from '#platform/declarations';
 
 import { find, podTemplates, render, withoutHelm, type Resource } from '../testing.ts';
 
@@ -114,11 +113,9 @@ describe('the platform’s chart', { skip: withoutHelm }, () => {
   });
 
   test('gives Node the flags of the local run', () => {
-    for (const service of declared) {
-      const { metadata } = service;
+    for (const { metadata } of declared) {
       const { containers } = find(resources, 'Deployment', metadata.name)['spec'].template.spec;
-      const args = [...nodeFlagsOf(service), `services/${metadata.name}/main.ts`];
-      assert.deepEqual(['--no-warnings', ...containers[0].args], args, 'the image has the first of them');
+      assert.deepEqual(containers[0].args, [...nodeFlags(metadata.name), `services/${metadata.name}/main.ts`]);
     }
   });
 

@@ -1,17 +1,13 @@
 import { hostname } from 'node:os';
 import { Api } from '#runtime/api.ts';
-import { Applier, keepOwnFields } from '#runtime/apply.ts';
+import { Applier } from '#runtime/apply.ts';
 import { systemClock } from '#runtime/clock.ts';
 import type { Connection } from '#runtime/connection.ts';
 import { EventRecorder } from '#runtime/events.ts';
-import { Informer } from '#runtime/informer.ts';
-import type { InformerOptions } from '#runtime/informer.ts';
 import { LeaderElection } from '#runtime/lease.ts';
 import type { RuntimeMetrics } from '#runtime/metrics.ts';
 import { Operator } from '#runtime/operator.ts';
-import type { KubeObject, ResourceType } from '#runtime/objects.ts';
 import type { Logger } from '#platform/telemetry';
-import * as kinds from './api/kinds.ts';
 import type { EventService } from './api/event-service.ts';
 import { Databases, clusterHost } from './databases.ts';
 import { deadLetterReplayController } from './dead-letter-replay/controller.ts';
@@ -19,10 +15,11 @@ import { EventServiceController } from './event-service/controller.ts';
 import { Provisioner } from './event-service/provisioning.ts';
 import { Lags } from './kafka.ts';
 import { projectionRebuildController } from './projection-rebuild/controller.ts';
-import { askAnalytics } from './stream-query/analytics.ts';
+import { queryStatusClient } from './stream-query/query-statuses.ts';
 import { StreamQueryControllers } from './stream-query/controllers.ts';
-import { manager, managedSelector, namespaceIndexer } from './world.ts';
-import type { ConfigMap, World } from './world.ts';
+import type { ControllerContext } from './controller-context.ts';
+import { createInformers } from './informers.ts';
+import { manager } from './labels.ts';
 
 export interface OperatorSettings {
   connection: Connection;
@@ -35,70 +32,33 @@ export interface OperatorSettings {
   leaseMs: number;
   /** who this is among the replicas */
   identity: string;
-  /** where a service is reached; its Service in the cluster where left out */
-  urlOf?: (service: EventService) => string;
 }
 
 /** Everything of the operator, not started yet. */
 export function createOperator(settings: OperatorSettings): {
   operator: Operator;
-  world: World;
   close(): Promise<void>;
 } {
   const { connection, log, metrics, namespaces, identity, leaseMs } = settings;
   const api = new Api(connection, metrics.onRequest);
   const clock = systemClock;
-  const shared = { api, clock, log, metrics, namespaces };
-  const informer = <T extends KubeObject>(type: ResourceType, options: Partial<InformerOptions<T>> = {}) =>
-    new Informer<T>({
-      ...shared,
-      type,
-      indexers: namespaceIndexer,
-      keep: (object) => keepOwnFields(object, manager),
-      ...options,
-    });
-  const managed = { labelSelector: managedSelector };
+  const informers = createInformers({ api, clock, log, metrics, namespaces });
   const events = new EventRecorder({ api, clock, log, controller: `millrace.dev/${manager}`, instance: identity });
-  const world: World = {
-    api,
-    applier: new Applier(api, manager),
-    events,
-    clock,
-    log,
-    eventServices: informer(kinds.eventServices),
-    streamQueries: informer(kinds.streamQueries),
-    deadLetterReplays: informer(kinds.deadLetterReplays),
-    projectionRebuilds: informer(kinds.projectionRebuilds),
-    kafkaTopics: informer(kinds.kafkaTopics, managed),
-    kafkaUsers: informer(kinds.kafkaUsers, managed),
-    jobs: informer(kinds.jobs, managed),
-    configMaps: informer<ConfigMap>(kinds.configMaps, managed),
-  };
+  const context: ControllerContext = { api, applier: new Applier(api, manager), events, clock, log, ...informers };
   const databases = new Databases(api, log);
-  const urlOf = settings.urlOf ?? serviceUrl;
-  const streamQueries = new StreamQueryControllers(world, askAnalytics(urlOf), metrics);
-  const lags = new Lags(world, log);
+  const streamQueries = new StreamQueryControllers(context, queryStatusClient(serviceUrl), metrics);
+  const lags = new Lags(context, log);
   const parts = { databases, lags, provisioner: new Provisioner(api, clock) };
   const controllers = [
-    new EventServiceController(world, parts, metrics).controller,
+    new EventServiceController(context, parts, metrics).controller,
     ...streamQueries.controllers,
-    deadLetterReplayController(world, databases, metrics),
-    projectionRebuildController(world, databases, metrics),
-  ];
-  const informers = [
-    world.eventServices,
-    world.streamQueries,
-    world.deadLetterReplays,
-    world.projectionRebuilds,
-    world.kafkaTopics,
-    world.kafkaUsers,
-    world.jobs,
-    world.configMaps,
+    deadLetterReplayController(context, databases, metrics),
+    projectionRebuildController(context, databases, metrics),
   ];
   const operator = new Operator({
     log,
     metrics,
-    informers,
+    informers: Object.values(informers),
     controllers,
     election: (handlers) =>
       new LeaderElection({
@@ -116,7 +76,6 @@ export function createOperator(settings: OperatorSettings): {
   });
   return {
     operator,
-    world,
     async close() {
       await operator.stop();
       await events.flush();

@@ -1,7 +1,7 @@
 import { topicConfig } from '#platform/kafka';
 import type { Topic } from '#platform/declarations';
-import type { KafkaTopic } from './world.ts';
-import { madeForLabel, managedBy } from './world.ts';
+import { madeForLabel, managedBy } from './labels.ts';
+import type { KafkaTopic } from './strimzi.ts';
 
 /** Where a topic is made, and for whom. */
 export interface TopicPlace {

@@ -5,8 +5,9 @@ import { hash } from '#runtime/compare.ts';
 import type { KubeObject } from '#runtime/objects.ts';
 import { kafkaUsers, kafkas } from './api/kinds.ts';
 import { readSecret } from './databases.ts';
-import { managedBy, manager } from './world.ts';
-import type { KafkaUser, World } from './world.ts';
+import type { ControllerContext } from './controller-context.ts';
+import { managedBy, manager } from './labels.ts';
+import type { KafkaUser } from './strimzi.ts';
 
 /** A Strimzi Kafka, as far as it says how it is reached. */
 export interface KafkaCluster extends KubeObject {
@@ -58,12 +59,12 @@ export interface Position {
 
 /** What groups have still to read, by what Kafka has. */
 export class Lags {
-  readonly #world: World;
+  readonly #context: ControllerContext;
   readonly #log: Logger;
   readonly #clusters = new Map<string, { settings: string; kafka: Kafka }>();
 
-  constructor(world: World, log: Logger) {
-    this.#world = world;
+  constructor(context: ControllerContext, log: Logger) {
+    this.#context = context;
     this.#log = log;
   }
 
@@ -98,7 +99,7 @@ export class Lags {
   }
 
   async #connect(namespace: string, cluster: string, signal: AbortSignal): Promise<Kafka | undefined> {
-    const { api, applier, kafkaUsers: users } = this.#world;
+    const { api, applier, kafkaUsers: users } = this.#context;
     await applier.apply(kafkaUsers, observerOf(namespace, cluster), users.store.get(`${namespace}/${manager}`), signal);
     const secret = await readSecret(api, namespace, manager, signal);
     const found = await api.get<KafkaCluster>(kafkas, namespace, cluster, { signal });

@@ -6,7 +6,7 @@ export type { Contract, EventDataOf } from './contract.ts';
 export { Id, IdReference, PathId, isExactId } from './id.ts';
 export { fromCents, fromDecimal, money, toCents } from './money.ts';
 export { buildOpenApi } from './openapi.ts';
-export { Page, defaultLimit, maxLimit, pageHeaders } from './operation.ts';
+export { Page, ServiceHealth, defaultLimit, maxLimit, pageHeaders } from './operation.ts';
 export type { Operation, OperationRequest } from './operation.ts';
 export { currentRelease, releaseBreaks } from './release.ts';
 export type { Release } from './release.ts';

@@ -82,7 +82,12 @@ function operationDocument(operation: Operation, named: Readonly<Record<string, 
           ]),
         ),
       }),
-      ...(spec.schema && { content: { 'application/json': { schema: toDocument(spec.schema, refs) } } }),
+      ...(spec.schema && {
+        content: {
+          'application/json': { schema: toDocument(spec.schema, refs) },
+          ...(status in commonProblems && problemContent),
+        },
+      }),
       ...(spec.contentType && { content: { [spec.contentType]: { schema: { type: 'string' } } } }),
     },
   ]);
@@ -97,11 +102,11 @@ function operationDocument(operation: Operation, named: Readonly<Record<string, 
       requestBody: { required: true, content: { 'application/json': { schema: toDocument(operation.body, refs) } } },
     }),
     responses: {
+      ...commonProblems,
       ...Object.fromEntries(responses),
       ...Object.fromEntries(
         Object.entries(problems).map(([status, description]) => [status, { description, content: problemContent }]),
       ),
-      ...commonProblems,
     },
   };
 }

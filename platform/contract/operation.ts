@@ -9,6 +9,15 @@ export interface ResponseSpec {
   headers?: Record<string, string>;
 }
 
+const CheckResult = Type.Object({ status: Type.Enum(['UP', 'DOWN']), reason: Type.Optional(Type.String()) });
+
+/** What `/health` of a service says. */
+export const ServiceHealth = Type.Object({
+  status: Type.Enum(['UP', 'DOWN']),
+  service: Type.String(),
+  checks: Type.Record(Type.String(), CheckResult),
+});
+
 /** One HTTP operation as a contract declares it: routing, validation, OpenAPI and the gateway's routes come from it. */
 export interface OperationSpec {
   method: 'get' | 'post' | 'put' | 'delete';

@@ -2,6 +2,7 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { join } from 'node:path';
 import { parse } from 'yaml';
+import { deadLetterTopic } from './groups.ts';
 
 /** What a service produces, consumes, calls and stores. */
 export interface EventService {
@@ -52,6 +53,15 @@ export function brokerSettings(dir = declarationsDir): Record<string, string> {
   return Object.fromEntries(Object.entries(settings).map(([name, value]) => [name, String(value)]));
 }
 
+/** Node's flags for a service. */
+export function nodeFlags(service: string, dir = declarationsDir): string[] {
+  const { all, services } = parse(readFileSync(join(dir, 'node.yaml'), 'utf8')) as {
+    all: string[];
+    services: Record<string, string[]>;
+  };
+  return [...all, ...(services[service] ?? [])];
+}
+
 /** What a service consumes, with one group. @throws where its declaration says nothing of it */
 export function consumptionOf(service: string): { group: string; topics: string[] } {
   const [consumption] = eventServices().find(({ metadata }) => metadata.name === service)?.spec.consumes ?? [];
@@ -67,11 +77,6 @@ export function parseDuration(text: string | number): number {
   const match = /^(\d+)(ms|s|m|h|d)$/.exec(text);
   if (!match) throw new Error(`'${text}' is no duration: a whole number with ms, s, m, h or d`);
   return Number(match[1]) * units[match[2] as string]!;
-}
-
-/** The topic of messages that a consumer group gave up on. */
-export function deadLetterTopic(group: string): string {
-  return `${group}.dead-letters`;
 }
 
 /** Every topic that the services declare, dead-letter topics included. */

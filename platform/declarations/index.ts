@@ -1,11 +1,12 @@
 export {
   brokerSettings,
   consumptionOf,
-  deadLetterTopic,
   declarationsDir,
   eventServices,
+  nodeFlags,
   parseDuration,
   streamQueryFiles,
   topics,
 } from './declarations.ts';
+export { backfillGroup, broadcastPrefix, deadLetterTopic, rebuildGroup, versionPrefix } from './groups.ts';
 export type { EventService, Topic } from './declarations.ts';

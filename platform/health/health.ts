@@ -5,6 +5,11 @@ export interface HealthReport {
   checks: Record<string, { status: 'UP' | 'DOWN'; reason?: string }>;
 }
 
+/** The answer to who asks a service for a report of its health. */
+export function healthAnswer(service: string, { status, checks }: HealthReport) {
+  return { status: status === 'UP' ? 200 : 503, body: { status, service, checks } };
+}
+
 const checkTimeoutMs = 2_000;
 
 /**

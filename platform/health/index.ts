@@ -1,2 +1,2 @@
-export { Health } from './health.ts';
+export { Health, healthAnswer } from './health.ts';
 export type { HealthReport } from './health.ts';

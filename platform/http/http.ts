@@ -5,6 +5,7 @@ import type { Express, NextFunction, Request, RequestHandler, Response } from 'e
 import type { Contract, Operation, OperationRequest } from '#platform/contract';
 import { drainable } from './drain.ts';
 import type { Draining } from './drain.ts';
+import { healthAnswer } from '#platform/health';
 import type { Health, HealthReport } from '#platform/health';
 import type { Logger } from '#platform/telemetry';
 import { histogram, registry, SpanKind, SpanStatusCode, startSpan, withSpan } from '#platform/telemetry';
@@ -79,8 +80,8 @@ export function createApp(): Express {
 /** `/health`, `/livez`, `/readyz` and `/metrics`. */
 export function mountHealth(app: Express, service: string, health: Health): void {
   const report = (check: () => Promise<HealthReport>) => async (_: Request, response: Response) => {
-    const { status, checks } = await check();
-    response.status(status === 'UP' ? 200 : 503).json({ status, service, checks });
+    const { status, body } = healthAnswer(service, await check());
+    response.status(status).json(body);
   };
   mountRead(
     app,

@@ -5,6 +5,7 @@ import type { ReceivedEvent } from '#platform/contract';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
 import { testKafka, uniqueTopic } from '#test/kafka.ts';
+import { assertStopsCompletely } from '#test/stopping.ts';
 import { Health } from '#platform/health';
 import { createKafka } from '#platform/kafka';
 import type { Kafka, OutgoingMessage, Producer } from '#platform/kafka';
@@ -14,6 +15,7 @@ import { createPool } from '#platform/postgres';
 import type { PoolClient } from '#platform/postgres';
 import { Inbox } from './inbox.ts';
 import type { InboxOptions } from './inbox.ts';
+import { DeadLetterReplay } from './replay.ts';
 
 const log = createLogger('inbox-test', 'silent');
 const partitions = 4;
@@ -160,6 +162,61 @@ describe('Inbox', () => {
     await stopping;
   });
 
+  it('takes no partitions any more that the group gives it while it stops', async () => {
+    let giveAgain = () => {};
+    let asked = 0;
+    const reshuffled: Kafka = {
+      ...kafka,
+      consumer(options) {
+        const { onAssigned } = options;
+        giveAgain = () => onAssigned!([{ topic, partition: 0 }]);
+        return kafka.consumer({ ...options, onAssigned: (assigned) => onAssigned!(assigned) });
+      },
+      admin: {
+        ...kafka.admin,
+        watermarks(name) {
+          asked += 1;
+          return kafka.admin.watermarks(name);
+        },
+      },
+    };
+    const inTransaction = Promise.withResolvers<void>();
+    const finish = Promise.withResolvers<void>();
+    const { inbox } = start({
+      kafka: reshuffled,
+      async handle() {
+        inTransaction.resolve();
+        await finish.promise;
+      },
+    });
+    await sendRange(0, 1);
+    await inTransaction.promise;
+    const askedBefore = asked;
+    const stopping = inbox.stop();
+    giveAgain(); // while the transaction in flight is waited for
+    finish.resolve();
+    await stopping;
+    assert.equal(asked, askedBefore);
+  });
+
+  it('leaves nothing behind when it stops, be it while the group is reshuffled', async () => {
+    await sendRange(0, 100);
+    await assertStopsCompletely(
+      kafka,
+      (own) =>
+        new Inbox({
+          group,
+          topics: [topic],
+          pool: database.pool,
+          kafka: own,
+          log,
+          health: new Health(),
+          decode: createDecoder(readJson),
+          handle: insert,
+        }),
+    );
+  });
+
   it('processes what was sent before it started and after, with the offsets beside the effects', async () => {
     await sendRange(0, 100);
     const { health } = start();
@@ -288,6 +345,12 @@ describe('Inbox', () => {
       ],
     );
   });
+
+  it('replays nothing any more when it has stopped', () =>
+    assertStopsCompletely(
+      kafka,
+      () => new DeadLetterReplay({ group, pool: database.pool, log, decode: createDecoder(readJson), handle: insert }),
+    ));
 
   it('replays a dead letter that is asked for through the same handler, and writes down how it went', async () => {
     let isMended = false;

@@ -73,6 +73,9 @@ export class Inbox {
   #assignment: Assignment | undefined;
   #located: Promise<void> | undefined;
   #timers: NodeJS.Timeout[] = [];
+  /** what goes on beside, and a stop has to wait for */
+  readonly #underWay = new Set<Promise<unknown>>();
+  #stopping = false;
   /** partitions that have moved since Kafka was told */
   readonly #unhinted = new Map<string, TopicPartition & { offset: bigint }>();
 
@@ -126,10 +129,11 @@ export class Inbox {
   }
 
   start(): void {
+    if (this.#stopping || this.#timers.length > 0) return;
     this.#timers = [
-      setInterval(() => void this.#heartbeat(), heartbeatMs),
-      setInterval(() => void this.#hint(), hintMs),
-      setInterval(() => void this.#recheck(), recheckMs),
+      setInterval(() => void this.#follow(this.#heartbeat()), heartbeatMs),
+      setInterval(() => void this.#follow(this.#hint()), hintMs),
+      setInterval(() => void this.#follow(this.#recheck()), recheckMs),
     ];
     this.#consumer.start();
     this.#replay?.start();
@@ -137,13 +141,23 @@ export class Inbox {
 
   /** Ends with the transaction in flight, leaves the group and stops; it asks nobody for anything afterwards. */
   async stop(): Promise<void> {
+    this.#stopping = true;
     for (const timer of this.#timers) clearInterval(timer);
     this.#assignment?.end();
     await this.#replay?.stop();
     await this.#writer.idle();
     await this.#hint();
-    await Promise.all([this.#consumer.stop(), this.#located]);
+    await this.#consumer.stop();
+    await Promise.allSettled(this.#underWay);
     this.#forgetLag();
+  }
+
+  /** Lets a stop wait for work that nobody else waits for. */
+  #follow<T>(work: Promise<T>): Promise<T> {
+    this.#underWay.add(work);
+    const forget = () => this.#underWay.delete(work);
+    work.then(forget, forget);
+    return work;
   }
 
   #forgetLag(): void {
@@ -153,13 +167,15 @@ export class Inbox {
   }
 
   #onAssigned(partitions: TopicPartition[]): void {
+    // the group may be reshuffled until this member has left it; what it is given then, others will have
+    if (this.#stopping) return;
     const { group, pool, kafka, log } = this.#options;
     this.#assignment?.end();
     this.#forgetLag();
     this.#unhinted.clear();
     const assignment = new Assignment({ group, partitions, pool, log, admin: kafka.admin, consumer: this.#consumer });
     this.#assignment = assignment;
-    this.#located = this.#writer.idle().then(() => assignment.locate());
+    this.#located = this.#follow(this.#writer.idle().then(() => assignment.locate()));
   }
 
   /** A batch ends when it is committed or void; until then the group hears that this member is at work. */
@@ -167,7 +183,7 @@ export class Inbox {
     return new Promise((resolve, fail) => {
       const pending = { batch, fail };
       this.#pending.add(pending);
-      this.#process(batch)
+      this.#follow(this.#process(batch))
         .then(resolve, fail)
         .finally(() => this.#pending.delete(pending));
     });
@@ -210,7 +226,7 @@ export class Inbox {
   /** What was taken in since the last commit is read again. */
   #onVoid(): void {
     const assignment = this.#assignment;
-    if (assignment && !assignment.signal.aborted) this.#located = assignment.locate();
+    if (assignment && !assignment.signal.aborted) this.#located = this.#follow(assignment.locate());
   }
 
   #onCommitted(committed: readonly Committed[]): void {

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { broadcastPrefix } from '#platform/declarations';
 import type { Logger } from '#platform/telemetry';
 import type { ConsumerHandle, IncomingMessage, Kafka } from './port.ts';
 
@@ -18,7 +19,7 @@ export interface BroadcastOptions {
  */
 export function subscribeLatest({ kafka, topics, onMessage, onReset, log }: BroadcastOptions): ConsumerHandle {
   const consumer = kafka.consumer({
-    group: `broadcast-${randomUUID()}`,
+    group: `${broadcastPrefix}${randomUUID()}`,
     topics,
     from: 'latest',
     onAssigned: () => onReset?.(),

@@ -2,10 +2,12 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { testKafka, uniqueTopic } from '#test/kafka.ts';
+import { watchResources } from '#test/alive.ts';
+import { assertStopsCompletely } from '#test/stopping.ts';
 import { createLogger } from '#platform/telemetry';
 import { subscribeLatest } from './broadcast.ts';
 import { KafkaUnreachable, createKafka } from './port.ts';
-import type { IncomingMessage, Kafka, Producer } from './port.ts';
+import type { ConsumerHandle, IncomingMessage, Kafka, Producer } from './port.ts';
 import { eventually } from './testing.ts';
 
 const log = createLogger('kafka-test', 'silent');
@@ -188,6 +190,38 @@ describe('Kafka', () => {
     await eventually(() => received.includes('after'), 'the last message');
     assert.ok(!received.includes('before'));
     await subscription.stop();
+  });
+
+  it('has left nothing of a broadcast that has stopped', async () => {
+    const topic = await uniqueTopic('broadcast', 1);
+    await assertStopsCompletely(kafka, (own) => {
+      let subscription: ConsumerHandle | undefined;
+      return {
+        start: () => (subscription = subscribeLatest({ kafka: own, topics: [topic], log, onMessage: () => undefined })),
+        stop: () => subscription!.stop(),
+      };
+    });
+  });
+
+  it('asks for nothing any more when it is closed, and connects to nobody', async () => {
+    const left = watchResources();
+    const topic = await uniqueTopic('closed', 1);
+    const own = createKafka({ brokers: testKafka().brokers.split(','), clientId: 'kafka-test', log });
+    const { admin } = own;
+    const late = await own.producer();
+    await admin.watermarks(topic);
+    const connecting = own.producer();
+    await own.close();
+    await Promise.allSettled([connecting]);
+    const closed = /was closed/;
+    await assert.rejects(admin.watermarks(topic), closed);
+    await assert.rejects(own.check(), closed);
+    await assert.rejects(own.producer(), closed);
+    await assert.rejects(late.partitionsOf(topic), closed);
+    await assert.rejects(late.send(topic, 0, [outgoing('k', 'late')]), closed);
+    const consumer = () => own.consumer({ group: topic, topics: [topic], from: 'latest', onBatch: async () => true });
+    assert.throws(consumer, closed);
+    assert.deepEqual(left(), []);
   });
 
   it('says within seconds that no broker answers', async () => {

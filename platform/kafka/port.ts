@@ -90,7 +90,7 @@ export interface ConsumerOptions {
   sessionMs?: number;
   /** batches of a fetch that are handed out at once; default: all */
   concurrency?: number;
-  /** Called after each (re)join of the group, before the first batch of the new assignment. Must not throw. */
+  /** Called after each (re)join of the group, before the first batch of the new assignment; not after `stop`. Must not throw. */
   onAssigned?(partitions: TopicPartition[]): void;
   /**
    * Handles a batch; batches of different partitions come concurrently, and nothing more is fetched until all of a fetch
@@ -147,5 +147,6 @@ export interface Kafka {
   admin: KafkaAdmin;
   /** @throws KafkaUnreachable where no broker answers within some seconds */
   check(): Promise<void>;
+  /** Stops consumers, closes producers and connections; whatever is asked for afterwards fails. */
   close(): Promise<void>;
 }

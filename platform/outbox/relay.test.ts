@@ -4,6 +4,7 @@ import pg from 'pg';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
 import { testKafka, uniqueTopic } from '#test/kafka.ts';
+import { assertStopsCompletely } from '#test/stopping.ts';
 import { createKafka } from '#platform/kafka';
 import type { IncomingMessage, Kafka } from '#platform/kafka';
 import { eventually, fakeKafka, startProxy } from '#platform/kafka/testing.ts';
@@ -74,6 +75,16 @@ describe('OutboxRelay', () => {
       traceparent,
     });
     relay.check();
+  });
+
+  it('leaves nothing behind when it stops', async () => {
+    const kafka = createKafka({ brokers: testKafka().brokers.split(','), clientId: 'relay-test', log });
+    const topic = await uniqueTopic('stopping');
+    await assertStopsCompletely(kafka, async (own) => {
+      await append(...Array.from({ length: 50 }, (_, n) => event(topic, String(n), 1)));
+      return new OutboxRelay({ pool: database.pool, kafka: own, log });
+    });
+    await kafka.close();
   });
 
   it('sends the events of a key in the order in which they happened, whatever their transactions began', async () => {

@@ -10,6 +10,7 @@ import { runService } from '#platform/lifecycle';
 import { createHandlers } from './api/handlers.ts';
 import { LiveFeed } from './api/live.ts';
 import { configSchema } from './config.ts';
+import { orderFeed } from './order-feed.ts';
 import { VersionSource } from '#streams/store';
 import {
   Backfill,
@@ -67,7 +68,7 @@ await runService('analytics', async (service) => {
   });
   const versions = () => queries.versions;
 
-  const engine = new Engine({ group, pool, source, versions: versions() });
+  const engine = new Engine({ group, pool, source, versions: versions(), feed: orderFeed });
   const observer = new StreamObserver({ admin, pool, group, topics: () => consumption.topics });
   const board = new StatusBoard({ pool, observer, versions, faults: () => queries.faults });
   const workers = createWorkers({ pool, log, versions, observer, board, onEmitted: () => relay.wake() });
@@ -95,7 +96,7 @@ await runService('analytics', async (service) => {
   service.onStop('inbox', () => inbox.stop());
 
   const live = new LiveFeed({ pool, log });
-  const handlers = createHandlers({ pool, plans: () => versions().serving, board, live });
+  const handlers = createHandlers({ pool, plans: () => versions().serving, board, live, health });
   const http = createHttp({ contract: analytics, handlers, health, log });
   const port = await http.listen(config.PORT, config.HOST);
   service.onStop('http', () => http.close());

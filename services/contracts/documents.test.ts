@@ -38,6 +38,14 @@ test('the OpenAPI document has every operation, below the prefix, and no danglin
   for (const [reference, target] of found) assert.ok(target, reference);
 });
 
+test('an answer 503 that has a body of its own is documented beside the problem', () => {
+  const { paths } = buildOpenApi(contracts, { version: '1' }) as unknown as {
+    paths: Record<string, { get: { responses: Record<string, { content: object }> } }>;
+  };
+  const { content } = paths['/analytics/health']!.get.responses['503']!;
+  assert.deepEqual(Object.keys(content), ['application/json', 'application/problem+json']);
+});
+
 test('the documents are plain JSON: no marks of the schema library, no functions', () => {
   const text = JSON.stringify([
     buildOpenApi(contracts, { version: '1' }),

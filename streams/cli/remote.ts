@@ -1,4 +1,4 @@
-import type { Window } from '#contracts/analytics.ts';
+import type { Window } from '#streams/contract';
 import { createDecoder, readJson } from '#platform/contract';
 import { createKafka } from '#platform/kafka';
 import type { IncomingMessage } from '#platform/kafka';

@@ -209,13 +209,9 @@ select: [{ name: revenue, sum: data.totalAmount }, { name: users, distinct: stri
     const admin = { watermarks: async () => new Map() };
     const observer = new StreamObserver({ admin, pool, group: 'analytics', topics: () => [] });
     const board = new StatusBoard({ pool, observer, versions: () => versions, faults: () => [] });
-    const handlers = createHandlers({ pool, plans: () => versions.serving, board, live: new LiveFeed({ pool, log }) });
-    const http = createHttp({
-      contract: analytics,
-      handlers,
-      health: new Health(),
-      log,
-    });
+    const [health, live] = [new Health(), new LiveFeed({ pool, log })];
+    const handlers = createHandlers({ pool, plans: () => versions.serving, board, live, health });
+    const http = createHttp({ contract: analytics, handlers, health, log });
     const url = `http://127.0.0.1:${await http.listen(0, '127.0.0.1')}`;
     try {
       const { code, out } = await query('windows', 'revenue', '--url', url, '--key', 'all');

@@ -1,6 +1,14 @@
 import type { ReceivedEvent } from '#platform/contract';
 import type { Expression, Figure } from '#streams/language';
-import { ExactSum, addDecimals, average, compareDecimals, formatDecimal, parseDecimal, toJson } from './decimal.ts';
+import {
+  ExactSum,
+  addDecimals,
+  average,
+  compareDecimals,
+  formatDecimal,
+  parseDecimal,
+  toJson,
+} from '#streams/language';
 import { DistinctSet } from './distinct.ts';
 
 /** How an accumulator takes in another one. A distinct one is the count of a set, which is kept beside it. */

@@ -4,11 +4,12 @@ import * as fc from 'fast-check';
 import { orderEvent, queryOf, runs } from '#streams/testing/support.ts';
 import { planOf } from './plan.ts';
 import type { Plan } from './plan.ts';
-import { Versions, backfillGroupOf } from './versions.ts';
+import { Versions } from './versions.ts';
+import { backfillGroup } from '#platform/declarations';
 import type { Member } from './versions.ts';
 
 const group = 'analytics';
-const backfill = backfillGroupOf(group);
+const backfill = backfillGroup(group);
 const place = { topic: 'order-events', partition: 0 };
 const spec = 'from: [{ topic: order-events }]\nwindow: { tumbling: 1m }\nselect: [{ name: orders, count: true }]\n';
 

@@ -1,4 +1,5 @@
 import type { ReceivedEvent } from '#platform/contract';
+import { backfillGroup } from '#platform/declarations';
 import { PlanSet, eventClock } from './plan.ts';
 import type { Plan } from './plan.ts';
 
@@ -21,11 +22,6 @@ export interface Member extends Place {
   id: number;
   group: string;
   from: bigint;
-}
-
-/** The group that reads a topic again for the versions that are being built; services may use what begins with `<group>.v`. */
-export function backfillGroupOf(group: string): string {
-  return `${group}.versions`;
 }
 
 const nameOf = ({ topic, partition }: Place) => `${partition}:${topic}`;
@@ -152,7 +148,7 @@ export class Versions {
 
   /** The places whose events have to be read again, and for which versions, from which offset on. */
   get backlog(): (Place & { plan: Plan; from: bigint })[] {
-    const group = backfillGroupOf(this.group);
+    const group = backfillGroup(this.group);
     return this.#members
       .filter((member) => member.group === group)
       .flatMap(({ id, topic, partition, from }) => {

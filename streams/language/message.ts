@@ -1,4 +1,4 @@
-import { roundDecimal } from '#streams/engine';
+import { roundDecimal } from './decimal.ts';
 import type { Row } from './expression.ts';
 
 /** A message with its placeholders filled in from a row. */

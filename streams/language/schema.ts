@@ -1,5 +1,6 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
+import { severities } from '#streams/contract';
 
 const strict = { additionalProperties: false };
 
@@ -91,7 +92,7 @@ const Emit = Type.Object(
 
 const AlertSpec = Type.Object(
   {
-    severity: Type.Enum(['info', 'warning', 'critical'], { description: 'how much it matters' }),
+    severity: Type.Enum(severities, { description: 'how much it matters' }),
     message: Type.String({
       minLength: 1,
       maxLength: 1000,

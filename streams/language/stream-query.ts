@@ -1,8 +1,7 @@
 import type { ReceivedEvent } from '#platform/contract';
+import type { Severity } from '#streams/contract';
 import type { Expression, Row } from './expression.ts';
 import type { Message } from './message.ts';
-
-export type Severity = 'info' | 'warning' | 'critical';
 
 export interface Source {
   topic: string;

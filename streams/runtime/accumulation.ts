@@ -7,17 +7,17 @@ import type { ByteRange, IncomingMessage, TopicPartition } from '#platform/kafka
 import type { PoolClient } from '#platform/postgres';
 import { advanceClocks, aggregate, hashOf, horizon, noEffects, passes, rowOf } from '#streams/engine';
 import type { Effects, Occurrence, PartitionClocks, Plan, PlanSet, Tally, Versions } from '#streams/engine';
-import {
-  addToSessions,
-  addToWindows,
-  appendToFeed,
-  MetricPack,
-  orderItem,
-  raiseAlerts,
-  saveProgress,
-} from '#streams/store';
+import { addToSessions, addToWindows, appendToFeed, MetricPack, raiseAlerts, saveProgress } from '#streams/store';
 import type { AlertCandidate, ChangedWindow, PartitionMemory, SeenIds, WindowChanges } from '#streams/store';
 import { feedKeptMs } from './janitor.ts';
+
+/** What the live stream says of the source events themselves. */
+export interface SourceFeed {
+  /** the name of these events in the live stream */
+  kind: string;
+  /** JSON text; undefined for events that the live stream leaves out */
+  itemOf: (event: ReceivedEvent) => string | undefined;
+}
 
 export interface AccumulationOptions {
   /** the consumer group, whose watermarks these are */
@@ -30,6 +30,8 @@ export interface AccumulationOptions {
    */
   confirm: (tx: PoolClient, versions: Versions, partitions: readonly TopicPartition[]) => Promise<void>;
   memory: PartitionMemory;
+  /** default: the live stream has metrics and alerts alone */
+  feed?: SourceFeed | undefined;
   /** milliseconds since 1970 */
   now: () => number;
 }
@@ -48,7 +50,7 @@ export class QueryAccumulation implements Accumulation {
   readonly #alerts: AlertCandidate[] = [];
   readonly #metrics = new MetricPack();
   /** JSON texts for the live stream */
-  readonly #feed = { order: [] as string[], metric: [] as string[] };
+  readonly #feed = { source: [] as string[], metric: [] as string[] };
   readonly #partitions = new Map<string, SeenIds & { hashes: number[]; clocks: PartitionClocks }>();
 
   constructor(options: AccumulationOptions) {
@@ -88,7 +90,7 @@ export class QueryAccumulation implements Accumulation {
     for (const occurrence of this.#effects.occurrences.splice(0)) this.#occur(occurrence, time);
     if (group !== versions.group) return; // these have been told
     if (fresh.length < events.length) repeated.inc({ topic }, events.length - fresh.length);
-    for (const event of fresh) this.#tellOrder(event, time);
+    for (const event of fresh) this.#follow(event, time);
   }
 
   /** Data that is still JSON is read as far as the queries, and the live stream, need it. */
@@ -117,13 +119,13 @@ export class QueryAccumulation implements Accumulation {
     if (group === versions.group && isLive(event, now)) this.#feed.metric.push(text);
   }
 
-  #tellOrder(event: ReceivedEvent, now: number): void {
-    const item = isLive(event, now) ? orderItem(event) : undefined;
-    if (item !== undefined) this.#feed.order.push(item);
+  #follow(event: ReceivedEvent, now: number): void {
+    const item = isLive(event, now) ? this.#options.feed?.itemOf(event) : undefined;
+    if (item !== undefined) this.#feed.source.push(item);
   }
 
   async write(tx: PoolClient): Promise<void> {
-    const { group, versions, confirm } = this.#options;
+    const { group, versions, confirm, feed } = this.#options;
     const { windows, sessions, tallies } = this.#effects;
     const partitions = [...this.#partitions.values()];
     await confirm(tx, versions, partitions);
@@ -132,7 +134,8 @@ export class QueryAccumulation implements Accumulation {
     const crossing = await markAlerted(tx, [...changes.changed, ...sessionChanges.changed]);
     const alerts = await raiseAlerts(tx, [...this.#alerts, ...crossing]);
     await this.#metrics.write(tx);
-    await appendToFeed(tx, { ...this.#feed, alert: alerts });
+    const { source, metric } = this.#feed;
+    await appendToFeed(tx, { ...(feed && { [feed.kind]: source }), metric, alert: alerts });
     await saveProgress(tx, {
       group,
       tallies: withoutRefused(tallies, [...changes.refused, ...sessionChanges.refused]),

@@ -8,10 +8,10 @@ import { transaction } from '#platform/postgres';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
 import { listWindows } from '../../services/analytics/api/windows.ts';
-import { backfillGroupOf } from '#streams/engine';
+import { backfillGroup } from '#platform/declarations';
 import { serveCaughtUp, VersionSource } from '#streams/store';
 import { declare, forgetQueries } from '#streams/testing/declare.ts';
-import { orderEvent, queryOf, start } from '#streams/testing/support.ts';
+import { orderEvent, queryOf, start, orderFeed } from '#streams/testing/support.ts';
 import { BackfillAccumulator, handOverIdle } from './backfill.ts';
 import { emitDue } from './emitter.ts';
 import { Engine } from './engine.ts';
@@ -20,7 +20,7 @@ import { StreamObserver } from './observer.ts';
 import { StatusBoard } from './status.ts';
 
 const group = 'analytics';
-const backfill = backfillGroupOf(group);
+const backfill = backfillGroup(group);
 const topic = 'order-events';
 const place = { topic, partition: 0 };
 const now = () => start + 86_400_000;
@@ -78,7 +78,9 @@ describe('a version that is being built', () => {
   async function take(of: string, until: number, accumulator?: Accumulator): Promise<void> {
     const source = new VersionSource(group);
     const engine = () =>
-      current().then((versions) => new Engine({ group: of, pool: database.pool, source, versions, now }));
+      current().then(
+        (versions) => new Engine({ group: of, pool: database.pool, source, versions, feed: orderFeed, now }),
+      );
     const own = accumulator ?? (of === group ? await engine() : new BackfillAccumulator(await engine(), source));
     const from = await offsetOf(of);
     if (from === 0)

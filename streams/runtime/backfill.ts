@@ -5,7 +5,7 @@ import type { Kafka, TopicPartition } from '#platform/kafka';
 import type { Logger } from '#platform/telemetry';
 import type { Pool, PoolClient } from '#platform/postgres';
 import { transaction } from '#platform/postgres';
-import { backfillGroupOf } from '#streams/engine';
+import { backfillGroup } from '#platform/declarations';
 import type { Versions } from '#streams/engine';
 import { handOver, holdBehind, holdReached, holdVersions } from '#streams/store';
 import type { Reached, VersionSource } from '#streams/store';
@@ -38,20 +38,35 @@ export interface BackfillOptions {
 export class Backfill {
   readonly #options: BackfillOptions;
   #inbox: Inbox | undefined;
+  #following: Promise<void> | undefined;
+  #stopped = false;
 
   constructor(options: BackfillOptions) {
     this.#options = options;
   }
 
   /** Starts or stops reading as the versions need it. */
-  async follow(versions: Versions): Promise<void> {
-    if (versions.backlog.length === 0) return this.stop();
+  follow(versions: Versions): Promise<void> {
+    this.#following = this.#follow(versions);
+    return this.#following;
+  }
+
+  async #follow(versions: Versions): Promise<void> {
+    if (this.#stopped) return;
+    if (versions.backlog.length === 0) return this.#end();
     this.#inbox ??= this.#read(versions);
     const { pool, source, group, onCommitted } = this.#options;
     if (await handOverIdle(pool, source, group)) onCommitted();
   }
 
+  /** Stops reading, and follows no versions any more. */
   async stop(): Promise<void> {
+    this.#stopped = true;
+    await Promise.allSettled([this.#following]);
+    await this.#end();
+  }
+
+  async #end(): Promise<void> {
     const inbox = this.#inbox;
     this.#inbox = undefined;
     await inbox?.stop();
@@ -59,7 +74,7 @@ export class Backfill {
 
   #read(versions: Versions): Inbox {
     const { group, topics, pool, kafka, log, source, onCommitted, now = Date.now } = this.#options;
-    const own = backfillGroupOf(group);
+    const own = backfillGroup(group);
     const engine = new Engine({ group: own, pool, source, versions, now });
     const inbox = new Inbox({
       group: own,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import type { MetricUpdated } from '#contracts/analytics.ts';
+import type { MetricUpdated } from '#streams/contract';
 import { readOutbox } from '#platform/outbox/testing.ts';
 import { transaction } from '#platform/postgres';
 import { createTestDatabase } from '#test/database.ts';

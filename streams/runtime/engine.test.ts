@@ -9,7 +9,7 @@ import type { TestDatabase } from '#test/database.ts';
 import { listWindows } from '../../services/analytics/api/windows.ts';
 import { declare, forgetQueries } from '#streams/testing/declare.ts';
 import { oracle, oracleQueries, windowName } from '#streams/testing/oracle.ts';
-import { cut, orderEvent, orderStreams, queryOf, runs, start } from '#streams/testing/support.ts';
+import { cut, orderEvent, orderStreams, queryOf, runs, start, orderFeed } from '#streams/testing/support.ts';
 import { Engine } from './engine.ts';
 
 const group = 'analytics';
@@ -55,7 +55,8 @@ describe('the engine on PostgreSQL', () => {
 
   async function engineOf(specs: Record<string, string>): Promise<Engine> {
     const queries = Object.entries(specs).map(([name, spec]) => queryOf(name, spec));
-    return new Engine({ group, pool: database.pool, ...(await declare(database.pool, group, queries)), now });
+    const declared = await declare(database.pool, group, queries);
+    return new Engine({ group, pool: database.pool, ...declared, feed: orderFeed, now });
   }
 
   const handle = (engine: Engine, events: readonly ReceivedEvent[]) =>

@@ -7,7 +7,7 @@ import type { Versions } from '#streams/engine';
 import { holdVersions, PartitionMemory } from '#streams/store';
 import type { VersionSource } from '#streams/store';
 import { QueryAccumulation } from './accumulation.ts';
-import type { AccumulationOptions } from './accumulation.ts';
+import type { AccumulationOptions, SourceFeed } from './accumulation.ts';
 
 export interface EngineOptions {
   /** the consumer group, whose watermarks these are: the service's own, or its backfill */
@@ -16,6 +16,8 @@ export interface EngineOptions {
   source: VersionSource;
   /** those that run, as far as is known */
   versions: Versions;
+  /** what the live stream says of the events themselves */
+  feed?: SourceFeed;
   /** milliseconds since 1970 */
   now?: () => number;
 }
@@ -56,8 +58,8 @@ export class Engine implements Accumulator {
   }
 
   #begin(versions: Versions, memory: PartitionMemory, confirm: AccumulationOptions['confirm']): QueryAccumulation {
-    const { group, now = Date.now } = this.#options;
-    return new QueryAccumulation({ group, versions, memory, confirm, now });
+    const { group, feed, now = Date.now } = this.#options;
+    return new QueryAccumulation({ group, versions, memory, confirm, feed, now });
   }
 
   async #confirm(tx: PoolClient, used: Versions, partitions: readonly TopicPartition[]): Promise<void> {

@@ -14,7 +14,9 @@ import { createPool } from '#platform/postgres';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
 import { testKafka, uniqueTopic } from '#test/kafka.ts';
+import { assertStopsCompletely } from '#test/stopping.ts';
 import { listWindows } from '../../services/analytics/api/windows.ts';
+import type { Versions } from '#streams/engine';
 import { VersionSource } from '#streams/store';
 import { start } from '#streams/testing/support.ts';
 import { decodeLazily } from './accumulation.ts';
@@ -204,6 +206,61 @@ spec:
       return flowing;
     };
   }
+
+  const liveQueries = (folder: string, own: Kafka, follow: (versions: Versions) => Promise<void>) =>
+    new LiveQueries({
+      group,
+      topics: [topic],
+      pool: database.pool,
+      admin: own.admin,
+      log,
+      source: new VersionSource(group),
+      declarations: folder,
+      follow,
+    });
+
+  it('leave nothing behind when a worker stops following them', async () => {
+    const folder = declarations({ all: byUser('all'), other: byUser('other').replace(topic, 'no-such-topic') });
+    await assertStopsCompletely(kafka, (own) => liveQueries(folder, own, () => Promise.resolve()));
+  });
+
+  it('leave nothing behind when a worker stops reading for a version that is built', async () => {
+    const folder = declarations({ all: byUser('all') });
+    await send(500);
+    for (const [partition, { high }] of await kafka.admin.watermarks(topic))
+      await database.pool.query(
+        'INSERT INTO inbox_offsets (consumer_group, topic, partition, next_offset) VALUES ($1, $2, $3, $4)',
+        [group, topic, partition, String(high)],
+      );
+    const queries = liveQueries(folder, kafka, () => Promise.resolve());
+    await queries.start();
+    await queries.stop();
+    assert.ok(queries.versions.backlog.length > 0);
+    const source = new VersionSource(group);
+    const shared = { group, topics: [topic], pool: database.pool, log, source, onCommitted: () => undefined };
+    await assertStopsCompletely(kafka, (own) => {
+      const backfill = new Backfill({ ...shared, kafka: own });
+      return { start: () => backfill.follow(queries.versions), stop: () => backfill.stop() };
+    });
+  });
+
+  it('leave nothing behind when a worker stops observing', async () => {
+    const folder = declarations({ all: byUser('all') });
+    const queries = liveQueries(folder, kafka, () => Promise.resolve());
+    await queries.start();
+    await queries.stop();
+    const versions = () => queries.versions;
+    const { pool } = database;
+    await assertStopsCompletely(kafka, (own) => {
+      const observer = new StreamObserver({ admin: own.admin, pool, group, topics: () => [topic] });
+      const board = new StatusBoard({ pool, observer, versions, faults: () => [] });
+      const workers = createWorkers({ pool, log, versions, observer, board, onEmitted: () => undefined });
+      return {
+        start: () => workers.forEach((one) => one.start()),
+        stop: async () => void (await Promise.all(workers.map((one) => one.stop()))),
+      };
+    });
+  });
 
   it('come, change and go with the files, each worker seeing them in its own time', async () => {
     const first = declarations({ all: byUser('all') });

@@ -46,6 +46,8 @@ export class LiveQueries {
   #known: ReadonlySet<string>;
   readonly #folder: QueryFolder;
   readonly #ticker: Ticker;
+  #starting: Promise<void> | undefined;
+  #stopped = false;
   #versions: Versions | undefined;
   #contents: Contents | undefined;
   #faults: QueryFault[] = [];
@@ -75,7 +77,12 @@ export class LiveQueries {
   }
 
   /** Puts the files into effect and watches them from then on. @throws where the database cannot be used */
-  async start(): Promise<void> {
+  start(): Promise<void> {
+    this.#starting ??= this.#start();
+    return this.#starting;
+  }
+
+  async #start(): Promise<void> {
     const { pool } = this.#options;
     const contents = this.#folder.read();
     const { live } = await readLive(pool);
@@ -87,11 +94,14 @@ export class LiveQueries {
       this.#options.log.warn({ err: error }, 'what the query files say cannot be put into effect yet');
     }
     await this.#refresh();
+    if (this.#stopped) return;
     this.#folder.start(contents);
     this.#ticker.start();
   }
 
   async stop(): Promise<void> {
+    this.#stopped = true;
+    await Promise.allSettled([this.#starting]);
     await this.#folder.stop();
     await this.#ticker.stop();
   }

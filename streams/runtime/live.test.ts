@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import type { ReceivedEvent } from '#platform/contract';
-import type { MetricUpdated } from '#contracts/analytics.ts';
+import type { MetricUpdated } from '#streams/contract';
 import type { Accumulator } from '#platform/inbox';
 import { OffsetsMoved, Outdated, loadOffsets, moveOffsets } from '#platform/inbox/offsets.ts';
 import type { Move } from '#platform/inbox/offsets.ts';
@@ -12,7 +12,7 @@ import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
 import { listWindows } from '../../services/analytics/api/windows.ts';
 import type { PartitionState, Versions } from '#streams/engine';
-import { backfillGroupOf } from '#streams/engine';
+import { backfillGroup } from '#platform/declarations';
 import { readPositions, serveCaughtUp, VersionSource } from '#streams/store';
 import { declare, forgetQueries } from '#streams/testing/declare.ts';
 import { completeUntil, oracle, oracleQueryOf, windowName } from '#streams/testing/oracle.ts';
@@ -94,10 +94,10 @@ describe('stream queries that change while two workers run', () => {
     const source = () => new VersionSource(group);
     const worker = () => {
       const own = source();
-      const engine = new Engine({ group: backfillGroupOf(group), pool, source: own, versions: initial, now });
+      const engine = new Engine({ group: backfillGroup(group), pool, source: own, versions: initial, now });
       return {
         [group]: new Engine({ group, pool, source: source(), versions: initial, now }) as Accumulator,
-        [backfillGroupOf(group)]: new BackfillAccumulator(engine, own) as Accumulator,
+        [backfillGroup(group)]: new BackfillAccumulator(engine, own) as Accumulator,
       };
     };
     const workers = [worker(), worker()];
@@ -148,7 +148,7 @@ describe('stream queries that change while two workers run', () => {
       const shares = [partitions.filter((partition) => !round.second.includes(partition)), round.second];
       const takes = shares.flatMap((own, i) => [
         take(workers[i]![group]!, group, own, round.own, round.fails),
-        take(workers[1 - i]![backfillGroupOf(group)]!, backfillGroupOf(group), own, round.backfill, round.fails),
+        take(workers[1 - i]![backfillGroup(group)]!, backfillGroup(group), own, round.backfill, round.fails),
       ]);
       const { changes } = round;
       if (changes) declared = { ...declared, [changes.name]: changes.kind };

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import type { ReceivedEvent } from '#platform/contract';
-import type { MetricUpdated } from '#contracts/analytics.ts';
+import type { MetricUpdated } from '#streams/contract';
 import { readOutbox } from '#platform/outbox/testing.ts';
 import { transaction } from '#platform/postgres';
 import { createTestDatabase } from '#test/database.ts';

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
-import type { StreamStatus } from '#contracts/analytics.ts';
+import type { StreamStatus } from '#streams/contract';
+import type { QueryFault } from '#streams/language';
 import { gauge } from '#platform/telemetry';
 import type { Pool } from '#platform/postgres';
-import { backfillGroupOf, buildProgress, completeUntil, lagOf } from '#streams/engine';
+import { buildProgress, completeUntil, lagOf } from '#streams/engine';
+import { backfillGroup } from '#platform/declarations';
 import type { BuildProgress, Plan, Versions } from '#streams/engine';
-import type { QueryFault } from '#streams/language';
 import { readPositions } from '#streams/store';
 import type { PartitionPosition } from '#streams/store';
 import type { Observation, StreamObserver } from './observer.ts';
@@ -66,7 +67,7 @@ export class StatusBoard {
     const [counters, observation, rereading] = await Promise.all([
       readCounters(this.#pool),
       this.#observer.observe(),
-      backlog.length > 0 ? readPositions(this.#pool, backfillGroupOf(group)) : undefined,
+      backlog.length > 0 ? readPositions(this.#pool, backfillGroup(group)) : undefined,
     ]);
     const at = performance.now();
     this.#samples = [...this.#samples.filter((sample) => sample.at > at - rateOverMs), { at, counters }];

@@ -1,6 +1,6 @@
 import type { PoolClient } from '#platform/postgres';
 import { appendToOutbox } from '#platform/outbox';
-import type { Alert } from '#contracts/analytics.ts';
+import type { Alert } from '#streams/contract';
 import type { Plan } from '#streams/engine';
 import type { Row } from '#streams/language';
 

@@ -1,10 +1,7 @@
-import type { ReceivedEvent } from '#platform/contract';
 import type { Pool, PoolClient } from '#platform/postgres';
 
-export type FeedKind = 'order' | 'metric' | 'alert';
-
 /** Writes what the live stream is to say, a row a kind: each item is a JSON text, and stands on a line of its own. */
-export async function appendToFeed(tx: PoolClient, items: Partial<Record<FeedKind, readonly string[]>>): Promise<void> {
+export async function appendToFeed(tx: PoolClient, items: Readonly<Record<string, readonly string[]>>): Promise<void> {
   const rows = Object.entries(items).filter(([, texts]) => texts.length > 0);
   if (rows.length === 0) return;
   await tx.query({
@@ -14,13 +11,6 @@ export async function appendToFeed(tx: PoolClient, items: Partial<Record<FeedKin
   });
 }
 
-/** What the live stream says of an event: orders by their own, without items and addresses. */
-export function orderItem({ type, time, data }: ReceivedEvent): string | undefined {
-  if (!type.startsWith('order.') || typeof data !== 'object' || data === null) return undefined;
-  const { orderId, userId, status, previousStatus, totalAmount } = data as Record<string, unknown>;
-  return JSON.stringify({ type, orderId, userId, status, previousStatus, totalAmount, time: new Date(time) });
-}
-
 /** A place in the feed; 64-bit numbers stay text. */
 export interface FeedPosition {
   xid: string;
@@ -28,7 +18,7 @@ export interface FeedPosition {
 }
 
 export interface FeedRow extends FeedPosition {
-  kind: FeedKind;
+  kind: string;
   /** JSON texts, a line each */
   items: string;
 }

@@ -1,6 +1,6 @@
 export { alertOf, raiseAlerts } from './alerts.ts';
 export type { AlertCandidate } from './alerts.ts';
-export { appendToFeed, feedEnd, orderItem, readFeed, trimFeed } from './feed.ts';
+export { appendToFeed, feedEnd, readFeed, trimFeed } from './feed.ts';
 export type { FeedPosition, FeedRow } from './feed.ts';
 export { readAccumulators } from './literals.ts';
 export { handOver, holdBehind, holdReached } from './members.ts';

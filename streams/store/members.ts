@@ -1,6 +1,6 @@
 import type { TopicPartition } from '#platform/kafka';
 import type { PoolClient } from '#platform/postgres';
-import { backfillGroupOf } from '#streams/engine';
+import { backfillGroup } from '#platform/declarations';
 import type { Versions } from '#streams/engine';
 import { nextEpoch } from './versions.ts';
 
@@ -44,7 +44,7 @@ export async function holdReached(tx: PoolClient, group: string): Promise<Reache
        AND EXISTS (SELECT FROM stream_members m
                    WHERE m.consumer_group = $2 AND m.topic = b.topic AND m.partition = b.partition)
      ORDER BY b.topic, b.partition FOR UPDATE OF b`,
-    [group, backfillGroupOf(group)],
+    [group, backfillGroup(group)],
   );
   return holdBehind(
     tx,
@@ -60,7 +60,7 @@ export async function holdReached(tx: PoolClient, group: string): Promise<Reache
  */
 export async function handOver(tx: PoolClient, versions: Versions, places: readonly Reached[]): Promise<boolean> {
   const { group } = versions;
-  const backfill = backfillGroupOf(group);
+  const backfill = backfillGroup(group);
   let some = false;
   for (const { topic, partition, next } of places) {
     const { plans, clocks } = versions.arrivals({ topic, partition }, next);

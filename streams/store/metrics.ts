@@ -1,6 +1,6 @@
 import type { PoolClient } from '#platform/postgres';
 import { appendToOutbox, Packer } from '#platform/outbox';
-import type { MetricUpdated } from '#contracts/analytics.ts';
+import type { MetricUpdated } from '#streams/contract';
 import type { Plan } from '#streams/engine';
 import type { Row } from '#streams/language';
 import { eventSource } from './alerts.ts';

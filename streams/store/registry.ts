@@ -1,7 +1,8 @@
 import type { TopicPartition, Watermarks } from '#platform/kafka';
 import type { Pool, PoolClient } from '#platform/postgres';
 import { transaction } from '#platform/postgres';
-import { backfillGroupOf, decide, planOf, rewind } from '#streams/engine';
+import { decide, planOf, rewind } from '#streams/engine';
+import { backfillGroup } from '#platform/declarations';
 import type { KnownVersion, Rewind } from '#streams/engine';
 import { parseQuery } from '#streams/language';
 import type { StreamQuery } from '#streams/language';
@@ -112,7 +113,7 @@ const nameOf = ({ topic, partition }: TopicPartition) => `${partition}:${topic}`
 
 /** Stops the backfill, whose offsets are made where there are none: it is not to read what nobody needs. */
 async function lockBackfill(tx: PoolClient, group: string): Promise<Map<string, bigint>> {
-  const backfill = backfillGroupOf(group);
+  const backfill = backfillGroup(group);
   await tx.query(
     `INSERT INTO inbox_offsets (consumer_group, topic, partition, next_offset)
      SELECT $2, topic, partition, next_offset FROM inbox_offsets WHERE consumer_group = $1 ORDER BY topic, partition
@@ -157,7 +158,7 @@ async function sendBackfill(
   beginning: readonly number[],
   low: bigint,
 ): Promise<void> {
-  const backfill = backfillGroupOf(group);
+  const backfill = backfillGroup(group);
   const place = [backfill, topic, partition];
   const { rows } = await tx.query<{ id: number; from: string }>(
     `SELECT query_id AS id, from_offset::text AS from FROM stream_members
@@ -211,7 +212,7 @@ export async function serveCaughtUp(pool: Pool, group: string): Promise<boolean>
        WHERE served_at IS NULL AND retired_at IS NULL
          AND NOT EXISTS (SELECT FROM stream_members m WHERE m.query_id = q.id AND m.consumer_group = $1)
        RETURNING id, name`,
-      [backfillGroupOf(group)],
+      [backfillGroup(group)],
     );
     for (const { id, name } of rows) await retireOlder(tx, name, id);
     if (rows.length > 0) await nextEpoch(tx);

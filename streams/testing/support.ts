@@ -117,3 +117,12 @@ export function cut<T>(items: readonly T[], sizes: readonly number[]): T[][] {
   }
   return parts;
 }
+
+/** What tests have the live stream say of an order's event. */
+export const orderFeed = {
+  kind: 'order',
+  itemOf: ({ type, time, data }: ReceivedEvent) => {
+    const { orderId, userId, status, previousStatus, totalAmount } = data as Record<string, unknown>;
+    return JSON.stringify({ type, orderId, userId, status, previousStatus, totalAmount, time: new Date(time) });
+  },
+};

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Alert, Dashboard, StreamStatus } from '#contracts/analytics.ts';
+import type { Dashboard } from '#contracts/analytics.ts';
+import type { Alert, StreamStatus } from '#streams/contract';
 import type { Notification } from '#contracts/notifications.ts';
 import type { Order, StoredEvent } from '#contracts/orders.ts';
 import type { User } from '#contracts/users.ts';
@@ -155,6 +156,14 @@ export function tour(platform: PlatformUnderTest): void {
         assert.match((await service.call<string>('GET', '/metrics')).body, /^millrace_/m, name);
       }
       const gateway = clientOf(platform.gateway);
+      for (const at of [
+        `${platform.analytics}/analytics`,
+        `${platform.gateway}/analytics`,
+        `${platform.gateway}/api/analytics`,
+      ]) {
+        const { status, body } = await clientOf(at).call<{ service: string }>('GET', '/health');
+        assert.deepEqual([status, body.service], [200, 'analytics'], at);
+      }
       const openApi = (await gateway.call<{ openapi: string; paths: object }>('GET', '/openapi.json')).body;
       assert.match(openApi.openapi, /^3\.1/);
       assert.ok('/api/orders/{id}' in openApi.paths);

@@ -15,7 +15,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{ .Release.Namespace }}-millrace-operator
 {{- end -}}
 
-{{/* What it may do, as the operator itself says. */}}
+{{/* The rules of its roles. */}}
 {{- define "operator.rights" -}}
 {{ .Files.Get "files/rbac.yaml" }}
 {{- end -}}

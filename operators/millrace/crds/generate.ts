@@ -1,6 +1,7 @@
-// Writes crds/*.yaml and the tables of docs/operator.md from the types in api/. A test tells when they differ.
-import { readFileSync, writeFileSync } from 'node:fs';
-import { pathToFileURL } from 'node:url';
+// Makes the CRDs of the operator's chart and the tables of docs/operator.md from the types in api/. `npm run charts` writes
+// them, and `npm run check` fails where they differ.
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { format } from 'prettier';
 import { stringify } from 'yaml';
 import { definitions } from '../api/kinds.ts';
@@ -10,24 +11,23 @@ import { fieldsTable } from './fields.ts';
 /** Kubernetes reads YAML 1.1, in which an unquoted `on` is true. */
 const yaml = { version: '1.1', lineWidth: 0, aliasDuplicateObjects: false } as const;
 
-const docs = new URL('../../../docs/operator.md', import.meta.url);
+const docs = fileURLToPath(new URL('../../../docs/operator.md', import.meta.url));
 
-/** The files that are made, with what they are to hold. */
-export async function generatedFiles(): Promise<{ url: URL; text: string }[]> {
-  const crds = definitions.map((definition) => ({
-    url: new URL(`${definition.plural}.yaml`, import.meta.url),
-    text: `# Made from operators/millrace/api by npm run crds.\n${stringify(crdOf(definition), yaml)}`,
-  }));
+/** The folder with the CRDs: a chart can only read its own files. */
+export const crdsDir = fileURLToPath(new URL('../../../charts/millrace-operator/files/crds', import.meta.url));
+
+/** What each generated file holds, by its path. */
+export async function generatedFiles(): Promise<Map<string, string>> {
+  const crds = definitions.map((definition): [string, string] => [
+    `${crdsDir}/${definition.plural}.yaml`,
+    `# Made from operators/millrace/api by npm run charts.\n${stringify(crdOf(definition), yaml)}`,
+  ]);
   let text = readFileSync(docs, 'utf8');
   for (const definition of definitions) {
-    const place = new RegExp(`(<!-- fields of ${definition.kind} -->)[^]*?(<!-- end -->)`);
-    if (!place.test(text)) throw new Error(`docs/operator.md has no place for the fields of ${definition.kind}`);
-    text = text.replace(place, (_, begin: string, end: string) => `${begin}\n\n${fieldsTable(definition)}\n\n${end}`);
+    const section = new RegExp(`(<!-- fields of ${definition.kind} -->)[^]*?(<!-- end -->)`);
+    if (!section.test(text)) throw new Error(`docs/operator.md has no section for the fields of ${definition.kind}`);
+    text = text.replace(section, (_, begin: string, end: string) => `${begin}\n\n${fieldsTable(definition)}\n\n${end}`);
   }
   const options = { parser: 'markdown', printWidth: 120, singleQuote: true };
-  return [...crds, { url: docs, text: await format(text, options) }];
-}
-
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  for (const { url, text } of await generatedFiles()) writeFileSync(url, text);
+  return new Map([...crds, [docs, await format(text, options)]]);
 }

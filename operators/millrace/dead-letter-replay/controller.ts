@@ -3,15 +3,17 @@ import { hasFinalizer, isDeleting, setFinalizer } from '#runtime/finalizers.ts';
 import type { RuntimeMetrics } from '#runtime/metrics.ts';
 import type { Result } from '#runtime/queue.ts';
 import type { Pool } from '#platform/postgres';
-import type { DeadLetterReplay } from '../api/dead-letter-replay.ts';
+import type { DeadLetterReplay, DeadLetterReplayStatus } from '../api/dead-letter-replay.ts';
 import { deadLetterReplays } from '../api/kinds.ts';
-import { expire, isFinished } from '../finished.ts';
-import { byNamespace, report } from '../world.ts';
-import type { World } from '../world.ts';
+import { isFinished } from '../completion.ts';
+import { deleteAfterTtl } from '../ttl.ts';
+import type { ControllerContext } from '../controller-context.ts';
+import { byNamespace } from '../informers.ts';
+import { reportStatus } from '../report.ts';
+import type { StatusUpdate } from '../report.ts';
 import type { Databases } from '../databases.ts';
-import { claim, progressOf, withdraw } from './letters.ts';
-import { sayClaimed, sayProgress, sayRequested, sayWaiting } from './status.ts';
-import type { Said } from './status.ts';
+import { requestReplay, readProgress, cancelReplay } from './dead-letters.ts';
+import { requestedStatus, progressStatus, acceptedStatus, waitingStatus } from './status.ts';
 
 /** While it replays, and while something that it needs is missing. */
 const lookEveryMs = 1_000;
@@ -21,8 +23,12 @@ const waitMs = 10_000;
 export const finalizer = 'millrace.dev/withdraw-replay';
 
 /** The controller of DeadLetterReplays. */
-export function deadLetterReplayController(world: World, databases: Databases, metrics: RuntimeMetrics): Controller {
-  const { api, clock, log, deadLetterReplays: replays, eventServices } = world;
+export function deadLetterReplayController(
+  context: ControllerContext,
+  databases: Databases,
+  metrics: RuntimeMetrics,
+): Controller {
+  const { api, clock, log, deadLetterReplays: replays, eventServices } = context;
 
   /** The database with the dead letters of a group. */
   async function poolOf(
@@ -45,20 +51,20 @@ export function deadLetterReplayController(world: World, databases: Databases, m
     const { requestedAt } = replay.status ?? {};
     if (requestedAt !== undefined && !isFinished(replay.status)) {
       const { pool } = await poolOf(replay, signal);
-      if (pool) await withdraw(pool, replay.spec.group, requestedAt);
+      if (pool) await cancelReplay(pool, replay.spec.group, requestedAt);
     }
     await setFinalizer(api, deadLetterReplays, replay, finalizer, false, signal);
   }
 
-  async function next(replay: DeadLetterReplay, signal: AbortSignal): Promise<Said> {
+  async function next(replay: DeadLetterReplay, signal: AbortSignal): Promise<StatusUpdate<DeadLetterReplayStatus>> {
     const { spec, status } = replay;
     const found = await poolOf(replay, signal);
-    if (!found.pool) return sayWaiting(status, found.reason, found.message);
-    if (status?.requestedAt === undefined) return sayRequested(clock.now());
+    if (!found.pool) return waitingStatus(status, found.reason, found.message);
+    if (status?.requestedAt === undefined) return acceptedStatus(clock.now());
     if (status.selected === undefined) {
-      return sayClaimed(status, spec, await claim(found.pool, spec, status.requestedAt), clock.now());
+      return requestedStatus(status, spec, await requestReplay(found.pool, spec, status.requestedAt), clock.now());
     }
-    return sayProgress(status, await progressOf(found.pool, spec.group, status.requestedAt), clock.now());
+    return progressStatus(status, await readProgress(found.pool, spec.group, status.requestedAt), clock.now());
   }
 
   async function reconcile(key: string, signal: AbortSignal): Promise<Result | void> {
@@ -69,12 +75,12 @@ export function deadLetterReplayController(world: World, databases: Databases, m
       if (hasFinalizer(replay, finalizer)) await cleanUp(replay, signal);
       return;
     }
-    if (isFinished(status)) return expire(world, deadLetterReplays, replay, signal);
+    if (isFinished(status)) return deleteAfterTtl(context, deadLetterReplays, replay, signal);
     // the change of the finalizer brings it back here, as the change of the status does below
     if (await setFinalizer(api, deadLetterReplays, replay, finalizer, true, signal)) return;
-    const { conditions, figures } = await next(replay, signal);
-    await report(world, deadLetterReplays, replay, conditions, figures, signal);
-    return { requeueAfterMs: figures.requestedAt === undefined ? waitMs : lookEveryMs };
+    const update = await next(replay, signal);
+    await reportStatus(context, deadLetterReplays, replay, update, signal);
+    return { requeueAfterMs: update.fields.requestedAt === undefined ? waitMs : lookEveryMs };
   }
 
   return new Controller({ name: 'dead-letter-replay', clock, log, metrics, reconcile }).watches(replays);

@@ -2,12 +2,13 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
+import type { StatusUpdate } from '../report.ts';
 import type { DeadLetterReplaySpec, DeadLetterReplayStatus } from '../api/dead-letter-replay.ts';
-import { isFinished, keepForMs } from '../finished.ts';
+import { isFinished } from '../completion.ts';
+import { remainingTtlMs } from '../ttl.ts';
 import { setConditions } from '#runtime/conditions.ts';
-import { claim, progressOf, withdraw } from './letters.ts';
-import { sayClaimed, sayProgress, sayRequested } from './status.ts';
-import type { Said } from './status.ts';
+import { requestReplay, readProgress, cancelReplay } from './dead-letters.ts';
+import { requestedStatus, progressStatus, acceptedStatus } from './status.ts';
 
 const spec = (more: Partial<DeadLetterReplaySpec> = {}): DeadLetterReplaySpec => ({
   group: 'g',
@@ -59,7 +60,7 @@ describe('dead letters to be replayed', () => {
     ]);
   const selected = async (more: Partial<DeadLetterReplaySpec>) => {
     const mark = at(100 + Math.floor(Math.random() * 1e6));
-    const { selected: count } = await claim(database.pool, spec(more), mark);
+    const { selected: count } = await requestReplay(database.pool, spec(more), mark);
     const { rows } = await database.pool.query<{ id: string }>(
       'SELECT id FROM dead_letters WHERE replay_requested_at = $1 ORDER BY id',
       [mark],
@@ -80,26 +81,29 @@ describe('dead letters to be replayed', () => {
   });
 
   it('are none where they are more than allowed', async () => {
-    assert.deepEqual(await claim(database.pool, spec({ maxMessages: 2 }), at(20)), { selected: 3, isTooMany: true });
-    assert.equal((await progressOf(database.pool, 'g', at(20))).waiting, 0);
+    assert.deepEqual(await requestReplay(database.pool, spec({ maxMessages: 2 }), at(20)), {
+      selected: 3,
+      isTooMany: true,
+    });
+    assert.equal((await readProgress(database.pool, 'g', at(20))).waiting, 0);
   });
 
   it('are asked for once, also where the operator did not hear the answer', async () => {
-    assert.deepEqual(await claim(database.pool, spec(), at(30)), { selected: 3, isTooMany: false });
-    assert.deepEqual(await claim(database.pool, spec(), at(30)), { selected: 3, isTooMany: false });
-    assert.deepEqual(await claim(database.pool, spec(), at(31)), { selected: 0, isTooMany: false });
+    assert.deepEqual(await requestReplay(database.pool, spec(), at(30)), { selected: 3, isTooMany: false });
+    assert.deepEqual(await requestReplay(database.pool, spec(), at(30)), { selected: 3, isTooMany: false });
+    assert.deepEqual(await requestReplay(database.pool, spec(), at(31)), { selected: 0, isTooMany: false });
     await handle(ids[0]!, null);
     await handle(ids[1]!, 'bad total again');
-    const { waiting, replayed, failed, outcomes } = await progressOf(database.pool, 'g', at(30));
+    const { waiting, replayed, failed, outcomes } = await readProgress(database.pool, 'g', at(30));
     assert.deepEqual([waiting, replayed, failed], [1, 1, 1]);
     assert.deepEqual(outcomes, [
       { id: ids[1], message: 'orders/0/2', outcome: 'Failed', error: 'bad total again' },
       { id: ids[0], message: 'orders/0/1', outcome: 'Replayed' },
     ]);
-    assert.equal(await withdraw(database.pool, 'g', at(30)), 1);
-    assert.equal((await progressOf(database.pool, 'g', at(30))).waiting, 0);
+    assert.equal(await cancelReplay(database.pool, 'g', at(30)), 1);
+    assert.equal((await readProgress(database.pool, 'g', at(30))).waiting, 0);
     // those that failed are for a replay that says so
-    assert.deepEqual(await claim(database.pool, spec({ retryFailed: true }), at(32)), {
+    assert.deepEqual(await requestReplay(database.pool, spec({ retryFailed: true }), at(32)), {
       selected: 3,
       isTooMany: false,
     });
@@ -108,13 +112,13 @@ describe('dead letters to be replayed', () => {
 
 describe('the status of a replay', () => {
   const now = Date.UTC(2026, 0, 1);
-  const statusOf = ({ conditions, figures }: Said): DeadLetterReplayStatus => ({
-    ...figures,
+  const statusOf = ({ conditions, fields }: StatusUpdate<DeadLetterReplayStatus>): DeadLetterReplayStatus => ({
+    ...fields,
     conditions: setConditions(undefined, conditions, 1, now),
   });
-  const requested = statusOf(sayRequested(now));
+  const requested = statusOf(acceptedStatus(now));
   const claimed = (selected: number, isTooMany = false) =>
-    statusOf(sayClaimed(requested, spec({ maxMessages: 10 }), { selected, isTooMany }, now));
+    statusOf(requestedStatus(requested, spec({ maxMessages: 10 }), { selected, isTooMany }, now));
   const ready = ({ conditions }: DeadLetterReplayStatus) => conditions!.find(({ type }) => type === 'Ready')!.reason;
 
   it('ends at once where there is nothing to do, or too much', () => {
@@ -125,20 +129,20 @@ describe('the status of a replay', () => {
   });
 
   it('shows how far it is, then how it ended', () => {
-    const at2 = statusOf(sayProgress(claimed(3), { waiting: 1, replayed: 2, failed: 0, outcomes: [] }, now));
+    const at2 = statusOf(progressStatus(claimed(3), { waiting: 1, replayed: 2, failed: 0, outcomes: [] }, now));
     assert.deepEqual([at2.progress, isFinished(at2), ready(at2)], ['2/3', false, 'Replaying']);
-    const good = statusOf(sayProgress(at2, { waiting: 0, replayed: 3, failed: 0, outcomes: [] }, now));
+    const good = statusOf(progressStatus(at2, { waiting: 0, replayed: 3, failed: 0, outcomes: [] }, now));
     assert.deepEqual([good.progress, isFinished(good), ready(good)], ['3/3', true, 'Replayed']);
-    const bad = statusOf(sayProgress(at2, { waiting: 0, replayed: 2, failed: 1, outcomes: [] }, now));
+    const bad = statusOf(progressStatus(at2, { waiting: 0, replayed: 2, failed: 1, outcomes: [] }, now));
     assert.deepEqual([bad.progress, ready(bad), bad.conditions![0]!.type], ['3/3', 'MessagesFailed', 'Failed']);
-    const lost = statusOf(sayProgress(at2, { waiting: 0, replayed: 2, failed: 0, outcomes: [] }, now));
+    const lost = statusOf(progressStatus(at2, { waiting: 0, replayed: 2, failed: 0, outcomes: [] }, now));
     assert.match(lost.conditions![0]!.message, /1 have become dead letters anew/);
   });
 
   it('is kept for as long as it says', () => {
     const end = new Date(now).toISOString();
-    assert.equal(keepForMs(undefined, end, now), undefined);
-    assert.equal(keepForMs(60, end, now + 10_000), 50_000);
-    assert.equal(keepForMs(60, end, now + 70_000), 0);
+    assert.equal(remainingTtlMs(undefined, end, now), undefined);
+    assert.equal(remainingTtlMs(60, end, now + 10_000), 50_000);
+    assert.equal(remainingTtlMs(60, end, now + 70_000), 0);
   });
 });

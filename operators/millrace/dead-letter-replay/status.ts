@@ -1,73 +1,66 @@
 import { timestamp } from '#runtime/clock.ts';
-import type { Statement } from '#runtime/conditions.ts';
 import type { DeadLetterReplaySpec, DeadLetterReplayStatus } from '../api/dead-letter-replay.ts';
-import { ended, underWay } from '../finished.ts';
-import type { Claim, Progress } from './letters.ts';
+import { finishedConditions, unfinishedConditions } from '../completion.ts';
+import { fieldsOf } from '../report.ts';
+import type { StatusUpdate } from '../report.ts';
+import type { ReplayProgress, ReplayRequest } from './dead-letters.ts';
 
-/** What a replay says of itself: its conditions and its figures. */
-export interface Said {
-  conditions: Statement[];
-  figures: Omit<DeadLetterReplayStatus, 'conditions' | 'observedGeneration'>;
+type Update = StatusUpdate<DeadLetterReplayStatus>;
+
+/** The replay cannot begin yet. */
+export function waitingStatus(status: DeadLetterReplayStatus | undefined, reason: string, message: string): Update {
+  return { conditions: unfinishedConditions(reason, message), fields: fieldsOf(status) };
 }
 
-const figuresBefore = (status: DeadLetterReplayStatus | undefined): Said['figures'] => {
-  const { conditions: _c, observedGeneration: _o, ...figures } = status ?? {};
-  return figures;
-};
-
-/** It cannot begin yet. */
-export function sayWaiting(status: DeadLetterReplayStatus | undefined, reason: string, message: string): Said {
-  return { conditions: underWay(reason, message), figures: figuresBefore(status) };
-}
-
-/** The mark of its rows, written before they get it: what it asked for is found again whatever happens in between. */
-export function sayRequested(now: number): Said {
+/**
+ * The time that marks the rows of the replay. It is written before any row gets the mark, so that the operator finds the rows
+ * again whatever fails in between.
+ */
+export function acceptedStatus(now: number): Update {
   const requestedAt = new Date(now).toISOString();
-  return { conditions: underWay('Requested', ''), figures: { requestedAt, startTime: timestamp(now) } };
+  return { conditions: unfinishedConditions('Requested', ''), fields: { requestedAt, startTime: timestamp(now) } };
 }
 
-/** What asking came to. */
-export function sayClaimed(
+/** The rows have their mark, or none has one where nothing is to be replayed. */
+export function requestedStatus(
   status: DeadLetterReplayStatus,
   { maxMessages }: Pick<DeadLetterReplaySpec, 'maxMessages'>,
-  { selected, isTooMany }: Claim,
+  { selected, isTooMany }: ReplayRequest,
   now: number,
-): Said {
-  const figures = { ...figuresBefore(status), selected };
-  const end = { completionTime: timestamp(now) };
+): Update {
+  const fields = { ...fieldsOf(status), selected };
+  const finished = { ...fields, completionTime: timestamp(now) };
   if (isTooMany) {
     const message = `${selected} dead letters are selected, more than maxMessages (${maxMessages}): none was replayed`;
-    return { conditions: ended('Failed', 'TooManyMessages', message), figures: { ...figures, ...end } };
+    return { conditions: finishedConditions('Failed', 'TooManyMessages', message), fields: finished };
   }
   if (selected === 0) {
-    return {
-      conditions: ended('Complete', 'NothingToReplay', 'no dead letter is selected'),
-      figures: { ...figures, ...end },
-    };
+    const conditions = finishedConditions('Complete', 'NothingToReplay', 'no dead letter is selected');
+    return { conditions, fields: finished };
   }
   const counted = { replayed: 0, failed: 0, progress: `0/${selected}` };
-  return { conditions: underWay('Replaying', ''), figures: { ...figures, ...counted } };
+  return { conditions: unfinishedConditions('Replaying', ''), fields: { ...fields, ...counted } };
 }
 
-/** How far it is, and whether that is the end. */
-export function sayProgress(status: DeadLetterReplayStatus, progress: Progress, now: number): Said {
+/** The service handles the rows, or has handled all of them. */
+export function progressStatus(status: DeadLetterReplayStatus, progress: ReplayProgress, now: number): Update {
   const { waiting, replayed, failed, outcomes } = progress;
   const selected = status.selected ?? 0;
-  // a message that was given up on anew meanwhile has lost its mark: it is no longer this replay's
-  const figures = {
-    ...figuresBefore(status),
+  const fields = {
+    ...fieldsOf(status),
     replayed,
     failed,
     progress: `${replayed + failed}/${selected}`,
     outcomes,
   };
-  if (waiting > 0) return { conditions: underWay('Replaying', ''), figures };
-  const done = { ...figures, completionTime: timestamp(now) };
+  if (waiting > 0) return { conditions: unfinishedConditions('Replaying', ''), fields };
+  const finished = { ...fields, completionTime: timestamp(now) };
+  // a message that became a dead letter anew has lost its mark: it is no longer part of this replay
   const lost = selected - replayed - failed;
-  const gone = lost > 0 ? `; ${lost} have become dead letters anew` : '';
   if (failed + lost > 0) {
-    const message = `${replayed} were handled, ${failed} failed again${gone}`;
-    return { conditions: ended('Failed', 'MessagesFailed', message), figures: done };
+    const anew = lost > 0 ? `; ${lost} have become dead letters anew` : '';
+    const message = `${replayed} were handled, ${failed} failed again${anew}`;
+    return { conditions: finishedConditions('Failed', 'MessagesFailed', message), fields: finished };
   }
-  return { conditions: ended('Complete', 'Replayed', `${replayed} were handled`), figures: done };
+  return { conditions: finishedConditions('Complete', 'Replayed', `${replayed} were handled`), fields: finished };
 }

@@ -10,9 +10,12 @@ import type { EventService } from '../api/event-service.ts';
 import { deployments, eventServices, jobs, kafkaTopics, kafkaUsers, pods } from '../api/kinds.ts';
 import type { Databases } from '../databases.ts';
 import type { Lags } from '../kafka.ts';
-import { surroundingsOf } from '../stream-query/book.ts';
-import { byNamespace, madeForLabel, manager, report } from '../world.ts';
-import type { KafkaTopic, World } from '../world.ts';
+import { topologyOf } from '../stream-query/topology.ts';
+import type { ControllerContext } from '../controller-context.ts';
+import { byNamespace } from '../informers.ts';
+import { madeForLabel, manager } from '../labels.ts';
+import { reportStatus } from '../report.ts';
+import type { KafkaTopic } from '../strimzi.ts';
 import {
   jobState,
   migratedCondition,
@@ -26,7 +29,7 @@ import type { Measured } from './observe.ts';
 import type { Provisioner } from './provisioning.ts';
 import { partitionsOf, scale } from './scaling.ts';
 import type { Recommendation } from './scaling.ts';
-import { figuresOf, readyOf } from './status.ts';
+import { readyOf, statusFieldsOf } from './status.ts';
 import { otherOwner, topicsCondition, topicsOf } from './topics.ts';
 import { kafkaUserOf, userCondition, usesKafka } from './user.ts';
 
@@ -49,13 +52,13 @@ export interface EventServiceParts {
 
 /** The controller of EventServices. */
 export class EventServiceController {
-  readonly #world: World;
+  readonly #context: ControllerContext;
   readonly #parts: EventServiceParts;
   readonly #scaling = new Map<string, Recommendation[]>();
   readonly controller: Controller;
 
-  constructor(world: World, parts: EventServiceParts, metrics: RuntimeMetrics) {
-    this.#world = world;
+  constructor(context: ControllerContext, parts: EventServiceParts, metrics: RuntimeMetrics) {
+    this.#context = context;
     this.#parts = parts;
     const {
       clock,
@@ -65,7 +68,7 @@ export class EventServiceController {
       kafkaUsers: users,
       jobs: work,
       streamQueries,
-    } = world;
+    } = context;
     const inNamespace = ({ metadata: { namespace = '' } }: KubeObject, name: string | undefined) =>
       name === undefined ? [] : [`${namespace}/${name}`];
     const reconcile = (key: string, signal: AbortSignal) => this.#reconcile(key, signal);
@@ -82,7 +85,7 @@ export class EventServiceController {
   }
 
   async #reconcile(key: string, signal: AbortSignal): Promise<Result | void> {
-    const { api, eventServices: services } = this.#world;
+    const { api, eventServices: services } = this.#context;
     const service = services.store.get(key);
     if (!service) {
       this.#scaling.delete(key);
@@ -103,16 +106,16 @@ export class EventServiceController {
     ];
     const migration = await this.#migrate(service, conditions.at(-1)!.status === 'True', signal);
     conditions.push(migration.condition);
-    const measured = await measure(service, { ...this.#parts, log: this.#world.log }, signal);
+    const measured = await measure(service, { ...this.#parts, log: this.#context.log }, signal);
     const replicas = await this.#scale(key, service, measured, signal);
-    const figures = figuresOf(measured, migration.applied, replicas);
+    const fields = statusFieldsOf(measured, migration.applied, replicas);
     const ready = readyOf(conditions);
-    await report(this.#world, eventServices, service, [...conditions, ready], figures, signal);
+    await reportStatus(this.#context, eventServices, service, { conditions: [...conditions, ready], fields }, signal);
     return { requeueAfterMs: ready.status === 'True' ? measureEveryMs : waitMs };
   }
 
   async #topics(service: EventService, signal: AbortSignal): Promise<Statement> {
-    const { applier, kafkaTopics: topics } = this.#world;
+    const { applier, kafkaTopics: topics } = this.#context;
     const observed: (KafkaTopic | undefined)[] = [];
     for (const desired of topicsOf(service)) {
       const before = topics.store.get(keyOf(desired));
@@ -129,11 +132,11 @@ export class EventServiceController {
   #isOrphan(topic: KafkaTopic): boolean {
     const { namespace = '', labels } = topic.metadata;
     const key = `${namespace}/${labels?.[madeForLabel] ?? ''}`;
-    return !this.#world.eventServices.store.get(key);
+    return !this.#context.eventServices.store.get(key);
   }
 
   async #user(service: EventService, signal: AbortSignal): Promise<Statement> {
-    const { applier, kafkaUsers: users } = this.#world;
+    const { applier, kafkaUsers: users } = this.#context;
     if (!usesKafka(service) || !service.spec.kafka) return userCondition(service, undefined);
     const desired = kafkaUserOf(service, this.#emitted(service));
     const { object } = await applier.apply(kafkaUsers, desired, users.store.get(keyOf(desired)), signal);
@@ -142,9 +145,9 @@ export class EventServiceController {
 
   /** The topics that the queries emit to, of the service that runs them. */
   #emitted(service: EventService): string[] {
-    const { eventServices: services, streamQueries: queries } = this.#world;
+    const { eventServices: services, streamQueries: queries } = this.#context;
     const { namespace = '', name } = service.metadata;
-    if (surroundingsOf(services.store.by(byNamespace, namespace)).runner?.metadata.name !== name) return [];
+    if (topologyOf(services.store.by(byNamespace, namespace)).runner?.metadata.name !== name) return [];
     return queries.store.by(byNamespace, namespace).flatMap(({ spec }) => (spec.emit ? [spec.emit.to] : []));
   }
 
@@ -153,7 +156,7 @@ export class EventServiceController {
     haveDatabases: boolean,
     signal: AbortSignal,
   ): Promise<{ condition: Statement; applied: string | undefined }> {
-    const { api, applier, jobs: known } = this.#world;
+    const { api, applier, jobs: known } = this.#context;
     const { namespace = '', name } = service.metadata;
     const applied = service.status?.migrated;
     const migration = migrationOf(service);
@@ -177,7 +180,7 @@ export class EventServiceController {
     measured: Measured,
     signal: AbortSignal,
   ): Promise<number | undefined> {
-    const { api, clock, log } = this.#world;
+    const { api, clock, log } = this.#context;
     const { namespace = '', name } = service.metadata;
     const { scaling, workload } = service.spec;
     const lags = measured.consumers.map(({ lag }) => lag);
@@ -204,12 +207,12 @@ export class EventServiceController {
       { signal, manager, subresource: 'scale' },
     );
     const note = `${deployment} from ${current} to ${replicas} pods: ${lag} events behind`;
-    this.#world.events.record(service, { type: 'Normal', reason: 'Scaled', action: 'Scale', note });
+    this.#context.events.record(service, { type: 'Normal', reason: 'Scaled', action: 'Scale', note });
     return replicas;
   }
 
   async #deleteData(service: EventService, signal: AbortSignal): Promise<void> {
-    const { api, applier, kafkaTopics: topics } = this.#world;
+    const { api, applier, kafkaTopics: topics } = this.#context;
     for (const topic of topicsOf(service)) {
       if (otherOwner(service, topics.store.get(keyOf(topic))) !== undefined) continue;
       await api.delete(kafkaTopics, topic.metadata.namespace, topic.metadata.name, { signal });
@@ -232,7 +235,7 @@ interface Pod extends KubeObject {
 
 /** What the last attempt of a Job that failed said. */
 async function lastWords(
-  api: World['api'],
+  api: ControllerContext['api'],
   namespace: string,
   job: string,
   signal: AbortSignal,

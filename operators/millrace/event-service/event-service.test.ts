@@ -5,12 +5,12 @@ import { eventServices, parseDuration } from '#platform/declarations';
 import { apiVersion } from '../api/common.ts';
 import type { EventService, EventServiceSpec } from '../api/event-service.ts';
 import { connectionOf } from '../kafka.ts';
-import type { KafkaTopic } from '../world.ts';
+import type { KafkaTopic } from '../strimzi.ts';
 import { migratedCondition, migrationJobOf, migrationOf, rememberedFailure } from './migration.ts';
 import { databaseSecretOf } from './provisioning.ts';
 import { partitionsOf, replicasFor, scale } from './scaling.ts';
 import type { Recommendation } from './scaling.ts';
-import { figuresOf, readyOf } from './status.ts';
+import { readyOf, statusFieldsOf } from './status.ts';
 import { topicsCondition, topicsOf } from './topics.ts';
 import { aclsOf } from './user.ts';
 
@@ -220,7 +220,7 @@ describe('what a service says of itself', () => {
       databases: [],
       partitions: new Map(),
     };
-    const { lag, deadLetters } = figuresOf(measured, undefined, undefined);
+    const { lag, deadLetters } = statusFieldsOf(measured, undefined, undefined);
     assert.deepEqual([lag, deadLetters], [4, undefined]);
   });
 

@@ -4,8 +4,8 @@ import type { KubeObject } from '#runtime/objects.ts';
 import { ownerReference } from '#runtime/objects.ts';
 import type { EventService } from '../api/event-service.ts';
 import { databaseSecretName } from '../databases.ts';
-import { managedBy } from '../world.ts';
-import type { Job } from '../world.ts';
+import type { Job } from '../informers.ts';
+import { managedBy } from '../labels.ts';
 
 /** What is migrated by what: another one where the image or the databases are others. Undefined: nothing is to be. */
 export function migrationOf({ spec }: Pick<EventService, 'spec'>): string | undefined {

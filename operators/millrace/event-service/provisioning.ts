@@ -9,7 +9,7 @@ import type { EventService } from '../api/event-service.ts';
 import { secrets } from '../api/kinds.ts';
 import { clusterHost, databaseSecretName, readSecret } from '../databases.ts';
 import type { Secret } from '../databases.ts';
-import { madeForLabel, managedBy, manager } from '../world.ts';
+import { madeForLabel, managedBy, manager } from '../labels.ts';
 
 /** The role that makes databases. */
 export interface Superuser {

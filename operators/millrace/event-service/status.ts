@@ -1,5 +1,6 @@
 import type { Statement } from '#runtime/conditions.ts';
 import type { EventServiceStatus } from '../api/event-service.ts';
+import type { StatusUpdate } from '../report.ts';
 import type { Measured } from './observe.ts';
 
 /** Sums the conditions up: the first that is not true says why the service is not ready. */
@@ -9,14 +10,12 @@ export function readyOf(conditions: readonly Statement[]): Statement {
   return { type: 'Ready', status: 'False', reason: missing.reason, message: missing.message };
 }
 
-export type Figures = Omit<EventServiceStatus, 'conditions' | 'observedGeneration'>;
-
 /** @param migrated what was migrated last @param replicas how many pods are wanted; undefined where nobody scales */
-export function figuresOf(
+export function statusFieldsOf(
   { consumers, databases }: Measured,
   migrated: string | undefined,
   replicas: number | undefined,
-): Figures {
+): StatusUpdate<EventServiceStatus>['fields'] {
   const sum = (values: (number | undefined)[]) =>
     values.length > 0 && values.every((value) => value !== undefined)
       ? values.reduce<number>((total, value) => total + (value ?? 0), 0)

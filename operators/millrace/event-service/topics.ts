@@ -3,8 +3,9 @@ import type { KubeObject } from '#runtime/objects.ts';
 import type { Statement } from '#runtime/conditions.ts';
 import type { EventService } from '../api/event-service.ts';
 import { kafkaTopicOf } from '../kafka-topic.ts';
-import { madeForLabel, strimziReadiness } from '../world.ts';
-import type { KafkaTopic } from '../world.ts';
+import { madeForLabel } from '../labels.ts';
+import { strimziReadiness } from '../strimzi.ts';
+import type { KafkaTopic } from '../strimzi.ts';
 
 /** The KafkaTopics of a service: what it publishes to, and the dead letters of its groups. */
 export function topicsOf(service: EventService): KafkaTopic[] {

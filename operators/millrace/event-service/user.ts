@@ -1,17 +1,15 @@
-import { deadLetterTopic } from '#platform/declarations';
+import { broadcastPrefix, deadLetterTopic, versionPrefix } from '#platform/declarations';
 import type { Statement } from '#runtime/conditions.ts';
 import { ownerReference } from '#runtime/objects.ts';
 import type { EventService } from '../api/event-service.ts';
-import { managedBy, strimziReadiness } from '../world.ts';
-import type { KafkaUser } from '../world.ts';
+import { managedBy } from '../labels.ts';
+import { strimziReadiness } from '../strimzi.ts';
+import type { KafkaUser } from '../strimzi.ts';
 
 export interface Acl {
   resource: { type: 'topic' | 'group'; name: string; patternType: 'literal' | 'prefix' };
   operations: string[];
 }
-
-/** Groups of a process of its own, for caches that hear every event from now on. */
-const broadcastPrefix = 'broadcast-';
 
 const topic = (name: string, ...operations: string[]): Acl => ({
   resource: { type: 'topic', name, patternType: 'literal' },
@@ -35,7 +33,7 @@ export function aclsOf({ spec }: Pick<EventService, 'spec'>, emitted: readonly s
   return [
     ...unique(written).map((name) => topic(name, 'Write', 'Describe')),
     ...unique(read).map((name) => topic(name, 'Read', 'Describe')),
-    ...consumes.flatMap((consumed) => [group(consumed.group), group(`${consumed.group}.v`, 'prefix')]),
+    ...consumes.flatMap((consumed) => [group(consumed.group), group(versionPrefix(consumed.group), 'prefix')]),
     ...(consumes.length > 0 ? [group(broadcastPrefix, 'prefix')] : []),
   ];
 }

@@ -3,7 +3,7 @@ import { after, before, describe, it } from 'node:test';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
 import { askForRebuild, cancelRebuild, findRebuild, hasReadModel } from './requests.ts';
-import { isOverdue, progressOf, sayProgress } from './status.ts';
+import { isOverdue, progressOf, progressStatus } from './status.ts';
 
 describe('asking for a rebuild', () => {
   let database: TestDatabase;
@@ -48,15 +48,15 @@ describe('the status of a rebuild', () => {
   const building = { version: 2, phase: 'Building', events: 30, lag: 70, error: undefined } as const;
 
   it('shows how far it is, then how it ended', () => {
-    const { conditions, figures } = sayProgress(undefined, building, now);
-    assert.deepEqual([figures.progress, figures.lag, conditions[0]?.reason], ['30%', 70, 'Building']);
-    const done = sayProgress({ startTime: 'then' }, { ...building, phase: 'Switched' }, now);
+    const { conditions, fields } = progressStatus(undefined, building, now);
+    assert.deepEqual([fields.progress, fields.lag, conditions[0]?.reason], ['30%', 70, 'Building']);
+    const done = progressStatus({ startTime: 'then' }, { ...building, phase: 'Switched' }, now);
     assert.deepEqual(
       done.conditions.map(({ type, status }) => `${type} ${status}`),
       ['Complete True', 'Ready True'],
     );
-    assert.deepEqual([done.figures.progress, done.figures.startTime], ['100%', 'then']);
-    const failed = sayProgress(undefined, { ...building, phase: 'Failed', error: 'why' }, now);
+    assert.deepEqual([done.fields.progress, done.fields.startTime], ['100%', 'then']);
+    const failed = progressStatus(undefined, { ...building, phase: 'Failed', error: 'why' }, now);
     assert.deepEqual([failed.conditions[0]?.type, failed.conditions[0]?.message], ['Failed', 'why']);
   });
 

@@ -1,34 +1,30 @@
 import { timestamp } from '#runtime/clock.ts';
-import type { Statement } from '#runtime/conditions.ts';
 import type { ProjectionRebuildSpec, ProjectionRebuildStatus } from '../api/projection-rebuild.ts';
-import { ended, underWay } from '../finished.ts';
+import { finishedConditions, unfinishedConditions } from '../completion.ts';
+import type { StatusUpdate } from '../report.ts';
 import type { Rebuild } from './requests.ts';
 
-/** What a rebuild says of itself: its conditions and its figures. */
-export interface Said {
-  conditions: Statement[];
-  figures: Omit<ProjectionRebuildStatus, 'conditions' | 'observedGeneration'>;
+type Update = StatusUpdate<ProjectionRebuildStatus>;
+
+/** The rebuild cannot begin yet. */
+export function waitingStatus(reason: string, message: string): Update {
+  return { conditions: unfinishedConditions(reason, message), fields: {} };
 }
 
-/** It cannot begin yet. */
-export function sayWaiting(reason: string, message: string): Said {
-  return { conditions: underWay(reason, message), figures: {} };
-}
-
-/** It never can. */
-export function sayImpossible(message: string, now: number): Said {
-  const at = timestamp(now);
+/** The rebuild can never begin. */
+export function impossibleStatus(message: string, now: number): Update {
+  const time = timestamp(now);
   return {
-    conditions: ended('Failed', 'NoReadModel', message),
-    figures: { phase: 'Failed', startTime: at, completionTime: at },
+    conditions: finishedConditions('Failed', 'NoReadModel', message),
+    fields: { phase: 'Failed', startTime: time, completionTime: time },
   };
 }
 
-/** How far it is, and whether that is the end. */
-export function sayProgress(status: ProjectionRebuildStatus | undefined, rebuild: Rebuild, now: number): Said {
+/** The service builds the new version, or has finished. */
+export function progressStatus(status: ProjectionRebuildStatus | undefined, rebuild: Rebuild, now: number): Update {
   const { version, phase, events, lag, error } = rebuild;
   const startTime = status?.startTime ?? timestamp(now);
-  const figures = {
+  const fields = {
     phase,
     version,
     startTime,
@@ -36,29 +32,32 @@ export function sayProgress(status: ProjectionRebuildStatus | undefined, rebuild
     ...(lag === undefined ? {} : { lag }),
     progress: progressOf(rebuild),
   };
-  const end = { ...figures, completionTime: timestamp(now) };
+  const finished = { ...fields, completionTime: timestamp(now) };
   switch (phase) {
     case 'Switched':
-      return { conditions: ended('Complete', 'Switched', `version ${version} is in use`), figures: end };
+      return {
+        conditions: finishedConditions('Complete', 'Switched', `version ${version} is in use`),
+        fields: finished,
+      };
     case 'Failed':
     case 'Cancelled':
       return {
-        conditions: ended('Failed', phase === 'Failed' ? 'BuildFailed' : 'Cancelled', error ?? ''),
-        figures: end,
+        conditions: finishedConditions('Failed', phase === 'Failed' ? 'BuildFailed' : 'Cancelled', error ?? ''),
+        fields: finished,
       };
     default:
-      return { conditions: underWay(phase, ''), figures };
+      return { conditions: unfinishedConditions(phase, ''), fields };
   }
 }
 
-/** How much of the events the new version has; 100 % only when it is in use. */
+/** The share of the events that the new version has handled; 100 % only when it is in use. */
 export function progressOf({ phase, events, lag }: Pick<Rebuild, 'phase' | 'events' | 'lag'>): string {
   if (phase === 'Switched') return '100%';
   if (lag === undefined || events + lag === 0) return '0%';
   return `${Math.min(99, Math.floor((100 * events) / (events + lag)))}%`;
 }
 
-/** Whether it has taken longer than it may. */
+/** Whether its time is over. */
 export function isOverdue(
   { timeoutSeconds }: Pick<ProjectionRebuildSpec, 'timeoutSeconds'>,
   status: ProjectionRebuildStatus | undefined,

@@ -1,7 +1,7 @@
-import type { ConfigMap } from '../world.ts';
-import { managedBy } from '../world.ts';
+import type { ConfigMap } from '../informers.ts';
+import { managedBy } from '../labels.ts';
 
-/** The ConfigMap that analytics mounts: a file a query. */
+/** The ConfigMap that analytics mounts: one file for each query. */
 export const configMapName = 'stream-queries';
 
 /** A ConfigMap may have 1 MiB; the rest is for its metadata. */
@@ -10,31 +10,31 @@ const maxBytes = 900 * 1024;
 const fileOf = (query: string) => `${query}.yaml`;
 
 /**
- * The files of the queries. One that has become invalid keeps the file that was accepted before, so that a slip does not
+ * The files of the queries. A query that has become invalid keeps its last valid file, so that a mistake in a change does not
  * stop an alert.
- * @param verdicts by query: its text, or undefined where it is not valid
- * @param before the files of now
- * @returns the files, and the queries for which there is no room
+ * @param texts the file of each query; undefined where the query is not valid
+ * @param before the files in the ConfigMap
+ * @returns the files, and the queries that do not fit into a ConfigMap
  */
 export function queryFiles(
-  verdicts: ReadonlyMap<string, string | undefined>,
+  texts: ReadonlyMap<string, string | undefined>,
   before: Record<string, string> = {},
-): { data: Record<string, string>; left: Set<string> } {
+): { data: Record<string, string>; overflow: Set<string> } {
   const data: Record<string, string> = {};
-  const left = new Set<string>();
+  const overflow = new Set<string>();
   let bytes = 0;
-  for (const [query, text] of [...verdicts].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
+  for (const [query, text] of [...texts].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
     const file = fileOf(query);
     const content = text ?? before[file];
     if (content === undefined) continue;
-    const size = Buffer.byteLength(content) + 2 * file.length; // the name is in the account of fields, too
-    if (bytes + size > maxBytes) left.add(query);
+    const size = Buffer.byteLength(content) + 2 * file.length; // managedFields has the name once more
+    if (bytes + size > maxBytes) overflow.add(query);
     else {
       bytes += size;
       data[file] = content;
     }
   }
-  return { data, left };
+  return { data, overflow };
 }
 
 export function configMapOf(namespace: string, data: Record<string, string>): ConfigMap {
@@ -46,7 +46,7 @@ export function configMapOf(namespace: string, data: Record<string, string>): Co
   };
 }
 
-/** Whether the file of a query that is not valid any more is the one that was accepted before. */
-export function keepsEarlier(query: string, map: ConfigMap | undefined): boolean {
+/** Whether the ConfigMap has a file of the query. */
+export function hasFile(map: ConfigMap | undefined, query: string): boolean {
   return map?.data?.[fileOf(query)] !== undefined;
 }

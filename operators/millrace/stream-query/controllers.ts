@@ -7,155 +7,164 @@ import type { Result } from '#runtime/queue.ts';
 import type { StreamQuery } from '../api/stream-query.ts';
 import { configMaps, kafkaTopics, streamQueries } from '../api/kinds.ts';
 import { kafkaTopicOf, topicResourceName } from '../kafka-topic.ts';
-import { byNamespace, report, strimziReadiness } from '../world.ts';
-import type { World } from '../world.ts';
-import { QueryReports } from './analytics.ts';
-import type { AskAnalytics } from './analytics.ts';
-import type { NamespaceSurroundings } from './book.ts';
-import { QueryBook, emittedTopic, surroundingsOf, undeclaredTopics } from './book.ts';
-import { configMapName, configMapOf, keepsEarlier, queryFiles } from './config-map.ts';
-import { conditionsOf, figuresOf } from './status.ts';
+import type { ControllerContext } from '../controller-context.ts';
+import { byNamespace } from '../informers.ts';
+import { reportStatus } from '../report.ts';
+import { strimziReadiness } from '../strimzi.ts';
+import { QueryStatusCache } from './query-statuses.ts';
+import type { FetchQueryStatuses } from './query-statuses.ts';
+import { ValidationCache } from './validation-cache.ts';
+import { emittedTopic, topologyOf, undeclaredTopics } from './topology.ts';
+import type { Topology } from './topology.ts';
+import { configMapName, configMapOf, hasFile, queryFiles } from './config-map.ts';
+import { conditionsOf, statusFieldsOf } from './status.ts';
 
-/** Asking analytics: at most every 10 s, and less often for many queries, as each may be a write. */
-const askEveryMs = (queries: number) => Math.max(10_000, queries * 20);
+/** The time between two fetches: longer for many queries, as each of them may cause a write of a status. */
+const fetchEveryMs = (queries: number) => Math.max(10_000, queries * 20);
 
 const namespaceOf = ({ metadata }: Pick<KubeObject, 'metadata'>) => [metadata.namespace ?? ''];
 
-/** The controllers of StreamQueries: of each query's status, of the files of a namespace, and of what analytics says. */
+/**
+ * The controllers of StreamQueries. `stream-query` writes the status of a query, `query-files` the ConfigMap and the topics of
+ * a namespace, and `query-reports` fetches from analytics how the queries of a namespace are doing.
+ */
 export class StreamQueryControllers {
-  readonly #world: World;
-  readonly #ask: AskAnalytics;
-  readonly #book = new QueryBook();
-  readonly #reports = new QueryReports();
-  readonly #leftOut = new Map<string, ReadonlySet<string>>();
+  readonly #context: ControllerContext;
+  readonly #fetchStatuses: FetchQueryStatuses;
+  readonly #validations = new ValidationCache();
+  readonly #statuses = new QueryStatusCache();
+  /** the queries of a namespace that do not fit into the ConfigMap */
+  readonly #overflow = new Map<string, ReadonlySet<string>>();
   readonly controllers: readonly Controller[];
   readonly #queries: Controller;
 
-  constructor(world: World, ask: AskAnalytics, metrics: RuntimeMetrics) {
-    this.#world = world;
-    this.#ask = ask;
-    const { streamQueries: queries, eventServices, configMaps: maps, kafkaTopics: topics, clock, log } = world;
+  constructor(context: ControllerContext, fetchStatuses: FetchQueryStatuses, metrics: RuntimeMetrics) {
+    this.#context = context;
+    this.#fetchStatuses = fetchStatuses;
+    const { streamQueries: queries, eventServices, configMaps: maps, kafkaTopics: topics, clock, log } = context;
     const shared = { clock, log, metrics };
-    const allOf = ({ metadata }: KubeObject) => queries.store.by(byNamespace, metadata.namespace ?? '').map(keyOf);
+    const queriesOfNamespace = ({ metadata }: KubeObject) =>
+      queries.store.by(byNamespace, metadata.namespace ?? '').map(keyOf);
     this.#queries = new Controller({
       ...shared,
       name: 'stream-query',
-      reconcile: (key, signal) => this.#query(key, signal),
+      reconcile: (key, signal) => this.#reconcileQuery(key, signal),
     })
       .watches(queries)
-      .watchesFor(eventServices, allOf, specChanged)
+      .watchesFor(eventServices, queriesOfNamespace, specChanged)
       .watchesFor(topics, (topic) => this.#emittersOf(topic));
     const files = new Controller({
       ...shared,
       name: 'query-files',
-      reconcile: (key, signal) => this.#files(key, signal),
+      reconcile: (key, signal) => this.#reconcileFiles(key, signal),
     })
       .watchesFor(queries, namespaceOf, specChanged)
       .watchesFor(eventServices, namespaceOf, specChanged)
       .watchesFor(maps, namespaceOf)
       .resyncs(() => this.#namespaces());
-    const analytics = new Controller({
+    const reports = new Controller({
       ...shared,
       name: 'query-reports',
-      reconcile: (key, signal) => this.#hear(key, signal),
+      reconcile: (key, signal) => this.#reconcileReports(key, signal),
     })
       .watchesFor(eventServices, namespaceOf, specChanged)
       .resyncs(() => this.#namespaces());
-    this.controllers = [this.#queries, files, analytics];
+    this.controllers = [this.#queries, files, reports];
   }
 
   #namespaces(): Set<string> {
-    const { eventServices, streamQueries: queries } = this.#world;
+    const { eventServices, streamQueries: queries } = this.#context;
     return new Set([...eventServices.store.values(), ...queries.store.values()].flatMap(namespaceOf));
   }
 
   #emittersOf(topic: KubeObject): string[] {
     const { namespace = '', name } = topic.metadata;
-    return this.#world.streamQueries.store
+    return this.#context.streamQueries.store
       .by(byNamespace, namespace)
       .filter(({ spec }) => spec.emit && topicResourceName(spec.emit.to) === name)
       .map(keyOf);
   }
 
-  #surroundings(namespace: string) {
-    return surroundingsOf(this.#world.eventServices.store.by(byNamespace, namespace));
+  #topology(namespace: string) {
+    return topologyOf(this.#context.eventServices.store.by(byNamespace, namespace));
   }
 
-  async #query(key: string, signal: AbortSignal): Promise<void> {
-    const { streamQueries: queries, kafkaTopics: topics, configMaps: maps } = this.#world;
+  async #reconcileQuery(key: string, signal: AbortSignal): Promise<void> {
+    const { streamQueries: queries, kafkaTopics: topics, configMaps: maps } = this.#context;
     const query = queries.store.get(key);
-    if (!query) this.#book.forget(key);
+    if (!query) this.#validations.forget(key);
     if (!query || isDeleting(query)) return;
     const { namespace = '', name } = query.metadata;
-    const surroundings = this.#surroundings(namespace);
+    const topology = this.#topology(namespace);
     const { emit } = query.spec;
-    const made = emit && !surroundings.topics.has(emit.to) ? topicResourceName(emit.to) : undefined;
-    const verdict = this.#book.check(query, surroundings);
-    const said = this.#reports.of(namespace, name);
+    const topic = emit && !topology.topics.has(emit.to) ? topicResourceName(emit.to) : undefined;
+    const validation = this.#validations.validate(query, topology);
+    const status = this.#statuses.get(namespace, name);
     const conditions = conditionsOf({
-      verdict,
-      hasRunner: surroundings.runner !== undefined,
-      isLeftOut: this.#leftOut.get(namespace)?.has(name) ?? false,
-      keepsEarlier: keepsEarlier(name, maps.store.get(`${namespace}/${configMapName}`)),
-      topic: made ? strimziReadiness(topics.store.get(`${namespace}/${made}`)) : { ready: true, message: '' },
-      report: said,
-      reachable: said !== undefined || this.#reports.isReachable(namespace),
+      validation,
+      hasRunner: topology.runner !== undefined,
+      isOverflow: this.#overflow.get(namespace)?.has(name) ?? false,
+      hasFile: hasFile(maps.store.get(`${namespace}/${configMapName}`), name),
+      topic: topic ? strimziReadiness(topics.store.get(`${namespace}/${topic}`)) : { ready: true, message: '' },
+      status,
+      reachable: status !== undefined || this.#statuses.isReachable(namespace),
     });
-    await report(this.#world, streamQueries, query, conditions, figuresOf(query.status, said), signal);
+    const fields = statusFieldsOf(query.status, status);
+    await reportStatus(this.#context, streamQueries, query, { conditions, fields }, signal);
   }
 
-  async #files(namespace: string, signal: AbortSignal): Promise<void> {
-    const { streamQueries: queries, configMaps: maps, applier } = this.#world;
+  async #reconcileFiles(namespace: string, signal: AbortSignal): Promise<void> {
+    const { streamQueries: queries, configMaps: maps, applier } = this.#context;
     const all = queries.store.by(byNamespace, namespace).filter((query) => !isDeleting(query));
-    const surroundings = this.#surroundings(namespace);
+    const topology = this.#topology(namespace);
     const observed = maps.store.get(`${namespace}/${configMapName}`);
-    if (!surroundings.runner && !observed) return;
-    const verdicts = new Map(all.map((query) => [query.metadata.name, this.#book.check(query, surroundings).text]));
-    const { data, left } = queryFiles(verdicts, observed?.data);
-    await this.#makeTopics(namespace, all, surroundings, signal);
+    if (!topology.runner && !observed) return;
+    const texts = new Map(all.map((query) => [query.metadata.name, this.#validations.validate(query, topology).text]));
+    const { data, overflow } = queryFiles(texts, observed?.data);
+    await this.#createTopics(namespace, all, topology, signal);
     await applier.apply(configMaps, configMapOf(namespace, data), observed, signal);
-    const before = this.#leftOut.get(namespace) ?? new Set();
-    this.#leftOut.set(namespace, left);
-    for (const name of left.symmetricDifference(before)) this.#queries.enqueue(`${namespace}/${name}`);
+    const before = this.#overflow.get(namespace) ?? new Set();
+    this.#overflow.set(namespace, overflow);
+    for (const name of overflow.symmetricDifference(before)) this.#queries.enqueue(`${namespace}/${name}`);
   }
 
-  async #makeTopics(
+  async #createTopics(
     namespace: string,
     queries: readonly StreamQuery[],
-    surroundings: NamespaceSurroundings,
+    topology: Topology,
     signal: AbortSignal,
   ): Promise<void> {
-    const { kafkaTopics: topics, applier } = this.#world;
-    const kafka = surroundings.runner?.spec.kafka;
+    const { kafkaTopics: topics, applier } = this.#context;
+    const kafka = topology.runner?.spec.kafka;
     if (!kafka) return;
-    const valid = queries.filter((query) => this.#book.check(query, surroundings).text !== undefined);
-    for (const [topic, madeFor] of undeclaredTopics(valid, surroundings.topics)) {
+    const valid = queries.filter((query) => this.#validations.validate(query, topology).text !== undefined);
+    for (const [topic, madeFor] of undeclaredTopics(valid, topology.topics)) {
       const place = { namespace, cluster: kafka.cluster, replicas: kafka.replicas, madeFor };
       const desired = kafkaTopicOf(emittedTopic(topic), place);
       await applier.apply(kafkaTopics, desired, topics.store.get(`${namespace}/${desired.metadata.name}`), signal);
     }
   }
 
-  async #hear(namespace: string, signal: AbortSignal): Promise<Result | void> {
-    const { streamQueries: queries, log } = this.#world;
-    const { runner } = this.#surroundings(namespace);
+  async #reconcileReports(namespace: string, signal: AbortSignal): Promise<Result | void> {
+    const { streamQueries: queries, log } = this.#context;
+    const { runner } = this.#topology(namespace);
     const count = queries.store.by(byNamespace, namespace).length;
     if (!runner) {
-      this.#reports.forget(namespace);
+      this.#statuses.delete(namespace);
       return;
     }
     try {
-      const changed = this.#reports.heard(namespace, await this.#ask(runner, signal));
+      const changed = this.#statuses.set(namespace, await this.#fetchStatuses(runner, signal));
       for (const name of changed) this.#queries.enqueue(`${namespace}/${name}`, { urgent: false });
     } catch (error) {
       if (signal.aborted) throw error;
       log.debug({ err: error, namespace }, 'analytics does not answer');
-      if (this.#reports.failed(namespace)) {
+      if (this.#statuses.recordFailure(namespace)) {
         for (const query of queries.store.by(byNamespace, namespace)) {
           this.#queries.enqueue(keyOf(query), { urgent: false });
         }
       }
     }
-    return { requeueAfterMs: askEveryMs(count) };
+    return { requeueAfterMs: fetchEveryMs(count) };
   }
 }

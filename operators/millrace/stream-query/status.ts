@@ -1,85 +1,87 @@
 import { createHash } from 'node:crypto';
-import type { StreamStatus } from '#contracts/analytics.ts';
+import type { StreamStatus } from '#streams/contract';
 import type { Statement } from '#runtime/conditions.ts';
 import type { StreamQueryStatus } from '../api/stream-query.ts';
-import type { Verdict } from './check.ts';
+import { fieldsOf } from '../report.ts';
+import type { StatusUpdate } from '../report.ts';
+import type { ValidationResult } from './validate.ts';
 
-/** What is known of a query. */
-export interface Observed {
-  verdict: Verdict;
+/** What the operator knows of a query. */
+export interface ObservedQuery {
+  validation: ValidationResult;
   /** whether a service of the namespace runs stream queries */
   hasRunner: boolean;
-  /** whether there is no room for it in the ConfigMap */
-  isLeftOut: boolean;
-  /** whether, not being valid, it goes on as it was accepted before */
-  keepsEarlier: boolean;
+  /** whether the query does not fit into the ConfigMap */
+  isOverflow: boolean;
+  /** whether the ConfigMap has a file of the query: its last valid one */
+  hasFile: boolean;
+  /** the topic that the operator creates for the query, if it does */
   topic: { ready: boolean; message: string };
-  /** what analytics says of it; undefined: nothing */
-  report: StreamStatus | undefined;
-  /** whether analytics answers at all */
+  /** undefined while analytics reports none */
+  status: StreamStatus | undefined;
+  /** whether analytics answers */
   reachable: boolean;
 }
 
-export type Figures = Omit<StreamQueryStatus, 'conditions' | 'observedGeneration'>;
+type Fields = StatusUpdate<StreamQueryStatus>['fields'];
 
-/** The conditions of a query. */
-export function conditionsOf(observed: Observed): Statement[] {
-  const { fault } = observed.verdict;
+export function conditionsOf(observed: ObservedQuery): Statement[] {
+  const { error } = observed.validation;
   const valid: Statement =
-    fault === undefined
+    error === undefined
       ? { type: 'Valid', status: 'True', reason: 'Accepted', message: '' }
-      : { type: 'Valid', status: 'False', reason: 'Invalid', message: fault };
+      : { type: 'Valid', status: 'False', reason: 'Invalid', message: error };
   return [valid, readiness(observed)];
 }
 
-function readiness({ verdict, hasRunner, isLeftOut, keepsEarlier, topic, report, reachable }: Observed): Statement {
-  const not = (reason: string, message: string): Statement => ({ type: 'Ready', status: 'False', reason, message });
-  if (verdict.fault !== undefined) {
-    return not('Invalid', `${verdict.fault}${keepsEarlier ? '. It goes on as it was accepted before' : ''}`);
-  }
-  if (!hasRunner) return not('NoService', 'no EventService of the namespace has streamQueries: true');
-  if (isLeftOut) return not('NoRoom', 'the ConfigMap stream-queries is full');
-  if (!topic.ready) return not('TopicNotReady', topic.message);
-  if (!reachable)
-    return { type: 'Ready', status: 'Unknown', reason: 'Unreachable', message: 'analytics does not answer' };
-  if (!report) return not('Starting', 'analytics has not loaded it yet');
-  return asReported(report, verdict.text);
+function notReady(reason: string, message: string): Statement {
+  return { type: 'Ready', status: 'False', reason, message };
 }
 
-/** @param text the file that analytics is to follow */
-function asReported(report: StreamStatus, text: string): Statement {
-  const { state, version, definition, building, faults = [] } = report;
-  const not = (reason: string, message: string): Statement => ({ type: 'Ready', status: 'False', reason, message });
-  const still = version > 0 ? '; what ran of it before goes on' : '';
-  if (faults.length > 0) return not('Refused', `analytics refuses it: ${faults.join('; ')}${still}`);
+function readiness({ validation, hasRunner, isOverflow, hasFile, topic, status, reachable }: ObservedQuery): Statement {
+  if (validation.error !== undefined) {
+    return notReady('Invalid', `${validation.error}${hasFile ? '. The version that was accepted before goes on' : ''}`);
+  }
+  if (!hasRunner) return notReady('NoService', 'no EventService of the namespace has streamQueries: true');
+  if (isOverflow) return notReady('NoRoom', 'the ConfigMap stream-queries is full');
+  if (!topic.ready) return notReady('TopicNotReady', topic.message);
+  if (!reachable)
+    return { type: 'Ready', status: 'Unknown', reason: 'Unreachable', message: 'analytics does not answer' };
+  if (!status) return notReady('Starting', 'analytics has not loaded the query yet');
+  return readinessOf(status, validation.text);
+}
+
+/** @param text the file that analytics is to load */
+function readinessOf(status: StreamStatus, text: string): Statement {
+  const { state, version, definition, building, faults: errors = [] } = status;
+  const still = version > 0 ? '; the version before goes on' : '';
+  if (errors.length > 0) return notReady('Refused', `analytics refuses the query: ${errors.join('; ')}${still}`);
   const wanted = createHash('sha256').update(text).digest('hex');
   if (building?.definition === wanted) {
     const { progress, eventsLeft } = building;
-    const reads = `analytics reads its events from the first on: ${progress}%, ${eventsLeft} left`;
-    return not('Building', building.version === version ? reads : `${reads}; version ${version} goes on until then`);
+    const message = `analytics reads the events from the first one on: ${progress}%, ${eventsLeft} left`;
+    const isFirst = building.version === version;
+    return notReady('Building', isFirst ? message : `${message}; version ${version} goes on until then`);
   }
   if (definition !== undefined && definition !== wanted)
-    return not('Starting', `analytics has not read the change yet${still}`);
-  if (state === 'Waiting') return not('Waiting', 'analytics waits for Kafka');
-  if (state === 'Failed') return not('Failed', 'it has no result for any of its events: a field may be missing');
+    return notReady('Starting', `analytics has not read the change yet${still}`);
+  if (state === 'Waiting') return notReady('Waiting', 'analytics waits for Kafka');
+  if (state === 'Failed') return notReady('Failed', 'the query has no result for any event: a field may be missing');
   return { type: 'Ready', status: 'True', reason: 'Running', message: '' };
 }
 
 /**
- * The figures of a query. The watermark goes on with the wall clock while nothing happens: that alone is not worth a write,
- * so that it moves with the other figures.
+ * The fields of the status. The watermark moves with the wall clock even while no event arrives. That alone is not worth a
+ * write, so that the field changes only together with another one.
  */
-export function figuresOf(before: StreamQueryStatus | undefined, report: StreamStatus | undefined): Figures {
-  if (!report) {
-    const { conditions: _c, observedGeneration: _o, ...figures } = before ?? {};
-    return figures;
-  }
-  const { state, version, lag, eventsPerSecond, lateEvents, failedEvents, building, watermark } = report;
+export function statusFieldsOf(before: StreamQueryStatus | undefined, status: StreamStatus | undefined): Fields {
+  if (!status) return fieldsOf(before);
+  const { state, version, lag, eventsPerSecond, lateEvents, failedEvents, building, watermark } = status;
   const counted = { state, version, lag, eventsPerSecond: String(eventsPerSecond), lateEvents, failedEvents };
   const next = building && {
     building: { version: building.version, progress: `${building.progress}%`, eventsLeft: building.eventsLeft },
   };
-  const moved = Object.entries(counted).some(([name, value]) => before?.[name as keyof Figures] !== value);
+  const moved = Object.entries(counted).some(([name, value]) => before?.[name as keyof Fields] !== value);
   const time = moved ? (watermark ?? undefined) : before?.watermark;
   return { ...counted, ...next, ...(time === undefined ? {} : { watermark: time }) };
 }

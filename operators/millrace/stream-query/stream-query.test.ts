@@ -3,17 +3,18 @@ import { createHash } from 'node:crypto';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { parse } from 'yaml';
-import type { StreamStatus } from '#contracts/analytics.ts';
+import type { StreamStatus } from '#streams/contract';
 import { eventServices, streamQueryFiles } from '#platform/declarations';
 import { apiVersion } from '../api/common.ts';
 import type { EventService } from '../api/event-service.ts';
 import type { StreamQuery, StreamQuerySpec } from '../api/stream-query.ts';
-import { QueryReports } from './analytics.ts';
-import { QueryBook, surroundingsOf, undeclaredTopics } from './book.ts';
-import { checkQuery, queryText } from './check.ts';
+import { QueryStatusCache } from './query-statuses.ts';
+import { ValidationCache } from './validation-cache.ts';
+import { topologyOf, undeclaredTopics } from './topology.ts';
+import { validateQuery, queryText } from './validate.ts';
 import { queryFiles } from './config-map.ts';
-import { conditionsOf, figuresOf } from './status.ts';
-import type { Observed } from './status.ts';
+import { conditionsOf, statusFieldsOf } from './status.ts';
+import type { ObservedQuery } from './status.ts';
 
 const query = (name: string, spec: Partial<StreamQuerySpec>): StreamQuery => ({
   apiVersion,
@@ -33,49 +34,49 @@ const services = eventServices().map((service) => {
   const streamQueries = service.metadata.name === 'analytics';
   return { ...service, apiVersion, spec: { ...service.spec, streamQueries } } as unknown as EventService;
 });
-const shop = surroundingsOf(services);
+const shop = topologyOf(services);
 
 describe('checking a stream query', () => {
   it('accepts those of the platform', () => {
     for (const { text, file } of streamQueryFiles()) {
       const declared = parse(text) as StreamQuery;
-      assert.equal(checkQuery(declared, shop).fault, undefined, file);
+      assert.equal(validateQuery(declared, shop).error, undefined, file);
       assert.deepEqual(parse(queryText(declared)), declared, file);
     }
   });
 
-  it('names the line of a fault and what stands there', () => {
-    const { fault } = checkQuery(query('q', { having: 'order > 3' }), shop);
+  it('names the line of a mistake and quotes it', () => {
+    const { error } = validateQuery(query('q', { having: 'order > 3' }), shop);
     assert.equal(
-      fault,
+      error,
       'line 13 (having: order > 3): spec.having: Unknown variable: order (character 1); did you mean orders?',
     );
   });
 
   it('lets a query emit to a topic of its own, but read only what the service consumes', () => {
-    assert.equal(checkQuery(query('q', { emit: { to: 'mine' } }), shop).fault, undefined);
-    const { fault } = checkQuery(query('q', { from: [{ topic: 'analytics-events' }] }), shop);
-    assert.equal(fault, 'the service that runs stream queries does not consume analytics-events');
+    assert.equal(validateQuery(query('q', { emit: { to: 'mine' } }), shop).error, undefined);
+    const { error } = validateQuery(query('q', { from: [{ topic: 'analytics-events' }] }), shop);
+    assert.equal(error, 'the service that runs stream queries does not consume analytics-events');
     assert.match(
-      checkQuery(query('q', { from: [{ topic: 'none' }] }), shop).fault!,
+      validateQuery(query('q', { from: [{ topic: 'none' }] }), shop).error!,
       /no service declares the topic none/,
     );
   });
 
   it('takes an unquoted `on`, which Kubernetes reads as true, for what was meant', () => {
     const emit = { to: 'mine', true: 'close' } as unknown as NonNullable<StreamQuerySpec['emit']>;
-    const { text, fault } = checkQuery(query('q', { emit }), shop);
-    assert.equal(fault, undefined);
+    const { text, error } = validateQuery(query('q', { emit }), shop);
+    assert.equal(error, undefined);
     assert.deepEqual((parse(text!) as StreamQuery).spec.emit, { to: 'mine', on: 'close' });
   });
 
   it('is done once for as long as nothing changes', () => {
-    const book = new QueryBook();
+    const cache = new ValidationCache();
     const one = query('q', {});
-    const verdict = book.check(one, shop);
-    assert.equal(book.check({ ...one, status: {} }, shop), verdict);
-    assert.notEqual(book.check({ ...one, metadata: { ...one.metadata, generation: 2 } }, shop), verdict);
-    assert.notEqual(book.check(one, surroundingsOf([])), verdict);
+    const validation = cache.validate(one, shop);
+    assert.equal(cache.validate({ ...one, status: {} }, shop), validation);
+    assert.notEqual(cache.validate({ ...one, metadata: { ...one.metadata, generation: 2 } }, shop), validation);
+    assert.notEqual(cache.validate(one, topologyOf([])), validation);
   });
 
   it('finds the topics that no service declares, each with one owner', () => {
@@ -95,12 +96,12 @@ describe('the files of stream queries', () => {
           noNullPrototype: true,
         }),
         fc.dictionary(fc.constantFrom('a.yaml', 'b.yaml', 'gone.yaml'), fc.string(), { noNullPrototype: true }),
-        (verdicts, before) => {
-          const { data, left } = queryFiles(new Map(Object.entries(verdicts)), before);
-          assert.equal(left.size, 0);
-          for (const [name, text] of Object.entries(verdicts))
+        (texts, before) => {
+          const { data, overflow } = queryFiles(new Map(Object.entries(texts)), before);
+          assert.equal(overflow.size, 0);
+          for (const [name, text] of Object.entries(texts))
             assert.equal(data[`${name}.yaml`], text ?? before[`${name}.yaml`]);
-          for (const file of Object.keys(data)) assert.ok(file.slice(0, -5) in verdicts, file);
+          for (const file of Object.keys(data)) assert.ok(file.slice(0, -5) in texts, file);
         },
       ),
     );
@@ -108,10 +109,10 @@ describe('the files of stream queries', () => {
 
   it('are no more than a ConfigMap holds', () => {
     const large = new Map(Array.from({ length: 1_000 }, (_, i) => [`q${i}`, 'x'.repeat(1_500)]));
-    const { data, left } = queryFiles(large);
+    const { data, overflow } = queryFiles(large);
     assert.ok(Object.values(data).join('').length < 1_000_000);
-    assert.equal(Object.keys(data).length + left.size, 1_000);
-    assert.ok(left.size > 0);
+    assert.equal(Object.keys(data).length + overflow.size, 1_000);
+    assert.ok(overflow.size > 0);
   });
 });
 
@@ -129,16 +130,16 @@ describe('the status of a stream query', () => {
     lateEvents: 0,
     failedEvents: 0,
   };
-  const fine: Observed = {
-    verdict: { text: 'text', fault: undefined },
+  const fine: ObservedQuery = {
+    validation: { text: 'text', error: undefined },
     hasRunner: true,
-    isLeftOut: false,
-    keepsEarlier: false,
+    isOverflow: false,
+    hasFile: false,
     topic: { ready: true, message: '' },
-    report: said,
+    status: said,
     reachable: true,
   };
-  const ready = (observed: Partial<Observed>) => {
+  const ready = (observed: Partial<ObservedQuery>) => {
     const { status, reason, message } = conditionsOf({ ...fine, ...observed }).find(({ type }) => type === 'Ready')!;
     return { status, reason, message };
   };
@@ -146,67 +147,67 @@ describe('the status of a stream query', () => {
   it('says what keeps it from running', () => {
     assert.deepEqual(ready({}), { status: 'True', reason: 'Running', message: '' });
     assert.equal(ready({ hasRunner: false }).reason, 'NoService');
-    assert.equal(ready({ isLeftOut: true }).reason, 'NoRoom');
+    assert.equal(ready({ isOverflow: true }).reason, 'NoRoom');
     assert.equal(ready({ topic: { ready: false, message: 'no' } }).reason, 'TopicNotReady');
-    assert.equal(ready({ report: undefined }).reason, 'Starting');
-    assert.equal(ready({ report: undefined, reachable: false }).status, 'Unknown');
-    assert.equal(ready({ report: { ...said, state: 'Waiting' } }).reason, 'Waiting');
-    assert.equal(ready({ report: { ...said, state: 'Failed' } }).reason, 'Failed');
+    assert.equal(ready({ status: undefined }).reason, 'Starting');
+    assert.equal(ready({ status: undefined, reachable: false }).status, 'Unknown');
+    assert.equal(ready({ status: { ...said, state: 'Waiting' } }).reason, 'Waiting');
+    assert.equal(ready({ status: { ...said, state: 'Failed' } }).reason, 'Failed');
     const faults = ['q.yaml:3: no such topic'];
-    assert.deepEqual(ready({ report: { ...said, faults } }), {
+    assert.deepEqual(ready({ status: { ...said, faults } }), {
       status: 'False',
       reason: 'Refused',
-      message: 'analytics refuses it: q.yaml:3: no such topic; what ran of it before goes on',
+      message: 'analytics refuses the query: q.yaml:3: no such topic; the version before goes on',
     });
-    const broken = { verdict: { text: undefined, fault: 'line 3' }, keepsEarlier: true } as const;
+    const broken = { validation: { text: undefined, error: 'line 3' }, hasFile: true } as const;
     assert.deepEqual(ready(broken), {
       status: 'False',
       reason: 'Invalid',
-      message: 'line 3. It goes on as it was accepted before',
+      message: 'line 3. The version that was accepted before goes on',
     });
   });
 
   it('is ready only when analytics follows what the resource says now', () => {
     const earlier = { ...said, definition: sha256('an earlier text') };
-    assert.equal(ready({ report: earlier }).reason, 'Starting');
+    assert.equal(ready({ status: earlier }).reason, 'Starting');
     const building = { version: 2, definition: sha256('text'), progress: 42.5, eventsLeft: 23 };
-    assert.deepEqual(ready({ report: { ...earlier, building } }), {
+    assert.deepEqual(ready({ status: { ...earlier, building } }), {
       status: 'False',
       reason: 'Building',
-      message: 'analytics reads its events from the first on: 42.5%, 23 left; version 1 goes on until then',
+      message: 'analytics reads the events from the first one on: 42.5%, 23 left; version 1 goes on until then',
     });
     const first = { ...said, state: 'Waiting', building: { ...building, version: 1 } } as const;
-    assert.equal(ready({ report: first }).message, 'analytics reads its events from the first on: 42.5%, 23 left');
-    assert.deepEqual(figuresOf(undefined, { ...earlier, building }).building, {
+    assert.equal(ready({ status: first }).message, 'analytics reads the events from the first one on: 42.5%, 23 left');
+    assert.deepEqual(statusFieldsOf(undefined, { ...earlier, building }).building, {
       version: 2,
       progress: '42.5%',
       eventsLeft: 23,
     });
-    assert.equal(ready({ report: { ...said, building: { ...building, definition: sha256('other') } } }).status, 'True');
+    assert.equal(ready({ status: { ...said, building: { ...building, definition: sha256('other') } } }).status, 'True');
   });
 
   it('is not written for a watermark that goes on with the clock', () => {
-    const before = figuresOf(undefined, said);
+    const before = statusFieldsOf(undefined, said);
     assert.equal(before.watermark, said.watermark);
-    assert.deepEqual(figuresOf(before, { ...said, watermark: '2026-01-01T00:05:00.000Z' }), before);
-    const later = figuresOf(before, { ...said, lag: 0, watermark: '2026-01-01T00:05:00.000Z' });
+    assert.deepEqual(statusFieldsOf(before, { ...said, watermark: '2026-01-01T00:05:00.000Z' }), before);
+    const later = statusFieldsOf(before, { ...said, lag: 0, watermark: '2026-01-01T00:05:00.000Z' });
     assert.deepEqual([later.lag, later.watermark], [0, '2026-01-01T00:05:00.000Z']);
-    assert.deepEqual(figuresOf(later, undefined), later);
+    assert.deepEqual(statusFieldsOf(later, undefined), later);
   });
 
   it('is looked at again only where analytics says something else', () => {
-    const reports = new QueryReports();
-    assert.equal(reports.isReachable('shop'), false);
-    assert.deepEqual(reports.heard('shop', [said]), ['q']);
-    assert.deepEqual(reports.heard('shop', [{ ...said, watermark: null }]), []);
-    assert.deepEqual(reports.heard('shop', [{ ...said, lag: 9 }]), ['q']);
-    assert.deepEqual(reports.heard('shop', []), ['q']);
+    const statuses = new QueryStatusCache();
+    assert.equal(statuses.isReachable('shop'), false);
+    assert.deepEqual(statuses.set('shop', [said]), ['q']);
+    assert.deepEqual(statuses.set('shop', [{ ...said, watermark: null }]), []);
+    assert.deepEqual(statuses.set('shop', [{ ...said, lag: 9 }]), ['q']);
+    assert.deepEqual(statuses.set('shop', []), ['q']);
     assert.deepEqual(
-      [reports.failed('shop'), reports.failed('shop'), reports.isReachable('shop')],
+      [statuses.recordFailure('shop'), statuses.recordFailure('shop'), statuses.isReachable('shop')],
       [false, false, true],
     );
     assert.deepEqual(
-      [reports.failed('shop'), reports.isReachable('shop'), reports.failed('shop')],
+      [statuses.recordFailure('shop'), statuses.isReachable('shop'), statuses.recordFailure('shop')],
       [true, false, false],
     );
   });

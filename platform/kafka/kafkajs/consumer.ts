@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Batch, Consumer, EachBatchPayload, Kafka as Kafkajs } from 'kafkajs';
+import type { Batch, Consumer, ConsumerConfig, EachBatchPayload } from 'kafkajs';
 import type { Logger } from '#platform/telemetry';
 import { LogMessage } from './fetch.ts';
 import type { ConsumerHandle, ConsumerOptions, IncomingBatch, TopicPartition } from '../port.ts';
@@ -32,7 +32,7 @@ const maxBackoffMs = 3_000;
  * crashes or cannot connect, another starts after a pause, for as long as the handle is not stopped.
  */
 export class RestartingConsumer implements ConsumerHandle {
-  readonly #client: Kafkajs;
+  readonly #create: (config: ConsumerConfig) => Consumer;
   readonly #options: ConsumerOptions;
   readonly #log: Logger;
   readonly #stopping = new AbortController();
@@ -45,8 +45,9 @@ export class RestartingConsumer implements ConsumerHandle {
   #reason = 'not started';
   #sessionMs: number;
 
-  constructor(client: Kafkajs, options: ConsumerOptions, log: Logger) {
-    this.#client = client;
+  /** @param create makes a consumer of kafkajs whose `disconnect` is final */
+  constructor(create: (config: ConsumerConfig) => Consumer, options: ConsumerOptions, log: Logger) {
+    this.#create = create;
     this.#options = options;
     this.#log = log;
     this.#sessionMs = options.sessionMs ?? defaultSessionMs;
@@ -120,7 +121,7 @@ export class RestartingConsumer implements ConsumerHandle {
   /** One life of a kafkajs consumer: resolves when it crashed or was stopped. */
   async #attempt(signal: AbortSignal): Promise<void> {
     const { group, topics, from } = this.#options;
-    const consumer = this.#client.consumer({
+    const consumer = this.#create({
       groupId: group,
       sessionTimeout: this.#sessionMs,
       rebalanceTimeout: Math.max(this.#sessionMs, rebalanceMs),
@@ -164,6 +165,7 @@ export class RestartingConsumer implements ConsumerHandle {
   }
 
   #onJoin(consumer: Consumer, assignment: Record<string, number[]>): void {
+    if (this.#stopping.signal.aborted) return; // kafkajs ends what it has begun, then leaves the group
     this.#consumer = consumer;
     this.#joined = true;
     this.#backoffMs = firstBackoffMs;

@@ -1,8 +1,7 @@
-import { connect as connectTcp, isIP } from 'node:net';
-import { connect as connectTls } from 'node:tls';
-import type { Admin, ISocketFactory } from 'kafkajs';
+import type { Admin, Kafka as Kafkajs, KafkaConfig } from 'kafkajs';
 import type { Logger } from '#platform/telemetry';
 import { Administration } from './admin.ts';
+import { Connections } from '../kafkajs-connections.ts';
 import { RestartingConsumer } from './consumer.ts';
 import { kafkajsLog } from './logging.ts';
 import { answersOf, kafkajs } from './patches.ts';
@@ -11,20 +10,6 @@ import { KafkaUnreachable, sendTimeoutMs } from '../errors.ts';
 import type { Kafka, Producer } from '../port.ts';
 
 const connectionTimeoutMs = 2_000;
-const keepAliveMs = 60_000;
-
-/** As kafkajs's own, but without Nagle's algorithm, which holds back the second of two small requests up to 40 ms. */
-const socketFactory: ISocketFactory = ({ host, port, ssl, onConnect }) => {
-  // null where the connection is to be plain, whatever kafkajs's types say
-  const tls = ssl as typeof ssl | null;
-  const socket = tls
-    ? connectTls({ host, port, ...(!isIP(host) && { servername: host }), ...tls }, onConnect)
-    : connectTcp({ host, port }, onConnect);
-  socket.setNoDelay(true);
-  socket.setKeepAlive(true, keepAliveMs);
-  return socket;
-};
-
 /** Where Kafka is and how it is reached. */
 export interface KafkaConnection {
   /** `host:port` of some brokers; the others are learnt from them */
@@ -43,28 +28,35 @@ export interface KafkaOptions extends KafkaConnection {
 
 /** Kafka over kafkajs; nothing is connected before it is used. */
 export function createKafka({ brokers, sasl, ca, clientId, log }: KafkaOptions): Kafka {
-  const common = {
+  const common: KafkaConfig = {
     brokers,
     clientId,
     ...(sasl && { sasl: { mechanism: 'scram-sha-512', ...sasl } as const }),
     ...(ca !== undefined && { ssl: { ca } }),
     connectionTimeout: connectionTimeoutMs,
-    socketFactory,
     logLevel: kafkajs.logLevel.INFO,
     logCreator: kafkajsLog(log),
-  };
-  const client = new kafkajs.Kafka({
-    ...common,
     requestTimeout: 15_000,
     retry: { retries: 2, initialRetryTime: 100, maxRetryTime: 1_000 },
-  });
+  };
   // the producer makes its attempts itself, within the time of a send
-  const sender = new kafkajs.Kafka({ ...common, requestTimeout: sendTimeoutMs / 2, retry: { retries: 0 } });
-  const closing: (() => Promise<void>)[] = [];
+  const sending: KafkaConfig = { ...common, requestTimeout: sendTimeoutMs / 2, retry: { retries: 0 } };
+  const closing = new Set<() => Promise<void>>();
+  let isClosed = false;
+  const assertOpen = (): void => {
+    if (isClosed) throw new Error('this Kafka was closed');
+  };
 
   let admin: Promise<Admin> | undefined;
-  const openAdmin = () => connected(client.admin(), brokers);
-  const connectAdmin = (): Promise<Admin> => {
+  const openAdmin = async (): Promise<Admin> => {
+    assertOpen();
+    return connected(
+      clientOf(common, (client) => client.admin()),
+      brokers,
+    );
+  };
+  const connectAdmin = async (): Promise<Admin> => {
+    assertOpen();
     admin ??= openAdmin().catch((error: unknown) => {
       admin = undefined;
       throw error;
@@ -75,19 +67,29 @@ export function createKafka({ brokers, sasl, ca, clientId, log }: KafkaOptions):
   return {
     admin: new Administration(connectAdmin, openAdmin),
     async producer(): Promise<Producer> {
-      const sending = sender.producer({
-        allowAutoTopicCreation: false,
-        idempotent: false,
-        createPartitioner: chosenPartition,
-      });
-      await connected(sending, brokers);
-      const producer = new SafeProducer(sending, connectAdmin, answersOf);
-      closing.push(() => producer.close());
+      assertOpen();
+      const client = clientOf(sending, (own) =>
+        own.producer({ allowAutoTopicCreation: false, idempotent: false, createPartitioner: chosenPartition }),
+      );
+      const producer = new SafeProducer(client, connectAdmin, answersOf);
+      const close = () => producer.close();
+      closing.add(close); // also while it is being connected
+      try {
+        await connected(client, brokers);
+      } catch (error) {
+        closing.delete(close);
+        throw error;
+      }
       return producer;
     },
     consumer(options) {
-      const consumer = new RestartingConsumer(client, options, log);
-      closing.push(() => consumer.stop());
+      assertOpen();
+      const consumer = new RestartingConsumer(
+        (config) => clientOf(common, (own) => own.consumer(config)),
+        options,
+        log,
+      );
+      closing.add(() => consumer.stop());
       return consumer;
     },
     async check() {
@@ -95,15 +97,42 @@ export function createKafka({ brokers, sasl, ca, clientId, log }: KafkaOptions):
       await reach(brokers, asking.describeCluster());
     },
     async close() {
-      await Promise.all(closing.map((close) => close()));
+      isClosed = true;
+      await Promise.all([...closing].map((close) => close()));
       await (await admin?.catch(() => undefined))?.disconnect();
     },
   };
 }
 
-async function connected<T extends { connect(): Promise<void> }>(client: T, brokers: string[]): Promise<T> {
-  await reach(brokers, client.connect());
-  return client;
+interface Client {
+  connect(): Promise<void>;
+  disconnect(): Promise<void>;
+}
+
+/** A client of kafkajs whose connections end with it. */
+function clientOf<T extends Client>(config: KafkaConfig, make: (client: Kafkajs) => T): T {
+  const connections = new Connections();
+  const client = make(new kafkajs.Kafka({ ...config, socketFactory: connections.socketFactory }));
+  return {
+    ...client,
+    async disconnect() {
+      try {
+        await client.disconnect();
+      } finally {
+        connections.close();
+      }
+    },
+  };
+}
+
+async function connected<T extends Client>(client: T, brokers: string[]): Promise<T> {
+  try {
+    await reach(brokers, client.connect());
+    return client;
+  } catch (error) {
+    await client.disconnect();
+    throw error;
+  }
 }
 
 async function reach<T>(brokers: string[], answer: Promise<T>): Promise<T> {

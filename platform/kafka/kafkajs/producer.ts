@@ -64,6 +64,7 @@ export class SafeProducer implements Producer {
   /** what shares the next request */
   #round: { sending: Sending; settle: (work: Promise<void>) => void }[] = [];
   readonly #partitions = new Map<string, Partitions>();
+  #closed = false;
 
   /**
    * @param client a connected producer made with `chosenPartition` and without retries: they are made here
@@ -105,6 +106,7 @@ export class SafeProducer implements Producer {
 
   /** Sends to the same partition wait for each other, also for one that was given up but has not ended. */
   send(topic: string, partition: number, messages: readonly OutgoingMessage[] | EncodedMessages): Promise<void> {
+    if (this.#closed) return Promise.reject(new SendFailed('the producer was closed'));
     const deadline = performance.now() + sendTimeoutMs;
     const sending = {
       topic,
@@ -174,6 +176,7 @@ export class SafeProducer implements Producer {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     await Promise.all(this.#lanes.values());
     await this.#client.disconnect();
   }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DecodeEvent } from '#platform/contract';
+import { rebuildGroup } from '#platform/declarations';
 import { loadOffsets, moveOffsets, nameOf } from '#platform/inbox';
 import type { Handle } from '#platform/inbox';
 import type { IncomingBatch, IncomingMessage, Kafka, TopicPartition } from '#platform/kafka';
@@ -30,9 +31,6 @@ const lookMs = 250;
 /** PostgreSQL's codes of a lock that was not had in time, and of a deadlock. */
 const lockCodes = new Set(['55P03', '40P01']);
 
-/** The consumer group of a version that is built. */
-export const buildingGroup = ({ group, version }: Pick<Request, 'group' | 'version'>): string => `${group}.v${version}`;
-
 /**
  * Builds a version of the read model beside the one in use, from the first event on, and switches when it is as far. Where it
  * was interrupted it goes on: its offsets are in the database, with its tables. An event that the version in use has handled and
@@ -62,7 +60,7 @@ export async function buildVersion(options: BuildOptions): Promise<void> {
 }
 
 async function forgetOffsets(tx: PoolClient, request: Request): Promise<void> {
-  await tx.query('DELETE FROM inbox_offsets WHERE consumer_group = $1', [buildingGroup(request)]);
+  await tx.query('DELETE FROM inbox_offsets WHERE consumer_group = $1', [rebuildGroup(request.group, request.version)]);
 }
 
 type Seek = (position: TopicPartition & { offset: bigint }) => void;
@@ -78,7 +76,7 @@ class Build {
 
   constructor(options: BuildOptions) {
     this.#options = options;
-    this.#group = buildingGroup(options.request);
+    this.#group = rebuildGroup(options.request.group, options.request.version);
   }
 
   async run(): Promise<void> {
@@ -107,6 +105,7 @@ class Build {
     } finally {
       this.#stop.abort();
       await consumer.stop();
+      await this.#located;
     }
   }
 

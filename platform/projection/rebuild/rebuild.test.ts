@@ -11,6 +11,7 @@ import { transaction } from '#platform/postgres';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
 import { testKafka, uniqueTopic } from '#test/kafka.ts';
+import { assertStopsCompletely } from '#test/stopping.ts';
 import { lamp, log } from '../../../services/orders/test-support.ts';
 import { processOrderEvents, projectionTables } from '../../../services/orders/projection/order-event-processor.ts';
 import { Rebuilder } from './rebuilder.ts';
@@ -64,9 +65,9 @@ describe('building the read model anew', () => {
     await database.drop();
   });
 
-  const startRebuilder = (via = kafka) => {
-    const url = database.url;
-    const rebuilder = new Rebuilder({
+  const newRebuilder = (via: Kafka) => {
+    const { url } = database;
+    return new Rebuilder({
       group,
       topics: [topic],
       url,
@@ -78,6 +79,9 @@ describe('building the read model anew', () => {
       onSwitched: () => undefined,
       pollMs: 100,
     });
+  };
+  const startRebuilder = (via = kafka) => {
+    const rebuilder = newRebuilder(via);
     rebuilders.push(rebuilder);
     rebuilder.start();
     return rebuilder;
@@ -136,6 +140,16 @@ describe('building the read model anew', () => {
     ];
     return JSON.stringify(await summary()) === JSON.stringify({ rows: expected, counts: expected });
   };
+
+  it('leaves nothing behind when it stops, in the middle of a build too', async () => {
+    await trade(10);
+    await inbox.stop();
+    await assertStopsCompletely(kafka, async (own) => {
+      await database.pool.query('DELETE FROM projection_rebuilds');
+      await request();
+      return newRebuilder(own);
+    });
+  });
 
   it('takes the place of one that is wrong, in one step, while events come in', async () => {
     await trade(30);

@@ -1,4 +1,4 @@
-import type { Alert } from '#contracts/analytics.ts';
+import type { Alert } from '#streams/contract';
 import type { Pool } from '#platform/postgres';
 
 export interface AlertFilter {

@@ -57,6 +57,7 @@ const orders: OrderEventOptions[] = [
 ];
 
 describe('the HTTP interface of analytics', () => {
+  const health = new Health();
   let base: string;
   let stop: () => Promise<void>;
 
@@ -87,13 +88,15 @@ describe('the HTTP interface of analytics', () => {
     const board = new StatusBoard({ pool, observer, versions: () => engine.versions, faults: () => [] });
     await board.sample();
     const live = new LiveFeed({ pool, log });
-    const handlers = createHandlers({ pool, plans: () => engine.versions.serving, board, live, now: () => now });
-    const http = createHttp({
-      contract: analytics,
-      handlers,
-      health: new Health(),
-      log,
+    const handlers = createHandlers({
+      pool,
+      plans: () => engine.versions.serving,
+      board,
+      live,
+      health,
+      now: () => now,
     });
+    const http = createHttp({ contract: analytics, handlers, health, log });
     base = `http://127.0.0.1:${await http.listen(0, '127.0.0.1')}`;
     stop = async () => {
       await live.stop();
@@ -128,6 +131,19 @@ describe('the HTTP interface of analytics', () => {
       ordersByStatus: { PENDING: 1, CONFIRMED: 0, SHIPPED: 1, DELIVERED: 0, CANCELLED: 0 },
       updatedAt: new Date(now).toISOString(),
     });
+  });
+
+  it('says how the service is, as its own port does', async () => {
+    let fault: string | undefined;
+    health.addWork('inbox', () => {
+      if (fault) throw new Error(fault);
+    });
+    const { body } = await get('getAnalyticsHealth', '/analytics/health');
+    assert.deepEqual(body, { status: 'UP', service: 'analytics', checks: { inbox: { status: 'UP' } } });
+    fault = 'no Kafka';
+    const [own, answer] = await Promise.all([fetch(`${base}/health`), fetch(`${base}/analytics/health`)]);
+    assert.deepEqual([answer.status, await answer.json()], [503, await own.json()]);
+    fault = undefined;
   });
 
   it('has the windows of orders by status and by event type', async () => {

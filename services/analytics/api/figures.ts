@@ -1,7 +1,7 @@
-import type { Dashboard, RevenuePeriod, TopUser } from '#contracts/analytics.ts';
+import type { Period, Dashboard, RevenuePeriod, TopUser } from '#contracts/analytics.ts';
 import { orderStatuses } from '#contracts/orders.ts';
 import type { Pool } from '#platform/postgres';
-import { average } from '#streams/engine';
+import { average } from '#streams/language';
 import type { Plan, PlanSet } from '#streams/engine';
 import { readAccumulators } from '#streams/store';
 
@@ -104,8 +104,6 @@ export async function readTopUsers(pool: Pool, plans: PlanSet, range: Range, lim
 function startsAfter({ from }: Range, plan: Plan): Date | string {
   return from ? new Date(from.getTime() - plan.query.window!.size) : '-infinity';
 }
-
-export type Period = 'hourly' | 'daily' | 'weekly' | 'monthly';
 
 const periods = {
   hourly: { unit: 'hour', of: queryNames.revenue },

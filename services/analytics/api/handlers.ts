@@ -2,6 +2,8 @@ import type { Dashboard, TopUser } from '#contracts/analytics.ts';
 import type { analytics } from '#contracts/analytics.ts';
 import { orderStatuses } from '#contracts/orders.ts';
 import { defaultLimit, parseTime } from '#platform/contract';
+import { healthAnswer } from '#platform/health';
+import type { Health } from '#platform/health';
 import type { Handlers } from '#platform/http';
 import { nextPage, notFound } from '#platform/http';
 import type { Pool } from '#platform/postgres';
@@ -19,6 +21,7 @@ export interface AnalyticsParts {
   plans: () => PlanSet;
   board: StatusBoard;
   live: LiveFeed;
+  health: Health;
   /** milliseconds since 1970 */
   now?: () => number;
 }
@@ -31,7 +34,7 @@ const summaryLimit = 10;
 
 /** The operations of the analytics contract. */
 export function createHandlers(parts: AnalyticsParts): Handlers<typeof analytics.operations> {
-  const { pool, plans, board, live, now = Date.now } = parts;
+  const { pool, plans, board, live, health, now = Date.now } = parts;
   const dashboard = new Cached<Dashboard>(dashboardAgeMs, () => readDashboard(pool, plans(), now()));
   const recent = () => ({ from: new Date(now() - dayMs) });
   const summaryUsers = new Cached<TopUser[]>(topUsersAgeMs, () => readTopUsers(pool, plans(), recent(), summaryLimit));
@@ -73,6 +76,8 @@ export function createHandlers(parts: AnalyticsParts): Handlers<typeof analytics
       const next = alerts.length > limit ? page.at(-1)?.id : undefined;
       return { body: page, headers: nextPage('/analytics/alerts', query, next) };
     },
+
+    getAnalyticsHealth: async () => healthAnswer('analytics', await health.report()),
 
     async streamAnalytics(request, response) {
       await live.attach(response, request.header('last-event-id'));

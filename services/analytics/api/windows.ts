@@ -1,4 +1,4 @@
-import type { Window } from '#contracts/analytics.ts';
+import type { Window } from '#streams/contract';
 import type { Pool } from '#platform/postgres';
 import type { Plan } from '#streams/engine';
 import { openFor } from '#streams/engine';

@@ -9,6 +9,9 @@ import * as kinds from '../../../operators/millrace/api/kinds.ts';
 import { needsCluster, testNamespace } from './cluster.ts';
 import type { TestNamespace } from './cluster.ts';
 import { celMessages, declaredCrds, installCrds } from './crds.ts';
+import { allowSeconds } from '#test/time-limit.ts';
+
+allowSeconds(1_200); // a cluster takes its time
 
 type Spec = Record<string, unknown>;
 

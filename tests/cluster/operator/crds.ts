@@ -1,10 +1,10 @@
 import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { parse } from 'yaml';
 import type { Api } from '#runtime/api.ts';
 import type { KubeObject, ResourceType } from '#runtime/objects.ts';
 import { until } from '#runtime/testing/support.ts';
-
-const folder = new URL('../../../operators/millrace/crds/', import.meta.url);
+import { crdsDir } from '../../../operators/millrace/crds/generate.ts';
 
 const crds: ResourceType = {
   group: 'apiextensions.k8s.io',
@@ -20,8 +20,7 @@ interface Crd extends KubeObject {
 
 /** The CRDs of Millrace. */
 export function declaredCrds(): Crd[] {
-  const files = readdirSync(folder).filter((name) => name.endsWith('.yaml'));
-  return files.map((file) => parse(readFileSync(new URL(file, folder), 'utf8')) as Crd);
+  return readdirSync(crdsDir).map((file) => parse(readFileSync(join(crdsDir, file), 'utf8')) as Crd);
 }
 
 /** What the CEL rules in a part of a CRD say, one for each rule. */
@@ -34,7 +33,7 @@ export function celMessages(part: unknown): string[] {
   );
 }
 
-/** Brings the cluster's CRDs of Millrace to what is in `operators/millrace/crds`, and waits until they are served. */
+/** Brings the CRDs of Millrace in the cluster to what the operator's chart has, and waits until they are served. */
 export async function installCrds(api: Api): Promise<void> {
   for (const { metadata, ...rest } of declaredCrds()) {
     await api.apply(crds, { ...rest, metadata }, 'millrace-tests');

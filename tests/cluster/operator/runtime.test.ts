@@ -15,6 +15,9 @@ import type { ConfigMap } from '#runtime/testing/support.ts';
 import { needsCluster, testNamespace } from './cluster.ts';
 import type { TestNamespace } from './cluster.ts';
 import { ApiProxy } from './proxy.ts';
+import { allowSeconds } from '#test/time-limit.ts';
+
+allowSeconds(1_200); // a cluster takes its time
 
 const deployments = { group: 'apps', version: 'v1', kind: 'Deployment', plural: 'deployments', namespaced: true };
 

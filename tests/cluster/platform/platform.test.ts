@@ -17,6 +17,9 @@ import { scaling } from './scaling.ts';
 import { streamQueries } from './stream-queries.ts';
 import { uninstall } from './uninstall.ts';
 import { upgrade } from './upgrade.ts';
+import { allowSeconds } from '#test/time-limit.ts';
+
+allowSeconds(3_600); // it upgrades, scales and loses what a cluster runs
 
 describe('the platform in a cluster', { skip: withoutPlatform }, () => {
   const platform = new Installed();

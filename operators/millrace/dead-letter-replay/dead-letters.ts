@@ -3,25 +3,25 @@ import { transaction } from '#platform/postgres';
 import type { DeadLetterReplaySpec, DeadLetterReplayStatus } from '../api/dead-letter-replay.ts';
 
 /** How far a replay is. */
-export interface Progress {
+export interface ReplayProgress {
   waiting: number;
   replayed: number;
   failed: number;
   outcomes: NonNullable<DeadLetterReplayStatus['outcomes']>;
 }
 
-/** What asking for a replay came to. */
-export type Claim = { selected: number; isTooMany: boolean };
+/** How many rows a replay has marked; where `isTooMany`, how many it would have marked. */
+export type ReplayRequest = { selected: number; isTooMany: boolean };
 
 const maxOutcomes = 100;
 const maxError = 300;
 
-/** The condition of a selection, with its parameters from $2 on; $1 is the group. */
-export function selectionSql({ select, retryFailed }: DeadLetterReplaySpec): { sql: string; values: unknown[] } {
+/** The WHERE clause of a selection; its parameters begin at $2, as $1 is the group. */
+function selectionSql({ select, retryFailed }: DeadLetterReplaySpec): { sql: string; values: unknown[] } {
   const values: unknown[] = [];
   const parameter = (value: unknown) => `$${values.push(value) + 1}`;
   const conditions = [
-    // what waits for its turn already is another replay's
+    // a row with a mark belongs to another replay
     retryFailed === true ? '(replay_requested_at IS NULL OR replay_error IS NOT NULL)' : 'replay_requested_at IS NULL',
     'replayed_at IS NULL',
   ];
@@ -34,10 +34,14 @@ export function selectionSql({ select, retryFailed }: DeadLetterReplaySpec): { s
 }
 
 /**
- * Asks the group's service to handle the selected dead letters again, all of them or, where they are more than allowed,
- * none. The rows carry `requestedAt` from then on, so that asking again asks for nothing more.
+ * Asks the service of the group to handle the selected dead letters again: all of them, or none where there are more than
+ * `maxMessages`. It marks their rows with `requestedAt`, so that a second call with the same time marks no more rows.
  */
-export async function claim(pool: Pool, spec: DeadLetterReplaySpec, requestedAt: string): Promise<Claim> {
+export async function requestReplay(
+  pool: Pool,
+  spec: DeadLetterReplaySpec,
+  requestedAt: string,
+): Promise<ReplayRequest> {
   return transaction(pool, async (tx) => {
     const { rows: earlier } = await tx.query<{ count: number }>(
       'SELECT count(*)::int AS count FROM dead_letters WHERE consumer_group = $1 AND replay_requested_at = $2',
@@ -65,8 +69,8 @@ export async function claim(pool: Pool, spec: DeadLetterReplaySpec, requestedAt:
   });
 }
 
-/** How far the replay is that asked at `requestedAt`. */
-export async function progressOf(pool: Pool, group: string, requestedAt: string): Promise<Progress> {
+/** How far the replay with this mark is. */
+export async function readProgress(pool: Pool, group: string, requestedAt: string): Promise<ReplayProgress> {
   const where = 'consumer_group = $1 AND replay_requested_at = $2';
   const { rows } = await pool.query<{ waiting: number; replayed: number; failed: number }>(
     `SELECT count(*) FILTER (WHERE replayed_at IS NOT NULL)::int AS replayed,
@@ -89,8 +93,8 @@ export async function progressOf(pool: Pool, group: string, requestedAt: string)
   return { ...rows[0]!, outcomes };
 }
 
-/** Takes back what has not been replayed yet. @returns how many */
-export async function withdraw(pool: Pool, group: string, requestedAt: string): Promise<number> {
+/** Takes the mark from the rows that no service has handled yet. @returns how many */
+export async function cancelReplay(pool: Pool, group: string, requestedAt: string): Promise<number> {
   const { rowCount } = await pool.query(
     `UPDATE dead_letters SET replay_requested_at = NULL
      WHERE consumer_group = $1 AND replay_requested_at = $2 AND replayed_at IS NULL AND replay_error IS NULL`,

@@ -1,0 +1,36 @@
+import { stringify } from 'yaml';
+import { parseQuery } from '#streams/language';
+import { apiVersion } from '../api/common.ts';
+import { unquotedOn } from '../api/stream-query.ts';
+import type { StreamQuery } from '../api/stream-query.ts';
+import type { Topology } from './topology.ts';
+
+/** The file of a valid query, or what is wrong with it. */
+export type ValidationResult = { text: string; error: undefined } | { text: undefined; error: string };
+
+/** The file of a query, as analytics reads it. */
+export function queryText({ metadata, spec }: Pick<StreamQuery, 'metadata' | 'spec'>): string {
+  const { [unquotedOn]: on, ...emit } = spec.emit ?? {};
+  const emission = spec.emit ? { emit: on === undefined ? emit : { ...emit, on } } : {};
+  const file = { apiVersion, kind: 'StreamQuery', metadata: { name: metadata.name }, spec: { ...spec, ...emission } };
+  return stringify(file, { lineWidth: 0 });
+}
+
+/** Validates a query with the parser that analytics uses. The error names each line, and quotes it. */
+export function validateQuery(
+  query: Pick<StreamQuery, 'metadata' | 'spec'>,
+  { topics, consumed }: Topology,
+): ValidationResult {
+  const text = queryText(query);
+  const { emit, from } = query.spec;
+  const emitted = emit ? [emit.to] : []; // the operator creates a topic that no service declares
+  const { query: parsed, faults: errors } = parseQuery(query.metadata.name, text, new Set([...topics, ...emitted]));
+  if (!parsed) {
+    const lines = text.split('\n');
+    const messages = errors.map(({ line, message }) => `line ${line} (${lines[line - 1]?.trim() ?? ''}): ${message}`);
+    return { text: undefined, error: messages.join('; ') };
+  }
+  const unread = from.map(({ topic }) => topic).filter((topic) => consumed && !consumed.has(topic));
+  if (unread.length === 0) return { text, error: undefined };
+  return { text: undefined, error: `the service that runs stream queries does not consume ${unread.join(', ')}` };
+}

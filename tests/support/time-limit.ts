@@ -1,0 +1,45 @@
+// Ends the process of a test file that does not end by itself, and says what kept it alive. `npm test` loads this before
+// each test file.
+
+import { writeSync } from 'node:fs';
+import { after } from 'node:test';
+
+import { watchResources } from './alive.ts';
+
+/** How long a file may take, in seconds, unless it says otherwise. */
+const usualSeconds = process.env['STREAMS_LONG'] ? 3_600 : 120;
+/** How long a process may stay when its tests are done, in seconds. */
+const graceSeconds = 10;
+
+const living = watchResources();
+let limit: NodeJS.Timeout | undefined;
+
+/** Says how long this test file may take. Where `node --test` runs it, without `npm test`, there is no limit. */
+export function allowSeconds(seconds: number): void {
+  if (limit) setLimit(seconds);
+}
+
+function setLimit(seconds: number): void {
+  clearTimeout(limit);
+  limit = setTimeout(() => end(`it took more than ${seconds} s`), seconds * 1_000 - performance.now()).unref();
+}
+
+function end(reason: string): never {
+  const kinds = Object.entries(Object.groupBy(process.getActiveResourcesInfo(), (kind) => kind));
+  const lines = [
+    `${process.argv[1]} was ended: ${reason}. This kept it alive:`,
+    ...living().map(({ text }) => text),
+    `in all: ${kinds.map(([kind, all]) => `${all!.length} ${kind}`).join(', ')}`,
+  ];
+  writeSync(process.stderr.fd, `${lines.join('\n')}\n`);
+  process.exit(1);
+}
+
+// a process that a test forks with its own flags is no test file
+if (/\.test\.[cm]?[jt]s$/.test(process.argv[1] ?? '')) {
+  setLimit(usualSeconds);
+  after(() => {
+    const stays = () => end(`its tests were done, and ${graceSeconds} s later it was still there`);
+    setTimeout(stays, graceSeconds * 1_000).unref();
+  });
+}
