@@ -101,7 +101,7 @@ function freeServicePort(services: readonly EventService[]): number {
 function collect(text: string, constant: string, file: string): string {
   const edits: [RegExp, string][] = [
     [/(?<=\n)(?!import)/, `import { ${constant} } from './${file}.ts';\n`],
-    [/(?<=\n {2}\[[^\]]*)\](?=,\n\);)/, `, ${constant}]`],
+    [/(?<=collectContracts\([^;]*\[[^\]]*?),?\s*\](?=,?\s*\);)/, `, ${constant}]`],
     [/(?<=export type EventData = [^;]*);/, ` & EventDataOf<typeof ${constant}>;`],
   ];
   const collected = edits.reduce((changed, [place, insertion]) => {
