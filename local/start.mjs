@@ -19,6 +19,7 @@ const programs = {
   'query-schema': 'streams/language/schema-file.ts',
   charts: 'charts/generate/main.ts',
   new: 'scaffold/main.ts',
+  'test:new': 'scaffold/acceptance.ts',
   cluster: 'k8s/main.ts',
   'bench:cluster': 'bench/cluster.ts',
   'bench:compare': 'bench/compare.ts',

@@ -1,4 +1,4 @@
-// What is refused and what is written; that the result runs is tried by new.ts, which takes its time.
+// What is refused and what is written; that the result runs is tried by acceptance.ts, which takes its time.
 import assert from 'node:assert/strict';
 import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

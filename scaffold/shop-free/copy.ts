@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   copyFileSync,
@@ -15,6 +14,7 @@ import { Fault } from '#local/fault.ts';
 
 import { newService } from '../service.ts';
 import { fillTemplates } from '../template.ts';
+import { trackedFiles } from '../tracked.ts';
 import { importsOf } from './imports.ts';
 import { shop } from './shop.ts';
 
@@ -61,15 +61,6 @@ function assertEmpty(target: string, folder: string): void {
   if (found && !found.isDirectory()) throw new Fault(`${folder} is a file: name a folder that is to be made.`);
   if (found && readdirSync(target).length > 0)
     throw new Fault(`${folder} is not empty: name a folder that is to be made.`);
-}
-
-function trackedFiles(root: string): string[] {
-  try {
-    const list = execFileSync('git', ['ls-files', '-z'], { cwd: root, encoding: 'utf8', stdio: 'pipe' });
-    return list.split('\0').filter((path) => path !== '' && existsSync(join(root, path)));
-  } catch (error) {
-    throw new Fault('The project is no git clone: what is to be copied is not known.', { cause: error });
-  }
 }
 
 /** What a copy has other contents for. */

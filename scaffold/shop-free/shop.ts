@@ -38,5 +38,6 @@ export const shop: readonly string[] = [
   'docs/performance.md',
   '.ci/cluster',
   'scaffold/shop-free',
-  'scaffold/new.ts',
+  'scaffold/acceptance.ts',
+  'scaffold/tracked.ts',
 ];
