@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { contracts } from '#contracts/index.ts';
-import { eventServices } from '#platform/declarations';
+import { eventServices, streamQueryFiles, topics } from '#platform/declarations';
+import { loadQueries } from '#streams/language';
 
 import { newEvent } from './event.ts';
 import { serviceNames } from './names.ts';
@@ -96,6 +97,12 @@ describe('npm run new', () => {
   test('makes a query of a topic that is declared', async () => {
     await newQuery(copy, 'busy', 'stock-events')!.write();
     assert.match(readFileSync(join(copy, 'charts/millrace/files/queries/busy.yaml'), 'utf8'), /topic: stock-events/);
+    const folder = declarationsOf(copy);
+    const queries = loadQueries(
+      streamQueryFiles(folder),
+      new Set(topics(eventServices(folder)).map(({ name }) => name)),
+    );
+    assert.ok(queries.some(({ name }) => name === 'busy'));
     assert.equal(newQuery(copy, 'busy', 'stock-events'), undefined);
     assert.throws(() => newQuery(copy, 'busy', known), /^Fault: The name busy is taken/);
     assert.throws(() => newQuery(copy, 'idle', 'nothing'), /No service declares the topic nothing/);
