@@ -23,7 +23,7 @@ export function createHandlers(
     },
     async get__Entity__({ params: { id } }) {
       const row = await store.find(id);
-      if (!row) throw notFound(`There is no __name__ ${id}`);
+      if (!row) throw notFound(`There is no __entity__ ${id}`);
       return { body: present(row) };
     },
     //? consumes
