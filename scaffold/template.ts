@@ -6,7 +6,7 @@ const marker = /^\s*(?:\/\/|--|#)\? (\w+)\s*$/;
 
 /**
  * The files that a folder of templates makes, by their path. A placeholder `__name__` is replaced in paths and texts; a file
- * of which nothing is left is not made.
+ * of which nothing is left is not made. What is to be a test is named `.test.template.ts`, so that no run of tests finds it here.
  * @param sections the names of the sections that are wanted
  */
 export function fillTemplates(
@@ -19,7 +19,8 @@ export function fillTemplates(
     if (!entry.isFile()) continue;
     const file = join(entry.parentPath, entry.name);
     const text = withSections(readFileSync(file, 'utf8'), sections);
-    if (text.trim() !== '') files.set(fill(relative(folder, file), values), fill(text, values));
+    const path = relative(folder, file).replace('.template.', '.');
+    if (text.trim() !== '') files.set(fill(path, values), fill(text, values));
   }
   return files;
 }

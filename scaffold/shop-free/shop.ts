@@ -29,6 +29,8 @@ export const shop: readonly string[] = [
   'dashboard/assets/order-form.js',
   'dashboard/assets/steps.js',
   'local/demo-plan.ts',
+  'platform/migrate/main.test.ts',
+  'streams/cli/tool.test.ts',
   'tests/platform',
   'tests/browser',
   'tests/cluster/platform',
