@@ -45,7 +45,9 @@ async function emittedOrders(pool: Pool): Promise<{ events: number; distinct: nu
   const ids = new Set<string>();
   let events = 0;
   let cents = 0;
-  const { rows } = await pool.query<{ data: Buffer }>("SELECT data FROM outbox WHERE topic = 'analytics-alerts'");
+  const { rows } = await pool.query<{ data: Buffer }>(
+    "SELECT data FROM millrace.outbox WHERE topic = 'analytics-alerts'",
+  );
   for (const { headers, data } of rows.flatMap((row) => unpack(row.data))) {
     const { query, values } = data as MetricUpdated;
     if (query !== 'high-value-order') continue;

@@ -86,15 +86,15 @@ export async function drain({ workers, events, pool, env, servers }: DrainOption
 
 async function handled(pool: Pool): Promise<number> {
   const { rows } = await pool.query<{ n: string }>(
-    `SELECT coalesce(sum(next_offset), 0) AS n FROM inbox_offsets WHERE topic = 'order-events'`,
+    `SELECT coalesce(sum(next_offset), 0) AS n FROM millrace.inbox_offsets WHERE topic = 'order-events'`,
   );
   return Number(rows[0]!.n);
 }
 
 async function unpublished(pool: Pool): Promise<number> {
   const { rows } = await pool.query<{ n: number }>(
-    `SELECT count(*)::int AS n FROM outbox_shards s
-     WHERE EXISTS (SELECT FROM outbox o WHERE o.shard = s.shard AND (o.xid, o.id) > (s.xid, s.id))`,
+    `SELECT count(*)::int AS n FROM millrace.outbox_shards s
+     WHERE EXISTS (SELECT FROM millrace.outbox o WHERE o.shard = s.shard AND (o.xid, o.id) > (s.xid, s.id))`,
   );
   return rows[0]!.n;
 }

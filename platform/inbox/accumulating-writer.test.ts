@@ -58,7 +58,7 @@ describe('an inbox that gathers effects', () => {
   });
   after(() => kafka.close());
   beforeEach(async () => {
-    database = await createTestDatabase('notifications');
+    database = await createTestDatabase();
     await database.pool.query(
       'CREATE TABLE effects (id bigint GENERATED ALWAYS AS IDENTITY, n int NOT NULL, place text NOT NULL)',
     );
@@ -139,7 +139,7 @@ describe('an inbox that gathers effects', () => {
     });
     await eventually(async () => (await effects()).length >= 599, '599 effects', 30_000);
     await assertOnceInOrder(range(600).filter((n) => n !== 250));
-    const { rows } = await database.pool.query('SELECT key, reason, attempts FROM dead_letters');
+    const { rows } = await database.pool.query('SELECT key, reason, attempts FROM millrace.dead_letters');
     assert.deepEqual(rows, [{ key: '250', reason: 'Error: no 250', attempts: 5 }]);
   });
 

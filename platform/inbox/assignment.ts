@@ -140,7 +140,7 @@ export class Assignment {
     const isNews = position.fault === undefined;
     position.fault =
       `${nameOf(position)} ends at ${end}, but ${group} has read up to ${position.stored}: the topic was recreated or ` +
-      'truncated. To read it from its start, delete its row of inbox_offsets';
+      'truncated. To read it from its start, delete its row of millrace.inbox_offsets';
     if (isNews) log.error({ group }, position.fault);
     consumer.pause(position);
   }

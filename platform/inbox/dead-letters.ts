@@ -43,7 +43,7 @@ function storableHeaders(headers: Record<string, string>): Record<string, string
 // The same offset comes again where a group began anew; then the newer failure counts.
 const insert = {
   name: 'inbox-dead-letters',
-  text: `INSERT INTO dead_letters
+  text: `INSERT INTO millrace.dead_letters
       (consumer_group, topic, partition, "offset", key, value, headers, timestamp, reason, attempts)
     SELECT $1, * FROM unnest(
       $2::text[], $3::int[], $4::bigint[], $5::text[], $6::bytea[], $7::jsonb[], $8::timestamptz[], $9::text[], $10::int[])

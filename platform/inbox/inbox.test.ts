@@ -42,7 +42,7 @@ describe('Inbox', () => {
   });
   after(() => kafka.close());
   beforeEach(async () => {
-    database = await createTestDatabase('notifications');
+    database = await createTestDatabase();
     await database.pool.query(`CREATE TABLE effects (
       id bigint GENERATED ALWAYS AS IDENTITY, n int NOT NULL, key text NOT NULL, place text NOT NULL, member text NOT NULL)`);
     topic = await uniqueTopic('inbox', partitions);
@@ -225,7 +225,7 @@ describe('Inbox', () => {
     await reach(200);
     await assertOnceInOrder(200);
     const { rows } = await database.pool.query<{ sum: string }>(
-      'SELECT sum(next_offset) FROM inbox_offsets WHERE consumer_group = $1',
+      'SELECT sum(next_offset) FROM millrace.inbox_offsets WHERE consumer_group = $1',
       [group],
     );
     assert.equal(rows[0]!.sum, '200');
@@ -292,7 +292,7 @@ describe('Inbox', () => {
     });
     await reach(9);
     const { rows: dead } = await eventually(async () => {
-      const found = await database.pool.query('SELECT * FROM dead_letters');
+      const found = await database.pool.query('SELECT * FROM millrace.dead_letters');
       return found.rows.length > 0 && found;
     }, 'the dead letter');
     assert.deepEqual((await effects()).map((row) => row.n).toSorted(), [0, 1, 2, 3, 4, 5, 6, 8, 9]);
@@ -301,7 +301,7 @@ describe('Inbox', () => {
     assert.equal(letter['reason'], 'RangeError: seven is too many');
     assert.equal(letter['attempts'], 5);
     assert.equal(String(letter['value']), '{"n":7}');
-    const { rows: outbox } = await database.pool.query('SELECT * FROM outbox');
+    const { rows: outbox } = await database.pool.query('SELECT * FROM millrace.outbox');
     const row = outbox[0]! as { headers: Record<string, string> } & Record<string, unknown>;
     assert.deepEqual(
       [row['topic'], row['key'], row['event_id'], row['type'], String(row['data']), row['traceparent']],
@@ -331,7 +331,7 @@ describe('Inbox', () => {
     await reach(1);
     const { rows } = await eventually(async () => {
       const found = await database.pool.query<{ reason: string; attempts: number; key: string }>(
-        'SELECT reason, attempts, key FROM dead_letters ORDER BY key',
+        'SELECT reason, attempts, key FROM millrace.dead_letters ORDER BY key',
       );
       return found.rows.length === 2 && found;
     }, 'two dead letters');
@@ -363,16 +363,16 @@ describe('Inbox', () => {
     });
     const letters = async () => {
       const { rows } = await database.pool.query<{ replayed_at: Date | null; replay_error: string | null }>(
-        'SELECT replayed_at, replay_error FROM dead_letters ORDER BY key',
+        'SELECT replayed_at, replay_error FROM millrace.dead_letters ORDER BY key',
       );
       return rows;
     };
     await eventually(async () => (await letters()).length === 2, 'two dead letters', 30_000);
-    await database.pool.query(`UPDATE dead_letters SET replay_requested_at = now() WHERE key = '0'`);
+    await database.pool.query(`UPDATE millrace.dead_letters SET replay_requested_at = now() WHERE key = '0'`);
     await eventually(async () => (await letters())[0]!.replay_error === 'Error: not yet', 'the outcome');
     assert.deepEqual(await effects(), [], 'its effects are undone');
     isMended = true;
-    await database.pool.query(`UPDATE dead_letters SET replay_error = NULL WHERE key = '0'`);
+    await database.pool.query(`UPDATE millrace.dead_letters SET replay_error = NULL WHERE key = '0'`);
     await eventually(async () => (await letters())[0]!.replayed_at, 'the outcome');
     assert.deepEqual(await letters().then((rows) => [rows[0]!.replay_error, rows[1]]), [
       null,
@@ -416,7 +416,7 @@ describe('Inbox', () => {
     await reach(1_000);
     await assertOnceInOrder(1_000);
     await eventually(() => isReady(health), 'it is ready again');
-    const { rows } = await database.pool.query('SELECT FROM dead_letters');
+    const { rows } = await database.pool.query('SELECT FROM millrace.dead_letters');
     assert.equal(rows.length, 0);
   });
 
@@ -464,7 +464,7 @@ describe('Inbox', () => {
     const first = start();
     await reach(50);
     await first.inbox.stop();
-    await database.pool.query('TRUNCATE effects, inbox_offsets');
+    await database.pool.query('TRUNCATE effects, millrace.inbox_offsets');
     start();
     await reach(50);
     await assertOnceInOrder(50);
@@ -473,7 +473,7 @@ describe('Inbox', () => {
   it('refuses a partition that ends before the stored offset, says so, and reads it once the row is deleted', async () => {
     await sendRange(0, 50);
     await database.pool.query(
-      `INSERT INTO inbox_offsets (consumer_group, topic, partition, next_offset) VALUES ($1, $2, 0, 9999)`,
+      `INSERT INTO millrace.inbox_offsets (consumer_group, topic, partition, next_offset) VALUES ($1, $2, 0, 9999)`,
       [group, topic],
     );
     const { health } = start();
@@ -482,7 +482,7 @@ describe('Inbox', () => {
       return Object.values(checks).find(({ reason }) => reason?.includes('ends at'))?.reason;
     }, 'a reason');
     assert.match(fault, /\/0 ends at \d+, but .* has read up to 9999: the topic was recreated or truncated/);
-    await database.pool.query('DELETE FROM inbox_offsets WHERE next_offset = 9999');
+    await database.pool.query('DELETE FROM millrace.inbox_offsets WHERE next_offset = 9999');
     await reach(50);
     await assertOnceInOrder(50);
     assert.ok(await isReady(health));

@@ -25,7 +25,7 @@ const latencySamples = 100;
 export interface InboxOptions {
   group: string;
   topics: readonly string[];
-  /** the database that holds the effects; its migrations must have made inbox_offsets, dead_letters and an outbox */
+  /** the database that holds the effects */
   pool: Pool;
   kafka: Kafka;
   log: Logger;

@@ -20,13 +20,13 @@ export type Move = TopicPartition & { expected: bigint; next: bigint };
 const move = {
   name: 'inbox-move-offsets',
   text: `WITH locked AS (
-      SELECT o.topic, o.partition, w.next FROM inbox_offsets o
+      SELECT o.topic, o.partition, w.next FROM millrace.inbox_offsets o
       JOIN unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[]) AS w(topic, partition, expected, next)
         ON w.topic = o.topic AND w.partition = o.partition
       WHERE o.consumer_group = $1 AND o.next_offset = w.expected
       ORDER BY o.topic, o.partition FOR UPDATE OF o
     )
-    UPDATE inbox_offsets o SET next_offset = l.next, updated_at = now() FROM locked l
+    UPDATE millrace.inbox_offsets o SET next_offset = l.next, updated_at = now() FROM locked l
     WHERE o.consumer_group = $1 AND o.topic = l.topic AND o.partition = l.partition
     RETURNING o.topic, o.partition`,
 };
@@ -66,13 +66,13 @@ export async function loadOffsets(
     starts.map((start) => String(start.offset)),
   ];
   await pool.query(
-    `INSERT INTO inbox_offsets (consumer_group, topic, partition, next_offset)
+    `INSERT INTO millrace.inbox_offsets (consumer_group, topic, partition, next_offset)
      SELECT $1, * FROM unnest($2::text[], $3::int[], $4::bigint[]) AS s(topic, partition, next_offset)
      ORDER BY topic, partition ON CONFLICT DO NOTHING`,
     values,
   );
   const { rows } = await pool.query<TopicPartition & { next_offset: string }>(
-    `SELECT topic, partition, next_offset FROM inbox_offsets WHERE consumer_group = $1 AND topic = ANY ($2::text[])`,
+    `SELECT topic, partition, next_offset FROM millrace.inbox_offsets WHERE consumer_group = $1 AND topic = ANY ($2::text[])`,
     [group, [...new Set(values[1] as string[])]],
   );
   return new Map(rows.map((row) => [nameOf(row), BigInt(row.next_offset)]));

@@ -73,7 +73,7 @@ export class DeadLetterReplay {
     const { group, pool, log, decode, onCommitted } = this.#options;
     const done = await transaction(pool, async (tx) => {
       const { rows } = await tx.query<DeadLetter>(
-        `SELECT id, topic, partition, "offset", key, value, headers, timestamp FROM dead_letters
+        `SELECT id, topic, partition, "offset", key, value, headers, timestamp FROM millrace.dead_letters
          WHERE consumer_group = $1 AND replay_requested_at IS NOT NULL AND replayed_at IS NULL AND replay_error IS NULL
          ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED`,
         [group],
@@ -83,7 +83,7 @@ export class DeadLetterReplay {
       const item = toItem({ ...row, offset: BigInt(row.offset), timestamp: row.timestamp.getTime() }, group, decode);
       const error = await this.#handle(tx, item);
       await tx.query(
-        `UPDATE dead_letters SET replayed_at = CASE WHEN $2::text IS NULL THEN now() END, replay_error = $2 WHERE id = $1`,
+        `UPDATE millrace.dead_letters SET replayed_at = CASE WHEN $2::text IS NULL THEN now() END, replay_error = $2 WHERE id = $1`,
         [row.id, error === undefined ? null : reasonOf(error).replaceAll('\0', '\uFFFD')],
       );
       return { row, item, error };

@@ -27,7 +27,7 @@ describe('the trace of an event', () => {
   let kafka: Kafka;
   before(async () => {
     trace.setGlobalTracerProvider(provider);
-    database = await createTestDatabase('notifications');
+    database = await createTestDatabase();
     kafka = createKafka({ brokers: testKafka().brokers.split(','), clientId: 'trace-test', log });
   });
   after(async () => {
@@ -100,7 +100,7 @@ describe('the trace of an event', () => {
     const failed = find(`process ${topic}`, 'event-3');
     assert.deepEqual([failed.status.code, failed.status.message], [SpanStatusCode.ERROR, 'Error: three']);
     const { rows } = await database.pool.query<{ traceparent: string }>(
-      `SELECT traceparent FROM outbox WHERE topic LIKE '%.dead-letters'`,
+      `SELECT traceparent FROM millrace.outbox WHERE topic LIKE '%.dead-letters'`,
     );
     assert.deepEqual(rows, [{ traceparent: `00-${traceId}-${failed.spanContext().spanId}-01` }]);
   });

@@ -3,19 +3,21 @@ import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { MigrationError, migrate, type MigrationTarget } from './migrate.ts';
+import { MigrationError, migrate } from './migrate.ts';
 import { pendingMigrations } from './pending.ts';
 
 const USAGE = `Usage: node platform/migrate/main.ts [--wait] <schema folder>=<variable> ...
 
-Applies the migrations of each schema folder to the database whose URL is in the environment variable, such as
+Applies the platform's migrations and those of each schema folder to the database whose URL is in the environment variable, such as
 prisma/orders=DATABASE_URL. With --wait nothing is applied: it ends when somebody else has applied them all.`;
 const LOOK_EVERY_MS = 500;
 /** A pod may run before the network lets it out, and a database may be about to start. */
 const REACHED_WITHIN_MS = 30_000;
 
+type Target = ReturnType<typeof targetOf>;
+
 /** @throws Error that says which argument, or which variable, is not usable */
-function targetOf(argument: string): MigrationTarget {
+function targetOf(argument: string) {
   const [, schemaFolder, variable] = /^([^=]+)=([A-Z][A-Z0-9_]*)$/.exec(argument) ?? [];
   if (schemaFolder === undefined || variable === undefined) throw new Error(`'${argument}' is no <folder>=<variable>.`);
   const url = process.env[variable];
@@ -24,7 +26,7 @@ function targetOf(argument: string): MigrationTarget {
 }
 
 /** Says why it waits when that changes. */
-async function waitFor({ url, database, schemaFolder }: MigrationTarget): Promise<void> {
+async function waitFor({ url, database, schemaFolder }: Target): Promise<void> {
   for (let said: string | undefined; ; await delay(LOOK_EVERY_MS)) {
     const reason = await pendingMigrations(url, schemaFolder).then(
       (pending) => pending.length > 0 && `waiting for ${pending.join(', ')}`,
@@ -36,14 +38,14 @@ async function waitFor({ url, database, schemaFolder }: MigrationTarget): Promis
 }
 
 /** Returns when the database answers, or has not for too long: then the migration says why. */
-async function untilReachable({ url, schemaFolder }: MigrationTarget): Promise<void> {
+async function untilReachable({ url, schemaFolder }: Target): Promise<void> {
   for (const deadline = Date.now() + REACHED_WITHIN_MS; Date.now() < deadline; await delay(LOOK_EVERY_MS))
     if (await pendingMigrations(url, schemaFolder).then(Boolean, () => false)) return;
 }
 
 /** @returns the exit code */
 async function main(): Promise<number> {
-  let targets: MigrationTarget[];
+  let targets: Target[];
   let wait: boolean;
   try {
     const { values, positionals } = parseArgs({ options: { wait: { type: 'boolean' } }, allowPositionals: true });

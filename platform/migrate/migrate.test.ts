@@ -9,6 +9,7 @@ import { databaseUrl, ensureDatabases, withClient } from '#local/databases.ts';
 
 import { testServers } from '#test/servers.ts';
 import { MigrationError, migrate } from './migrate.ts';
+import { platformMigrations } from './platform.ts';
 
 const { postgres } = testServers();
 const SCHEMA = `generator client {
@@ -53,10 +54,22 @@ describe('migrate', () => {
     rmSync(folder, { recursive: true });
   });
 
+  test('names file, line and statement of a failure of the platform, and leaves nothing behind', async () => {
+    const migrations = "SELECT to_regclass('millrace.migrations') AS found";
+    await withClient(url, async (client) => {
+      await client.query('CREATE SCHEMA millrace CREATE TABLE projections ()');
+      const { message, code } = await failure();
+      assert.equal(code, 'failed');
+      assert.match(message, /platform\/projection\/sql\/0001_projections\.sql:2: .* already exists, in\nCREATE TABLE/);
+      assert.deepEqual((await client.query(migrations)).rows, [{ found: null }]);
+      await client.query('DROP SCHEMA millrace CASCADE');
+    });
+  });
+
   test('applies each migration once, and writes it down', async () => {
     // Semicolons where a script must not be cut.
     write('0001_init', "CREATE TABLE a (x text DEFAULT 'a;b'); -- one; two\nDO $$ BEGIN PERFORM 1; PERFORM 2; END $$;");
-    assert.deepEqual(await run(), ['0001_init']);
+    assert.deepEqual(await run(), [...platformMigrations().map(({ name }) => name), '0001_init']);
     assert.deepEqual(await run(), []);
     const { rows } = await withClient(url, (client) =>
       client.query('SELECT migration_name, applied_steps_count FROM _prisma_migrations WHERE finished_at IS NOT NULL'),
@@ -82,6 +95,14 @@ describe('migrate', () => {
     write('0002_more', 'CREATE TABLE b (x bigint);');
     const { message, code } = await failure();
     assert.match(message, /0002_more was changed after database .* had it\.$/);
+    assert.equal(code, 'edited');
+  });
+
+  test('refuses a migration of the platform that was changed afterwards', async () => {
+    const change = "UPDATE millrace.migrations SET checksum = 'another' WHERE name = 'inbox/0001_inbox'";
+    await withClient(url, (client) => client.query(change));
+    const { message, code } = await failure();
+    assert.match(message, /platform\/inbox\/sql\/0001_inbox\.sql was changed after database .* had it\.$/);
     assert.equal(code, 'edited');
   });
 });

@@ -7,8 +7,8 @@ export interface MigrationTarget {
   url: string;
   /** Its name, for people. */
   database: string;
-  /** Holds schema.prisma and migrations/ */
-  schemaFolder: string;
+  /** Holds schema.prisma and migrations/; left out, the database gets the platform's tables alone. */
+  schemaFolder?: string;
 }
 
 /** Why migrations were not applied, as a whole sentence. */
@@ -30,8 +30,8 @@ export interface MigrationOutcome {
 }
 
 /**
- * Applies the migrations that each database does not have yet, through Prisma's own engine, which writes them down in
- * `_prisma_migrations`: `prisma migrate deploy` goes on from there. The engine is WebAssembly that keeps its memory, and
+ * Applies the migrations that each database does not have yet: first those of the platform's tables, then the service's own,
+ * through Prisma's engine, which writes them down in `_prisma_migrations`: `prisma migrate deploy` goes on from there. The engine is WebAssembly that keeps its memory, and
  * timers that keep a process alive, so it gets a thread for as long as it works.
  * @returns the names of the migrations that were applied now, by database
  * @throws MigrationError that names the file and the statement that failed

@@ -1,12 +1,13 @@
 import pg from 'pg';
 
 import { migrationNames } from './folder.ts';
+import { platformMigrations } from './platform.ts';
 
 const CONNECT_WITHIN_MS = 2_000;
 const UNDEFINED_TABLE = '42P01';
 
 /**
- * The migrations of a schema's folder that its database does not have yet. One that the database has and the folder does
+ * The migrations, of the platform and of a schema's folder, that the database does not have yet. One that the database has and the folder does
  * not is of a later version, which an earlier one can live with while it is being replaced.
  * @throws where the database cannot be reached
  */
@@ -15,15 +16,30 @@ export async function pendingMigrations(url: string, schemaFolder: string): Prom
   client.on('error', () => undefined);
   try {
     await client.connect();
-    const { rows } = await client.query<{ name: string }>(
+    const platform = await missing(
+      client,
+      platformMigrations().map(({ name }) => name),
+      'SELECT name FROM millrace.migrations',
+    );
+    const own = await missing(
+      client,
+      migrationNames(schemaFolder),
       'SELECT migration_name AS name FROM _prisma_migrations WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL',
     );
-    const applied = new Set(rows.map(({ name }) => name));
-    return migrationNames(schemaFolder).filter((name) => !applied.has(name));
-  } catch (error) {
-    if ((error as { code?: string }).code === UNDEFINED_TABLE) return migrationNames(schemaFolder);
-    throw error;
+    return [...platform, ...own];
   } finally {
     await client.end();
+  }
+}
+
+/** @param sql selects the names of those that are applied */
+async function missing(client: pg.Client, names: string[], sql: string): Promise<string[]> {
+  try {
+    const { rows } = await client.query<{ name: string }>(sql);
+    const applied = new Set(rows.map(({ name }) => name));
+    return names.filter((name) => !applied.has(name));
+  } catch (error) {
+    if ((error as { code?: string }).code === UNDEFINED_TABLE) return names;
+    throw error;
   }
 }

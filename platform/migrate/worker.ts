@@ -8,17 +8,32 @@ import pg from 'pg';
 import { migrationAdapter } from './adapter.ts';
 import { migrationNames } from './folder.ts';
 import { MigrationError, type MigrationOutcome, type MigrationTarget } from './migrate.ts';
+import { migratePlatform } from './platform.ts';
 import { splitStatements } from './statements.ts';
 
 const NO_FILTERS = { externalTables: [], externalEnums: [] };
 
-/** @returns the names of the migrations that were applied now */
-async function migrateOne(options: MigrationTarget): Promise<string[]> {
-  const { url, database, schemaFolder } = options;
+/** @returns the names of the migrations that were applied now: the platform's, then the service's own */
+async function migrateOne(target: MigrationTarget): Promise<string[]> {
+  const { url, database, schemaFolder } = target;
+  // One session for both: it holds their lock until it ends, which is when the pool ends.
+  const pool = new pg.Pool({ connectionString: url, max: 1, idleTimeoutMillis: 0 });
+  try {
+    const session = await pool.connect();
+    const platform = await migratePlatform(session, database).finally(() => session.release());
+    const own = schemaFolder === undefined ? [] : await migrateService(pool, { ...target, schemaFolder });
+    return [...platform, ...own];
+  } finally {
+    await pool.end();
+  }
+}
+
+type ServiceTarget = Required<MigrationTarget>;
+
+async function migrateService(pool: pg.Pool, target: ServiceTarget): Promise<string[]> {
+  const { database, schemaFolder } = target;
   const schemaFile = join(schemaFolder, 'schema.prisma');
   const migrationsList = readMigrations(schemaFolder);
-  // The engine holds an advisory lock until its session ends, which is when the pool ends.
-  const pool = new pg.Pool({ connectionString: url, max: 1 });
   const datamodels: [string, string][] = [[schemaFile, readFileSync(schemaFile, 'utf8')]];
   const engine = await SchemaEngine.new({ datamodels }, () => undefined, migrationAdapter(pool));
   try {
@@ -38,10 +53,9 @@ async function migrateOne(options: MigrationTarget): Promise<string[]> {
     const { appliedMigrationNames } = await engine.applyMigrations({ migrationsList, filters: NO_FILTERS });
     return appliedMigrationNames;
   } catch (error) {
-    throw error instanceof MigrationError ? error : await describeFailure(error, options);
+    throw error instanceof MigrationError ? error : await describeFailure(error, target);
   } finally {
     engine.free();
-    await pool.end();
   }
 }
 
@@ -66,7 +80,7 @@ function readMigrations(schemaFolder: string): MigrationList {
  * The engine names the migration and PostgreSQL's error, but not the statement: the failed script is run again, statement by
  * statement, in a transaction that is rolled back.
  */
-async function describeFailure(error: unknown, target: MigrationTarget): Promise<MigrationError> {
+async function describeFailure(error: unknown, target: ServiceTarget): Promise<MigrationError> {
   const { database } = target;
   const what = error instanceof Error ? error.message : String(error);
   const failed = await failedStatement(target).catch(() => undefined);
@@ -80,7 +94,7 @@ async function describeFailure(error: unknown, target: MigrationTarget): Promise
   );
 }
 
-async function failedStatement({ url, schemaFolder }: MigrationTarget) {
+async function failedStatement({ url, schemaFolder }: ServiceTarget) {
   const client = new pg.Client({ connectionString: url });
   client.on('error', () => undefined);
   await client.connect();

@@ -1,4 +1,4 @@
 export { Packer } from './pack.ts';
 export { OutboxRelay } from './relay.ts';
-export { appendToOutbox } from './write.ts';
+export { appendToOutbox, outboxInsert } from './write.ts';
 export type { OutboxEvent } from './write.ts';

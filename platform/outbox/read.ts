@@ -17,12 +17,12 @@ const lookahead = 1_000;
  * transaction id, because only that tells which rows cannot appear any more. So where a shard has more rows than are taken
  * (the "head"), rows behind them with smaller ids are taken too.
  */
-const statement = {
+const statement = (source: string) => ({
   name: 'outbox-advance-and-read',
   text: `
     WITH horizon AS MATERIALIZED (SELECT pg_snapshot_xmin(pg_current_snapshot()) AS xmin),
     moved AS (
-      UPDATE outbox_shards s SET xid = m.xid, id = m.id
+      UPDATE millrace.outbox_shards s SET xid = m.xid, id = m.id
       FROM unnest($2::smallint[], $3::xid8[], $4::bigint[]) AS m(shard, xid, id)
       WHERE s.shard = m.shard AND s.owner = $1
       RETURNING s.shard
@@ -41,7 +41,7 @@ const statement = {
           FROM (
             SELECT o.shard, o.xid, o.id, o.topic, o.key, o.event_id, o.type, o.source, o.data, o.headers, o.traceparent,
               o.created_at
-            FROM outbox o
+            FROM ${source} o
             WHERE o.shard = c.shard AND (o.xid, o.id) > (c.xid, c.id) AND o.id <> ALL ($8::bigint[])
             ORDER BY o.xid, o.id LIMIT $10::int + ${lookahead}
           ) l WINDOW w AS (ORDER BY l.xid, l.id)
@@ -49,9 +49,11 @@ const statement = {
       ) b WHERE b.head OR b.id < b.last_id
     ) r ON true
     ORDER BY r.shard, r.xid, r.id`,
-};
+});
 
 export interface ReadRequest {
+  /** the table or view that is read, the same for all that a session reads */
+  source: string;
   owner: string;
   /** cursors to be stored */
   moved: readonly Cursor[];
@@ -85,12 +87,12 @@ type Row = Omit<OutboxRow, 'xid' | 'id' | 'data'> & {
 
 /** Stores cursors and reads the next rows of the shards, about 1,000 rows and 4 MiB at most. */
 export async function advanceAndRead(session: PoolClient, request: ReadRequest): Promise<ReadResult> {
-  const { owner, moved, cursors, ahead, holdBack, single = false } = request;
+  const { source, owner, moved, cursors, ahead, holdBack, single = false } = request;
   const shards = Math.max(1, cursors.length);
   const limit = single ? 1 : Math.ceil(maxRows / shards);
   const known = written.copy();
   const { rows } = await session.query<Row>({
-    ...statement,
+    ...statement(source),
     values: [
       owner,
       ...columns(moved),
@@ -124,24 +126,27 @@ function columns(cursors: readonly Cursor[]): [number[], number[], number[]] {
   ];
 }
 
-const backlogStatement = {
+const backlogStatement = (source: string) => ({
   name: 'outbox-backlog',
   text: `
     SELECT coalesce(extract(epoch FROM clock_timestamp() - min(r.oldest)), 0)::float8 AS oldest, sum(r.pending)::int AS pending
-    FROM outbox_shards s CROSS JOIN LATERAL (
+    FROM millrace.outbox_shards s CROSS JOIN LATERAL (
       SELECT min(created_at) AS oldest, count(*) AS pending FROM (
-        SELECT created_at FROM outbox o
+        SELECT created_at FROM ${source} o
         WHERE o.shard = s.shard AND (o.xid, o.id) > (s.xid, s.id) AND o.id <> ALL ($1::bigint[])
         ORDER BY o.xid, o.id LIMIT 1000
       ) l
     ) r`,
-};
+});
 
 /** How old the oldest unpublished row is, in seconds, and how many wait (counted up to 1,000 a shard). */
 export async function readBacklog(
   session: PoolClient,
-  ahead: readonly number[],
+  { source, ahead }: Pick<ReadRequest, 'source' | 'ahead'>,
 ): Promise<{ oldest: number; pending: number }> {
-  const { rows } = await session.query<{ oldest: number; pending: number }>({ ...backlogStatement, values: [ahead] });
+  const { rows } = await session.query<{ oldest: number; pending: number }>({
+    ...backlogStatement(source),
+    values: [ahead],
+  });
   return rows[0]!;
 }

@@ -12,6 +12,7 @@ import { createLogger } from '#platform/telemetry';
 import { transaction } from '#platform/postgres';
 import { Packer } from './pack.ts';
 import { OutboxRelay } from './relay.ts';
+import { slotToEmpty } from './slots.ts';
 import { appendToOutbox } from './write.ts';
 
 const log = createLogger('relay-test', 'silent');
@@ -29,7 +30,7 @@ describe('OutboxRelay', () => {
   let database: TestDatabase;
   let relays: OutboxRelay[];
   beforeEach(async () => {
-    database = await createTestDatabase('users');
+    database = await createTestDatabase();
     relays = [];
   });
   afterEach(async () => {
@@ -37,8 +38,9 @@ describe('OutboxRelay', () => {
     await database.drop();
   });
 
-  const start = (kafka: Kafka, pool = database.pool, owner?: string) => {
-    const relay = new OutboxRelay({ pool, kafka, log, ...(owner !== undefined && { owner }) });
+  const start = (kafka: Kafka, pool = database.pool, owner?: string, source?: string) => {
+    const options = { ...(owner !== undefined && { owner }), ...(source !== undefined && { source }) };
+    const relay = new OutboxRelay({ pool, kafka, log, ...options });
     relays.push(relay);
     relay.start();
     return relay;
@@ -47,7 +49,7 @@ describe('OutboxRelay', () => {
     transaction(database.pool, (tx) => appendToOutbox(tx, events));
   const shards = async () => {
     const { rows } = await database.pool.query<{ shard: number; xid: string; owner: string | null }>(
-      'SELECT shard, xid::text, owner FROM outbox_shards ORDER BY shard',
+      'SELECT shard, xid::text, owner FROM millrace.outbox_shards ORDER BY shard',
     );
     return rows;
   };
@@ -121,6 +123,26 @@ describe('OutboxRelay', () => {
     );
   });
 
+  it('publishes an event store as a view of it has it, and empties no slot of the outbox', async () => {
+    const { kafka, sent } = fakeKafka();
+    await database.pool.query(`
+      CREATE TABLE store (id bigint GENERATED ALWAYS AS IDENTITY, xid xid8 DEFAULT pg_current_xact_id(), account int);
+      CREATE VIEW store_events AS SELECT id, xid, (account & 3)::smallint AS shard, 'accounts'::text AS topic,
+        account::text AS key, 'account-' || id AS event_id, 'account.opened'::text AS type, '/accounts'::text AS source,
+        '{}'::bytea AS data, NULL::jsonb AS headers, NULL::text AS traceparent, now() AS created_at FROM store`);
+    await database.pool.query('INSERT INTO store (account) SELECT generate_series(1, 8)');
+    const slot = slotToEmpty(Date.now());
+    await database.pool.query(
+      `INSERT INTO millrace.outbox (slot, topic, key, event_id, type, source, data)
+       VALUES ($1, 't', '1', 'e', 't', '/s', '{}')`,
+      [slot],
+    );
+    start(kafka, database.pool, undefined, 'store_events');
+    await eventually(() => sent.length === 8, 'the events of the store');
+    assert.equal((await database.pool.query(`SELECT FROM millrace.outbox_${slot}`)).rowCount, 1);
+    assert.deepEqual(new Set(sent.map(({ topic }) => topic)), new Set(['accounts']));
+  });
+
   it('does not move the cursor over what Kafka has not acknowledged, and goes on when it does', async () => {
     const { kafka, sent, failWith } = fakeKafka();
     const relay = start(kafka);
@@ -140,7 +162,7 @@ describe('OutboxRelay', () => {
     relay.wake();
     await eventually(() => sent.length === 2, 'the other partition goes on');
     const { rows } = await database.pool.query(
-      `SELECT FROM outbox o JOIN outbox_shards s USING (shard) WHERE o.key = '1' AND (o.xid, o.id) > (s.xid, s.id)`,
+      `SELECT FROM millrace.outbox o JOIN millrace.outbox_shards s USING (shard) WHERE o.key = '1' AND (o.xid, o.id) > (s.xid, s.id)`,
     );
     assert.equal(rows.length, 1, 'the cursor is before the event');
     failWith(undefined);
@@ -201,7 +223,7 @@ describe('OutboxRelay', () => {
     await proxy.cut();
     start(kafka, database.pool, 'successor');
     await append(...Array.from({ length: 40 }, (_, i) => event('orders', String(i), i)));
-    await database.pool.query(`UPDATE outbox_shards SET lease_until = now() - interval '1 second'`);
+    await database.pool.query(`UPDATE millrace.outbox_shards SET lease_until = now() - interval '1 second'`);
     await eventually(async () => (await owned('successor')) === 4, 'the second relay has all shards');
     await eventually(() => sent.length === 40, 'all events');
     await proxy.mend();
@@ -217,7 +239,7 @@ describe('OutboxRelay with Kafka', () => {
   let database: TestDatabase;
   let kafka: Kafka;
   before(async () => {
-    database = await createTestDatabase('users');
+    database = await createTestDatabase();
     kafka = createKafka({ brokers: testKafka().brokers.split(','), clientId: 'relay-test', log });
   });
   after(async () => {
@@ -263,7 +285,9 @@ describe('OutboxRelay with Kafka', () => {
     await eventually(() => written > 200, 'some events');
     visitor.start();
     await eventually(async () => {
-      const { rows } = await database.pool.query('SELECT DISTINCT owner FROM outbox_shards WHERE owner IS NOT NULL');
+      const { rows } = await database.pool.query(
+        'SELECT DISTINCT owner FROM millrace.outbox_shards WHERE owner IS NOT NULL',
+      );
       return rows.length === 2;
     }, 'both have shards');
     await writing;

@@ -15,6 +15,7 @@ import { Pace } from './pace.ts';
 import type { ReadResult } from './read.ts';
 import { announce, fairShare, leaseMs, relaysAlive, releaseShards, renewShards } from './shards.ts';
 import { Upkeep } from './upkeep.ts';
+import { outboxTable } from './write.ts';
 
 const renewMs = 2_000;
 /** a read that brought more rows than this is followed by another one at once, as is one that left some */
@@ -31,6 +32,11 @@ export interface OutboxRelayOptions {
   log: Logger;
   /** unlike every other relay's; default: made up */
   owner?: string;
+  /**
+   * What is published instead of `millrace.outbox`: a view over an event store that has the columns of the outbox, its ids and
+   * transaction ids drawn as there. Nothing of it is ever emptied.
+   */
+  source?: string;
 }
 
 /**
@@ -43,6 +49,7 @@ export class OutboxRelay {
   readonly #kafka: Kafka;
   readonly #log: Logger;
   readonly #owner: string;
+  readonly #source: string;
   readonly #waker = new Waker();
   #loop: Promise<void> | undefined;
   #stopping = false;
@@ -59,11 +66,12 @@ export class OutboxRelay {
   #keepUntil: number | undefined;
   readonly #upkeep: Upkeep;
 
-  constructor({ pool, kafka, log, owner }: OutboxRelayOptions) {
+  constructor({ pool, kafka, log, owner, source = outboxTable }: OutboxRelayOptions) {
     this.#pool = pool;
     this.#kafka = kafka;
     this.#log = log;
-    this.#upkeep = new Upkeep(pool, log);
+    this.#source = source;
+    this.#upkeep = new Upkeep({ pool, log, source });
     this.#owner = owner ?? `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`;
   }
 
@@ -210,7 +218,7 @@ export class OutboxRelay {
   async #store(session: PoolClient): Promise<void> {
     const { moved } = this.#progress;
     if (moved.length === 0) return;
-    const request = { owner: this.#owner, moved, cursors: [], ahead: [], holdBack: true };
+    const request = { source: this.#source, owner: this.#owner, moved, cursors: [], ahead: [], holdBack: true };
     this.#settle(moved, (await advanceAndRead(session, request)).moved);
   }
 
@@ -218,7 +226,7 @@ export class OutboxRelay {
     const { moved, cursors, ahead, isFarAhead } = this.#progress;
     if (cursors.length === 0) return { moved: [], horizon: 0, rows: [] };
     const holdBack = isFarAhead || this.#keepUntil !== undefined;
-    const request = { owner: this.#owner, moved, cursors, ahead, holdBack, single: isFarAhead };
+    const request = { source: this.#source, owner: this.#owner, moved, cursors, ahead, holdBack, single: isFarAhead };
     const read = await advanceAndRead(session, request);
     this.#settle(moved, read.moved);
     return { ...read, rows: read.rows.filter((row) => this.#progress.has(row.shard)) };

@@ -60,7 +60,7 @@ export async function renewShards(
     owner: string | null;
     ahead: boolean;
   }>(
-    `UPDATE outbox_shards SET
+    `UPDATE millrace.outbox_shards SET
        owner = CASE WHEN shard = ANY($2::smallint[] || $4::smallint[]) THEN $1 END,
        lease_until = CASE WHEN shard = ANY($2::smallint[] || $4::smallint[])
          THEN clock_timestamp() + $3 * interval '1 ms' END
@@ -71,8 +71,8 @@ export async function renewShards(
   );
   if (rows.some((row) => row.ahead)) {
     throw new CursorAhead(
-      'outbox_shards is ahead of the database, which was restored from a dump: set xid and id of its rows to 0 once ' +
-        'the rows of outbox that were published before the dump are deleted',
+      'millrace.outbox_shards is ahead of the database, which was restored from a dump: set xid and id of its rows to 0 once ' +
+        'the rows of millrace.outbox that were published before the dump are deleted',
     );
   }
   return rows
@@ -82,5 +82,5 @@ export async function renewShards(
 
 /** Gives all shards of this relay back, so that another may take them at once. */
 export async function releaseShards(session: PoolClient, owner: string): Promise<void> {
-  await session.query('UPDATE outbox_shards SET owner = NULL, lease_until = NULL WHERE owner = $1', [owner]);
+  await session.query('UPDATE millrace.outbox_shards SET owner = NULL, lease_until = NULL WHERE owner = $1', [owner]);
 }

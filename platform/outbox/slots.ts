@@ -18,19 +18,15 @@ export function slotToEmpty(time: number): number {
 /** How long the truncation may wait for the table, and make others wait behind it, in milliseconds. */
 const lockTimeoutMs = 50;
 
-export type SlotOutcome = 'emptied' | 'empty' | 'unpublished' | 'busy' | 'unsliced';
+export type SlotOutcome = 'emptied' | 'empty' | 'unpublished' | 'busy';
 
 /**
  * Empties the slot that is due, if all of it is published: TRUNCATE gives the space back at once and leaves nothing to
- * vacuum. Only where `outbox` is the partitioned table; where it is a view over an event store, nothing may go.
+ * vacuum.
  */
 export async function emptySlot(pool: Pool, now: number): Promise<SlotOutcome> {
   const slot = slotToEmpty(now);
-  const table = `outbox_${slot}`;
-  const { rows: found } = await pool.query<{ sliced: boolean }>(
-    `SELECT count(*) = 1 AS sliced FROM pg_class WHERE oid = to_regclass('outbox') AND relkind = 'p'`,
-  );
-  if (!found[0]?.sliced) return 'unsliced';
+  const table = `millrace.outbox_${slot}`;
   const { rows: any } = await pool.query(`SELECT 1 FROM ${table} LIMIT 1`);
   if (any.length === 0) return 'empty';
   try {
@@ -39,7 +35,7 @@ export async function emptySlot(pool: Pool, now: number): Promise<SlotOutcome> {
       // no transaction that has written to the slot is open once the lock is held, so the check sees all its rows
       await tx.query(`LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`);
       const { rows: unpublished } = await tx.query(
-        `SELECT 1 FROM outbox_shards s CROSS JOIN LATERAL (
+        `SELECT 1 FROM millrace.outbox_shards s CROSS JOIN LATERAL (
            SELECT 1 FROM ${table} o WHERE o.shard = s.shard AND (o.xid, o.id) > (s.xid, s.id) LIMIT 1) r LIMIT 1`,
       );
       if (unpublished.length > 0) return 'unpublished';

@@ -16,7 +16,7 @@ export interface WrittenEvent {
 /** The events of an outbox in the order in which they were written, those of packs one by one, with their JSON read. */
 export async function readOutbox(pool: Pool): Promise<WrittenEvent[]> {
   const { rows } = await pool.query<WrittenEvent & { data: Buffer; headers: Record<string, string> | null }>(
-    'SELECT topic, key, event_id, type, source, data, traceparent, headers FROM outbox ORDER BY id',
+    'SELECT topic, key, event_id, type, source, data, traceparent, headers FROM millrace.outbox ORDER BY id',
   );
   return rows.flatMap(({ headers, data, ...row }) =>
     headers?.['content-type'] === packedType

@@ -4,6 +4,7 @@ import { metrics } from './metrics.ts';
 import type { Progress } from './progress.ts';
 import { readBacklog } from './read.ts';
 import { emptySlot } from './slots.ts';
+import { outboxTable } from './write.ts';
 
 const backlogMs = 5_000;
 const emptySlotMs = 3_600_000;
@@ -12,23 +13,25 @@ const emptySlotMs = 3_600_000;
 export class Upkeep {
   readonly #pool: Pool;
   readonly #log: Logger;
+  readonly #source: string;
   #backlogDue = 0;
   #emptySlotDue = 0;
 
-  constructor(pool: Pool, log: Logger) {
+  constructor({ pool, log, source }: { pool: Pool; log: Logger; source: string }) {
     this.#pool = pool;
     this.#log = log;
+    this.#source = source;
   }
 
   /** Does what is due at this time of `performance.now()`. */
   async run(session: PoolClient, { database, progress, now }: { database: string; progress: Progress; now: number }) {
     if (now >= this.#backlogDue) {
       this.#backlogDue = now + backlogMs;
-      const { oldest, pending } = await readBacklog(session, progress.ahead);
+      const { oldest, pending } = await readBacklog(session, { source: this.#source, ahead: progress.ahead });
       metrics.oldest.set({ database }, oldest);
       metrics.pending.set({ database }, pending);
     }
-    if (now >= this.#emptySlotDue && progress.has(0)) {
+    if (this.#source === outboxTable && now >= this.#emptySlotDue && progress.has(0)) {
       this.#emptySlotDue = now + emptySlotMs;
       await this.#emptySlot(database);
     }

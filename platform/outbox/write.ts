@@ -15,20 +15,26 @@ export interface OutboxEvent {
   traceparent?: string | undefined;
 }
 
+/** The platform's outbox of a database. */
+export const outboxTable = 'millrace.outbox';
+
 const insert = {
   name: 'outbox-append',
-  text: `INSERT INTO outbox (topic, key, event_id, type, source, data, headers, traceparent)
+  text: `INSERT INTO ${outboxTable} (topic, key, event_id, type, source, data, headers, traceparent)
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::jsonb[], $8::text[])`,
 };
 
 /** In an array bytes are sent as text of twice their length: with so many, a row is worth a statement of its own. */
 const manyBytes = 64 * 1024;
 
-const insertLarge = {
-  name: 'outbox-append-large',
-  text: `INSERT INTO outbox (topic, key, event_id, type, source, data, headers, traceparent)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-};
+const insertOne = `INSERT INTO ${outboxTable} (topic, key, event_id, type, source, data, headers, traceparent)
+  VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`;
+
+/** The statement that writes one event, for a transaction of another client than pg. */
+export function outboxInsert({ topic, key, eventId, type, source, data, headers, traceparent }: OutboxEvent) {
+  const bytes = typeof data === 'string' ? Buffer.from(data) : data;
+  return { text: insertOne, values: [topic, key, eventId, type, source, bytes, headers ?? null, traceparent ?? null] };
+}
 
 /** Writes events to the outbox, in the order given, in the caller's transaction: in one statement, but for large ones. */
 export async function appendToOutbox(tx: PoolClient, events: readonly OutboxEvent[]): Promise<void> {
@@ -36,16 +42,10 @@ export async function appendToOutbox(tx: PoolClient, events: readonly OutboxEven
   for (const [i, event] of events.entries()) {
     if (event.data.length < manyBytes) continue;
     await appendTogether(tx, events.slice(from, i));
-    await appendLarge(tx, event);
+    await tx.query({ name: 'outbox-append-large', ...outboxInsert(event) });
     from = i + 1;
   }
   await appendTogether(tx, events.slice(from));
-}
-
-async function appendLarge(tx: PoolClient, event: OutboxEvent): Promise<void> {
-  const { topic, key, eventId, type, source, headers, traceparent } = event;
-  const data = typeof event.data === 'string' ? Buffer.from(event.data) : event.data;
-  await tx.query({ ...insertLarge, values: [topic, key, eventId, type, source, data, headers, traceparent] });
 }
 
 async function appendTogether(tx: PoolClient, events: readonly OutboxEvent[]): Promise<void> {

@@ -93,7 +93,7 @@ describe('from Kafka to the mailbox', () => {
     await until(() => all(2));
     await first.stop();
 
-    await database.pool.query('UPDATE inbox_offsets SET next_offset = 0'); // as if its commits had been lost
+    await database.pool.query('UPDATE millrace.inbox_offsets SET next_offset = 0'); // as if its commits had been lost
     const second = startInbox(() => sender.wake());
     await publishOrder(2);
     await until(() => all(3));

@@ -32,7 +32,8 @@ await runService('orders', async ({ log, health, onStop }) => {
   const kafka = createKafka({ ...kafkaConnection(config), clientId: 'orders', log });
   onStop('kafka', () => kafka.close());
 
-  const relay = new OutboxRelay({ pool: writePool, kafka, log });
+  // the event store is the outbox of the commands
+  const relay = new OutboxRelay({ pool: writePool, kafka, log, source: 'outbox' });
   // dead letters leave by the outbox of the database that the consumer writes to
   const deadLetterRelay = new OutboxRelay({ pool: readPool, kafka, log });
 

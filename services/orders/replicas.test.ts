@@ -251,7 +251,9 @@ async function checkProjection({ write, read }: Stage): Promise<void> {
 
 /** From how many partitions of the topic something was projected. */
 async function partitionsConsumed({ read, topic }: Stage): Promise<number> {
-  const { rows } = await read.pool.query('SELECT count(*)::int AS n FROM inbox_offsets WHERE topic = $1', [topic]);
+  const { rows } = await read.pool.query('SELECT count(*)::int AS n FROM millrace.inbox_offsets WHERE topic = $1', [
+    topic,
+  ]);
   return rows[0].n as number;
 }
 

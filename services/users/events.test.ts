@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { decodeEvent } from '#contracts/index.ts';
+import type { OutboxEvent } from '#platform/outbox';
 import { userChanged, userDeleted } from './events.ts';
-import type { OutboxRow, UserRow } from './events.ts';
+import type { UserRow } from './events.ts';
 
 const ada: UserRow = {
   id: 42n,
@@ -17,14 +18,14 @@ const ada: UserRow = {
 };
 
 /** The row as a consumer would read it; throws where it breaks the contract. */
-function decoded(row: OutboxRow) {
+function decoded(row: OutboxEvent) {
   const headers = {
     ce_id: row.eventId,
     ce_type: row.type,
     ce_source: row.source,
     ce_time: ada.updatedAt.toISOString(),
   };
-  const value = Buffer.from(row.data);
+  const value = Buffer.from(row.data as string);
   return decodeEvent({ topic: row.topic, partition: 0, offset: 0n, key: row.key, value, headers });
 }
 
@@ -51,7 +52,7 @@ describe('user events', () => {
   it('end with a deletion that has the next version and no personal data', () => {
     const row = userDeleted(ada, new Date('2026-01-03T00:00:00.000Z'), undefined);
     assert.equal(row.eventId, 'user-42-4');
-    assert.equal(row.traceparent, null);
+    assert.equal(row.traceparent, undefined);
     assert.deepEqual(decoded(row).data, { userId: 42, version: 4, deletedAt: '2026-01-03T00:00:00.000Z' });
   });
 });

@@ -1,4 +1,5 @@
 import type { EventData } from '#contracts/index.ts';
+import type { OutboxEvent } from '#platform/outbox';
 
 /** A user as the database has it. */
 export interface UserRow {
@@ -13,17 +14,6 @@ export interface UserRow {
   updatedAt: Date;
 }
 
-/** A row of the outbox, before the database adds its own columns. */
-export interface OutboxRow {
-  topic: string;
-  key: string;
-  eventId: string;
-  type: string;
-  source: string;
-  data: Uint8Array<ArrayBuffer>;
-  traceparent: string | null;
-}
-
 type UserEventType = 'user.created' | 'user.updated' | 'user.deleted';
 
 /** The event that says a user is now as this row has it. */
@@ -31,8 +21,8 @@ export function userChanged(
   type: 'user.created' | 'user.updated',
   user: UserRow,
   traceparent: string | undefined,
-): OutboxRow {
-  return outboxRow(
+): OutboxEvent {
+  return outboxEvent(
     type,
     {
       userId: Number(user.id),
@@ -54,19 +44,23 @@ export function userDeleted(
   user: Pick<UserRow, 'id' | 'version'>,
   deletedAt: Date,
   traceparent: string | undefined,
-): OutboxRow {
+): OutboxEvent {
   const data = { userId: Number(user.id), version: user.version + 1, deletedAt: deletedAt.toISOString() };
-  return outboxRow('user.deleted', data, traceparent);
+  return outboxEvent('user.deleted', data, traceparent);
 }
 
-function outboxRow<T extends UserEventType>(type: T, data: EventData[T], traceparent: string | undefined): OutboxRow {
+function outboxEvent<T extends UserEventType>(
+  type: T,
+  data: EventData[T],
+  traceparent: string | undefined,
+): OutboxEvent {
   return {
     topic: 'user-events',
     key: String(data.userId),
     eventId: `user-${data.userId}-${data.version}`,
     type,
     source: '/users',
-    data: new TextEncoder().encode(JSON.stringify(data)),
-    traceparent: traceparent ?? null,
+    data: JSON.stringify(data),
+    traceparent,
   };
 }

@@ -1,4 +1,6 @@
 import { PrismaPg } from '@prisma/adapter-pg';
+import { outboxInsert } from '#platform/outbox';
+import type { OutboxEvent } from '#platform/outbox';
 import type { Pool } from '#platform/postgres';
 import { inject } from '#platform/telemetry';
 import type { UserInput } from '#contracts/users.ts';
@@ -44,7 +46,7 @@ export class UserStore {
     return this.#change(async (tx) => {
       const now = new Date();
       const user = await tx.user.create({ data: { ...fields(input), createdAt: now, updatedAt: now } });
-      await tx.outbox.createMany({ data: userChanged('user.created', user, inject()) });
+      await write(tx, userChanged('user.created', user, inject()));
       return user;
     });
   }
@@ -56,7 +58,7 @@ export class UserStore {
         where: { id },
         data: { ...fields(input), version: { increment: 1 }, updatedAt: new Date() },
       });
-      await tx.outbox.createMany({ data: userChanged('user.updated', user, inject()) });
+      await write(tx, userChanged('user.updated', user, inject()));
       return user;
     });
   }
@@ -65,7 +67,7 @@ export class UserStore {
   async delete(id: bigint): Promise<boolean> {
     const deleted = await this.#existing(async (tx) => {
       const user = await tx.user.delete({ where: { id }, select: { id: true, version: true } });
-      await tx.outbox.createMany({ data: userDeleted(user, new Date(), inject()) });
+      await write(tx, userDeleted(user, new Date(), inject()));
       return user;
     });
     return deleted !== undefined;
@@ -117,6 +119,11 @@ export class UserStore {
       throw error;
     }
   }
+}
+
+async function write(tx: Prisma.TransactionClient, event: OutboxEvent): Promise<void> {
+  const { text, values } = outboxInsert(event);
+  await tx.$executeRawUnsafe(text, ...values);
 }
 
 function fields({ username, email, firstName, lastName }: UserInput) {

@@ -41,7 +41,7 @@ describe('users', () => {
     await database.drop();
   });
   beforeEach(async () => {
-    await database.pool.query('TRUNCATE users RESTART IDENTITY; TRUNCATE outbox');
+    await database.pool.query('TRUNCATE users RESTART IDENTITY; TRUNCATE millrace.outbox');
     wakes = 0;
   });
 
@@ -66,7 +66,7 @@ describe('users', () => {
 
   async function events() {
     const { rows } = await database.pool.query<{ event_id: string; type: string; key: string; data: Buffer }>(
-      'SELECT event_id, type, key, data FROM outbox ORDER BY id',
+      'SELECT event_id, type, key, data FROM millrace.outbox ORDER BY id',
     );
     return rows.map(({ data, ...row }) => ({ ...row, data: JSON.parse(data.toString()) as Record<string, unknown> }));
   }
@@ -164,12 +164,14 @@ describe('users', () => {
 
   it('takes neither the change nor its event where the transaction fails', async () => {
     await call('POST', '/users', ada);
-    await database.pool.query(`ALTER TABLE outbox ADD CONSTRAINT refused CHECK (type = 'user.created') NOT VALID`);
+    await database.pool.query(
+      `ALTER TABLE millrace.outbox ADD CONSTRAINT refused CHECK (type = 'user.created') NOT VALID`,
+    );
     try {
       assert.equal((await call('PUT', '/users/1', { ...ada, lastName: 'Byron' })).status, 500);
       assert.equal((await call('DELETE', '/users/1')).status, 500);
     } finally {
-      await database.pool.query('ALTER TABLE outbox DROP CONSTRAINT refused');
+      await database.pool.query('ALTER TABLE millrace.outbox DROP CONSTRAINT refused');
     }
     assert.equal((await call('GET', '/users/1')).body.lastName, 'Lovelace');
     assert.equal((await events()).length, 1);

@@ -68,7 +68,7 @@ describe('a version that is being built', () => {
 
   const offsetOf = async (of: string) => {
     const { rows: found } = await database.pool.query<{ next: number }>(
-      'SELECT next_offset::int AS next FROM inbox_offsets WHERE consumer_group = $1',
+      'SELECT next_offset::int AS next FROM millrace.inbox_offsets WHERE consumer_group = $1',
       [of],
     );
     return found[0]?.next ?? 0;
@@ -84,7 +84,10 @@ describe('a version that is being built', () => {
     const own = accumulator ?? (of === group ? await engine() : new BackfillAccumulator(await engine(), source));
     const from = await offsetOf(of);
     if (from === 0)
-      await database.pool.query('INSERT INTO inbox_offsets VALUES ($1, $2, 0, 0) ON CONFLICT DO NOTHING', [of, topic]);
+      await database.pool.query('INSERT INTO millrace.inbox_offsets VALUES ($1, $2, 0, 0) ON CONFLICT DO NOTHING', [
+        of,
+        topic,
+      ]);
     await own.prepare({ ...place, offset: BigInt(from) });
     const accumulation = own.begin();
     accumulation.add({ ...place, events: log.slice(from, until), next: BigInt(until) });
@@ -194,7 +197,7 @@ describe('a version that is being built', () => {
     await put({ orders: byUser('true == true') });
     await take(group, 10);
     await put({ orders: byUser('data.orderId >= 0') });
-    await database.pool.query('UPDATE inbox_offsets SET next_offset = 10'); // as if all of it could not be read
+    await database.pool.query('UPDATE millrace.inbox_offsets SET next_offset = 10'); // as if all of it could not be read
     assert.equal(await handOverIdle(database.pool, new VersionSource(group), group), true);
     assert.equal(await handOverIdle(database.pool, new VersionSource(group), group), false);
     assert.equal(await serveCaughtUp(database.pool, group), true);

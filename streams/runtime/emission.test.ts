@@ -171,7 +171,7 @@ describe('what windows emit', () => {
   it('is measured by what Kafka and the database say together', async () => {
     const engine = await engineOf(onClose);
     await handle(engine, { id: 1, partition: 0 }, { id: 2, partition: 1, time: start + 5_000 });
-    await database.pool.query(`INSERT INTO inbox_offsets (consumer_group, topic, partition, next_offset)
+    await database.pool.query(`INSERT INTO millrace.inbox_offsets (consumer_group, topic, partition, next_offset)
       VALUES ('analytics', 'order-events', 0, 3), ('other', 'order-events', 1, 9)`);
     const observer = new StreamObserver({
       admin: {

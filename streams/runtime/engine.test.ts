@@ -134,7 +134,7 @@ describe('the engine on PostgreSQL', () => {
       'stream_recent_ids',
       'alerts',
       'feed',
-      'outbox',
+      'millrace.outbox',
     ]) {
       assert.deepEqual(await rows(`SELECT * FROM ${table}`), [], table);
     }
@@ -215,7 +215,7 @@ describe('the engine on PostgreSQL', () => {
     assert.deepEqual(await rows('SELECT message, key, window_start, value::text FROM alerts'), [
       { message: 'Order 7: 1000.01', key: '7', window_start: null, value: '1000.01' },
     ]);
-    assert.deepEqual(await rows('SELECT traceparent FROM outbox'), [{ traceparent: '00-7' }]);
+    assert.deepEqual(await rows('SELECT traceparent FROM millrace.outbox'), [{ traceparent: '00-7' }]);
   });
 
   it('publishes the results of a query without a window and without an alert', async () => {

@@ -64,7 +64,7 @@ async function trimWindows(pool: Pool): Promise<number> {
 /** Ids that lie further behind than a repetition can. */
 async function trimRecentIds(pool: Pool): Promise<number> {
   const { rowCount } = await pool.query(
-    `DELETE FROM stream_recent_ids r USING inbox_offsets o
+    `DELETE FROM stream_recent_ids r USING millrace.inbox_offsets o
      WHERE r.consumer_group = o.consumer_group AND r.topic = o.topic AND r.partition = o.partition
        AND r.last_offset < o.next_offset - $1::bigint`,
     [2 * horizon],

@@ -77,7 +77,7 @@ describe('a worker that is killed again and again', () => {
 
   const handled = async () => {
     const { rows } = await database.pool.query<{ n: number }>(
-      'SELECT coalesce(sum(next_offset), 0)::int AS n FROM inbox_offsets WHERE topic = $1',
+      'SELECT coalesce(sum(next_offset), 0)::int AS n FROM millrace.inbox_offsets WHERE topic = $1',
       [topic],
     );
     return rows[0]!.n;

@@ -80,7 +80,7 @@ describe('stream queries on PostgreSQL, by two workers that exchange partitions'
         await transaction(database.pool, async (tx) => {
           for (const [i, partition] of own.entries()) {
             const { rowCount } = await tx.query(
-              `INSERT INTO inbox_offsets AS o (consumer_group, topic, partition, next_offset) VALUES ($1, $2, $3, $4)
+              `INSERT INTO millrace.inbox_offsets AS o (consumer_group, topic, partition, next_offset) VALUES ($1, $2, $3, $4)
                ON CONFLICT (consumer_group, topic, partition) DO UPDATE SET next_offset = $4 WHERE o.next_offset = $5`,
               [group, topic, partition, from[i]! + slices[i]!.length, from[i]],
             );

@@ -95,7 +95,7 @@ describe('a group of workers that changes', () => {
   async function watch(): Promise<void> {
     while (!ended.signal.aborted) {
       const { rows } = await database.pool.query<{ partition: number; next: number }>(
-        'SELECT partition, next_offset::int AS next FROM inbox_offsets WHERE topic = $1',
+        'SELECT partition, next_offset::int AS next FROM millrace.inbox_offsets WHERE topic = $1',
         [topic],
       );
       const next = new Map(rows.map((row) => [row.partition, row.next]));

@@ -15,7 +15,7 @@ export async function holdBehind(tx: PoolClient, group: string, places: readonly
   if (places.length === 0) return [];
   const { rows } = await tx.query<TopicPartition>({
     name: 'members-hold-behind',
-    text: `SELECT o.topic, o.partition FROM inbox_offsets o
+    text: `SELECT o.topic, o.partition FROM millrace.inbox_offsets o
       JOIN unnest($2::text[], $3::int[], $4::bigint[]) AS r(topic, partition, next)
         ON o.topic = r.topic AND o.partition = r.partition
       WHERE o.consumer_group = $1 AND o.next_offset <= r.next
@@ -38,8 +38,8 @@ export async function holdBehind(tx: PoolClient, group: string, places: readonly
  */
 export async function holdReached(tx: PoolClient, group: string): Promise<Reached[]> {
   const { rows } = await tx.query<TopicPartition & { next: string }>(
-    `SELECT b.topic, b.partition, b.next_offset::text AS next FROM inbox_offsets b
-     JOIN inbox_offsets o ON o.consumer_group = $1 AND o.topic = b.topic AND o.partition = b.partition
+    `SELECT b.topic, b.partition, b.next_offset::text AS next FROM millrace.inbox_offsets b
+     JOIN millrace.inbox_offsets o ON o.consumer_group = $1 AND o.topic = b.topic AND o.partition = b.partition
      WHERE b.consumer_group = $2 AND b.next_offset >= o.next_offset
        AND EXISTS (SELECT FROM stream_members m
                    WHERE m.consumer_group = $2 AND m.topic = b.topic AND m.partition = b.partition)

@@ -26,7 +26,7 @@ export async function readPositions(
     name: 'positions-read',
     text: `SELECT clock_timestamp() AS now, topic, partition, next_offset, clock, watermark, m.updated_at
       FROM (SELECT) AS one LEFT JOIN (
-        (SELECT topic, partition, next_offset FROM inbox_offsets WHERE consumer_group = $1) o
+        (SELECT topic, partition, next_offset FROM millrace.inbox_offsets WHERE consumer_group = $1) o
         FULL JOIN (SELECT * FROM stream_watermarks WHERE consumer_group = $1) m USING (topic, partition)) ON true`,
     values: [group],
   });

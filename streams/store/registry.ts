@@ -70,7 +70,7 @@ async function readLows(
 ): Promise<Lows> {
   const wanted = [...new Set(queries.flatMap(({ from }) => from.map(({ topic }) => topic)))];
   const { rows } = await pool.query<{ topic: string }>(
-    'SELECT DISTINCT topic FROM inbox_offsets WHERE consumer_group = $1 AND topic = ANY($2)',
+    'SELECT DISTINCT topic FROM millrace.inbox_offsets WHERE consumer_group = $1 AND topic = ANY($2)',
     [group, wanted],
   );
   return new Map(await Promise.all(rows.map(async ({ topic }) => [topic, await read(topic)] as const)));
@@ -115,8 +115,8 @@ const nameOf = ({ topic, partition }: TopicPartition) => `${partition}:${topic}`
 async function lockBackfill(tx: PoolClient, group: string): Promise<Map<string, bigint>> {
   const backfill = backfillGroup(group);
   await tx.query(
-    `INSERT INTO inbox_offsets (consumer_group, topic, partition, next_offset)
-     SELECT $2, topic, partition, next_offset FROM inbox_offsets WHERE consumer_group = $1 ORDER BY topic, partition
+    `INSERT INTO millrace.inbox_offsets (consumer_group, topic, partition, next_offset)
+     SELECT $2, topic, partition, next_offset FROM millrace.inbox_offsets WHERE consumer_group = $1 ORDER BY topic, partition
      ON CONFLICT DO NOTHING`,
     [group, backfill],
   );
@@ -125,7 +125,7 @@ async function lockBackfill(tx: PoolClient, group: string): Promise<Map<string, 
 
 async function readPositions(tx: PoolClient, group: string, locking = ''): Promise<Position[]> {
   const { rows } = await tx.query<TopicPartition & { next: string }>(
-    `SELECT topic, partition, next_offset::text AS next FROM inbox_offsets WHERE consumer_group = $1
+    `SELECT topic, partition, next_offset::text AS next FROM millrace.inbox_offsets WHERE consumer_group = $1
      ORDER BY topic, partition ${locking}`,
     [group],
   );
@@ -172,7 +172,7 @@ async function sendBackfill(
       ? rewind(position, reading, beginning, low)
       : { position: next, starts: [], isElsewhere: false }; // nobody needs what is before
   await tx.query(
-    'UPDATE inbox_offsets SET next_offset = $4 WHERE consumer_group = $1 AND topic = $2 AND partition = $3',
+    'UPDATE millrace.inbox_offsets SET next_offset = $4 WHERE consumer_group = $1 AND topic = $2 AND partition = $3',
     [...place, sent.position],
   );
   await tx.query(

@@ -7,6 +7,7 @@ import pg from 'pg';
 
 import { databaseUrl, ensureDatabases, roleOf, withClient } from '#local/databases.ts';
 import { migrate } from '#platform/migrate';
+import { platformMigrations } from '#platform/migrate/platform.ts';
 
 import { testServers } from './servers.ts';
 
@@ -21,11 +22,15 @@ export interface TestDatabase {
 
 const templates = new Map<string, Promise<string>>();
 
+/** The role that owns databases that have the platform's tables alone. */
+const bare = 'bare';
+
 /**
- * Makes a database from the migrations of `prisma/<schema>`. They run once for all tests: each test gets a copy.
+ * Makes a database with the platform's tables and those of `prisma/<schema>`, if a schema is named. The migrations run once
+ * for all tests: each test gets a copy.
  * @example const database = await createTestDatabase('orders-read');
  */
-export async function createTestDatabase(schema: string): Promise<TestDatabase> {
+export async function createTestDatabase(schema = bare): Promise<TestDatabase> {
   const { postgres } = testServers();
   const template = await (templates.get(schema) ?? prepareTemplate(postgres, schema));
   const name = `t_${roleOf(schema)}_${randomBytes(6).toString('hex')}`;
@@ -48,11 +53,14 @@ export async function createTestDatabase(schema: string): Promise<TestDatabase> 
 
 /** The template's name says which migrations it has, so that servers that are kept serve a changed migration too. */
 function prepareTemplate(postgres: string, schema: string): Promise<string> {
-  const schemaFolder = fileURLToPath(new URL(`../../prisma/${schema}`, import.meta.url));
   const hash = createHash('sha256');
-  const migrations = join(schemaFolder, 'migrations');
-  for (const file of readdirSync(migrations, { recursive: true, encoding: 'utf8' }).toSorted())
-    if (file.endsWith('.sql')) hash.update(file).update(readFileSync(join(migrations, file)));
+  for (const { name, checksum } of platformMigrations()) hash.update(name).update(checksum);
+  const schemaFolder = schema === bare ? undefined : fileURLToPath(new URL(`../../prisma/${schema}`, import.meta.url));
+  if (schemaFolder !== undefined) {
+    const migrations = join(schemaFolder, 'migrations');
+    for (const file of readdirSync(migrations, { recursive: true, encoding: 'utf8' }).toSorted())
+      if (file.endsWith('.sql')) hash.update(file).update(readFileSync(join(migrations, file)));
+  }
   const name = `template_${roleOf(schema)}_${hash.digest('hex').slice(0, 12)}`;
 
   const prepared = withClient(postgres, async (client) => {
@@ -66,7 +74,8 @@ function prepareTemplate(postgres: string, schema: string): Promise<string> {
     if (rows[0]) await client.query(`DROP DATABASE ${name} WITH (FORCE)`);
     await ensureDatabases(postgres, [schema]);
     await client.query(`CREATE DATABASE ${name} OWNER ${client.escapeIdentifier(roleOf(schema))}`);
-    await migrate([{ url: databaseUrl(postgres, name, roleOf(schema)), database: name, schemaFolder }]);
+    const target = { url: databaseUrl(postgres, name, roleOf(schema)), database: name };
+    await migrate([schemaFolder === undefined ? target : { ...target, schemaFolder }]);
     // PostgreSQL refuses to copy a database that somebody is connected to.
     await client.query(`ALTER DATABASE ${name} ALLOW_CONNECTIONS false`);
     return name;

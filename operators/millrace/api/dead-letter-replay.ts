@@ -10,7 +10,7 @@ const Selection = Type.Object(
       Type.Array(Type.Integer({ minimum: 1 }), {
         minItems: 1,
         maxItems: 1_000,
-        description: 'Ids of the rows in the table dead_letters',
+        description: 'Ids of the rows in the table millrace.dead_letters',
         'x-kubernetes-list-type': 'set',
       }),
     ),
@@ -55,7 +55,7 @@ export const DeadLetterReplaySpec = Type.Object({
 export type DeadLetterReplaySpec = Static<typeof DeadLetterReplaySpec>;
 
 const Outcome = Type.Object({
-  id: Type.Integer({ description: 'Of the row in the table dead_letters' }),
+  id: Type.Integer({ description: 'Of the row in the table millrace.dead_letters' }),
   message: Type.String({ description: 'Where it comes from: topic/partition/offset' }),
   outcome: Type.Enum(['Replayed', 'Failed'], { description: 'What became of it' }),
   error: Type.Optional(Type.String({ description: 'Why it failed' })),

@@ -30,7 +30,7 @@ describe('dead letters to be replayed', () => {
     error?: string,
   ) => {
     const { rows } = await database.pool.query<{ id: string }>(
-      `INSERT INTO dead_letters (consumer_group, topic, partition, "offset", headers, timestamp, reason, attempts, created_at, replay_requested_at, replay_error)
+      `INSERT INTO millrace.dead_letters (consumer_group, topic, partition, "offset", headers, timestamp, reason, attempts, created_at, replay_requested_at, replay_error)
        VALUES ($1, $2, 0, $3, '{}', now(), $4, 1, $5, $6, $7) RETURNING id`,
       [group, topic, offset, reason, at(offset), requested ?? null, error ?? null],
     );
@@ -39,12 +39,12 @@ describe('dead letters to be replayed', () => {
   /** as the group's service does */
   const handle = (id: number, error: string | null) =>
     database.pool.query(
-      'UPDATE dead_letters SET replayed_at = CASE WHEN $2::text IS NULL THEN now() END, replay_error = $2 WHERE id = $1',
+      'UPDATE millrace.dead_letters SET replayed_at = CASE WHEN $2::text IS NULL THEN now() END, replay_error = $2 WHERE id = $1',
       [id, error],
     );
 
   before(async () => {
-    database = await createTestDatabase('notifications');
+    database = await createTestDatabase();
     ids = [
       await add('g', 'orders', 1, 'no such user'),
       await add('g', 'orders', 2, 'bad total'),
@@ -55,14 +55,15 @@ describe('dead letters to be replayed', () => {
   });
   after(() => database.drop());
   const forget = () =>
-    database.pool.query('UPDATE dead_letters SET replay_requested_at = NULL, replayed_at = NULL WHERE id = ANY ($1)', [
-      ids.slice(0, 3),
-    ]);
+    database.pool.query(
+      'UPDATE millrace.dead_letters SET replay_requested_at = NULL, replayed_at = NULL WHERE id = ANY ($1)',
+      [ids.slice(0, 3)],
+    );
   const selected = async (more: Partial<DeadLetterReplaySpec>) => {
     const mark = at(100 + Math.floor(Math.random() * 1e6));
     const { selected: count } = await requestReplay(database.pool, spec(more), mark);
     const { rows } = await database.pool.query<{ id: string }>(
-      'SELECT id FROM dead_letters WHERE replay_requested_at = $1 ORDER BY id',
+      'SELECT id FROM millrace.dead_letters WHERE replay_requested_at = $1 ORDER BY id',
       [mark],
     );
     assert.equal(rows.length, count);
@@ -77,7 +78,7 @@ describe('dead letters to be replayed', () => {
     assert.deepEqual(await selected({ select: { reason: 'such user', topic: 'orders' } }), [0]);
     assert.deepEqual(await selected({ select: { after: at(2), before: at(3) } }), [1]);
     assert.deepEqual(await selected({ select: { ids: [ids[1]!, ids[4]!] } }), [1]);
-    assert.deepEqual(await selected({ select: { reason: "'; DROP TABLE dead_letters; --" } }), []);
+    assert.deepEqual(await selected({ select: { reason: "'; DROP TABLE millrace.dead_letters; --" } }), []);
   });
 
   it('are none where they are more than allowed', async () => {

@@ -44,25 +44,25 @@ export async function requestReplay(
 ): Promise<ReplayRequest> {
   return transaction(pool, async (tx) => {
     const { rows: earlier } = await tx.query<{ count: number }>(
-      'SELECT count(*)::int AS count FROM dead_letters WHERE consumer_group = $1 AND replay_requested_at = $2',
+      'SELECT count(*)::int AS count FROM millrace.dead_letters WHERE consumer_group = $1 AND replay_requested_at = $2',
       [spec.group, requestedAt],
     );
     if (earlier[0]!.count > 0) return { selected: earlier[0]!.count, isTooMany: false };
     const { sql, values } = selectionSql(spec);
     const { rows } = await tx.query<{ id: string }>(
-      `SELECT id FROM dead_letters WHERE consumer_group = $1 AND ${sql}
+      `SELECT id FROM millrace.dead_letters WHERE consumer_group = $1 AND ${sql}
        ORDER BY id LIMIT ${spec.maxMessages + 1} FOR UPDATE`,
       [spec.group, ...values],
     );
     if (rows.length > spec.maxMessages) {
       const { rows: all } = await tx.query<{ count: number }>(
-        `SELECT count(*)::int AS count FROM dead_letters WHERE consumer_group = $1 AND ${sql}`,
+        `SELECT count(*)::int AS count FROM millrace.dead_letters WHERE consumer_group = $1 AND ${sql}`,
         [spec.group, ...values],
       );
       return { selected: all[0]!.count, isTooMany: true };
     }
     await tx.query(
-      'UPDATE dead_letters SET replay_requested_at = $1, replay_error = NULL WHERE id = ANY ($2::bigint[])',
+      'UPDATE millrace.dead_letters SET replay_requested_at = $1, replay_error = NULL WHERE id = ANY ($2::bigint[])',
       [requestedAt, rows.map(({ id }) => id)],
     );
     return { selected: rows.length, isTooMany: false };
@@ -76,12 +76,12 @@ export async function readProgress(pool: Pool, group: string, requestedAt: strin
     `SELECT count(*) FILTER (WHERE replayed_at IS NOT NULL)::int AS replayed,
             count(*) FILTER (WHERE replay_error IS NOT NULL)::int AS failed,
             count(*) FILTER (WHERE replayed_at IS NULL AND replay_error IS NULL)::int AS waiting
-     FROM dead_letters WHERE ${where}`,
+     FROM millrace.dead_letters WHERE ${where}`,
     [group, requestedAt],
   );
   const { rows: done } = await pool.query<{ id: string; message: string; error: string | null }>(
     `SELECT id, topic || '/' || partition || '/' || "offset" AS message, left(replay_error, ${maxError}) AS error
-     FROM dead_letters WHERE ${where} AND (replayed_at IS NOT NULL OR replay_error IS NOT NULL)
+     FROM millrace.dead_letters WHERE ${where} AND (replayed_at IS NOT NULL OR replay_error IS NOT NULL)
      ORDER BY replay_error IS NULL, id LIMIT ${maxOutcomes}`,
     [group, requestedAt],
   );
@@ -96,7 +96,7 @@ export async function readProgress(pool: Pool, group: string, requestedAt: strin
 /** Takes the mark from the rows that no service has handled yet. @returns how many */
 export async function cancelReplay(pool: Pool, group: string, requestedAt: string): Promise<number> {
   const { rowCount } = await pool.query(
-    `UPDATE dead_letters SET replay_requested_at = NULL
+    `UPDATE millrace.dead_letters SET replay_requested_at = NULL
      WHERE consumer_group = $1 AND replay_requested_at = $2 AND replayed_at IS NULL AND replay_error IS NULL`,
     [group, requestedAt],
   );

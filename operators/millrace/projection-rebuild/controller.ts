@@ -47,7 +47,7 @@ export function projectionRebuildController(
     const pool = await poolOf(rebuild, signal);
     if ('conditions' in pool) return pool;
     const request = metadata.uid!;
-    if (!(await hasReadModel(pool))) {
+    if (!(await hasReadModel(pool, spec.group))) {
       return impossibleStatus(`the group ${spec.group} has no read model that can be built anew`, clock.now());
     }
     if (isOverdue(spec, status, clock.now())) {

@@ -10,10 +10,11 @@ export interface Rebuild {
   error: string | undefined;
 }
 
-/** Whether the database has a read model that can be built anew. */
-export async function hasReadModel(pool: Pool): Promise<boolean> {
+/** Whether the group has a read model that can be built anew, as its service says. */
+export async function hasReadModel(pool: Pool, group: string): Promise<boolean> {
   const { rows } = await pool.query<{ found: boolean }>(
-    `SELECT to_regclass('projection_rebuilds') IS NOT NULL AS found`,
+    'SELECT EXISTS (SELECT FROM millrace.projections WHERE consumer_group = $1) AS found',
+    [group],
   );
   return rows[0]!.found;
 }
@@ -25,10 +26,10 @@ export async function hasReadModel(pool: Pool): Promise<boolean> {
 export async function askForRebuild(pool: Pool, group: string, request: string): Promise<Rebuild | undefined> {
   const known = await findRebuild(pool, request);
   if (known) return known;
-  await pool.query('INSERT INTO projection_rebuilds (consumer_group, request) VALUES ($1, $2) ON CONFLICT DO NOTHING', [
-    group,
-    request,
-  ]);
+  await pool.query(
+    'INSERT INTO millrace.projection_rebuilds (consumer_group, request) VALUES ($1, $2) ON CONFLICT DO NOTHING',
+    [group, request],
+  );
   return findRebuild(pool, request);
 }
 
@@ -39,7 +40,7 @@ export async function findRebuild(pool: Pool, request: string): Promise<Rebuild 
     events: string;
     lag: string | null;
     error: string | null;
-  }>('SELECT version, phase, events, lag, error FROM projection_rebuilds WHERE request = $1', [request]);
+  }>('SELECT version, phase, events, lag, error FROM millrace.projection_rebuilds WHERE request = $1', [request]);
   const [row] = rows;
   if (!row) return undefined;
   const { version, phase, events, lag, error } = row;
@@ -55,7 +56,7 @@ export async function findRebuild(pool: Pool, request: string): Promise<Rebuild 
 /** Gives a rebuild up, if it is not at its end; the version in use stays. */
 export async function cancelRebuild(pool: Pool, request: string, reason: string): Promise<void> {
   await pool.query(
-    `UPDATE projection_rebuilds SET phase = 'Cancelled', error = $2, finished_at = now()
+    `UPDATE millrace.projection_rebuilds SET phase = 'Cancelled', error = $2, finished_at = now()
      WHERE request = $1 AND phase IN ('Requested', 'Building')`,
     [request, reason],
   );

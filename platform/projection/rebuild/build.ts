@@ -60,7 +60,9 @@ export async function buildVersion(options: BuildOptions): Promise<void> {
 }
 
 async function forgetOffsets(tx: PoolClient, request: Request): Promise<void> {
-  await tx.query('DELETE FROM inbox_offsets WHERE consumer_group = $1', [rebuildGroup(request.group, request.version)]);
+  await tx.query('DELETE FROM millrace.inbox_offsets WHERE consumer_group = $1', [
+    rebuildGroup(request.group, request.version),
+  ]);
 }
 
 type Seek = (position: TopicPartition & { offset: bigint }) => void;
@@ -148,7 +150,7 @@ class Build {
   /** What the version in use has given up is left out here, too: its replay goes to the version that is in use then. */
   async #project(tx: PoolClient, { topic, partition, messages, nextOffset }: IncomingBatch): Promise<void> {
     const { rows } = await tx.query<{ offset: string }>(
-      `SELECT "offset" FROM dead_letters WHERE consumer_group = $1 AND topic = $2 AND partition = $3
+      `SELECT "offset" FROM millrace.dead_letters WHERE consumer_group = $1 AND topic = $2 AND partition = $3
          AND "offset" BETWEEN $4 AND $5 AND replayed_at IS NULL`,
       [this.#options.request.group, topic, partition, String(messages[0]!.offset), String(nextOffset)],
     );

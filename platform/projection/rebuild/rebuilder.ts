@@ -5,7 +5,7 @@ import { createPool } from '#platform/postgres';
 import type { Pool } from '#platform/postgres';
 import { buildVersion } from './build.ts';
 import type { BuildOptions } from './build.ts';
-import { activeRequest } from './requests.ts';
+import { activeRequest, announceProjection } from './requests.ts';
 
 export interface RebuilderOptions extends Pick<BuildOptions, 'topics' | 'decode' | 'handle' | 'tables'> {
   group: string;
@@ -24,13 +24,14 @@ const lockName = 'projection rebuild';
 const connections = 6;
 
 /**
- * Builds the read model anew when somebody has asked for it in `projection_rebuilds`: in one replica at a time, by an advisory
+ * Builds the read model anew when somebody has asked for it in `millrace.projection_rebuilds`: in one replica at a time, by an advisory
  * lock; another goes on where one has died.
  */
 export class Rebuilder {
   readonly #options: RebuilderOptions;
   readonly #stopping = new AbortController();
   #loop: Promise<void> | undefined;
+  #isAnnounced = false;
 
   constructor(options: RebuilderOptions) {
     this.#options = options;
@@ -62,6 +63,8 @@ export class Rebuilder {
 
   async #attempt(pool: Pool): Promise<void> {
     const { group } = this.#options;
+    if (!this.#isAnnounced) await announceProjection(pool, group);
+    this.#isAnnounced = true;
     if (!(await activeRequest(pool, group))) return;
     const holder = await pool.connect();
     let broken: Error | undefined;

@@ -7,10 +7,15 @@ export interface Request {
   phase: 'Requested' | 'Building';
 }
 
+/** Says that the group has a read model that can be built anew. */
+export async function announceProjection(pool: Pool, group: string): Promise<void> {
+  await pool.query('INSERT INTO millrace.projections (consumer_group) VALUES ($1) ON CONFLICT DO NOTHING', [group]);
+}
+
 /** The request that is to be worked on. */
 export async function activeRequest(db: Pool | PoolClient, group: string): Promise<Request | undefined> {
   const { rows } = await db.query<Request>(
-    `SELECT version, consumer_group AS "group", phase FROM projection_rebuilds
+    `SELECT version, consumer_group AS "group", phase FROM millrace.projection_rebuilds
      WHERE consumer_group = $1 AND phase IN ('Requested', 'Building')`,
     [group],
   );
@@ -18,13 +23,13 @@ export async function activeRequest(db: Pool | PoolClient, group: string): Promi
 }
 
 export async function beginBuilding(tx: PoolClient, version: number): Promise<void> {
-  await tx.query("UPDATE projection_rebuilds SET phase = 'Building' WHERE version = $1", [version]);
+  await tx.query("UPDATE millrace.projection_rebuilds SET phase = 'Building' WHERE version = $1", [version]);
 }
 
 /** @returns false where it is not to go on: it was cancelled */
 export async function noteProgress(pool: Pool, version: number, events: bigint, lag: bigint): Promise<boolean> {
   const { rowCount } = await pool.query(
-    "UPDATE projection_rebuilds SET events = $2, lag = $3 WHERE version = $1 AND phase = 'Building'",
+    "UPDATE millrace.projection_rebuilds SET events = $2, lag = $3 WHERE version = $1 AND phase = 'Building'",
     [version, String(events), String(lag)],
   );
   return rowCount === 1;
@@ -32,7 +37,7 @@ export async function noteProgress(pool: Pool, version: number, events: bigint, 
 
 export async function finish(db: Pool | PoolClient, version: number, error?: string): Promise<void> {
   await db.query(
-    `UPDATE projection_rebuilds SET phase = CASE WHEN $2::text IS NULL THEN 'Switched' ELSE 'Failed' END,
+    `UPDATE millrace.projection_rebuilds SET phase = CASE WHEN $2::text IS NULL THEN 'Switched' ELSE 'Failed' END,
        lag = CASE WHEN $2::text IS NULL THEN 0 ELSE lag END, error = $2, finished_at = now()
      WHERE version = $1 AND phase = 'Building'`,
     [version, error ?? null],

@@ -81,7 +81,7 @@ export async function switchTables(
   // no batch of either is committed from here on
   const { rows } = await tx.query<{ behind: boolean }>(
     `WITH locked AS (
-       SELECT * FROM inbox_offsets WHERE consumer_group IN ($1, $2) ORDER BY consumer_group, topic, partition FOR UPDATE
+       SELECT * FROM millrace.inbox_offsets WHERE consumer_group IN ($1, $2) ORDER BY consumer_group, topic, partition FOR UPDATE
      )
      SELECT coalesce(bool_or(new.next_offset IS NULL OR new.next_offset < used.next_offset), false) AS behind
      FROM locked used LEFT JOIN locked new
@@ -98,11 +98,11 @@ export async function switchTables(
     await tx.query(`ALTER TABLE ${live}.${table} SET SCHEMA ${oldSchema}`);
     await tx.query(`ALTER TABLE ${nextSchema}.${table} SET SCHEMA ${live}`);
   }
-  await tx.query('DELETE FROM inbox_offsets WHERE consumer_group = $1', [group]);
-  await tx.query('UPDATE inbox_offsets SET consumer_group = $1, updated_at = now() WHERE consumer_group = $2', [
-    group,
-    building,
-  ]);
+  await tx.query('DELETE FROM millrace.inbox_offsets WHERE consumer_group = $1', [group]);
+  await tx.query(
+    'UPDATE millrace.inbox_offsets SET consumer_group = $1, updated_at = now() WHERE consumer_group = $2',
+    [group, building],
+  );
   await tx.query(`DROP SCHEMA ${oldSchema} CASCADE`);
   await tx.query(`DROP SCHEMA ${nextSchema} CASCADE`);
   return true;

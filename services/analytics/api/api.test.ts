@@ -73,7 +73,7 @@ describe('the HTTP interface of analytics', () => {
     });
     const events = [...orders.map(orderEvent), registered(8, 3), registered(9, 4)];
     await transaction(pool, (tx) => engine.handle(tx, events));
-    await pool.query(`INSERT INTO inbox_offsets (consumer_group, topic, partition, next_offset)
+    await pool.query(`INSERT INTO millrace.inbox_offsets (consumer_group, topic, partition, next_offset)
       VALUES ('analytics', 'order-events', 0, 8), ('analytics', 'user-events', 0, 10)`);
     const admin = {
       watermarks: async (topic: string) => new Map([[0, { low: 0n, high: topic === 'order-events' ? 11n : 10n }]]),
