@@ -229,7 +229,7 @@ spec:
     await send(500);
     for (const [partition, { high }] of await kafka.admin.watermarks(topic))
       await database.pool.query(
-        'INSERT INTO inbox_offsets (consumer_group, topic, partition, next_offset) VALUES ($1, $2, $3, $4)',
+        'INSERT INTO millrace.inbox_offsets (consumer_group, topic, partition, next_offset) VALUES ($1, $2, $3, $4)',
         [group, topic, partition, String(high)],
       );
     const queries = liveQueries(folder, kafka, () => Promise.resolve());
