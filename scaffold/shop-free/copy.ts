@@ -38,7 +38,7 @@ export async function copyWithoutShop(root: string, folder: string): Promise<str
   const tracked = trackedFiles(root);
   const kept = new Map([...tracked].filter((path) => !isOfShop(path)).map((path) => [path, join(root, path)]));
   for (const path of written.keys()) kept.delete(path);
-  const dropped = dropTests(kept, new Set(written.keys()));
+  dropTests(kept, new Set(written.keys()));
 
   for (const [path, source] of kept) copy(source, join(target, path));
   for (const [path, text] of written) write(join(target, path), text);
@@ -47,8 +47,8 @@ export async function copyWithoutShop(root: string, folder: string): Promise<str
   await service.write();
 
   const next = ['git init && git add . && git commit -m "Begin with Millrace"', 'npm start', 'npm test'];
-  return `${folder} has ${kept.size + written.size} files: the platform, the gateway, analytics without a query of the shop, and the service
-${example.name}. ${dropped} files of tests that try the platform with the shop are left out. Next:
+  return `${folder} has the platform, the gateway, analytics without a query of the shop, and the service ${example.name}.
+Tests that try the platform with the shop are left out. Next:
 
   cd ${folder}
 ${next.map((line) => `  ${line}`).join('\n')}
@@ -72,14 +72,10 @@ function isOfShop(path: string): boolean {
   return shop.some((part) => path === part || path.startsWith(`${part}/`));
 }
 
-/**
- * Drops the tests that need what is not copied, and what only they use.
- * @returns how many files
- */
-function dropTests(kept: Map<string, string>, written: ReadonlySet<string>): number {
+/** Drops the tests that need what is not copied. */
+function dropTests(kept: Map<string, string>, written: ReadonlySet<string>): void {
   const databases = shop.flatMap((part) => /^prisma\/(.+)/.exec(part)?.[1] ?? []);
   const usesDatabase = new RegExp(`createTestDatabase\\('(${databases.join('|')})'\\)`);
-  const before = kept.size;
   for (let found = true; found;) {
     found = false;
     for (const [path, source] of kept) {
@@ -92,7 +88,6 @@ function dropTests(kept: Map<string, string>, written: ReadonlySet<string>): num
       found = true;
     }
   }
-  return before - kept.size;
 }
 
 function copy(source: string, target: string): void {
