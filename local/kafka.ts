@@ -7,9 +7,9 @@ import type { KafkaConnection } from '#platform/kafka';
 import { asFileFault, Fault } from './fault.ts';
 import { dockerAnswers, forgetDockerKafka, removeContainer, startDockerKafka } from './kafka-docker.ts';
 import { endLeftoverBroker, findJava, kafkaClasspath, startJavaKafka } from './kafka-java.ts';
-import { useKafkaOf } from './kafka-given.ts';
+import { useKafkaOf } from './kafka-external.ts';
 import { probeBroker } from './kafka-probe.ts';
-import type { Running } from './keep.ts';
+import type { Running } from './supervised.ts';
 import { assertPortFree } from './ports.ts';
 
 /** The version of the broker that the local run starts. */

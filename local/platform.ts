@@ -8,7 +8,7 @@ import { startMailCatcher } from '#platform/mail-catcher';
 import { Fault } from './fault.ts';
 import { generateClients } from './generate.ts';
 import { forgetKafka, startKafka } from './kafka.ts';
-import { Kept, type Running } from './keep.ts';
+import { Supervised, type Running } from './supervised.ts';
 import type { Options } from './options.ts';
 import { portsWith, serviceEnvironment, startOrder } from './plan.ts';
 import { assertPortFree } from './ports.ts';
@@ -34,7 +34,7 @@ export class Platform {
   readonly #options: Options;
   readonly #listener: Listener;
   /** What runs, in groups in the order of their start. */
-  readonly #groups: Kept[][] = [];
+  readonly #groups: Supervised[][] = [];
   readonly #starting = new AbortController();
   readonly #cache: string;
   #started: Promise<void> = Promise.resolve();
@@ -84,7 +84,7 @@ export class Platform {
     await this.#startServers();
     for (const group of startOrder(this.services)) {
       this.#starting.signal.throwIfAborted();
-      await this.#startGroup(group.map((service) => this.#keepService(service)));
+      await this.#startGroup(group.map((service) => this.#superviseService(service)));
     }
   }
 
@@ -132,13 +132,13 @@ export class Platform {
     const { data: folder, portOffset } = this.#options;
     const ports = portsWith(portOffset);
     const say: Listener['say'] = (level, line) => this.#listener.say(level, line);
-    const postgres = this.#keep('PostgreSQL', async () => {
+    const postgres = this.#supervise('PostgreSQL', async () => {
       const server = await startPostgres({ folder, port: ports.postgres });
       this.#superuserUrl = server.url;
       say('info', `PostgreSQL is ready on port ${ports.postgres}`);
       return server;
     });
-    const kafka = this.#keep('Kafka', async (signal) => {
+    const kafka = this.#supervise('Kafka', async (signal) => {
       const server = await startKafka({
         folder,
         cache: this.#cache,
@@ -153,7 +153,7 @@ export class Platform {
       say('info', `Kafka is ready at ${this.brokers} (${server.origin})`);
       return server;
     });
-    const mail = this.#keep('mail', () => keepMail(ports));
+    const mail = this.#supervise('mail', () => keepMail(ports));
     this.#groups.push([postgres, kafka, mail]);
     const what = { services: this.services, say: (line: string) => say('info', line), signal: this.#starting.signal };
     await this.#together([
@@ -174,12 +174,12 @@ export class Platform {
     if (errors.length > 0) throw errors[0];
   }
 
-  #keep(name: string, start: (signal: AbortSignal) => Promise<Running>): Kept {
+  #supervise(name: string, start: (signal: AbortSignal) => Promise<Running>): Supervised {
     const whileWanted = (signal: AbortSignal) => start(AbortSignal.any([signal, this.#starting.signal]));
-    return new Kept(name, whileWanted, (level, line) => this.#listener.say(level, line));
+    return new Supervised(name, whileWanted, (level, line) => this.#listener.say(level, line));
   }
 
-  #keepService(service: EventService): Kept {
+  #superviseService(service: EventService): Supervised {
     const { name } = service.metadata;
     const { portOffset } = this.#options;
     const env = serviceEnvironment(service, {
@@ -189,7 +189,7 @@ export class Platform {
       superuserUrl: this.#superuserUrl,
       cache: this.#cache,
     });
-    return this.#keep(name, (signal) =>
+    return this.#supervise(name, (signal) =>
       startService(
         {
           name,
@@ -205,7 +205,7 @@ export class Platform {
     );
   }
 
-  async #startGroup(group: Kept[]): Promise<void> {
+  async #startGroup(group: Supervised[]): Promise<void> {
     this.#groups.push(group);
     await this.#together(group.map((kept) => kept.start()));
   }

@@ -18,7 +18,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 
 import { asFileFault, Fault } from './fault.ts';
-import type { Running } from './keep.ts';
+import type { Running } from './supervised.ts';
 import { assertPortFree } from './ports.ts';
 import { reachableBinaries, reachableFolder, serverAccount, type Account } from './postgres-account.ts';
 import { endChild, endOrphan, endProcess, commandOf, writePidFile } from './process.ts';

@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { Fault } from './fault.ts';
-import type { Running } from './keep.ts';
+import type { Running } from './supervised.ts';
 import { LineSplitter } from './log-format.ts';
 import { endChild, writePidFile } from './process.ts';
 

@@ -4,7 +4,7 @@ import { createKafka } from '#platform/kafka';
 import type { KafkaConnection } from '#platform/kafka';
 import { eventually } from '#platform/kafka/testing.ts';
 import { createLogger } from '#platform/telemetry';
-import { useKafkaOf } from '#local/kafka-given.ts';
+import { useKafkaOf } from '#local/kafka-external.ts';
 import { strangersCertificate } from '#test/certificate.ts';
 import { noSecureKafka, startSecureKafka } from '#test/secure-kafka.ts';
 import type { SecureKafka } from '#test/secure-kafka.ts';

@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import type { MetricUpdated } from '#streams/contract';
-import { unpack } from '#platform/outbox/testing.ts';
+import { decodeRecordBatch } from '#platform/outbox/testing.ts';
 import { spikeOver } from './events.ts';
 import type { Expected } from './events.ts';
 
@@ -48,7 +48,7 @@ async function emittedOrders(pool: Pool): Promise<{ events: number; distinct: nu
   const { rows } = await pool.query<{ data: Buffer }>(
     "SELECT data FROM millrace.outbox WHERE topic = 'analytics-alerts'",
   );
-  for (const { headers, data } of rows.flatMap((row) => unpack(row.data))) {
+  for (const { headers, data } of rows.flatMap((row) => decodeRecordBatch(row.data))) {
     const { query, values } = data as MetricUpdated;
     if (query !== 'high-value-order') continue;
     events += 1;

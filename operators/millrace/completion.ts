@@ -1,11 +1,11 @@
 import { isTrue } from '#runtime/conditions.ts';
-import type { Statement } from '#runtime/conditions.ts';
+import type { ConditionUpdate } from '#runtime/conditions.ts';
 import type { StatusWithConditions } from './report.ts';
 
 // Replays and rebuilds finish as Jobs do: with a condition Complete or Failed.
 
 /** The conditions of a resource that has finished; Ready is for `kubectl wait` and the columns of `kubectl get`. */
-export function finishedConditions(type: 'Complete' | 'Failed', reason: string, message: string): Statement[] {
+export function finishedConditions(type: 'Complete' | 'Failed', reason: string, message: string): ConditionUpdate[] {
   return [
     { type, status: 'True', reason, message },
     { type: 'Ready', status: type === 'Complete' ? 'True' : 'False', reason, message },
@@ -13,7 +13,7 @@ export function finishedConditions(type: 'Complete' | 'Failed', reason: string, 
 }
 
 /** The conditions of a resource that has not finished yet. */
-export function unfinishedConditions(reason: string, message: string): Statement[] {
+export function unfinishedConditions(reason: string, message: string): ConditionUpdate[] {
   return [{ type: 'Ready', status: 'False', reason, message }];
 }
 

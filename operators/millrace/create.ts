@@ -9,11 +9,11 @@ import type { RuntimeMetrics } from '#runtime/metrics.ts';
 import { Operator } from '#runtime/operator.ts';
 import type { Logger } from '#platform/telemetry';
 import type { EventService } from './api/event-service.ts';
-import { Databases, clusterHost } from './databases.ts';
+import { DatabasePools, clusterHost } from './database-pools.ts';
 import { deadLetterReplayController } from './dead-letter-replay/controller.ts';
 import { EventServiceController } from './event-service/controller.ts';
-import { Provisioner } from './event-service/provisioning.ts';
-import { Lags } from './kafka.ts';
+import { DatabaseProvisioner } from './event-service/databases.ts';
+import { ConsumerLagReader } from './consumer-lag.ts';
 import { projectionRebuildController } from './projection-rebuild/controller.ts';
 import { queryStatusClient } from './stream-query/query-statuses.ts';
 import { StreamQueryControllers } from './stream-query/controllers.ts';
@@ -21,39 +21,39 @@ import type { ControllerContext } from './controller-context.ts';
 import { createInformers } from './informers.ts';
 import { manager } from './labels.ts';
 
-export interface OperatorSettings {
+interface OperatorSettings {
   connection: Connection;
   log: Logger;
   metrics: RuntimeMetrics;
-  /** undefined: all */
+  /** undefined: all namespaces */
   namespaces: readonly string[] | undefined;
   leaseNamespace: string;
   leaseName: string;
-  leaseMs: number;
-  /** who this is among the replicas */
+  leaseDurationMs: number;
+  /** the name of this replica */
   identity: string;
 }
 
-/** Everything of the operator, not started yet. */
+/** Creates the operator with everything that it needs; it does not start yet. */
 export function createOperator(settings: OperatorSettings): {
   operator: Operator;
   close(): Promise<void>;
 } {
-  const { connection, log, metrics, namespaces, identity, leaseMs } = settings;
+  const { connection, log, metrics, namespaces, identity, leaseDurationMs } = settings;
   const api = new Api(connection, metrics.onRequest);
   const clock = systemClock;
   const informers = createInformers({ api, clock, log, metrics, namespaces });
   const events = new EventRecorder({ api, clock, log, controller: `millrace.dev/${manager}`, instance: identity });
   const context: ControllerContext = { api, applier: new Applier(api, manager), events, clock, log, ...informers };
-  const databases = new Databases(api, log);
+  const pools = new DatabasePools(api, log);
   const streamQueries = new StreamQueryControllers(context, queryStatusClient(serviceUrl), metrics);
-  const lags = new Lags(context, log);
-  const parts = { databases, lags, provisioner: new Provisioner(api, clock) };
+  const lagReader = new ConsumerLagReader(context, log);
+  const dependencies = { pools, lagReader, provisioner: new DatabaseProvisioner(api, clock) };
   const controllers = [
-    new EventServiceController(context, parts, metrics).controller,
+    new EventServiceController(context, dependencies, metrics).controller,
     ...streamQueries.controllers,
-    deadLetterReplayController(context, databases, metrics),
-    projectionRebuildController(context, databases, metrics),
+    deadLetterReplayController(context, pools, metrics),
+    projectionRebuildController(context, pools, metrics),
   ];
   const operator = new Operator({
     log,
@@ -69,9 +69,9 @@ export function createOperator(settings: OperatorSettings): {
         namespace: settings.leaseNamespace,
         name: settings.leaseName,
         identity,
-        leaseMs,
-        renewWithinMs: leaseMs * 0.7,
-        retryMs: Math.min(1_500, leaseMs * 0.15),
+        leaseDurationMs,
+        renewDeadlineMs: leaseDurationMs * 0.7,
+        retryPeriodMs: Math.min(1_500, leaseDurationMs * 0.15),
       }),
   });
   return {
@@ -79,8 +79,8 @@ export function createOperator(settings: OperatorSettings): {
     async close() {
       await operator.stop();
       await events.flush();
-      await databases.close();
-      await lags.close();
+      await pools.close();
+      await lagReader.close();
       await connection.close();
     },
   };

@@ -1,4 +1,4 @@
-import { keepOwnFields } from '#runtime/apply.ts';
+import { trimManagedFields } from '#runtime/apply.ts';
 import { Informer } from '#runtime/informer.ts';
 import type { InformerOptions } from '#runtime/informer.ts';
 import type { KubeObject, ResourceType } from '#runtime/objects.ts';
@@ -11,7 +11,7 @@ import { managedSelector, manager } from './labels.ts';
 import type { KafkaTopic, KafkaUser } from './strimzi.ts';
 
 export interface Job extends KubeObject {
-  status?: { succeeded?: number; failed?: number; conditions?: { type: string; status: string; message?: string }[] };
+  status?: { conditions?: { type: string; status: string; message?: string }[] };
 }
 
 export interface ConfigMap extends KubeObject {
@@ -33,7 +33,7 @@ export function createInformers(
       ...options,
       type,
       indexers,
-      keep: (object) => keepOwnFields(object, manager),
+      transform: (object) => trimManagedFields(object, manager),
       ...(labelSelector === undefined ? {} : { labelSelector }),
     });
   return {

@@ -3,25 +3,24 @@ import type { Topic } from '#platform/declarations';
 import { madeForLabel, managedBy } from './labels.ts';
 import type { KafkaTopic } from './strimzi.ts';
 
-/** Where a topic is made, and for whom. */
-export interface TopicPlace {
+interface KafkaTopicOptions {
   namespace: string;
-  /** the Strimzi Kafka */
+  /** the Kafka of Strimzi */
   cluster: string;
   replicas: number | undefined;
-  /** the name of the resource that it is made for */
+  /** the name of the EventService or StreamQuery that needs the topic */
   madeFor: string;
 }
 
-/** The name of the resource of a topic: topics may have names that resources may not. */
+/** The name of the KafkaTopic of a topic: Kafka allows characters in a name that Kubernetes does not. */
 export function topicResourceName(topic: string): string {
   const name = topic.toLowerCase().replaceAll(/[^a-z0-9.-]/g, '-');
   return name === topic ? name : `${name.replaceAll(/^[.-]+|[.-]+$/g, '')}-topic`;
 }
 
-/** The KafkaTopic that Strimzi makes a topic from. It has no owner: it goes only when somebody deletes it. */
-export function kafkaTopicOf({ name, partitions, retentionMs }: Topic, place: TopicPlace): KafkaTopic {
-  const { namespace, cluster, replicas, madeFor } = place;
+/** The KafkaTopic of a topic. It has no owner reference, so that no deletion of another object deletes it. */
+export function kafkaTopicOf({ name, partitions, retentionMs }: Topic, options: KafkaTopicOptions): KafkaTopic {
+  const { namespace, cluster, replicas, madeFor } = options;
   return {
     apiVersion: 'kafka.strimzi.io/v1',
     kind: 'KafkaTopic',

@@ -19,7 +19,7 @@ await runService('operator', async ({ log, health, onStop }) => {
     namespaces: config.WATCH_NAMESPACES === '' ? undefined : config.WATCH_NAMESPACES.split(','),
     leaseNamespace: config.LEASE_NAMESPACE || (connection.namespace ?? 'default'),
     leaseName: config.LEASE_NAME,
-    leaseMs: config.LEASE_SECONDS * 1000,
+    leaseDurationMs: config.LEASE_SECONDS * 1000,
     identity: identityOf(config.POD_NAME),
   });
   health.addReadiness('caches', () => operator.checkReady());

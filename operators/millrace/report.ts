@@ -1,5 +1,5 @@
 import { setConditions, transitions } from '#runtime/conditions.ts';
-import type { Condition, Statement } from '#runtime/conditions.ts';
+import type { Condition, ConditionUpdate } from '#runtime/conditions.ts';
 import { isNotFound } from '#runtime/errors.ts';
 import type { Resource, ResourceType } from '#runtime/objects.ts';
 import { writeStatus } from '#runtime/status.ts';
@@ -14,7 +14,7 @@ export interface StatusWithConditions {
 
 /** What a reconcile has found out: the conditions, and the other fields of the status. */
 export interface StatusUpdate<Status extends StatusWithConditions> {
-  conditions: readonly Statement[];
+  conditions: readonly ConditionUpdate[];
   fields: Omit<Status, keyof StatusWithConditions>;
 }
 

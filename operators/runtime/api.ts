@@ -9,40 +9,40 @@ import type { KubeObject, ResourceType } from './objects.ts';
 /** A page of a list. */
 export interface Page<T extends KubeObject> {
   items: T[];
-  /** from where a watch goes on */
+  /** where a watch starts that is to miss no change */
   resourceVersion: string;
-  /** asks for the next page; undefined after the last */
+  /** the token of the next page; undefined after the last one */
   next: string | undefined;
 }
 
-/** What a watch tells. `object` of a BOOKMARK has only a resource version. */
-export type WatchEvent<T extends KubeObject> =
+/** An event of a watch. A BOOKMARK says how far the watch is, and has no object. */
+type WatchEvent<T extends KubeObject> =
   { type: 'ADDED' | 'MODIFIED' | 'DELETED'; object: T } | { type: 'BOOKMARK'; resourceVersion: string };
 
-export interface WatchOptions {
+interface WatchOptions {
   namespace: string | undefined;
   resourceVersion: string;
   labelSelector: string | undefined;
-  /** the server ends the watch after that, in seconds */
+  /** the time after which the server ends the watch */
   timeoutSeconds: number;
-  /** without a byte for that long, in milliseconds, the connection counts as dead */
+  /** a connection that brings no byte for that long counts as dead */
   silenceMs: number;
   signal: AbortSignal;
 }
 
-/** Told of each request, when its answer or failure is there. */
+/** Called for each request after its response or failure. */
 export type OnRequest = (request: { verb: string; type: ResourceType; status: number }) => void;
 
-/** Of a call that is about one object. */
-export interface ObjectOptions {
+/** Options of a call for one object. */
+interface ObjectOptions {
   signal?: AbortSignal | undefined;
-  /** only this part of it */
+  /** only this part of the object */
   subresource?: 'status' | 'scale';
 }
 
 const requestMs = 30_000;
 
-/** The REST API of Kubernetes, as far as controllers need it, in the API's own JSON. */
+/** The REST API of Kubernetes, as far as controllers need it. Objects are the JSON of the API. */
 export class Api {
   readonly #connection: Connection;
   readonly #onRequest: OnRequest;
@@ -52,7 +52,7 @@ export class Api {
     this.#onRequest = onRequest;
   }
 
-  /** @returns undefined where there is no such object */
+  /** @returns undefined where the object does not exist */
   async get<T extends KubeObject>(
     type: ResourceType,
     namespace: string | undefined,
@@ -67,7 +67,7 @@ export class Api {
     }
   }
 
-  /** One page of a list. @param next what the page before said */
+  /** Reads one page of a list. @param next the token from the page before */
   async list<T extends KubeObject>(
     type: ResourceType,
     options: {
@@ -84,7 +84,7 @@ export class Api {
       items: T[];
       metadata: { resourceVersion: string; continue?: string };
     }>('list', type, 'GET', pathOf(type, namespace), { query, signal });
-    // lists of the built-in kinds leave out what each item is
+    // items in lists of built-in kinds have no apiVersion and no kind
     for (const item of items) {
       item.apiVersion ??= apiVersionOf(type);
       item.kind ??= type.kind;
@@ -92,12 +92,12 @@ export class Api {
     return { items, resourceVersion: metadata.resourceVersion, next: metadata.continue || undefined };
   }
 
-  /** @throws ApiError 409 where the name is taken */
+  /** @throws ApiError 409 where an object of that name exists */
   create<T extends KubeObject>(type: ResourceType, object: T, { signal }: ObjectOptions = {}): Promise<T> {
     return this.#call<T>('create', type, 'POST', pathOf(type, object.metadata.namespace), { body: object, signal });
   }
 
-  /** Writes the whole object. @throws ApiError 409 where it is not the version that `object` was read as */
+  /** Writes the whole object. @throws ApiError 409 where the object has changed since it was read */
   replace<T extends KubeObject>(
     type: ResourceType,
     object: T,
@@ -108,8 +108,8 @@ export class Api {
   }
 
   /**
-   * Server-side apply: the fields of `object` become `manager`'s and get these values, fields that it had applied before
-   * and that are gone now are removed, and everybody else's stay.
+   * Server-side apply: `manager` becomes the owner of the fields of `object`. The server removes the fields that `manager`
+   * applied before and that `object` no longer has, and keeps the fields of other managers.
    */
   apply<T extends KubeObject>(
     type: ResourceType,
@@ -143,8 +143,8 @@ export class Api {
   }
 
   /**
-   * Deletes an object, which stays while it has finalizers. One that is not there is no error.
-   * @param uid only that very object, not a new one of the same name
+   * Deletes an object, which exists until its finalizers are removed. It is no error if the object does not exist.
+   * @param uid the object is deleted only if it has this uid, so that a new object of the same name stays
    */
   async delete(
     type: ResourceType,
@@ -166,8 +166,8 @@ export class Api {
   }
 
   /**
-   * The changes of a collection after a resource version. Ends when the server ends it.
-   * @throws ApiError, also for an ERROR event, SilenceError, or what the connection failed with
+   * The changes of a collection after a resource version, until the server ends the watch.
+   * @throws ApiError, for an ERROR event as well; SilenceError; or the error of the connection
    */
   async *watch<T extends KubeObject>(type: ResourceType, options: WatchOptions): AsyncGenerator<WatchEvent<T>> {
     const { namespace, resourceVersion, labelSelector, timeoutSeconds, silenceMs, signal } = options;
@@ -214,7 +214,7 @@ export class Api {
         },
         body: body === undefined ? null : JSON.stringify(body),
         headersTimeout: requestMs,
-        bodyTimeout: watch ? 0 : requestMs, // a watch is minded by its own guard
+        bodyTimeout: watch ? 0 : requestMs, // the silence guard watches over a watch
         ...(signal ? { signal } : {}),
       });
       status = response.statusCode;
@@ -256,13 +256,13 @@ async function errorOf(
   return new ApiError(status, statusBody(text), seconds > 0 ? seconds * 1000 : undefined);
 }
 
-/** Proxies and load balancers answer in their own words. */
+/** The Status in a body; proxies and load balancers answer with a body of another form, which becomes the message. */
 function statusBody(text: string): StatusBody {
   try {
     const body = JSON.parse(text) as StatusBody;
     if (body.kind === 'Status') return body;
   } catch {
-    // no JSON: quoted below
+    // no JSON: the message quotes it
   }
   return { message: text.slice(0, 200) };
 }

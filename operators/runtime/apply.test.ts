@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { Api } from './api.ts';
-import { Applier, keepOwnFields, needsApply } from './apply.ts';
+import { Applier, trimManagedFields, needsApply } from './apply.ts';
 import type { Connection } from './connection.ts';
 import type { KubeObject } from './objects.ts';
 import { covers, disowns, owns } from './owned-fields.ts';
@@ -67,7 +67,7 @@ describe('applying', () => {
 
   const observed = () => {
     const found = server.find<ConfigMap>(configMaps, 'test', 'map');
-    return found && keepOwnFields(found, 'me');
+    return found && trimManagedFields(found, 'me');
   };
   const apply = (data: Record<string, string>, labels?: Record<string, string>) =>
     applier.apply<ConfigMap>(configMaps, configMap('map', data, labels ? { labels } : {}), observed());

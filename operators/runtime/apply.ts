@@ -4,18 +4,18 @@ import { covers, disowns, owns } from './owned-fields.ts';
 import { keyOf } from './objects.ts';
 import type { KubeObject, ResourceType } from './objects.ts';
 
-/** What the last apply of an object was, and what came of it. */
+/** The last apply of an object: the hash of what was desired, and the version that the server answered with. */
 interface Applied {
   desired: string;
   resourceVersion: string;
 }
 
-export type ApplyOutcome<T extends KubeObject> = { object: T; written: boolean };
+type ApplyResult<T extends KubeObject> = { object: T; written: boolean };
 
 /**
- * Server-side apply under one field manager that writes only where something would change: where the observed object lacks
- * a desired value, or has a field of this manager that is no longer desired. What the server writes in another way than it
- * was given (`1000m` becomes `1`) looks like a change once; after that the answer to the last apply tells that it is none.
+ * Server-side apply with one field manager. It writes only where something would change: where the observed object lacks a
+ * desired value, or has a field of this manager that is no longer desired. A value that the server stores in another form
+ * (`1000m` becomes `1`) looks like a change once; after that the result of the last apply shows that nothing changes.
  */
 export class Applier {
   readonly #api: Api;
@@ -28,15 +28,15 @@ export class Applier {
   }
 
   /**
-   * Makes an object what is desired.
-   * @param observed the object as it is, from a cache that keeps this manager's entry of the managed fields
+   * Applies an object if that changes anything.
+   * @param observed the object from a cache whose `transform` is `trimManagedFields`; undefined where it does not exist
    */
   async apply<T extends KubeObject>(
     type: ResourceType,
     desired: KubeObject,
     observed: T | undefined,
     signal?: AbortSignal,
-  ): Promise<ApplyOutcome<T>> {
+  ): Promise<ApplyResult<T>> {
     const key = `${type.group}/${type.kind}/${keyOf(desired)}`;
     const desiredHash = hash(desired);
     if (observed) {
@@ -49,7 +49,7 @@ export class Applier {
     return { object, written: true };
   }
 
-  /** Forgets an object that is gone. */
+  /** Forgets the last apply of an object that was deleted. */
   forget(type: ResourceType, object: Pick<KubeObject, 'metadata'>): void {
     this.#last.delete(`${type.group}/${type.kind}/${keyOf(object)}`);
   }
@@ -68,8 +68,8 @@ export function needsApply(desired: KubeObject, observed: KubeObject, manager: s
   return disowns(entry.fieldsV1, desired) || !owns(entry.fieldsV1, owned);
 }
 
-/** An object without what only the server needs of it, but with the account of what `manager` has applied. */
-export function keepOwnFields<T extends KubeObject>(object: T, manager: string): T {
+/** An object with no managed fields but those that `manager` has applied: a cache need not hold the rest. */
+export function trimManagedFields<T extends KubeObject>(object: T, manager: string): T {
   const own = object.metadata.managedFields?.filter((entry) => entry.manager === manager && !entry.subresource);
   const { managedFields: _, ...metadata } = object.metadata;
   return { ...object, metadata: own && own.length > 0 ? { ...metadata, managedFields: own } : metadata };

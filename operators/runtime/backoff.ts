@@ -1,12 +1,13 @@
-/** How long to wait after the first failure, and at most, in milliseconds. */
 export interface BackoffOptions {
+  /** the wait after the first failure */
   firstMs: number;
+  /** the longest wait */
   maxMs: number;
 }
 
 /**
- * The wait before the next attempt after `failures` in a row: it doubles, and half of it is chance, so that clients that
- * failed together do not come back together.
+ * The wait before the next attempt after `failures` in a row. It doubles with each failure, and half of it is random, so that
+ * clients that failed together do not come back together.
  * @param random from 0 to 1
  */
 export function backoffMs(failures: number, { firstMs, maxMs }: BackoffOptions, random = Math.random()): number {

@@ -1,16 +1,16 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** Where the runtime has the time from, so that tests can have their own. */
+/** The clock of the runtime; tests have one of their own. */
 export interface Clock {
   /** milliseconds since 1970 */
   now(): number;
   /** Resolves after `ms` milliseconds; rejects when the signal aborts. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
-  /** Calls `run` after `ms` milliseconds. @returns what cancels it */
+  /** Calls `run` after `ms` milliseconds. @returns a function that cancels the call */
   after(ms: number, run: () => void): () => void;
 }
 
-/** The machine's own time; a step of the machine's clock is not seen, so that no lease runs out by it. */
+/** The time of the machine. It ignores steps of the machine's clock, so that no lease expires by one. */
 export const systemClock: Clock = {
   now: () => performance.timeOrigin + performance.now(),
   async sleep(ms, signal) {
@@ -22,12 +22,12 @@ export const systemClock: Clock = {
   },
 };
 
-/** A time as the API writes it in most places: whole seconds. */
+/** A time in the form of metav1.Time: whole seconds. */
 export function timestamp(ms: number): string {
   return `${new Date(ms).toISOString().slice(0, 19)}Z`;
 }
 
-/** A time as leases and events have it: microseconds. */
+/** A time in the form of metav1.MicroTime, which leases and events have. */
 export function microTime(ms: number): string {
   return `${new Date(ms).toISOString().slice(0, 23)}000Z`;
 }

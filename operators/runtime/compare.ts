@@ -4,7 +4,7 @@ export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Whether two JSON values are the same; a member that is undefined is none. */
+/** Whether two JSON values are equal; a member that is undefined counts as missing. */
 export function equal(a: unknown, b: unknown): boolean {
   if (a === b) return true;
   if (Array.isArray(a) && Array.isArray(b)) return a.length === b.length && a.every((item, i) => equal(item, b[i]));
@@ -13,7 +13,7 @@ export function equal(a: unknown, b: unknown): boolean {
   return [...names].every((name) => equal(a[name], b[name]));
 }
 
-/** JSON with the members of each object in one order. */
+/** JSON with the members of each object sorted by name. */
 export function canonical(value: unknown): string {
   return JSON.stringify(value, (_, member: unknown) =>
     isObject(member)
@@ -22,7 +22,7 @@ export function canonical(value: unknown): string {
   );
 }
 
-/** A short text that tells JSON values apart, whatever the order of their members. */
+/** A hash of a JSON value that does not depend on the order of members. */
 export function hash(value: unknown): string {
   return createHash('sha256').update(canonical(value)).digest('hex').slice(0, 16);
 }

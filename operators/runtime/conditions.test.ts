@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { conditionOf, setConditions, transitions } from './conditions.ts';
-import type { Statement } from './conditions.ts';
+import type { ConditionUpdate } from './conditions.ts';
 
-const statement = fc.record<Statement>({
+const statement = fc.record<ConditionUpdate>({
   type: fc.constantFrom('Ready', 'Valid', 'Complete'),
   status: fc.constantFrom('True', 'False', 'Unknown'),
   reason: fc.constantFrom('A', 'B'),

@@ -1,6 +1,6 @@
 import { timestamp } from './clock.ts';
 
-/** A condition as `metav1.Condition` has it. */
+/** `metav1.Condition` */
 export interface Condition {
   type: string;
   status: 'True' | 'False' | 'Unknown';
@@ -13,29 +13,29 @@ export interface Condition {
   observedGeneration?: number;
 }
 
-/** What a controller says; the rest follows from what was said before. */
-export type Statement = Pick<Condition, 'type' | 'status' | 'reason' | 'message'>;
+/** The part of a condition that a controller decides; the rest follows from the condition before. */
+export type ConditionUpdate = Pick<Condition, 'type' | 'status' | 'reason' | 'message'>;
 
 const maxMessage = 32_768;
 
 /**
- * The conditions after some statements: the time of a transition moves only with the status, conditions of other types
- * stay as they are.
+ * The conditions after some updates. The time of the last transition changes only with the status of a condition; conditions
+ * of other types stay as they are.
  */
 export function setConditions(
   before: readonly Condition[] | undefined,
-  statements: readonly Statement[],
+  updates: readonly ConditionUpdate[],
   generation: number | undefined,
   now: number,
 ): Condition[] {
-  const said = new Map(statements.map((statement) => [statement.type, statement]));
-  const kept = (before ?? []).filter(({ type }) => !said.has(type));
-  const set = statements.map((statement): Condition => {
-    const old = before?.find(({ type }) => type === statement.type);
+  const updated = new Set(updates.map(({ type }) => type));
+  const kept = (before ?? []).filter(({ type }) => !updated.has(type));
+  const set = updates.map((update): Condition => {
+    const old = before?.find(({ type }) => type === update.type);
     return {
-      ...statement,
-      message: statement.message.slice(0, maxMessage),
-      lastTransitionTime: old?.status === statement.status ? old.lastTransitionTime : timestamp(now),
+      ...update,
+      message: update.message.slice(0, maxMessage),
+      lastTransitionTime: old?.status === update.status ? old.lastTransitionTime : timestamp(now),
       ...(generation === undefined ? {} : { observedGeneration: generation }),
     };
   });
@@ -50,7 +50,7 @@ export function isTrue(conditions: readonly Condition[] | undefined, type: strin
   return conditionOf(conditions, type)?.status === 'True';
 }
 
-/** Those whose status or reason is another one than before: what is worth an event. */
+/** The conditions whose status or reason has changed: each is worth an Event. */
 export function transitions(before: readonly Condition[] | undefined, after: readonly Condition[]): Condition[] {
   return after.filter((condition) => {
     const old = conditionOf(before, condition.type);

@@ -2,17 +2,17 @@ import { readFileSync } from 'node:fs';
 import { Agent } from 'undici';
 import type { Dispatcher } from 'undici';
 
-/** How the API server is reached. */
+/** A connection to the API server. */
 export interface Connection {
   /** `https://host:port` */
   server: string;
-  /** the namespace that the credentials belong to, where they say so */
+  /** the namespace of the service account or of the context, where there is one */
   namespace: string | undefined;
-  /** connections for requests: few, kept */
+  /** the pool of connections for requests */
   requests: Dispatcher;
-  /** connections for watches: each has one as long as it lasts, which must not keep requests waiting */
+  /** the pool for watches: each watch holds a connection while it lasts, and requests must not wait for it */
   watches: Dispatcher;
-  /** the headers that identify this client, for each request */
+  /** the headers of a request that authenticate this client */
   headers(): Promise<Record<string, string>>;
   close(): Promise<void>;
 }
@@ -27,15 +27,11 @@ interface Tls {
 
 const maxRequests = 16;
 const connectMs = 5_000;
-/** Below the idle time of the load balancers of clouds. */
+/** Less than the idle timeout of the load balancers of clouds. */
 const keepAliveMs = 30_000;
-/** Kubernetes replaces the file long before the token in it ends. */
+/** Kubernetes replaces the file long before the token in it expires. */
 const tokenRereadMs = 60_000;
 
-/**
- * A connection to a server.
- * @param close frees what `headers` holds
- */
 export function connectionTo(
   server: string,
   tls: Tls = {},
@@ -43,7 +39,7 @@ export function connectionTo(
   namespace?: string,
 ): Connection {
   const connect = { ...tls, timeout: connectMs, keepAlive: true, keepAliveInitialDelay: keepAliveMs };
-  // HTTP/1.1: the one connection of HTTP/2 would stay in use when it is dead, and take every watch with it
+  // HTTP/1.1: with HTTP/2 every watch shares one connection, which stays in use after it is dead
   const shared = { connect, pipelining: 1, allowH2: false };
   const requests = new Agent({ ...shared, connections: maxRequests });
   const watches = new Agent(shared);
@@ -63,14 +59,14 @@ export function connectionTo(
 const serviceAccountDir = '/var/run/secrets/kubernetes.io/serviceaccount';
 
 /**
- * The connection of a pod, with its service account's token, which is read again as Kubernetes renews it.
- * Read here and not by `@kubernetes/client-node`, whose import costs 87 MB of memory and which opens a connection of its
- * own for each request.
- * @throws where this is no pod
+ * The connection of a pod, with the token of its service account, which Kubernetes renews from time to time.
+ * `@kubernetes/client-node` could read it, too, but its import costs 87 MB of memory, and it opens a connection for each
+ * request.
+ * @throws outside a pod
  */
 export function inClusterConnection(env: NodeJS.ProcessEnv = process.env, dir = serviceAccountDir): Connection {
   const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = env;
-  if (!host || !port) throw new Error('neither KUBECONFIG nor KUBERNETES_SERVICE_HOST is set: there is no cluster');
+  if (!host || !port) throw new Error('there is no cluster: neither KUBECONFIG nor KUBERNETES_SERVICE_HOST is set');
   let token = '';
   let readAt = Number.NEGATIVE_INFINITY;
   const headers = async () => {
@@ -86,7 +82,7 @@ export function inClusterConnection(env: NodeJS.ProcessEnv = process.env, dir = 
   return connectionTo(`https://${address}:${port}`, tls, headers, namespace);
 }
 
-/** The connection that the current context of a kubeconfig describes, with whatever way to authenticate it names. */
+/** The connection of the current context of a kubeconfig, with every way to authenticate that kubectl knows. */
 export async function kubeconfigConnection(file: string): Promise<Connection> {
   const { KubeConfig } = await import('@kubernetes/client-node');
   const config = new KubeConfig();
@@ -114,7 +110,7 @@ export async function kubeconfigConnection(file: string): Promise<Connection> {
   return connectionTo(cluster.server, tls, headers, config.getContextObject(config.getCurrentContext())?.namespace);
 }
 
-/** The connection of KUBECONFIG where it is set, else that of the pod. */
+/** The connection of KUBECONFIG where it is set, and otherwise that of the pod. */
 export function defaultConnection(env: NodeJS.ProcessEnv = process.env): Promise<Connection> {
   const file = env['KUBECONFIG']?.split(':')[0];
   return file ? kubeconfigConnection(file) : Promise.resolve(inClusterConnection(env));

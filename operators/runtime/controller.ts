@@ -7,24 +7,24 @@ import type { RuntimeMetrics } from './metrics.ts';
 import { keyOf } from './objects.ts';
 import type { KubeObject } from './objects.ts';
 import { WorkQueue } from './queue.ts';
-import type { Outcome, Result } from './queue.ts';
+import type { ProcessedKey, Result } from './queue.ts';
 
-/** Brings the world closer to what an object says. Called for objects that are gone, too. */
-export type Reconcile = (key: string, signal: AbortSignal) => Promise<Result | void>;
+/** Brings the cluster closer to the desired state of an object. It is also called for objects that are gone. */
+type Reconcile = (key: string, signal: AbortSignal) => Promise<Result | void>;
 
-export interface ControllerOptions {
-  /** also names it in metrics */
+interface ControllerOptions {
+  /** the label of its metrics, too */
   name: string;
   reconcile: Reconcile;
   clock: Clock;
   log: Log;
   metrics: RuntimeMetrics;
-  /** keys reconciled at the same time; default 4 */
+  /** how many keys are reconciled at the same time; default 4 */
   concurrency?: number;
   backoff?: BackoffOptions;
 }
 
-/** A change of what is wanted, or a deletion; not one of a status. */
+/** Lets changes of a spec and deletions through, but no change of a status. */
 export function specChanged({ before, after }: Change<KubeObject>): boolean {
   const [old, now] = [before?.metadata, after?.metadata];
   return (
@@ -32,13 +32,13 @@ export function specChanged({ before, after }: Change<KubeObject>): boolean {
   );
 }
 
-/** A key of no object: its reconcile tells that the queue moves. */
+/** A key of no object, whose reconcile shows that the queue works. */
 const canary = '\0canary';
 const canaryEveryMs = 10_000;
-/** A canary that is older, or a reconcile that takes longer, tells that the controller is stuck. */
+/** The controller is stuck where the last canary is older, or a reconcile takes longer. */
 const stuckMs = 120_000;
 
-/** A queue of keys, fed from caches, that are reconciled one by one while the process leads. */
+/** A work queue whose keys come from informers, and the function that reconciles them while the process leads. */
 export class Controller {
   readonly name: string;
   readonly #options: ControllerOptions;
@@ -55,26 +55,26 @@ export class Controller {
       work: (key, signal) => this.#work(key, signal),
       concurrency,
       clock,
-      onDone: (outcome) => this.#onDone(outcome),
+      onDone: (processed) => this.#onDone(processed),
       ...(backoff ? { backoff } : {}),
     });
   }
 
-  /** Reconciles the objects of a cache: each when it changes, and all of them when this process begins to lead. */
-  watches<T extends KubeObject>(informer: Informer<T>): this {
+  /** Reconciles each object of the informer when it changes, and all of them when this process starts leading. */
+  for<T extends KubeObject>(informer: Informer<T>): this {
     informer.onChange(({ before, after, initial }) => this.enqueue(keyOf((after ?? before)!), { urgent: !initial }));
     this.#resyncs.push(() => informer.store.keys());
     return this;
   }
 
-  /** Reconciles the keys that a change of another object, before or after, concerns; `when` leaves changes out. */
-  watchesFor<T extends KubeObject>(
+  /** Reconciles the keys that `keysOf` maps an object to when it changes, before and after; `predicate` filters changes. */
+  watches<T extends KubeObject>(
     informer: Informer<T>,
     keysOf: (object: T) => readonly string[],
-    when: (change: Change<T>) => boolean = () => true,
+    predicate: (change: Change<T>) => boolean = () => true,
   ): this {
     informer.onChange((change) => {
-      if (!when(change)) return;
+      if (!predicate(change)) return;
       const { before, after, initial } = change;
       const keys = new Set([...(before ? keysOf(before) : []), ...(after ? keysOf(after) : [])]);
       for (const key of keys) this.enqueue(key, { urgent: !initial });
@@ -82,7 +82,7 @@ export class Controller {
     return this;
   }
 
-  /** Adds keys to those that are reconciled when this process begins to lead. */
+  /** Reconciles these keys, too, when this process starts leading. */
   resyncs(keys: () => Iterable<string>): this {
     this.#resyncs.push(keys);
     return this;
@@ -93,7 +93,7 @@ export class Controller {
     this.#options.metrics.depth(this.name, this.#queue.depth);
   }
 
-  /** Begins to reconcile: everything in its caches, as nobody knows how the process before left it. */
+  /** Starts with everything in the caches, as the state in which the last leader stopped is unknown. */
   start(): void {
     for (const keys of this.#resyncs) for (const key of keys()) this.enqueue(key, { urgent: false });
     this.#canaryAt = this.#options.clock.now();
@@ -101,21 +101,21 @@ export class Controller {
     this.#queue.start();
   }
 
-  /** Ends what is under way. */
+  /** Aborts the reconciles in progress, and waits for them. */
   async stop(): Promise<void> {
     this.#canaryTimer?.();
     this.#canaryAt = undefined;
     await this.#queue.stop();
-    this.#queue.clear(); // a later start looks at everything again
+    this.#queue.clear(); // a later start enqueues everything again
   }
 
-  /** @throws while it reconciles nothing though it should */
+  /** @throws where the controller is stuck */
   check(): void {
     if (this.#canaryAt === undefined) return;
     const silentMs = this.#options.clock.now() - this.#canaryAt;
     if (silentMs > stuckMs) throw new Error(`${this.name}: no canary for ${Math.round(silentMs / 1000)} s`);
-    if (this.#queue.longestMs > stuckMs) {
-      throw new Error(`${this.name}: a reconcile has taken ${Math.round(this.#queue.longestMs / 1000)} s`);
+    if (this.#queue.longestRunningMs > stuckMs) {
+      throw new Error(`${this.name}: a reconcile has taken ${Math.round(this.#queue.longestRunningMs / 1000)} s`);
     }
   }
 
@@ -129,15 +129,15 @@ export class Controller {
     this.#canaryTimer = this.#options.clock.after(canaryEveryMs, () => this.#sendCanary());
   }
 
-  #onDone(outcome: Outcome): void {
+  #onDone(processed: ProcessedKey): void {
     const { metrics, log } = this.#options;
     metrics.depth(this.name, this.#queue.depth);
-    const { key, error, failures, tookMs } = outcome;
+    const { key, error, failures, tookMs } = processed;
     if (key === canary) return;
-    metrics.reconciled(this.name, outcome);
+    metrics.reconciled(this.name, processed);
     if (error === undefined) log.debug({ controller: this.name, key, tookMs: Math.round(tookMs) }, 'reconciled');
     else if (isConflict(error))
-      log.debug({ controller: this.name, key }, 'the cache was not the newest; it is tried again');
-    else log.warn({ controller: this.name, key, failures, err: error }, 'a reconcile failed; it is tried again');
+      log.debug({ controller: this.name, key }, 'the cache was stale; the reconcile is tried again');
+    else log.warn({ controller: this.name, key, failures, err: error }, 'a reconcile failed and is tried again');
   }
 }

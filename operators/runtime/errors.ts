@@ -1,4 +1,4 @@
-/** The `Status` that the API answers instead of an object. */
+/** `metav1.Status`: the body of a response that is an error. */
 export interface StatusBody {
   kind?: string;
   code?: number;
@@ -7,14 +7,14 @@ export interface StatusBody {
   details?: { retryAfterSeconds?: number };
 }
 
-/** An answer of the API server that is no success. */
+/** A response of the API server that is an error. */
 export class ApiError extends Error {
   override name = 'ApiError';
   /** the HTTP status */
   readonly status: number;
-  /** the server's word for it, such as `Conflict` */
+  /** the reason that the server gives, such as `Conflict` */
   readonly reason: string;
-  /** how long the server wants to be left alone, in milliseconds */
+  /** the wait that the server asks for */
   readonly retryAfterMs: number | undefined;
 
   constructor(status: number, body: StatusBody = {}, retryAfterMs?: number) {
@@ -28,26 +28,23 @@ export class ApiError extends Error {
 
 const hasStatus = (error: unknown, ...codes: number[]) => error instanceof ApiError && codes.includes(error.status);
 
-/** There is no such object. */
+/** The object does not exist. */
 export const isNotFound = (error: unknown): boolean => hasStatus(error, 404);
 
 /** The object has changed since it was read, or exists already. */
 export const isConflict = (error: unknown): boolean => hasStatus(error, 409);
 
-/** The resource version is older than what the server remembers: only a new list helps. */
+/** The server no longer has the resource version: only a new list helps. */
 export const isGone = (error: unknown): boolean => hasStatus(error, 410);
 
-/** The server does not accept the object: trying the same again is of no use. */
-export const isInvalid = (error: unknown): boolean => hasStatus(error, 400, 422);
-
-/** The time a server asked to be left alone, in milliseconds; 0 where it did not. */
+/** The wait that the server asks for, in milliseconds; 0 where it asks for none. */
 export const retryAfterOf = (error: unknown): number => (error instanceof ApiError ? (error.retryAfterMs ?? 0) : 0);
 
-/** A watch that has been silent for longer than bookmarks allow: the connection is dead though nobody closed it. */
+/** A watch has brought no byte for longer than the time between two bookmarks: the connection is dead but not closed. */
 export class SilenceError extends Error {
   override name = 'SilenceError';
 
   constructor(silenceMs: number) {
-    super(`no byte for ${silenceMs} ms`);
+    super(`the watch brought no byte for ${silenceMs} ms`);
   }
 }

@@ -14,24 +14,24 @@ export const eventType: ResourceType = {
   namespaced: true,
 };
 
-/** What happened to an object, for `kubectl describe` and `kubectl get events`. */
-export interface Happening {
+/** The content of an Event, which `kubectl describe` and `kubectl get events` show. */
+interface EventDetails {
   type: 'Normal' | 'Warning';
-  /** CamelCase: why */
+  /** CamelCase: why it happened */
   reason: string;
-  /** CamelCase: what was done */
+  /** CamelCase: what the controller did */
   action: string;
   /** for people */
   note: string;
 }
 
-export interface EventRecorderOptions {
+interface EventRecorderOptions {
   api: Api;
   clock: Clock;
   log: Log;
-  /** the controller, such as `millrace.dev/operator` */
+  /** the name of the controller, such as `millrace.dev/operator` */
   controller: string;
-  /** the process */
+  /** the name of the process */
   instance: string;
 }
 
@@ -41,36 +41,36 @@ interface Series {
   lastAt: number;
 }
 
-/** The same happening within this time is one event with a count. */
+/** Equal events within this time become one Event with a count. */
 const seriesMs = 10 * 60_000;
 const maxSeries = 4_096;
 const maxNote = 1_024;
 
-/** Writes Events. They tell people; nothing depends on them, so that one that cannot be written is only logged. */
+/** Writes Events, which are for people. No code depends on them, so that a failure to write one is only logged. */
 export class EventRecorder {
   readonly #options: EventRecorderOptions;
   readonly #series = new Map<string, Series>();
-  /** writes in flight, one after the other, as the second of a series needs the first */
+  /** the writes happen one after the other: the second event of a series needs the name of the first */
   #writing: Promise<void> = Promise.resolve();
 
   constructor(options: EventRecorderOptions) {
     this.#options = options;
   }
 
-  /** Records in the background. */
-  record(object: KubeObject, happening: Happening): void {
-    this.#writing = this.#writing.then(() => this.#record(object, happening));
+  /** Writes the Event in the background. */
+  record(object: KubeObject, details: EventDetails): void {
+    this.#writing = this.#writing.then(() => this.#record(object, details));
   }
 
-  /** Resolves when everything recorded until now is written. */
+  /** Resolves when every Event recorded so far is written. */
   flush(): Promise<void> {
     return this.#writing;
   }
 
-  async #record(object: KubeObject, happening: Happening): Promise<void> {
+  async #record(object: KubeObject, details: EventDetails): Promise<void> {
     const { api, clock, log } = this.#options;
     const now = clock.now();
-    const key = [object.metadata.uid, happening.type, happening.reason, happening.action, happening.note].join('\0');
+    const key = [object.metadata.uid, details.type, details.reason, details.action, details.note].join('\0');
     const namespace = object.metadata.namespace ?? 'default';
     const known = this.#series.get(key);
     try {
@@ -81,15 +81,15 @@ export class EventRecorder {
         return;
       }
       const name = `${object.metadata.name.slice(0, 200)}.${randomBytes(8).toString('hex')}`;
-      await api.create(eventType, this.#eventOf(object, happening, namespace, name, now));
+      await api.create(eventType, this.#eventOf(object, details, namespace, name, now));
       this.#remember(key, { name, count: 1, lastAt: now });
     } catch (error) {
-      if (isNotFound(error)) this.#series.delete(key); // the server has forgotten it
-      log.warn({ err: error, reason: happening.reason, object: object.metadata.name }, 'an event was not written');
+      if (isNotFound(error)) this.#series.delete(key); // the server has deleted the Event
+      log.warn({ err: error, reason: details.reason, object: object.metadata.name }, 'an event cannot be written');
     }
   }
 
-  #eventOf(object: KubeObject, happening: Happening, namespace: string, name: string, now: number): KubeObject {
+  #eventOf(object: KubeObject, details: EventDetails, namespace: string, name: string, now: number): KubeObject {
     const { apiVersion, kind, metadata } = object;
     const regarding = {
       apiVersion,
@@ -107,8 +107,8 @@ export class EventRecorder {
       reportingController: this.#options.controller,
       reportingInstance: this.#options.instance.slice(0, 128),
       regarding,
-      ...happening,
-      note: happening.note.slice(0, maxNote),
+      ...details,
+      note: details.note.slice(0, maxNote),
     };
     return event;
   }

@@ -5,15 +5,15 @@ export function hasFinalizer(object: Pick<KubeObject, 'metadata'>, finalizer: st
   return object.metadata.finalizers?.includes(finalizer) ?? false;
 }
 
-/** Whether it has been deleted and waits for its finalizers. */
+/** Whether the object is deleted and exists only until its finalizers are removed. */
 export function isDeleting(object: Pick<KubeObject, 'metadata'>): boolean {
   return object.metadata.deletionTimestamp !== undefined;
 }
 
 /**
- * Adds or removes a finalizer, if that changes anything. Only the version of the object that was read is changed, so that
- * nobody else's finalizer is lost.
- * @returns whether it was written @throws ApiError 409 where the object has changed since: try again from the new one
+ * Adds or removes a finalizer, if that changes anything. It changes only the version of the object that was read, so that no
+ * finalizer of another controller is lost.
+ * @returns whether it wrote the object @throws ApiError 409 where the object has changed: try again with the new version
  */
 export async function setFinalizer(
   api: Api,

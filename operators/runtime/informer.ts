@@ -9,59 +9,62 @@ import type { ReflectorTuning } from './reflector.ts';
 import { Store } from './store.ts';
 import type { Indexer } from './store.ts';
 
-/** A change in a cache: what was there, and what is. `initial`: it was there when the cache was filled first. */
+/** A change of an object in the cache. */
 export interface Change<T extends KubeObject> {
+  /** undefined where the object is new */
   before: T | undefined;
+  /** undefined where the object was deleted */
   after: T | undefined;
+  /** whether the object comes from the first list */
   initial: boolean;
 }
 
-export type ChangeHandler<T extends KubeObject> = (change: Change<T>) => void;
+type ChangeHandler<T extends KubeObject> = (change: Change<T>) => void;
 
 export interface InformerOptions<T extends KubeObject> {
   api: Api;
   type: ResourceType;
-  /** undefined: all namespaces, or the kind has none */
+  /** undefined: all namespaces, or a kind without namespaces */
   namespaces: readonly string[] | undefined;
   labelSelector?: string;
   indexers?: Record<string, Indexer<T>>;
-  /** what is kept of an object; a cache need not hold what nobody reads */
-  keep?: (object: T) => T;
+  /** the form in which the cache keeps an object; it need not hold what no controller reads */
+  transform?: (object: T) => T;
   clock: Clock;
   log: Log;
   metrics: Pick<RuntimeMetrics, 'restarted' | 'objects'>;
   tuning?: Partial<ReflectorTuning>;
 }
 
-/** A cache of a kind of objects that the API server keeps up to date, and that tells of each change. */
+/** Keeps a cache of a kind of objects up to date with the API server, and calls handlers for each change. */
 export class Informer<T extends KubeObject> {
   readonly type: ResourceType;
   readonly store: Store<T>;
   readonly #options: InformerOptions<T>;
   readonly #handlers: ChangeHandler<T>[] = [];
-  readonly #unfilled: Set<string | undefined>;
-  readonly #filled = Promise.withResolvers<void>();
+  readonly #unsynced: Set<string | undefined>;
+  readonly #synced = Promise.withResolvers<void>();
 
   constructor(options: InformerOptions<T>) {
     this.#options = options;
     this.type = options.type;
     this.store = new Store(options.indexers);
-    this.#unfilled = new Set(options.namespaces ?? [undefined]);
+    this.#unsynced = new Set(options.namespaces ?? [undefined]);
   }
 
-  /** Adds a handler; one that throws is logged, and the others hear of the change all the same. */
+  /** Adds a handler. A handler that throws is logged, and does not keep the change from the other handlers. */
   onChange(handler: ChangeHandler<T>): void {
     this.#handlers.push(handler);
   }
 
-  /** Whether every namespace has been listed once. */
-  get filled(): boolean {
-    return this.#unfilled.size === 0;
+  /** Whether the cache has the first list of every namespace. */
+  get hasSynced(): boolean {
+    return this.#unsynced.size === 0;
   }
 
-  /** Resolves when it is filled. */
-  whenFilled(): Promise<void> {
-    return this.#filled.promise;
+  /** Resolves when the cache has synced. */
+  whenSynced(): Promise<void> {
+    return this.#synced.promise;
   }
 
   /** Runs until the signal aborts. */
@@ -71,14 +74,14 @@ export class Informer<T extends KubeObject> {
   }
 
   #reflector(namespace: string | undefined): Reflector<T> {
-    const { keep = (object: T) => object, metrics, type } = this.#options;
+    const { transform = (object: T) => object, metrics, type } = this.#options;
     return new Reflector<T>({
       ...this.#options,
       namespace,
       onRestart: (reason) => metrics.restarted(type, reason),
       sink: {
-        replace: (items) => this.#replace(namespace, items.map(keep)),
-        changed: (object) => this.#set(keep(object), false),
+        replace: (items) => this.#replace(namespace, items.map(transform)),
+        changed: (object) => this.#set(transform(object), false),
         deleted: (object) => this.#delete(keyOf(object)),
       },
     });
@@ -89,11 +92,11 @@ export class Informer<T extends KubeObject> {
     const gone = [...this.store.values()].filter(
       (object) => (namespace === undefined || object.metadata.namespace === namespace) && !listed.has(keyOf(object)),
     );
-    const initial = this.#unfilled.has(namespace);
+    const initial = this.#unsynced.has(namespace);
     for (const object of gone) this.#delete(keyOf(object));
     for (const object of items) this.#set(object, initial);
-    this.#unfilled.delete(namespace);
-    if (this.filled) this.#filled.resolve();
+    this.#unsynced.delete(namespace);
+    if (this.hasSynced) this.#synced.resolve();
   }
 
   #set(after: T, initial: boolean): void {

@@ -9,7 +9,7 @@ import { FakeApiServer } from './testing/fake-api-server.ts';
 import { memoryLog, until } from './testing/support.ts';
 
 // A lease is whole seconds at least.
-const times = { leaseMs: 1_000, renewWithinMs: 600, retryMs: 60 };
+const times = { leaseDurationMs: 1_000, renewDeadlineMs: 600, retryPeriodMs: 60 };
 
 describe('leader election', () => {
   let server: FakeApiServer;
@@ -27,8 +27,8 @@ describe('leader election', () => {
       namespace: 'test',
       name: 'leader',
       identity,
-      onAcquired: () => void history.push(`${identity} leads`),
-      onLost: () => void history.push(`${identity} stops`),
+      onStartedLeading: () => void history.push(`${identity} leads`),
+      onStoppedLeading: () => void history.push(`${identity} stops`),
       ...times,
     });
     elections.push(election);
@@ -67,7 +67,7 @@ describe('leader election', () => {
     const begin = performance.now();
     await a.stop();
     await until('b leads', () => b.leading);
-    assert.ok(performance.now() - begin < times.leaseMs / 2, 'sooner than the lease would have run out');
+    assert.ok(performance.now() - begin < times.leaseDurationMs / 2, 'sooner than the lease would have run out');
     assert.deepEqual(history, ['a leads', 'a stops', 'b leads']);
     assert.equal(lease().leaseTransitions, 1);
   });
@@ -85,7 +85,7 @@ describe('leader election', () => {
     await until('b leads', () => b.leading);
     const took = performance.now() - begin;
     // the old time in the lease is by another machine's clock and means nothing
-    assert.ok(took >= 1_000 && took < 1_000 + 5 * times.retryMs + 200, `${took} ms`);
+    assert.ok(took >= 1_000 && took < 1_000 + 5 * times.retryPeriodMs + 200, `${took} ms`);
   });
 
   it('is given up by a leader that cannot renew, before another may take over, and won back', async () => {
@@ -95,7 +95,7 @@ describe('leader election', () => {
     await server.stop();
     await until('a leads no more', () => !a.leading);
     const took = performance.now() - begin;
-    assert.ok(took <= times.leaseMs, `${took} ms`);
+    assert.ok(took <= times.leaseDurationMs, `${took} ms`);
     await server.start();
     await until('a leads again', () => a.leading);
     assert.deepEqual(history, ['a leads', 'a stops', 'a leads']);

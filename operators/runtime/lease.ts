@@ -18,7 +18,7 @@ export interface Lease extends KubeObject {
   spec: LeaseSpec;
 }
 
-export interface LeaseSpec {
+interface LeaseSpec {
   holderIdentity?: string;
   leaseDurationSeconds?: number;
   acquireTime?: string;
@@ -32,43 +32,39 @@ export interface LeaderElectionOptions {
   log: Log;
   namespace: string;
   name: string;
-  /** who this is: unique among the candidates */
+  /** the name of this candidate, which no other one has */
   identity: string;
-  /** Called when this process leads, and when it no longer does; it leads again only when `onLost` has resolved. */
-  onAcquired: () => void | Promise<void>;
-  onLost: () => void | Promise<void>;
-  /** Times in milliseconds: how long others wait for a leader that is silent, when it gives up itself, how often it tries. */
-  leaseMs?: number;
-  renewWithinMs?: number;
-  retryMs?: number;
+  onStartedLeading: () => void | Promise<void>;
+  /** The candidate does not lead again before this has resolved. */
+  onStoppedLeading: () => void | Promise<void>;
+  /** how long the other candidates wait for a leader that no longer renews */
+  leaseDurationMs: number;
+  /** a leader that has not renewed for that long stops leading; less than `leaseDurationMs` */
+  renewDeadlineMs: number;
+  /** the time between two attempts to acquire or renew */
+  retryPeriodMs: number;
 }
 
-/** What a candidate has seen of the lease, and when by its own clock: clocks of different machines are never compared. */
-interface Seen {
+/** A version of the lease, and when this candidate saw it first, by its own clock: it trusts the clock of no other machine. */
+interface Observation {
   version: string;
   at: number;
 }
 
 /**
- * One leader among several processes, by a Lease. A leader that cannot renew stops leading before anybody else may take
- * over, and is a candidate again; it does not end the process. On `stop` it gives the lease back, so that another takes over
- * at its next attempt.
+ * Elects one leader among several processes, with a Lease. A leader that cannot renew stops leading before another candidate
+ * may take over; it then is a candidate again, and its process goes on. `stop` releases the lease, so that another candidate
+ * takes over at its next attempt.
  */
 export class LeaderElection {
   readonly #options: LeaderElectionOptions;
-  readonly #leaseMs: number;
-  readonly #renewWithinMs: number;
-  readonly #retryMs: number;
-  #seen: Seen | undefined;
+  #observation: Observation | undefined;
   #leading = false;
   #stopping = new AbortController();
   #loop: Promise<void> | undefined;
 
   constructor(options: LeaderElectionOptions) {
     this.#options = options;
-    this.#leaseMs = options.leaseMs ?? 10_000;
-    this.#renewWithinMs = options.renewWithinMs ?? 7_000;
-    this.#retryMs = options.retryMs ?? 1_500;
   }
 
   get leading(): boolean {
@@ -79,7 +75,7 @@ export class LeaderElection {
     this.#loop ??= this.#run(this.#stopping.signal);
   }
 
-  /** Stops leading and gives the lease back. */
+  /** Stops leading and releases the lease. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#loop;
@@ -90,42 +86,46 @@ export class LeaderElection {
     while (!signal.aborted) {
       const { clock } = this.#options;
       const begin = clock.now();
-      const patience = this.#leading ? renewedAt + this.#renewWithinMs - begin : this.#renewWithinMs;
-      const held = await this.#attempt(begin, Math.max(1, patience));
-      if (held) renewedAt = begin; // from when it was asked: the lease counts from there on at the latest
-      if (held && !this.#leading) await this.#lead();
-      // once it has seen another holder it leads no more; while the server does not answer, until its time is over
-      const lost = held === false || clock.now() - renewedAt >= this.#renewWithinMs;
-      if (this.#leading && lost) await this.#lose();
-      const wait = this.#leading ? this.#retryMs : backoffMs(1, { firstMs: this.#retryMs, maxMs: this.#retryMs });
+      const timeoutMs = this.#leading
+        ? renewedAt + this.#options.renewDeadlineMs - begin
+        : this.#options.renewDeadlineMs;
+      const held = await this.#attempt(begin, Math.max(1, timeoutMs));
+      if (held) renewedAt = begin; // the server has written the lease after that
+      if (held && !this.#leading) await this.#startLeading();
+      // another holder ends the leadership at once; a server that does not answer ends it at the deadline
+      const lost = held === false || clock.now() - renewedAt >= this.#options.renewDeadlineMs;
+      if (this.#leading && lost) await this.#stopLeading();
+      const wait = this.#leading
+        ? this.#options.retryPeriodMs
+        : backoffMs(1, { firstMs: this.#options.retryPeriodMs, maxMs: this.#options.retryPeriodMs });
       await clock.sleep(wait, signal).catch(() => undefined);
     }
     if (!this.#leading) return;
-    await this.#lose();
-    await this.#giveBack();
+    await this.#stopLeading();
+    await this.#release();
   }
 
-  async #lead(): Promise<void> {
-    const { log, identity, onAcquired } = this.#options;
+  async #startLeading(): Promise<void> {
+    const { log, identity, onStartedLeading } = this.#options;
     this.#leading = true;
     log.info({ identity }, 'leads');
-    await onAcquired();
+    await onStartedLeading();
   }
 
-  async #lose(): Promise<void> {
-    const { log, identity, onLost } = this.#options;
+  async #stopLeading(): Promise<void> {
+    const { log, identity, onStoppedLeading } = this.#options;
     this.#leading = false;
-    log.info({ identity }, 'leads no more');
-    await onLost();
+    log.info({ identity }, 'leads no longer');
+    await onStoppedLeading();
   }
 
-  /** Acquires or renews. @returns whether this process holds the lease; undefined where nobody can say */
-  async #attempt(now: number, withinMs: number): Promise<boolean | undefined> {
+  /** Acquires or renews the lease. @returns whether this process holds it; undefined where that is unknown */
+  async #attempt(now: number, timeoutMs: number): Promise<boolean | undefined> {
     const { api, namespace, name, identity, log } = this.#options;
-    const signal = AbortSignal.timeout(Math.ceil(withinMs));
+    const signal = AbortSignal.timeout(Math.ceil(timeoutMs));
     try {
       const lease = await api.get<Lease>(leaseType, namespace, name, { signal });
-      const spec = heldBy(identity, lease?.spec, now, this.#leaseMs);
+      const spec = heldBy(identity, lease?.spec, now, this.#options.leaseDurationMs);
       if (!lease) {
         await api.create<Lease>(leaseType, newLease(namespace, name, spec), { signal });
         return true;
@@ -135,43 +135,45 @@ export class LeaderElection {
       await api.replace<Lease>(leaseType, { ...lease, spec }, { signal });
       return true;
     } catch (error) {
-      if (isConflict(error)) return this.#leading ? undefined : false; // another one was faster: the next attempt tells
+      if (isConflict(error)) return this.#leading ? undefined : false; // another write was faster: the next attempt reads it
       log.warn({ err: error }, 'the lease cannot be reached');
       return undefined;
     }
   }
 
-  /** A holder that has not renewed for its lease's duration, as seen from here. */
+  /** Whether the holder has not renewed for the duration of the lease, since this candidate saw the last renewal. */
   #isExpired(lease: Lease, now: number): boolean {
     const version = lease.metadata.resourceVersion ?? '';
-    if (this.#seen?.version !== version) this.#seen = { version, at: now };
-    return now - this.#seen.at >= (lease.spec.leaseDurationSeconds ?? this.#leaseMs / 1000) * 1000;
+    if (this.#observation?.version !== version) this.#observation = { version, at: now };
+    return (
+      now - this.#observation.at >= (lease.spec.leaseDurationSeconds ?? this.#options.leaseDurationMs / 1000) * 1000
+    );
   }
 
-  async #giveBack(): Promise<void> {
+  async #release(): Promise<void> {
     const { api, namespace, name, identity, clock, log } = this.#options;
-    const signal = AbortSignal.timeout(Math.ceil(this.#renewWithinMs));
+    const signal = AbortSignal.timeout(Math.ceil(this.#options.renewDeadlineMs));
     try {
       const lease = await api.get<Lease>(leaseType, namespace, name, { signal });
       if (lease?.spec.holderIdentity !== identity) return;
       const spec = { ...lease.spec, holderIdentity: '', renewTime: microTime(clock.now()) };
       await api.replace<Lease>(leaseType, { ...lease, spec }, { signal });
     } catch (error) {
-      log.warn({ err: error }, 'the lease could not be given back: it runs out by itself');
+      log.warn({ err: error }, 'the lease cannot be released: it expires');
     }
   }
 }
 
-/** The lease's spec as it is when `identity` holds it from now on, or still does. */
-function heldBy(identity: string, before: LeaseSpec | undefined, now: number, leaseMs: number): LeaseSpec {
+/** The spec of a lease that `identity` acquires or renews. */
+function heldBy(identity: string, before: LeaseSpec | undefined, now: number, leaseDurationMs: number): LeaseSpec {
   const time = microTime(now);
-  const still = before?.holderIdentity === identity;
+  const renews = before?.holderIdentity === identity;
   return {
     holderIdentity: identity,
-    leaseDurationSeconds: Math.max(1, Math.ceil(leaseMs / 1000)),
+    leaseDurationSeconds: Math.max(1, Math.ceil(leaseDurationMs / 1000)),
     renewTime: time,
-    acquireTime: still ? (before.acquireTime ?? time) : time,
-    leaseTransitions: (before?.leaseTransitions ?? 0) + (before === undefined || still ? 0 : 1),
+    acquireTime: renews ? (before.acquireTime ?? time) : time,
+    leaseTransitions: (before?.leaseTransitions ?? 0) + (before === undefined || renews ? 0 : 1),
   };
 }
 

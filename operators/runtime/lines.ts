@@ -1,4 +1,4 @@
-/** The lines of a stream of UTF-8, without their ends; a last one without an end is cut off and left out. */
+/** The lines of a stream of UTF-8. The last line is left out where its end is missing. */
 export async function* splitLines(stream: AsyncIterable<Uint8Array>, onChunk: () => void): AsyncGenerator<string> {
   const decoder = new TextDecoder();
   let rest = '';
@@ -14,16 +14,18 @@ export async function* splitLines(stream: AsyncIterable<Uint8Array>, onChunk: ()
   }
 }
 
-export interface SilenceGuard {
-  /** aborts when the outer signal does, or after a silence */
+interface SilenceGuard {
+  /** aborts with the outer signal, or after a silence */
   signal: AbortSignal;
-  /** to be called for each sign of life */
+  /** to be called for each chunk that arrives */
   heard: () => void;
+  /** whether a silence was too long */
   silent: () => boolean;
+  /** ends the guard, and the connection if it is still open */
   end: () => void;
 }
 
-/** Aborts what has shown no sign of life for some milliseconds. */
+/** Aborts a connection that brings nothing for `silenceMs`. */
 export function silenceGuard(silenceMs: number, outer: AbortSignal): SilenceGuard {
   const controller = new AbortController();
   let silent = false;
@@ -41,7 +43,7 @@ export function silenceGuard(silenceMs: number, outer: AbortSignal): SilenceGuar
     end() {
       clearTimeout(timer);
       outer.removeEventListener('abort', abort);
-      controller.abort(); // closes the connection of a watch that is left early
+      controller.abort(); // closes the connection where the reader of a watch stops early
     },
   };
 }

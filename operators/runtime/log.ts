@@ -1,4 +1,4 @@
-/** What the runtime writes its log with; pino's loggers are such. */
+/** The logger of the runtime; a logger of pino is one. */
 export interface Log {
   debug(details: object, message: string): void;
   info(details: object, message: string): void;

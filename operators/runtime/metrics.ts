@@ -3,12 +3,12 @@ import type { Registry } from 'prom-client';
 import type { OnRequest } from './api.ts';
 import { isConflict } from './errors.ts';
 import type { ResourceType } from './objects.ts';
-import type { Outcome } from './queue.ts';
+import type { ProcessedKey } from './queue.ts';
 import type { RestartReason } from './reflector.ts';
 
 const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
-/** What an operator tells Prometheus. */
+/** The metrics of an operator. */
 export class RuntimeMetrics {
   readonly #reconciles: Counter;
   readonly #durations: Histogram;
@@ -49,13 +49,13 @@ export class RuntimeMetrics {
     });
     this.#restarts = new Counter({
       name: 'operator_watch_restarts_total',
-      help: 'Watches begun anew, by why',
+      help: 'Watches that were started again, by reason',
       labelNames: ['resource', 'reason'],
       registers,
     });
     this.#requests = new Counter({
       name: 'operator_api_requests_total',
-      help: 'Requests to the API server; code 0 is no answer',
+      help: 'Requests to the API server; code 0 stands for no response',
       labelNames: ['verb', 'resource', 'code'],
       registers,
     });
@@ -73,7 +73,7 @@ export class RuntimeMetrics {
     this.#requests.inc({ verb, resource: type.plural, code: String(status) });
   };
 
-  reconciled(controller: string, { error, waitedMs, tookMs }: Outcome): void {
+  reconciled(controller: string, { error, waitedMs, tookMs }: ProcessedKey): void {
     this.#reconciles.inc({ controller, result: resultOf(error) });
     this.#durations.observe({ controller }, tookMs / 1000);
     this.#waits.observe({ controller }, waitedMs / 1000);

@@ -1,4 +1,4 @@
-/** What every object of the API has in common. Objects are JSON as the server sends it: times stay text. */
+/** What every object of the API has. Objects are JSON as the server sends it: a time is a string. */
 export interface KubeObject {
   apiVersion: string;
   kind: string;
@@ -10,7 +10,7 @@ export interface ObjectMeta {
   namespace?: string;
   uid?: string;
   resourceVersion?: string;
-  /** goes up with each change of the spec */
+  /** increases with each change of the spec */
   generation?: number;
   creationTimestamp?: string;
   deletionTimestamp?: string;
@@ -21,7 +21,7 @@ export interface ObjectMeta {
   managedFields?: ManagedFields[];
 }
 
-export interface OwnerReference {
+interface OwnerReference {
   apiVersion: string;
   kind: string;
   name: string;
@@ -30,7 +30,7 @@ export interface OwnerReference {
   blockOwnerDeletion?: boolean;
 }
 
-/** Which fields a manager has set, as the server keeps account of it. */
+/** The fields that a manager has set. */
 export interface ManagedFields {
   manager: string;
   operation: string;
@@ -38,15 +38,15 @@ export interface ManagedFields {
   fieldsV1?: Record<string, unknown>;
 }
 
-/** An object with a spec and a status of its own subresource. */
+/** An object with a spec and with a status as a subresource. */
 export interface Resource<Spec = unknown, Status = unknown> extends KubeObject {
   spec: Spec;
   status?: Status;
 }
 
-/** A kind of object, and where the API serves it. */
+/** A kind of objects, and where the API serves it. */
 export interface ResourceType {
-  /** empty for the core group */
+  /** empty: the core group */
   group: string;
   version: string;
   kind: string;
@@ -69,28 +69,20 @@ export function pathOf(type: ResourceType, namespace?: string, name?: string, su
   return `${root}${scope}/${type.plural}${object}${subresource === undefined ? '' : `/${subresource}`}`;
 }
 
-/** `namespace/name`, or the name alone of what has no namespace. */
+/** `namespace/name`, or the name alone where the kind has no namespaces. */
 export function keyOf({ metadata: { namespace, name } }: Pick<KubeObject, 'metadata'>): string {
   return namespace === undefined ? name : `${namespace}/${name}`;
 }
 
-/** The parts of a key. */
-export function parseKey(key: string): { namespace: string | undefined; name: string } {
-  const slash = key.indexOf('/');
-  return slash < 0
-    ? { namespace: undefined, name: key }
-    : { namespace: key.slice(0, slash), name: key.slice(slash + 1) };
-}
-
-/** The reference that makes an object the property of `owner`: deleted with it. @throws where the owner has no uid yet */
+/** The reference with which Kubernetes deletes an object together with `owner`. @throws where the owner has no uid */
 export function ownerReference(owner: KubeObject): OwnerReference {
   const { uid, name } = owner.metadata;
-  if (uid === undefined) throw new Error(`${owner.kind} ${name} has no uid: it is not from the API`);
+  if (uid === undefined) throw new Error(`${owner.kind} ${name} has no uid: it does not come from the API`);
   const { apiVersion, kind } = owner;
   return { apiVersion, kind, name, uid, controller: true, blockOwnerDeletion: true };
 }
 
-/** The name of the controlling owner of a kind, if there is one. */
+/** The name of the owner that controls an object, if it is of this kind. */
 export function controllerOf(object: Pick<KubeObject, 'metadata'>, kind: string): string | undefined {
   return object.metadata.ownerReferences?.find((owner) => owner.controller === true && owner.kind === kind)?.name;
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { Registry } from 'prom-client';
 import { Api } from './api.ts';
-import { Applier, keepOwnFields } from './apply.ts';
+import { Applier, trimManagedFields } from './apply.ts';
 import { systemClock } from './clock.ts';
 import { setConditions } from './conditions.ts';
 import type { Condition } from './conditions.ts';
@@ -45,7 +45,7 @@ function createReplica(server: FakeApiServer, identity: string) {
     ...shared,
     type: configMaps,
     tuning,
-    keep: (object) => keepOwnFields(object, manager),
+    transform: (object) => trimManagedFields(object, manager),
   });
   const applier = new Applier(api, manager);
   const events = new EventRecorder({ ...shared, controller: 'example.com/operator', instance: identity });
@@ -81,8 +81,8 @@ function createReplica(server: FakeApiServer, identity: string) {
       await writeStatus(api, greetings, greeting, { conditions }, { manager, signal });
     },
   })
-    .watches(informer)
-    .watchesFor(maps, (map) => {
+    .for(informer)
+    .watches(maps, (map) => {
       const owner = controllerOf(map, 'Greeting');
       return owner === undefined ? [] : [keyOf({ metadata: { ...map.metadata, name: owner } })];
     });
@@ -99,9 +99,9 @@ function createReplica(server: FakeApiServer, identity: string) {
         namespace: 'test',
         name: 'greetings',
         identity,
-        leaseMs: 1_000,
-        renewWithinMs: 700,
-        retryMs: 50,
+        leaseDurationMs: 1_000,
+        renewDeadlineMs: 700,
+        retryPeriodMs: 50,
       }),
   });
   return { operator, informer, reconciled, events, registry, connection, log };
@@ -257,9 +257,9 @@ describe('an operator', () => {
     const object = server.create(greetings, newGreeting('one', 'hello'));
     await until('one is there', () => isReady('one'));
     await events.flush();
-    const happening = { type: 'Warning', reason: 'Odd', action: 'Look', note: 'something is odd' } as const;
-    for (let i = 0; i < 3; i += 1) events.record(object, happening);
-    events.record(object, { ...happening, note: 'something else is odd' });
+    const details = { type: 'Warning', reason: 'Odd', action: 'Look', note: 'something is odd' } as const;
+    for (let i = 0; i < 3; i += 1) events.record(object, details);
+    events.record(object, { ...details, note: 'something else is odd' });
     await events.flush();
     const odd = server
       .all<KubeObject & { reason: string; note: string; series?: { count: number } }>(eventType)

@@ -5,19 +5,19 @@ import type { Log } from './log.ts';
 import type { RuntimeMetrics } from './metrics.ts';
 import type { KubeObject } from './objects.ts';
 
-export interface OperatorOptions {
+interface OperatorOptions {
   log: Log;
   metrics: RuntimeMetrics;
-  informers: readonly Pick<Informer<KubeObject>, 'run' | 'filled' | 'whenFilled' | 'type'>[];
+  informers: readonly Pick<Informer<KubeObject>, 'run' | 'hasSynced' | 'whenSynced' | 'type'>[];
   controllers: readonly Controller[];
-  /** makes the election, given what is to happen when it is won and lost */
-  election: (handlers: Pick<LeaderElectionOptions, 'onAcquired' | 'onLost'>) => LeaderElection;
+  /** creates the election with these callbacks */
+  election: (handlers: Pick<LeaderElectionOptions, 'onStartedLeading' | 'onStoppedLeading'>) => LeaderElection;
 }
 
 /**
- * Runs caches and controllers: the caches always, so that a process that takes over knows everything already; the
- * controllers while it leads, and only once every cache is filled, as a half-filled one looks like a world in which things
- * are missing.
+ * Runs informers and controllers. The informers always run, so that a process that takes over has its caches already. The
+ * controllers run while the process leads and after every cache has synced: in a cache that has not synced, objects seem to
+ * be missing.
  */
 export class Operator {
   readonly #options: OperatorOptions;
@@ -28,7 +28,10 @@ export class Operator {
 
   constructor(options: OperatorOptions) {
     this.#options = options;
-    this.#election = options.election({ onAcquired: () => this.#begin(), onLost: () => this.#end() });
+    this.#election = options.election({
+      onStartedLeading: () => this.#startLeading(),
+      onStoppedLeading: () => this.#stopLeading(),
+    });
   }
 
   start(): void {
@@ -37,7 +40,7 @@ export class Operator {
     this.#election.start();
   }
 
-  /** Finishes what is in hand, gives the lease back, and ends the watches. */
+  /** Stops the controllers, releases the lease, and ends the watches. */
   async stop(): Promise<void> {
     await this.#election.stop();
     this.#stopping.abort();
@@ -48,29 +51,30 @@ export class Operator {
     return this.#election.leading;
   }
 
-  /** @throws while a cache is not filled: this process could not take over */
+  /** @throws while a cache has not synced: this process cannot take over yet */
   checkReady(): void {
-    const empty = this.#options.informers.filter((informer) => !informer.filled);
-    if (empty.length > 0) throw new Error(`not listed yet: ${empty.map(({ type }) => type.plural).join(', ')}`);
+    const empty = this.#options.informers.filter((informer) => !informer.hasSynced);
+    if (empty.length > 0)
+      throw new Error(`the caches have not synced: ${empty.map(({ type }) => type.plural).join(', ')}`);
   }
 
-  /** @throws where only a restart can help */
+  /** @throws where only a restart helps */
   checkAlive(): void {
     for (const controller of this.#options.controllers) controller.check();
   }
 
-  /** Does not wait for the caches: the lease has to be renewed meanwhile. */
-  #begin(): void {
+  /** Does not wait for the caches, as the election must renew the lease meanwhile. */
+  #startLeading(): void {
     const { informers, controllers, metrics } = this.#options;
     const term = new AbortController();
     this.#term = term;
     metrics.leads(true);
-    void Promise.all(informers.map((informer) => informer.whenFilled())).then(() => {
+    void Promise.all(informers.map((informer) => informer.whenSynced())).then(() => {
       if (!term.signal.aborted) for (const controller of controllers) controller.start();
     });
   }
 
-  async #end(): Promise<void> {
+  async #stopLeading(): Promise<void> {
     const { controllers, metrics } = this.#options;
     this.#term?.abort();
     await Promise.all(controllers.map((controller) => controller.stop()));

@@ -1,11 +1,11 @@
 import { canonical, equal, isObject } from './compare.ts';
 
-/** What the server may take as the key of an item of a list of objects. */
+/** The members that the server may use as the key of the items of a list. */
 const itemKeys = ['name', 'type', 'containerPort', 'port', 'mountPath', 'ip', 'uid', 'topologyKey', 'key'];
 
 /**
- * Whether an observed value has everything that is wanted; defaults and what others have set may be there besides. Items of
- * lists of objects are found by their key, other lists are compared as a whole.
+ * Whether an observed value has everything that is wanted. It may have more, such as defaults and values of other managers.
+ * Items of lists of objects are compared by their key, other lists as a whole.
  */
 export function covers(observed: unknown, wanted: unknown): boolean {
   if (wanted === undefined) return true;
@@ -34,11 +34,11 @@ function isKey(name: string, items: unknown[]): boolean {
 }
 
 /**
- * Whether an account of applied fields (`fieldsV1`) has everything that is desired. What it lacks has never been applied, or
- * somebody else has taken it over.
+ * Whether the applied fields (`fieldsV1`) include everything that is desired. A field that is missing was never applied, or
+ * another manager has taken it over.
  */
 export function owns(fields: Record<string, unknown>, desired: unknown): boolean {
-  if (Object.keys(fields).every((step) => step === '.')) return true; // a value as a whole
+  if (Object.keys(fields).every((step) => step === '.')) return true; // the manager owns the value as a whole
   if (isObject(desired)) {
     return Object.entries(desired).every(([name, value]) => {
       const inner = fields[`f:${name}`];
@@ -54,7 +54,7 @@ export function owns(fields: Record<string, unknown>, desired: unknown): boolean
 }
 
 /**
- * Whether an account of applied fields (`fieldsV1`) has one that is no longer desired: applying would remove it.
+ * Whether the applied fields (`fieldsV1`) include one that is no longer desired: an apply would remove it.
  * @see https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management
  */
 export function disowns(fields: Record<string, unknown>, desired: unknown): boolean {
@@ -66,18 +66,18 @@ export function disowns(fields: Record<string, unknown>, desired: unknown): bool
   });
 }
 
-/** What a step of `fieldsV1` leads to: `f:name` a member, `k:{...}` the item with that key, `v:...` the item itself. */
+/** The value that a step of `fieldsV1` names: `f:name` a member, `k:{...}` the item with that key, `v:...` the item itself. */
 function memberOf(value: unknown, step: string): unknown {
   const rest = step.slice(2);
   if (step.startsWith('f:')) return isObject(value) ? value[rest] : undefined;
   if (!Array.isArray(value)) return undefined;
   if (step.startsWith('i:')) return value[Number(rest)] as unknown;
-  const sought = JSON.parse(rest) as unknown;
-  if (step.startsWith('v:')) return value.find((item) => equal(item, sought)) as unknown;
-  // a part of the key may be a default (`protocol: TCP`) that the desired item leaves out
+  const key = JSON.parse(rest) as unknown;
+  if (step.startsWith('v:')) return value.find((item) => equal(item, key)) as unknown;
+  // the desired item may leave out a part of the key that has a default, such as `protocol: TCP`
   return value.find(
     (item) =>
       isObject(item) &&
-      Object.entries(sought as object).every(([name, part]) => item[name] === undefined || equal(item[name], part)),
+      Object.entries(key as object).every(([name, part]) => item[name] === undefined || equal(item[name], part)),
   ) as unknown;
 }

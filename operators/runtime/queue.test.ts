@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { ApiError } from './errors.ts';
 import { WorkQueue } from './queue.ts';
-import type { Outcome, Result } from './queue.ts';
+import type { ProcessedKey, Result } from './queue.ts';
 import { ManualClock, settle } from './testing/manual-clock.ts';
 
 /** A queue whose work ends when the test says so. */
@@ -11,12 +11,12 @@ function controlled(concurrency = 1) {
   const clock = new ManualClock();
   const inHand = new Map<string, PromiseWithResolvers<Result | void>>();
   const begun: string[] = [];
-  const outcomes: Outcome[] = [];
+  const processed: ProcessedKey[] = [];
   const queue = new WorkQueue({
     clock,
     concurrency,
     backoff: { firstMs: 100, maxMs: 1_000 },
-    onDone: (outcome) => outcomes.push(outcome),
+    onDone: (key) => processed.push(key),
     work(key) {
       assert.ok(!inHand.has(key), `${key} is worked on twice at the same time`);
       begun.push(key);
@@ -33,7 +33,7 @@ function controlled(concurrency = 1) {
     inHand.get(key)!.reject(error);
     await settle();
   };
-  return { clock, queue, inHand, begun, outcomes, finish, fail };
+  return { clock, queue, inHand, begun, processed, finish, fail };
 }
 
 describe('a queue of keys', () => {
@@ -72,7 +72,7 @@ describe('a queue of keys', () => {
   });
 
   it('waits longer after each failure, and no longer once it has gone well', async () => {
-    const { queue, clock, begun, outcomes, finish, fail } = controlled();
+    const { queue, clock, begun, processed, finish, fail } = controlled();
     queue.start();
     queue.add('a');
     for (const [failures, atLeast, atMost] of [
@@ -84,7 +84,7 @@ describe('a queue of keys', () => {
       [6, 500, 1_000],
     ] as const) {
       await fail('a');
-      assert.equal(outcomes.at(-1)?.failures, failures);
+      assert.equal(processed.at(-1)?.failures, failures);
       const before = begun.length;
       await clock.advance(atLeast - 1);
       assert.equal(begun.length, before);
@@ -94,7 +94,7 @@ describe('a queue of keys', () => {
     await finish('a');
     queue.add('a');
     await fail('a');
-    assert.equal(outcomes.at(-1)?.failures, 1);
+    assert.equal(processed.at(-1)?.failures, 1);
   });
 
   it('waits as long as the server asks', async () => {
@@ -125,15 +125,17 @@ describe('a queue of keys', () => {
   it('tells the work in hand to end, waits for it, and keeps it for a later start', async () => {
     const clock = new ManualClock();
     const begun: string[] = [];
+    let inHand = 0;
     const queue = new WorkQueue({
       clock,
       concurrency: 2,
       work: (key, signal) => {
         begun.push(key);
-        return new Promise((resolve, reject) => {
+        inHand += 1;
+        return new Promise<void>((resolve, reject) => {
           if (begun.length > 3) resolve();
           signal.addEventListener('abort', () => reject(signal.reason as Error));
-        });
+        }).finally(() => (inHand -= 1));
       },
     });
     for (const key of ['a', 'b', 'c']) queue.add(key);
@@ -141,7 +143,7 @@ describe('a queue of keys', () => {
     await queue.stop();
     assert.deepEqual(begun, ['a', 'b']);
     assert.equal(queue.depth, 3);
-    assert.equal(queue.working, 0);
+    assert.equal(inHand, 0);
     queue.start();
     await settle();
     assert.deepEqual(begun.toSorted(), ['a', 'a', 'b', 'b', 'c', 'c'].slice(0, begun.length).toSorted());

@@ -3,52 +3,56 @@ import type { BackoffOptions } from './backoff.ts';
 import type { Clock } from './clock.ts';
 import { retryAfterOf } from './errors.ts';
 
-/** What comes of the work on a key. `requeueAfterMs`: look again then, though nothing changes. */
+/** The result of a reconcile. */
 export interface Result {
+  /** reconciles the key again after this time, even if nothing has changed */
   requeueAfterMs?: number | undefined;
 }
 
-/** What was done: for metrics and the log. */
-export interface Outcome {
+/** The end of the work on a key, for metrics and the log. */
+export interface ProcessedKey {
   key: string;
   error: unknown;
-  /** how often in a row it has failed */
+  /** how often the key has failed in a row */
   failures: number;
-  /** how long it waited for its turn, and how long it took, in milliseconds */
+  /** the time in the queue */
   waitedMs: number;
+  /** the time of the work */
   tookMs: number;
 }
 
-export interface WorkQueueOptions {
+interface WorkQueueOptions {
   work: (key: string, signal: AbortSignal) => Promise<Result | void>;
-  /** keys worked on at the same time */
+  /** how many keys are processed at the same time */
   concurrency: number;
   clock: Clock;
   backoff?: BackoffOptions;
-  onDone?: (outcome: Outcome) => void;
+  onDone?: (processed: ProcessedKey) => void;
 }
 
 interface Waiting {
   since: number;
-  /** dequeued before those that are not urgent */
+  /** urgent keys overtake the others */
   urgent: boolean;
 }
 
 const defaultBackoff: BackoffOptions = { firstMs: 200, maxMs: 60_000 };
 
 /**
- * Works on keys: each once however often it is added while it waits, never twice at the same time, again if it is added
- * meanwhile, and again with backoff after it has failed. Urgent keys overtake the others, so that a change does not wait
- * behind a resync of everything.
+ * A work queue of keys. A key that waits is processed once, however often it was added. No key is processed twice at the same
+ * time: one that is added meanwhile is processed again afterwards. A key that fails is tried again with backoff. Urgent keys
+ * overtake the others, so that a change does not wait behind a resync.
  */
 export class WorkQueue {
   readonly #options: WorkQueueOptions;
   readonly #backoff: BackoffOptions;
-  /** in the order in which they came, which Map keeps */
+  /** Map keeps the order in which the keys were added */
   readonly #urgent = new Map<string, Waiting>();
   readonly #waiting = new Map<string, Waiting>();
-  readonly #working = new Map<string, number>();
-  readonly #again = new Map<string, Waiting>();
+  /** the keys in progress, with the time when their work began */
+  readonly #processing = new Map<string, number>();
+  /** the keys that were added while they were processed */
+  readonly #dirty = new Map<string, Waiting>();
   readonly #timers = new Map<string, () => void>();
   readonly #failures = new Map<string, number>();
   #running: AbortController | undefined;
@@ -59,27 +63,22 @@ export class WorkQueue {
     this.#backoff = options.backoff ?? defaultBackoff;
   }
 
-  /** Keys that wait for their turn; those that wait for a time are not among them. */
+  /** How many keys wait for their turn; those that wait for a time do not count. */
   get depth(): number {
-    return this.#urgent.size + this.#waiting.size + this.#again.size;
+    return this.#urgent.size + this.#waiting.size + this.#dirty.size;
   }
 
-  /** Keys in hand. */
-  get working(): number {
-    return this.#working.size;
-  }
-
-  /** How long the oldest piece of work has been in hand, in milliseconds. */
-  get longestMs(): number {
-    const begins = [...this.#working.values()];
+  /** For how many milliseconds the oldest key in progress has been processed. */
+  get longestRunningMs(): number {
+    const begins = [...this.#processing.values()];
     return begins.length === 0 ? 0 : this.#options.clock.now() - Math.min(...begins);
   }
 
   add(key: string, { urgent = true }: { urgent?: boolean } = {}): void {
     const waiting: Waiting = { since: this.#options.clock.now(), urgent };
-    if (this.#working.has(key)) {
-      const again = this.#again.get(key);
-      if (!again) this.#again.set(key, waiting);
+    if (this.#processing.has(key)) {
+      const again = this.#dirty.get(key);
+      if (!again) this.#dirty.set(key, waiting);
       else again.urgent ||= urgent;
       return;
     }
@@ -91,7 +90,7 @@ export class WorkQueue {
     this.#pump();
   }
 
-  /** Adds a key after a time; the earlier of two times counts. */
+  /** Adds a key after a time, which replaces an earlier call for this key. */
   addAfter(key: string, ms: number): void {
     this.#timers.get(key)?.();
     const cancel = this.#options.clock.after(ms, () => {
@@ -101,30 +100,30 @@ export class WorkQueue {
     this.#timers.set(key, cancel);
   }
 
-  /** Begins to work; keys may have been added before. */
+  /** Starts to process keys, those included that were added before. */
   start(): void {
     this.#running ??= new AbortController();
     this.#pump();
   }
 
-  /** Tells the work in hand to end, waits for it, and keeps what waits for a later start. */
+  /** Aborts the keys in progress and waits for them. The keys that wait stay in the queue for a later start. */
   async stop(): Promise<void> {
     this.#running?.abort(new Error('the queue stops'));
     this.#running = undefined;
-    if (this.#working.size === 0) return;
+    if (this.#processing.size === 0) return;
     this.#idle ??= Promise.withResolvers<void>();
     await this.#idle.promise;
   }
 
-  /** Forgets every key, and what waits for a time. */
+  /** Removes every key, those included that wait for a time. */
   clear(): void {
     for (const cancel of this.#timers.values()) cancel();
-    for (const keys of [this.#urgent, this.#waiting, this.#again, this.#timers, this.#failures]) keys.clear();
+    for (const keys of [this.#urgent, this.#waiting, this.#dirty, this.#timers, this.#failures]) keys.clear();
   }
 
   #pump(): void {
     const { concurrency } = this.#options;
-    while (this.#running && this.#working.size < concurrency) {
+    while (this.#running && this.#processing.size < concurrency) {
       const queue = this.#urgent.size > 0 ? this.#urgent : this.#waiting;
       const next = queue.entries().next().value;
       if (!next) return;
@@ -136,19 +135,19 @@ export class WorkQueue {
   async #work(key: string, { since }: Waiting, signal: AbortSignal): Promise<void> {
     const { work, clock, onDone } = this.#options;
     const begin = clock.now();
-    this.#working.set(key, begin);
-    this.#timers.get(key)?.(); // a look that was planned for later is this one
+    this.#processing.set(key, begin);
+    this.#timers.get(key)?.(); // this run replaces the one that was planned
     this.#timers.delete(key);
     let result: Result | void = undefined;
     let error: unknown;
     try {
       result = await work(key, signal);
     } catch (thrown) {
-      error = thrown ?? new Error('something that is no error was thrown');
+      error = thrown ?? new Error('the work threw undefined');
     }
-    this.#working.delete(key);
+    this.#processing.delete(key);
     if (signal.aborted && error !== undefined)
-      this.add(key); // it was told to end: for whoever starts again
+      this.add(key); // it was aborted: the next start processes it
     else this.#planNext(key, error, result?.requeueAfterMs);
     onDone?.({
       key,
@@ -157,10 +156,10 @@ export class WorkQueue {
       waitedMs: begin - since,
       tookMs: clock.now() - begin,
     });
-    const again = this.#again.get(key);
-    this.#again.delete(key);
+    const again = this.#dirty.get(key);
+    this.#dirty.delete(key);
     if (again) this.add(key, again);
-    if (this.#working.size === 0) {
+    if (this.#processing.size === 0) {
       this.#idle?.resolve();
       this.#idle = undefined;
     }

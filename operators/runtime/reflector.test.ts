@@ -40,7 +40,7 @@ describe('a supervised list and watch', () => {
       tuning: { ...tuning, ...options },
     });
     running = informer.run(stop.signal);
-    return informer.whenFilled();
+    return informer.whenSynced();
   };
   const knows = (name: string) => informer.store.get(`test/${name}`);
   const sees = (name: string) => until(`the cache has ${name}`, () => knows(name));

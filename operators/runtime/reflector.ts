@@ -6,18 +6,18 @@ import { isGone, retryAfterOf, SilenceError } from './errors.ts';
 import type { Log } from './log.ts';
 import type { KubeObject, ResourceType } from './objects.ts';
 
-/** Takes what a collection is and how it changes. */
+/** Receives the objects of a collection and their changes. */
 export interface Sink<T extends KubeObject> {
-  /** the whole collection, as of one moment */
+  /** the whole collection at one moment */
   replace(items: T[]): void;
   changed(object: T): void;
   deleted(object: T): void;
 }
 
-/** Why a watch was begun anew. */
+/** Why a watch was started again. */
 export type RestartReason = 'ended' | 'gone' | 'silent' | 'error';
 
-export interface ReflectorOptions<T extends KubeObject> {
+interface ReflectorOptions<T extends KubeObject> {
   api: Api;
   type: ResourceType;
   /** undefined: all namespaces */
@@ -33,12 +33,12 @@ export interface ReflectorOptions<T extends KubeObject> {
 /** Times in milliseconds. */
 export interface ReflectorTuning {
   pageSize: number;
-  /** The server sends a bookmark a minute: a watch that is silent for longer is dead. */
+  /** A watch that brings nothing for that long is dead: the server sends a bookmark every minute. */
   silenceMs: number;
-  /** The server ends a watch after that; a random part of it is added, so that watches do not all end together. */
+  /** The server ends a watch after that time and a random part of it more, so that watches do not all end together. */
   watchMs: number;
   backoff: BackoffOptions;
-  /** A watch that lives that long, or brings anything, ends a row of failures. */
+  /** A watch that lasts that long, or brings an event, resets the backoff. */
   healthyMs: number;
 }
 
@@ -51,9 +51,9 @@ const defaults: ReflectorTuning = {
 };
 
 /**
- * Keeps a sink equal to a collection of the API, whatever happens to the server and the connection. It lists once, then
- * watches, and after any interruption goes on from the last resource version it has heard of, bookmarks included; it lists
- * again only when the server no longer remembers that version (410). Every new attempt waits with backoff and jitter.
+ * Keeps a sink equal to a collection of the API, whatever happens to the server and the connection. It lists once and then
+ * watches. After an interruption it watches from the last resource version of an event or a bookmark. It lists again only
+ * where the server no longer has that version (410). It waits with backoff and jitter before each new attempt.
  */
 export class Reflector<T extends KubeObject> {
   readonly #options: ReflectorOptions<T>;
@@ -78,11 +78,11 @@ export class Reflector<T extends KubeObject> {
         failure = error;
       }
       if (signal.aborted) return;
-      const reason = this.#judge(failure);
+      const reason = this.#reasonOf(failure);
       onRestart?.(reason);
-      const wait = this.#wait(failure);
+      const wait = this.#waitMs(failure);
       const details = { resource: type.plural, namespace, reason, wait: Math.round(wait), err: failure };
-      if (failure === undefined || reason === 'gone') log.debug(details, 'a watch goes on');
+      if (failure === undefined || reason === 'gone') log.debug(details, 'a watch starts again');
       else log.warn(details, 'a watch was interrupted');
       await clock.sleep(wait, signal).catch(() => undefined);
     }
@@ -94,7 +94,7 @@ export class Reflector<T extends KubeObject> {
     let next: string | undefined;
     let resourceVersion: string;
     do {
-      // a page that has gone (410) throws: the list begins anew, as all of it must be of one moment
+      // a page that is gone (410) throws, and the list starts again, as all of its pages must be of one moment
       const page = await api.list<T>(type, { namespace, labelSelector, limit: this.#tuning.pageSize, next, signal });
       items.push(...page.items);
       ({ resourceVersion, next } = page);
@@ -128,15 +128,15 @@ export class Reflector<T extends KubeObject> {
     }
   }
 
-  #judge(failure: unknown): RestartReason {
+  #reasonOf(failure: unknown): RestartReason {
     if (failure === undefined) return 'ended';
     if (!isGone(failure)) return failure instanceof SilenceError ? 'silent' : 'error';
     this.#resourceVersion = undefined;
     return 'gone';
   }
 
-  /** The orderly end of a watch that did its work is no failure: it goes on at once. */
-  #wait(failure: unknown): number {
+  /** There is no wait after a watch that the server ended in order. */
+  #waitMs(failure: unknown): number {
     this.#failures += 1;
     if (failure === undefined && this.#failures === 1) return 0;
     return Math.max(backoffMs(this.#failures, this.#tuning.backoff), retryAfterOf(failure));

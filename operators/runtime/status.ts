@@ -3,10 +3,10 @@ import { equal } from './compare.ts';
 import type { ObjectMeta, Resource, ResourceType } from './objects.ts';
 
 /**
- * Writes a status through its subresource, if it is another one than observed; fields of the status that `manager` had
- * written and that are gone now are removed.
- * @returns whether it was written
- * @throws ApiError 409 where the object has changed since it was observed: what was concluded from it may be wrong
+ * Applies a status through its subresource, if it differs from the observed one. The server removes the fields that `manager`
+ * wrote before and that the status no longer has.
+ * @returns whether it wrote the status
+ * @throws ApiError 409 where the object has changed since it was observed: the status may be wrong for the new version
  */
 export async function writeStatus<Status extends object>(
   api: Api,

@@ -4,7 +4,7 @@ import type { KubeObject } from './objects.ts';
 /** The values under which an index finds an object. */
 export type Indexer<T> = (object: T) => readonly string[];
 
-/** Objects by key, and by whatever indexes it is given. What it holds is shared: to be read only. */
+/** Objects by key and by index. Callers share the objects, and must not change them. */
 export class Store<T extends KubeObject> {
   readonly #objects = new Map<string, T>();
   readonly #indexers: Record<string, Indexer<T>>;
@@ -31,7 +31,7 @@ export class Store<T extends KubeObject> {
     return this.#objects.values();
   }
 
-  /** The objects that an index has under a value. @throws where there is no such index */
+  /** The objects under a value of an index. @throws where the index does not exist */
   by(index: string, value: string): T[] {
     const found = this.#indexes.get(index);
     if (!found) throw new Error(`there is no index ${index}`);

@@ -1,8 +1,8 @@
 import type { TSchema } from 'typebox';
 
 /**
- * Reads text as what a schema of a number or a boolean wants. Text that is none stays as it is, so that validation
- * names it. Other schemas keep text.
+ * Converts text to the number or the boolean of a schema. Text that is neither stays as it is, so that validation reports
+ * it. For other schemas, text stays text.
  */
 export function coerce(text: string, schema: TSchema): unknown {
   const { type } = schema as { type?: string };

@@ -5,7 +5,7 @@ import type { Static, TObject, TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { coerce } from './coerce.ts';
 
-/** A configuration that cannot be used; `faults` says everything that is wrong with it, a line each. */
+/** Thrown for a configuration with faults; `faults` has all of them, a line each. */
 export class ConfigError extends Error {
   override name = 'ConfigError';
   readonly faults: readonly string[];
@@ -18,16 +18,16 @@ export class ConfigError extends Error {
   }
 }
 
-/** Settings of a process, whatever it serves. */
+/** Settings of every process. */
 export const processConfig = {
   LOG_LEVEL: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal'], { default: 'info' }),
-  // how long to go on, while load balancers learn that this process is not ready and clients that their connections end
+  // how long to continue serving, until load balancers know that this process is not ready and clients close connections
   SHUTDOWN_DELAY_MS: Type.Integer({ minimum: 0, maximum: 120_000, default: 0 }),
-  // a consumer that leaves its group while another member has died waits for that one's session, 15 s
+  // a consumer that leaves its group waits for the session of a member that has died: 15 s
   SHUTDOWN_GRACE_MS: Type.Integer({ minimum: 0, maximum: 600_000, default: 25_000 }),
 };
 
-/** Settings that every service has. */
+/** Settings of every service. */
 export const commonConfig = {
   PORT: Type.Integer({ minimum: 0, maximum: 65_535 }),
   HOST: Type.String({ default: '0.0.0.0' }),
@@ -45,7 +45,7 @@ export interface ConfigSource {
   dirs?: string[];
 }
 
-/** Files of a mounted ConfigMap; Kubernetes' own `..data` entries are passed over. */
+/** The files of a mounted ConfigMap, without Kubernetes' own `..data` entries. */
 function readMounted(dir: string): Record<string, string> {
   const files = readdirSync(dir, { withFileTypes: true }).filter(
     (file) => !file.isDirectory() && !file.name.startsWith('.'),
@@ -54,9 +54,9 @@ function readMounted(dir: string): Record<string, string> {
 }
 
 /**
- * Reads the settings of a schema from mounted files and the environment (which wins) and validates them. A setting whose
- * schema names others in `needs` is not to be given without them: half a configuration must not pass for none.
- * @throws ConfigError that lists every fault, never a value: it may be a secret.
+ * Reads the settings of a schema from mounted files and the environment (which wins) and validates them. A setting with
+ * `needs` in its schema requires the settings that it names, so that half a configuration does not pass for none.
+ * @throws ConfigError with every fault, but without values, because they can be secrets
  */
 export function loadConfig<T extends TObject>(schema: T, source: ConfigSource = {}): Static<T> {
   const env = source.env ?? process.env;
@@ -103,7 +103,7 @@ function hint(schema: TObject, name: string): string {
   return property?.description ? ` (${property.description})` : '';
 }
 
-/** The variable that tells a service where another one is: `USERS_URL`. */
+/** The variable with the address of a service: `USERS_URL`. */
 export function addressVariable(service: string): string {
   return `${service.toUpperCase().replaceAll('-', '_')}_URL`;
 }

@@ -17,12 +17,12 @@ const headers: Json = {
   },
 };
 
-/** `order.status-changed` as a name that a document can refer to: `orderStatusChanged`. */
+/** The name of an event type in the document: `orderStatusChanged` for `order.status-changed`. */
 function messageName(type: string): string {
   return type.replaceAll(/[.-](\w)/g, (_, letter: string) => letter.toUpperCase());
 }
 
-/** The AsyncAPI 3.0 document of the events: the channels are the topics that are declared. */
+/** The AsyncAPI 3.0 document of the events; its channels are the declared topics. */
 export function buildAsyncApi(
   { title, events }: ContractRegistry,
   { version, topics }: { version: string; topics: readonly string[] },

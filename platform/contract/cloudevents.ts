@@ -1,7 +1,7 @@
 import { Compile } from 'typebox/compile';
 import type { EventTypes } from './contract.ts';
 
-/** An event to be published, in CloudEvents 1.0 terms. `data` is JSON text already. */
+/** An event to publish, with the attributes of CloudEvents 1.0. `data` is JSON text. */
 export interface EventEnvelope {
   id: string;
   type: string;
@@ -11,7 +11,7 @@ export interface EventEnvelope {
   traceparent?: string | undefined;
 }
 
-/** An event as a consumer gets it. */
+/** A consumed event. */
 export interface ReceivedEvent {
   id: string;
   type: string;
@@ -27,7 +27,7 @@ export interface ReceivedEvent {
   traceparent: string | undefined;
 }
 
-/** A message that is not an event of the contract: no retry will mend it. */
+/** Thrown for a message that is not an event of the contract: no retry helps. */
 export class InvalidEvent extends Error {
   override name = 'InvalidEvent';
 }
@@ -47,7 +47,7 @@ export function encodeHeaders(event: EventEnvelope): Record<string, string> {
   return headers;
 }
 
-/** What of a Kafka message makes an event. */
+/** The parts of a Kafka message that make an event. */
 export interface Message {
   topic: string;
   partition: number;
@@ -57,17 +57,17 @@ export interface Message {
   headers: Record<string, string>;
 }
 
-/** Makes an event's data of a message's value. @throws InvalidEvent where it is of no use */
+/** Decodes the data of an event from the value of a message. @throws InvalidEvent if it cannot */
 export type ReadData<M extends Message = Message> = (message: M, type: string) => unknown;
 
 /**
- * Reads a Kafka message as an event.
- * @param headers those of the message, where they have been read already
- * @throws InvalidEvent where a required attribute is missing, or the data cannot be read
+ * Decodes a Kafka message into an event.
+ * @param headers the headers of the message, if they are decoded already
+ * @throws InvalidEvent if a required attribute is missing, or the data cannot be decoded
  */
 export type DecodeEvent<M extends Message = Message> = (message: M, headers?: Record<string, string>) => ReceivedEvent;
 
-/** A decoder of events in binary mode. @param read makes an event's data of a message's value */
+/** Makes a decoder of events in binary mode. @param read decodes the data of an event from the value of a message */
 export function createDecoder<M extends Message>(read: ReadData<M>): DecodeEvent<M> {
   return (message, headers = message.headers) => {
     const id = headers['ce_id'];
@@ -95,7 +95,7 @@ export function createDecoder<M extends Message>(read: ReadData<M>): DecodeEvent
   };
 }
 
-/** Reads an event's data as JSON, whatever it holds. */
+/** Decodes the data of an event as JSON, without a check. */
 export function readJson({ value }: Pick<Message, 'value'>): unknown {
   if (!value) throw new InvalidEvent('the value is empty');
   try {
@@ -106,8 +106,8 @@ export function readJson({ value }: Pick<Message, 'value'>): unknown {
 }
 
 /**
- * A decoder that checks the data against the contracts. A type that no contract knows passes unchecked: newer producers may
- * send what an older consumer ignores.
+ * Makes a decoder that checks the data against the contracts. It does not check unknown types, because a newer producer can
+ * send types that an older consumer ignores.
  */
 export function contractDecoder(events: EventTypes): DecodeEvent {
   const validators = new Map<string, ReturnType<typeof Compile>>();

@@ -2,7 +2,7 @@ import type { Json } from './schema-document.ts';
 
 type JsonObject = { [name: string]: Json };
 
-/** Who would break: readers of what we send, or senders of what we read. */
+/** Whom a change can break: the readers of what we send, or the senders of what we read. */
 export type Direction = 'sent' | 'received';
 
 const isObject = (value: Json | undefined): value is JsonObject =>
@@ -11,14 +11,14 @@ const list = (value: Json | undefined): Json[] => (Array.isArray(value) ? value 
 const names = (value: Json | undefined) => list(value).filter((name) => typeof name === 'string');
 const object = (value: Json | undefined): JsonObject => (isObject(value) ? value : {});
 
-/** Bounds that narrow when they fall (`max…`) or rise (`min…`). */
+/** Bounds: a schema becomes narrower when a `max…` falls or a `min…` rises. */
 const upper = ['maximum', 'maxLength', 'maxItems'] as const;
 const lower = ['minimum', 'minLength', 'minItems'] as const;
 
 /**
- * What a change of a schema breaks, a sentence each; empty where the schema has only grown.
- * What is sent may gain fields but lose none, and may not take values that a reader does not know. What is received may
- * loosen but not ask for more.
+ * What a change of a schema breaks, a sentence each; empty if the schema has only grown. A sent schema can gain fields, but
+ * it must not lose one, nor allow values that a reader does not know. A received schema can allow more, but must not require
+ * more.
  */
 export function breaks(before: Json, after: Json, direction: Direction, path = ''): string[] {
   const old = object(before);
@@ -89,7 +89,7 @@ function boundBreaks(old: JsonObject, now: JsonObject, at: string): string[] {
   ];
 }
 
-/** Variants (`anyOf`) are compared as a set of texts: one more is new to a reader, one less is missed by a sender. */
+/** Compares variants (`anyOf`) as texts: readers do not know an added one, and senders still send a removed one. */
 function variantBreaks(old: JsonObject, now: JsonObject, direction: Direction, at: string): string[] {
   const before = list(old['anyOf']).map((variant) => JSON.stringify(variant));
   const after = list(now['anyOf']).map((variant) => JSON.stringify(variant));

@@ -4,36 +4,36 @@ import type { Operation, OperationSpec } from './operation.ts';
 /** A kind of event, by its CloudEvents type. The key of its messages is the id of the aggregate, in decimal. */
 export interface EventType {
   summary: string;
-  /** the topics that it is sent to */
+  /** the topics of the event */
   topics: readonly string[];
-  /** of its data */
+  /** the schema of its data */
   schema: TSchema;
 }
 
 export type EventTypes = Readonly<Record<string, EventType>>;
 
-/** What a service offers to others: its events and its HTTP operations. */
+/** The interface of a service: its events and its HTTP operations. */
 export interface Contract {
   name: string;
-  /** what public paths have in front of the service's own */
+  /** the prefixes of public paths before the service's own */
   prefixes: readonly string[];
   events: EventTypes;
   operations: Readonly<Record<string, Operation>>;
-  /** the schemas that documents name instead of repeating them */
+  /** the schemas that documents refer to by name */
   schemas: Readonly<Record<string, TSchema>>;
 }
 
 /** A contract as its service declares it. */
 export interface ContractDeclaration<E extends EventTypes, O extends Record<string, OperationSpec>> {
   events?: E;
-  /** by their ids, which are unique in the whole interface */
+  /** by id; ids are unique among all services */
   operations?: O;
   schemas?: Readonly<Record<string, TSchema>>;
   /** default `/api` alone */
   prefixes?: readonly string[];
 }
 
-/** A contract with the types of what it declares. */
+/** A contract with the types of its declarations. */
 export interface DefinedContract<
   Name extends string,
   E extends EventTypes,
@@ -48,7 +48,7 @@ export interface DefinedContract<
 export type EventDataOf<C extends Contract> = { [Type in keyof C['events']]: Static<C['events'][Type]['schema']> };
 
 /**
- * Declares what a service offers.
+ * Declares the contract of a service.
  * @example export const users = defineContract('users', { events: {...}, operations: {...}, schemas: { User } });
  */
 export function defineContract<
@@ -81,7 +81,7 @@ export interface ContractRegistry {
 
 /**
  * Collects the contracts of all services.
- * @throws where two of them have a service, an event type, an operation or a schema of the same name
+ * @throws if two contracts have a service, an event type, an operation or a schema with the same name
  */
 export function collectContracts(
   about: { title: string; description: string },

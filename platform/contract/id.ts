@@ -2,12 +2,12 @@ import { Type } from 'typebox';
 
 const maxId = 2n ** 63n - 1n;
 
-/** An id in JSON: a 64-bit integer given by the database, from 1 on. */
+/** An id in JSON: a 64-bit integer from 1 on, which the database assigns. */
 export const Id = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER, 'x-format': 'int64' });
 
 /**
- * The id of something that exists elsewhere, in a request body. JSON numbers of more than 53 bits lose digits
- * when parsed, so such an id is accepted as well formed but must be treated as unknown (`isExactId`).
+ * A reference to an existing id in a request body. Parsing loses digits of JSON numbers with more than 53 bits: such an id is
+ * well formed, but must be treated as unknown (`isExactId`).
  */
 export const IdReference = Type.Refine(
   Type.Integer({ minimum: 1, 'x-format': 'int64' }),
@@ -15,12 +15,12 @@ export const IdReference = Type.Refine(
   () => 'must be a 64-bit integer',
 );
 
-/** Whether a parsed JSON number is the very id that the sender wrote. */
+/** Whether parsing has kept all digits of the id. */
 export function isExactId(id: number): boolean {
   return Number.isSafeInteger(id);
 }
 
-/** An id in a path or a query string, kept as text: decimal digits of a 64-bit integer. */
+/** An id in a path or a query string, as text: the decimal digits of a 64-bit integer. */
 export const PathId = Type.Refine(
   Type.String({ pattern: '^[0-9]{1,19}$', 'x-format': 'int64' }),
   (text) => typeof text !== 'string' || !/^[0-9]{1,19}$/.test(text) || BigInt(text) <= maxId,

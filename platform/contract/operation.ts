@@ -18,7 +18,7 @@ export const ServiceHealth = Type.Object({
   checks: Type.Record(Type.String(), CheckResult),
 });
 
-/** One HTTP operation as a contract declares it: routing, validation, OpenAPI and the gateway's routes come from it. */
+/** The declaration of an HTTP operation, from which routing, validation, OpenAPI and the gateway's routes are made. */
 export interface OperationSpec {
   method: 'get' | 'post' | 'put' | 'delete';
   /** the path on the service's own port, with `{name}` parameters */
@@ -26,11 +26,11 @@ export interface OperationSpec {
   summary: string;
   params?: TObject;
   query?: TObject;
-  /** request headers that mean something here, in lower case */
+  /** the request headers that the operation uses, in lower case */
   headers?: Record<string, { description: string; maxLength: number }>;
   body?: TObject;
   responses: Record<number, ResponseSpec>;
-  /** the status codes of problems that are this operation's own; 400, 413, 500 and 503 are everyone's */
+  /** the status codes of its problems, without 400, 413, 500 and 503, which every operation has */
   problems?: Record<number, string>;
 }
 
@@ -49,7 +49,7 @@ export interface OperationRequest<O extends Operation> {
   body: Part<O['body']>;
   /** a request header by its lower-case name */
   header(name: string): string | undefined;
-  /** aborted when the client has gone */
+  /** aborted when the client closes the connection */
   signal: AbortSignal;
 }
 

@@ -3,14 +3,14 @@ import type { ContractRegistry } from './contract.ts';
 import { toDocument } from './schema-document.ts';
 import type { Json } from './schema-document.ts';
 
-/** The schemas of a release: what the next one is compared with. */
+/** The schemas of a release, with which the next one is compared. */
 export interface Release {
   version: string;
   events: Record<string, Json>;
   operations: Record<string, { route: string; query: Json; body: Json; responses: Record<string, Json> }>;
 }
 
-/** The contract as it stands. */
+/** The current contract. */
 export function currentRelease({ events, operations }: ContractRegistry, version: string): Release {
   return {
     version,
@@ -34,7 +34,7 @@ export function currentRelease({ events, operations }: ContractRegistry, version
   };
 }
 
-/** Everything in which a release would break a reader or a client of the one before, a sentence each. */
+/** What a release would break for a reader or a client of the release before, a sentence each. */
 export function releaseBreaks(before: Release, after: Release): string[] {
   const found: string[] = [];
   for (const [type, schema] of Object.entries(before.events)) {

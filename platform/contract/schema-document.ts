@@ -4,15 +4,15 @@ export type Json = string | number | boolean | null | Json[] | { [name: string]:
 
 interface References {
   named: Readonly<Record<string, TSchema>>;
-  /** in front of a name, such as `#/components/schemas/` */
+  /** before each name, such as `#/components/schemas/` */
   root: string;
 }
 
 const int64 = { type: 'integer', format: 'int64' } as const;
 
 /**
- * A schema as plain JSON Schema 2020-12 for a document: named schemas become `$ref`s, the refinements that JSON Schema
- * cannot say are left out, and an id or a decimal that travels as text in a path is shown as what it means.
+ * A schema as JSON Schema 2020-12 for a document: named schemas become `$ref`s, refinements that JSON Schema cannot express
+ * are left out, and an id or a decimal in a path has its own type, not that of text.
  */
 export function toDocument(schema: TSchema, references?: References, isRoot = false): Json {
   const name = isRoot ? undefined : nameOf(schema, references);

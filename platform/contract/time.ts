@@ -2,9 +2,9 @@ import { Type } from 'typebox';
 
 const iso = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})?)?$/;
 
-/** Reads an ISO 8601 date or time; without a zone it is UTC. Undefined where the text is none or names no real day. */
+/** Parses an ISO 8601 date or time, in UTC if it has no zone. Undefined if the text is not one, or the day does not exist. */
 export function parseTime(text: string): Date | undefined {
-  // a plus sign of a zone offset arrives as a blank where a client did not escape it in a query string
+  // the plus sign of a zone offset becomes a blank if a client does not escape it in a query string
   const match = iso.exec(text.replace(/ (\d{2}:\d{2})$/, '+$1'));
   if (!match) return undefined;
   const zoned = match[1] === undefined || match[4] !== undefined;
@@ -18,7 +18,7 @@ export function parseTime(text: string): Date | undefined {
 /** A time in a body or an event: ISO 8601 with milliseconds and `Z`. */
 export const Time = Type.String({ format: 'date-time', examples: ['2026-01-01T12:00:00.000Z'] });
 
-/** A time in a query string: ISO 8601, UTC where the zone is left out. */
+/** A time in a query string: ISO 8601, UTC without a zone. */
 export const QueryTime = Type.Refine(
   Type.String({ maxLength: 40, examples: ['2026-01-01T00:00:00'] }),
   (text) => typeof text !== 'string' || parseTime(text) !== undefined,

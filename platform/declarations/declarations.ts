@@ -4,13 +4,13 @@ import { join } from 'node:path';
 import { parse } from 'yaml';
 import { deadLetterTopic } from './groups.ts';
 
-/** What a service produces, consumes, calls and stores. */
+/** The declaration of a service: what it produces, consumes, calls and stores. */
 export interface EventService {
   kind: 'EventService';
   metadata: { name: string };
   spec: {
     port: number;
-    /** whether it runs the stream queries; one service does */
+    /** whether it runs the stream queries: one service does */
     streamQueries?: boolean;
     databases?: { name: string; schema: string }[];
     produces?: { topic: string; partitions: number; retention: number | string }[];
@@ -26,7 +26,7 @@ export interface Topic {
   retentionMs: number;
 }
 
-/** Where the declarations are: the chart's own files, so that the cluster and the local run read the same. */
+/** The folder of the declarations: it belongs to the chart, so that the cluster and the local run read the same files. */
 export const declarationsDir =
   process.env['MILLRACE_DECLARATIONS'] ?? fileURLToPath(new URL('../../charts/millrace/files', import.meta.url));
 
@@ -42,12 +42,12 @@ export function eventServices(dir = declarationsDir): EventService[] {
   return readDir(join(dir, 'services')).map(({ text }) => parse(text) as EventService);
 }
 
-/** The declared stream queries, as text: their own parser reports mistakes with their line. */
+/** The files of the stream queries, as text: their parser reports mistakes with their line. */
 export function streamQueryFiles(dir = declarationsDir): { file: string; text: string }[] {
   return readDir(join(dir, 'queries'));
 }
 
-/** What the services need of every broker, by the names of Kafka's settings. */
+/** The settings that the services need on every broker, by Kafka's names. */
 export function brokerSettings(dir = declarationsDir): Record<string, string> {
   const settings = parse(readFileSync(join(dir, 'kafka.yaml'), 'utf8')) as Record<string, unknown>;
   return Object.fromEntries(Object.entries(settings).map(([name, value]) => [name, String(value)]));
@@ -62,7 +62,7 @@ export function nodeFlags(service: string, dir = declarationsDir): string[] {
   return [...all, ...(services[service] ?? [])];
 }
 
-/** What a service consumes, with one group. @throws where its declaration says nothing of it */
+/** The consumer group of a service, and its topics. @throws if its declaration has none */
 export function consumptionOf(service: string): { group: string; topics: string[] } {
   const [consumption] = eventServices().find(({ metadata }) => metadata.name === service)?.spec.consumes ?? [];
   if (!consumption) throw new Error(`the declaration of ${service} consumes nothing`);
@@ -71,7 +71,7 @@ export function consumptionOf(service: string): { group: string; topics: string[
 
 const units: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
-/** A duration such as `500ms`, `30s`, `5m`, `1h` or `7d` in milliseconds. @throws where it is none. */
+/** Parses a duration such as `500ms`, `30s`, `5m`, `1h` or `7d` into milliseconds. @throws if it is not one */
 export function parseDuration(text: string | number): number {
   if (typeof text === 'number') return text;
   const match = /^(\d+)(ms|s|m|h|d)$/.exec(text);
@@ -79,7 +79,7 @@ export function parseDuration(text: string | number): number {
   return Number(match[1]) * units[match[2] as string]!;
 }
 
-/** Every topic that the services declare, dead-letter topics included. */
+/** All topics that the services declare, with dead-letter topics. */
 export function topics(
   services: readonly { spec: Pick<EventService['spec'], 'produces' | 'consumes'> }[] = eventServices(),
 ): Topic[] {

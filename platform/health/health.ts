@@ -13,8 +13,8 @@ export function healthAnswer(service: string, { status, checks }: HealthReport) 
 const checkTimeoutMs = 2_000;
 
 /**
- * What a service needs to answer requests (readiness), what it needs for the rest of its work, and what tells that it is
- * stuck (liveness). A service that cannot do the rest still answers: orders are taken while Kafka is away.
+ * The checks of a service: whether it can answer requests (readiness), whether it can do its other work, and whether it is
+ * stuck (liveness). A service whose other work fails still answers: it accepts orders while Kafka is unavailable.
  */
 export class Health {
   readonly #readiness = new Map<string, Check>();
@@ -22,12 +22,12 @@ export class Health {
   readonly #liveness = new Map<string, Check>();
   #draining = false;
 
-  /** Adds what requests depend on; the check throws, with the reason as message, while it is not usable. */
+  /** Adds a check of something that requests need; it throws, with the reason as message, while this is unavailable. */
   addReadiness(name: string, check: Check): void {
     this.#readiness.set(name, check);
   }
 
-  /** Adds what goes on beside requests; the check throws while it does not. */
+  /** Adds a check of work beside requests; it throws while the work fails. */
   addWork(name: string, check: Check): void {
     this.#work.set(name, check);
   }
@@ -37,7 +37,7 @@ export class Health {
     this.#liveness.set(name, check);
   }
 
-  /** From now on the service is not ready: a load balancer should stop sending. */
+  /** Makes the service not ready, so that load balancers stop sending requests. */
   drain(): void {
     this.#draining = true;
   }
@@ -46,12 +46,12 @@ export class Health {
     return this.#draining;
   }
 
-  /** Whether it should be sent requests. */
+  /** Whether load balancers should send requests. */
   async readiness(): Promise<HealthReport> {
     return this.#unlessDraining(await run(this.#readiness));
   }
 
-  /** Whether it does all that it is there for. */
+  /** Whether all checks pass. */
   async report(): Promise<HealthReport> {
     return this.#unlessDraining(await run(new Map([...this.#readiness, ...this.#work])));
   }

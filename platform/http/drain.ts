@@ -4,15 +4,15 @@ import type { AddressInfo } from 'node:net';
 
 const sweepMs = 50;
 
-/** When a server begins and how it ends. */
+/** The start and the end of a server. */
 export interface Draining {
-  /** resolves with the port when connections are accepted */
+  /** resolves with the port when the server accepts connections */
   listen: (port: number, host: string) => Promise<number>;
-  /** stops accepting, finishes what is under way, then closes */
+  /** stops accepting connections, finishes the running requests, then closes */
   close: () => Promise<void>;
 }
 
-/** The life of a server that drains: nothing that it has accepted is cut off. */
+/** Makes a server drain: it finishes every request that it has accepted. */
 export function drainable(server: Server): Draining {
   return {
     async listen(port, host) {
@@ -23,7 +23,7 @@ export function drainable(server: Server): Draining {
     async close() {
       const closed = once(server, 'close');
       server.close();
-      // a connection whose last answer was under way when the drain began is idle only later, and its client may keep it
+      // a connection with a running request becomes idle only later, and its client can keep it open
       const sweep = setInterval(() => server.closeIdleConnections(), sweepMs);
       await closed;
       clearInterval(sweep);

@@ -24,7 +24,7 @@ export interface Reply {
   body?: unknown;
 }
 
-/** Answers a validated request; a handler that writes to `response` itself (server-sent events) answers undefined. */
+/** Handles a validated request. A handler that writes to `response` itself (server-sent events) returns undefined. */
 export type Handler<O extends Operation> = (
   request: OperationRequest<O>,
   response: Response,
@@ -103,13 +103,13 @@ export function mountHealth(app: Express, service: string, health: Health): void
   });
 }
 
-/** Serves what can be read only; every other method is told so. */
+/** Serves GET and HEAD; other methods get 405. */
 export function mountRead(app: Express, path: string | string[], handler: RequestHandler): void {
   app.get(path, handler);
   app.all(path, methodNotAllowed('GET, HEAD, OPTIONS'));
 }
 
-/** Answers 405 with `Allow`, or what OPTIONS asks for. */
+/** Answers 405 with `Allow`, or an OPTIONS request. */
 export function methodNotAllowed(allow: string) {
   return (request: Request, response: Response): void => {
     if (request.method === 'OPTIONS') {
@@ -120,7 +120,7 @@ export function methodNotAllowed(allow: string) {
   };
 }
 
-/** What comes last: 404 for unknown paths, and every error as a problem. */
+/** The last handlers: 404 for unknown paths, and a problem for every error. */
 export function mountErrors(app: Express, log: Logger): void {
   app.use((request: Request) => {
     throw notFound(`There is nothing at ${request.path}`);
@@ -137,7 +137,7 @@ export function serve(app: Express, health: Health): HttpService {
     app,
   );
   server.prependListener('request', (_, response) => {
-    // a client that keeps its connection would hold the drain up
+    // a client that keeps its connection would delay the drain
     if (health.draining) response.setHeader('Connection', 'close');
   });
   return { app, ...drainable(server) };
@@ -243,7 +243,7 @@ function send(response: Response, { status, headers, body }: Reply): void {
     .end(payload);
 }
 
-/** What an error means for the client; errors that are nobody's fault but ours say nothing of themselves. */
+/** The problem for an error; internal errors show no details to the client. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof BatcherFull) return unavailable('The service is busy', 1, error);
@@ -260,14 +260,14 @@ export function problemOf(error: unknown): Problem {
   return new Problem(500, { detail: 'Something went wrong here; the log says what', cause: error });
 }
 
-/** The path as the client knows it: the gateway has cut off what stands before it. */
+/** The path that the client has requested: the gateway removes its prefix. */
 function instanceOf(request: Request): string {
   const prefix = request.get('x-forwarded-prefix') ?? '';
   const path = request.originalUrl.split('?')[0]!;
   return /^(\/[\w-]+)+$/.test(prefix) ? prefix + path : path;
 }
 
-/** Sends an error as `application/problem+json`; ours are logged with their stack. */
+/** Sends an error as `application/problem+json`; internal errors are logged with their stack. */
 export function sendProblem(error: unknown, request: Request, response: Response, log: Logger): void {
   const problem = problemOf(error);
   if (problem.status >= 500) {
@@ -279,7 +279,7 @@ export function sendProblem(error: unknown, request: Request, response: Response
     return;
   }
   const payload = Buffer.from(JSON.stringify(problem.toJSON(instanceOf(request))));
-  // the rest of a body that was not read would be taken for the next request
+  // the unread rest of a body would look like the next request
   const unread = request.complete ? {} : { Connection: 'close' };
   response
     .writeHead(problem.status, {

@@ -1,6 +1,6 @@
 /**
- * The `Link` header that leads to the next page of a list: the same path and query, with the cursor behind the last item.
- * Empty where there is no next page.
+ * The `Link` header with the next page of a list: the same path and query, with a cursor after the last item. Empty if there
+ * is no next page.
  */
 export function nextPage(
   path: string,

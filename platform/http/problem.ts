@@ -50,7 +50,7 @@ export class Problem extends Error {
     this.headers = options.headers ?? {};
   }
 
-  /** The body of the answer; `instance` is the path that was asked for. */
+  /** The body of the answer; `instance` is the requested path. */
   toJSON(instance: string): Record<string, unknown> {
     const slug = slugs[this.status] ?? this.title.toLowerCase().replaceAll(' ', '-');
     return {
@@ -73,6 +73,6 @@ export const preconditionFailed = (detail: string) => new Problem(412, { detail 
 export const unprocessable = (detail: string, errors?: FieldError[]) =>
   new Problem(422, { detail, ...(errors && { errors }) });
 
-/** 503 with `Retry-After`: the caller should come back, in that many seconds. */
+/** 503 with `Retry-After`: the caller should try again after this many seconds. */
 export const unavailable = (detail: string, retryAfterSeconds = 1, cause?: unknown) =>
   new Problem(503, { detail, headers: { 'Retry-After': String(retryAfterSeconds) }, cause });

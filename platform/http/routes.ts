@@ -5,16 +5,16 @@ export interface Route<O> {
   /** with `{name}` parameters, as in the contract */
   path: string;
   operations: O[];
-  /** the methods that the path knows, for `Allow` */
+  /** the methods of the path, for `Allow` */
   allow: string;
 }
 
-/** `/orders/{id}` as Express writes it: `/orders/:id`. */
+/** A path in Express's form: `/orders/:id` for `/orders/{id}`. */
 export function expressPath(path: string): string {
   return path.replaceAll(/\{(\w+)\}/g, ':$1');
 }
 
-/** Paths with literal segments come before those with a parameter in the same place. */
+/** Paths with a literal segment come before those with a parameter in the same position. */
 export function bySpecificity(a: string, b: string): number {
   const left = a.split('/');
   const right = b.split('/');
@@ -25,7 +25,7 @@ export function bySpecificity(a: string, b: string): number {
   return left.length - right.length;
 }
 
-/** Groups operations by path, the most specific path first, so that the first match is the right one. */
+/** Groups operations by path, the most specific path first, so that the first match is correct. */
 export function routesOf<O extends Operation>(operations: readonly O[]): Route<O>[] {
   const paths = [...new Set(operations.map((operation) => operation.path))].toSorted(bySpecificity);
   return paths.map((path) => {

@@ -13,7 +13,7 @@ interface Fault {
   message: string;
 }
 
-/** `/items/0/quantity` as `items[0].quantity`. */
+/** A JSON pointer as a field: `items[0].quantity` for `/items/0/quantity`. */
 function fieldOf(pointer: string): string {
   return pointer
     .split('/')
@@ -22,12 +22,12 @@ function fieldOf(pointer: string): string {
     .reduce((path, part) => (/^\d+$/.test(part) ? `${path}[${part}]` : path === '' ? part : `${path}.${part}`), '');
 }
 
-/** The faults of a value as field errors, with the field that is missing or unknown named. */
+/** The faults of a value as field errors; they name missing and unknown fields. */
 export function fieldErrors(faults: readonly Fault[]): FieldError[] {
   const errors: FieldError[] = [];
   for (const fault of faults) {
     const found = errorsOf(fault);
-    // of a value that fits no variant, the first one's fault says it: "or null" would only confuse
+    // for a value that fits no variant, the fault of the first variant is enough: "or null" would only confuse
     const isVariant = fault.schemaPath.includes('/anyOf/');
     errors.push(...found.filter(({ field }) => !isVariant || !errors.some((known) => known.field === field)));
   }
@@ -48,12 +48,12 @@ function errorsOf({ keyword, instancePath, params, message }: Fault): FieldError
     const { allowedValues } = params as { allowedValues: unknown[] };
     return [{ field, message: `must be one of ${allowedValues.join(', ')}` }];
   }
-  // what these say is said by the fault beside them
+  // other faults say the same as these
   if (keyword === 'boolean' || keyword === 'anyOf') return [];
   return [{ field: field || 'body', message }];
 }
 
-/** A check that answers the value, typed, or throws the 400 that names each field. */
+/** Makes a check that returns the typed value, or throws a 400 that names each field. */
 export function bodyValidator<S extends TSchema>(schema: S): (value: unknown) => Static<S> {
   const validator = Compile(schema);
   return (value) => {
@@ -66,7 +66,7 @@ export function bodyValidator<S extends TSchema>(schema: S): (value: unknown) =>
   };
 }
 
-/** The same for path or query parameters, which arrive as text. Parameters that the schema does not name are ignored. */
+/** The same for path and query parameters, which are text. It ignores parameters that are not in the schema. */
 export function parameterValidator(schema: TObject): (values: Record<string, unknown>) => Record<string, unknown> {
   const validator = Compile(schema);
   const properties = Object.entries(schema.properties as Record<string, TSchema & { default?: unknown }>);

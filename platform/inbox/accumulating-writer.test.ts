@@ -26,18 +26,18 @@ async function insert(tx: PoolClient, events: readonly ReceivedEvent[]): Promise
   ]);
 }
 
-/** Gathers events, and writes them all at once where `fault` has nothing against it. */
-function accumulatorOf(fault: (events: readonly ReceivedEvent[]) => Error | undefined): Accumulator {
+/** Collects events, and writes them all at once unless `failureOf` returns an error. */
+function accumulatorOf(failureOf: (events: readonly ReceivedEvent[]) => Error | undefined): Accumulator {
   return {
     prepare: () => Promise.resolve(),
     reset: () => undefined,
     begin() {
-      const gathered: ReceivedEvent[] = [];
+      const collected: ReceivedEvent[] = [];
       return {
-        add: ({ events }) => void gathered.push(...events),
+        add: ({ events }) => void collected.push(...events),
         async write(tx) {
-          await insert(tx, gathered);
-          const error = fault(gathered);
+          await insert(tx, collected);
+          const error = failureOf(collected);
           if (error) throw error;
         },
       };
@@ -45,7 +45,7 @@ function accumulatorOf(fault: (events: readonly ReceivedEvent[]) => Error | unde
   };
 }
 
-describe('an inbox that gathers effects', () => {
+describe('an inbox that collects effects', () => {
   let kafka: Kafka;
   let producer: Producer;
   let database: TestDatabase;
@@ -116,7 +116,7 @@ describe('an inbox that gathers effects', () => {
     start(
       accumulatorOf(() => {
         writes += 1;
-        if (writes % 3 === 0) return error('22000'); // a fault of the data: all of it is read again
+        if (writes % 3 === 0) return error('22000'); // bad data: all of it is read again
         return writes % 4 === 1 ? error('08006') : undefined; // passes: the same is written again
       }),
     );

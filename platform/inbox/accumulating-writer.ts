@@ -5,15 +5,15 @@ import type { Pool } from '#platform/postgres';
 import { isUnavailable, transaction } from '#platform/postgres';
 import type { Accumulation, Accumulator } from './accumulation.ts';
 import { Availability, backoffMs } from './availability.ts';
-import type { Bury } from './dead-letters.ts';
+import type { DeadLetterWriter } from './dead-letters.ts';
 import { endItem } from './item.ts';
 import { metrics } from './metrics.ts';
 import { OffsetsMoved, Outdated, moveOffsets, nameOf } from './offsets.ts';
-import type { Committed, Sink, Slice } from './slice.ts';
+import type { Committed, Sink, PartitionBatch } from './partition-batch.ts';
 
-/** Events of a transaction at most; beyond, nothing is fetched until the one before has been committed. */
+/** The most events of a transaction. When so many are pending, the inbox fetches nothing until the running one ends. */
 const maxEvents = 65_536;
-/** the least time between two transactions while more events wait than one takes: what is old may be a second older */
+/** the least time between two transactions while the inbox lags: old events can wait a second to share a transaction */
 const catchUpMs = 1_000;
 
 export interface AccumulatingWriterOptions {
@@ -22,49 +22,49 @@ export interface AccumulatingWriterOptions {
   log: Logger;
   accumulator: Accumulator;
   /** the least time from one transaction to the next, in milliseconds */
-  restMs: number;
-  /** takes what an accumulation could not be written with, message by message */
-  careful: Sink;
-  /** what becomes of messages that are given up */
-  bury: Bury;
-  /** called after each commit with what it held */
+  lingerMs: number;
+  /** writes batches message by message after a transaction with them has failed */
+  fallback: Sink;
+  /** writes the messages that are given up */
+  deadLetterWriter: DeadLetterWriter;
+  /** called after each commit, with what was committed */
   onCommitted: (committed: readonly Committed[]) => void;
-  /** called where events that were taken in will not be committed: they have to be read again */
-  onVoid: () => void;
+  /** called when accepted events were discarded: they have to be read again */
+  onDiscarded: () => void;
 }
 
-/** What is to be written in one transaction. */
+/** The content of one transaction. */
 interface Work {
   accumulation: Accumulation;
   signal: AbortSignal;
   size: number;
   /** by partition */
-  slices: Map<string, Committed & { expected: bigint }>;
+  batches: Map<string, Committed & { expected: bigint }>;
 }
 
 /**
- * The writer of an inbox that gathers effects: events are taken into memory as they come, while a transaction writes those
- * before. So fetching, computing and writing go on at the same time, and many events share the rows that they change. Where
- * a transaction is lost, all that was taken in since is dropped and read again.
+ * The writer of an inbox with an accumulator: it accepts events into memory while a transaction writes the events before
+ * them. So fetching, computing and writing overlap, and many events share one update of a row. When a transaction fails,
+ * the writer discards all events that it has accepted since, and the inbox reads them again.
  */
 export class AccumulatingWriter implements Sink {
   readonly #options: AccumulatingWriterOptions;
   readonly #availability: Availability;
   readonly #lag = new Map<string, number>();
-  /** up to where partitions go message by message, because one of them made a transaction fail */
-  readonly #carefulUntil = new Map<string, bigint>();
+  /** by partition: the fallback writes the messages below this offset, because a transaction with them has failed */
+  readonly #fallbackUntil = new Map<string, bigint>();
   #pending: Work | undefined;
   #running: Promise<void> | undefined;
-  /** resolves when what is pending is being written */
+  /** resolves when the pending work moves into a transaction */
   #room = Promise.withResolvers<void>();
-  /** ends the rest before a transaction */
+  /** ends every wait before a transaction */
   #hurry = Promise.withResolvers<void>();
-  /** ends the part of it that is longer because more events are to come */
+  /** ends the longer wait of an inbox that lags */
   #caughtUp = Promise.withResolvers<void>();
   /** when the last transaction began */
   #lastBegin = Number.NEGATIVE_INFINITY;
-  /** grows with each loss: what was on its way then is void */
-  #losses = 0;
+  /** counts the discarded transactions: an event that arrived before the last of them is discarded, too */
+  #discards = 0;
 
   constructor(options: AccumulatingWriterOptions) {
     this.#options = options;
@@ -73,37 +73,37 @@ export class AccumulatingWriter implements Sink {
 
   check(): void {
     this.#availability.check();
-    this.#options.careful.check();
+    this.#options.fallback.check();
   }
 
-  /** @param lag events of the partition behind the slice @returns whether the slice was taken in; if not, it is void */
-  async write(slice: Slice, signal: AbortSignal, lag: number): Promise<boolean> {
-    const name = nameOf(slice);
-    if (slice.expected < (this.#carefulUntil.get(name) ?? 0n)) return this.#options.careful.write(slice, signal, lag);
-    const losses = this.#losses;
-    await this.#options.accumulator.prepare({ ...slice, offset: slice.expected });
+  /** @param lag how many events of the partition follow the batch @returns false where the batch is discarded */
+  async write(batch: PartitionBatch, signal: AbortSignal, lag: number): Promise<boolean> {
+    const name = nameOf(batch);
+    if (batch.expected < (this.#fallbackUntil.get(name) ?? 0n)) return this.#options.fallback.write(batch, signal, lag);
+    const discards = this.#discards;
+    await this.#options.accumulator.prepare({ ...batch, offset: batch.expected });
     while (this.#pending && this.#pending.size >= maxEvents) await this.#room.promise;
-    if (signal.aborted || losses !== this.#losses) return false;
-    if (!this.#follows(slice)) return false;
+    if (signal.aborted || discards !== this.#discards) return false;
+    if (!this.#follows(batch)) return false;
     this.#lag.set(name, lag);
-    this.#take(slice, signal);
+    this.#take(batch, signal);
     if (this.#pending!.size >= maxEvents) this.#hurry.resolve();
     if (!this.#isBehind()) this.#caughtUp.resolve();
     this.#running ??= this.#run();
     return true;
   }
 
-  /** Whether nothing is missing between what is pending of a partition and a slice. */
-  #follows(slice: Slice): boolean {
-    const pending = this.#pending?.slices.get(nameOf(slice));
-    return pending === undefined || pending.next === slice.expected;
+  /** Whether the batch begins where the pending events of its partition end. */
+  #follows(batch: PartitionBatch): boolean {
+    const pending = this.#pending?.batches.get(nameOf(batch));
+    return pending === undefined || pending.next === batch.expected;
   }
 
-  #take(slice: Slice, signal: AbortSignal): void {
-    this.#pending ??= { accumulation: this.#options.accumulator.begin(), signal, size: 0, slices: new Map() };
-    const { topic, partition, expected, next, items } = slice;
-    const name = nameOf(slice);
-    const own = this.#pending.slices.get(name) ?? {
+  #take(batch: PartitionBatch, signal: AbortSignal): void {
+    this.#pending ??= { accumulation: this.#options.accumulator.begin(), signal, size: 0, batches: new Map() };
+    const { topic, partition, expected, next, items } = batch;
+    const name = nameOf(batch);
+    const own = this.#pending.batches.get(name) ?? {
       topic,
       partition,
       expected,
@@ -114,29 +114,29 @@ export class AccumulatingWriter implements Sink {
     };
     const events: ReceivedEvent[] = [];
     for (const item of items) {
-      if (item.span || item.fault) own.items.push(item);
-      if (!item.event || item.fault) continue;
+      if (item.span || item.failure) own.items.push(item);
+      if (!item.event || item.failure) continue;
       events.push(item.event);
       own.times.push(item.event.time);
     }
     own.next = next;
     own.messages += items.length;
     this.#pending.accumulation.add({ topic, partition, events, next });
-    this.#pending.slices.set(name, own);
+    this.#pending.batches.set(name, own);
     this.#pending.size += items.length;
   }
 
-  /** Writes what was taken in. */
+  /** Writes all accepted events. */
   async idle(): Promise<void> {
     this.#hurry.resolve();
     await this.#running;
-    await this.#options.careful.idle();
+    await this.#options.fallback.idle();
   }
 
   async #run(): Promise<void> {
-    await new Promise((resolve) => setImmediate(resolve)); // the partitions of one fetch come in one turn
+    await new Promise((resolve) => setImmediate(resolve)); // one turn of the event loop brings all partitions of a fetch
     while (this.#pending) {
-      await this.#rest();
+      await this.#linger();
       this.#lastBegin = performance.now();
       const work = this.#pending;
       this.#pending = undefined;
@@ -149,21 +149,21 @@ export class AccumulatingWriter implements Sink {
     this.#running = undefined;
   }
 
-  async #rest(): Promise<void> {
-    await this.#restUntil(this.#lastBegin + this.#options.restMs, this.#hurry.promise);
+  async #linger(): Promise<void> {
+    await this.#lingerUntil(this.#lastBegin + this.#options.lingerMs, this.#hurry.promise);
     if (!this.#isBehind()) return;
-    await this.#restUntil(this.#lastBegin + catchUpMs, Promise.race([this.#hurry.promise, this.#caughtUp.promise]));
+    await this.#lingerUntil(this.#lastBegin + catchUpMs, Promise.race([this.#hurry.promise, this.#caughtUp.promise]));
   }
 
-  async #restUntil(time: number, unless: Promise<void>): Promise<void> {
-    const rest = time - performance.now();
-    if (rest <= 0) return;
+  async #lingerUntil(time: number, unless: Promise<void>): Promise<void> {
+    const waitMs = time - performance.now();
+    if (waitMs <= 0) return;
     const ended = new AbortController();
-    await Promise.race([sleep(rest, undefined, { signal: ended.signal }).catch(() => undefined), unless]);
+    await Promise.race([sleep(waitMs, undefined, { signal: ended.signal }).catch(() => undefined), unless]);
     ended.abort();
   }
 
-  /** Whether more events wait than are pending. */
+  /** Whether the partitions have more events to read than are pending. */
   #isBehind(): boolean {
     return this.#lag.values().reduce((sum, lag) => sum + lag, 0) > (this.#pending?.size ?? 0);
   }
@@ -175,46 +175,46 @@ export class AccumulatingWriter implements Sink {
         this.#availability.set(undefined);
         break;
       } catch (error) {
-        if (!isUnavailable(error)) return this.#lose(work, error);
+        if (!isUnavailable(error)) return this.#discard(work, error);
         this.#availability.set(error as Error);
-        if (work.signal.aborted) return this.#lose(work, error);
+        if (work.signal.aborted) return this.#discard(work, error);
         await sleep(backoff, undefined, { signal: work.signal }).catch(() => undefined);
       }
     }
-    this.#options.onCommitted([...work.slices.values()]);
+    this.#options.onCommitted([...work.batches.values()]);
   }
 
-  async #commit({ slices, accumulation }: Work): Promise<void> {
-    const { group, pool, bury } = this.#options;
+  async #commit({ batches, accumulation }: Work): Promise<void> {
+    const { group, pool, deadLetterWriter } = this.#options;
     const end = metrics.batch.startTimer({ group });
     await transaction(pool, async (tx) => {
-      const moving = [...slices.values()];
+      const moving = [...batches.values()];
       const moved = await moveOffsets(tx, group, moving);
       if (moved.length > 0) throw new OffsetsMoved(moved);
       await accumulation.write(tx);
-      const dead = moving.flatMap(({ items }) => items.filter(({ fault }) => fault));
-      if (dead.length > 0) await bury(tx, group, dead);
+      const dead = moving.flatMap(({ items }) => items.filter(({ failure }) => failure));
+      if (dead.length > 0) await deadLetterWriter(tx, group, dead);
     });
     end();
   }
 
-  #lose(work: Work, error: unknown): void {
-    const { group, log, accumulator, onVoid } = this.#options;
-    this.#losses += 1;
-    const lost = [work, ...(this.#pending ? [this.#pending] : [])];
+  #discard(work: Work, error: unknown): void {
+    const { group, log, accumulator, onDiscarded } = this.#options;
+    this.#discards += 1;
+    const discarded = [work, ...(this.#pending ? [this.#pending] : [])];
     this.#pending = undefined;
     this.#room.resolve();
     this.#room = Promise.withResolvers();
     accumulator.reset();
     if (error instanceof Outdated || isUnavailable(error)) {
-      log.debug({ err: error, group }, 'the inbox gave up what is no longer its own');
+      log.debug({ err: error, group }, 'the inbox discarded events of partitions that it no longer owns');
     } else {
-      log.error({ err: error, group }, 'a transaction failed: its messages are tried one by one');
-      for (const [name, { next }] of work.slices) this.#carefulUntil.set(name, next);
+      log.error({ err: error, group }, 'a transaction failed: the inbox tries its messages one by one');
+      for (const [name, { next }] of work.batches) this.#fallbackUntil.set(name, next);
     }
     const reason = new Error('not committed by this member of the group');
-    for (const { slices } of lost)
-      for (const { items } of slices.values()) for (const item of items) endItem(item, reason);
-    onVoid();
+    for (const { batches } of discarded)
+      for (const { items } of batches.values()) for (const item of items) endItem(item, reason);
+    onDiscarded();
   }
 }

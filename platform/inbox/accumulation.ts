@@ -2,28 +2,26 @@ import type { ReceivedEvent } from '#platform/contract';
 import type { TopicPartition } from '#platform/kafka';
 import type { PoolClient } from '#platform/postgres';
 
-/** Events of a partition that follow each other; the offset behind them may lie further than the last one's. */
-export interface Stretch extends TopicPartition {
+/** Consecutive events of a partition. */
+export interface PartitionEvents extends TopicPartition {
   events: readonly ReceivedEvent[];
-  /** the offset at which the next stretch of the partition begins */
+  /** the offset at which the next events of the partition begin: after the last event, or further */
   next: bigint;
 }
 
-/** The effects of events, gathered in memory until they are written in one transaction. */
+/** The effects of events, collected in memory until one transaction writes them. */
 export interface Accumulation {
-  /** Takes events in; what it cannot use it counts, and never throws for. */
-  add(stretch: Stretch): void;
-  /**
-   * Writes the effects in the transaction that moves the offsets; called again where that failed for a reason that passes.
-   */
+  /** Accepts events. It counts the events that it cannot use; it never throws. */
+  add(events: PartitionEvents): void;
+  /** Writes the effects in the transaction that moves the offsets; called again after a transient failure. */
   write(tx: PoolClient): Promise<void>;
 }
 
-/** What turns events into effects piece by piece, so that many events share the rows that they change. */
+/** Turns events into effects in memory, so that many events share one update of a row. */
 export interface Accumulator {
-  /** Reads what has to be known of a partition before events from an offset on can be taken in. */
+  /** Loads the state of a partition that its events from this offset on need. */
   prepare(at: TopicPartition & { offset: bigint }): Promise<void>;
   begin(): Accumulation;
-  /** Forgets what was taken in and will not be written: it is read again. */
+  /** Forgets the events that were discarded: they are read again. */
   reset(): void;
 }

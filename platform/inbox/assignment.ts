@@ -7,18 +7,18 @@ import { loadOffsets, nameOf, startOf } from './offsets.ts';
 
 const backoffMs = { first: 100, last: 5_000 };
 
-/** Where this member is in a partition. */
-export interface Position extends TopicPartition {
+/** A partition of this member, and how far it is read. */
+export interface AssignedPartition extends TopicPartition {
   /** the offset stored in the database */
   stored: bigint;
-  /** the offset to be read next; behind the stored one where the log has lost its start */
+  /** the next offset to read; higher than the stored one where the log has lost its start */
   next: bigint;
-  /** the offset behind the last message, as of the last fetch */
+  /** the high watermark of the last fetch */
   high: bigint;
-  /** whether the consumer was sent to `next` since anything was committed */
+  /** whether the consumer has been told to seek to `next` since the last commit */
   sought: boolean;
   /** why the partition cannot be read */
-  fault: string | undefined;
+  error: string | undefined;
 }
 
 export interface AssignmentOptions {
@@ -30,10 +30,10 @@ export interface AssignmentOptions {
   log: Logger;
 }
 
-/** The partitions that the group has given to this member, from one rebalance to the next. */
+/** The partitions that this member owns from one rebalance to the next. */
 export class Assignment {
   readonly #options: AssignmentOptions;
-  readonly #positions: Map<string, Position>;
+  readonly #positions: Map<string, AssignedPartition>;
   readonly #end = new AbortController();
 
   constructor(options: AssignmentOptions) {
@@ -41,21 +41,21 @@ export class Assignment {
     this.#positions = new Map(
       options.partitions.map(({ topic, partition }) => [
         nameOf({ topic, partition }),
-        { topic, partition, stored: -1n, next: -1n, high: 0n, sought: false, fault: undefined },
+        { topic, partition, stored: -1n, next: -1n, high: 0n, sought: false, error: undefined },
       ]),
     );
   }
 
-  /** Aborted when the assignment is over. */
+  /** Aborted when the assignment ends. */
   get signal(): AbortSignal {
     return this.#end.signal;
   }
 
-  get positions(): Position[] {
+  get positions(): AssignedPartition[] {
     return [...this.#positions.values()];
   }
 
-  at(partition: TopicPartition): Position | undefined {
+  at(partition: TopicPartition): AssignedPartition | undefined {
     return this.#positions.get(nameOf(partition));
   }
 
@@ -65,34 +65,33 @@ export class Assignment {
 
   /** @throws while a partition cannot be read */
   check(): void {
-    const faults = this.positions.flatMap(({ fault }) => fault ?? []);
-    if (faults.length > 0) throw new Error(faults.join('; '));
+    const errors = this.positions.flatMap(({ error }) => error ?? []);
+    if (errors.length > 0) throw new Error(errors.join('; '));
   }
 
   /**
-   * Whether a batch goes on where this member is. An offset behind `next` that comes although the consumer was sent to
-   * `next` says that nothing in between can be read (it was compacted, or holds markers of transactions only): it is
-   * passed over.
+   * Whether a batch begins at the next offset. If a higher offset comes although the consumer sought to `next`, the log
+   * has no readable records in between (it was compacted, or holds only transaction markers): the inbox skips them.
    */
-  follows(position: Position, { fetchedOffset }: IncomingBatch): boolean {
+  follows(position: AssignedPartition, { fetchedOffset }: IncomingBatch): boolean {
     if (fetchedOffset > position.next && position.sought) this.#skip(position, fetchedOffset);
     return fetchedOffset === position.next;
   }
 
-  /** Finds where partitions are to be read from, by the database, and sends the consumer there; tries until it can. */
+  /** Loads the stored offsets of partitions and tells the consumer to seek to them; tries until it succeeds. */
   async locate(positions = this.positions): Promise<void> {
     const { log, group } = this.#options;
     for (let backoff = backoffMs.first; !this.signal.aborted; backoff = Math.min(backoff * 2, backoffMs.last)) {
       try {
         return await this.#locate(positions);
       } catch (error) {
-        log.warn({ err: error, group, retryInMs: backoff }, 'the offsets of the inbox cannot be read');
+        log.warn({ err: error, group, retryInMs: backoff }, 'the inbox cannot load its offsets');
         await sleep(backoff, undefined, { signal: this.signal }).catch(() => undefined);
       }
     }
   }
 
-  async #locate(positions: readonly Position[]): Promise<void> {
+  async #locate(positions: readonly AssignedPartition[]): Promise<void> {
     if (positions.length === 0) return;
     const { group, pool, admin, consumer } = this.#options;
     const topics = [...new Set(positions.map(({ topic }) => topic))];
@@ -101,7 +100,7 @@ export class Assignment {
     );
     const found = positions.map((position) => {
       const watermarks = marks.get(position.topic)?.get(position.partition);
-      if (!watermarks) throw new Error(`Kafka knows nothing of ${nameOf(position)}`);
+      if (!watermarks) throw new Error(`Kafka has no partition ${nameOf(position)}`);
       return { position, watermarks };
     });
     const starts = found.map(({ position, watermarks }) => ({ ...position, offset: watermarks.low }));
@@ -114,8 +113,8 @@ export class Assignment {
         this.#refuse(position, start.beyond);
         continue;
       }
-      if (position.fault) consumer.resume(position);
-      position.fault = undefined;
+      if (position.error) consumer.resume(position);
+      position.error = undefined;
       position.next = position.stored;
       if (start.skipped > 0n) this.#skip(position, start.next);
       position.sought = true;
@@ -123,25 +122,25 @@ export class Assignment {
     }
   }
 
-  #skip(position: Position, next: bigint): void {
+  #skip(position: AssignedPartition, next: bigint): void {
     const { group, log } = this.#options;
     const { topic, partition } = position;
     const skipped = Number(next - position.next);
     log.warn(
       { group, topic, partition, from: String(position.next), to: String(next), skipped },
-      'offsets are gone from the log, going on behind them',
+      'the log no longer has these offsets: the inbox skips them',
     );
     metrics.skipped.inc({ group, topic }, skipped);
     position.next = next;
   }
 
-  #refuse(position: Position, end: bigint): void {
+  #refuse(position: AssignedPartition, end: bigint): void {
     const { group, log, consumer } = this.#options;
-    const isNews = position.fault === undefined;
-    position.fault =
+    const isNews = position.error === undefined;
+    position.error =
       `${nameOf(position)} ends at ${end}, but ${group} has read up to ${position.stored}: the topic was recreated or ` +
       'truncated. To read it from its start, delete its row of millrace.inbox_offsets';
-    if (isNews) log.error({ group }, position.fault);
+    if (isNews) log.error({ group }, position.error);
     consumer.pause(position);
   }
 }

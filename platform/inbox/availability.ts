@@ -1,10 +1,10 @@
 import type { Logger } from '#platform/telemetry';
 import { metrics } from './metrics.ts';
 
-/** pauses between attempts while the database is away, in milliseconds */
+/** pauses between attempts while the database is unavailable, in milliseconds */
 export const backoffMs = { first: 100, last: 5_000 };
 
-/** Whether the database of an inbox can be used: told to the log when it changes, to metrics and to readiness. */
+/** Whether the database of an inbox is available: reports changes to the log, and the state to metrics and readiness. */
 export class Availability {
   readonly #group: string;
   readonly #log: Logger;
@@ -15,17 +15,17 @@ export class Availability {
     this.#log = log;
   }
 
-  /** @param error why it cannot be used, undefined where it can */
+  /** @param error why the database is unavailable, undefined where it is available */
   set(error: Error | undefined): void {
     const group = this.#group;
     if (error && !this.#error) this.#log.warn({ err: error, group }, 'the inbox waits for its database');
-    if (!error && this.#error) this.#log.info({ group }, 'the database of the inbox is back');
+    if (!error && this.#error) this.#log.info({ group }, 'the database of the inbox is available again');
     this.#error = error;
     metrics.paused.set({ group }, error ? 1 : 0);
   }
 
-  /** @throws while the database cannot be used */
+  /** @throws while the database is unavailable */
   check(): void {
-    if (this.#error) throw new Error(`the database is away: ${this.#error.message}`);
+    if (this.#error) throw new Error(`the database is unavailable: ${this.#error.message}`);
   }
 }

@@ -10,16 +10,16 @@ const storable = (text: string) => text.replaceAll('\0', '\uFFFD');
 
 /**
  * The message in the group's dead-letter topic: the original with its headers, and `dlq_` headers that say what happened.
- * A message without a value has an empty one there; the row in the table knows the difference.
+ * A null value becomes an empty one there; the row in the table keeps the difference.
  */
-export function toDeadLetterEvent({ message, fault, span }: Item, group: string): OutboxEvent {
+export function toDeadLetterEvent({ message, failure, span }: Item, group: string): OutboxEvent {
   const { topic, partition, offset, key, value } = message;
   const { traceparent, ...headers } = message.headers;
-  const place = `${topic}/${partition}/${offset}`;
+  const location = `${topic}/${partition}/${offset}`;
   return {
     topic: deadLetterTopic(group),
     key: storable(key ?? ''),
-    eventId: headers['ce_id'] ?? `${group}/${place}`,
+    eventId: headers['ce_id'] ?? `${group}/${location}`,
     type: headers['ce_type'] ?? 'dead-letter.created',
     source: headers['ce_source'] ?? `/dead-letters/${group}`,
     data: value ?? Buffer.alloc(0),
@@ -29,8 +29,8 @@ export function toDeadLetterEvent({ message, fault, span }: Item, group: string)
       dlq_topic: topic,
       dlq_partition: String(partition),
       dlq_offset: String(offset),
-      dlq_reason: fault?.reason ?? '',
-      dlq_attempts: String(fault?.attempts ?? 0),
+      dlq_reason: failure?.reason ?? '',
+      dlq_attempts: String(failure?.attempts ?? 0),
     }),
     traceparent: span ? traceparentOf(span) : traceparent,
   };
@@ -40,7 +40,7 @@ function storableHeaders(headers: Record<string, string>): Record<string, string
   return Object.fromEntries(Object.entries(headers).map(([name, value]) => [storable(name), storable(value)]));
 }
 
-// The same offset comes again where a group began anew; then the newer failure counts.
+// A group that reads a topic again can meet the same offset twice: the newer failure replaces the older one.
 const insert = {
   name: 'inbox-dead-letters',
   text: `INSERT INTO millrace.dead_letters
@@ -53,11 +53,11 @@ const insert = {
       replay_requested_at = NULL, replayed_at = NULL, replay_error = NULL`,
 };
 
-/** What becomes of messages that are given up, in the transaction that moves the offsets behind them. */
-export type Bury = (tx: PoolClient, group: string, items: readonly Item[]) => Promise<void>;
+/** Writes the messages that are given up, in the transaction that moves the offsets past them. */
+export type DeadLetterWriter = (tx: PoolClient, group: string, items: readonly Item[]) => Promise<void>;
 
-/** Writes messages that are given up to the table and, through the outbox, to the group's dead-letter topic. */
-export async function bury(tx: PoolClient, group: string, items: readonly Item[]): Promise<void> {
+/** Writes dead letters to the table and, through the outbox, to the group's dead-letter topic. */
+export async function writeDeadLetters(tx: PoolClient, group: string, items: readonly Item[]): Promise<void> {
   await tx.query({
     ...insert,
     values: [
@@ -69,8 +69,8 @@ export async function bury(tx: PoolClient, group: string, items: readonly Item[]
       items.map(({ message }) => message.value),
       items.map(({ message }) => JSON.stringify(storableHeaders(message.headers))),
       items.map(({ message }) => new Date(message.timestamp)),
-      items.map(({ fault }) => storable(fault?.reason ?? '')),
-      items.map(({ fault }) => fault?.attempts ?? 0),
+      items.map(({ failure }) => storable(failure?.reason ?? '')),
+      items.map(({ failure }) => failure?.attempts ?? 0),
     ],
   });
   await appendToOutbox(

@@ -412,7 +412,7 @@ describe('Inbox', () => {
     assert.equal((await health.liveness()).status, 'UP');
     for (let n = 100; n < 1_000; n += 100) await sendRange(n, n + 100);
     assert.ok(handled <= 100, `nothing was fetched beyond the batch in hand: ${handled}`);
-    await proxy.mend();
+    await proxy.restore();
     await reach(1_000);
     await assertOnceInOrder(1_000);
     await eventually(() => isReady(health), 'it is ready again');
@@ -477,11 +477,11 @@ describe('Inbox', () => {
       [group, topic],
     );
     const { health } = start();
-    const fault = await eventually(async () => {
+    const error = await eventually(async () => {
       const { checks } = await health.report();
       return Object.values(checks).find(({ reason }) => reason?.includes('ends at'))?.reason;
     }, 'a reason');
-    assert.match(fault, /\/0 ends at \d+, but .* has read up to 9999: the topic was recreated or truncated/);
+    assert.match(error, /\/0 ends at \d+, but .* has read up to 9999: the topic was recreated or truncated/);
     await database.pool.query('DELETE FROM millrace.inbox_offsets WHERE next_offset = 9999');
     await reach(50);
     await assertOnceInOrder(50);

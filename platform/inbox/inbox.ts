@@ -6,52 +6,53 @@ import type { Pool } from '#platform/postgres';
 import type { Accumulator } from './accumulation.ts';
 import { AccumulatingWriter } from './accumulating-writer.ts';
 import { Assignment } from './assignment.ts';
-import { bury } from './dead-letters.ts';
-import type { Bury } from './dead-letters.ts';
+import { writeDeadLetters } from './dead-letters.ts';
+import type { DeadLetterWriter } from './dead-letters.ts';
 import { endItem, toItem } from './item.ts';
 import type { Item } from './item.ts';
 import { metrics } from './metrics.ts';
 import { DeadLetterReplay } from './replay.ts';
-import type { Committed, Sink } from './slice.ts';
+import type { Committed, Sink } from './partition-batch.ts';
 import { Writer } from './writer.ts';
 import type { Handle } from './writer.ts';
 
 const heartbeatMs = 1_000;
-const hintMs = 2_000;
+const commitOffsetsMs = 2_000;
 const recheckMs = 5_000;
-/** events of a partition whose latency is measured at a commit, at most */
+/** how many events of a partition are measured at a commit, at most */
 const latencySamples = 100;
 
 export interface InboxOptions {
   group: string;
   topics: readonly string[];
-  /** the database that holds the effects */
+  /** the database of the effects */
   pool: Pool;
   kafka: Kafka;
   log: Logger;
   health: Health;
-  /** applies events, of one transaction, in the order of each partition; of types it does not know it takes no notice */
+  /** applies the events of one transaction, in the order of each partition; it ignores types that it does not know */
   handle: Handle;
-  /** reads messages as events */
+  /** decodes a message into an event */
   decode: DecodeEvent<IncomingMessage>;
-  /** as the consumer's */
+  /** the consumer's session timeout */
   sessionMs?: number;
-  /** gathers the effects of many events before they are written; default: `handle` writes those of each transaction */
+  /** collects the effects of many events in memory; default: `handle` writes the effects of each transaction */
   accumulator?: Accumulator;
   /** called after each commit */
   onCommitted?: () => void;
-  /** messages that are taken at once, without an accumulator also those of a transaction; default 1,000 */
+  /** the most messages of a batch, and without an accumulator of a transaction; default 1,000 */
   maxBatch?: number;
   /**
-   * The least time from one transaction to the next, in milliseconds; default 0. An event that comes alone is applied at
-   * once all the same; where nobody waits for a single event, those that follow share the cost of a transaction.
+   * The least time from the start of one transaction to the next, in milliseconds; default 0. After a pause, an event is
+   * applied at once; the events that follow wait, so that they share the cost of a transaction.
    */
-  restMs?: number;
+  lingerMs?: number;
   /**
-   * That another group of the service handles these messages, and this one only reads them again: it traces nothing, and
-   * passes over what it cannot handle, which the other group keeps as a dead letter.
+   * `live` (the default) or `backfill`: another group of the service handles these messages live, and this one reads them
+   * again. A backfill traces nothing, measures no latency, and skips a message that it cannot handle, because the live
+   * group keeps it as a dead letter.
    */
-  rereads?: boolean;
+  mode?: 'live' | 'backfill';
 }
 
 interface Pending {
@@ -60,9 +61,9 @@ interface Pending {
 }
 
 /**
- * Processes the events of topics exactly once: their effects and the group's offsets are one transaction. Any number of
- * processes may run the same inbox; Kafka spreads the partitions, and the offsets, moved by compare-and-set, see to it that
- * no member that has lost a partition without noticing adds anything.
+ * Processes the events of topics exactly once: one transaction writes their effects and moves the group's offsets. Any
+ * number of processes can run the same inbox: Kafka assigns the partitions, and the compare-and-set of the offsets rolls
+ * back the transaction of a member that has lost a partition without noticing.
  */
 export class Inbox {
   readonly #options: InboxOptions;
@@ -73,11 +74,11 @@ export class Inbox {
   #assignment: Assignment | undefined;
   #located: Promise<void> | undefined;
   #timers: NodeJS.Timeout[] = [];
-  /** what goes on beside, and a stop has to wait for */
+  /** what goes on beside the batches; `stop` waits for it */
   readonly #underWay = new Set<Promise<unknown>>();
   #stopping = false;
-  /** partitions that have moved since Kafka was told */
-  readonly #unhinted = new Map<string, TopicPartition & { offset: bigint }>();
+  /** the offsets that Kafka does not know yet, by partition */
+  readonly #uncommitted = new Map<string, TopicPartition & { offset: bigint }>();
 
   constructor(options: InboxOptions) {
     this.#options = options;
@@ -91,32 +92,33 @@ export class Inbox {
       handle,
       accumulator,
       maxBatch = 1_000,
-      restMs = 0,
-      rereads = false,
+      lingerMs = 0,
+      mode = 'live',
     } = options;
+    const isBackfill = mode === 'backfill';
     const onCommitted = (committed: readonly Committed[]) => this.#onCommitted(committed);
-    const giveUp = rereads ? passOver : bury;
-    const writer = new Writer({ group, pool, log, handle, bury: giveUp, maxBatch, restMs, onCommitted });
+    const deadLetterWriter = isBackfill ? skip : writeDeadLetters;
+    const writer = new Writer({ group, pool, log, handle, deadLetterWriter, maxBatch, lingerMs, onCommitted });
     this.#writer = accumulator
       ? new AccumulatingWriter({
           group,
           pool,
           log,
           accumulator,
-          restMs,
-          careful: writer,
-          bury: giveUp,
+          lingerMs,
+          fallback: writer,
+          deadLetterWriter,
           onCommitted,
-          onVoid: () => this.#onVoid(),
+          onDiscarded: () => this.#onDiscarded(),
         })
       : writer;
-    if (!rereads) this.#replay = new DeadLetterReplay({ ...options, onCommitted: options.onCommitted });
+    if (!isBackfill) this.#replay = new DeadLetterReplay({ ...options, onCommitted: options.onCommitted });
     this.#consumer = kafka.consumer({
       group,
       topics,
       from: 'earliest',
       ...(options.sessionMs !== undefined && { sessionMs: options.sessionMs }),
-      ...(accumulator && { concurrency: 1 }), // what is taken in at once is done with at once
+      ...(accumulator && { concurrency: 1 }), // an accumulator accepts a batch at once
       onAssigned: (partitions) => this.#onAssigned(partitions),
       onBatch: (batch) => this.#onBatch(batch),
     });
@@ -132,21 +134,21 @@ export class Inbox {
     if (this.#stopping || this.#timers.length > 0) return;
     this.#timers = [
       setInterval(() => void this.#follow(this.#heartbeat()), heartbeatMs),
-      setInterval(() => void this.#follow(this.#hint()), hintMs),
+      setInterval(() => void this.#follow(this.#commitOffsets()), commitOffsetsMs),
       setInterval(() => void this.#follow(this.#recheck()), recheckMs),
     ];
     this.#consumer.start();
     this.#replay?.start();
   }
 
-  /** Ends with the transaction in flight, leaves the group and stops; it asks nobody for anything afterwards. */
+  /** Finishes the running transaction, leaves the group and stops; no timer and no request is left. */
   async stop(): Promise<void> {
     this.#stopping = true;
     for (const timer of this.#timers) clearInterval(timer);
     this.#assignment?.end();
     await this.#replay?.stop();
     await this.#writer.idle();
-    await this.#hint();
+    await this.#commitOffsets();
     await this.#consumer.stop();
     await Promise.allSettled(this.#underWay);
     this.#forgetLag();
@@ -172,13 +174,13 @@ export class Inbox {
     const { group, pool, kafka, log } = this.#options;
     this.#assignment?.end();
     this.#forgetLag();
-    this.#unhinted.clear();
+    this.#uncommitted.clear();
     const assignment = new Assignment({ group, partitions, pool, log, admin: kafka.admin, consumer: this.#consumer });
     this.#assignment = assignment;
     this.#located = this.#follow(this.#writer.idle().then(() => assignment.locate()));
   }
 
-  /** A batch ends when it is committed or void; until then the group hears that this member is at work. */
+  /** Resolves when the batch is committed or discarded; until then `#heartbeat` keeps this member in the group. */
   #onBatch(batch: IncomingBatch): Promise<boolean> {
     return new Promise((resolve, fail) => {
       const pending = { batch, fail };
@@ -194,17 +196,19 @@ export class Inbox {
     if (!assignment) return false;
     await this.#located;
     const position = assignment.at(batch);
-    if (!position || position.fault || batch.isStale() || assignment.signal.aborted) return false;
+    if (!position || position.error || batch.isStale() || assignment.signal.aborted) return false;
     if (!assignment.follows(position, batch)) {
       await assignment.locate([position]);
       return false;
     }
-    const { group, decode, maxBatch = 1_000, rereads = false } = this.#options;
+    const { group, decode, maxBatch = 1_000, mode } = this.#options;
     const { topic, partition, messages } = batch;
     position.high = batch.highWatermark;
     let expected = position.stored;
     for (let i = 0; i < messages.length; i += maxBatch) {
-      const items = messages.slice(i, i + maxBatch).map((message) => toItem(message, group, decode, !rereads));
+      const items = messages
+        .slice(i, i + maxBatch)
+        .map((message) => toItem(message, group, decode, mode !== 'backfill'));
       const next = messages[i + maxBatch]?.offset ?? batch.nextOffset;
       const committed = await this.#writer.write(
         { topic, partition, expected, next, items },
@@ -216,47 +220,48 @@ export class Inbox {
         await assignment.locate([position]);
         return false;
       }
-      if (position.stored !== expected) return false; // it was located anew meanwhile, and the consumer sent there
+      if (position.stored !== expected) return false; // `locate` has moved the position meanwhile
       Object.assign(position, { stored: next, next, sought: false });
       expected = next;
     }
     return true;
   }
 
-  /** What was taken in since the last commit is read again. */
-  #onVoid(): void {
+  /** Reads again from the stored offsets. */
+  #onDiscarded(): void {
     const assignment = this.#assignment;
     if (assignment && !assignment.signal.aborted) this.#located = this.#follow(assignment.locate());
   }
 
   #onCommitted(committed: readonly Committed[]): void {
-    const { group, onCommitted, log, rereads } = this.#options;
+    const { group, onCommitted, log, mode } = this.#options;
+    const isBackfill = mode === 'backfill';
     const now = Date.now();
     let size = 0;
     for (const { topic, partition, next, messages, times, items } of committed) {
       const latency = metrics.latency.labels({ group, topic });
       const step = Math.ceil(times.length / latencySamples);
-      for (let i = rereads ? times.length : 0; i < times.length; i += step)
+      for (let i = isBackfill ? times.length : 0; i < times.length; i += step)
         latency.observe(Math.max(0, now - times[i]!) / 1_000);
       for (const item of items) {
-        if (item.fault && !rereads) metrics.deadLetters.inc({ group, topic });
+        if (item.failure && !isBackfill) metrics.deadLetters.inc({ group, topic });
         endSpan(item);
       }
       metrics.processed.inc({ group, topic }, messages);
       const high = this.#assignment?.at({ topic, partition })?.high ?? next;
       metrics.lag.set({ group, topic, partition }, Math.max(0, Number(high - next)));
-      this.#unhinted.set(`${topic}/${partition}`, { topic, partition, offset: next });
+      this.#uncommitted.set(`${topic}/${partition}`, { topic, partition, offset: next });
       size += messages;
     }
     metrics.batchSize.observe({ group }, size);
     try {
       onCommitted?.();
     } catch (error) {
-      log.error({ err: error, group }, 'what follows a commit failed');
+      log.error({ err: error, group }, 'the callback after a commit failed');
     }
   }
 
-  /** While batches take long. Where the group has given the partitions to others, the batches are void. */
+  /** Keeps this member in the group while batches take long. Where it has lost its partitions, the batches are discarded. */
   async #heartbeat(): Promise<void> {
     const [pending] = this.#pending;
     if (!pending) return;
@@ -268,26 +273,26 @@ export class Inbox {
     }
   }
 
-  async #hint(): Promise<void> {
-    const offsets = [...this.#unhinted.values()];
-    this.#unhinted.clear();
+  async #commitOffsets(): Promise<void> {
+    const offsets = [...this.#uncommitted.values()];
+    this.#uncommitted.clear();
     try {
       await this.#consumer.commit(offsets);
     } catch (error) {
       this.#options.log.debug(
         { err: error, group: this.#options.group },
-        'Kafka did not take the offsets; they are a hint',
+        'Kafka did not accept the offsets; only tools that show lag use them',
       );
     }
   }
 
   async #recheck(): Promise<void> {
-    const faulty = this.#assignment?.positions.filter(({ fault }) => fault) ?? [];
-    if (faulty.length > 0) await this.#assignment?.locate(faulty);
+    const unreadable = this.#assignment?.positions.filter(({ error }) => error) ?? [];
+    if (unreadable.length > 0) await this.#assignment?.locate(unreadable);
   }
 }
 
-const passOver: Bury = () => Promise.resolve();
+const skip: DeadLetterWriter = () => Promise.resolve();
 
 function endSpan(item: Item, error?: Error): void {
   endItem(item, error);

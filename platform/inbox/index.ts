@@ -1,4 +1,4 @@
-export type { Accumulation, Accumulator, Stretch } from './accumulation.ts';
+export type { Accumulation, Accumulator, PartitionEvents } from './accumulation.ts';
 export { Inbox } from './inbox.ts';
 export { Outdated, loadOffsets, moveOffsets, nameOf } from './offsets.ts';
 export type { Handle } from './writer.ts';

@@ -6,17 +6,18 @@ import type { Span } from '#platform/telemetry';
 /** A message on its way through the inbox. */
 export interface Item {
   message: IncomingMessage;
-  /** undefined where the message is no event, which no retry mends */
+  /** undefined where the message is not an event: no retry helps */
   event: ReceivedEvent | undefined;
-  /** why it is given up; then it goes to the dead letters instead of the handler */
-  fault: { reason: string; attempts: number } | undefined;
-  /** where its trace is recorded */
+  /** why the message is given up: it becomes a dead letter, and the handler does not get it */
+  failure: { reason: string; attempts: number } | undefined;
+  /** present where its trace is sampled */
   span: Span | undefined;
 }
 
 /**
- * Reads a message. Under a sampled trace it gets a span, which the event's `traceparent` names as the parent of effects.
- * @param isTraced false: it gets none
+ * Decodes a message. Where its trace is sampled, it gets a span, and the event's `traceparent` names this span as the
+ * parent of its effects.
+ * @param isTraced false: no span
  */
 export function toItem(
   message: IncomingMessage,
@@ -29,9 +30,9 @@ export function toItem(
   try {
     const event = decode(message, headers);
     if (span) event.traceparent = traceparentOf(span);
-    return { message, event, fault: undefined, span };
+    return { message, event, failure: undefined, span };
   } catch (error) {
-    return { message, event: undefined, fault: { reason: reasonOf(error), attempts: 1 }, span };
+    return { message, event: undefined, failure: { reason: reasonOf(error), attempts: 1 }, span };
   }
 }
 
@@ -55,17 +56,17 @@ function startProcessing(message: IncomingMessage, headers: Record<string, strin
   });
 }
 
-/** Ends the span of an item whose outcome is committed, or that ends here without one. */
-export function endItem({ span, fault }: Item, error?: Error): void {
+/** Ends the span of an item that is committed, or, with an error, of one that is not. */
+export function endItem({ span, failure }: Item, error?: Error): void {
   if (!span) return;
   if (error) failSpan(span, error);
-  else if (fault) failSpan(span, new Error(fault.reason));
+  else if (failure) failSpan(span, new Error(failure.reason));
   else span.end();
 }
 
 const maxReason = 1_000;
 
-/** An error as a dead letter keeps it. */
+/** The text of an error that a dead letter keeps. */
 export function reasonOf(error: unknown): string {
   const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   return text.slice(0, maxReason);

@@ -1,6 +1,6 @@
 import { counter, gauge, histogram } from '#platform/telemetry';
 
-/** What the inboxes of a process have done. */
+/** The metrics of the inboxes of a process. */
 export const metrics = {
   processed: counter({
     name: 'millrace_inbox_processed_total',
@@ -9,7 +9,7 @@ export const metrics = {
   }),
   lag: gauge({
     name: 'millrace_inbox_lag',
-    help: 'Messages of a partition that are not processed yet',
+    help: 'Messages of a partition that the group has not processed yet',
     labelNames: ['group', 'topic', 'partition'],
   }),
   batch: histogram({
@@ -25,17 +25,17 @@ export const metrics = {
   }),
   latency: histogram({
     name: 'millrace_event_latency_seconds',
-    help: 'From the time of an event until its effects are committed; of many that are committed together, a sample',
+    help: 'Time from an event until its effects are committed; a large transaction measures a sample of its events',
     labelNames: ['group', 'topic'],
   }),
   deadLetters: counter({
     name: 'millrace_inbox_dead_letters_total',
-    help: 'Messages given up',
+    help: 'Messages that became dead letters',
     labelNames: ['group', 'topic'],
   }),
   skipped: counter({
     name: 'millrace_inbox_skipped_total',
-    help: 'Offsets that were gone from the log before they were read',
+    help: 'Offsets that the log lost before the group read them',
     labelNames: ['group', 'topic'],
   }),
   paused: gauge({

@@ -1,16 +1,16 @@
 import type { TopicPartition, Watermarks } from '#platform/kafka';
 import type { Pool, PoolClient } from '#platform/postgres';
 
-/** Thrown inside a transaction to roll it back: what was taken in does not hold any more, and is to be read again. */
+/** Thrown inside a transaction to roll it back: its events are outdated, and the inbox reads them again. */
 export class Outdated extends Error {}
 
-/** Of an inbox that has lost partitions without noticing. */
+/** Thrown when an inbox has lost partitions without noticing. */
 export class OffsetsMoved extends Outdated {
-  readonly slices: readonly TopicPartition[];
+  readonly batches: readonly TopicPartition[];
 
-  constructor(slices: readonly TopicPartition[]) {
-    super(`the offsets of ${slices.map(nameOf).join(', ')} were moved by another member of the group`);
-    this.slices = slices;
+  constructor(batches: readonly TopicPartition[]) {
+    super(`the offsets of ${batches.map(nameOf).join(', ')} were moved by another member of the group`);
+    this.batches = batches;
   }
 }
 
@@ -32,28 +32,28 @@ const move = {
 };
 
 /**
- * Moves the offsets of partitions by compare-and-set, locked in one order. @returns the slices whose offset was not the
- * expected one: another member of the group has processed them
+ * Moves the offsets of partitions by compare-and-set; it locks the rows in one order. @returns the moves whose stored
+ * offset is not the expected one: another member of the group has processed these messages
  */
-export async function moveOffsets<T extends Move>(tx: PoolClient, group: string, slices: readonly T[]): Promise<T[]> {
+export async function moveOffsets<T extends Move>(tx: PoolClient, group: string, batches: readonly T[]): Promise<T[]> {
   const { rows } = await tx.query<TopicPartition>({
     ...move,
     values: [
       group,
-      slices.map((slice) => slice.topic),
-      slices.map((slice) => slice.partition),
-      slices.map((slice) => String(slice.expected)),
-      slices.map((slice) => String(slice.next)),
+      batches.map((batch) => batch.topic),
+      batches.map((batch) => batch.partition),
+      batches.map((batch) => String(batch.expected)),
+      batches.map((batch) => String(batch.next)),
     ],
   });
-  if (rows.length === slices.length) return [];
+  if (rows.length === batches.length) return [];
   const moved = new Set(rows.map(nameOf));
-  return slices.filter((slice) => !moved.has(nameOf(slice)));
+  return batches.filter((batch) => !moved.has(nameOf(batch)));
 }
 
 export const nameOf = ({ topic, partition }: TopicPartition) => `${topic}/${partition}`;
 
-/** The stored offsets of partitions, by name; those that have none get the start of their log. */
+/** The stored offsets of partitions, by name; a partition that has none gets the start of its log. */
 export async function loadOffsets(
   pool: Pool,
   group: string,
@@ -79,12 +79,12 @@ export async function loadOffsets(
 }
 
 export type Start =
-  /** read from `next`; `skipped` offsets before it are gone from the log */
+  /** read from `next`; the log no longer has the `skipped` offsets before it */
   | { next: bigint; skipped: bigint }
   /** the log ends before the stored offset */
   | { beyond: bigint };
 
-/** Where to read a partition from. */
+/** Where to start reading a partition. */
 export function startOf(stored: bigint, { low, high }: Watermarks): Start {
   if (stored > high) return { beyond: high };
   return stored < low ? { next: low, skipped: low - stored } : { next: stored, skipped: 0n };

@@ -32,9 +32,9 @@ export interface DeadLetterReplayOptions {
 }
 
 /**
- * Processes dead letters again for which somebody has set `replay_requested_at`: through the group's own handler, so that
- * nobody else gets them, each in a transaction with its outcome, `replayed_at` or `replay_error`. To try one again that
- * failed, set `replay_error` to NULL.
+ * Processes dead letters again whose `replay_requested_at` is set. They go through the group's own handler, so that no
+ * other group gets them. One transaction holds a dead letter's effects and its result, `replayed_at` or `replay_error`. To
+ * repeat a failed replay, set `replay_error` to NULL.
  */
 export class DeadLetterReplay {
   readonly #options: DeadLetterReplayOptions;
@@ -49,7 +49,7 @@ export class DeadLetterReplay {
     this.#loop ??= this.#run();
   }
 
-  /** Finishes the message in hand. */
+  /** Finishes the running replay. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#loop;
@@ -62,13 +62,13 @@ export class DeadLetterReplay {
       try {
         while (!signal.aborted && (await this.replayNext()));
       } catch (error) {
-        if (!isUnavailable(error)) log.warn({ err: error, group }, 'dead letters cannot be replayed');
+        if (!isUnavailable(error)) log.warn({ err: error, group }, 'the inbox cannot replay dead letters');
       }
       await sleep(pollMs, undefined, { signal }).catch(() => undefined);
     }
   }
 
-  /** Replays the oldest dead letter that is waiting, if no other process has it in hand. @returns whether there was one */
+  /** Replays the oldest requested dead letter that no other process has locked. @returns whether there was one */
   async replayNext(): Promise<boolean> {
     const { group, pool, log, decode, onCommitted } = this.#options;
     const done = await transaction(pool, async (tx) => {
@@ -94,15 +94,15 @@ export class DeadLetterReplay {
     metrics.replayed.inc({ group, outcome: error ? 'failed' : 'processed' });
     log.info(
       { group, topic: row.topic, partition: row.partition, offset: row.offset, err: error },
-      'a dead letter was replayed',
+      'the inbox replayed a dead letter',
     );
     if (!error) onCommitted?.();
     return true;
   }
 
-  /** @returns the error of the message itself, whose effects are undone */
-  async #handle(tx: PoolClient, { event, fault }: Item): Promise<Error | undefined> {
-    if (!event) return new Error(fault?.reason ?? 'the message is no event');
+  /** @returns the error of the message itself; then its effects are rolled back */
+  async #handle(tx: PoolClient, { event, failure }: Item): Promise<Error | undefined> {
+    if (!event) return new Error(failure?.reason ?? 'the message is not an event');
     await tx.query('SAVEPOINT replay');
     try {
       await this.#options.handle(tx, [event]);

@@ -4,15 +4,15 @@ import type { Logger } from '#platform/telemetry';
 import type { Pool, PoolClient } from '#platform/postgres';
 import { isUnavailable, transaction } from '#platform/postgres';
 import { Availability, backoffMs } from './availability.ts';
-import type { Bury } from './dead-letters.ts';
+import type { DeadLetterWriter } from './dead-letters.ts';
 import { reasonOf } from './item.ts';
 import { roundMs } from '#platform/lifecycle';
 import { metrics } from './metrics.ts';
 import { OffsetsMoved, moveOffsets, nameOf } from './offsets.ts';
-import { bisect, committedOf, fold } from './slice.ts';
-import type { Committed, Sink, Slice } from './slice.ts';
+import { bisect, committedOf, takeUpTo } from './partition-batch.ts';
+import type { Committed, Sink, PartitionBatch } from './partition-batch.ts';
 
-/** A single message is tried this often, with pauses that double, before it is given up. */
+/** A single message is given up after this many attempts; the pauses between them double. */
 const maxAttempts = 5;
 const retryMs = 100;
 /** Applies the events to the database, in the order given, inside the caller's transaction. */
@@ -23,24 +23,24 @@ export interface WriterOptions {
   pool: Pool;
   log: Logger;
   handle: Handle;
-  /** what becomes of messages that are given up */
-  bury: Bury;
+  /** writes the messages that are given up */
+  deadLetterWriter: DeadLetterWriter;
   maxBatch: number;
   /** the least time from one transaction to the next, in milliseconds */
-  restMs: number;
-  /** called after each commit with what it held */
+  lingerMs: number;
+  /** called after each commit, with what was committed */
   onCommitted: (committed: readonly Committed[]) => void;
 }
 
 interface Waiting {
-  slice: Slice;
+  batch: PartitionBatch;
   signal: AbortSignal;
   settle: (committed: boolean) => void;
 }
 
 /**
- * The one writer of an inbox: folds what waits, of any partitions, into one transaction at a time of effects and offsets.
- * Where that fails it finds the message whose fault it is, and gives that one up.
+ * Writes the batches of all partitions that wait, effects and offsets, in one transaction after another. When a
+ * transaction fails, the writer finds the message that causes the failure, and gives up that message alone.
  */
 export class Writer implements Sink {
   readonly #options: WriterOptions;
@@ -53,15 +53,15 @@ export class Writer implements Sink {
     this.#availability = new Availability(options);
   }
 
-  /** @throws while the database cannot be used */
+  /** @throws while the database is unavailable */
   check(): void {
     this.#availability.check();
   }
 
-  /** @returns whether the slice is committed; if not, it was another member's, or the signal came first */
-  write(slice: Slice, signal: AbortSignal): Promise<boolean> {
+  /** @returns false where the batch is discarded: another member has processed it, or the signal came first */
+  write(batch: PartitionBatch, signal: AbortSignal): Promise<boolean> {
     return new Promise((settle) => {
-      this.#waiting.push({ slice, signal, settle });
+      this.#waiting.push({ batch, signal, settle });
       this.#running ??= this.#run();
     });
   }
@@ -72,74 +72,74 @@ export class Writer implements Sink {
   }
 
   async #run(): Promise<void> {
-    await new Promise((resolve) => setImmediate(resolve)); // the partitions of one fetch come in one turn
+    await new Promise((resolve) => setImmediate(resolve)); // one turn of the event loop brings all partitions of a fetch
     while (this.#waiting.length > 0) {
       const begin = performance.now();
-      const work = fold(this.#waiting, ({ slice }) => slice.items.length, this.#options.maxBatch);
+      const work = takeUpTo(this.#waiting, ({ batch }) => batch.items.length, this.#options.maxBatch);
       this.#waiting = this.#waiting.slice(work.length);
       const live = work.filter(({ signal }) => !signal.aborted);
       const lost = new Set<string>();
       try {
         if (live.length > 0) {
           await this.#settle(
-            live.map(({ slice }) => slice),
-            live[0]!.signal, // of one assignment: the next one waits until this writer is idle
+            live.map(({ batch }) => batch),
+            live[0]!.signal, // all have the signal of one assignment: the next one waits until this writer is idle
             lost,
           );
         }
-        const size = live.reduce((sum, { slice }) => sum + slice.items.length, 0);
-        const rest = begin + Math.max(this.#options.restMs, roundMs(size)) - performance.now();
-        if (rest > 0) await sleep(rest); // nothing is fetched until these settle: the next fetch brings all that came
-        for (const { slice, settle } of work)
-          settle(live.some((one) => one.slice === slice) && !lost.has(nameOf(slice)));
+        const size = live.reduce((sum, { batch }) => sum + batch.items.length, 0);
+        const waitMs = begin + Math.max(this.#options.lingerMs, roundMs(size)) - performance.now();
+        if (waitMs > 0) await sleep(waitMs); // the next fetch starts when these settle, and brings all that has come
+        for (const { batch, settle } of work)
+          settle(live.some((one) => one.batch === batch) && !lost.has(nameOf(batch)));
       } catch (error) {
-        // only the signal ends the attempts
-        this.#options.log.debug({ err: error }, 'the inbox gave up a batch that is no longer its own');
+        // only the signal ends the attempts with an error
+        this.#options.log.debug({ err: error }, 'the inbox discarded a batch of a partition that it no longer owns');
         for (const { settle } of work) settle(false);
       }
     }
     this.#running = undefined;
   }
 
-  async #settle(slices: Slice[], signal: AbortSignal, lost: Set<string>): Promise<void> {
-    if (!(await this.#try(slices, signal, lost))) return;
-    if (slices.length === 1) return this.#isolate(slices[0]!, signal, lost);
-    const guilty: Slice[] = [];
-    for (const slice of slices) if (await this.#try([slice], signal, lost)) guilty.push(slice);
-    for (const slice of guilty) await this.#isolate(slice, signal, lost);
+  async #settle(batches: PartitionBatch[], signal: AbortSignal, lost: Set<string>): Promise<void> {
+    if (!(await this.#try(batches, signal, lost))) return;
+    if (batches.length === 1) return this.#isolate(batches[0]!, signal, lost);
+    const guilty: PartitionBatch[] = [];
+    for (const batch of batches) if (await this.#try([batch], signal, lost)) guilty.push(batch);
+    for (const batch of guilty) await this.#isolate(batch, signal, lost);
   }
 
-  async #isolate(slice: Slice, signal: AbortSignal, lost: Set<string>): Promise<void> {
-    if (slice.items.length === 1) return this.#retry(slice, signal, lost);
-    for (const half of bisect(slice)) await this.#settle([half], signal, lost);
+  async #isolate(batch: PartitionBatch, signal: AbortSignal, lost: Set<string>): Promise<void> {
+    if (batch.items.length === 1) return this.#retry(batch, signal, lost);
+    for (const half of bisect(batch)) await this.#settle([half], signal, lost);
   }
 
-  /** Tries a single message again and again, then gives it up. */
-  async #retry(slice: Slice, signal: AbortSignal, lost: Set<string>): Promise<void> {
-    const item = slice.items[0]!;
+  /** Retries a single message, and gives it up after the last attempt. */
+  async #retry(batch: PartitionBatch, signal: AbortSignal, lost: Set<string>): Promise<void> {
+    const item = batch.items[0]!;
     for (let attempts = 2; ; attempts += 1) {
       await sleep(Math.min(retryMs * 2 ** (attempts - 2), backoffMs.last), undefined, { signal });
-      const error = await this.#try([slice], signal, lost);
+      const error = await this.#try([batch], signal, lost);
       if (!error) return;
       const { topic, partition, offset } = item.message;
-      const place = { topic, partition, offset: String(offset), attempts };
-      if (item.fault) this.#options.log.error({ err: error, ...place }, 'a dead letter cannot be written');
+      const where = { topic, partition, offset: String(offset), attempts };
+      if (item.failure) this.#options.log.error({ err: error, ...where }, 'the inbox cannot write a dead letter');
       else if (attempts >= maxAttempts) {
-        this.#options.log.error({ err: error, ...place }, 'a message was given up and goes to the dead letters');
-        item.fault = { reason: reasonOf(error), attempts };
-        if (!(await this.#try([slice], signal, lost))) return;
-      } else this.#options.log.warn({ err: error, ...place }, 'a message failed and is tried again');
+        this.#options.log.error({ err: error, ...where }, 'the inbox gave up a message, which becomes a dead letter');
+        item.failure = { reason: reasonOf(error), attempts };
+        if (!(await this.#try([batch], signal, lost))) return;
+      } else this.#options.log.warn({ err: error, ...where }, 'a message failed, and the inbox retries it');
     }
   }
 
   /**
-   * Commits slices together, waiting for the database as long as it takes. Those that another member has moved are left
-   * out and added to `lost`.
-   * @returns the error where the work itself is at fault; then nothing is committed
-   * @throws where the signal comes first
+   * Commits batches together; it waits for an unavailable database as long as necessary. It leaves out the batches that
+   * another member has processed, and adds them to `lost`.
+   * @returns the error where a message causes the failure; then nothing is committed
+   * @throws when the signal is aborted
    */
-  async #try(slices: Slice[], signal: AbortSignal, lost: Set<string>): Promise<Error | undefined> {
-    let left = slices.filter((slice) => !lost.has(nameOf(slice)));
+  async #try(batches: PartitionBatch[], signal: AbortSignal, lost: Set<string>): Promise<Error | undefined> {
+    let left = batches.filter((batch) => !lost.has(nameOf(batch)));
     for (let backoff = backoffMs.first; left.length > 0;) {
       signal.throwIfAborted();
       try {
@@ -148,8 +148,8 @@ export class Writer implements Sink {
         return undefined;
       } catch (error) {
         if (error instanceof OffsetsMoved) {
-          for (const slice of error.slices) lost.add(nameOf(slice));
-          left = left.filter((slice) => !lost.has(nameOf(slice)));
+          for (const batch of error.batches) lost.add(nameOf(batch));
+          left = left.filter((batch) => !lost.has(nameOf(batch)));
         } else if (isUnavailable(error)) {
           this.#availability.set(error as Error);
           await sleep(backoff, undefined, { signal });
@@ -160,19 +160,19 @@ export class Writer implements Sink {
     return undefined;
   }
 
-  async #commit(slices: Slice[]): Promise<void> {
-    const { group, pool, handle, bury, onCommitted } = this.#options;
+  async #commit(batches: PartitionBatch[]): Promise<void> {
+    const { group, pool, handle, deadLetterWriter, onCommitted } = this.#options;
     const end = metrics.batch.startTimer({ group });
     await transaction(pool, async (tx) => {
-      const moved = await moveOffsets(tx, group, slices);
+      const moved = await moveOffsets(tx, group, batches);
       if (moved.length > 0) throw new OffsetsMoved(moved);
-      const items = slices.flatMap((slice) => slice.items);
-      const events = items.flatMap(({ event, fault }) => (event && !fault ? [event] : []));
+      const items = batches.flatMap((batch) => batch.items);
+      const events = items.flatMap(({ event, failure }) => (event && !failure ? [event] : []));
       if (events.length > 0) await handle(tx, events);
-      const dead = items.filter(({ fault }) => fault);
-      if (dead.length > 0) await bury(tx, group, dead);
+      const dead = items.filter(({ failure }) => failure);
+      if (dead.length > 0) await deadLetterWriter(tx, group, dead);
     });
     end();
-    onCommitted(slices.map(committedOf));
+    onCommitted(batches.map(committedOf));
   }
 }

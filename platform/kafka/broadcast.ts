@@ -6,16 +6,16 @@ import type { ConsumerHandle, IncomingMessage, Kafka } from './port.ts';
 export interface BroadcastOptions {
   kafka: Kafka;
   topics: readonly string[];
-  /** Called with each message. An error is logged and the message counts as seen. */
+  /** Called with each message. Its errors are logged, and the message counts as handled. */
   onMessage: (message: IncomingMessage) => void;
-  /** Called after each (re)join: messages may have been missed, so that a cache should forget what it has. */
+  /** Called after each (re)join: messages can be missed, so a cache has to drop its content. */
   onReset?: () => void;
   log: Logger;
 }
 
 /**
- * Hands every process every message from now on, as caches need it: a consumer group of its own that commits nothing and
- * vanishes with the process.
+ * Passes every new message to this process, as caches need it. Each process has its own consumer group, which commits
+ * nothing and disappears with the process.
  */
 export function subscribeLatest({ kafka, topics, onMessage, onReset, log }: BroadcastOptions): ConsumerHandle {
   const consumer = kafka.consumer({
@@ -29,7 +29,10 @@ export function subscribeLatest({ kafka, topics, onMessage, onReset, log }: Broa
           onMessage(message);
         } catch (error) {
           const { topic, partition, offset } = message;
-          log.warn({ err: error, topic, partition, offset: String(offset) }, 'a broadcast message was not understood');
+          log.warn(
+            { err: error, topic, partition, offset: String(offset) },
+            'a broadcast message could not be handled',
+          );
         }
       }
       return Promise.resolve(true);

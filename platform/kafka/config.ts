@@ -5,7 +5,7 @@ import type { KafkaConnection } from './port.ts';
 
 const certificate = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
-/** Whether it is one certificate or more in PEM. Node takes a text that has none, and would then trust nobody. */
+/** Whether the text has at least one valid certificate in PEM. Node accepts a text without one, and then trusts nobody. */
 function isPem(text: string): boolean {
   const found = text.match(certificate) ?? [];
   try {
@@ -20,7 +20,7 @@ const brokers = {
   description: 'host:port, several separated by commas',
 };
 
-/** How a service reaches Kafka: in the open, or with SCRAM-SHA-512, or over TLS, or with both. */
+/** How a service connects to Kafka: plain, with SCRAM-SHA-512, over TLS, or with both. */
 export const kafkaConfig = {
   KAFKA_BROKERS: Type.String(brokers),
   KAFKA_SASL_USERNAME: Type.Optional(Type.String({ needs: ['KAFKA_SASL_PASSWORD'] })),
@@ -32,7 +32,7 @@ export const kafkaConfig = {
 
 const schema = Type.Object(kafkaConfig);
 
-/** What `createKafka` takes of these settings. */
+/** The options of `createKafka` from these settings. */
 export function kafkaConnection(config: Static<typeof schema>): KafkaConnection {
   const { KAFKA_BROKERS, KAFKA_SASL_USERNAME: username, KAFKA_SASL_PASSWORD: password, KAFKA_SSL_CA: ca } = config;
   return {

@@ -1,12 +1,12 @@
 /** A send settles within this time, in milliseconds. */
 export const sendTimeoutMs = 5_000;
 
-/** A send that was not acknowledged as it must be; whether the messages are in the log is unknown. */
+/** Thrown for a send without the expected acknowledgement; the messages may be in the log or not. */
 export class SendFailed extends Error {
   override name = 'SendFailed';
 }
 
-/** No broker answered. */
+/** Thrown when no broker answers. */
 export class KafkaUnreachable extends Error {
   override name = 'KafkaUnreachable';
 }

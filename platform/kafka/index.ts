@@ -1,6 +1,6 @@
 export { subscribeLatest } from './broadcast.ts';
 export { kafkaConfig, kafkaConnection } from './config.ts';
-export { keyOf } from './kafkajs/fetch.ts';
+export { keyOf } from './record/decoder.ts';
 export { murmur2, partitionOfHash } from './partitioning.ts';
 export { KafkaUnreachable, createKafka, sendTimeoutMs } from './port.ts';
 export type {
@@ -16,5 +16,5 @@ export type {
   TopicPartition,
   Watermarks,
 } from './port.ts';
-export { RecordBundle, RecordWriter } from './record/record-writer.ts';
+export { PartitionRecords, RecordWriter } from './record/encoder.ts';
 export { topicConfig } from './topic-config.ts';

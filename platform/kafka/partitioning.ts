@@ -1,7 +1,7 @@
 const seed = 0x9747b28c | 0;
 const m = 0x5bd1e995;
 
-/** The 32-bit murmur2 hash of a part of some bytes, signed, as `org.apache.kafka.common.utils.Utils.murmur2` computes it. */
+/** The signed 32-bit murmur2 hash of a range of bytes, as `org.apache.kafka.common.utils.Utils.murmur2` computes it. */
 export function murmur2(data: Uint8Array, start = 0, end = data.length): number {
   let h = seed ^ (end - start);
   let i = start;
@@ -21,8 +21,8 @@ export function murmur2(data: Uint8Array, start = 0, end = data.length): number 
 }
 
 /**
- * The partition of a key, as Java clients choose it. kafkajs's own partitioner gives the same answers (the tests compare
- * them) but computes with BigInt, 30 times slower.
+ * The partition of a key, as Java clients choose it. kafkajs's partitioner gives the same results (a test compares them), but
+ * it computes with BigInt and is 30 times slower.
  */
 export function partitionOf(key: string, partitions: number): number {
   return partitionOfHash(murmur2(Buffer.from(key)), partitions);

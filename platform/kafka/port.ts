@@ -1,48 +1,48 @@
-// The port to Kafka: services and the kit know these types only, and `createKafka` alone says which client is behind them.
+// The port to Kafka: the rest of the code knows only these types; `createKafka` alone decides which client implements them.
 export { createKafka } from './kafkajs/kafkajs.ts';
 export type { KafkaConnection, KafkaOptions } from './kafkajs/kafkajs.ts';
 export { KafkaUnreachable, SendFailed, sendTimeoutMs } from './errors.ts';
 
-/** A message to be sent. */
+/** A message to send. */
 export interface OutgoingMessage {
   key: string;
   value: Buffer;
   headers: Record<string, string>;
-  /** milliseconds since 1970; default: when it is sent */
+  /** milliseconds since 1970; default: the time of the send */
   timestamp?: number;
 }
 
-/** Messages of one partition, in Kafka's own record format already. */
+/** Messages of one partition that are encoded as records of Kafka's log. */
 export interface EncodedMessages {
   count: number;
   bytes: Buffer;
-  /** that of all of them, in milliseconds since 1970 */
+  /** the time of all of them, in milliseconds since 1970 */
   timestamp: number;
 }
 
 /** Sends messages, acknowledged by all in-sync replicas. */
 export interface Producer {
-  /** How many partitions a topic has. @throws where there is no such topic */
+  /** How many partitions a topic has. @throws if the topic does not exist */
   partitionsOf(topic: string): Promise<number>;
-  /** The partition that every Kafka client of the Java family chooses for the key. */
+  /** The partition that Kafka's Java client chooses for the key. */
   partitionFor(topic: string, key: string): Promise<number>;
   /**
    * Appends the messages to one partition, in order. Resolves when the broker has acknowledged exactly this append, and
-   * settles within `sendTimeoutMs` either way. A send that failed may have been appended all the same.
+   * settles within `sendTimeoutMs` in any case. The messages of a failed send can be in the log.
    * @throws SendFailed
    */
   send(topic: string, partition: number, messages: readonly OutgoingMessage[] | EncodedMessages): Promise<void>;
   close(): Promise<void>;
 }
 
-/** A message as it lies in a partition. Header values and the key are read as UTF-8. */
+/** A message of a partition. Its key and its header values are decoded as UTF-8. */
 export interface IncomingMessage {
   topic: string;
   partition: number;
   offset: bigint;
   key: string | null;
   value: Buffer | null;
-  /** where the value lies, in what a fetch brought: to read it there saves making a buffer of it */
+  /** the value in the bytes of the fetch: reading it there saves a buffer */
   valueRange?: ByteRange | null;
   headers: Record<string, string>;
   /** milliseconds since 1970 */
@@ -56,20 +56,20 @@ export interface ByteRange {
   end: number;
 }
 
-/** What one fetch brought of one partition; never without messages. */
+/** The messages of one partition in a fetch: at least one. */
 export interface IncomingBatch {
   topic: string;
   partition: number;
-  /** the offset that was asked for; the first message may lie behind it where the log was compacted */
+  /** the requested offset; the first message has a higher one if the log was compacted */
   fetchedOffset: bigint;
-  /** the offset after the batch; the last message may lie before it where markers of transactions follow */
+  /** the offset after the batch; higher than that of the last message plus one if transaction markers follow */
   nextOffset: bigint;
-  /** the offset after the last message that consumers may read */
+  /** the offset after the last message that consumers can read */
   highWatermark: bigint;
   messages: IncomingMessage[];
-  /** whether the position has moved since the fetch, by a seek */
+  /** whether a seek has moved the position since the fetch */
   isStale(): boolean;
-  /** Tells the group that this member is at work. @throws where the partitions are given out anew: the batch is void */
+  /** Keeps this member in the group. @throws in a rebalance: the batch must be discarded */
   heartbeat(): Promise<void>;
 }
 
@@ -81,37 +81,37 @@ export interface TopicPartition {
 export interface ConsumerOptions {
   group: string;
   topics: readonly string[];
-  /** where to begin where the group has committed no offset */
+  /** where to begin if the group has committed no offset */
   from: 'earliest' | 'latest';
   /**
-   * After how many milliseconds of silence a member is taken for gone, and its partitions go to others; default 15,000. A
-   * broker may refuse less than 6,000 (`group.min.session.timeout.ms`), which is taken then.
+   * The session timeout in milliseconds, after which the group assigns the partitions of a silent member to others; default
+   * 15,000. If the broker refuses it (`group.min.session.timeout.ms`), 6,000 is used.
    */
   sessionMs?: number;
-  /** batches of a fetch that are handed out at once; default: all */
+  /** how many batches of a fetch are handled at once; default: all */
   concurrency?: number;
   /** Called after each (re)join of the group, before the first batch of the new assignment; not after `stop`. Must not throw. */
   onAssigned?(partitions: TopicPartition[]): void;
   /**
-   * Handles a batch; batches of different partitions come concurrently, and nothing more is fetched until all of a fetch
-   * are handled. The position moves behind the batch when it resolves with true.
+   * Handles a batch. Batches of different partitions come concurrently; the next fetch is handled after all of them. When it
+   * resolves with true, the position moves past the batch.
    */
   onBatch(batch: IncomingBatch): Promise<boolean>;
 }
 
-/** A member of a consumer group that comes back by itself, with backoff, whatever happens to brokers and connections. */
+/** A member of a consumer group. After any failure of brokers and connections it rejoins by itself, with backoff. */
 export interface ConsumerHandle {
   start(): void;
-  /** Finishes the batch in flight and leaves the group at once. */
+  /** Finishes the running batch and leaves the group. */
   stop(): Promise<void>;
   seek(position: TopicPartition & { offset: bigint }): void;
   pause(partition: TopicPartition): void;
   resume(partition: TopicPartition): void;
-  /** Tells Kafka how far the group is, for tools that show lag. */
+  /** Commits offsets to Kafka, for tools that show lag. */
   commit(offsets: (TopicPartition & { offset: bigint })[]): Promise<void>;
-  /** @throws while it is not a member of its group */
+  /** @throws while this is not a member of its group */
   checkJoined(): void;
-  /** @throws where neither a heartbeat nor an attempt to join has happened for so long that it must be stuck */
+  /** @throws if there was no heartbeat and no attempt to join for so long that the consumer must be stuck */
   checkAlive(): void;
 }
 
@@ -122,30 +122,30 @@ export interface TopicDeclaration {
   retentionMs: number;
 }
 
-/** The first offset that a partition still has and the one after its last. */
+/** The first offset of a partition, and the offset after its last one. */
 export interface Watermarks {
   low: bigint;
   high: bigint;
 }
 
 export interface KafkaAdmin {
-  /** The names of the topics that there are, as far as this client may know of them. */
+  /** The names of the topics that this client is allowed to see. */
   topics(): Promise<string[]>;
-  /** Creates the topics that do not exist; the others are left as they are. @returns the names of those created */
+  /** Creates the missing topics, and leaves the others as they are. @returns the names of the created topics */
   ensureTopics(topics: readonly TopicDeclaration[]): Promise<string[]>;
-  /** The watermarks of each partition of a topic, by partition. @throws where the topic does not exist */
+  /** The watermarks of each partition of a topic, by partition. @throws if the topic does not exist */
   watermarks(topic: string): Promise<Map<number, Watermarks>>;
-  /** The offsets that a group has committed, by topic and partition; without those it never committed. */
+  /** The committed offsets of a group; partitions without one are left out. */
   committed(group: string, topics: readonly string[]): Promise<(TopicPartition & { offset: bigint })[]>;
 }
 
-/** The one door to Kafka; a service makes one. */
+/** The connection of a service to Kafka. */
 export interface Kafka {
   /** @throws KafkaUnreachable */
   producer(): Promise<Producer>;
   consumer(options: ConsumerOptions): ConsumerHandle;
   admin: KafkaAdmin;
-  /** @throws KafkaUnreachable where no broker answers within some seconds */
+  /** @throws KafkaUnreachable if no broker answers within some seconds */
   check(): Promise<void>;
   /** Stops consumers, closes producers and connections; whatever is asked for afterwards fails. */
   close(): Promise<void>;

@@ -4,7 +4,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Kafka, OutgoingMessage, Producer } from './port.ts';
 
-/** Resolves with the first truthy answer. @throws where there is none in time */
+/** Resolves with the first truthy answer. @throws if there is none in time */
 export async function eventually<T>(
   check: () => T | Promise<T>,
   what: string,
@@ -19,7 +19,7 @@ export async function eventually<T>(
   }
 }
 
-/** A way to a server that can be cut: connections break, and new ones are refused until it is mended. */
+/** A proxy to a server. While it is cut, connections break and new ones are refused. */
 export async function startProxy(host: string, port: number) {
   const sockets = new Set<Socket>();
   const server = createServer((client) => {
@@ -43,22 +43,22 @@ export async function startProxy(host: string, port: number) {
   return {
     port: address.port,
     cut,
-    async mend() {
+    async restore() {
       server.listen(address.port, '127.0.0.1');
       await once(server, 'listening');
     },
   };
 }
 
-/** A Kafka that only has a producer, which does what the test says and keeps what was sent. */
+/** A Kafka with only a producer, which fails as the test says and keeps the sent messages. */
 export function fakeKafka(partitions = 6) {
   const sent: { topic: string; partition: number; message: OutgoingMessage }[] = [];
-  let fault: ((topic: string, partition: number) => Error | undefined) | undefined;
+  let failure: ((topic: string, partition: number) => Error | undefined) | undefined;
   const producer: Producer = {
     partitionsOf: () => Promise.resolve(partitions),
     partitionFor: (_, key) => Promise.resolve(Number(key) % partitions),
     send(topic, partition, messages) {
-      const error = fault?.(topic, partition);
+      const error = failure?.(topic, partition);
       if (error) return Promise.reject(error);
       if ('bytes' in messages) return Promise.reject(new Error('this producer takes plain messages only'));
       sent.push(...messages.map((message) => ({ topic, partition, message })));
@@ -69,9 +69,9 @@ export function fakeKafka(partitions = 6) {
   return {
     sent,
     kafka: { producer: () => Promise.resolve(producer) } as unknown as Kafka,
-    /** @param answer the error of a send, undefined where it goes well */
-    failWith(answer: typeof fault) {
-      fault = answer;
+    /** @param answer returns the error of a send, or undefined */
+    failWith(answer: typeof failure) {
+      failure = answer;
     },
   };
 }

@@ -77,7 +77,7 @@ describe('migrate', () => {
     assert.deepEqual(rows, [{ migration_name: '0001_init', applied_steps_count: 1 }]);
   });
 
-  test('names file, line and statement of a failure, leaves nothing of it behind, and applies it when it is mended', async () => {
+  test('names file, line and statement of a failure, leaves nothing of it behind, and applies it when it is fixed', async () => {
     write('0002_more', "CREATE TABLE b (x int);\n\nINSERT INTO b VALUES ('one');\nCREATE TABLE c ();");
     for (const _ of [1, 2]) {
       const { message } = await failure();

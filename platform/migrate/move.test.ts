@@ -50,6 +50,8 @@ class OldPod {
   readonly #producer: Producer;
   readonly #loops: Promise<void>[] = [];
   #isStopped = false;
+  #appended = 0;
+  #round = Promise.withResolvers<void>();
   /** the last event of each key */
   readonly written = new Map<string, number>();
   moves = 0;
@@ -66,7 +68,11 @@ class OldPod {
     for (const [key, n] of Object.entries(starts)) {
       this.written.set(key, n);
       this.#loops.push(
-        this.#repeat(() => transaction(this.#pool, (tx) => this.#append(tx, key)).then(() => this.#wrote(key))),
+        this.#repeat(async () => {
+          await this.#room();
+          await transaction(this.#pool, (tx) => this.#append(tx, key));
+          this.#wrote(key);
+        }),
       );
     }
     this.written.set('4', 0);
@@ -78,6 +84,8 @@ class OldPod {
 
   async stop(): Promise<void> {
     this.#isStopped = true;
+    this.#round.resolve();
+    await Promise.allSettled(this.#loops);
     await Promise.all(this.#loops);
   }
 
@@ -89,7 +97,13 @@ class OldPod {
     }
   }
 
+  /** Writes no faster than it publishes, however slow the machine is. */
+  async #room(): Promise<void> {
+    while (this.#appended > this.published + 100 && !this.#isStopped) await this.#round.promise;
+  }
+
   #wrote(key: string): void {
+    this.#appended += 1;
     this.written.set(key, this.written.get(key)! + 1);
   }
 
@@ -102,6 +116,7 @@ class OldPod {
 
   /** An offset, a dead letter and an event in one transaction. */
   async #consume(): Promise<void> {
+    await this.#room();
     const offset = 100 + this.moves;
     await transaction(this.#pool, async (tx) => {
       const values = ['running-group', ['others'], [0], [offset], [offset + 1]];
@@ -121,8 +136,12 @@ class OldPod {
   }
 
   async #relay(): Promise<void> {
-    const owner = 'version 0.1.0';
     const session = await this.#pool.connect();
+    await this.#publish(session).finally(() => session.release(true));
+  }
+
+  async #publish(session: PoolClient): Promise<void> {
+    const owner = 'version 0.1.0';
     const shards = [0, 1, 2, 3];
     const cursors = new Map<number, { xid: string; id: string }>();
     const columns = () => [
@@ -153,10 +172,11 @@ class OldPod {
       if (messages.length > 0) await this.#producer.send(this.#topic, 0, messages);
       for (const { shard, xid, id } of due) cursors.set(shard, { xid, id: id! });
       this.published += messages.length;
+      this.#round.resolve();
+      this.#round = Promise.withResolvers();
     });
     await advanceAndRead(); // stores the cursors
     await session.query(released.releaseShardsSql, [owner]);
-    session.release(true);
   }
 }
 
@@ -169,7 +189,7 @@ describe('a database of version 0.1.0', () => {
 
   before(async () => {
     await ensureDatabases(postgres, [name]);
-    pool = createPool({ name: 'move-test', url, max: 12, log });
+    pool = createPool({ name: 'move-test', url, max: 8, log });
     kafka = createKafka({ brokers: testKafka().brokers.split(','), clientId: 'move-test', log });
     producer = await kafka.producer();
   });
@@ -187,7 +207,8 @@ describe('a database of version 0.1.0', () => {
     const { rows: early } = await pool.query<StoredEvent>('SELECT * FROM outbox WHERE id <= 20 ORDER BY id');
     await producer.send(topic, 0, early.map(toMessage));
 
-    const pod = new OldPod(pool, topic, producer);
+    const podPool = createPool({ name: 'move-test of 0.1.0', url, max: 8, log });
+    const pod = new OldPod(podPool, topic, producer);
     const total = () => pod.written.values().reduce((sum, n) => sum + n, 0);
     const goesOn = async (what: string) => {
       const [written, moves, published] = [total(), pod.moves, pod.published];
@@ -198,7 +219,13 @@ describe('a database of version 0.1.0', () => {
       );
     };
     pod.start();
-    t.after(() => pod.stop());
+    t.after(async () => {
+      try {
+        await pod.stop();
+      } finally {
+        await podPool.end();
+      }
+    });
     await goesOn('before the migration');
     const applied = await Promise.all([1, 2].map(() => migrate([{ url, database: name }])));
     assert.deepEqual(

@@ -56,8 +56,9 @@ export function platformMigrations(): PlatformMigration[] {
 /**
  * Applies the platform's migrations that the database does not have yet, all or none, and writes them down in
  * `millrace.migrations`. A table that a service is using is waited for in short tries, between which the service goes on.
- * @param session keeps the lock that service's migrations are applied under until it ends
+ * @param session takes the lock, which it keeps until it ends: the service's migrations follow in it
  * @returns the names of the migrations that were applied now
+ * @throws MigrationError where one was changed afterwards, FailedStatement, or what PostgreSQL says
  */
 export async function migratePlatform(session: PoolClient, database: string): Promise<string[]> {
   await session.query('SELECT pg_advisory_lock($1)', [migrationLock]);
@@ -66,11 +67,8 @@ export async function migratePlatform(session: PoolClient, database: string): Pr
       return await applyPending(session, database);
     } catch (error) {
       await session.query('ROLLBACK');
-      if (error instanceof MigrationError) throw error;
       const { code } = (error instanceof FailedStatement ? error.cause : error) as { code?: string };
-      if (lockCodes.has(code ?? '') && performance.now() < end) continue;
-      const { message } = error as Error;
-      throw new MigrationError('failed', `Database ${database} could not be migrated: ${message}`, { cause: error });
+      if (!lockCodes.has(code ?? '') || performance.now() > end) throw error;
     }
   }
 }

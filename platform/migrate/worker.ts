@@ -19,12 +19,22 @@ async function migrateOne(target: MigrationTarget): Promise<string[]> {
   // One session for both: it holds their lock until it ends, which is when the pool ends.
   const pool = new pg.Pool({ connectionString: url, max: 1, idleTimeoutMillis: 0 });
   try {
-    const session = await pool.connect();
-    const platform = await migratePlatform(session, database).finally(() => session.release());
+    const platform = await applyPlatform(pool, database);
     const own = schemaFolder === undefined ? [] : await migrateService(pool, { ...target, schemaFolder });
     return [...platform, ...own];
   } finally {
     await pool.end();
+  }
+}
+
+async function applyPlatform(pool: pg.Pool, database: string): Promise<string[]> {
+  try {
+    const session = await pool.connect();
+    return await migratePlatform(session, database).finally(() => session.release());
+  } catch (error) {
+    if (error instanceof MigrationError) throw error;
+    const { message } = error as Error;
+    throw new MigrationError('failed', `Database ${database} could not be migrated: ${message}`, { cause: error });
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * The position of a shard: every row up to it is published. Transaction ids and row ids have 64 bits, of which a number
- * keeps 53: at 10,000 a second they last 28,000 years.
+ * How far a shard is published: every row up to the cursor. Transaction ids and row ids have 64 bits, and a number keeps 53
+ * of them: enough for 28,000 years at 10,000 a second.
  */
 export interface Cursor {
   shard: number;
@@ -8,19 +8,19 @@ export interface Cursor {
   id: number;
 }
 
-/** Where a row is. */
-export type Position = Pick<Cursor, 'shard' | 'xid' | 'id'>;
+/** The position of a row in the order of the cursor. */
+export type RowPosition = Pick<Cursor, 'shard' | 'xid' | 'id'>;
 
-/** A row as it was read behind a cursor. */
-export interface ReadPosition extends Position {
-  /** whether all rows before it were read too */
+/** A row that was read after a cursor. */
+export interface ReadPosition extends RowPosition {
+  /** whether the read has all rows before it */
   head: boolean;
-  /** whether its shard has rows that were not read */
+  /** whether its shard has more rows than the read */
   cut: boolean;
 }
 
-/** Negative where `a` comes before `b` in the order of the cursor. */
-export function compare(a: Omit<Position, 'shard'>, b: Omit<Position, 'shard'>): number {
+/** Negative if `a` comes before `b` in the order of the cursor. */
+export function compare(a: Omit<RowPosition, 'shard'>, b: Omit<RowPosition, 'shard'>): number {
   return a.xid - b.xid || a.id - b.id;
 }
 
@@ -30,15 +30,15 @@ export function later(a: Cursor, b: Cursor): Cursor {
 }
 
 /**
- * How far a shard's cursor may move: before the first row that is not published, not past what was read, and not past the
- * horizon, above which rows of open transactions may yet appear.
- * @param rows what was read behind the cursor, without what was published before, in the order of the cursor
+ * How far a shard's cursor can move. It stops before the first row that is not published, at the end of the read, and at
+ * the horizon: above it, rows of open transactions can still appear.
+ * @param rows the rows of the read that were not published before, in the order of the cursor
  */
 export function advance(
   cursor: Cursor,
   rows: readonly ReadPosition[],
   horizon: number,
-  isPublished: (row: Position) => boolean,
+  isPublished: (row: RowPosition) => boolean,
 ): Cursor {
   const { shard } = cursor;
   const end = { shard, xid: horizon, id: 0 };

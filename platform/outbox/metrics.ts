@@ -1,6 +1,6 @@
 import { counter, gauge, histogram } from '#platform/telemetry';
 
-/** The relay's figures; `database` tells the outboxes of one process apart. */
+/** The relay's metrics; the label `database` distinguishes the outboxes of one process. */
 export const metrics = {
   published: counter({
     name: 'millrace_outbox_published_total',
@@ -9,12 +9,12 @@ export const metrics = {
   }),
   oldest: gauge({
     name: 'millrace_outbox_oldest_seconds',
-    help: 'Age of the oldest event that is not published',
+    help: 'Age of the oldest unpublished event',
     labelNames: ['database'],
   }),
   pending: gauge({
     name: 'millrace_outbox_pending',
-    help: 'Events that wait to be published, counted up to 1,000 a shard',
+    help: 'Unpublished events, counted up to 1,000 a shard',
     labelNames: ['database'],
   }),
   shards: gauge({
@@ -24,7 +24,7 @@ export const metrics = {
   }),
   batch: histogram({
     name: 'millrace_outbox_batch_events',
-    help: 'Events published together',
+    help: 'Rows of the outbox in a batch that the relay publishes',
     labelNames: ['database'],
     buckets: [1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000],
   }),

@@ -1,29 +1,29 @@
 import { roundMs } from '#platform/lifecycle';
 
-/** reads follow each other no faster: what is committed meanwhile is read together */
+/** the least time between two reads, so that one read gets all rows committed meanwhile */
 const shortestRoundMs = 2;
-/** the poll for what other processes commit; own commits wake the relay */
+/** pauses between polls for commits of other processes; own commits wake the relay */
 const idleMs = { first: 10, last: 250 };
 
-/** When the relay reads again. Times are milliseconds of one clock. */
+/** When the relay reads again. All times are milliseconds of one clock. */
 export class Pace {
   #foundAt = Number.NEGATIVE_INFINITY;
   #rows = 0;
 
-  /** Notes that a read begun at that time found rows. */
+  /** Records that the read that started at this time found rows. */
   found(started: number, rows: number): void {
     this.#foundAt = started;
     this.#rows = rows;
   }
 
-  /** What is left of the least time of the round. */
+  /** The remaining time until the next read may start. */
   rest(now: number): number {
     return Math.max(0, this.#foundAt + Math.max(shortestRoundMs, roundMs(this.#rows)) - now);
   }
 
   /**
-   * How long to wait for a wake-up. Where other relays' processes write too, their rows are looked for more often while
-   * there was something lately: after a twentieth of the time since.
+   * How long to wait for a wake-up. If other processes write too, the pause is a twentieth of the time since the last rows:
+   * the relay polls often while rows come, and seldom when none come.
    */
   pause(now: number, relays: number): number {
     if (relays <= 1) return idleMs.last;

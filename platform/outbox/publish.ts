@@ -1,17 +1,17 @@
 import type { Producer } from '#platform/kafka';
 import { failSpan } from '#platform/telemetry';
-import { bundlesOf } from './bundles.ts';
-import { byPartition, cutByBytes, isPack, toOutgoing } from './rows.ts';
+import { toPartitionBatches } from './partition-batches.ts';
+import { byPartition, cutByBytes, isRecordBatch, toOutgoing } from './rows.ts';
 import type { OutboxRow, Outgoing } from './rows.ts';
 
-/** Bytes of values sent at once: below the 1 MB that a broker takes by default. */
+/** The most bytes of values in one send: below the 1 MB that a broker accepts by default. */
 const maxSendBytes = 768 * 1024;
 
 /**
- * Publishes rows: partitions concurrently, within a partition in order. What follows a failed send in its partition is not
- * tried, so that no event overtakes an earlier one of its key.
- * @param onPublished told how many messages went to a topic, and which rows are published with all that they hold
- * @returns the first failure, undefined where all went well
+ * Publishes rows: partitions concurrently, within a partition in order. After a failed send it sends nothing more to the same
+ * partition, so that no event overtakes an earlier one of its key.
+ * @param onPublished gets the number of messages sent to a topic, and the rows whose messages are all published
+ * @returns the first failure, undefined where there was none
  */
 export async function publish(
   producer: Producer,
@@ -21,10 +21,10 @@ export async function publish(
   const failures = await Promise.all([
     publishSingle(
       producer,
-      rows.filter((row) => !isPack(row)),
+      rows.filter((row) => !isRecordBatch(row)),
       onPublished,
     ),
-    publishPacks(producer, rows.filter(isPack), onPublished),
+    publishRecordBatches(producer, rows.filter(isRecordBatch), onPublished),
   ]);
   return failures.find((failure) => failure !== undefined);
 }
@@ -43,7 +43,7 @@ async function publishSingle(
         const messages = part.map(({ message }) => message);
         failure ??= await attempt(producer.send(topic, partition, messages));
         for (const item of part) endSpan(item, failure);
-        if (failure) continue; // the others' spans say so, too
+        if (failure) continue; // the spans of the remaining items end with the failure, too
         const published = part.map(({ row }) => row);
         onPublished(topic, published.length, published);
       }
@@ -53,26 +53,28 @@ async function publishSingle(
   return failures.find((failure) => failure !== undefined);
 }
 
-async function publishPacks(
+async function publishRecordBatches(
   producer: Producer,
   rows: readonly OutboxRow[],
   onPublished: (topic: string, messages: number, rows: OutboxRow[]) => void,
 ): Promise<Error | undefined> {
   const topics = [...new Set(rows.map(({ topic }) => topic))];
-  const counts = await Promise.all(topics.map(async (topic) => [topic, await producer.partitionsOf(topic)] as const));
-  const partitions = bundlesOf(rows, new Map(counts), maxSendBytes);
+  const partitionsOf = await Promise.all(
+    topics.map(async (topic) => [topic, await producer.partitionsOf(topic)] as const),
+  );
+  const partitions = toPartitionBatches(rows, new Map(partitionsOf), maxSendBytes);
   const missing = new Map<OutboxRow, number>();
-  for (const { shares } of partitions.flatMap(({ bundles }) => bundles)) {
-    for (const [row, count] of shares) missing.set(row, (missing.get(row) ?? 0) + count);
+  for (const { counts } of partitions.flatMap(({ batches }) => batches)) {
+    for (const [row, count] of counts) missing.set(row, (missing.get(row) ?? 0) + count);
   }
   const failures = await Promise.all(
-    partitions.map(async ({ topic, partition, bundles }) => {
-      for (const { records, shares, timestamp } of bundles) {
+    partitions.map(async ({ topic, partition, batches }) => {
+      for (const { records, counts, timestamp } of batches) {
         const { count, bytes } = records;
         const failure = await attempt(producer.send(topic, partition, { count, bytes, timestamp }));
         if (failure) return failure;
-        const complete = [...shares].filter(([row, share]) => {
-          const left = missing.get(row)! - share;
+        const complete = [...counts].filter(([row, sent]) => {
+          const left = missing.get(row)! - sent;
           missing.set(row, left);
           return left === 0;
         });

@@ -1,21 +1,21 @@
 import type { PoolClient } from '#platform/postgres';
 import type { Cursor } from './cursor.ts';
 import type { OutboxRow } from './rows.ts';
-import { written } from './written.ts';
+import { payloadCache } from './payload-cache.ts';
 
 const maxRows = 1_000;
 const maxBytes = 4 * 1024 * 1024;
-/** rows of a shard behind those that are taken in which an earlier event of one of their keys is looked for */
+/** how many rows after the head of a shard are searched for earlier events of the same keys */
 const lookahead = 1_000;
 
 /**
- * Stores the cursors that have moved (fenced by the owner) and reads what comes next, for all shards in one statement.
+ * Stores the cursors that have moved (fenced by the owner) and reads the next rows, for all shards in one statement.
  *
- * Events of a key happen in the order of their ids, because an id is drawn under the lock of its aggregate; transaction
- * ids do not tell that order, because a transaction has its id before it waits for the lock. What a snapshot shows of a key
- * has no gap, whatever transactions are open, so all that it shows may be published in the order of ids. The cursor is by
- * transaction id, because only that tells which rows cannot appear any more. So where a shard has more rows than are taken
- * (the "head"), rows behind them with smaller ids are taken too.
+ * The events of a key happen in the order of their ids, because a transaction draws an id under the lock of the aggregate.
+ * Transaction ids do not have that order, because a transaction gets its id before it waits for the lock. The rows of a key
+ * in a snapshot have no gap, whatever transactions are open: the relay can publish all of them in the order of ids. The
+ * cursor uses the transaction id, because only that shows which rows cannot appear any more. Where a shard has more rows
+ * than one read takes (the "head"), the read takes also the later rows whose ids are smaller than an id of the head.
  */
 const statement = (source: string) => ({
   name: 'outbox-advance-and-read',
@@ -55,28 +55,28 @@ export interface ReadRequest {
   /** the table or view that is read, the same for all that a session reads */
   source: string;
   owner: string;
-  /** cursors to be stored */
+  /** the cursors to store */
   moved: readonly Cursor[];
-  /** where to read on, for every shard that is owned */
+  /** where to read, for every owned shard */
   cursors: readonly Cursor[];
-  /** the ids of rows behind the cursors that are published already */
+  /** the ids of the rows published ahead of the cursors */
   ahead: readonly number[];
-  /** take nothing from above the horizon, so that the cursors can follow (but for earlier events of a key) */
+  /** take no head row above the horizon, so that the cursors can follow */
   holdBack: boolean;
-  /** take one row of each shard only */
+  /** take only one head row of each shard */
   single?: boolean;
 }
 
 export interface ReadResult {
-  /** the shards whose cursors were stored; one that is missing belongs to somebody else now */
+  /** the shards whose cursors were stored; another relay owns those that are missing */
   moved: number[];
-  /** all transactions below have ended: no row of theirs can appear any more */
+  /** all transactions below it have ended: their rows cannot appear any more */
   horizon: number;
   /** by shard, in the order of the cursor */
   rows: OutboxRow[];
 }
 
-/** `data` is null where this process has it. */
+/** `data` is null if this process has it in its cache. */
 type Row = Omit<OutboxRow, 'xid' | 'id' | 'data'> & {
   xid: string;
   id: string | null;
@@ -90,7 +90,7 @@ export async function advanceAndRead(session: PoolClient, request: ReadRequest):
   const { source, owner, moved, cursors, ahead, holdBack, single = false } = request;
   const shards = Math.max(1, cursors.length);
   const limit = single ? 1 : Math.ceil(maxRows / shards);
-  const known = written.copy();
+  const known = payloadCache.snapshot();
   const { rows } = await session.query<Row>({
     ...statement(source),
     values: [
@@ -104,7 +104,7 @@ export async function advanceAndRead(session: PoolClient, request: ReadRequest):
       [...known.keys()],
     ],
   });
-  const first = rows[0]!; // the outer join answers at least one
+  const first = rows[0]!; // the outer join returns at least one
   return {
     moved: first.moved ?? [],
     horizon: Number(first.horizon),
@@ -114,7 +114,7 @@ export async function advanceAndRead(session: PoolClient, request: ReadRequest):
 
 function rowOf(row: Row, known: ReadonlyMap<string, Buffer>): OutboxRow {
   const data = row.data ?? known.get(row.event_id)!;
-  written.forget(row.event_id); // where it cannot be published now, it is read once more
+  payloadCache.delete(row.event_id); // after a failed send, the data comes from the database
   return { ...row, data, xid: Number(row.xid), id: Number(row.id) };
 }
 
@@ -139,7 +139,7 @@ const backlogStatement = (source: string) => ({
     ) r`,
 });
 
-/** How old the oldest unpublished row is, in seconds, and how many wait (counted up to 1,000 a shard). */
+/** The age of the oldest unpublished row in seconds, and the number of unpublished rows (counted up to 1,000 a shard). */
 export async function readBacklog(
   session: PoolClient,
   { source, ahead }: Pick<ReadRequest, 'source' | 'ahead'>,

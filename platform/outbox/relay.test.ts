@@ -10,7 +10,7 @@ import type { IncomingMessage, Kafka } from '#platform/kafka';
 import { eventually, fakeKafka, startProxy } from '#platform/kafka/testing.ts';
 import { createLogger } from '#platform/telemetry';
 import { transaction } from '#platform/postgres';
-import { Packer } from './pack.ts';
+import { RecordBatchBuilder } from './record-batch.ts';
 import { OutboxRelay } from './relay.ts';
 import { slotToEmpty } from './slots.ts';
 import { appendToOutbox } from './write.ts';
@@ -226,7 +226,7 @@ describe('OutboxRelay', () => {
     await database.pool.query(`UPDATE millrace.outbox_shards SET lease_until = now() - interval '1 second'`);
     await eventually(async () => (await owned('successor')) === 4, 'the second relay has all shards');
     await eventually(() => sent.length === 40, 'all events');
-    await proxy.mend();
+    await proxy.restore();
     await eventually(async () => (await owned('cut-off')) === 2, 'both share when the first is back');
     assert.equal(await owned('successor'), 2);
     await append(...Array.from({ length: 40 }, (_, i) => event('orders', String(i), i + 100)));
@@ -305,8 +305,8 @@ describe('OutboxRelay with Kafka', () => {
     }
   });
 
-  it('sends packs, those that could not be sent with bytes of the database, and large events in their order', async (t) => {
-    const topic = await uniqueTopic('packed', 2);
+  it('sends record batches, with the data of the database after a failure, and large events in their order', async (t) => {
+    const topic = await uniqueTopic('batches', 2);
     const { received, consumer } = receive(topic);
     let failures = 0;
     const unwilling: Kafka = {
@@ -325,17 +325,17 @@ describe('OutboxRelay with Kafka', () => {
     t.after(() => Promise.all([relay.stop(), consumer.stop()]));
     const keys = 5;
     const count = 4_000;
-    const packer = new Packer({ topic, type: 'order.created', source: '/orders' });
+    const builder = new RecordBatchBuilder({ topic, type: 'order.created', source: '/orders' });
     for (let n = 0; n < count; n++) {
       const data = JSON.stringify({ n, text: 'x'.repeat(400) });
-      packer.add({ key: `packed-${n % keys}`, eventId: String(n), data });
+      builder.add({ key: `batch-${n % keys}`, eventId: String(n), data });
     }
     const sizes = [1, 70_000, 1, 200_000, 70_000, 1];
     const events = sizes.map((size, n) => {
       const data = JSON.stringify({ n, text: 'x'.repeat(size) });
       return { ...event(topic, 'single', n), data: n === 1 ? Buffer.from(data) : data };
     });
-    await transaction(database.pool, (tx) => appendToOutbox(tx, [...packer.finish(), ...events]));
+    await transaction(database.pool, (tx) => appendToOutbox(tx, [...builder.finish(), ...events]));
     relay.start();
     const isAll = () => new Set(received.map(({ headers }) => headers['ce_id'])).size === count + sizes.length;
     await eventually(isAll, 'all', 30_000);
@@ -344,7 +344,7 @@ describe('OutboxRelay with Kafka', () => {
     const numbersOf = (key: string) => [...new Set(byKey.get(key)!.map(({ value }) => numberOf(value)))];
     for (let key = 0; key < keys; key++) {
       const expected = Array.from({ length: count / keys }, (_, i) => i * keys + key);
-      assert.deepEqual(numbersOf(`packed-${key}`), expected);
+      assert.deepEqual(numbersOf(`batch-${key}`), expected);
     }
     assert.deepEqual(numbersOf('single'), [0, 1, 2, 3, 4, 5]);
   });

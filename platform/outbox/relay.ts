@@ -8,7 +8,7 @@ import type { Pool, PoolClient } from '#platform/postgres';
 import { Waker } from './waker.ts';
 import type { Cursor } from './cursor.ts';
 import { metrics } from './metrics.ts';
-import { Progress } from './progress.ts';
+import { ShardProgress } from './shard-progress.ts';
 import { publish } from './publish.ts';
 import { advanceAndRead } from './read.ts';
 import { Pace } from './pace.ts';
@@ -18,9 +18,10 @@ import { Upkeep } from './upkeep.ts';
 import { outboxTable } from './write.ts';
 
 const renewMs = 2_000;
-/** a read that brought more rows than this is followed by another one at once, as is one that left some */
+/** after a read of more rows than this, or one that left rows, the next read follows at once */
 const manyRows = 50;
-/** how long giving up a shard may be put off until its cursor has passed all that is published: else it is sent again */
+/** how long the relay keeps a shard that another one is to get: until then its cursor can pass the published rows, which the
+ * new owner sends again otherwise */
 const followMs = 2_000;
 const followPollMs = 5;
 const keepPollMs = 50;
@@ -30,7 +31,7 @@ export interface OutboxRelayOptions {
   pool: Pool;
   kafka: Kafka;
   log: Logger;
-  /** unlike every other relay's; default: made up */
+  /** unique among the relays; default: generated */
   owner?: string;
   /**
    * What is published instead of `millrace.outbox`: a view over an event store that has the columns of the outbox, its ids and
@@ -40,9 +41,9 @@ export interface OutboxRelayOptions {
 }
 
 /**
- * Publishes the outbox of a database in commit order per key, at least once. Any number of relays may run: each leases
- * its share of the shards, and a shard's cursor moves only after Kafka has acknowledged everything before it. What is sent
- * twice, after a crash or a failed send, comes as a repetition: the first copies of a key's events are always in order.
+ * Publishes the outbox of a database in commit order per key, at least once. Any number of relays can run: each leases its
+ * share of the shards, and a shard's cursor moves only after Kafka has acknowledged all rows before it. After a crash or a
+ * failed send, the relay sends some events twice; the first copies of a key's events are always in order.
  */
 export class OutboxRelay {
   readonly #pool: Pool;
@@ -55,14 +56,14 @@ export class OutboxRelay {
   #stopping = false;
   #producer: Producer | undefined;
   #database = '';
-  readonly #progress = new Progress();
+  readonly #progress = new ShardProgress();
   #leasedUntil = 0;
   /** how many relays share this outbox */
   #relays = 1;
   #failure: Error | undefined;
   #backoff = backoffMs.first;
   #renewDue = 0;
-  /** until when shards that are to be given up may be kept; set while there are such shards */
+  /** until when the relay may keep the shards that another one is to get; undefined where there are none */
   #keepUntil: number | undefined;
   readonly #upkeep: Upkeep;
 
@@ -79,25 +80,25 @@ export class OutboxRelay {
     this.#loop ??= this.#run();
   }
 
-  /** Says that this process has committed events: they are read at once instead of at the next poll. */
+  /** Tells the relay that this process has committed events: it reads them at once, not at the next poll. */
   wake(): void {
     this.#waker.wake();
   }
 
-  /** The check of a readiness probe. @throws while events cannot be published */
+  /** The check of a readiness probe. @throws while the relay cannot publish */
   check(): void {
     if (this.#failure)
       throw new Error(`the outbox is not published: ${this.#failure.message}`, { cause: this.#failure });
   }
 
-  /** Finishes the batch in flight and gives the shards to others. */
+  /** Finishes the running batch and releases the shards. */
   async stop(): Promise<void> {
     this.#stopping = true;
     this.#waker.close();
     await this.#loop;
   }
 
-  /** Keeps a session with the database going: each failure ends it, and after a pause another begins. */
+  /** Keeps one database session open: a failure ends it, and after a pause the next one begins. */
   async #run(): Promise<void> {
     while (!this.#stopping) {
       try {
@@ -129,21 +130,21 @@ export class OutboxRelay {
   async #session(): Promise<void> {
     this.#producer ??= await this.#kafka.producer();
     const session = await this.#pool.connect();
-    session.on('error', () => undefined); // the next query says so
+    session.on('error', () => undefined); // the next query fails with it
     try {
       const pid = await this.#prepare(session);
-      this.#renewDue = 0; // what happened to the shards meanwhile is not known
+      this.#renewDue = 0; // another relay can own the shards by now
       await this.#work(session, pid);
       await this.#finish(session);
       await releaseShards(session, this.#owner);
     } finally {
-      session.release(true); // it has settings and a lock of its own
+      session.release(true); // destroys it, because it has its own settings and a lock
     }
   }
 
   async #prepare(session: PoolClient): Promise<number> {
-    // A cursor that is lost in a crash only means that some events are sent twice. The outbox is read by its index
-    // whatever the planner thinks of a table that was empty when it was last analysed.
+    // After a crash that loses a cursor, the relay only sends some events twice. The planner has to use the index of the
+    // outbox, even if the table was empty when it was last analysed.
     await session.query(
       'SET synchronous_commit = off; SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan',
     );
@@ -152,7 +153,7 @@ export class OutboxRelay {
     return announce(session);
   }
 
-  /** Reads and publishes, batch after batch, until the relay is stopped. */
+  /** Reads and publishes batch after batch until the relay stops. */
   async #work(session: PoolClient, pid: number): Promise<void> {
     const pace = new Pace();
     while (!this.#stopping) {
@@ -173,7 +174,7 @@ export class OutboxRelay {
     }
   }
 
-  /** Lets the cursors pass what is published, as far as that is a matter of moments, and stores them. */
+  /** Waits a moment until the cursors have passed the published rows, and stores them. */
   async #finish(session: PoolClient): Promise<void> {
     this.#keepUntil = performance.now() + followMs;
     while (this.#progress.ahead.length > 0 && performance.now() < this.#keepUntil) {
@@ -185,7 +186,7 @@ export class OutboxRelay {
     await this.#store(session);
   }
 
-  /** Whether a send that starts now ends before another relay may take the shards. */
+  /** Whether a send that starts now ends before another relay can take the shards. */
   #mayPublish(now: number): boolean {
     return this.#leasedUntil - now > sendTimeoutMs + renewMs / 2;
   }
@@ -210,7 +211,7 @@ export class OutboxRelay {
     if (String(shards) !== String(before)) {
       this.#log.info(
         { database: this.#database, shards, relays: alive.length },
-        'the shards of the outbox that this process publishes',
+        'the relay publishes these shards of the outbox',
       );
     }
   }
@@ -232,14 +233,14 @@ export class OutboxRelay {
     return { ...read, rows: read.rows.filter((row) => this.#progress.has(row.shard)) };
   }
 
-  /** The fence: a shard whose cursor could not be stored is somebody else's now. */
+  /** The fence: another relay owns a shard whose cursor could not be stored. */
   #settle(tried: Cursor[], stored: number[]): void {
     const lost = this.#progress.stored(tried, stored);
     if (lost.length === 0) return;
-    this.#log.warn({ database: this.#database, shards: lost }, 'shards of the outbox were taken over by another relay');
+    this.#log.warn({ database: this.#database, shards: lost }, 'another relay has taken these shards of the outbox');
   }
 
-  /** @returns whether all that is due was published; if not, after a pause */
+  /** Publishes the rows of a read, and pauses after a failure. @returns whether all of them are published */
   async #publish({ rows }: ReadResult): Promise<boolean> {
     if (rows.length === 0) return true;
     if (!this.#mayPublish(performance.now())) return false;

@@ -3,9 +3,9 @@ import type { OutgoingMessage } from '#platform/kafka';
 import { SpanKind, isSampled, startSpan, traceparentOf } from '#platform/telemetry';
 import type { Span } from '#platform/telemetry';
 import type { ReadPosition } from './cursor.ts';
-import { packedType } from './pack.ts';
+import { recordBatchType } from './record-batch.ts';
 
-/** A row of the outbox as the relay reads it. */
+/** A row of the outbox, as the relay reads it. */
 export interface OutboxRow extends ReadPosition {
   topic: string;
   key: string;
@@ -18,19 +18,19 @@ export interface OutboxRow extends ReadPosition {
   created_at: Date;
 }
 
-/** A row on its way: its message, and its span where the trace is recorded. */
+/** A row with its message, and with a span where the trace is sampled. */
 export interface Outgoing {
   row: OutboxRow;
   message: OutgoingMessage;
   span: Span | undefined;
 }
 
-/** Whether a row is a pack of messages. */
-export function isPack(row: OutboxRow): boolean {
-  return row.headers?.['content-type'] === packedType;
+/** Whether a row holds a record batch. */
+export function isRecordBatch(row: OutboxRow): boolean {
+  return row.headers?.['content-type'] === recordBatchType;
 }
 
-/** The message of a row. Under a sampled trace it gets a span of its own, from the commit until it is published. */
+/** The message of a row. Where the trace is sampled, it gets a span that starts at the time of the event. */
 export function toOutgoing(row: OutboxRow): Outgoing {
   const { key, event_id: id, traceparent: parent } = row;
   const span = isSampled(parent ?? undefined)
@@ -54,16 +54,16 @@ export function toOutgoing(row: OutboxRow): Outgoing {
   return { row, span, message: { key, value: row.data, headers, timestamp: row.created_at.getTime() } };
 }
 
-/** What goes to one partition, in order. */
-export interface PartitionBatch {
+/** The messages for one partition, in their order. */
+export interface PartitionMessages {
   topic: string;
   partition: number;
   items: Outgoing[];
 }
 
-/** Groups rows by the partition that they go to; the order within a partition is that of the rows. */
-export function byPartition(items: readonly Outgoing[], partitions: readonly number[]): PartitionBatch[] {
-  const batches = new Map<string, PartitionBatch>();
+/** Groups messages by partition; each partition keeps the order of the rows. */
+export function byPartition(items: readonly Outgoing[], partitions: readonly number[]): PartitionMessages[] {
+  const batches = new Map<string, PartitionMessages>();
   items.forEach((item, i) => {
     const { topic } = item.row;
     const partition = partitions[i]!;
@@ -75,7 +75,7 @@ export function byPartition(items: readonly Outgoing[], partitions: readonly num
   return [...batches.values()];
 }
 
-/** Cuts a batch so that no part has more bytes of values than the limit, except a message that alone is larger. */
+/** Divides messages so that no part has more bytes of values than the limit; a larger message is a part of its own. */
 export function cutByBytes(items: readonly Outgoing[], maxBytes: number): Outgoing[][] {
   const parts: Outgoing[][] = [];
   let bytes = Number.POSITIVE_INFINITY;

@@ -1,25 +1,25 @@
 import type { PoolClient } from '#platform/postgres';
 import type { Cursor } from './cursor.ts';
 
-/** How long a shard stays with an owner that no longer renews, in milliseconds: longer than a send can take. */
+/** How long a lease lasts without a renewal, in milliseconds: longer than a send can take. */
 export const leaseMs = 10_000;
 
-/** Shards of every outbox, as the tables' SQL makes them. */
+/** The shards of every outbox, as the migrations create them. */
 const allShards = [0, 1, 2, 3];
 
-// The key of the advisory lock that relays of a database hold together: who holds it is alive.
+// The key of the advisory lock that all relays of a database share: a session that holds it has a running relay.
 const presence = { classid: 0x6d696c6c, objid: 1 };
 
 /**
- * The shards of one relay among those alive: all reckon the same from the same list, so nobody has to hand them out.
- * @param alive the process ids of the relays' database sessions, ascending
+ * The shards of one relay. All relays compute the shares from the same list, so that they need no coordinator.
+ * @param alive the process ids of the database sessions of all running relays, ascending
  */
 export function fairShare(alive: readonly number[], self: number): number[] {
   const rank = alive.indexOf(self);
   return rank < 0 ? [] : allShards.filter((shard) => shard % alive.length === rank);
 }
 
-/** Says to the other relays, for as long as the session lasts, that this one is there. @returns the session's process id */
+/** Announces this relay to the others until the session ends. @returns the process id of the session */
 export async function announce(session: PoolClient): Promise<number> {
   const { rows } = await session.query<{ pid: number }>(
     'SELECT pg_backend_pid() AS pid, pg_advisory_lock_shared($1, $2)',
@@ -28,7 +28,7 @@ export async function announce(session: PoolClient): Promise<number> {
   return rows[0]!.pid;
 }
 
-/** The process ids of the sessions of all relays of this database, ascending. */
+/** The process ids of the sessions of all running relays of this database, ascending. */
 export async function relaysAlive(session: PoolClient): Promise<number[]> {
   const { rows } = await session.query<{ pid: number }>(
     `SELECT pid FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
@@ -39,14 +39,14 @@ export async function relaysAlive(session: PoolClient): Promise<number[]> {
   return rows.map((row) => row.pid);
 }
 
-/** The rows of transactions from before a restore have numbers that the new server has not reached, or passed long ago. */
+/** Thrown when a cursor has a transaction id that this server has not reached: the database was restored from a dump. */
 export class CursorAhead extends Error {
   override name = 'CursorAhead';
 }
 
 /**
- * Renews the leases of the shards in `share` and `keep`, gives up the others, and takes those of `share` that are free.
- * @returns the shards that are owned now for `leaseMs`, with the cursors as they are stored
+ * Renews the leases of the shards in `share` and `keep`, releases the others, and takes the free ones of `share`.
+ * @returns the shards that this relay owns for `leaseMs`, with their stored cursors
  */
 export async function renewShards(
   session: PoolClient,
@@ -80,7 +80,7 @@ export async function renewShards(
     .map(({ shard, xid, id }) => ({ shard, xid: Number(xid), id: Number(id) }));
 }
 
-/** Gives all shards of this relay back, so that another may take them at once. */
+/** Releases all shards of this relay, so that another relay can take them at once. */
 export async function releaseShards(session: PoolClient, owner: string): Promise<void> {
   await session.query('UPDATE millrace.outbox_shards SET owner = NULL, lease_until = NULL WHERE owner = $1', [owner]);
 }

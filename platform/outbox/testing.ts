@@ -1,8 +1,8 @@
-import { RecordBody } from '#platform/kafka/kafkajs/fetch.ts';
+import { RecordBody } from '#platform/kafka/record/decoder.ts';
 import type { Pool } from '#platform/postgres';
-import { bodiesOf, packedType } from './pack.ts';
+import { recordBodies, recordBatchType } from './record-batch.ts';
 
-/** An event that waits in an outbox, or has been published from there. */
+/** An event of an outbox, published or not. */
 export interface WrittenEvent {
   topic: string;
   key: string;
@@ -13,14 +13,14 @@ export interface WrittenEvent {
   traceparent: string | null;
 }
 
-/** The events of an outbox in the order in which they were written, those of packs one by one, with their JSON read. */
+/** The events of an outbox in the order in which they were written, with parsed data; record batches are decoded. */
 export async function readOutbox(pool: Pool): Promise<WrittenEvent[]> {
   const { rows } = await pool.query<WrittenEvent & { data: Buffer; headers: Record<string, string> | null }>(
     'SELECT topic, key, event_id, type, source, data, traceparent, headers FROM millrace.outbox ORDER BY id',
   );
   return rows.flatMap(({ headers, data, ...row }) =>
-    headers?.['content-type'] === packedType
-      ? unpack(data).map(({ headers: own, ...event }) => ({ ...row, ...event, ...attributesOf(own) }))
+    headers?.['content-type'] === recordBatchType
+      ? decodeRecordBatch(data).map(({ headers: own, ...event }) => ({ ...row, ...event, ...attributesOf(own) }))
       : [{ ...row, data: JSON.parse(data.toString()) as unknown }],
   );
 }
@@ -30,9 +30,9 @@ function attributesOf(headers: Record<string, string>) {
   return { event_id: id, type, source, traceparent };
 }
 
-/** The messages of a pack, with their JSON read. */
-export function unpack(data: Buffer): { key: string; data: unknown; headers: Record<string, string> }[] {
-  return [...bodiesOf(data)].map(({ start }) => {
+/** The messages of a record batch, with parsed data. */
+export function decodeRecordBatch(data: Buffer): { key: string; data: unknown; headers: Record<string, string> }[] {
+  return [...recordBodies(data)].map(({ start }) => {
     const body = new RecordBody(start);
     const { start: from, end } = body.valueIn(data)!;
     const value = JSON.parse(data.toString('utf8', from, end)) as unknown;

@@ -1,7 +1,7 @@
 import type { Logger } from '#platform/telemetry';
 import type { Pool, PoolClient } from '#platform/postgres';
 import { metrics } from './metrics.ts';
-import type { Progress } from './progress.ts';
+import type { ShardProgress } from './shard-progress.ts';
 import { readBacklog } from './read.ts';
 import { emptySlot } from './slots.ts';
 import { outboxTable } from './write.ts';
@@ -9,7 +9,7 @@ import { outboxTable } from './write.ts';
 const backlogMs = 5_000;
 const emptySlotMs = 3_600_000;
 
-/** What a relay does now and then beside publishing: it says how much waits, and empties old slots. */
+/** The periodic work of a relay beside publishing: it measures the backlog and empties old slots. */
 export class Upkeep {
   readonly #pool: Pool;
   readonly #log: Logger;
@@ -23,8 +23,11 @@ export class Upkeep {
     this.#source = source;
   }
 
-  /** Does what is due at this time of `performance.now()`. */
-  async run(session: PoolClient, { database, progress, now }: { database: string; progress: Progress; now: number }) {
+  /** @param now of `performance.now()` */
+  async run(
+    session: PoolClient,
+    { database, progress, now }: { database: string; progress: ShardProgress; now: number },
+  ) {
     if (now >= this.#backlogDue) {
       this.#backlogDue = now + backlogMs;
       const { oldest, pending } = await readBacklog(session, { source: this.#source, ahead: progress.ahead });
@@ -40,9 +43,9 @@ export class Upkeep {
   async #emptySlot(database: string): Promise<void> {
     try {
       const outcome = await emptySlot(this.#pool, Date.now());
-      this.#log.debug({ database, outcome }, 'the next slot of the outbox');
+      this.#log.debug({ database, outcome }, 'the relay looked at the next slot of the outbox');
     } catch (error) {
-      this.#log.warn({ err: error, database }, 'the next slot of the outbox could not be emptied');
+      this.#log.warn({ err: error, database }, 'the relay could not empty the next slot of the outbox');
     }
   }
 }

@@ -1,22 +1,22 @@
-/** Pauses that somebody else may end. */
+/** Pauses that another caller can end. */
 export class Waker {
   #woken = false;
   #closed = false;
   #pause: { wakeable: boolean; end: () => void } | undefined;
 
-  /** Ends the wakeable pause in progress, or else the next one. */
+  /** Ends the current wakeable pause, or else the next one. */
   wake(): void {
     this.#woken = true;
     if (this.#pause?.wakeable) this.#pause.end();
   }
 
-  /** Ends the pause in progress and every later one. */
+  /** Ends the current pause and every later one. */
   close(): void {
     this.#closed = true;
     this.#pause?.end();
   }
 
-  /** Resolves after the time, when closed, or, where the pause is wakeable, as soon as somebody wakes it. */
+  /** Resolves after the time, on `close`, or, if the pause is wakeable, on `wake`. */
   async wait(ms: number, wakeable: boolean): Promise<void> {
     if (ms > 0 && !this.#closed && !(wakeable && this.#woken)) {
       await new Promise<void>((end) => {

@@ -1,16 +1,16 @@
 import type { PoolClient } from '#platform/postgres';
 
-/** An event to be published; the transaction that writes it decides whether it happened. */
+/** An event to publish, if the transaction that writes it commits. */
 export interface OutboxEvent {
   topic: string;
-  /** the aggregate's id in decimal: events of one key keep their order */
+  /** the aggregate's id in decimal; the events of a key keep their order */
   key: string;
   eventId: string;
   type: string;
   source: string;
-  /** JSON text, or the bytes of a message that is passed on */
+  /** JSON text, or the bytes of the message's value */
   data: string | Buffer;
-  /** further Kafka headers; they win over those made from the event */
+  /** more Kafka headers; they replace those of the same name that come from the event */
   headers?: Record<string, string>;
   traceparent?: string | undefined;
 }
@@ -24,7 +24,7 @@ const insert = {
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::jsonb[], $8::text[])`,
 };
 
-/** In an array bytes are sent as text of twice their length: with so many, a row is worth a statement of its own. */
+/** pg sends bytes in an array as text of twice their length: a row with this many bytes gets a statement of its own. */
 const manyBytes = 64 * 1024;
 
 const insertOne = `INSERT INTO ${outboxTable} (topic, key, event_id, type, source, data, headers, traceparent)
@@ -36,7 +36,7 @@ export function outboxInsert({ topic, key, eventId, type, source, data, headers,
   return { text: insertOne, values: [topic, key, eventId, type, source, bytes, headers ?? null, traceparent ?? null] };
 }
 
-/** Writes events to the outbox, in the order given, in the caller's transaction: in one statement, but for large ones. */
+/** Writes events to the outbox in the caller's transaction, in the given order: one statement, and one for each large event. */
 export async function appendToOutbox(tx: PoolClient, events: readonly OutboxEvent[]): Promise<void> {
   let from = 0;
   for (const [i, event] of events.entries()) {

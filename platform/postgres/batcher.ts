@@ -1,15 +1,15 @@
-/** The batcher's queue is full: the caller should turn the work away. */
+/** Thrown when the batcher's queue is full: the caller should refuse the work. */
 export class BatcherFull extends Error {
   override name = 'BatcherFull';
 }
 
 export interface BatcherOptions<T, R> {
-  /** handles a batch; answers one result an item, in the same order. If it throws, every item of the batch fails */
+  /** handles a batch and returns one result for each item, in the same order. If it throws, every item of the batch fails */
   run: (items: T[]) => Promise<R[]>;
   maxBatch: number;
-  /** batches in flight at once */
+  /** how many batches run at once */
   concurrency: number;
-  /** items waiting at most; beyond, `submit` throws BatcherFull */
+  /** the most items that wait; then `submit` throws BatcherFull */
   maxQueue: number;
 }
 
@@ -20,8 +20,8 @@ interface Waiting<T, R> {
 }
 
 /**
- * Micro-batching: items that arrive while a batch is in flight form the next one. Under no load an item goes at once,
- * under load one round trip serves many; nothing waits for a timer.
+ * Micro-batching: items that arrive while a batch runs form the next one. Without load an item runs at once; under load one
+ * round trip serves many. No item waits for a timer.
  */
 export class Batcher<T, R> {
   readonly #options: BatcherOptions<T, R>;
@@ -48,7 +48,7 @@ export class Batcher<T, R> {
     });
   }
 
-  /** Resolves when nothing is queued or in flight. */
+  /** Resolves when no item waits or runs. */
   drain(): Promise<void> {
     if (this.#queue.length === 0 && this.#running === 0) return Promise.resolve();
     return new Promise((resolve) => this.#idle.push(resolve));

@@ -6,22 +6,22 @@ export function roleOf(database: string): string {
   return database.replaceAll('-', '_');
 }
 
-/** The name of the database itself, which is the role's. */
+/** The name of the database: that of its role. */
 export const databaseNameOf = roleOf;
 
-/** Names the advisory lock of those who create databases: any number that nothing else of the server uses. */
+/** The advisory lock for creating databases: any number that nothing else on the server uses. */
 const rolesLock = 7_226_530_147;
 
 /**
- * Creates what is missing of the databases, each with a role that owns it and can reach no other, and gives the roles these
- * passwords. Idempotent.
- * @param client of a superuser, or of a role that may create databases and roles
+ * Creates the missing databases, each with a role that owns it and can connect to no other one, and sets the passwords of
+ * the roles. Idempotent.
+ * @param client of a superuser, or of a role that can create databases and roles
  */
 export async function ensureDatabaseRoles(
   client: ClientBase,
   wanted: readonly { database: string; password: string }[],
 ): Promise<void> {
-  // rights of a database are one row: two that change them at the same time fail
+  // the rights of a database are one row: two concurrent changes fail
   await client.query('SELECT pg_advisory_lock($1)', [rolesLock]);
   try {
     await createDatabaseRoles(client, wanted);
@@ -48,19 +48,19 @@ async function createDatabaseRoles(
     const role = pg.escapeIdentifier(roleOf(database));
     const name = pg.escapeIdentifier(databaseNameOf(database));
     if (!roleNames.has(roleOf(database))) await client.query(`CREATE ROLE ${role}`);
-    // only a superuser may name that attribute, which new roles do not have anyway
+    // only a superuser may use that attribute, and new roles do not have it
     const rights = isSuperuser ? 'NOSUPERUSER NOCREATEDB NOCREATEROLE' : '';
     await client.query(`ALTER ROLE ${role} LOGIN ${rights} PASSWORD ${pg.escapeLiteral(password)}`);
     // A service that dies or hangs inside a transaction must not hold its locks, nor the outbox's horizon, for long.
     await client.query(`ALTER ROLE ${role} SET idle_in_transaction_session_timeout = '10s'`);
-    // who is no superuser can only give a database to a role that it is a member of
+    // without superuser rights, a role can give a database only to a role that it is a member of
     if (!isSuperuser) await client.query(`GRANT ${role} TO CURRENT_USER`);
     if (!databaseNames.has(databaseNameOf(database))) await client.query(`CREATE DATABASE ${name} OWNER ${role}`);
     await client.query(`REVOKE CONNECT, TEMPORARY ON DATABASE ${name} FROM PUBLIC`);
   }
 }
 
-/** Drops a database with everything in it, whoever is connected, and its role. */
+/** Drops a database, even with open connections, and its role. */
 export async function dropDatabaseAndRole(client: ClientBase, database: string): Promise<void> {
   await client.query(`DROP DATABASE IF EXISTS ${pg.escapeIdentifier(databaseNameOf(database))} WITH (FORCE)`);
   await client.query(`DROP ROLE IF EXISTS ${pg.escapeIdentifier(roleOf(database))}`);

@@ -6,10 +6,10 @@ import { gauge } from '#platform/telemetry';
 export type { Pool, PoolClient } from 'pg';
 
 export interface PoolOptions {
-  /** names the pool in metrics and the connections in pg_stat_activity */
+  /** the name of the pool in metrics, and of its connections in pg_stat_activity */
   name: string;
   url: string;
-  /** connections at most */
+  /** the most connections */
   max: number;
   log: Logger;
   /** how long a query may wait for a connection, in milliseconds */
@@ -20,7 +20,7 @@ export interface PoolOptions {
 
 const pools = new Map<string, Pool>();
 
-/** A bounded pool of PostgreSQL connections with metrics. A lost connection is logged and replaced, never thrown. */
+/** A bounded pool of PostgreSQL connections with metrics. It logs and replaces a lost connection, and does not throw. */
 export function createPool({ name, url, max, log, waitMs = 5_000, statementMs = 15_000 }: PoolOptions): Pool {
   const pool = new Pool({
     connectionString: url,
@@ -32,7 +32,7 @@ export function createPool({ name, url, max, log, waitMs = 5_000, statementMs = 
     keepAlive: true,
     options: '-c TimeZone=UTC', // Prisma's adapter reads and writes timestamptz without a zone
   });
-  // one that is lost while it is checked out says so by its next query too; unheard, the event would end the process
+  // the next query of a lost connection fails, too; but an event without a listener would end the process
   pool.on('connect', (client) => client.on('error', () => undefined));
   pool.on('error', (error) => log.warn({ err: error, pool: name }, 'an idle database connection was lost'));
   pools.set(name, pool);
@@ -68,7 +68,7 @@ export async function transaction<T>(pool: Pool, work: (tx: PoolClient) => Promi
     try {
       await client.query('ROLLBACK');
     } catch (rollbackError) {
-      broken = rollbackError as Error; // the connection is gone, and with it the transaction
+      broken = rollbackError as Error; // the connection is lost, and the transaction with it
     }
     throw error;
   } finally {
@@ -96,10 +96,10 @@ const networkCodes = new Set([
 const passingMessages =
   /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|not queryable/;
 
-// not reached, connection closed, no connection in time, no transaction in time
+// Prisma's codes: not reached, connection closed, no connection in time, no transaction in time
 const prismaUnavailable = new Set(['P1001', 'P1017', 'P2024', 'P2028']);
 
-/** PostgreSQL's code of an error that went through Prisma's adapter, or Prisma's own of a server that is not reached. */
+/** PostgreSQL's code of an error from Prisma's adapter, or Prisma's own code for a server that it cannot reach. */
 function prismaCode(error: Error): string {
   const { code, meta } = error as {
     code?: string;
@@ -110,14 +110,14 @@ function prismaCode(error: Error): string {
   return cause?.originalCode ?? '';
 }
 
-/** Thrown by work that cannot be done right now, for a reason that passes. */
+/** Thrown by work that cannot be done now, for a transient reason. */
 export class Unavailable extends Error {
   override name = 'Unavailable';
 }
 
 /**
- * Whether an error says that the database cannot be used right now (gone, starting, full, or a lock or serialization
- * failure), so that the same work may succeed later. Anything else is the fault of the work itself.
+ * Whether an error says that the database is unavailable now (gone, starting, full, or a lock or serialization failure), so
+ * that the same work can succeed later. The work itself has caused any other error.
  */
 export function isUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false;

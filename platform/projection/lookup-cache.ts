@@ -8,15 +8,15 @@ const lookups = counter({
 });
 
 export interface LookupCacheOptions<V> {
-  /** in the metrics */
+  /** the name in metrics */
   name: string;
-  /** asks the source; undefined is not kept */
+  /** asks the source; undefined is not cached */
   load: (key: number) => Promise<V | undefined>;
   maxEntries: number;
   ttlMs: number;
 }
 
-/** A bounded cache in front of a slow source. Lookups of one key at the same time ask the source once. */
+/** A bounded cache of a slow source. Concurrent lookups of a key ask the source once. */
 export class LookupCache<V extends object> {
   readonly #options: LookupCacheOptions<V>;
   readonly #entries: LRUCache<number, V>;
@@ -39,7 +39,7 @@ export class LookupCache<V extends object> {
     return shared ?? this.#load(key);
   }
 
-  /** Forgets a key; a lookup that is under way answers its callers but is not kept: it may have read the old value. */
+  /** Removes a key. The result of a running lookup is not cached, because it can be the old value. */
   forget(key: number): void {
     this.#entries.delete(key);
     this.#underWay.delete(key);

@@ -3,11 +3,11 @@ import { unavailable } from '#platform/http';
 export interface VersionWaiterOptions {
   /** reads the versions of these orders */
   versions: (ids: string[]) => Promise<Map<string, number>>;
-  /** how long one waits at most, in milliseconds */
+  /** how long a request waits at most, in milliseconds */
   timeoutMs?: number;
-  /** how long until the versions are read again when nobody calls `wake`, in milliseconds */
+  /** how often to read the versions without a `wake`, in milliseconds */
   pollMs?: number;
-  /** how many may wait at once */
+  /** how many requests can wait at once */
   maxWaiting?: number;
 }
 
@@ -18,8 +18,8 @@ interface Waiting {
 }
 
 /**
- * Waits until the read model has come to a version of an order. All who wait share one query, made when this process's
- * projection commits (`wake`) and every few milliseconds for what other processes project.
+ * Waits until the read model has a version of an order. All waiting requests share one query. It runs when the projection of
+ * this process commits (`wake`), and every few milliseconds, because other processes project, too.
  */
 export class VersionWaiter {
   readonly #options: Required<VersionWaiterOptions>;
@@ -33,8 +33,8 @@ export class VersionWaiter {
   }
 
   /**
-   * Resolves when the version is there, the time is up or the client has gone; the caller reads what there is.
-   * @throws Problem 503 where too many wait already, and whatever reading the versions throws
+   * Resolves when the read model has the version, the time is over, or the client has closed the connection.
+   * @throws Problem 503 if too many requests wait, and any error of reading the versions
    */
   wait(id: string, version: number, signal: AbortSignal): Promise<void> {
     const { maxWaiting, timeoutMs } = this.#options;
@@ -56,7 +56,7 @@ export class VersionWaiter {
     });
   }
 
-  /** Reads the versions now, or once more after the reading that is under way. */
+  /** Reads the versions now, or again after the running query. */
   wake(): void {
     if (this.#waiting.size === 0) return;
     if (this.#reading) {

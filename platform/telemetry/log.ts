@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 
 export type { Logger } from 'pino';
 
-/** A JSON logger on standard output; each line carries the trace and span that were active when it was written. */
+/** A JSON logger on standard output; each line has the ids of the active trace and span. */
 export function createLogger(service: string, level = 'info'): Logger {
   return pino({
     level,

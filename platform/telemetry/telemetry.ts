@@ -7,9 +7,9 @@ export type { Attributes, Span } from '@opentelemetry/api';
 const tracer = trace.getTracer('millrace');
 
 /**
- * Starts OpenTelemetry for a service. Where OTEL_EXPORTER_OTLP_ENDPOINT is set, the Node SDK exports spans there and
- * honours the other standard variables. Without it nothing is recorded, but trace ids are still made and passed on, so
- * that the logs of several services can be matched; that takes a fraction of the SDK's memory.
+ * Starts OpenTelemetry for a service. If OTEL_EXPORTER_OTLP_ENDPOINT is set, the Node SDK exports spans there and follows the
+ * other standard variables. Without it no span is recorded, but services still make and pass on trace ids, so that logs of
+ * several services can be matched; this needs a fraction of the SDK's memory.
  */
 export async function startTelemetry(service: string): Promise<{ stop(): Promise<void> }> {
   const { env } = process;
@@ -44,20 +44,20 @@ export function traceparentOf(span: Span): string {
   return format(span.spanContext());
 }
 
-/** The W3C `traceparent` of the active span, undefined where there is none. */
+/** The W3C `traceparent` of the active span; undefined if there is none. */
 export function inject(): string | undefined {
   const span = trace.getActiveSpan()?.spanContext();
   return span && isSpanContextValid(span) ? format(span) : undefined;
 }
 
-/** Whether a `traceparent` says that its trace is recorded. */
+/** Whether a `traceparent` has the sampled flag. */
 export function isSampled(traceparent: string | undefined): traceparent is string {
   return traceparent !== undefined && traceparent.endsWith('1') && traceparent.length === 55;
 }
 
 const pattern = /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/;
 
-/** The context that a `traceparent` names; the root context where it is missing or malformed (W3C Trace Context, 3.2). */
+/** The context of a `traceparent`; the root context if it is missing or malformed (W3C Trace Context, 3.2). */
 export function contextOf(traceparent: string | undefined): Context {
   const match = traceparent === undefined ? null : pattern.exec(traceparent);
   if (!match) return ROOT_CONTEXT;
@@ -68,15 +68,15 @@ export function contextOf(traceparent: string | undefined): Context {
 
 export interface SpanOptions {
   kind?: SpanKind;
-  /** a `traceparent`, or the context to be under; default the active one */
+  /** a `traceparent`, or the parent context; default: the active one */
   parent?: string | Context | undefined;
   attributes?: Attributes;
   startTime?: TimeInput;
 }
 
 /**
- * Starts a span. Under a parent that is not sampled nothing is recorded, whatever the sampler: the parent's context stands
- * in for the span, which costs next to nothing.
+ * Starts a span. Under a parent that is not sampled, no span is recorded, whatever the sampler: the parent's context replaces
+ * the span, at almost no cost.
  */
 export function startSpan(name: string, { parent, ...options }: SpanOptions = {}): Span {
   const under = typeof parent === 'string' ? contextOf(parent) : (parent ?? context.active());

@@ -89,7 +89,7 @@ await runService('analytics', async (service) => {
     decode: decodeLazily,
     maxBatch: 250,
     sessionMs,
-    restMs: 100, // figures may be a tenth of a second old
+    lingerMs: 100, // figures may be a tenth of a second old
     onCommitted: () => relay.wake(),
   });
   inbox.start();

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { CircuitBreaker } from './breaker.ts';
-import type { BreakerState, Outcome } from './breaker.ts';
+import type { BreakerState, CallOutcome } from './breaker.ts';
 
 function setup() {
   const clock = { now: 0 };
@@ -15,7 +15,7 @@ function setup() {
     now: () => clock.now,
     onChange: (state) => changes.push(state),
   });
-  const call = (outcome: Outcome) => {
+  const call = (outcome: CallOutcome) => {
     const permit = breaker.admit();
     assert.notEqual(permit, undefined, 'refused');
     breaker.settle(permit!, outcome);
@@ -137,7 +137,7 @@ describe('circuit breaker', () => {
       fc.record({
         kind: fc.constant('settle' as const),
         index: fc.nat(10),
-        outcome: fc.constantFrom<Outcome>('success', 'failure', 'abandoned'),
+        outcome: fc.constantFrom<CallOutcome>('success', 'failure', 'abandoned'),
       }),
       fc.record({ kind: fc.constant('wait' as const), ms: fc.integer({ min: 1, max: 400 }) }),
     );

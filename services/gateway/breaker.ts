@@ -1,5 +1,5 @@
 /** What became of an admitted call. `abandoned` says nothing about the upstream: the caller left before an answer. */
-export type Outcome = 'success' | 'failure' | 'abandoned';
+export type CallOutcome = 'success' | 'failure' | 'abandoned';
 
 /**
  * `closed`: calls pass and failures are counted. `open`: nothing passes until the pause is over.
@@ -30,9 +30,9 @@ const slots = 10;
  * late, from before a change of state, is ignored.
  *
  * @example
- * const permit = breaker.admit();
- * if (permit === undefined) refuse(breaker.retryAfterMs());
- * else call((outcome) => breaker.settle(permit, outcome));
+ * const generation = breaker.admit();
+ * if (generation === undefined) refuse(breaker.retryAfterMs());
+ * else call((outcome) => breaker.settle(generation, outcome));
  */
 export class CircuitBreaker {
   readonly #failures: number;
@@ -69,12 +69,12 @@ export class CircuitBreaker {
     return this.#state;
   }
 
-  /** A permit for one call, to be settled exactly once, or undefined where the call must not be made. */
+  /** Admits one call. @returns what `settle` needs, exactly once; undefined where the call must not be made */
   admit(): number | undefined {
     if (this.#state === 'closed') return this.#generation;
     if (this.#state === 'open') {
       if (this.#now() < this.#opensUntil) return undefined;
-      this.#enter('half-open');
+      this.#transition('half-open');
     }
     if (this.#probing) return undefined;
     this.#probing = true;
@@ -82,8 +82,8 @@ export class CircuitBreaker {
   }
 
   /** Records what became of an admitted call. */
-  settle(permit: number, outcome: Outcome): void {
-    if (permit !== this.#generation) return;
+  settle(generation: number, outcome: CallOutcome): void {
+    if (generation !== this.#generation) return;
     if (this.#state === 'half-open') {
       this.#probing = false;
       if (outcome === 'success') this.#close();
@@ -109,7 +109,7 @@ export class CircuitBreaker {
     return Math.max(1, Math.ceil(this.#opensUntil - this.#now()));
   }
 
-  #enter(state: BreakerState): void {
+  #transition(state: BreakerState): void {
     this.#state = state;
     this.#generation += 1;
     this.#probing = false;
@@ -119,14 +119,14 @@ export class CircuitBreaker {
   #open(pause: number): void {
     this.#pause = pause;
     this.#opensUntil = this.#now() + pause;
-    this.#enter('open');
+    this.#transition('open');
   }
 
   #close(): void {
     this.#inARow = 0;
     this.#failed.fill(0);
     this.#ended.fill(0);
-    this.#enter('closed');
+    this.#transition('closed');
   }
 
   /** Moves the rolling window on to now and returns the index of its current slot. */

@@ -7,11 +7,11 @@ import type { Health } from '#platform/health';
 import type { Logger, Span } from '#platform/telemetry';
 import { sendProblem } from './answer.ts';
 import type { RequestBody } from './body.ts';
-import type { Outcome } from './breaker.ts';
+import type { CallOutcome } from './breaker.ts';
 import { countFailed, countRetry } from './metrics.ts';
 import { requestHeaders, responseHeaders } from './headers.ts';
 import type { Route } from './routes.ts';
-import type { Place, Upstream } from './upstream.ts';
+import type { Permit, Upstream } from './upstream.ts';
 
 type Controller = Dispatcher.DispatchController;
 
@@ -46,8 +46,8 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #upstream: Upstream | undefined;
   #target = '';
   #body: RequestBody = null;
-  /** the attempt under way: its place at the upstream, its span, and the controller once the request was written */
-  #place: Place | undefined;
+  /** the attempt under way: its permit at the upstream, its span, and the controller once the request was written */
+  #permit: Permit | undefined;
   #call: Span | undefined;
   #controller: Controller | undefined;
   #attempts = 0;
@@ -92,9 +92,9 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   #attempt(): void {
     const upstream = this.#upstream!;
-    const place = upstream.enter(this.route.streams);
-    if (place instanceof Problem) return this.refuse(place);
-    this.#place = place;
+    const permit = upstream.acquire(this.route.streams);
+    if (permit instanceof Problem) return this.refuse(permit);
+    this.#permit = permit;
     this.#controller = undefined;
     this.#attempts += 1;
     const method = this.#request.method ?? 'GET';
@@ -111,7 +111,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     try {
       pool.dispatch({ method, path: this.#target, headers, body: this.#body }, this);
     } catch (error) {
-      this.#leave('abandoned', error);
+      this.#release('abandoned', error);
       this.refuse(new Problem(400, { detail: 'The request is not well formed', cause: error }));
     }
   }
@@ -125,7 +125,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     if (status < 200 || this.#closed) return;
     const upstream = this.#upstream!;
     // the answer, whatever it says, shows that the service is there
-    upstream.settle(this.#place!, 'success');
+    upstream.settle(this.#permit!, 'success');
     const flat = responseHeaders(headers, this.route.prefix, upstream.origin);
     flat.push('x-content-type-options', 'nosniff', 'x-trace-id', this.#span.spanContext().traceId);
     if (!this.#request.complete || this.#context.health.draining) flat.push('connection', 'close');
@@ -140,18 +140,18 @@ export class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseEnd(): void {
-    this.#leave('success');
+    this.#release('success');
     this.#response.end();
   }
 
   onResponseError(_: Controller | undefined, error: Error): void {
-    if (this.#closed || error === gone) return this.#leave('abandoned', error);
+    if (this.#closed || error === gone) return this.#release('abandoned', error);
     // the sender's fault, found while its body was passed on
     if (error instanceof Problem) {
-      this.#leave('abandoned', error);
+      this.#release('abandoned', error);
       return this.refuse(error);
     }
-    this.#leave('failure', error);
+    this.#release('failure', error);
     countFailed(this.#upstream!.name, codeOf(error));
     if (this.#response.headersSent) this.#response.destroy();
     else if (this.#mayRetry()) this.#retry();
@@ -191,11 +191,11 @@ export class Exchange implements Dispatcher.DispatchHandler {
     return new Problem(502, { detail: `The connection to the ${name} service was lost before its answer`, cause });
   }
 
-  #leave(outcome: Outcome, error?: unknown): void {
-    const place = this.#place;
-    if (place === undefined) return;
-    this.#place = undefined;
-    this.#upstream!.leave(place, outcome);
+  #release(outcome: CallOutcome, error?: unknown): void {
+    const permit = this.#permit;
+    if (permit === undefined) return;
+    this.#permit = undefined;
+    this.#upstream!.release(permit, outcome);
     const call = this.#call!;
     if (error !== undefined) {
       call.setAttribute('error.type', codeOf(error));
@@ -214,7 +214,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   /** The answer is out, or the client is gone: then so is the call on its behalf. */
   #end(): void {
     this.#closed = true;
-    if (this.#place !== undefined) this.#controller?.abort(gone);
+    if (this.#permit !== undefined) this.#controller?.abort(gone);
     const { headersSent, statusCode, writableFinished } = this.#response;
     observeRequest(
       this.#request.method ?? '',

@@ -58,7 +58,7 @@ export async function startGateway(
   options: Partial<GatewayOptions> = {},
 ): Promise<TestGateway> {
   const health = new Health();
-  const door = await createGateway({
+  const server = await createGateway({
     contracts,
     health,
     log: createLogger('gateway', 'silent'),
@@ -68,9 +68,9 @@ export async function startGateway(
       ...options.addresses,
     },
   });
-  const port = await door.listen(0, '127.0.0.1');
+  const port = await server.listen(0, '127.0.0.1');
   let closed: Promise<void> | undefined;
-  const close = () => (closed ??= door.close());
+  const close = () => (closed ??= server.close());
   t.after(close);
   return { url: `http://127.0.0.1:${port}`, port, health, close };
 }

@@ -9,7 +9,7 @@ import { mountPages } from './pages.ts';
 import type { PageSettings } from './pages.ts';
 import { Proxy } from './proxy.ts';
 import { RateLimiter } from './rate-limit.ts';
-import { createDoor } from './server.ts';
+import { createEdgeServer } from './server.ts';
 import type { Draining } from '#platform/http';
 import { SystemHealthCheck } from './system-health.ts';
 import { Upstream } from './upstream.ts';
@@ -29,7 +29,7 @@ export interface GatewayOptions {
   pages?: Omit<PageSettings, 'auth'>;
 }
 
-/** The platform's only door: proxied operations, pages and documents, health and metrics. */
+/** The platform's only entry: proxied operations, pages and documents, health and metrics. */
 export async function createGateway(options: GatewayOptions): Promise<Draining> {
   const { contracts, health, log, auth, rateLimit = 0 } = options;
   const upstreams = upstreamsOf(options);
@@ -57,13 +57,13 @@ export async function createGateway(options: GatewayOptions): Promise<Draining> 
   mountErrors(app, log);
 
   // what is proxied does not pass through Express: nothing of it is needed there, and it costs 5 µs a request
-  const door = createDoor((request, response) => {
+  const server = createEdgeServer((request, response) => {
     if (!proxy.handle(request, response)) app(request, response);
   }, health);
   return {
-    listen: door.listen,
+    listen: server.listen,
     async close() {
-      const closed = door.close();
+      const closed = server.close();
       proxy.endStreams();
       await closed;
       await Promise.all(all.map((upstream) => upstream.close()));

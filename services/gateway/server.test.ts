@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Health } from '#platform/health';
 import { raw, startGateway, startUpstream, textOf } from './fixture.ts';
-import { createDoor } from './server.ts';
+import { createEdgeServer } from './server.ts';
 
-describe('the door', () => {
+describe('the edge server', () => {
   it('refuses a request whose end can be read in two ways', async (t) => {
     let calls = 0;
     const upstream = await startUpstream(t, (_, response) => {
@@ -60,13 +60,13 @@ describe('the door', () => {
 
   it('does not wait for a client that sends its request byte by byte', async (t) => {
     const fast = { headersTimeout: 100, requestTimeout: 200, connectionsCheckingInterval: 20 };
-    const door = createDoor(
+    const server = createEdgeServer(
       (request, response) => void request.resume().once('end', () => response.end()),
       new Health(),
       fast,
     );
-    t.after(() => door.close());
-    const port = await door.listen(0, '127.0.0.1');
+    t.after(() => server.close());
+    const port = await server.listen(0, '127.0.0.1');
     assert.match(await raw(port, 'GET / HTTP/1.1\r\nHost: a\r\n'), /^HTTP\/1.1 408 [^]*"status":408/);
     assert.match(await raw(port, 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab'), /^HTTP\/1.1 408 /);
   });

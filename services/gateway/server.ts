@@ -6,7 +6,7 @@ import { bodyLimit, drainable, Problem } from '#platform/http';
 import type { Draining } from '#platform/http';
 import type { Health } from '#platform/health';
 
-/** What the door bears of a client: a slow or an endless request ends here. */
+/** The limits of a client: a slow or an endless request ends here. */
 const limits = {
   headersTimeout: 10_000,
   requestTimeout: 30_000,
@@ -18,7 +18,7 @@ const limits = {
 const maxConnections = 10_000;
 
 /** The HTTP server that faces the clients. */
-export function createDoor(
+export function createEdgeServer(
   listener: RequestListener,
   health: Health,
   overrides: Partial<typeof limits> = {},

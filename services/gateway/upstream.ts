@@ -2,7 +2,7 @@ import { Pool } from 'undici';
 import { unavailable } from '#platform/http';
 import type { Problem } from '#platform/http';
 import { CircuitBreaker } from './breaker.ts';
-import type { BreakerOptions, Outcome } from './breaker.ts';
+import type { BreakerOptions, CallOutcome } from './breaker.ts';
 import { countRefused } from './metrics.ts';
 import { RetryBudget } from './retry.ts';
 
@@ -30,9 +30,9 @@ const defaults = {
   bodyTimeoutMs: 15_000,
 };
 
-/** A place among the calls to an upstream, given back by `leave`; `settled` once the breaker knows how the call went. */
-export interface Place {
-  readonly permit: number;
+/** The permit for a call to an upstream, until `release`; `settled` once the breaker knows the outcome of the call. */
+export interface Permit {
+  readonly generation: number;
   readonly streams: boolean;
   settled: boolean;
 }
@@ -70,7 +70,7 @@ export class Upstream {
       allowH2: false,
       keepAliveMaxTimeout: idleMs,
     };
-    // as many connections as places: a call that was let in never waits for another's answer
+    // as many connections as permits: a call with a permit never waits for the answer to another one
     this.calls = new Pool(this.origin, { ...common, connections: maxInFlight, bodyTimeout: bodyTimeoutMs });
     this.streams = new Pool(this.origin, { ...common, connections: maxStreams, bodyTimeout: 0 });
   }
@@ -83,33 +83,33 @@ export class Upstream {
     return this.#openStreams;
   }
 
-  /** Takes a place, or says why there is none: the answer must not wait for one. */
-  enter(streams: boolean): Place | Problem {
+  /** Acquires a permit, or returns why there is none: a request must not wait for one. */
+  acquire(streams: boolean): Permit | Problem {
     if (streams ? this.#openStreams >= this.#maxStreams : this.#inFlight >= this.#maxInFlight) {
       countRefused(this.name, 'shed');
       return unavailable(`The ${this.name} service is busy`, 1);
     }
-    const permit = this.breaker.admit();
-    if (permit === undefined) {
+    const generation = this.breaker.admit();
+    if (generation === undefined) {
       countRefused(this.name, 'open');
       return this.down();
     }
     if (streams) this.#openStreams += 1;
     else this.#inFlight += 1;
-    return { permit, streams, settled: false };
+    return { generation, streams, settled: false };
   }
 
-  /** Tells the breaker how the call went, once: the first word counts. */
-  settle(place: Place, outcome: Outcome): void {
-    if (place.settled) return;
-    place.settled = true;
-    this.breaker.settle(place.permit, outcome);
+  /** Tells the breaker the outcome of the call; only the first one counts. */
+  settle(permit: Permit, outcome: CallOutcome): void {
+    if (permit.settled) return;
+    permit.settled = true;
+    this.breaker.settle(permit.generation, outcome);
   }
 
-  /** Gives the place back. */
-  leave(place: Place, outcome: Outcome): void {
-    this.settle(place, outcome);
-    if (place.streams) this.#openStreams -= 1;
+  /** Releases the permit. */
+  release(permit: Permit, outcome: CallOutcome): void {
+    this.settle(permit, outcome);
+    if (permit.streams) this.#openStreams -= 1;
     else this.#inFlight -= 1;
   }
 

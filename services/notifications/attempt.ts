@@ -1,5 +1,5 @@
 import { SpanKind, failSpan, isSampled, startSpan } from '#platform/telemetry';
-import type { Claim, Outcome } from './deliveries.ts';
+import type { Claim, DeliveryResult } from './deliveries.ts';
 import { mails, sendSeconds } from './metrics.ts';
 import { composeMail, isUsableAddress } from './mime.ts';
 import { recipientRetry, retryDelay, smtpRetry } from './retry.ts';
@@ -14,10 +14,10 @@ export interface Sender {
 }
 
 /**
- * The outcome of a claim that cannot be sent now: nobody to send it to, or nobody yet. Undefined where an attempt can be
- * made.
+ * The result of a claim that cannot be sent now, because its recipient is deleted or not known yet. Undefined where an
+ * attempt can be made.
  */
-export function outcomeWithoutSending({ id, known, email, attempts }: Claim): Outcome | undefined {
+export function resultWithoutSending({ id, known, email, attempts }: Claim): DeliveryResult | undefined {
   if (!known) return failed(id, null, 'the recipient is not known', attempts, recipientRetry);
   if (email === null) return { id, recipient: null, status: 'FAILED', error: 'the user was deleted' };
   if (!isUsableAddress(email)) {
@@ -32,9 +32,9 @@ export function outcomeWithoutSending({ id, known, email, attempts }: Claim): Ou
  *
  * @throws SmtpUnavailable where the mail was not tried
  */
-export async function attempt(smtp: SmtpClient, from: Sender, claim: Claim): Promise<Outcome> {
+export async function attempt(smtp: SmtpClient, from: Sender, claim: Claim): Promise<DeliveryResult> {
   const { id, eventId, subject, body, email, firstName, lastName, traceparent } = claim;
-  const address = email!; // outcomeWithoutSending() has looked
+  const address = email!; // resultWithoutSending() has looked
   const span = isSampled(traceparent ?? undefined) ? spanOf(smtp, claim) : undefined;
   const startedAt = performance.now();
   try {
@@ -48,7 +48,7 @@ export async function attempt(smtp: SmtpClient, from: Sender, claim: Claim): Pro
     });
     await smtp.send(from.address, address, message);
   } catch (error) {
-    if (span) failSpan(span, faultOf(error));
+    if (span) failSpan(span, spanErrorOf(error));
     if (error instanceof SmtpUnavailable) throw error;
     const reason = error instanceof Error ? error.message : String(error);
     if (error instanceof SmtpRefused && error.permanent) {
@@ -62,7 +62,7 @@ export async function attempt(smtp: SmtpClient, from: Sender, claim: Claim): Pro
 }
 
 /** Counts outcomes in the metrics. */
-export function countOutcomes(outcomes: readonly Outcome[]): void {
+export function countOutcomes(outcomes: readonly DeliveryResult[]): void {
   const counts = { SENT: 0, PENDING: 0, FAILED: 0 };
   for (const { status } of outcomes) counts[status]++;
   mails.inc({ outcome: 'sent' }, counts.SENT);
@@ -70,14 +70,20 @@ export function countOutcomes(outcomes: readonly Outcome[]): void {
   mails.inc({ outcome: 'failed' }, counts.FAILED);
 }
 
-function failed(id: string, recipient: string | null, error: string, before: number, policy: RetryPolicy): Outcome {
+function failed(
+  id: string,
+  recipient: string | null,
+  error: string,
+  before: number,
+  policy: RetryPolicy,
+): DeliveryResult {
   const retryInMs = retryDelay(policy, before + 1);
   if (retryInMs === undefined) return { id, recipient, status: 'FAILED', error };
   return { id, recipient, status: 'PENDING', error, retryInMs };
 }
 
 /** What a span may say of an error: a server's own words often repeat the address. */
-function faultOf(error: unknown): string {
+function spanErrorOf(error: unknown): string {
   if (error instanceof SmtpRefused) return error.replyCode ? `SMTP ${error.replyCode}` : 'the connection was lost';
   return error instanceof SmtpUnavailable ? 'the SMTP server cannot be used' : 'the mail could not be composed';
 }

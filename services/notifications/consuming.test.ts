@@ -10,7 +10,7 @@ import { createLogger } from '#platform/telemetry';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
 import { testKafka, uniqueTopic } from '#test/kafka.ts';
-import { takeIn } from './intake.ts';
+import { applyEvents } from './intake.ts';
 import { startSink } from './sink.ts';
 import { rows, settled, startSender, until } from './testing.ts';
 
@@ -50,7 +50,7 @@ describe('from Kafka to the mailbox', () => {
       log,
       health: new Health(),
       decode: decodeEvent,
-      handle: (tx, events) => takeIn(tx, events, 0),
+      handle: (tx, events) => applyEvents(tx, events, 0),
       onCommitted,
     });
     inbox.start();

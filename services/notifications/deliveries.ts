@@ -18,8 +18,8 @@ export interface Claim {
   lastName: string | null;
 }
 
-/** What came of an attempt. */
-export type Outcome = { id: string; recipient: string | null } & (
+/** The result of an attempt. */
+export type DeliveryResult = { id: string; recipient: string | null } & (
   { status: 'SENT' } | { status: 'FAILED'; error: string } | { status: 'PENDING'; error: string; retryInMs: number }
 );
 
@@ -91,7 +91,7 @@ export class Deliveries {
   }
 
   /** Writes outcomes down, in one statement. */
-  async settle(outcomes: readonly Outcome[]): Promise<void> {
+  async settle(outcomes: readonly DeliveryResult[]): Promise<void> {
     await this.#pool.query({
       name: 'settle-deliveries',
       text: settleSql,

@@ -47,8 +47,8 @@ describe('intake', () => {
     const client = await database.pool.connect();
     try {
       await client.query('BEGIN');
-      const { takeIn } = await import('./intake.ts');
-      await takeIn(client, [userEvent(1), orderEvent(1, 1)], 0);
+      const { applyEvents } = await import('./intake.ts');
+      await applyEvents(client, [userEvent(1), orderEvent(1, 1)], 0);
       await client.query('ROLLBACK');
     } finally {
       client.release();

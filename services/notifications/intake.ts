@@ -31,12 +31,12 @@ const insertNotifications = `
   SELECT inserted.id, new.traceparent FROM inserted JOIN new USING (event_id) WHERE inserted.status = 'PENDING'`;
 
 /**
- * Takes in a batch of user-events and order-events, in the transaction that moves the inbox on: who the users are, and one
- * notification an event. An event that comes again changes nothing.
+ * Applies a batch of user-events and order-events in the transaction that moves the offsets: it stores the users, and one
+ * notification for each event. A repeated event changes nothing.
  *
  * @param oldest milliseconds since 1970; events before are recorded, not sent
  */
-export async function takeIn(tx: PoolClient, events: readonly ReceivedEvent[], oldest: number): Promise<void> {
+export async function applyEvents(tx: PoolClient, events: readonly ReceivedEvent[], oldest: number): Promise<void> {
   const { recipients, notifications } = planIntake(events, oldest);
   if (recipients.length > 0) await saveRecipients(tx, recipients);
   if (notifications.length > 0) await saveNotifications(tx, notifications);

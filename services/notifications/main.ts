@@ -12,7 +12,7 @@ import { Archive } from './archive.ts';
 import { configSchema } from './config.ts';
 import { Deliveries } from './deliveries.ts';
 import { createHandlers } from './handlers.ts';
-import { takeIn } from './intake.ts';
+import { applyEvents } from './intake.ts';
 import { observeBacklog } from './metrics.ts';
 import { tidyHourly } from './retention.ts';
 import { MailSender } from './sender.ts';
@@ -59,9 +59,9 @@ await runService('notifications', async (service) => {
     log,
     health,
     decode: decodeEvent,
-    handle: (tx, events) => takeIn(tx, events, Date.now() - config.MAIL_MAX_AGE_HOURS * 3_600_000),
+    handle: (tx, events) => applyEvents(tx, events, Date.now() - config.MAIL_MAX_AGE_HOURS * 3_600_000),
     onCommitted: () => sender.wake(),
-    restMs: 100, // a mail may be a tenth of a second later
+    lingerMs: 100, // a mail may be a tenth of a second later
   });
   inbox.start();
   service.onStop('inbox', () => inbox.stop());

@@ -1,7 +1,7 @@
 import type { Logger } from '#platform/telemetry';
-import { attempt, countOutcomes, outcomeWithoutSending } from './attempt.ts';
+import { attempt, countOutcomes, resultWithoutSending } from './attempt.ts';
 import type { Sender } from './attempt.ts';
-import type { Claim, Deliveries, Outcome } from './deliveries.ts';
+import type { Claim, Deliveries, DeliveryResult } from './deliveries.ts';
 import { smtpUp } from './metrics.ts';
 import { SmtpUnavailable } from './smtp.ts';
 import type { SmtpClient } from './smtp.ts';
@@ -97,19 +97,19 @@ export class MailSender {
       this.#failures = 0;
       return false;
     }
-    const outcomes: Outcome[] = [];
+    const outcomes: DeliveryResult[] = [];
     const mails: Claim[] = [];
     for (const claim of claims) {
-      const outcome = outcomeWithoutSending(claim);
+      const outcome = resultWithoutSending(claim);
       if (outcome) outcomes.push(outcome);
       else mails.push(claim);
     }
-    const { sent, untried, fault } = await this.#send(mails);
+    const { sent, untried, failure } = await this.#send(mails);
     outcomes.push(...sent);
     if (outcomes.length > 0) await deliveries.settle(outcomes);
     countOutcomes(outcomes);
     if (untried.length > 0) await deliveries.release(untried.map((claim) => claim.id));
-    if (fault) throw fault;
+    if (failure) throw failure;
     if (sent.length > 0) {
       smtpUp.set(1);
       this.#failures = 0;
@@ -120,27 +120,27 @@ export class MailSender {
     return true;
   }
 
-  async #send(mails: Claim[]): Promise<{ sent: Outcome[]; untried: Claim[]; fault: unknown }> {
+  async #send(mails: Claim[]): Promise<{ sent: DeliveryResult[]; untried: Claim[]; failure: unknown }> {
     const { smtp, from, concurrency } = this.#options;
     const queue = mails.toReversed();
-    const sent: Outcome[] = [];
+    const sent: DeliveryResult[] = [];
     const untried: Claim[] = [];
     const lastStart = performance.now() + batchMs;
-    let fault: unknown;
+    let failure: unknown;
     const lane = async () => {
-      while (fault === undefined && !this.#stopping && performance.now() < lastStart) {
+      while (failure === undefined && !this.#stopping && performance.now() < lastStart) {
         const claim = queue.pop();
         if (!claim) return;
         try {
           sent.push(await attempt(smtp, from, claim));
         } catch (error) {
-          fault ??= error;
+          failure ??= error;
           untried.push(claim);
         }
       }
     };
     await Promise.all(Array.from({ length: Math.min(concurrency, mails.length) }, lane));
-    return { sent, untried: [...untried, ...queue], fault };
+    return { sent, untried: [...untried, ...queue], failure };
   }
 
   #pause(ms: number): Promise<void> {

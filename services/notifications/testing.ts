@@ -4,7 +4,7 @@ import { createLogger } from '#platform/telemetry';
 import { transaction } from '#platform/postgres';
 import type { Pool } from '#platform/postgres';
 import { Deliveries } from './deliveries.ts';
-import { takeIn } from './intake.ts';
+import { applyEvents } from './intake.ts';
 import { MailSender } from './sender.ts';
 import type { MailSenderOptions } from './sender.ts';
 import { SmtpClient } from './smtp.ts';
@@ -47,7 +47,7 @@ export function orderEvent(orderId: number, userId: number): ReceivedEvent {
 
 /** Hands events to the service as the inbox does. */
 export function give(pool: Pool, events: ReceivedEvent[], oldest = 0): Promise<void> {
-  return transaction(pool, (tx) => takeIn(tx, events, oldest));
+  return transaction(pool, (tx) => applyEvents(tx, events, oldest));
 }
 
 /** A sender that is quick to try again. */

@@ -17,8 +17,8 @@ export interface OrdersOptions {
   users: Users;
   health: Health;
   log: Logger;
-  /** called after each commit that wrote an event */
-  onCommitted: () => void;
+  /** called after each command that has committed an event */
+  wakeRelay: () => void;
 }
 
 export interface OrdersApp {
@@ -31,13 +31,13 @@ export interface OrdersApp {
 
 /** The HTTP side of orders: commands on the write database, queries on the read database. */
 export function createOrdersApp(options: OrdersOptions): OrdersApp {
-  const { writePool, readPool, users, health, log, onCommitted } = options;
-  const placer = new OrderPlacer({ pool: writePool, onCommitted });
+  const { writePool, readPool, users, health, log, wakeRelay } = options;
+  const placer = new OrderPlacer(writePool);
   const waiter = new VersionWaiter({ versions: (ids) => versionsOf(readPool, ids) });
   const http = createHttp({
     contract: orders,
     handlers: {
-      ...commandHandlers({ writePool, placer, users, onCommitted }),
+      ...commandHandlers({ writePool, placer, users, wakeRelay }),
       ...queryHandlers({ readPool, writePool, waiter }),
     },
     health,

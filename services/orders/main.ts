@@ -47,7 +47,7 @@ await runService('orders', async ({ log, health, onStop }) => {
   });
   onStop('user events', () => userEvents.stop());
 
-  const app = createOrdersApp({ writePool, readPool, users, health, log, onCommitted: () => relay.wake() });
+  const app = createOrdersApp({ writePool, readPool, users, health, log, wakeRelay: () => relay.wake() });
 
   const consumption = consumptionOf('orders');
   const inbox = new Inbox({

@@ -72,7 +72,7 @@ export async function startOrders(t: { after(close: () => Promise<void>): void }
     users,
     health: new Health(),
     log,
-    onCommitted: () => undefined,
+    wakeRelay: () => undefined,
   });
   const port = await app.http.listen(0, '127.0.0.1');
   t.after(async () => {

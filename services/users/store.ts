@@ -8,7 +8,7 @@ import { PrismaClient } from '#prisma/users/client/client.ts';
 import type { Prisma } from '#prisma/users/client/client.ts';
 import { userChanged, userDeleted } from './events.ts';
 import type { UserRow } from './events.ts';
-import { isMissing, takenField } from './faults.ts';
+import { isMissing, takenField } from './prisma-errors.ts';
 
 /** A username or an e-mail that another user has, whatever its case. */
 export class Taken extends Error {

@@ -1,13 +1,13 @@
 import { latestStart, openFor, planOf } from '#streams/engine';
 import type { Plan } from '#streams/engine';
-import type { Figure, Row, StreamQuery, WindowSpec } from '#streams/language';
+import type { Aggregate, Row, StreamQuery, WindowSpec } from '#streams/language';
 import { alertOf, metricOf } from '#streams/store';
 import { durationText, isoText, table } from './text.ts';
 
-/** The time that examples are of. */
+/** The time of the examples. */
 const example = Date.UTC(2026, 0, 1, 10, 7, 30);
 
-/** What a query does, in plain words and as a table. */
+/** Explains a query in plain words and as a table. */
 export function explain(query: StreamQuery): string {
   const plan = planOf(query, 1, 1);
   const rows: [string, string][] = [
@@ -19,7 +19,7 @@ export function explain(query: StreamQuery): string {
     ['key', query.keyBy ? query.keyBy.source : 'one for all events, named all'],
     ['time', query.timestamp ? query.timestamp.source : 'when the event happened (ce_time)'],
     ...windowRows(query),
-    ...query.select.map((figure, i): [string, string] => [i === 0 ? 'figures' : '', figureText(figure)]),
+    ...query.select.map((aggregate, i): [string, string] => [i === 0 ? 'figures' : '', aggregateText(aggregate)]),
     ...(query.having ? [['having', query.having.source] as [string, string]] : []),
     ['emits', emissionText(query)],
     ['state', stateText(plan)],
@@ -76,9 +76,9 @@ function lateText({ kind, size, grace }: WindowSpec): string {
   return `an event whose partition has come ${allowance} beyond the end of its window: counted, not used`;
 }
 
-function figureText({ name, kind, of, scale, exactUpTo }: Figure): string {
+function aggregateText({ name, kind, of, scale, exactUpTo }: Aggregate): string {
   const source = of?.source ?? '';
-  const meanings: Record<Figure['kind'], string> = {
+  const meanings: Record<Aggregate['kind'], string> = {
     count: 'how many events',
     sum: `the sum of ${source}, exact`,
     min: `the least ${source}`,
@@ -109,7 +109,7 @@ function stateText({ query: { window }, layout }: Plan): string {
   return `a row a ${what} in PostgreSQL${kept ? `: ${kept}` : ''}; for ${durationText(window.retention)} of the stream's time`;
 }
 
-/** An event as the query would emit it, with made-up figures. */
+/** An event as the query would emit it, with made-up aggregates. */
 function sampleOf(plan: Plan): object {
   const { window, emit, select } = plan.query;
   const start = window ? (window.kind === 'session' ? example : latestStart(window, example)) : null;

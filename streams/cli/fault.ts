@@ -1,7 +1,7 @@
-/** Something that the user can mend; the message is all that is shown. */
+/** An error that the user can fix; only its message is shown. */
 export class ToolFault extends Error {
   override name = 'ToolFault';
-  /** 1: it could not be done; 2: the command line is not understood */
+  /** 1: the command has failed; 2: the command line is not valid */
   readonly exitCode: 1 | 2;
 
   constructor(message: string, exitCode: 1 | 2 = 1) {

@@ -3,7 +3,7 @@ import { loadQueries } from '#streams/language';
 import type { StreamQuery } from '#streams/language';
 import { ToolFault } from './fault.ts';
 
-/** Reads a file as text. @throws ToolFault where it cannot be read */
+/** Reads a file as text. @throws ToolFault if it cannot */
 export function readText(file: string): string {
   try {
     return readFileSync(file, 'utf8');
@@ -16,7 +16,7 @@ export function readText(file: string): string {
 
 /**
  * Reads query files.
- * @param topics the declared topics, where they matter
+ * @param topics the declared topics, if they have to be checked
  * @throws ToolFault, QueryFilesError with every mistake of every file
  */
 export function readQueries(files: readonly string[], topics?: ReadonlySet<string>): StreamQuery[] {

@@ -31,7 +31,7 @@ Exit codes: 0 done; 1 a mistake in a file, or a service that does not answer; 2 
 
 type Options = NonNullable<ParseArgsConfig['options']>;
 
-/** The rest of a command line. @throws ToolFault where it is not understood */
+/** Parses the rest of a command line. @throws ToolFault if it is not valid */
 function parse(args: string[], options: Options) {
   try {
     const { values, positionals } = parseArgs({ args, options, strict: true, allowPositionals: true });
@@ -122,5 +122,5 @@ async function main([name = '', ...args]: string[]): Promise<number> {
   }
 }
 
-process.stdout.on('error', () => process.exit(0)); // whoever reads it has enough
+process.stdout.on('error', () => process.exit(0)); // the reader has closed the pipe
 process.exitCode = await main(process.argv.slice(2));

@@ -53,14 +53,14 @@ export function windowsText(windows: readonly Window[]): string {
   return table([['start', 'end', 'key', 'state', ...names], ...rows]);
 }
 
-/**
- * Writes what a topic holds now as lines of a dump, each partition in its order.
- * @returns how many messages were written, and how many are no events and were left out
- * @throws KafkaUnreachable, or an error where there is no such topic
- */
-/** What stands in the topic is written as it is, whether or not it fits a contract. */
+/** A dump has the events of the topic as they are, whether they fit a contract or not. */
 const decodeEvent = createDecoder(readJson);
 
+/**
+ * Writes the current messages of a topic as lines of a dump, each partition in its order.
+ * @returns how many messages it has written, and how many it has skipped because they are not events
+ * @throws KafkaUnreachable, or an error if the topic does not exist
+ */
 export async function dumpTopic(
   brokers: string,
   topic: string,

@@ -1,18 +1,18 @@
 import type { ReceivedEvent } from '#platform/contract';
 import type { PartitionState, Plan, Tally } from '#streams/engine';
-import { completeUntil, MemoryEngine, openFor, passes, planOf, PlanSet } from '#streams/engine';
+import { queryWatermark, MemoryEngine, openFor, passes, planOf, PlanSet } from '#streams/engine';
 import type { Row, StreamQuery } from '#streams/language';
 import { countOf, durationText, isoText, table } from './text.ts';
 
-/** What one query makes of a recorded stream. */
+/** The results of a query for a recorded stream. */
 export interface QueryRun {
   plan: Plan;
   tally: Tally;
-  /** the time up to which the stream is complete at its end; undefined where it is empty */
+  /** the watermark at the end of the stream; undefined if it is empty */
   watermark: number | undefined;
-  /** by start and key, as they are at the end */
+  /** the windows at the end, by start and key */
   windows: { row: Row; closed: boolean }[];
-  /** what the query would send to its topic: alerts when they are raised, others as they are at the end */
+  /** what the query would emit: alerts when they are raised, windows as they are at the end */
   emitted: Row[];
 }
 
@@ -20,7 +20,7 @@ const nothing: Tally = { matched: 0, late: 0, latestMs: 0, failed: 0, failure: u
 
 /**
  * Runs queries on a recorded stream, event by event.
- * @param now milliseconds since 1970: events of the future do not move the clock
+ * @param now milliseconds since 1970: events of the future do not advance the watermark
  */
 export function runQueries(queries: readonly StreamQuery[], events: readonly ReceivedEvent[], now: number): QueryRun[] {
   const engine = new MemoryEngine(new PlanSet(queries.map((query, i) => planOf(query, i + 1, 1))));
@@ -32,14 +32,14 @@ export function runQueries(queries: readonly StreamQuery[], events: readonly Rec
       if (plan.query.emit) emitted.get(plan)!.push({ key, windowStart: null, windowEnd: null, values });
     }
   }
-  const partitions = [...engine.clocks.values()].map((clocks): PartitionState => {
-    const { topic, partition } = clocks;
-    const watermarks = new Map(clocks.progress().map(({ clock, watermark }) => [clock, { watermark, updatedAt: now }]));
+  const partitions = [...engine.watermarks.values()].map((own): PartitionState => {
+    const { topic, partition } = own;
+    const watermarks = new Map(own.entries().map(({ clock, watermark }) => [clock, { watermark, updatedAt: now }]));
     return { topic, partition, offsets: { low: 0n, high: 0n }, nextOffset: 0n, watermarks };
   });
   return engine.plans.plans.map((plan) => {
     const { emit, alert, window } = plan.query;
-    const watermark = completeUntil(plan, partitions, now);
+    const watermark = queryWatermark(plan, partitions, now);
     const windows = engine.rows(plan).map((row) => {
       const closed = watermark !== undefined && row.windowEnd! + openFor(window!) <= watermark;
       return { row, closed };
@@ -86,7 +86,7 @@ export function runText({ plan: { query }, tally, watermark, windows, emitted }:
   return lines.join('\n');
 }
 
-/** A run as JSON, an object a line: its windows, what it emits, and a summary. */
+/** A run as JSON, one object on each line: the windows, the emitted events, and a summary. */
 export function runJson({ plan: { query }, tally, watermark, windows, emitted }: QueryRun): string {
   const { matched, late, latestMs, failed, failure = null } = tally;
   const rowOf = ({ key, windowStart, windowEnd, values, estimates = [] }: Row) => ({

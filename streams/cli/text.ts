@@ -5,18 +5,18 @@ const units = [
   ['s', 1_000],
 ] as const;
 
-/** Milliseconds as a query file says them, `90m`. */
+/** Milliseconds as in a query file, `90m`. */
 export function durationText(ms: number): string {
   const [unit, size] = units.find(([, each]) => ms >= each && ms % each === 0) ?? ['ms', 1];
   return `${ms / size}${unit}`;
 }
 
-/** A time as ISO 8601; empty where there is none. */
+/** A time as ISO 8601; empty without a time. */
 export function isoText(time: number | null): string {
   return time === null ? '' : new Date(time).toISOString();
 }
 
-/** Lines of columns, each as wide as its widest cell; numbers to the right. */
+/** Lines of columns, each as wide as its widest cell; numbers are aligned right. */
 export function table(rows: readonly (readonly (string | number)[])[], indent = ''): string {
   const widths = rows.reduce<number[]>(
     (widest, row) => row.map((cell, i) => Math.max(widest[i] ?? 0, String(cell).length)),

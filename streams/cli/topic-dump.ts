@@ -5,7 +5,7 @@ import type { ReceivedEvent } from '#platform/contract';
 import { parseTime } from '#platform/contract';
 import { ToolFault } from './fault.ts';
 
-/** A line of a topic dump: a CloudEvent as JSON, and where it lay in Kafka. */
+/** A line of a topic dump: a CloudEvent as JSON, and its position in Kafka. */
 const Line = Type.Object({
   id: Type.String({ minLength: 1 }),
   type: Type.String({ minLength: 1 }),
@@ -21,13 +21,13 @@ const Line = Type.Object({
 type Line = Static<typeof Line>;
 
 const validator = Compile(Line);
-/** faults that are shown of a file */
+/** how many faults of a file are shown */
 const most = 20;
 
 /**
- * Reads a dump: one event a line, in the order in which they are to be taken; offsets are counted.
- * @param topic of events that do not say theirs
- * @throws ToolFault with the lines that are no events
+ * Reads a dump: one event on each line, in the order of the run; it assigns the offsets.
+ * @param topic of the events whose line has no topic
+ * @throws ToolFault with the lines that are not events
  */
 export function readDump(file: string, text: string, topic: string | undefined): ReceivedEvent[] {
   const faults: string[] = [];
@@ -43,9 +43,9 @@ export function readDump(file: string, text: string, topic: string | undefined):
         `${file}:${i + 1}: the event does not say its topic, and the queries read several: --topic names one`,
       );
     } else {
-      const place = `${read.partition ?? 0}:${own}`;
-      const offset = offsets.get(place) ?? 0n;
-      offsets.set(place, offset + 1n);
+      const name = `${read.partition ?? 0}:${own}`;
+      const offset = offsets.get(name) ?? 0n;
+      offsets.set(name, offset + 1n);
       events.push(eventOf(read, own, offset));
     }
   }
@@ -54,7 +54,7 @@ export function readDump(file: string, text: string, topic: string | undefined):
   throw new ToolFault([...faults.slice(0, most), ...more].join('\n'));
 }
 
-/** The line, or what is wrong with it. */
+/** The parsed line, or what is wrong with it. */
 function readLine(text: string): Line | string {
   let line: unknown;
   try {
@@ -77,7 +77,7 @@ function eventOf(line: Line, topic: string, offset: bigint): ReceivedEvent {
   return { id, type, source, subject, time, data, topic, partition, offset, key, traceparent };
 }
 
-/** An event as a line of a dump, without its end. */
+/** An event as a line of a dump, without the line break. */
 export function dumpLine({ time, offset, traceparent, ...event }: ReceivedEvent): string {
   const { id, type, source, subject, topic, partition, key, data } = event;
   const trace = traceparent === undefined ? {} : { traceparent };

@@ -4,8 +4,8 @@ import * as fc from 'fast-check';
 import type { ReceivedEvent } from '#platform/contract';
 import { oracle, oracleQueries, windowName } from '#streams/testing/oracle.ts';
 import { cut, orderEvent, orderStreams, queryOf, runs, start } from '#streams/testing/support.ts';
-import { aggregate } from './aggregate.ts';
-import { PartitionClocks } from './clocks.ts';
+import { Aggregation } from './aggregate.ts';
+import { PartitionWatermarks } from './watermarks.ts';
 import { MemoryEngine } from './memory.ts';
 import { PlanSet, planOf } from './plan.ts';
 
@@ -59,8 +59,9 @@ describe('aggregating a stream', () => {
 /** What a stream from its start means to a single query. */
 function run(spec: string, events: ReceivedEvent[], now = start + 3_600_000) {
   const plan = planOf(queryOf('one', spec), 1, 1);
-  const effects = aggregate(new PlanSet([plan]), events, (...place) => new PartitionClocks(...place), now);
-  return { effects, tally: effects.tallies.get(plan), windows: effects.windows.get(plan) };
+  const effects = new Aggregation();
+  const watermarks = effects.aggregate(new PlanSet([plan]), events, new PartitionWatermarks('order-events', 0), now);
+  return { effects, watermarks, tally: effects.tallies.get(plan), windows: effects.windows.get(plan) };
 }
 
 describe('an event', () => {
@@ -85,21 +86,21 @@ describe('an event', () => {
 
   it('of no usual time is not used', () => {
     const spec = `${source}\nwindow: { tumbling: 1m }\nselect: [{ name: n, count: true }]`;
-    const { tally, effects } = run(spec, [orderEvent({ id: 1, time: -1, createdAt: start })]);
+    const { tally, watermarks } = run(spec, [orderEvent({ id: 1, time: -1, createdAt: start })]);
     assert.equal(tally?.failed, 1);
-    assert.deepEqual(effects.clocks[0]?.progress(), []);
+    assert.deepEqual(watermarks.entries(), []);
   });
 
   it('runs by the clock that the query names', () => {
     const spec = `${source}\ntimestamp: timestamp(data.createdAt)\nwindow: { tumbling: 1d, grace: 1d }\nselect: [{ name: n, count: true }]`;
-    const { windows, effects } = run(
+    const { windows, watermarks } = run(
       spec,
       [orderEvent({ id: 1, time: start + 86_400_000, createdAt: start })],
       start + 2 * 86_400_000,
     );
     assert.deepEqual([...windows!.keys()], [start]);
     assert.deepEqual(
-      effects.clocks[0]?.progress().map(({ clock, watermark }) => [clock, watermark]),
+      watermarks.entries().map(({ clock, watermark }) => [clock, watermark]),
       [
         ['', start + 86_400_000],
         ['timestamp(data.createdAt) of order-events', start],

@@ -1,13 +1,13 @@
 import type { ReceivedEvent } from '#platform/contract';
 import { ExpressionError } from '#streams/language';
-import type { PartitionClocks } from './clocks.ts';
-import { Delta } from './figures.ts';
-import type { Accumulator, Inputs } from './figures.ts';
+import type { PartitionWatermarks } from './watermarks.ts';
+import { Delta } from './accumulators.ts';
+import type { AccumulatorSpec, Inputs } from './accumulators.ts';
 import {
   UnusableEvent,
   accepts,
   eventClock,
-  figuresOf,
+  valuesOf,
   inputsOf,
   isUsualTime,
   keyOf,
@@ -18,16 +18,16 @@ import type { Plan, PlanSet } from './plan.ts';
 import { SessionList } from './sessions.ts';
 import { isOver, latestStart } from './windows.ts';
 
-/** What a batch adds to the windows of one plan, by start and key. */
+/** The deltas of the windows of one plan, by start and key. */
 export class Deltas extends Map<number, Map<string, Delta>> {
-  /** what the last call was about: the next one mostly is about the same start, and often the same key */
+  /** the window of the last call: the next call mostly has the same start, and often the same key */
   #start = Number.NaN;
   #keys = new Map<string, Delta>();
   #key: string | undefined;
   #delta: Delta | undefined;
 
-  /** That of a window, which is there afterwards. */
-  at(start: number, key: string, accumulators: readonly Accumulator[]): Delta {
+  /** The delta of a window; makes one if there is none. */
+  at(start: number, key: string, accumulators: readonly AccumulatorSpec[]): Delta {
     if (start !== this.#start) {
       let keys = this.get(start);
       if (!keys) this.set(start, (keys = new Map<string, Delta>()));
@@ -42,10 +42,10 @@ export class Deltas extends Map<number, Map<string, Delta>> {
   }
 }
 
-/** What a batch adds to the sessions of one plan, by key. */
+/** The deltas of the sessions of one plan, by key. */
 export type SessionDeltas = Map<string, SessionList>;
 
-/** An event that passed a query without a window. */
+/** An event that a query without a window accepts. */
 export interface Occurrence {
   plan: Plan;
   key: string;
@@ -53,139 +53,160 @@ export interface Occurrence {
   values: Record<string, number | string>;
 }
 
-/** What became of a batch's events in one query. */
+/** The counts of events in one query. */
 export interface Tally {
   /** events that counted */
   matched: number;
-  /** events that came after the grace of a window of theirs */
+  /** events that came after the grace of one of their windows */
   late: number;
   /** how far behind the watermark the latest of them was, in milliseconds */
   latestMs: number;
-  /** events without a result: a missing member, a text for a number */
+  /** events that the query has no result for: a missing member, a text in place of a number */
   failed: number;
   failure: string | undefined;
 }
 
-/** Everything that a batch of events means. */
+/** The effects of events, as a batch adds them to the windows. */
 export interface Effects {
-  windows: Map<Plan, Deltas>;
-  sessions: Map<Plan, SessionDeltas>;
-  occurrences: Occurrence[];
-  tallies: Map<Plan, Tally>;
-  /** the partitions of the batch after it */
-  clocks: PartitionClocks[];
+  readonly windows: ReadonlyMap<Plan, Deltas>;
+  readonly sessions: ReadonlyMap<Plan, SessionDeltas>;
+  readonly occurrences: readonly Occurrence[];
+  readonly tallies: ReadonlyMap<Plan, Tally>;
 }
 
-/** A clock that is wrong by more must not close everybody's windows. */
+/** A time further ahead of the clock is wrong: it must not close the windows of all others. */
 const maxAheadMs = 60_000;
 
 /**
- * Folds a batch into deltas. Pure: the same events and clocks have the same effects, however they are cut into batches.
- * An event is late where its own partition's watermark has passed its window's end and grace: that depends on the order in
- * the partition only, not on which partition was read first. In a query of sessions the window is the one that the event
- * would open by itself, from its time to the end of the gap: whether it counts does not depend on who came before it.
- * @param clocksOf the clocks of a partition before the batch
- * @param now milliseconds since 1970
- * @param effects those of earlier events, to which these are added
+ * Aggregates events into deltas. The same events and watermarks have the same effects, however they are divided into
+ * batches. An event is late when the watermark of its own partition has passed the end and the grace of its window: that
+ * depends only on the order in the partition, not on which partition is read first. In a query of sessions, the window of
+ * an event is the one that it would open alone, from its time to the end of the gap: whether the event counts does not
+ * depend on earlier ones.
  */
-export function aggregate(
-  plans: PlanSet,
-  events: readonly ReceivedEvent[],
-  clocksOf: (topic: string, partition: number) => PartitionClocks,
-  now: number,
-  effects: Effects = noEffects(),
-): Effects {
-  const partitions = new Map<string, PartitionClocks>();
-  const ceiling = now + maxAheadMs;
-  let clocks: PartitionClocks | undefined;
-  for (const event of events) {
-    if (clocks?.topic !== event.topic || clocks.partition !== event.partition) {
-      const name = `${event.partition}:${event.topic}`;
-      clocks = partitions.get(name);
-      if (!clocks) {
-        clocks = clocksOf(event.topic, event.partition).copy();
-        partitions.set(name, clocks);
-        effects.clocks.push(clocks);
-      }
-    }
-    if (isUsualTime(event.time)) clocks.advance(eventClock, Math.min(event.time, ceiling));
-    for (const plan of plans.reading(event.topic, event.type).plans) {
-      const tally = tallyOf(effects.tallies, plan);
-      try {
-        take(effects, plan, tally, event, clocks, ceiling);
-      } catch (error) {
-        if (!(error instanceof ExpressionError || error instanceof UnusableEvent)) throw error;
-        tally.failed += 1;
-        tally.failure = `${event.id}: ${error.message}`;
-      }
-    }
+export class Aggregation implements Effects {
+  readonly windows = new Map<Plan, Deltas>();
+  readonly sessions = new Map<Plan, SessionDeltas>();
+  readonly tallies = new Map<Plan, Tally>();
+  #occurrences: Occurrence[] = [];
+
+  get occurrences(): readonly Occurrence[] {
+    return this.#occurrences;
   }
-  return effects;
+
+  /** Returns the occurrences since the last call. */
+  takeOccurrences(): Occurrence[] {
+    const taken = this.#occurrences;
+    if (taken.length > 0) this.#occurrences = [];
+    return taken;
+  }
+
+  /**
+   * Adds events of one partition.
+   * @param before the watermarks of the partition before the events
+   * @param now milliseconds since 1970
+   * @returns its watermarks after the events
+   */
+  aggregate(
+    plans: PlanSet,
+    events: readonly ReceivedEvent[],
+    before: PartitionWatermarks,
+    now: number,
+  ): PartitionWatermarks {
+    const watermarks = before.copy();
+    const ceiling = now + maxAheadMs;
+    for (const event of events) {
+      if (isUsualTime(event.time)) watermarks.advance(eventClock, Math.min(event.time, ceiling));
+      for (const plan of plans.readersOf(event.topic, event.type).plans) {
+        const tally = this.#tallyOf(plan);
+        try {
+          this.#add(plan, tally, event, watermarks, ceiling);
+        } catch (error) {
+          if (!(error instanceof ExpressionError || error instanceof UnusableEvent)) throw error;
+          tally.failed += 1;
+          tally.failure = `${event.id}: ${error.message}`;
+        }
+      }
+    }
+    return watermarks;
+  }
+
+  #add(plan: Plan, tally: Tally, event: ReceivedEvent, watermarks: PartitionWatermarks, ceiling: number): void {
+    const time = timeOf(plan, event);
+    if (plan.clock !== eventClock) watermarks.advance(plan.clock, Math.min(time, ceiling));
+    if (!accepts(plan, event)) return;
+    const key = keyOf(plan, event);
+    const { window } = plan.query;
+    if (!window) {
+      this.#occurrences.push({ plan, key, event, values: valuesOf(plan, event) });
+      tally.matched += 1;
+      return;
+    }
+    const inputs = inputsOf(plan, event);
+    const watermark = watermarks.of(plan.clock);
+    if (window.kind === 'session') {
+      const over = isOver(window, time, watermark);
+      if (!over) count(this.#sessionsOf(plan, key).at(time), inputs, event);
+      note(tally, !over, over, watermark - time);
+      return;
+    }
+    let taken = false;
+    let late = false;
+    for (let start = latestStart(window, time); start > time - window.size; start -= window.advance) {
+      if (isOver(window, start, watermark)) {
+        late = true;
+        continue;
+      }
+      count(this.#deltaOf(plan, start, key), inputs, event);
+      taken = true;
+    }
+    note(tally, taken, late, watermark - time);
+  }
+
+  #sessionsOf(plan: Plan, key: string): SessionList {
+    let keys = this.sessions.get(plan);
+    if (!keys) this.sessions.set(plan, (keys = new Map<string, SessionList>()));
+    let list = keys.get(key);
+    if (!list) keys.set(key, (list = new SessionList(plan.query.window!.size, plan.layout.accumulators)));
+    return list;
+  }
+
+  #deltaOf(plan: Plan, start: number, key: string): Delta {
+    let deltas = this.windows.get(plan);
+    if (!deltas) this.windows.set(plan, (deltas = new Deltas()));
+    return deltas.at(start, key, plan.layout.accumulators);
+  }
+
+  #tallyOf(plan: Plan): Tally {
+    let tally = this.tallies.get(plan);
+    if (!tally) {
+      tally = { matched: 0, late: 0, latestMs: 0, failed: 0, failure: undefined };
+      this.tallies.set(plan, tally);
+    }
+    return tally;
+  }
 }
 
 /**
- * Moves the clocks of plans on by events that they do not count.
+ * Advances the watermarks of plans by events that they do not count.
  * @param now milliseconds since 1970
  */
-export function advanceClocks(
+export function advanceWatermarks(
   plans: readonly Plan[],
   events: readonly ReceivedEvent[],
-  clocks: PartitionClocks,
+  watermarks: PartitionWatermarks,
   now: number,
 ): void {
   for (const plan of plans) {
     for (const event of events) {
       if (!readsEvent(plan, event)) continue;
       try {
-        clocks.advance(plan.clock, Math.min(timeOf(plan, event), now + maxAheadMs));
+        watermarks.advance(plan.clock, Math.min(timeOf(plan, event), now + maxAheadMs));
       } catch (error) {
         if (!(error instanceof ExpressionError || error instanceof UnusableEvent)) throw error;
       }
     }
   }
-}
-
-export function noEffects(): Effects {
-  return { windows: new Map(), sessions: new Map(), occurrences: [], tallies: new Map(), clocks: [] };
-}
-
-function take(
-  effects: Effects,
-  plan: Plan,
-  tally: Tally,
-  event: ReceivedEvent,
-  clocks: PartitionClocks,
-  ceiling: number,
-): void {
-  const time = timeOf(plan, event);
-  if (plan.clock !== eventClock) clocks.advance(plan.clock, Math.min(time, ceiling));
-  if (!accepts(plan, event)) return;
-  const key = keyOf(plan, event);
-  const { window } = plan.query;
-  if (!window) {
-    effects.occurrences.push({ plan, key, event, values: figuresOf(plan, event) });
-    tally.matched += 1;
-    return;
-  }
-  const inputs = inputsOf(plan, event);
-  const watermark = clocks.watermark(plan.clock);
-  if (window.kind === 'session') {
-    const over = isOver(window, time, watermark);
-    if (!over) count(sessionsOf(effects.sessions, plan, key).at(time), inputs, event);
-    note(tally, !over, over, watermark - time);
-    return;
-  }
-  let taken = false;
-  let late = false;
-  for (let start = latestStart(window, time); start > time - window.size; start -= window.advance) {
-    if (isOver(window, start, watermark)) {
-      late = true;
-      continue;
-    }
-    count(deltaOf(effects.windows, plan, start, key), inputs, event);
-    taken = true;
-  }
-  note(tally, taken, late, watermark - time);
 }
 
 function count(delta: Delta, inputs: Inputs, event: ReceivedEvent): void {
@@ -199,27 +220,4 @@ function note(tally: Tally, taken: boolean, late: boolean, behindMs: number): vo
     tally.late += 1;
     tally.latestMs = Math.max(tally.latestMs, behindMs);
   }
-}
-
-function sessionsOf(sessions: Effects['sessions'], plan: Plan, key: string): SessionList {
-  let keys = sessions.get(plan);
-  if (!keys) sessions.set(plan, (keys = new Map<string, SessionList>()));
-  let list = keys.get(key);
-  if (!list) keys.set(key, (list = new SessionList(plan.query.window!.size, plan.layout.accumulators)));
-  return list;
-}
-
-function deltaOf(windows: Effects['windows'], plan: Plan, start: number, key: string): Delta {
-  let deltas = windows.get(plan);
-  if (!deltas) windows.set(plan, (deltas = new Deltas()));
-  return deltas.at(start, key, plan.layout.accumulators);
-}
-
-function tallyOf(tallies: Effects['tallies'], plan: Plan): Tally {
-  let tally = tallies.get(plan);
-  if (!tally) {
-    tally = { matched: 0, late: 0, latestMs: 0, failed: 0, failure: undefined };
-    tallies.set(plan, tally);
-  }
-  return tally;
 }

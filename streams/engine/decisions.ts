@@ -1,11 +1,11 @@
-/** What a file says of a query. */
+/** The declaration of a query in its file. */
 export interface Declaration {
   name: string;
   fingerprint: string;
   definition: string;
 }
 
-/** A version that has not been retired. */
+/** A version that is not retired. */
 export interface KnownVersion {
   id: number;
   name: string;
@@ -16,17 +16,17 @@ export interface KnownVersion {
 }
 
 export interface Decision<T extends Declaration> {
-  /** need another version */
+  /** need a new version */
   register: T[];
-  /** keep their version, whose windows are now read differently */
+  /** keep their version, but read its windows differently */
   redefine: { id: number; declaration: T }[];
   retire: number[];
 }
 
 /**
- * What is to be done about declarations that have changed. A query whose windows would mean something else needs another
- * version; the one that serves goes on until that has caught up, and one that was still being built is given up. A query
- * that is changed back to what still serves needs none.
+ * Decides what to do about changed declarations. A query whose windows get another meaning needs a new version. The version
+ * that serves continues until the new one has caught up; a version that is still being built is retired. A query that
+ * changes back to the version that serves needs no new one.
  */
 export function decide<T extends Declaration>(
   live: readonly KnownVersion[],
@@ -48,7 +48,7 @@ export function decide<T extends Declaration>(
   return decision;
 }
 
-/** What is different from what was declared before: queries that are new or say something else, and names that are gone. */
+/** The differences from the earlier declarations: queries that are new or changed, and names that are removed. */
 export function differences<T extends Pick<Declaration, 'name' | 'definition'>>(
   before: ReadonlyMap<string, string>,
   { declared, faulty, isReadable }: { declared: readonly T[]; faulty: ReadonlySet<string>; isReadable: boolean },
@@ -59,27 +59,27 @@ export function differences<T extends Pick<Declaration, 'name' | 'definition'>>(
   return { changed, removed };
 }
 
-/** From where a version takes the events of a partition that the backfill reads. */
+/** The offset from which a version takes the events of a partition that the backfill reads. */
 export interface Start {
   id: number;
   from: bigint;
 }
 
 export interface Rewind {
-  /** where the backfill reads on */
+  /** the next offset of the backfill */
   position: bigint;
   starts: Start[];
-  /** whether what the backfill remembers of the partition (clocks, ids of events) is of another place */
+  /** whether the backfill's state of the partition (watermarks, event ids) belongs to another offset */
   isElsewhere: boolean;
 }
 
 /**
- * Sends the backfill of a partition back to its first event for new versions. Those that had come further wait where they
- * were, so that each version takes each event once.
- * @param position where the backfill stands
+ * Sends the backfill of a partition back to its first event for new versions. The other versions wait at the offsets that
+ * they have reached, so that each version takes each event once.
+ * @param position the next offset of the backfill
  * @param reading the versions that it reads for
  * @param beginning the new versions
- * @param low the first event that there is
+ * @param low the first offset of the partition
  */
 export function rewind(position: bigint, reading: readonly Start[], beginning: readonly number[], low: bigint): Rewind {
   const begun = beginning.map((id) => ({ id, from: low }));

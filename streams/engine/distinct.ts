@@ -1,8 +1,8 @@
 import { HyperLogLog } from './hyperloglog.ts';
 
 /**
- * The different texts of a window: the texts themselves up to a bound, beyond it a sketch. What it comes to does not depend
- * on the order or the parts in which they come, and a text that comes again changes nothing.
+ * The distinct texts of a window: the texts themselves up to a bound, above it a sketch. The result does not depend on the
+ * order of the texts, nor on how they are divided; a repeated text changes nothing.
  */
 export class DistinctSet {
   readonly #exactUpTo: number;
@@ -44,7 +44,7 @@ export class DistinctSet {
     return this.#sketch;
   }
 
-  /** How many there are; an estimate where, and only where, it is more than the bound. */
+  /** The number of distinct texts; above the bound, and only there, an estimate. */
   count(): number {
     return this.#sketch ? Math.max(this.#sketch.estimate(), this.#exactUpTo + 1) : this.#texts.size;
   }

@@ -7,10 +7,10 @@ const size = 1 << indexBits;
 const rankBits = 41;
 
 /**
- * How many different texts there were, in 4 KiB however many. HyperLogLog (Flajolet et al., 2007) with the estimator of Ertl,
- * "New cardinality estimation algorithms for HyperLogLog sketches" (2017), algorithm 6: no table of corrections, and no range
- * in which it is biased. Of the packages, hyperloglog and hyperloglog-lite need hashes in native code and have had no release
- * for years; bloom-filters keeps a first rank of 0, which it then takes for an empty register, and brings lodash.
+ * Estimates the number of distinct texts in 4 KiB. HyperLogLog (Flajolet et al., 2007) with the estimator of Ertl, "New
+ * cardinality estimation algorithms for HyperLogLog sketches" (2017), algorithm 6: it needs no table of corrections and has
+ * no biased range. The packages do not fit: hyperloglog and hyperloglog-lite need native code and have had no release for
+ * years; bloom-filters confuses a first rank of 0 with an empty register, and depends on lodash.
  */
 export class HyperLogLog {
   readonly #registers: Uint8Array;
@@ -33,7 +33,7 @@ export class HyperLogLog {
     if (rank > this.#registers[index]!) this.#registers[index] = rank;
   }
 
-  /** Takes in all that another one has seen. */
+  /** Merges another sketch into this one. */
   merge(other: HyperLogLog): void {
     for (let i = 0; i < size; i++) {
       if (other.#registers[i]! > this.#registers[i]!) this.#registers[i] = other.#registers[i]!;
@@ -56,7 +56,7 @@ export class HyperLogLog {
   }
 }
 
-/** x + the sum of x^(2^k) 2^(k-1): what the empty registers say. */
+/** x + the sum of x^(2^k) 2^(k-1): the share of the empty registers in the estimate. */
 function sigma(x: number): number {
   if (x === 1) return Number.POSITIVE_INFINITY;
   let [power, factor, sum] = [x, 1, x];
@@ -68,7 +68,7 @@ function sigma(x: number): number {
   return sum;
 }
 
-/** What the full registers say. */
+/** The share of the full registers in the estimate. */
 function tau(x: number): number {
   if (x === 0 || x === 1) return 0;
   let [root, factor, sum] = [x, 1, 1 - x];

@@ -1,14 +1,14 @@
 import type { ReceivedEvent } from '#platform/contract';
 import type { Row } from '#streams/language';
-import { aggregate } from './aggregate.ts';
+import { Aggregation } from './aggregate.ts';
 import type { Effects, Occurrence, Tally } from './aggregate.ts';
-import { PartitionClocks } from './clocks.ts';
-import { mergeStates } from './figures.ts';
+import { PartitionWatermarks } from './watermarks.ts';
+import { mergeStates } from './accumulators.ts';
 import type { Plan, PlanSet } from './plan.ts';
 import { RecentIds, hashOf } from './recent-ids.ts';
 import { passes, rowOf } from './rows.ts';
 import { mergeSessions } from './sessions.ts';
-import type { KeptSession } from './sessions.ts';
+import type { StoredSession } from './sessions.ts';
 
 /** A window that passes `having` for the first time. */
 export interface Crossing {
@@ -16,35 +16,37 @@ export interface Crossing {
   row: Row;
 }
 
-/** What a batch gave rise to. */
-export interface Outcome {
+/** What a batch has caused. */
+export interface BatchResult {
   /** of queries with an alert on change */
   crossings: Crossing[];
-  /** of queries without a window, those that pass `having` */
+  /** of queries without a window; only those that pass `having` */
   occurrences: Occurrence[];
 }
 
-type Kept = Omit<KeptSession, 'dueAt' | 'replaces' | 'emissions'>;
+type StoredWindow = Omit<StoredSession, 'dueAt' | 'replaces' | 'emissions'>;
 
-/** Runs queries with all state in memory, for a recorded stream and for tests. Nothing is forgotten. */
+/** Runs queries with all state in memory, for a recorded stream and for tests. It deletes nothing. */
 export class MemoryEngine {
   readonly plans: PlanSet;
   readonly tallies = new Map<Plan, Tally>();
-  readonly clocks = new Map<string, PartitionClocks>();
+  readonly watermarks = new Map<string, PartitionWatermarks>();
   readonly #recent = new Map<string, RecentIds>();
-  readonly #windows = new Map<Plan, Map<string, Map<number, Kept>>>();
+  readonly #windows = new Map<Plan, Map<string, Map<number, StoredWindow>>>();
 
   constructor(plans: PlanSet) {
     this.plans = plans;
   }
 
-  /** @param now milliseconds since 1970: a clock that is far ahead of it does not count */
-  handle(events: readonly ReceivedEvent[], now: number): Outcome {
+  /** @param now milliseconds since 1970: a time far ahead of it does not advance the watermark */
+  handle(events: readonly ReceivedEvent[], now: number): BatchResult {
     const fresh = events.filter((event) => this.#recentOf(event).add(hashOf(event.id)));
-    const clocksOf = (topic: string, partition: number) =>
-      this.clocks.get(`${partition}:${topic}`) ?? new PartitionClocks(topic, partition);
-    const effects = aggregate(this.plans, fresh, clocksOf, now);
-    for (const clocks of effects.clocks) this.clocks.set(`${clocks.partition}:${clocks.topic}`, clocks);
+    const effects = new Aggregation();
+    for (const { topic, partition, events: own } of runsOf(fresh)) {
+      const name = `${partition}:${topic}`;
+      const before = this.watermarks.get(name) ?? new PartitionWatermarks(topic, partition);
+      this.watermarks.set(name, effects.aggregate(this.plans, own, before, now));
+    }
     this.#tally(effects);
     return {
       crossings: [...this.#addWindows(effects), ...this.#addSessions(effects)],
@@ -81,11 +83,11 @@ export class MemoryEngine {
     }
   }
 
-  #keptOf(plan: Plan, key: string): Map<number, Kept> {
+  #windowsOf(plan: Plan, key: string): Map<number, StoredWindow> {
     let keys = this.#windows.get(plan);
-    if (!keys) this.#windows.set(plan, (keys = new Map<string, Map<number, Kept>>()));
+    if (!keys) this.#windows.set(plan, (keys = new Map<string, Map<number, StoredWindow>>()));
     let kept = keys.get(key);
-    if (!kept) keys.set(key, (kept = new Map<number, Kept>()));
+    if (!kept) keys.set(key, (kept = new Map<number, StoredWindow>()));
     return kept;
   }
 
@@ -94,7 +96,7 @@ export class MemoryEngine {
     for (const [plan, deltas] of windows) {
       for (const [start, keys] of deltas) {
         for (const [key, delta] of keys) {
-          const kept = this.#keptOf(plan, key);
+          const kept = this.#windowsOf(plan, key);
           const old = kept.get(start);
           const window = {
             start,
@@ -115,7 +117,7 @@ export class MemoryEngine {
     const changed: Crossing[] = [];
     for (const [plan, keys] of sessions) {
       for (const [key, list] of keys) {
-        const kept = this.#keptOf(plan, key);
+        const kept = this.#windowsOf(plan, key);
         const all = [...kept.values()].map((own) => ({ ...own, emissions: 0, replaces: [], dueAt: null }));
         const { merged, absorbed } = mergeSessions(plan.layout.accumulators, all, list.sessions, false);
         for (const start of absorbed) kept.delete(start);
@@ -129,8 +131,20 @@ export class MemoryEngine {
   }
 }
 
-/** Marks a window that is to be alerted about. */
-function crossing(plan: Plan, key: string, window: Kept): Crossing[] {
+/** Divides events where the partition changes. */
+function runsOf(events: readonly ReceivedEvent[]): { topic: string; partition: number; events: ReceivedEvent[] }[] {
+  const all: { topic: string; partition: number; events: ReceivedEvent[] }[] = [];
+  for (const event of events) {
+    const { topic, partition } = event;
+    const last = all.at(-1);
+    if (last?.topic === topic && last.partition === partition) last.events.push(event);
+    else all.push({ topic, partition, events: [event] });
+  }
+  return all;
+}
+
+/** Marks a window that passes `having` for the first time. */
+function crossing(plan: Plan, key: string, window: StoredWindow): Crossing[] {
   const { alert, emit } = plan.query;
   if (!alert || emit?.on === 'close' || window.alerted) return [];
   const row = rowOf(plan, window.start, key, window.accumulators, window.end);

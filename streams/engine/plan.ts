@@ -1,36 +1,36 @@
 import type { ReceivedEvent } from '#platform/contract';
 import { membersOf } from '#streams/language';
 import type { StreamQuery } from '#streams/language';
-import { memberReader } from './members.ts';
-import type { MemberReader } from './members.ts';
-import { layoutOf } from './figures.ts';
-import type { Inputs, Layout } from './figures.ts';
+import { memberReader } from './json-members.ts';
+import type { MemberReader } from './json-members.ts';
+import { layoutOf } from './accumulators.ts';
+import type { Inputs, Layout } from './accumulators.ts';
 
 /** The key of queries without `keyBy`. */
 export const singleKey = 'all';
 
-/** of a key, and of a text that is counted */
+/** the longest key, and the longest text of a distinct count */
 const maxTextLength = 500;
 
-/** An event that a query cannot use: a key that is no text, a figure that is no number. */
+/** An event that a query cannot use: its key is not a text, or a value is not a number. */
 export class UnusableEvent extends Error {
   override name = 'UnusableEvent';
 }
 
-/** A version of a query, ready to run. */
+/** A version of a query that can run. */
 export interface Plan {
-  /** names this version in the database */
+  /** identifies this version in the database */
   id: number;
   version: number;
   query: StreamQuery;
   layout: Layout;
-  /** which event time it runs by; queries of one clock share their watermarks */
+  /** identifies the event time that it uses; queries with the same clock share their watermarks */
   clock: string;
-  /** not serving yet: what its windows would emit is held back */
+  /** not serving yet: its windows emit when it serves */
   isBuilding: boolean;
 }
 
-/** The clock of queries without `timestamp`: when events happened. */
+/** The clock of queries without `timestamp`: the time of the event. */
 export const eventClock = '';
 
 /** Makes a plan of a query. */
@@ -38,19 +38,19 @@ export function planOf(query: StreamQuery, id: number, version: number, isBuildi
   return { id, version, query, layout: layoutOf(query.select), clock: clockOf(query), isBuilding };
 }
 
-/** Another `timestamp`, or the same over other events, moves differently. */
+/** Another `timestamp`, or the same one over other events, is another clock. */
 function clockOf({ timestamp, from }: StreamQuery): string {
   if (!timestamp) return eventClock;
   const sources = from.map(({ topic, types }) => (types ? `${topic}(${types.join(',')})` : topic));
   return `${timestamp.source} of ${sources.join(' ')}`;
 }
 
-/** The plans that run, by the events that they read. Never changed: another set takes its place. */
+/** The plans that run, by the events that they read. It is immutable: a change makes another set. */
 export class PlanSet {
-  /** sorted by id: every transaction then locks in the same order */
+  /** sorted by id, so that all transactions lock in the same order */
   readonly plans: readonly Plan[];
   readonly #byName: ReadonlyMap<string, Plan>;
-  readonly #byEvent = new Map<string, Map<string, Reading>>();
+  readonly #byEvent = new Map<string, Map<string, Readers>>();
 
   constructor(plans: readonly Plan[]) {
     this.plans = plans.toSorted((a, b) => a.id - b.id);
@@ -61,24 +61,24 @@ export class PlanSet {
     return this.#byName.get(name);
   }
 
-  /** What reads events of a type from a topic. */
-  reading(topic: string, type: string): Reading {
+  /** The readers of events of a type from a topic. */
+  readersOf(topic: string, type: string): Readers {
     let types = this.#byEvent.get(topic);
-    if (!types) this.#byEvent.set(topic, (types = new Map<string, Reading>()));
-    let reading = types.get(type);
-    if (!reading) {
+    if (!types) this.#byEvent.set(topic, (types = new Map<string, Readers>()));
+    let readers = types.get(type);
+    if (!readers) {
       const plans = this.plans.filter(({ query }) => query.from.some((source) => reads(source, topic, type)));
-      reading = { plans, read: readerOf(plans) };
-      if (types.size < 1000) types.set(type, reading); // types come from messages
+      readers = { plans, read: readerOf(plans) };
+      if (types.size < 1000) types.set(type, readers); // types come from messages
     }
-    return reading;
+    return readers;
   }
 }
 
-/** Who reads the events of a type, and how their data is read. */
-export interface Reading {
+/** The plans that read the events of a type, and how they read the data. */
+export interface Readers {
   plans: readonly Plan[];
-  /** reads what the plans need of JSON data. @throws SyntaxError */
+  /** reads the members of JSON data that the plans need. @throws SyntaxError */
   read: MemberReader;
 }
 
@@ -90,7 +90,7 @@ function readerOf(plans: readonly Plan[]): MemberReader {
     : memberReader(new Set(names));
 }
 
-/** Whether the query reads events such as this one. */
+/** Whether the query reads events of this topic and type. */
 export function readsEvent({ query }: Plan, { topic, type }: ReceivedEvent): boolean {
   return query.from.some((source) => reads(source, topic, type));
 }
@@ -99,7 +99,7 @@ function reads(source: StreamQuery['from'][number], topic: string, type: string)
   return source.topic === topic && (source.types === undefined || source.types.includes(type));
 }
 
-/** Whether the query wants the event. @throws ExpressionError, UnusableEvent */
+/** Whether the query's `where` accepts the event. @throws ExpressionError, UnusableEvent */
 export function accepts({ query }: Plan, event: ReceivedEvent): boolean {
   if (!query.where) return true;
   const kept = query.where.evaluate(event);
@@ -114,10 +114,10 @@ export function keyOf({ query }: Plan, event: ReceivedEvent): string {
   if (typeof key !== 'string') throw new UnusableEvent('keyBy is no text');
   if (key.length > maxTextLength || key.includes('\0'))
     throw new UnusableEvent('the key is too long or has a zero byte');
-  return key.toWellFormed(); // two keys that differ in broken surrogates only would be one in the database
+  return key.toWellFormed(); // the database would merge two keys that differ only in broken surrogates
 }
 
-/** The time by which the query runs, in milliseconds since 1970. @throws ExpressionError, UnusableEvent */
+/** The event time by the query's clock, in milliseconds since 1970. @throws ExpressionError, UnusableEvent */
 export function timeOf({ query }: Plan, event: ReceivedEvent): number {
   const value = query.timestamp ? query.timestamp.evaluate(event) : event.time;
   const time = value instanceof Date ? value.getTime() : value;
@@ -127,12 +127,12 @@ export function timeOf({ query }: Plan, event: ReceivedEvent): number {
 
 const noInputs: Inputs = [];
 
-/** Whether a time is one that people and databases know: 1970 to 9999. */
+/** Whether a time is in the range of the database: 1970 to 9999. */
 export function isUsualTime(time: number): boolean {
   return time >= 0 && time < 253_402_300_800_000;
 }
 
-/** What the event brings to each accumulator with an expression, in their order. @throws ExpressionError, UnusableEvent */
+/** The values of the event for each accumulator with an expression, in their order. @throws ExpressionError, UnusableEvent */
 export function inputsOf({ layout }: Plan, event: ReceivedEvent): Inputs {
   if (layout.onlyCounts) return noInputs;
   return layout.accumulators.map(({ of, combine }) => {
@@ -142,8 +142,8 @@ export function inputsOf({ layout }: Plan, event: ReceivedEvent): Inputs {
   });
 }
 
-/** The figures of an event by itself. @throws ExpressionError, UnusableEvent */
-export function figuresOf({ query }: Plan, event: ReceivedEvent): Record<string, number | string> {
+/** The selected values of a single event. @throws ExpressionError, UnusableEvent */
+export function valuesOf({ query }: Plan, event: ReceivedEvent): Record<string, number | string> {
   return Object.fromEntries(
     query.select.map(({ name, of }) => {
       const value = of!.evaluate(event);

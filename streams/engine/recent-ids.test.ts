@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { RecentIds, hashOf, horizon } from './recent-ids.ts';
+import { RecentIds, hashOf, maxRepeatDistance } from './recent-ids.ts';
 
 describe('the ids of recent events', () => {
-  it('tell a repetition within the horizon, and forget what is far behind', () => {
+  it('tell a repetition within the maxRepeatDistance, and forget what is far behind', () => {
     const recent = new RecentIds([hashOf('first')]);
     assert.equal(recent.add(hashOf('first')), false);
-    for (let i = 1; i < horizon; i++) assert.equal(recent.add(hashOf(`order-${i}-1`)), true);
+    for (let i = 1; i < maxRepeatDistance; i++) assert.equal(recent.add(hashOf(`order-${i}-1`)), true);
     assert.equal(recent.add(hashOf('order-1-1')), false);
     assert.equal(recent.add(hashOf('first')), false);
-    for (let i = 0; i < 2 * horizon; i++) recent.add(hashOf(`user-${i}-1`));
+    for (let i = 0; i < 2 * maxRepeatDistance; i++) recent.add(hashOf(`user-${i}-1`));
     assert.equal(recent.add(hashOf('first')), true);
   });
 

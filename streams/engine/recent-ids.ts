@@ -1,10 +1,10 @@
 /**
- * How many events of a partition may lie between an event and its repetition. A relay that fails sends again what its cursor
- * had not passed: some thousand events over all partitions.
+ * How many events of a partition can lie between an event and its repetition. A relay that fails repeats the events that its
+ * cursor has not passed: some thousand events over all partitions.
  */
-export const horizon = 8_192;
+export const maxRepeatDistance = 8_192;
 
-/** 53 bits of an id: among `horizon` others, two that differ collide once in 10^12. After cyrb53. */
+/** A hash of 53 bits: among `maxRepeatDistance` ids, two different ones collide once in 10^12. After cyrb53. */
 export function hashOf(id: string): number {
   let a = 0xdeadbeef;
   let b = 0x41c6ce57;
@@ -18,7 +18,7 @@ export function hashOf(id: string): number {
   return 0x100000000 * (b & 0x1fffff) + (a >>> 0);
 }
 
-/** The ids of the latest events of a partition, `horizon` to twice as many, as hashes. */
+/** The hashes of the ids of the latest events of a partition: `maxRepeatDistance` to twice as many. */
 export class RecentIds {
   #younger = new HashSet();
   #older = new HashSet();
@@ -30,7 +30,7 @@ export class RecentIds {
   /** @returns whether the id is new */
   add(hash: number): boolean {
     if (this.#older.has(hash) || !this.#younger.add(hash)) return false;
-    if (this.#younger.size < horizon) return true;
+    if (this.#younger.size < maxRepeatDistance) return true;
     const oldest = this.#older;
     oldest.clear();
     this.#older = this.#younger;
@@ -39,36 +39,36 @@ export class RecentIds {
   }
 }
 
-/** Up to `horizon` hashes in an open-addressing table: a Set boxes each number of more than 31 bits. */
+/** Up to `maxRepeatDistance` hashes in an open-addressing table: a Set boxes each number of more than 31 bits. */
 class HashSet {
   size = 0;
-  /** at most half full; 0 is a free place, and a hash of 0 is taken for 1 */
-  readonly #places = new Float64Array(2 * horizon);
+  /** at most half full; 0 is a free entry, and a hash of 0 is stored as 1 */
+  readonly #table = new Float64Array(2 * maxRepeatDistance);
 
   has(hash: number): boolean {
-    return this.#places[this.#placeOf(hash)] !== 0;
+    return this.#table[this.#indexOf(hash)] !== 0;
   }
 
-  /** @returns whether it was not there */
+  /** @returns whether the hash is new */
   add(hash: number): boolean {
-    const place = this.#placeOf(hash);
-    if (this.#places[place] !== 0) return false;
-    this.#places[place] = hash || 1;
+    const index = this.#indexOf(hash);
+    if (this.#table[index] !== 0) return false;
+    this.#table[index] = hash || 1;
     this.size += 1;
     return true;
   }
 
   clear(): void {
-    this.#places.fill(0);
+    this.#table.fill(0);
     this.size = 0;
   }
 
-  /** Where a hash is, or would be. */
-  #placeOf(hash: number): number {
-    const mask = this.#places.length - 1;
+  /** The index of a hash, or of the entry for it. */
+  #indexOf(hash: number): number {
+    const mask = this.#table.length - 1;
     const wanted = hash || 1;
-    let place = hash & mask; // the lower bits, which are as good as any
-    while (this.#places[place] !== wanted && this.#places[place] !== 0) place = (place + 1) & mask;
-    return place;
+    let index = hash & mask; // all bits are equally good
+    while (this.#table[index] !== wanted && this.#table[index] !== 0) index = (index + 1) & mask;
+    return index;
   }
 }

@@ -1,7 +1,7 @@
 import type { Row } from '#streams/language';
 import type { Plan } from './plan.ts';
 
-/** A window's figures, from its accumulators as decimal text. @param end where only the session knows it */
+/** The row of a window, from its accumulators as decimal text. @param end of a session; other windows have a fixed size */
 export function rowOf(
   plan: Plan,
   start: number,
@@ -18,7 +18,7 @@ export function rowOf(
   };
 }
 
-/** Whether `having` lets a row through; one without a result does not pass. */
+/** Whether a row passes `having`; without a result it does not. */
 export function passes({ query }: Plan, row: Row): boolean {
   if (!query.having) return true;
   try {

@@ -1,66 +1,66 @@
-import { Delta, mergeStates } from './figures.ts';
-import type { Accumulator, WindowState } from './figures.ts';
+import { Delta, mergeStates } from './accumulators.ts';
+import type { AccumulatorSpec, WindowState } from './accumulators.ts';
 
-/** From the first event of a session to a gap after its last; milliseconds since 1970. */
+/** From the first event of a session to the end of the gap after its last; milliseconds since 1970. */
 export interface Span {
   start: number;
   end: number;
 }
 
-/** What a batch adds to one session. */
+/** The events of a batch in one session. */
 export interface SessionDelta extends Span {
   delta: Delta;
 }
 
-/** A session as it is kept. */
-export interface KeptSession extends Span, WindowState {
-  /** null: of a query that emits no close */
+/** A session in the database. */
+export interface StoredSession extends Span, WindowState {
+  /** null: the query does not emit on close */
   closed: boolean | null;
   alerted: boolean;
-  /** how often it was emitted with this start */
+  /** how often it has been emitted with this start */
   emissions: number;
-  /** the starts under which parts of it were emitted before */
+  /** the starts with which parts of it have been emitted */
   replaces: number[];
-  /** when its change is to be emitted, in milliseconds since 1970; null: nothing new */
+  /** when to emit its change, in milliseconds since 1970; null: nothing has changed */
   dueAt: number | null;
 }
 
 /** A session after a batch. */
-export interface MergedSession extends KeptSession {
-  /** the last that the batch added to it */
+export interface MergedSession extends StoredSession {
+  /** the last delta of the batch in it */
   delta: Delta;
 }
 
-/** What a batch does to the sessions of one key. */
+/** The changes of a batch to the sessions of one key. */
 export interface SessionChanges {
   merged: MergedSession[];
-  /** the starts of kept sessions that have become part of an earlier one */
+  /** the starts of stored sessions that are merged into an earlier one */
   absorbed: number[];
-  /** deltas that came too late: they touch a session that has been closed and emitted */
+  /** deltas that came too late: they touch a closed session */
   refused: Delta[];
 }
 
-/** Whether two sessions are one: events exactly a gap apart belong together. */
+/** Whether two sessions belong together: events exactly a gap apart do. */
 function touch(a: Span, b: Span): boolean {
   return a.start <= b.end && b.start <= a.end;
 }
 
-/** The sessions of one key within a batch, in the order of time; no two of them touch. */
+/** The sessions of one key in a batch, in the order of time; no two of them touch. */
 export class SessionList {
   readonly sessions: SessionDelta[] = [];
   readonly #gap: number;
-  readonly #accumulators: readonly Accumulator[];
+  readonly #accumulators: readonly AccumulatorSpec[];
 
-  constructor(gap: number, accumulators: readonly Accumulator[]) {
+  constructor(gap: number, accumulators: readonly AccumulatorSpec[]) {
     this.#gap = gap;
     this.#accumulators = accumulators;
   }
 
-  /** The delta for an event of that time. It may join two sessions, never three: each is a gap long at least. */
+  /** The delta for an event of this time. The event can join two sessions, never three: each is at least a gap long. */
   at(time: number): Delta {
     const { sessions } = this;
     const end = time + this.#gap;
-    let after = sessions.length; // of the sessions that begin too late for it; events mostly come in order
+    let after = sessions.length; // the first session that begins too late for it; events mostly come in order
     while (after > 0 && sessions[after - 1]!.start > end) after -= 1;
     const [before, session] = [sessions[after - 2], sessions[after - 1]];
     if (session === undefined || session.end < time) {
@@ -79,14 +79,14 @@ export class SessionList {
 }
 
 /**
- * Merges a batch's sessions of a key with those that are kept. The outcome is the same in whatever order and parts the
- * events come: a session is every event that hangs together.
- * @param kept those that touch a session of the batch; others may be among them
+ * Merges the sessions of a batch with the stored ones of a key. The result does not depend on the order of the events, nor
+ * on how they are divided into batches.
+ * @param kept the stored sessions that touch a session of the batch, and possibly others
  * @param closes whether the query closes its windows
  */
 export function mergeSessions(
-  accumulators: readonly Accumulator[],
-  kept: readonly KeptSession[],
+  accumulators: readonly AccumulatorSpec[],
+  kept: readonly StoredSession[],
   deltas: readonly SessionDelta[],
   closes: boolean,
 ): SessionChanges {
@@ -95,11 +95,11 @@ export function mergeSessions(
   const taken = deltas.filter((session) => !over.some((other) => touch(other, session)));
   for (const session of deltas) if (!taken.includes(session)) changes.refused.push(session.delta);
   const open = kept.filter(({ closed }) => closed !== true);
-  for (const { start, end, members } of hanging<KeptSession | SessionDelta>([...open, ...taken])) {
+  for (const { start, end, members } of hanging<StoredSession | SessionDelta>([...open, ...taken])) {
     const added = members.filter((member): member is SessionDelta => !('accumulators' in member));
-    const old = members.filter((member): member is KeptSession => 'accumulators' in member);
+    const old = members.filter((member): member is StoredSession => 'accumulators' in member);
     const last = added.at(-1);
-    if (!last) continue; // untouched
+    if (!last) continue; // the batch does not touch it
     const states = members.map((member) => ('accumulators' in member ? member : member.delta.state()));
     changes.absorbed.push(...old.map((session) => session.start).filter((own) => own !== start));
     changes.merged.push({
@@ -117,7 +117,7 @@ export function mergeSessions(
   return changes;
 }
 
-/** Those that hang together, directly or by way of others. */
+/** Groups spans that touch each other, directly or through others. */
 function hanging<T extends Span>(spans: readonly T[]): (Span & { members: T[] })[] {
   const groups: (Span & { members: T[] })[] = [];
   for (const span of spans.toSorted((a, b) => a.start - b.start)) {
@@ -130,13 +130,13 @@ function hanging<T extends Span>(spans: readonly T[]): (Span & { members: T[] })
   return groups;
 }
 
-/** The deltas stay as they are: where the transaction fails, they are written again. */
-function stateOf(accumulators: readonly Accumulator[], states: readonly WindowState[]): WindowState {
+/** Merges states without changing a delta: after a failed transaction, the deltas are written again. */
+function stateOf(accumulators: readonly AccumulatorSpec[], states: readonly WindowState[]): WindowState {
   const { accumulators: values, sets } = states.reduce((a, b) => mergeStates(accumulators, a, b));
   return { accumulators: values, sets };
 }
 
-function replaced(old: readonly KeptSession[], start: number): number[] {
+function replaced(old: readonly StoredSession[], start: number): number[] {
   const emitted = old.filter((session) => session.emissions > 0 && session.start !== start);
   const all = [...old.flatMap(({ replaces }) => replaces), ...emitted.map((session) => session.start)];
   return [...new Set(all)].toSorted((a, b) => a - b);

@@ -1,47 +1,46 @@
 import type { ReceivedEvent } from '#platform/contract';
 import { backfillGroup } from '#platform/declarations';
+import type { TopicPartition } from '#platform/kafka';
 import { PlanSet, eventClock } from './plan.ts';
 import type { Plan } from './plan.ts';
 
-/** A version of a query that takes events. */
+/** A version of a query that is not retired. */
 export interface LiveVersion {
   plan: Plan;
-  /** tells its definition from others that the same version has had */
+  /** distinguishes the definitions that a version has had */
   stamp: string;
-  /** whether all that it held back while it was built has been emitted */
+  /** whether it has emitted all changes from the time of its backfill */
   isReleased: boolean;
 }
 
-type Place = { topic: string; partition: number };
-
 /**
- * From where a version takes the events of a partition: those that a consumer group brings, from an offset on. Without one
- * it takes all that the service's own group brings.
+ * The consumer group whose events a version takes in a partition, from an offset on. A version without a subscription takes
+ * all events of the live group.
  */
-export interface Member extends Place {
+export interface Subscription extends TopicPartition {
   id: number;
   group: string;
   from: bigint;
 }
 
-const nameOf = ({ topic, partition }: Place) => `${partition}:${topic}`;
+const nameOf = ({ topic, partition }: TopicPartition) => `${partition}:${topic}`;
 
 interface Step {
   from: bigint;
   plans: PlanSet;
 }
 
-/** Events of a partition that the same versions take. */
-export interface Cut {
+/** Consecutive events of a partition that the same versions take. */
+export interface Segment {
   plans: PlanSet;
-  /** versions with clocks of their own that join in later: their clocks go on all the same */
+  /** versions that begin later and have clocks of their own: these events advance their watermarks */
   waiting: readonly Plan[];
   events: readonly ReceivedEvent[];
 }
 
-/** What takes the events of a partition as one group brings them. */
-export class Riding {
-  /** the same for the same definitions from the same offsets */
+/** Which versions take the events of a partition that one group reads, and from which offsets on. */
+export class PartitionSchedule {
+  /** equal for the same definitions from the same offsets */
   readonly key: string;
   /** in the order of their offsets; the first is 0 */
   readonly #steps: readonly Step[];
@@ -53,12 +52,12 @@ export class Riding {
       .join('; ');
   }
 
-  /** The last offset at which another version joins in. */
+  /** The last offset at which a version begins. */
   get settledFrom(): bigint {
     return this.#steps.at(-1)!.from;
   }
 
-  /** Everything that takes events from some offset on. */
+  /** All versions, from whichever offset on they take events. */
   get everything(): PlanSet {
     return this.#steps.at(-1)!.plans;
   }
@@ -67,8 +66,8 @@ export class Riding {
     return this.everything.plans;
   }
 
-  /** Cuts events that follow each other where versions join in. */
-  cut(events: readonly ReceivedEvent[]): Cut[] {
+  /** Splits consecutive events at the offsets at which versions begin. */
+  split(events: readonly ReceivedEvent[]): Segment[] {
     const [first] = events;
     if (!first) return [];
     const last = this.#steps.at(-1)!;
@@ -83,31 +82,31 @@ export class Riding {
 }
 
 /**
- * Which versions of queries run, and from where each of them takes its events, as the database had it at some time. Every
- * worker goes by it, whatever it has read of the files. Never changed: another one takes its place.
+ * Which versions of queries run, and from which offsets each of them takes events: a snapshot of the database. Every worker
+ * follows it, whatever its own files declare. It is immutable: a change makes another one.
  */
 export class Versions {
-  /** the service's own consumer group */
+  /** the live group: the service's own consumer group */
   readonly group: string;
   /** grows with every change */
   readonly epoch: bigint;
-  /** the versions that are asked for figures, emit and close */
+  /** the versions that answer requests, emit and close windows */
   readonly serving: PlanSet;
-  /** of those, the ones that have yet to emit what they held back while they were built */
+  /** those of them that have changes to emit from the time of their backfill */
   readonly unreleased: PlanSet;
-  /** the versions that take their places when they have caught up */
+  /** the versions that serve when they have caught up */
   readonly building: readonly Plan[];
   readonly #live: readonly LiveVersion[];
-  readonly #members: readonly Member[];
+  readonly #subscriptions: readonly Subscription[];
   readonly #stamps: ReadonlyMap<number, string>;
-  readonly #ridings = new Map<string, Riding>();
+  readonly #schedules = new Map<string, PartitionSchedule>();
   readonly #sets = new Map<string, PlanSet>();
 
-  constructor(group: string, epoch: bigint, live: readonly LiveVersion[], members: readonly Member[]) {
+  constructor(group: string, epoch: bigint, live: readonly LiveVersion[], subscriptions: readonly Subscription[]) {
     this.group = group;
     this.epoch = epoch;
     this.#live = live;
-    this.#members = members;
+    this.#subscriptions = subscriptions;
     this.#stamps = new Map(live.map(({ plan, stamp }) => [plan.id, stamp]));
     const plansThat = (applies: (version: LiveVersion) => boolean) => live.filter(applies).map(({ plan }) => plan);
     this.serving = new PlanSet(plansThat(({ plan }) => !plan.isBuilding));
@@ -115,19 +114,19 @@ export class Versions {
     this.building = plansThat(({ plan }) => plan.isBuilding);
   }
 
-  /** What takes the events that a group brings of a partition. */
-  riding(group: string, place: Place): Riding {
-    const name = `${group} ${nameOf(place)}`;
-    let riding = this.#ridings.get(name);
-    if (!riding) this.#ridings.set(name, (riding = this.#ridingOf(group, place)));
-    return riding;
+  /** Which versions take the events of a partition that a group reads. */
+  scheduleOf(group: string, partition: TopicPartition): PartitionSchedule {
+    const name = `${group} ${nameOf(partition)}`;
+    let schedule = this.#schedules.get(name);
+    if (!schedule) this.#schedules.set(name, (schedule = this.#makeSchedule(group, partition)));
+    return schedule;
   }
 
-  #ridingOf(group: string, place: Place): Riding {
-    const own = this.#members.filter((member) => nameOf(member) === nameOf(place));
+  #makeSchedule(group: string, partition: TopicPartition): PartitionSchedule {
+    const own = this.#subscriptions.filter((subscription) => nameOf(subscription) === nameOf(partition));
     const starts = this.#live.flatMap(({ plan }) => {
-      const member = own.find(({ id }) => id === plan.id);
-      if (member) return member.group === group ? [{ plan, from: member.from }] : [];
+      const subscription = own.find(({ id }) => id === plan.id);
+      if (subscription) return subscription.group === group ? [{ plan, from: subscription.from }] : [];
       return group === this.group ? [{ plan, from: 0n }] : [];
     });
     const offsets = [...new Set([0n, ...starts.map(({ from }) => from)])].toSorted((a, b) => Number(a - b));
@@ -135,10 +134,10 @@ export class Versions {
       const plans = starts.filter(({ from }) => from <= offset).map(({ plan }) => plan);
       return { from: offset, plans: this.#setOf(plans) };
     });
-    return new Riding(steps, this.#stamps);
+    return new PartitionSchedule(steps, this.#stamps);
   }
 
-  /** Partitions share their sets: a set remembers which of its plans read what. */
+  /** Partitions share plan sets, because a set caches which of its plans read which events. */
   #setOf(plans: readonly Plan[]): PlanSet {
     const name = plans.map(({ id }) => id).join(' ');
     let set = this.#sets.get(name);
@@ -146,35 +145,35 @@ export class Versions {
     return set;
   }
 
-  /** The places whose events have to be read again, and for which versions, from which offset on. */
-  get backlog(): (Place & { plan: Plan; from: bigint })[] {
+  /** The partitions that the backfill has to read, for which versions, and from which offsets on. */
+  get backlog(): (TopicPartition & { plan: Plan; from: bigint })[] {
     const group = backfillGroup(this.group);
-    return this.#members
-      .filter((member) => member.group === group)
+    return this.#subscriptions
+      .filter((subscription) => subscription.group === group)
       .flatMap(({ id, topic, partition, from }) => {
         const plan = this.#live.find((version) => version.plan.id === id)?.plan;
         return plan ? [{ topic, partition, from, plan }] : [];
       });
   }
 
-  /** The versions that are being built and have caught up: they take their places. */
+  /** The versions that are being built and have caught up: they can serve. */
   get caughtUp(): Plan[] {
     const behind = new Set(this.backlog.map(({ plan }) => plan.id));
     return this.building.filter(({ id }) => !behind.has(id));
   }
 
   /**
-   * The versions that may go on with the service's own group where the backfill has come to an offset, once the own group
-   * is not beyond it. Their clocks there, unless another version keeps them already.
+   * The versions that can move from the backfill to the live group in a partition, when the backfill is at an offset that
+   * the live group has not passed. Also their clocks, except those that the live group keeps already.
    */
-  arrivals(place: Place, next: bigint): { plans: Plan[]; clocks: string[] } {
-    const own = this.riding(this.group, place);
-    // one that joined further on has brought its clock along: those before it would find it ahead
+  promotable(partition: TopicPartition, next: bigint): { plans: Plan[]; clocks: string[] } {
+    const own = this.scheduleOf(this.group, partition);
+    // a version that begins at a higher offset has brought its watermark: earlier ones would find it ahead of them
     if (next < own.settledFrom) return { plans: [], clocks: [] };
     const plans = this.backlog
-      .filter((entry) => nameOf(entry) === nameOf(place) && entry.from <= next)
+      .filter((entry) => nameOf(entry) === nameOf(partition) && entry.from <= next)
       .map(({ plan }) => plan);
-    const kept = new Set([eventClock, ...own.plans.map(({ clock }) => clock)]); // every group keeps the events' own
+    const kept = new Set([eventClock, ...own.plans.map(({ clock }) => clock)]); // every group keeps the event clock
     return { plans, clocks: [...new Set(plans.map(({ clock }) => clock))].filter((clock) => !kept.has(clock)) };
   }
 }

@@ -7,7 +7,7 @@ import { StreamQuerySchema, defaults } from './schema.ts';
 import type { SelectedSpec, StreamQueryFile, WindowDeclaration } from './schema.ts';
 import type { ShapeFault } from './shape.ts';
 import type { Path, SourceLines } from './source-lines.ts';
-import type { AlertRule, Figure, StreamQuery } from './stream-query.ts';
+import type { AlertRule, Aggregate, StreamQuery } from './stream-query.ts';
 import { suggestion } from './suggest.ts';
 
 type Compiled = Pick<StreamQuery, 'where' | 'keyBy' | 'timestamp' | 'select' | 'having' | 'alert'>;
@@ -17,29 +17,29 @@ const reserved = new Set(['key', 'window', 'threshold', 'data', 'event']);
 const aText = 'a text; string(...) makes one';
 const numbers = ['int', 'uint', 'double', 'dyn'];
 const knownMembers = Object.keys(StreamQuerySchema.properties.spec.properties);
-/** what a time and such a duration come to is still a time */
+/** the longest duration: its sum with a time is still a valid time */
 const longestMs = 36_500 * 86_400_000;
 const defaultScale = 6;
 const defaultExactUpTo = 1_000;
 
-/** What is to be checked. */
+/** The input of a check. */
 export interface CheckedFile {
-  /** without what does not fit the schema: any part of it may be missing */
+  /** the document without the parts that do not fit the schema: any part can be missing */
   file: StreamQueryFile;
-  /** as it was read */
+  /** the whole document */
   raw: unknown;
   lines: SourceLines;
-  /** what does not fit the schema */
+  /** the parts that do not fit the schema */
   shape: readonly ShapeFault[];
-  /** the declared topics, where they are known */
+  /** the declared topics, if they are known */
   topics: ReadonlySet<string> | undefined;
 }
 
-/** Checks what a schema cannot say, compiles the expressions, and collects every fault with its line. */
+/** Checks what a schema cannot express, compiles the expressions, and collects every fault with its line. */
 export class QueryChecker {
   readonly faults: { line: number; message: string }[] = [];
   readonly #spec: Partial<StreamQueryFile['spec']>;
-  /** the members of the spec that the file has, whether they fit the schema or not */
+  /** the members of the spec in the file, whether they fit the schema or not */
   readonly #declared: ReadonlySet<string>;
   readonly #lines: SourceLines;
   readonly #shape: readonly string[];
@@ -54,13 +54,13 @@ export class QueryChecker {
     this.#topics = topics;
   }
 
-  /** The compiled expressions; of use only if there are no faults. */
+  /** The compiled expressions; valid only if there are no faults. */
   compile(): Compiled {
     const { where, keyBy, timestamp } = this.#spec;
     this.#checkTopics();
     this.#checkWindow();
     this.#checkEmission();
-    const select = this.#figures();
+    const select = this.#aggregates();
     return {
       where: this.#event(where, ['spec', 'where'], ['bool', 'dyn'], 'true or false'),
       keyBy: this.#event(keyBy, ['spec', 'keyBy'], ['string', 'dyn'], aText),
@@ -71,10 +71,10 @@ export class QueryChecker {
     };
   }
 
-  /** What would follow from a fault of the shape at the same place is not said again. */
+  /** Adds a fault, unless it only follows from a fault of the schema at the same location. */
   #fault(path: Path, message: string): void {
-    const place = path.join('/');
-    const hasFault = this.#shape.some((other) => isWithin(other, place) || isWithin(place, other));
+    const location = path.join('/');
+    const hasFault = this.#shape.some((other) => isWithin(other, location) || isWithin(location, other));
     if (!hasFault) this.faults.push({ line: this.#lines.lineOf(path), message: `${path.join('.')}: ${message}` });
   }
 
@@ -118,11 +118,11 @@ export class QueryChecker {
     else if (size / advance > 1000) this.#fault([...path, 'hopping'], 'an event would be in more than 1000 windows');
   }
 
-  #isShapeFault(place: string): boolean {
-    return this.#shape.some((other) => isWithin(other, place));
+  #isShapeFault(location: string): boolean {
+    return this.#shape.some((other) => isWithin(other, location));
   }
 
-  /** What is deleted while it still takes events would begin anew. */
+  /** A window that is deleted while it still takes events would start again from zero. */
   #checkRetention({ grace = defaults.grace, retention = defaults.retention, session }: WindowDeclaration): void {
     const open = parseDuration(grace) + (session === undefined ? 0 : parseDuration(session));
     if (parseDuration(retention) >= open) return;
@@ -130,7 +130,7 @@ export class QueryChecker {
     this.#fault(['spec', 'window', 'retention'], `must be at least ${least}: until then a window takes events`);
   }
 
-  /** Whether the spec has a member; undefined where it has one of an unknown name, which may be meant. */
+  /** Whether the spec has a member; undefined if it has one with an unknown name, which can be a misspelling. */
   #has(member: string): boolean | undefined {
     if (this.#declared.has(member)) return true;
     return [...this.#declared].every((name) => knownMembers.includes(name)) ? false : undefined;
@@ -151,7 +151,7 @@ export class QueryChecker {
     else if (alert) this.#fault(path, 'an alert is raised at once, and once');
   }
 
-  #figures(): Figure[] {
+  #aggregates(): Aggregate[] {
     const { select = [] } = this.#spec;
     return select.map((selected: SelectedSpec | undefined, i) => {
       const { name = '', ...given }: Partial<SelectedSpec> = selected ?? {};
@@ -163,14 +163,16 @@ export class QueryChecker {
       if (reserved.has(name)) this.#fault([...path, 'name'], `${name} has another meaning here`);
       if (present.length !== 1) this.#fault(path, `exactly one of ${kinds.join(', ')}`);
       else this.#checkKind(given, present[0]!, path);
-      const expressions = present.map((kind) => (kind === 'count' ? undefined : this.#figure(given[kind], kind, path)));
+      const expressions = present.map((kind) =>
+        kind === 'count' ? undefined : this.#aggregate(given[kind], kind, path),
+      );
       const kind = present.length === 1 ? present[0]! : 'value';
       const exactUpTo = kind === 'distinct' ? (given.exactUpTo ?? defaultExactUpTo) : 0;
       return { name, kind, of: expressions[0], scale: given.scale ?? defaultScale, exactUpTo };
     });
   }
 
-  #figure(source: string | undefined, kind: Figure['kind'], of: Path): Expression<ReceivedEvent> | undefined {
+  #aggregate(source: string | undefined, kind: Aggregate['kind'], of: Path): Expression<ReceivedEvent> | undefined {
     const path = [...of, kind];
     if (kind === 'distinct') return this.#event(source, path, ['string', 'dyn'], aText);
     return this.#event(source, path, kind === 'value' ? [...numbers, 'string'] : numbers, 'a number');
@@ -188,11 +190,11 @@ export class QueryChecker {
     }
   }
 
-  #having(select: readonly Figure[]): Expression<Row> | undefined {
+  #having(select: readonly Aggregate[]): Expression<Row> | undefined {
     const source = this.#spec.having;
     if (source === undefined || this.#lacksNames(select)) return undefined;
     const named = select.filter(({ name }) => !reserved.has(name)); // the others have a fault already
-    const types = named.map(({ name, kind, of }) => [name, figureType(kind, of?.type)] as const);
+    const types = named.map(({ name, kind, of }) => [name, aggregateType(kind, of?.type)] as const);
     const path = ['spec', 'having'];
     const compile = () => rowExpression(source, Object.fromEntries(types), this.#spec.alert?.threshold);
     return this.#checked(compile, path, ['bool', 'dyn'], 'true or false', [
@@ -202,8 +204,8 @@ export class QueryChecker {
     ]);
   }
 
-  /** Whether a figure has no name that can be used: what refers to it cannot be judged. */
-  #lacksNames(select: readonly Figure[]): boolean {
+  /** Whether an aggregate has no valid name: references to it cannot be checked. */
+  #lacksNames(select: readonly Aggregate[]): boolean {
     return (
       select.some(({ name }) => name === '') ||
       this.#isShapeFault('spec/alert/threshold') ||
@@ -211,7 +213,7 @@ export class QueryChecker {
     );
   }
 
-  #alert(select: readonly Figure[]): AlertRule | undefined {
+  #alert(select: readonly Aggregate[]): AlertRule | undefined {
     const { alert } = this.#spec;
     if (alert?.message === undefined || this.#lacksNames(select)) return undefined;
     const names = select.map(({ name }) => name);
@@ -255,12 +257,12 @@ export class QueryChecker {
   }
 }
 
-/** Whether a place is another one or below it. */
-function isWithin(place: string, other: string): boolean {
-  return place === other || place.startsWith(`${other}/`) || other === '';
+/** Whether a location is another one or below it. */
+function isWithin(location: string, other: string): boolean {
+  return location === other || location.startsWith(`${other}/`) || other === '';
 }
 
-function figureType(kind: Figure['kind'], type: string | undefined): 'int' | 'double' | 'dyn' {
+function aggregateType(kind: Aggregate['kind'], type: string | undefined): 'int' | 'double' | 'dyn' {
   if (kind === 'count' || kind === 'distinct') return 'int';
   return kind === 'value' && type !== 'double' ? 'dyn' : 'double';
 }

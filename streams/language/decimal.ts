@@ -3,13 +3,13 @@ import { toCents } from '#platform/contract';
 /** An exact decimal number: `unscaled` × 10^-`scale`. */
 export interface Decimal {
   readonly unscaled: bigint;
-  /** digits behind the point, 0 or more */
+  /** digits after the point, 0 or more */
   readonly scale: number;
 }
 
 const decimalText = /^(-?)(\d+)(?:\.(\d*))?(?:[eE]([+-]?\d+))?$/;
 
-/** Reads decimal text such as `-12.50` or `1e-7`. @throws RangeError where it is none. */
+/** Reads decimal text such as `-12.50` or `1e-7`. @throws RangeError where it is not one. */
 export function parseDecimal(text: string): Decimal {
   const match = decimalText.exec(text);
   if (!match) throw new RangeError(`'${text}' is no decimal number`);
@@ -19,12 +19,12 @@ export function parseDecimal(text: string): Decimal {
   return scale >= 0 ? { unscaled: digits, scale } : { unscaled: digits * 10n ** BigInt(-scale), scale: 0 };
 }
 
-/** The decimal that a JSON number stands for: the shortest one that is read back as the same number. */
+/** The decimal of a JSON number: the shortest one that parses to the same number. */
 export function decimalOf(value: number | bigint): Decimal {
   return typeof value === 'bigint' ? { unscaled: value, scale: 0 } : parseDecimal(String(value));
 }
 
-/** The same number with more digits behind the point. */
+/** The same number with more digits after the point. */
 function rescale({ unscaled, scale }: Decimal, to: number): bigint {
   return unscaled * 10n ** BigInt(to - scale);
 }
@@ -34,7 +34,7 @@ export function addDecimals(a: Decimal, b: Decimal): Decimal {
   return { unscaled: rescale(a, scale) + rescale(b, scale), scale };
 }
 
-/** Negative where a is less than b, 0 where they are the same number, else positive. */
+/** Negative if a is less than b, 0 if they are equal, else positive. */
 export function compareDecimals(a: Decimal, b: Decimal): number {
   const scale = Math.max(a.scale, b.scale);
   const [left, right] = [rescale(a, scale), rescale(b, scale)];
@@ -48,7 +48,7 @@ export function formatDecimal({ unscaled, scale }: Decimal): string {
   return `${unscaled < 0n ? '-' : ''}${digits.slice(0, -scale)}.${digits.slice(-scale)}`;
 }
 
-/** `dividend / divisor` with `scale` digits behind the point, halves away from zero. */
+/** `dividend / divisor` with `scale` digits after the point, halves away from zero. */
 function divideRounded(dividend: bigint, divisor: bigint, scale: number): string {
   const negative = dividend < 0n;
   const magnitude = negative ? -dividend : dividend;
@@ -56,18 +56,18 @@ function divideRounded(dividend: bigint, divisor: bigint, scale: number): string
   return formatDecimal({ unscaled: negative ? -rounded : rounded, scale });
 }
 
-/** `sum / count` with `scale` digits behind the point, halves away from zero. */
+/** `sum / count` with `scale` digits after the point, halves away from zero. */
 export function average(sum: string, count: string, scale: number): string {
   const dividend = parseDecimal(sum);
   return divideRounded(dividend.unscaled * 10n ** BigInt(scale), BigInt(count) * 10n ** BigInt(dividend.scale), scale);
 }
 
-/** Decimal text with exactly `scale` digits behind the point, halves away from zero. */
+/** Decimal text with exactly `scale` digits after the point, halves away from zero. */
 export function roundDecimal(text: string, scale: number): string {
   return average(text, '1', scale);
 }
 
-/** A decimal as JSON: a number where one holds exactly that value, else its text. */
+/** A decimal as JSON: a number if a double has exactly this value, else its text. */
 export function toJson(text: string): number | string {
   const plain = text.includes('.') ? text.replace(/\.?0+$/, '') : text;
   const number = Number(plain);
@@ -76,12 +76,12 @@ export function toJson(text: string): number | string {
 
 const zero: Decimal = { unscaled: 0n, scale: 0 };
 
-/** Below it each amount of two places is another double. */
+/** Below it, every amount with two decimals has a double of its own. */
 const exactCents = 2 ** 46;
 
 /**
- * An exact sum of JSON numbers. Money, at most two places, is counted in whole hundredths in a number; what is finer, or
- * would pass 2^53, goes to a BigInt.
+ * An exact sum of JSON numbers. Amounts with at most two decimals are summed as hundredths in a number; finer ones, and sums
+ * above 2^53, in a BigInt.
  */
 export class ExactSum {
   #hundredths = 0;
@@ -120,7 +120,7 @@ export class ExactSum {
   }
 }
 
-/** `n / 100` as text. The division is the double nearest to that decimal; up to 15 digits its shortest text is exact. */
+/** `n / 100` as text. The quotient is the double nearest to the decimal; up to 15 digits, its shortest text is exact. */
 function hundredths(n: number): string {
   return Math.abs(n) < 1e15 ? String(n / 100) : formatDecimal({ unscaled: BigInt(n), scale: 2 });
 }

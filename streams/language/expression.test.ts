@@ -122,7 +122,7 @@ describe('expressions over an event', () => {
 
 describe('expressions over a row', () => {
   const row = { key: '7', windowStart: 0, windowEnd: 60_000, values: { orders: 11, revenue: '90071992547409930.01' } };
-  const figures = { orders: 'int', revenue: 'double' } as const;
+  const aggregates = { orders: 'int', revenue: 'double' } as const;
 
   it('see the key, the window, the figures and the threshold', () => {
     for (const source of [
@@ -134,11 +134,11 @@ describe('expressions over a row', () => {
       'key == "7"',
       'window.end - window.start == duration("60s")',
     ]) {
-      assert.equal(rowExpression(source, figures, 10).evaluate(row), true, source);
+      assert.equal(rowExpression(source, aggregates, 10).evaluate(row), true, source);
     }
   });
 
   it('know no threshold where there is none', () => {
-    assert.throws(() => rowExpression('orders > threshold', figures), /Unknown variable: threshold/);
+    assert.throws(() => rowExpression('orders > threshold', aggregates), /Unknown variable: threshold/);
   });
 });

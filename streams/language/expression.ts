@@ -4,29 +4,29 @@ import type { ReceivedEvent } from '#platform/contract';
 import { shortcut } from './fast.ts';
 import type { Roots, Shortcut } from './fast.ts';
 
-/** A CEL expression, parsed and checked once. */
+/** A CEL expression that is parsed and checked. */
 export interface Expression<Scope> {
   source: string;
-  /** CEL's name of the result type; `dyn` where only the data tells */
+  /** CEL's name of the result type; `dyn` if it depends on the data */
   type: string;
   ast: ASTNode;
-  /** @throws ExpressionError where this scope has no result, such as a missing member. */
+  /** @throws ExpressionError if there is no result for this scope, for example because a member is missing */
   evaluate(scope: Scope): unknown;
 }
 
-/** The figures of a window, or of a single event, by name; what `having` and messages see. */
+/** The aggregates of a window, or the values of a single event, by name: the input of `having` and of messages. */
 export interface Row {
   key: string;
   /** milliseconds since 1970; null without a window */
   windowStart: number | null;
   windowEnd: number | null;
-  /** the selected figures; a text where no number holds it exactly */
+  /** the selected values; a text if no number has exactly this value */
   values: Record<string, number | string>;
-  /** the names of those that are estimates; none where left out */
+  /** the names of the values that are estimates; default: none */
   estimates?: readonly string[];
 }
 
-/** An expression that is no expression, or has the wrong type; `offset` counts characters of its source. */
+/** An expression that is not valid, or has the wrong type; `offset` counts characters of its source. */
 export class ExpressionFault extends Error {
   override name = 'ExpressionFault';
   readonly offset: number;
@@ -37,7 +37,7 @@ export class ExpressionFault extends Error {
   }
 }
 
-/** An expression that has no result for this event. */
+/** Thrown for an expression without a result for this event. */
 export class ExpressionError extends Error {
   override name = 'ExpressionError';
 }
@@ -80,12 +80,12 @@ export function eventExpression(source: string): Expression<ReceivedEvent> {
 }
 
 /**
- * Compiles an expression over a row: `key`, `window.start`, `window.end`, the figures by name and, where given, `threshold`.
- * @param figures CEL's type of each figure by its name
+ * Compiles an expression over a row: `key`, `window.start`, `window.end`, the aggregates by name and, if given, `threshold`.
+ * @param aggregates CEL's type of each aggregate by its name
  */
 export function rowExpression(
   source: string,
-  figures: Record<string, 'int' | 'double' | 'dyn'>,
+  aggregates: Record<string, 'int' | 'double' | 'dyn'>,
   threshold?: number,
 ): Expression<Row> {
   const environment = new Environment({ unlistedVariablesAreDyn: false, homogeneousAggregateLiterals: false })
@@ -95,16 +95,16 @@ export function rowExpression(
       schema: { start: 'google.protobuf.Timestamp', end: 'google.protobuf.Timestamp' },
     });
   if (threshold !== undefined) environment.registerVariable('threshold', 'double');
-  for (const [name, type] of Object.entries(figures)) environment.registerVariable(name, type);
+  for (const [name, type] of Object.entries(aggregates)) environment.registerVariable(name, type);
 
   const roots: Roots<Row> = (name) => {
     if (name === 'key') return (row) => row.key;
     if (name === 'threshold') return () => threshold;
-    if (!Object.hasOwn(figures, name)) return undefined;
+    if (!Object.hasOwn(aggregates, name)) return undefined;
     return (row) => row.values[name];
   };
   const context = (row: Row): Context => {
-    const values = Object.entries(row.values).map(([name, value]) => [name, celValue(value, figures[name])]);
+    const values = Object.entries(row.values).map(([name, value]) => [name, celValue(value, aggregates[name])]);
     const window = { start: new Date(row.windowStart ?? 0), end: new Date(row.windowEnd ?? 0) };
     return { key: row.key, threshold, window, ...Object.fromEntries(values) };
   };

@@ -1,17 +1,17 @@
 import type { ASTNode } from '@marcbachmann/cel-js';
 
 /**
- * An expression as plain closures. The value is undefined wherever the shortcut does not decide: a missing member, a type
- * it does not know. The interpreter then has the word, so that a result or an error is always CEL's.
+ * An expression as plain closures. The value is undefined if the closures cannot decide: a member is missing, or a type is
+ * unknown. Then the interpreter evaluates the expression, so that every result and every error is CEL's.
  */
 export type Shortcut<Scope> = (scope: Scope) => unknown;
 
-/** How a variable (`data`) or a member of one (`event.type`) is read; undefined where only the interpreter knows. */
+/** How to read a variable (`data`) or a member of one (`event.type`); undefined if only the interpreter can. */
 export type Roots<Scope> = (name: string) => Shortcut<Scope> | undefined;
 
 /**
- * Compiles what filters and keys mostly are (members, literals, comparisons, and, or, not, in, string, timestamp) to
- * closures: a fifth of the interpreter's time or less. Undefined where the expression has anything else.
+ * Compiles the usual parts of filters and keys (members, literals, comparisons, and, or, not, in, string, timestamp) to
+ * closures, which take a fifth of the interpreter's time or less. Undefined if the expression has anything else.
  */
 export function shortcut<Scope>(node: ASTNode, roots: Roots<Scope>): Shortcut<Scope> | undefined {
   const compile = (child: ASTNode) => shortcut(child, roots);
@@ -52,7 +52,7 @@ function literal(constant: unknown): Shortcut<unknown> | undefined {
   return isPlain(constant) ? () => constant : undefined;
 }
 
-/** One side of a comparison. JSON has no integers of its own there: a whole number is as good as CEL's int. */
+/** One side of a comparison. JSON does not distinguish integers: a whole number compares like CEL's int. */
 function operand<Scope>(node: ASTNode, roots: Roots<Scope>): Part<Scope> {
   if (node.op !== 'value' || typeof node.args !== 'bigint') return shortcut(node, roots);
   const number = Number(node.args);
@@ -104,7 +104,7 @@ function ordering<Scope>(left: Part<Scope>, right: Part<Scope>, op: keyof typeof
   };
 }
 
-/** `&&` is decided by false, `||` by true. */
+/** False decides `&&`, true decides `||`. */
 function logical<Scope>(left: Part<Scope>, right: Part<Scope>, decisive: boolean): Part<Scope> {
   if (!left || !right) return undefined;
   return (scope) => {

@@ -3,7 +3,7 @@ import { parseQuery } from './parse.ts';
 import type { Fault } from './source-lines.ts';
 import type { StreamQuery } from './stream-query.ts';
 
-/** Query files that cannot be used; `faults` has everything that is wrong with all of them. */
+/** Thrown for query files with mistakes; `faults` has all mistakes of all files. */
 export class QueryFilesError extends Error {
   override name = 'QueryFilesError';
   readonly faults: readonly Fault[];
@@ -17,26 +17,27 @@ export class QueryFilesError extends Error {
   }
 }
 
-/** A mistake, and the query that the file is of where that can be read. */
+/** A mistake in a file, and the name of its query if it can be read. */
 export type QueryFault = Fault & { query: string | undefined };
 
-/** What a folder of query files says. */
-export interface Reading {
-  /** without those whose file has a mistake */
+/** The queries of a folder, and the mistakes in its files. */
+export interface LoadedQueries {
+  /** without the queries whose file has a mistake */
   declared: StreamQuery[];
   faults: QueryFault[];
 }
 
 /**
- * Reads query files, each for itself: a mistake in one keeps no other from being read. Of two files with one name neither is.
- * @param topics the declared topics, where they are known
- * @param consumed those that the service reads, where that matters
+ * Reads query files independently: a mistake in one does not affect the others. If two files have the same name, neither is
+ * used.
+ * @param topics the declared topics, if they are known
+ * @param consumed the topics that the service reads, if they have to be checked
  */
 export function readQueries(
   files: readonly { file: string; text: string }[],
   topics?: ReadonlySet<string>,
   consumed?: ReadonlySet<string>,
-): Reading {
+): LoadedQueries {
   const faults: QueryFault[] = [];
   const queries: StreamQuery[] = [];
   const names = new Map<string, string>();
@@ -59,8 +60,8 @@ export function readQueries(
 
 /**
  * Reads every query file.
- * @param topics the declared topics, where they are known
- * @throws QueryFilesError that lists every mistake of every file with its line.
+ * @param topics the declared topics, if they are known
+ * @throws QueryFilesError with every mistake of every file and its line
  */
 export function loadQueries(
   files: readonly { file: string; text: string }[],

@@ -9,17 +9,17 @@ import type { Fault } from './source-lines.ts';
 import type { StreamQuery, WindowSpec } from './stream-query.ts';
 
 export type Parsed = {
-  /** undefined where there are faults */
+  /** undefined if there are faults */
   query: StreamQuery | undefined;
   faults: Fault[];
-  /** the name that the file gives, where it can be read, and its line */
+  /** the name in the file and its line, if it can be read */
   name: { text: string; line: number } | undefined;
 };
 
 /**
- * Reads a stream query from its YAML and compiles its expressions. Everything that is wrong is reported at once: what does
- * not fit the schema is left out of the further checks, and the rest has them.
- * @param topics the declared topics, where they are known
+ * Reads a stream query from its YAML and compiles its expressions. It reports all faults at once: it leaves the parts that do
+ * not fit the schema out of the further checks.
+ * @param topics the declared topics, if they are known
  */
 export function parseQuery(file: string, text: string, topics?: ReadonlySet<string>): Parsed {
   const source = new SourceLines(text);
@@ -75,8 +75,8 @@ function windowText(window: WindowDeclaration | undefined): string | null {
 }
 
 /**
- * What an accumulated window means; `having`, `emit`, `alert`, grace and retention only read it. Whether it closes is part
- * of it: a window is closed once, or not at all.
+ * A hash of everything that decides the content of stored windows. `having`, `emit`, `alert`, grace and retention only read
+ * them. Whether windows close is part of it, because a window closes once or not at all.
  */
 function fingerprint(spec: StreamQueryFile['spec'], window: WindowSpec | undefined): string {
   const { from, where, keyBy, timestamp, select, emit } = spec;

@@ -1,5 +1,5 @@
-// The JSON Schema that editors complete and check query files with. Run by `npm run check`, it fails where the file is not
-// what the language is; `--write` makes it so.
+// The JSON Schema with which editors complete and check query files. In `npm run check` this program fails if the file does
+// not match the language; `--write` writes the file.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { StreamQuerySchema } from './schema.ts';

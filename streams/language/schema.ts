@@ -103,7 +103,7 @@ const AlertSpec = Type.Object(
   { ...strict, description: 'makes what is emitted an alert, raised once for each window or event' },
 );
 
-/** A stream query as its YAML file says it; also the JSON Schema that editors complete and check with. */
+/** The schema of a stream query's YAML file; also the JSON Schema for editors. */
 export const StreamQuerySchema = Type.Object(
   {
     apiVersion: Type.Literal('millrace.dev/v1alpha1', { description: 'the version of the language' }),
@@ -142,7 +142,7 @@ export const StreamQuerySchema = Type.Object(
   },
 );
 
-/** What a window has that does not say it. */
+/** The defaults of a window. */
 export const defaults = { grace: '1h', retention: '7d' } as const;
 
 export type StreamQueryFile = Static<typeof StreamQuerySchema>;

@@ -13,7 +13,7 @@ export interface ShapeFault {
 const validator = Compile(StreamQuerySchema);
 const maxErrors = 200;
 
-/** What of a document does not fit the schema. */
+/** The parts of a document that do not fit the schema. */
 export function shapeFaults(value: unknown): ShapeFault[] {
   if (validator.Check(value)) return [];
   const before = settings.Settings.Get().maxErrors;
@@ -21,7 +21,7 @@ export function shapeFaults(value: unknown): ShapeFault[] {
   try {
     return validator
       .Errors(value)
-      .filter(({ keyword }) => keyword !== 'additionalProperties') // each such member has a fault of its own
+      .filter(({ keyword }) => keyword !== 'additionalProperties') // each additional member has a fault of its own
       .map((error) => {
         const path = error.instancePath.split('/').slice(1).map(unescaped);
         return { path, message: describe(error, path) };
@@ -62,7 +62,7 @@ interface SchemaNode {
   items?: object;
 }
 
-/** The fields that the schema has at a place. */
+/** The fields of the schema at a path. */
 function membersOf(schema: SchemaNode, path: Path): string[] {
   const [step, ...rest] = path;
   if (step === undefined) return Object.keys(schema.properties ?? {});
@@ -70,15 +70,15 @@ function membersOf(schema: SchemaNode, path: Path): string[] {
   return next ? membersOf(next, rest) : [];
 }
 
-/** The document without what does not fit: what is left can be checked further. Items of lists keep their places. */
+/** The document without the parts that do not fit, so that the rest can be checked. Items of lists keep their index. */
 export function withoutFaults(value: unknown, faults: readonly ShapeFault[]): unknown {
   const copy = structuredClone(value);
   for (const { path } of faults) {
-    if (path.length === 0) continue; // something is missing, or it is no document at all
+    if (path.length === 0) continue; // a member of the root is missing, or the root is not an object
     let holder: unknown = copy;
     for (const step of path.slice(0, -1)) holder = isHolder(holder) ? holder[step] : undefined;
     const step = path.at(-1)!;
-    // a fault that a member is missing stands at what lacks it
+    // the fault of a missing member is at the object that lacks it
     if (isHolder(holder) && !isMissing(faults, path)) holder[step] = undefined;
   }
   return copy;

@@ -11,9 +11,9 @@ export interface Fault {
 
 export type Path = readonly (string | number)[];
 
-/** A YAML document that knows on which line each of its values stands. */
+/** A YAML document that knows the line of each of its values. */
 export class SourceLines {
-  /** What is wrong with the YAML itself; without a path. There is no value where it cannot be read at all. */
+  /** The faults of the YAML itself, which have no path. If it cannot be read at all, there is no value. */
   readonly faults: { line: number; message: string }[];
   readonly value: unknown;
   readonly #document: Document.Parsed;
@@ -25,7 +25,7 @@ export class SourceLines {
       line: this.#lines.linePos(pos[0]).line,
       message: messageOf(code, message, wordAt(text, pos[0])),
     }));
-    // a key that is there twice does not keep the rest from being read
+    // the rest of a document with a repeated key can be read
     const isReadable = this.#document.errors.every(({ code }) => code === 'DUPLICATE_KEY');
     this.value = isReadable ? this.#read() : undefined;
   }
@@ -34,12 +34,12 @@ export class SourceLines {
     try {
       return this.#document.toJS({ maxAliasCount: 10 }) as unknown;
     } catch (error) {
-      this.faults.push({ line: 1, message: (error as Error).message }); // aliases that grow without end
+      this.faults.push({ line: 1, message: (error as Error).message }); // for example aliases that expand without end
       return undefined;
     }
   }
 
-  /** The line of a value, or of the nearest thing around it that is there. A member's line is that of its key. */
+  /** The line of a value, or of the nearest enclosing value that exists. A member's line is that of its key. */
   lineOf(path: Path): number {
     let position = this.#document.contents?.range[0] ?? 0;
     let node: unknown = this.#document.contents;
@@ -55,7 +55,7 @@ export class SourceLines {
     return this.#lines.linePos(position).line;
   }
 
-  /** The line of a character of a text value, which may be a block of several lines. */
+  /** The line of a character of a text, which can have several lines. */
   lineInText(path: Path, offset: number): number {
     const node = this.#document.getIn(path, true);
     if (!isScalar(node) || typeof node.value !== 'string' || !node.range) return this.lineOf(path);

@@ -12,22 +12,22 @@ export interface Source {
 /** Windows in event time; tumbling and hopping ones are aligned to 1970-01-01T00:00:00Z. Durations in milliseconds. */
 export interface WindowSpec {
   kind: 'tumbling' | 'hopping' | 'session';
-  /** of a session: the gap, which is also the session that an event is by itself */
+  /** of a session: the gap, which is also the size of a session with one event */
   size: number;
-  /** how far apart windows start: the size where they tumble; sessions start where their events do */
+  /** the time from one start to the next: the size of tumbling windows; sessions start with their events */
   advance: number;
   grace: number;
   retention: number;
 }
 
-export interface Figure {
+export interface Aggregate {
   name: string;
   kind: 'count' | 'sum' | 'min' | 'max' | 'avg' | 'distinct' | 'value';
   /** undefined for count */
   of: Expression<ReceivedEvent> | undefined;
   /** decimal places of an average */
   scale: number;
-  /** of distinct: how many texts a window keeps before they become a sketch; else 0 */
+  /** of distinct: how many texts a window stores before they become a sketch; else 0 */
   exactUpTo: number;
 }
 
@@ -43,24 +43,24 @@ export interface AlertRule {
   threshold: number | undefined;
 }
 
-/** A stream query, checked and with its expressions compiled. */
+/** A checked stream query with compiled expressions. */
 export interface StreamQuery {
   name: string;
   from: readonly Source[];
   where: Expression<ReceivedEvent> | undefined;
   keyBy: Expression<ReceivedEvent> | undefined;
-  /** undefined: the time at which the event happened */
+  /** undefined: the time of the event */
   timestamp: Expression<ReceivedEvent> | undefined;
-  /** undefined: every event stands for itself */
+  /** undefined: the query has no windows, and handles each event alone */
   window: WindowSpec | undefined;
-  select: readonly Figure[];
+  select: readonly Aggregate[];
   having: Expression<Row> | undefined;
   emit: Emission | undefined;
   alert: AlertRule | undefined;
-  /** the window as a person says it, `tumbling 5m`; null without one */
+  /** the window as text for people, `tumbling 5m`; null without one */
   windowText: string | null;
-  /** the YAML that says it */
+  /** the YAML of the query */
   definition: string;
-  /** everything that decides what a window's figures are; another fingerprint needs other windows */
+  /** a hash of everything that decides the content of windows; another fingerprint needs new windows */
   fingerprint: string;
 }

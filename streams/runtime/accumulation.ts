@@ -1,15 +1,23 @@
 import { InvalidEvent, createDecoder } from '#platform/contract';
 import type { ReceivedEvent } from '#platform/contract';
-import type { Accumulation, Stretch } from '#platform/inbox';
+import type { Accumulation, PartitionEvents } from '#platform/inbox';
 import { nameOf } from '#platform/inbox';
 import { counter } from '#platform/telemetry';
 import type { ByteRange, IncomingMessage, TopicPartition } from '#platform/kafka';
 import type { PoolClient } from '#platform/postgres';
-import { advanceClocks, aggregate, hashOf, horizon, noEffects, passes, rowOf } from '#streams/engine';
-import type { Effects, Occurrence, PartitionClocks, Plan, PlanSet, Tally, Versions } from '#streams/engine';
-import { addToSessions, addToWindows, appendToFeed, MetricPack, raiseAlerts, saveProgress } from '#streams/store';
-import type { AlertCandidate, ChangedWindow, PartitionMemory, SeenIds, WindowChanges } from '#streams/store';
-import { feedKeptMs } from './janitor.ts';
+import { advanceWatermarks, Aggregation, hashOf, maxRepeatDistance, passes } from '#streams/engine';
+import type { Effects, Occurrence, PartitionWatermarks, Plan, PlanSet, Tally, Versions } from '#streams/engine';
+import {
+  addToSessions,
+  addToWindows,
+  appendToFeed,
+  feedKeptMs,
+  markAlerted,
+  MetricBatch,
+  raiseAlerts,
+  saveProgress,
+} from '#streams/store';
+import type { AlertCandidate, PartitionMemory, SeenIds, WindowChanges } from '#streams/store';
 
 /** What the live stream says of the source events themselves. */
 export interface SourceFeed {
@@ -20,13 +28,13 @@ export interface SourceFeed {
 }
 
 export interface AccumulationOptions {
-  /** the consumer group, whose watermarks these are */
+  /** the consumer group that reads the events */
   group: string;
-  /** as they are when the accumulation begins */
+  /** the versions at the start of the accumulation */
   versions: Versions;
   /**
-   * Makes sure, in the transaction that writes, that these versions still take the events of the partitions.
-   * @throws Outdated where they do not
+   * Checks, in the transaction that writes, that the same versions still take the events of the partitions.
+   * @throws Outdated if they do not
    */
   confirm: (tx: PoolClient, versions: Versions, partitions: readonly TopicPartition[]) => Promise<void>;
   memory: PartitionMemory;
@@ -38,38 +46,38 @@ export interface AccumulationOptions {
 
 const repeated = counter({
   name: 'millrace_stream_repeated_events_total',
-  help: 'Events that had been counted before and were passed over',
+  help: 'Repeated events that were skipped',
   labelNames: ['topic'],
 });
 
-/** What events mean to the stream queries, until it is written. */
+/** The effects of events on the stream queries, until they are written. */
 export class QueryAccumulation implements Accumulation {
   readonly #options: AccumulationOptions;
-  readonly #effects: Effects = noEffects();
-  /** what the events themselves gave rise to, in queries without a window */
+  readonly #aggregation = new Aggregation();
+  /** of queries without a window */
   readonly #alerts: AlertCandidate[] = [];
-  readonly #metrics = new MetricPack();
+  readonly #metrics = new MetricBatch();
   /** JSON texts for the live stream */
   readonly #feed = { source: [] as string[], metric: [] as string[] };
-  readonly #partitions = new Map<string, SeenIds & { hashes: number[]; clocks: PartitionClocks }>();
+  readonly #partitions = new Map<string, SeenIds & { hashes: number[]; watermarks: PartitionWatermarks }>();
 
   constructor(options: AccumulationOptions) {
     this.#options = options;
   }
 
-  /** Those that take the events. */
+  /** The versions that take the events. */
   get versions(): Versions {
     return this.#options.versions;
   }
 
-  add({ topic, partition, events, next }: Stretch): void {
+  add({ topic, partition, events, next }: PartitionEvents): void {
     const { group, memory, versions, now } = this.#options;
     const known = memory.get({ topic, partition });
     known.next = next;
     const last = events.at(-1)?.offset;
     if (last === undefined) return;
     const name = nameOf({ topic, partition });
-    const own = this.#partitions.get(name) ?? { topic, partition, last, hashes: [], clocks: known.clocks };
+    const own = this.#partitions.get(name) ?? { topic, partition, last, hashes: [], watermarks: known.watermarks };
     this.#partitions.set(name, own);
     own.last = last;
     const fresh = events.filter(({ id }) => {
@@ -78,31 +86,30 @@ export class QueryAccumulation implements Accumulation {
       if (isNew) own.hashes.push(hash);
       return isNew;
     });
-    const riding = versions.riding(group, { topic, partition });
-    for (const event of fresh) this.#readData(event, riding.everything);
+    const schedule = versions.scheduleOf(group, { topic, partition });
+    for (const event of fresh) this.#readData(event, schedule.everything);
     const time = now();
-    for (const { plans, waiting, events: part } of riding.cut(fresh)) {
-      aggregate(plans, part, () => known.clocks, time, this.#effects);
-      known.clocks = this.#effects.clocks.pop() ?? known.clocks;
-      if (waiting.length > 0) advanceClocks(waiting, part, known.clocks, time);
+    for (const { plans, waiting, events: part } of schedule.split(fresh)) {
+      known.watermarks = this.#aggregation.aggregate(plans, part, known.watermarks, time);
+      if (waiting.length > 0) advanceWatermarks(waiting, part, known.watermarks, time);
     }
-    own.clocks = known.clocks;
-    for (const occurrence of this.#effects.occurrences.splice(0)) this.#occur(occurrence, time);
-    if (group !== versions.group) return; // these have been told
+    own.watermarks = known.watermarks;
+    for (const occurrence of this.#aggregation.takeOccurrences()) this.#occur(occurrence, time);
+    if (group !== versions.group) return; // the live group has written the items of these orders
     if (fresh.length < events.length) repeated.inc({ topic }, events.length - fresh.length);
     for (const event of fresh) this.#follow(event, time);
   }
 
-  /** Data that is still JSON is read as far as the queries, and the live stream, need it. */
+  /** Decodes the members of lazy JSON that the queries, or the live stream, need. */
   #readData(event: ReceivedEvent, plans: PlanSet): void {
     const { data } = event;
-    if (!(data instanceof UnreadJson)) return;
+    if (!(data instanceof LazyJson)) return;
     try {
       event.data = isLive(event, this.#options.now())
         ? (JSON.parse(data.text) as unknown)
-        : plans.reading(event.topic, event.type).read(data);
+        : plans.readersOf(event.topic, event.type).read(data);
     } catch {
-      event.data = undefined; // no query has a result for it, and each says so
+      event.data = undefined; // each query counts it as failed
     }
   }
 
@@ -126,7 +133,7 @@ export class QueryAccumulation implements Accumulation {
 
   async write(tx: PoolClient): Promise<void> {
     const { group, versions, confirm, feed } = this.#options;
-    const { windows, sessions, tallies } = this.#effects;
+    const { windows, sessions, tallies } = this.#aggregation;
     const partitions = [...this.#partitions.values()];
     await confirm(tx, versions, partitions);
     const changes = await addToWindows(tx, windows);
@@ -139,14 +146,14 @@ export class QueryAccumulation implements Accumulation {
     await saveProgress(tx, {
       group,
       tallies: withoutRefused(tallies, [...changes.refused, ...sessionChanges.refused]),
-      clocks: partitions.flatMap(({ clocks }) => clocks.progress()),
-      seen: partitions.map((seen) => ({ ...seen, hashes: seen.hashes.slice(-horizon) })),
+      watermarks: partitions.flatMap(({ watermarks }) => watermarks.entries()),
+      seen: partitions.map((seen) => ({ ...seen, hashes: seen.hashes.slice(-maxRepeatDistance) })),
     });
   }
 }
 
-/** JSON of which the queries read what they need. */
-class UnreadJson implements ByteRange {
+/** JSON that is not decoded yet: the queries decode the members that they need. */
+class LazyJson implements ByteRange {
   readonly bytes: Buffer;
   readonly start: number;
   readonly end: number;
@@ -162,26 +169,26 @@ class UnreadJson implements ByteRange {
   }
 }
 
-/** Leaves the JSON of a message as it is. @throws InvalidEvent where it is no object */
-function unreadJson(message: Pick<IncomingMessage, 'value' | 'valueRange'>): unknown {
+/** Takes the JSON of a message without decoding it. @throws InvalidEvent if it is not an object */
+function lazyJson(message: Pick<IncomingMessage, 'value' | 'valueRange'>): unknown {
   const range = message.valueRange ?? rangeOf(message.value);
-  if (range?.bytes[range.start] === 0x7b && range.bytes[range.end - 1] === 0x7d) return new UnreadJson(range);
+  if (range?.bytes[range.start] === 0x7b && range.bytes[range.end - 1] === 0x7d) return new LazyJson(range);
   throw new InvalidEvent('the value is no JSON object');
 }
 
-/** Reads an event and leaves its data as it is until a query asks for it. */
-export const decodeLazily = createDecoder<IncomingMessage>(unreadJson);
+/** Decodes an event, except for its data, which the queries decode. */
+export const decodeLazily = createDecoder<IncomingMessage>(lazyJson);
 
 function rangeOf(bytes: Buffer | null): ByteRange | null {
   return bytes && { bytes, start: 0, end: bytes.length };
 }
 
-/** Whether an event is of now: the live stream has no use for the past that a query catches up with. */
+/** Whether an event is recent enough for the live stream: a backfill reads events of the past. */
 function isLive({ time }: ReceivedEvent, now: number): boolean {
   return time >= now - feedKeptMs;
 }
 
-/** The tallies, with what turned out to be late: its window had been closed. */
+/** The tallies after the refused deltas, whose windows are closed, count as late. */
 function withoutRefused(tallies: Effects['tallies'], refused: WindowChanges['refused']): Map<Plan, Tally> {
   const adjusted = new Map(tallies);
   for (const { plan, delta } of refused) {
@@ -189,28 +196,4 @@ function withoutRefused(tallies: Effects['tallies'], refused: WindowChanges['ref
     adjusted.set(plan, { ...tally, matched: tally.matched - delta.events, late: tally.late + delta.events });
   }
   return adjusted;
-}
-
-/** Windows that pass `having` for the first time: marked, so that later batches need not ask again. */
-async function markAlerted(tx: PoolClient, changed: WindowChanges['changed']): Promise<AlertCandidate[]> {
-  const crossing = changed.flatMap(candidateOf);
-  if (crossing.length === 0) return [];
-  await tx.query({
-    name: 'windows-alerted',
-    text: `UPDATE stream_windows w SET alerted = true
-      FROM unnest($1::int[], $2::float8[], $3::text[]) AS t(query_id, seconds, key)
-      WHERE w.query_id = t.query_id AND w.window_start = to_timestamp(t.seconds) AND w.key = t.key`,
-    values: [
-      crossing.map(({ plan }) => plan.id),
-      crossing.map(({ row }) => row.windowStart! / 1000),
-      crossing.map(({ row }) => row.key),
-    ],
-  });
-  return crossing;
-}
-
-function candidateOf({ plan, start, end, key, accumulators, delta }: ChangedWindow): AlertCandidate[] {
-  const row = rowOf(plan, start, key, accumulators, end);
-  if (!passes(plan, row)) return [];
-  return [{ plan, row, occurrence: new Date(start).toISOString(), traceparent: delta.traceparent }];
 }

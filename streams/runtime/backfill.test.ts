@@ -7,22 +7,19 @@ import { readOutbox } from '#platform/outbox/testing.ts';
 import { transaction } from '#platform/postgres';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
-import { listWindows } from '../../services/analytics/api/windows.ts';
+import { cleanUp, emitDue, listWindows, serveCaughtUp, VersionSource } from '#streams/store';
 import { backfillGroup } from '#platform/declarations';
-import { serveCaughtUp, VersionSource } from '#streams/store';
 import { declare, forgetQueries } from '#streams/testing/declare.ts';
 import { orderEvent, queryOf, start, orderFeed } from '#streams/testing/support.ts';
-import { BackfillAccumulator, handOverIdle } from './backfill.ts';
-import { emitDue } from './emitter.ts';
+import { BackfillAccumulator, promoteIdle } from './backfill.ts';
 import { Engine } from './engine.ts';
-import { cleanUp } from './janitor.ts';
 import { StreamObserver } from './observer.ts';
 import { StatusBoard } from './status.ts';
 
 const group = 'analytics';
 const backfill = backfillGroup(group);
 const topic = 'order-events';
-const place = { topic, partition: 0 };
+const partition0 = { topic, partition: 0 };
 const now = () => start + 86_400_000;
 
 const byUser = (where: string) => `from: [{ topic: ${topic} }]
@@ -88,11 +85,11 @@ describe('a version that is being built', () => {
         of,
         topic,
       ]);
-    await own.prepare({ ...place, offset: BigInt(from) });
+    await own.prepare({ ...partition0, offset: BigInt(from) });
     const accumulation = own.begin();
-    accumulation.add({ ...place, events: log.slice(from, until), next: BigInt(until) });
+    accumulation.add({ ...partition0, events: log.slice(from, until), next: BigInt(until) });
     await transaction(database.pool, async (tx) => {
-      await moveOffsets(tx, of, [{ ...place, expected: BigInt(from), next: BigInt(until) }]);
+      await moveOffsets(tx, of, [{ ...partition0, expected: BigInt(from), next: BigInt(until) }]);
       await accumulation.write(tx);
     });
   }
@@ -198,8 +195,8 @@ describe('a version that is being built', () => {
     await take(group, 10);
     await put({ orders: byUser('data.orderId >= 0') });
     await database.pool.query('UPDATE millrace.inbox_offsets SET next_offset = 10'); // as if all of it could not be read
-    assert.equal(await handOverIdle(database.pool, new VersionSource(group), group), true);
-    assert.equal(await handOverIdle(database.pool, new VersionSource(group), group), false);
+    assert.equal(await promoteIdle(database.pool, new VersionSource(group), group), true);
+    assert.equal(await promoteIdle(database.pool, new VersionSource(group), group), false);
     assert.equal(await serveCaughtUp(database.pool, group), true);
   });
 

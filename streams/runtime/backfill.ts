@@ -1,4 +1,4 @@
-import type { Accumulation, Accumulator, Stretch } from '#platform/inbox';
+import type { Accumulation, Accumulator, PartitionEvents } from '#platform/inbox';
 import { Health } from '#platform/health';
 import { Inbox, nameOf } from '#platform/inbox';
 import type { Kafka, TopicPartition } from '#platform/kafka';
@@ -7,33 +7,33 @@ import type { Pool, PoolClient } from '#platform/postgres';
 import { transaction } from '#platform/postgres';
 import { backfillGroup } from '#platform/declarations';
 import type { Versions } from '#streams/engine';
-import { handOver, holdBehind, holdReached, holdVersions } from '#streams/store';
-import type { Reached, VersionSource } from '#streams/store';
+import { promote, lockLagging, lockCaughtUp, lockVersionsShared } from '#streams/store';
+import type { BackfillOffset, VersionSource } from '#streams/store';
 import { decodeLazily } from './accumulation.ts';
 import type { QueryAccumulation } from './accumulation.ts';
 import { Engine } from './engine.ts';
 
-/** A worker that was killed is missed after so many milliseconds; then the others go on with its partitions. */
+/** After this time in milliseconds, the other workers take over the partitions of a worker that was killed. */
 export const sessionMs = 3_500;
 
 export interface BackfillOptions {
-  /** the service's own consumer group */
+  /** the live group: the service's own consumer group */
   group: string;
   topics: readonly string[];
   pool: Pool;
   kafka: Kafka;
   log: Logger;
   source: VersionSource;
-  /** called when events have been read again */
+  /** called after each commit of the backfill, and after a promotion */
   onCommitted: () => void;
   /** milliseconds since 1970 */
   now?: () => number;
 }
 
 /**
- * Reads topics again from their first event for the versions that are being built, as a consumer group of its own whose
- * partitions the workers share, while there are any. In each partition a version goes over to the service's own group
- * as soon as the backfill is not behind it.
+ * Reads topics again from their first event while versions are being built. The backfill is a consumer group of its own,
+ * whose partitions the workers share. In each partition, a version moves to the live group as soon as the backfill has
+ * caught up with it.
  */
 export class Backfill {
   readonly #options: BackfillOptions;
@@ -56,7 +56,7 @@ export class Backfill {
     if (versions.backlog.length === 0) return this.#end();
     this.#inbox ??= this.#read(versions);
     const { pool, source, group, onCommitted } = this.#options;
-    if (await handOverIdle(pool, source, group)) onCommitted();
+    if (await promoteIdle(pool, source, group)) onCommitted();
   }
 
   /** Stops reading, and follows no versions any more. */
@@ -82,11 +82,11 @@ export class Backfill {
       pool,
       kafka,
       log,
-      health: new Health(), // a service that builds a version is as ready as before
+      health: new Health(), // a backfill does not change the readiness of the service
       handle: (tx, events) => engine.handle(tx, events),
       accumulator: new BackfillAccumulator(engine, source),
       maxBatch: 250,
-      rereads: true,
+      mode: 'backfill',
       decode: decodeLazily,
       sessionMs,
       onCommitted,
@@ -97,17 +97,17 @@ export class Backfill {
   }
 }
 
-/** Hands versions over where there is nothing to read any more, so that no batch does it. @returns whether there were any */
-export async function handOverIdle(pool: Pool, source: VersionSource, group: string): Promise<boolean> {
+/** Promotes versions in partitions without events to read, where no batch does it. @returns whether there were any */
+export async function promoteIdle(pool: Pool, source: VersionSource, group: string): Promise<boolean> {
   return transaction(pool, async (tx) => {
-    const reached = await holdReached(tx, group);
+    const reached = await lockCaughtUp(tx, group);
     if (reached.length === 0) return false;
-    await holdVersions(tx);
-    return handOver(tx, await source.load(tx), reached);
+    await lockVersionsShared(tx);
+    return promote(tx, await source.load(tx), reached);
   });
 }
 
-/** Hands versions over in the transaction that has brought them far enough. */
+/** Promotes versions in the transaction with which they catch up. */
 export class BackfillAccumulator implements Accumulator {
   readonly #engine: Engine;
   readonly #source: VersionSource;
@@ -134,24 +134,24 @@ class BackfillAccumulation implements Accumulation {
   readonly #own: QueryAccumulation;
   readonly #source: VersionSource;
   /** by partition */
-  readonly #reached = new Map<string, Reached>();
+  readonly #reached = new Map<string, BackfillOffset>();
 
   constructor(own: QueryAccumulation, source: VersionSource) {
     this.#own = own;
     this.#source = source;
   }
 
-  add(stretch: Stretch): void {
-    this.#own.add(stretch);
-    const { topic, partition, next } = stretch;
-    this.#reached.set(nameOf(stretch), { topic, partition, next });
+  add(events: PartitionEvents): void {
+    this.#own.add(events);
+    const { topic, partition, next } = events;
+    this.#reached.set(nameOf(events), { topic, partition, next });
   }
 
   async write(tx: PoolClient): Promise<void> {
     const { versions } = this.#own;
-    const near = [...this.#reached.values()].filter((place) => versions.arrivals(place, place.next).plans.length > 0);
-    const held = await holdBehind(tx, versions.group, near); // before the windows: so does the own group
+    const near = [...this.#reached.values()].filter((at) => versions.promotable(at, at.next).plans.length > 0);
+    const held = await lockLagging(tx, versions.group, near); // before the windows, as the live group does
     await this.#own.write(tx);
-    if (held.length > 0) await handOver(tx, await this.#source.load(tx), held);
+    if (held.length > 0) await promote(tx, await this.#source.load(tx), held);
   }
 }

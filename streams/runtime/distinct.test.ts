@@ -5,10 +5,9 @@ import { readOutbox } from '#platform/outbox/testing.ts';
 import { transaction } from '#platform/postgres';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
-import { listWindows } from '../../services/analytics/api/windows.ts';
+import { emitDue, listWindows } from '#streams/store';
 import { declare, forgetQueries } from '#streams/testing/declare.ts';
 import { orderEvent, queryOf, start } from '#streams/testing/support.ts';
-import { emitDue } from './emitter.ts';
 import { Engine } from './engine.ts';
 
 const users = `from: [{ topic: order-events }]

@@ -4,14 +4,12 @@ import { readOutbox } from '#platform/outbox/testing.ts';
 import { transaction } from '#platform/postgres';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
-import { idleAfterMs } from '#streams/engine/completeness.ts';
+import { idleAfterMs } from '#streams/engine/query-progress.ts';
 import type { PartitionState } from '#streams/engine';
 import { declare, forgetQueries } from '#streams/testing/declare.ts';
 import { orderEvent, queryOf, start } from '#streams/testing/support.ts';
-import { closeDue } from './closer.ts';
-import { emitDue } from './emitter.ts';
+import { cleanUp, closeDue, emitDue } from '#streams/store';
 import { Engine } from './engine.ts';
-import { cleanUp } from './janitor.ts';
 import { StreamObserver } from './observer.ts';
 
 const revenue = `from: [{ topic: order-events }]

@@ -6,7 +6,7 @@ import { transaction } from '#platform/postgres';
 import type { ReceivedEvent } from '#platform/contract';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
-import { listWindows } from '../../services/analytics/api/windows.ts';
+import { listWindows } from '#streams/store';
 import { declare, forgetQueries } from '#streams/testing/declare.ts';
 import { oracle, oracleQueries, windowName } from '#streams/testing/oracle.ts';
 import { cut, orderEvent, orderStreams, queryOf, runs, start, orderFeed } from '#streams/testing/support.ts';

@@ -4,17 +4,17 @@ import { Outdated, nameOf } from '#platform/inbox';
 import type { TopicPartition } from '#platform/kafka';
 import type { Pool, PoolClient } from '#platform/postgres';
 import type { Versions } from '#streams/engine';
-import { holdVersions, PartitionMemory } from '#streams/store';
+import { lockVersionsShared, PartitionMemory } from '#streams/store';
 import type { VersionSource } from '#streams/store';
 import { QueryAccumulation } from './accumulation.ts';
 import type { AccumulationOptions, SourceFeed } from './accumulation.ts';
 
 export interface EngineOptions {
-  /** the consumer group, whose watermarks these are: the service's own, or its backfill */
+  /** the consumer group that reads the events: the live group, or its backfill */
   group: string;
   pool: Pool;
   source: VersionSource;
-  /** those that run, as far as is known */
+  /** the versions that run, as far as this process knows */
   versions: Versions;
   /** what the live stream says of the events themselves */
   feed?: SourceFeed | undefined;
@@ -23,9 +23,9 @@ export interface EngineOptions {
 }
 
 /**
- * Runs the stream queries: turns events into rows of the transaction that also moves the offsets. What it remembers of
- * partitions saves reading it again; nothing is lost with it. Which versions take the events it knows from before, and
- * makes sure of in each transaction: where that has changed, the transaction is rolled back and the events come again.
+ * Runs the stream queries: turns events into rows of the transaction that also moves the offsets. The state of partitions in
+ * memory is a cache of the database. Each transaction checks that the expected versions still take the events; if not, it is
+ * rolled back, and the events are read again.
  */
 export class Engine implements Accumulator {
   readonly #options: EngineOptions;
@@ -38,7 +38,7 @@ export class Engine implements Accumulator {
     this.#versions = options.versions;
   }
 
-  /** Those that it goes by. */
+  /** The versions that it expects. */
   get versions(): Versions {
     return this.#versions;
   }
@@ -65,26 +65,26 @@ export class Engine implements Accumulator {
   async #confirm(tx: PoolClient, used: Versions, partitions: readonly TopicPartition[]): Promise<void> {
     const fresh = await this.#current(tx);
     if (this.#isOther(used, fresh, partitions)) {
-      this.#versions = fresh; // what was taken in before is forgotten before more is
+      this.#versions = fresh; // the inbox resets this engine before it accepts more events
       throw new Outdated('other versions of the stream queries take these events now');
     }
-    // a partition that is remembered with other versions is read anew when its turn comes
-    if (!this.#isOther(this.#versions, fresh, this.#memory.places)) this.#versions = fresh;
+    // a partition whose versions differ is detected when a transaction has events of it
+    if (!this.#isOther(this.#versions, fresh, this.#memory.partitions)) this.#versions = fresh;
   }
 
   #isOther(before: Versions, after: Versions, partitions: readonly TopicPartition[]): boolean {
     const { group } = this.#options;
     if (before.epoch === after.epoch) return false;
-    return partitions.some((at) => before.riding(group, at).key !== after.riding(group, at).key);
+    return partitions.some((at) => before.scheduleOf(group, at).key !== after.scheduleOf(group, at).key);
   }
 
-  /** The versions that run until the transaction ends. */
+  /** The versions that run, locked until the transaction ends. */
   async #current(tx: PoolClient): Promise<Versions> {
-    const epoch = await holdVersions(tx);
+    const epoch = await lockVersionsShared(tx);
     return epoch === this.#versions.epoch ? this.#versions : this.#options.source.load(tx);
   }
 
-  /** Handles events at once, apart from what is being accumulated; within a partition they are in order. */
+  /** Handles events at once, beside the accumulation; the events of each partition are in order. */
   async handle(tx: PoolClient, events: readonly ReceivedEvent[]): Promise<void> {
     if (events.length === 0) return;
     const versions = await this.#current(tx);

@@ -7,42 +7,42 @@ import type { Pool } from '#platform/postgres';
 import { differences } from '#streams/engine';
 import type { Versions } from '#streams/engine';
 import { readQueries } from '#streams/language';
-import type { QueryFault, Reading } from '#streams/language';
+import type { QueryFault, LoadedQueries } from '#streams/language';
 import { readEpoch, readLive, registerQueries, serveCaughtUp } from '#streams/store';
 import type { VersionSource } from '#streams/store';
 import { QueryFolder } from './query-folder.ts';
 import type { Contents } from './query-folder.ts';
 import { Ticker } from '#platform/lifecycle';
 
-/** How often Kafka is asked whether topics have come that a query was waiting for. */
+/** How often to look for new topics in Kafka while a query waits for one. */
 const askEveryMs = 5_000;
-/** How soon a worker sees what another one has changed. */
+/** How soon a worker follows a change of another one. */
 const followEveryMs = 500;
 
 export interface LiveQueriesOptions {
-  /** the service's own consumer group */
+  /** the live group: the service's own consumer group */
   group: string;
   pool: Pool;
   admin: Pick<KafkaAdmin, 'topics' | 'watermarks'>;
   log: Logger;
   source: VersionSource;
-  /** those that the service reads */
+  /** the topics that the service reads */
   topics: readonly string[];
-  /** where the declarations are; default: those of the service */
+  /** the folder of the declarations; default: that of the service */
   declarations?: string;
-  /** called with the versions that run, again and again */
+  /** called with the running versions at every tick */
   follow: (versions: Versions) => Promise<void>;
 }
 
 /**
- * Keeps the queries that run as the files say, while everything runs. What a worker has read of the files it puts into the
- * database, where all of them find it. It acts on what has changed in its own files only: a worker that has not seen
- * a change yet does not undo it. A file with a mistake changes nothing.
+ * Keeps the running queries as the files declare them, without a restart. A worker writes changes of its files to the
+ * database, and all workers follow the database. It writes only what has changed in its own files, so that a worker with
+ * older files does not undo a change. A file with a mistake changes nothing.
  */
 export class LiveQueries {
   readonly #options: LiveQueriesOptions;
   readonly #dir: string;
-  /** the topics that queries may name: those that the services declare, and those that somebody has made in Kafka */
+  /** the topics that queries can use: those that the services declare, and others that exist in Kafka */
   #known: ReadonlySet<string>;
   readonly #folder: QueryFolder;
   readonly #ticker: Ticker;
@@ -52,10 +52,10 @@ export class LiveQueries {
   #contents: Contents | undefined;
   #faults: QueryFault[] = [];
   #askedAt = Number.NEGATIVE_INFINITY;
-  /** the definitions of this worker's files that have been put into effect, by name */
+  /** the applied definitions of this worker's files, by name */
   #applied = new Map<string, string>();
-  /** what its files say and has not been put into effect yet */
-  #reading: (Reading & { isReadable: boolean }) | undefined;
+  /** the content of its files that is not applied yet */
+  #reading: (LoadedQueries & { isReadable: boolean }) | undefined;
 
   constructor(options: LiveQueriesOptions) {
     this.#options = options;
@@ -76,7 +76,7 @@ export class LiveQueries {
     this.#registerMetrics();
   }
 
-  /** Puts the files into effect and watches them from then on. @throws where the database cannot be used */
+  /** Applies the files and watches them. @throws if the database is unavailable */
   start(): Promise<void> {
     this.#starting ??= this.#start();
     return this.#starting;
@@ -91,7 +91,7 @@ export class LiveQueries {
     try {
       await this.#apply();
     } catch (error) {
-      this.#options.log.warn({ err: error }, 'what the query files say cannot be put into effect yet');
+      this.#options.log.warn({ err: error }, 'the query files cannot be applied yet');
     }
     await this.#refresh();
     if (this.#stopped) return;
@@ -106,17 +106,17 @@ export class LiveQueries {
     await this.#ticker.stop();
   }
 
-  /** Looks at once whether anything has changed. */
+  /** Looks for changes at once. */
   wake(): void {
     this.#ticker.wake();
   }
 
-  /** Those that run; after `start`. */
+  /** The running versions, after `start`. */
   get versions(): Versions {
     return this.#versions!;
   }
 
-  /** The mistakes in this worker's query files; their files without folder. */
+  /** The mistakes in this worker's query files; file names are without folder. */
   get faults(): QueryFault[] {
     return this.#faults.map((fault) => ({ ...fault, file: basename(fault.file) }));
   }
@@ -131,12 +131,12 @@ export class LiveQueries {
     this.#faults = reading.faults;
     for (const { file, line, message } of reading.faults)
       log.error(`${file}:${line}: ${message}; what ran of it before goes on`);
-    // of a file without a name nobody knows which query it was: then none is gone
+    // a file without a readable name can be that of any query: then no query counts as removed
     this.#reading = { ...reading, isReadable: reading.faults.every(({ query }) => query !== undefined) };
     this.#ticker.wake();
   }
 
-  /** A topic that a query emits to may be made after its file. */
+  /** Looks for topics that were created after the file of a query that uses them. */
   async #askForTopics(): Promise<void> {
     if (this.#faults.length === 0 || !this.#contents || performance.now() < this.#askedAt + askEveryMs) return;
     this.#askedAt = performance.now();
@@ -172,7 +172,7 @@ export class LiveQueries {
 
   async #follow(): Promise<void> {
     const { pool, group, follow } = this.#options;
-    const [applied] = await Promise.allSettled([this.#askForTopics().then(() => this.#apply())]); // what runs goes on
+    const [applied] = await Promise.allSettled([this.#askForTopics().then(() => this.#apply())]); // after a failure, the running versions continue
     let versions = await this.#refresh();
     if (versions.caughtUp.length > 0 && (await serveCaughtUp(pool, group))) versions = await this.#refresh();
     await follow(versions);

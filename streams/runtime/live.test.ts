@@ -10,17 +10,14 @@ import { readOutbox } from '#platform/outbox/testing.ts';
 import { transaction } from '#platform/postgres';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
-import { listWindows } from '../../services/analytics/api/windows.ts';
+import { closeDue, emitDue, listWindows, readPositions, serveCaughtUp, VersionSource } from '#streams/store';
 import type { PartitionState, Versions } from '#streams/engine';
 import { backfillGroup } from '#platform/declarations';
-import { readPositions, serveCaughtUp, VersionSource } from '#streams/store';
 import { declare, forgetQueries } from '#streams/testing/declare.ts';
-import { completeUntil, oracle, oracleQueryOf, windowName } from '#streams/testing/oracle.ts';
+import { queryWatermark, oracle, oracleQueryOf, windowName } from '#streams/testing/oracle.ts';
 import type { OracleQuery } from '#streams/testing/oracle.ts';
 import { orderStreams, runs, start } from '#streams/testing/support.ts';
-import { BackfillAccumulator, handOverIdle } from './backfill.ts';
-import { closeDue } from './closer.ts';
-import { emitDue } from './emitter.ts';
+import { BackfillAccumulator, promoteIdle } from './backfill.ts';
 import { Engine } from './engine.ts';
 
 const group = 'analytics';
@@ -101,11 +98,11 @@ describe('stream queries that change while two workers run', () => {
       };
     };
     const workers = [worker(), worker()];
-    const places = partitions.map((partition) => ({ topic, partition, offset: 0n }));
+    const starts = partitions.map((partition) => ({ topic, partition, offset: 0n }));
 
     /** One transaction of a worker over some partitions, as an inbox makes it. */
     async function take(accumulator: Accumulator, of: string, own: readonly number[], count: number, fails: boolean) {
-      const offsets = await loadOffsets(pool, of, places);
+      const offsets = await loadOffsets(pool, of, starts);
       const accumulation = accumulator.begin();
       const moves: Move[] = [];
       for (const partition of own) {
@@ -137,8 +134,10 @@ describe('stream queries that change while two workers run', () => {
       const { now: time, partitions: known } = await readPositions(pool, group);
       const states = logs.flatMap((log, partition): PartitionState[] => {
         const own = known.find((position) => position.partition === partition);
-        const place = { nextOffset: own?.nextOffset, watermarks: own?.watermarks ?? new Map() };
-        return log.length === 0 ? [] : [{ topic, partition, offsets: { low: 0n, high: BigInt(log.length) }, ...place }];
+        const position = { nextOffset: own?.nextOffset, watermarks: own?.watermarks ?? new Map() };
+        return log.length === 0
+          ? []
+          : [{ topic, partition, offsets: { low: 0n, high: BigInt(log.length) }, ...position }];
       });
       const { serving } = await current();
       while ((await closeDue(pool, serving, { now: time, partitions: states })).more);
@@ -164,14 +163,14 @@ describe('stream queries that change while two workers run', () => {
     for (const round of plan) await playRound(round);
     const rest = { own: 50, backfill: 50, fails: false, second: [2], serves: true, emits: true, closes: true };
     const isDone = async () => {
-      const offsets = await loadOffsets(pool, group, places);
+      const offsets = await loadOffsets(pool, group, starts);
       const { backlog, building } = await current();
       const isRead = partitions.every((p) => Number(offsets.get(`${topic}/${p}`)) === logs[p]!.length);
       return isRead && backlog.length === 0 && building.length === 0;
     };
     while (!(await isDone())) {
       await playRound({ ...rest, changes: undefined });
-      await handOverIdle(pool, source(), group);
+      await promoteIdle(pool, source(), group);
     }
     await closeAll();
     while ((await emitDue(pool, await current())).more || (await current()).unreleased.plans.length > 0);
@@ -233,7 +232,7 @@ describe('stream queries that change while two workers run', () => {
           if (name === 'changing') assert.deepEqual(await readersView(query, version), expected.windows, 'readers');
           if (name === 'closing') {
             const openFor = query.window.grace + ('gap' in query.window ? query.window.gap : 0);
-            const complete = completeUntil(query, events);
+            const complete = queryWatermark(query, events);
             const over = [...expected.windows].filter(
               ([window]) => Number(window.split('-').at(-1)) + openFor <= complete,
             );

@@ -3,7 +3,7 @@ import type { Pool } from '#platform/postgres';
 import type { Offsets, PartitionState } from '#streams/engine';
 import { readPositions } from '#streams/store';
 
-/** How old what Kafka said may be, in milliseconds. */
+/** The maximum age of Kafka's offsets, in milliseconds. */
 const maxAgeMs = 15_000;
 
 export interface Observation {
@@ -12,7 +12,7 @@ export interface Observation {
   partitions: PartitionState[];
 }
 
-/** Knows how far the topics go and how far they have been read. */
+/** Observes the ends of the topics in Kafka, and how far the group has read them. */
 export class StreamObserver {
   readonly #admin: Pick<KafkaAdmin, 'watermarks'>;
   readonly #pool: Pool;
@@ -33,7 +33,7 @@ export class StreamObserver {
     this.#topics = options.topics;
   }
 
-  /** Asks Kafka how far the topics go. */
+  /** Asks Kafka for the offsets of the topics. */
   async refresh(): Promise<void> {
     const askedAt = performance.now();
     const topics = await Promise.all(
@@ -47,8 +47,8 @@ export class StreamObserver {
   }
 
   /**
-   * How far everything is; undefined while Kafka's word is too old to rely on. What Kafka said is older than what the
-   * database says: a partition that seems read to its end was so.
+   * The state of all partitions; undefined while Kafka's offsets are too old. Kafka's offsets are older than those of the
+   * database: a partition that seems to be read to its end has been so.
    */
   async observe(): Promise<Observation | undefined> {
     if (performance.now() - this.#askedAt > maxAgeMs) return undefined;

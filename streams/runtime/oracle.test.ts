@@ -7,15 +7,12 @@ import { readOutbox } from '#platform/outbox/testing.ts';
 import { transaction } from '#platform/postgres';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
-import { listWindows } from '../../services/analytics/api/windows.ts';
+import { closeDue, emitDue, listWindows, readPositions } from '#streams/store';
 import type { PartitionState } from '#streams/engine';
-import { readPositions } from '#streams/store';
 import { declare, forgetQueries } from '#streams/testing/declare.ts';
-import { completeUntil, oracle, oracleQueriesThat, windowName } from '#streams/testing/oracle.ts';
+import { queryWatermark, oracle, oracleQueriesThat, windowName } from '#streams/testing/oracle.ts';
 import type { OracleQuery } from '#streams/testing/oracle.ts';
 import { orderStreams, runs, start } from '#streams/testing/support.ts';
-import { closeDue } from './closer.ts';
-import { emitDue } from './emitter.ts';
 import { Engine } from './engine.ts';
 
 const group = 'analytics';
@@ -187,7 +184,7 @@ describe('stream queries on PostgreSQL, by two workers that exchange partitions'
         for (const query of onClose) {
           const { window } = query;
           const openFor = window.grace + ('gap' in window ? window.gap : 0);
-          const complete = completeUntil(query, events);
+          const complete = queryWatermark(query, events);
           const over = [...oracle(query, events).windows].filter(
             ([name]) => Number(name.split('-').at(-1)) + openFor <= complete,
           );

@@ -2,16 +2,16 @@ import { watch } from 'node:fs';
 import type { FSWatcher } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Files are read twice so far apart, in milliseconds: one that is still being written is not taken for what it is to be. */
+/** The time between two reads of the files, in milliseconds: they must agree, so that no half-written file counts. */
 const settleMs = 100;
-/** How often the folder is read where the system does not tell of changes: network drives, folders that are replaced. */
+/** How often the folder is read, because some changes cause no notification: on network drives, in replaced folders. */
 const pollMs = 2_000;
 
 export interface QueryFolderOptions {
   dir: string;
-  /** reads the files; throws where that cannot be done */
+  /** reads the files; throws if it cannot */
   read: () => QueryFile[];
-  /** called when the folder says something else, and has stopped changing */
+  /** called when the content has changed, and has stopped changing */
   onChange: (contents: Contents) => void;
 }
 
@@ -20,17 +20,16 @@ export interface QueryFile {
   text: string;
 }
 
-/** What a folder says. */
+/** The content of a folder. */
 export interface Contents {
-  /** undefined where it cannot be read */
+  /** undefined if the folder cannot be read */
   files: QueryFile[] | undefined;
-  /** the same for the same contents; else why they cannot be read */
+  /** equal for equal content; or the reason why it cannot be read */
   text: string;
 }
 
 /**
- * Watches a folder, also one that Kubernetes mounts of a ConfigMap: there all files change at once, with the symbolic link
- * `..data`.
+ * Watches a folder, also a mounted ConfigMap of Kubernetes: there all files change at once, with the symbolic link `..data`.
  */
 export class QueryFolder {
   readonly #options: QueryFolderOptions;
@@ -53,7 +52,7 @@ export class QueryFolder {
     }
   }
 
-  /** @param known what has been read before */
+  /** @param known the content that was read before */
   start(known: Contents): void {
     this.#running ??= this.#run(known.text);
   }
@@ -78,7 +77,7 @@ export class QueryFolder {
     }
   }
 
-  /** What the folder says when it has stopped changing. */
+  /** The content of the folder when it has stopped changing. */
   async #settle(last: string): Promise<Contents> {
     let contents = this.read();
     while (contents.text !== last && !this.#stopping.signal.aborted) {
@@ -101,7 +100,7 @@ export class QueryFolder {
       watcher.on('error', forget);
       this.#watcher = watcher;
     } catch {
-      this.#watcher = undefined; // the folder is away; it is read all the same
+      this.#watcher = undefined; // the folder does not exist now; the next read tries again
     }
   }
 

@@ -4,16 +4,13 @@ import { readOutbox } from '#platform/outbox/testing.ts';
 import { transaction } from '#platform/postgres';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
-import { listWindows } from '../../services/analytics/api/windows.ts';
-import type { WindowFilter } from '../../services/analytics/api/windows.ts';
-import { idleAfterMs } from '#streams/engine/completeness.ts';
+import { cleanUp, closeDue, emitDue, listWindows } from '#streams/store';
+import type { WindowFilter } from '#streams/store';
+import { idleAfterMs } from '#streams/engine/query-progress.ts';
 import { declare, forgetQueries } from '#streams/testing/declare.ts';
 import { orderEvent, queryOf, start } from '#streams/testing/support.ts';
 import type { OrderEventOptions } from '#streams/testing/support.ts';
-import { closeDue } from './closer.ts';
-import { emitDue } from './emitter.ts';
 import { Engine } from './engine.ts';
-import { cleanUp } from './janitor.ts';
 
 const minute = 60_000;
 const visits = `from: [{ topic: order-events }]

@@ -3,8 +3,8 @@ import type { StreamStatus } from '#streams/contract';
 import type { QueryFault } from '#streams/language';
 import { gauge } from '#platform/telemetry';
 import type { Pool } from '#platform/postgres';
-import { buildProgress, completeUntil, lagOf } from '#streams/engine';
 import { backfillGroup } from '#platform/declarations';
+import { buildProgress, lagOf, queryWatermark } from '#streams/engine';
 import type { BuildProgress, Plan, Versions } from '#streams/engine';
 import { readPositions } from '#streams/store';
 import type { PartitionPosition } from '#streams/store';
@@ -22,9 +22,9 @@ interface Sample {
   counters: ReadonlyMap<number, Counters>;
 }
 
-/** Rates are those of the last minute. */
+/** Rates are averages over the last minute. */
 const rateOverMs = 60_000;
-/** A sample that old still answers a request. */
+/** A request uses a sample of up to this age. */
 const freshMs = 1_000;
 
 const none: Counters = { matched: 0, late: 0, failed: 0 };
@@ -36,7 +36,7 @@ export interface StatusBoardOptions {
   faults: () => readonly QueryFault[];
 }
 
-/** How each query is doing, from what the database and Kafka say: the same whichever replica is asked. */
+/** The status of each query, from the database and Kafka: the same on all replicas. */
 export class StatusBoard {
   readonly #pool: Pool;
   readonly #observer: StreamObserver;
@@ -44,8 +44,8 @@ export class StatusBoard {
   readonly #faults: () => readonly QueryFault[];
   #samples: Sample[] = [];
   #observation: Observation | undefined;
-  /** where the backfill is, while it runs */
-  #rereading: PartitionPosition[] = [];
+  /** the positions of the backfill, while it runs */
+  #backfill: PartitionPosition[] = [];
   #sampling: Promise<void> | undefined;
 
   constructor({ pool, observer, versions, faults }: StatusBoardOptions) {
@@ -64,7 +64,7 @@ export class StatusBoard {
 
   async #take(): Promise<void> {
     const { backlog, group } = this.#versions();
-    const [counters, observation, rereading] = await Promise.all([
+    const [counters, observation, backfill] = await Promise.all([
       readCounters(this.#pool),
       this.#observer.observe(),
       backlog.length > 0 ? readPositions(this.#pool, backfillGroup(group)) : undefined,
@@ -72,15 +72,15 @@ export class StatusBoard {
     const at = performance.now();
     this.#samples = [...this.#samples.filter((sample) => sample.at > at - rateOverMs), { at, counters }];
     this.#observation = observation;
-    this.#rereading = rereading?.partitions ?? [];
+    this.#backfill = backfill?.partitions ?? [];
   }
 
-  /** The time up to which a query has seen everything, as of the last sample. */
+  /** The watermark of a query at the last sample. */
   watermark(plan: Plan): number | undefined {
-    return this.#observation && completeUntil(plan, this.#observation.partitions, this.#observation.now);
+    return this.#observation && queryWatermark(plan, this.#observation.partitions, this.#observation.now);
   }
 
-  /** How each query is doing, now. */
+  /** The current status of each query. */
   async statuses(): Promise<StreamStatus[]> {
     const last = this.#samples.at(-1);
     if (!last || last.at < performance.now() - freshMs) await this.sample();
@@ -106,7 +106,7 @@ export class StatusBoard {
       query: query.name,
       version,
       definition: definitionOf(plan),
-      state: this.#observation && !isBuilding ? stateOf(matched, failed) : 'Waiting', // for Kafka, or to be built
+      state: this.#observation && !isBuilding ? stateOf(matched, failed) : 'Waiting', // for Kafka, or for its backfill
       sources: query.from.map(({ topic }) => topic),
       window: query.windowText,
       lag: isBuilding ? (progress?.eventsLeft ?? 0) : this.#lag(plan),
@@ -128,9 +128,9 @@ export class StatusBoard {
 
   #progressOf(plan: Plan): BuildProgress {
     const behind = this.#versions()
-      .backlog.filter((place) => place.plan === plan)
+      .backlog.filter((entry) => entry.plan === plan)
       .map(({ topic, partition, from }) => {
-        const own = this.#rereading.find((place) => place.topic === topic && place.partition === partition);
+        const own = this.#backfill.find((known) => known.topic === topic && known.partition === partition);
         const next = own?.nextOffset ?? from;
         return { topic, partition, from: next > from ? next : from };
       });
@@ -156,12 +156,12 @@ export class StatusBoard {
 
   #registerMetrics(): void {
     const figures = {
-      lag_events: ['Events of a stream query that are not counted yet', (plan: Plan) => this.#lag(plan)],
+      lag_events: ['Events that a stream query has not read yet', (plan: Plan) => this.#lag(plan)],
       matched_events: ['Events that counted in a stream query', (plan: Plan) => this.#counters(plan).matched],
       late_events: ['Events dropped after the grace of their window', (plan: Plan) => this.#counters(plan).late],
-      failed_events: ['Events that a stream query has no result for', (plan: Plan) => this.#counters(plan).failed],
+      failed_events: ['Events for which a stream query has no result', (plan: Plan) => this.#counters(plan).failed],
       watermark_seconds: [
-        'Event time up to which a stream query has seen everything',
+        'Watermark of a stream query: it has seen all events up to this time',
         (plan: Plan) => seconds(this.watermark(plan)),
       ],
     } as const;
@@ -180,7 +180,7 @@ export class StatusBoard {
     const left = () => this.#versions().building.map((plan) => [plan, this.#progressOf(plan).eventsLeft] as const);
     gauge({
       name: 'millrace_stream_building_left_events',
-      help: 'Events that a version of a stream query has still to take before it takes its place',
+      help: 'Events that a version of a stream query has to read before it serves',
       labelNames: ['query', 'version'],
       collect() {
         this.reset();
@@ -190,7 +190,7 @@ export class StatusBoard {
   }
 }
 
-/** A query whose file never was right. */
+/** The status of a query whose file has had mistakes from the start. */
 function neverRan(query: string, faults: readonly QueryFault[]): StreamStatus {
   return {
     query,
@@ -207,7 +207,7 @@ function neverRan(query: string, faults: readonly QueryFault[]): StreamStatus {
   };
 }
 
-/** Tells the text of a query's file from others. */
+/** A hash that identifies the text of a query's file. */
 function definitionOf({ query }: Plan): string {
   return createHash('sha256').update(query.definition).digest('hex');
 }
@@ -220,7 +220,7 @@ function seconds(time: number | undefined): number | undefined {
   return time === undefined ? undefined : time / 1000;
 }
 
-/** Failed: events come, and the query has a result for none of them. */
+/** Failed: the query has a result for none of its events. */
 function stateOf(matched: number, failed: number): 'Running' | 'Failed' {
   return failed > 0 && matched === 0 ? 'Failed' : 'Running';
 }

@@ -12,10 +12,9 @@ import { readOutbox } from '#platform/outbox/testing.ts';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
 import { testKafka, uniqueTopic } from '#test/kafka.ts';
-import { listWindows } from '../../services/analytics/api/windows.ts';
+import { emitDue, listWindows } from '#streams/store';
 import { declare } from '#streams/testing/declare.ts';
 import { queryOf, start } from '#streams/testing/support.ts';
-import { emitDue } from './emitter.ts';
 import { decodeLazily } from './accumulation.ts';
 import { Engine } from './engine.ts';
 

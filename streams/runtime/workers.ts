@@ -1,9 +1,7 @@
 import type { Logger } from '#platform/telemetry';
 import type { Pool } from '#platform/postgres';
 import type { Versions } from '#streams/engine';
-import { closeDue } from './closer.ts';
-import { emitDue } from './emitter.ts';
-import { cleanUp } from './janitor.ts';
+import { cleanUp, closeDue, emitDue } from '#streams/store';
 import type { StreamObserver } from './observer.ts';
 import type { StatusBoard } from './status.ts';
 import { Ticker } from '#platform/lifecycle';
@@ -23,7 +21,7 @@ export interface WorkerOptions {
   onEmitted: () => void;
 }
 
-/** The work beside the batches: emitting what changed, closing what is over, measuring, and deleting what is old. */
+/** The periodic work: emitting changed windows, closing windows, measuring, and deleting old rows. */
 export function createWorkers({ pool, log, versions, observer, board, onEmitted }: WorkerOptions): Ticker[] {
   const work: [name: string, everyMs: number, run: () => Promise<boolean | void>][] = [
     [
@@ -54,7 +52,7 @@ export function createWorkers({ pool, log, versions, observer, board, onEmitted 
         await board.sample();
       },
     ],
-    ['delete what is old', cleanEveryMs, () => cleanUp(pool)],
+    ['delete old rows', cleanEveryMs, () => cleanUp(pool)],
   ];
   return work.map(([name, everyMs, run]) => new Ticker({ name, everyMs, log, run }));
 }

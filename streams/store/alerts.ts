@@ -1,25 +1,27 @@
 import type { PoolClient } from '#platform/postgres';
 import { appendToOutbox } from '#platform/outbox';
 import type { Alert } from '#streams/contract';
+import { passes, rowOf } from '#streams/engine';
 import type { Plan } from '#streams/engine';
 import type { Row } from '#streams/language';
+import type { ChangedWindow, WindowChanges } from './windows.ts';
 
-/** Something that a query wants to be told. */
+/** A window or an event that a query raises an alert about. */
 export interface AlertCandidate {
   plan: Plan;
   row: Row;
-  /** what its query raises it once for, in whichever version: an event's id, or the start of the window */
+  /** identifies the alert in all versions of the query, which raises it once: an event's id, or the start of the window */
   occurrence: string;
-  /** of the event that caused it */
+  /** of the event that causes it */
   traceparent: string | undefined;
 }
 
-/** The event source of everything that this service emits. */
+/** The source of all events that this service emits. */
 export const eventSource = '/analytics';
 
 /**
- * Raises alerts: the row, the event and the item for the live stream. One that was raised before is passed over.
- * @returns the JSON texts of those raised now
+ * Raises alerts: it writes the row and the event of each alert, except for those that were raised before.
+ * @returns the JSON texts of the new alerts, for the live stream
  */
 export async function raiseAlerts(tx: PoolClient, candidates: readonly AlertCandidate[]): Promise<string[]> {
   if (candidates.length === 0) return [];
@@ -78,13 +80,13 @@ function messageOf({ plan, row }: AlertCandidate): string {
   return plan.query.alert!.message(row);
 }
 
-/** The first figure that the query selects, where it is a number. */
+/** The first selected value, if it is a number. */
 function valueOf({ plan, row }: AlertCandidate): string | null {
   const value = row.values[plan.query.select[0]?.name ?? ''];
   return value === undefined || Number.isNaN(Number(value)) ? null : String(value);
 }
 
-/** What is published of an alert. */
+/** An alert as it is published. */
 export function alertOf(candidate: AlertCandidate, id: number, createdAt: Date): Alert {
   const { plan, row } = candidate;
   const value = valueOf(candidate);
@@ -104,4 +106,28 @@ export function alertOf(candidate: AlertCandidate, id: number, createdAt: Date):
 
 function isoOrNull(time: number | null): string | null {
   return time === null ? null : new Date(time).toISOString();
+}
+
+/** Marks the windows that pass `having` for the first time, so that later batches skip them. @returns their alerts */
+export async function markAlerted(tx: PoolClient, changed: WindowChanges['changed']): Promise<AlertCandidate[]> {
+  const crossing = changed.flatMap(candidateOf);
+  if (crossing.length === 0) return [];
+  await tx.query({
+    name: 'windows-alerted',
+    text: `UPDATE stream_windows w SET alerted = true
+      FROM unnest($1::int[], $2::float8[], $3::text[]) AS t(query_id, seconds, key)
+      WHERE w.query_id = t.query_id AND w.window_start = to_timestamp(t.seconds) AND w.key = t.key`,
+    values: [
+      crossing.map(({ plan }) => plan.id),
+      crossing.map(({ row }) => row.windowStart! / 1000),
+      crossing.map(({ row }) => row.key),
+    ],
+  });
+  return crossing;
+}
+
+function candidateOf({ plan, start, end, key, accumulators, delta }: ChangedWindow): AlertCandidate[] {
+  const row = rowOf(plan, start, key, accumulators, end);
+  if (!passes(plan, row)) return [];
+  return [{ plan, row, occurrence: new Date(start).toISOString(), traceparent: delta.traceparent }];
 }

@@ -1,6 +1,6 @@
 import type { Pool, PoolClient } from '#platform/postgres';
 
-/** Writes what the live stream is to say, a row a kind: each item is a JSON text, and stands on a line of its own. */
+/** Writes items for the live stream, one row for each kind: each item is a JSON text on a line of its own. */
 export async function appendToFeed(tx: PoolClient, items: Readonly<Record<string, readonly string[]>>): Promise<void> {
   const rows = Object.entries(items).filter(([, texts]) => texts.length > 0);
   if (rows.length === 0) return;
@@ -11,7 +11,7 @@ export async function appendToFeed(tx: PoolClient, items: Readonly<Record<string
   });
 }
 
-/** A place in the feed; 64-bit numbers stay text. */
+/** A position in the feed; 64-bit numbers stay text. */
 export interface FeedPosition {
   xid: string;
   id: string;
@@ -24,8 +24,8 @@ export interface FeedRow extends FeedPosition {
 }
 
 /**
- * The end of the feed: everything that is committed from now on comes behind it. So does what was committed a moment before,
- * where a transaction that is older is still open, in whichever database of the server.
+ * The end of the feed: all later commits come after it. Some earlier commits do, too, while an older transaction is open in
+ * any database of the server.
  */
 export async function feedEnd(pool: Pool): Promise<FeedPosition> {
   const { rows } = await pool.query<{ xid: string }>('SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS xid');
@@ -33,9 +33,9 @@ export async function feedEnd(pool: Pool): Promise<FeedPosition> {
 }
 
 /**
- * Rows behind a position, in the order in which every reader sees them. Rows of transactions that are not older than every
- * open one wait: one that commits later may come before them.
- * @param until the last row that is wanted; all of them where left out
+ * The rows after a position, in the same order for every reader. It leaves out rows of transactions that are not older than
+ * every open one, because a later commit can come before them.
+ * @param until the position of the last row; default: the end
  */
 export async function readFeed(
   pool: Pool,
@@ -54,7 +54,7 @@ export async function readFeed(
   return rows;
 }
 
-/** Forgets what is older than `keepMs`, at most `limit` rows. @returns how many went */
+/** Deletes rows that are older than `keepMs`, at most `limit` of them. @returns how many it has deleted */
 export async function trimFeed(pool: Pool, keepMs: number, limit: number): Promise<number> {
   const { rowCount } = await pool.query(
     `DELETE FROM feed USING (SELECT id FROM feed ORDER BY id LIMIT $2) oldest

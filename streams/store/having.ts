@@ -7,8 +7,8 @@ const comparisons = new Set(['<', '<=', '>', '>=']);
 const connectives: Record<string, string> = { '&&': 'AND', '||': 'OR' };
 
 /**
- * `having` as SQL over `accumulators`, so that PostgreSQL need not send windows that are far from an alert: figures compared
- * with numbers, joined by and and or. What it cannot say is true; the expression itself has the last word.
+ * `having` as SQL over `accumulators`, so that PostgreSQL does not send windows that are far from an alert: comparisons of
+ * aggregates with numbers, and `&&` and `||` of them. Any other part counts as true; the expression itself decides.
  */
 export function havingSql({ layout, query }: Plan): string {
   if (!query.having) return 'true';

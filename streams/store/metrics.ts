@@ -1,38 +1,41 @@
 import type { PoolClient } from '#platform/postgres';
-import { appendToOutbox, Packer } from '#platform/outbox';
+import { appendToOutbox, RecordBatchBuilder } from '#platform/outbox';
 import type { MetricUpdated } from '#streams/contract';
 import type { Plan } from '#streams/engine';
 import type { Row } from '#streams/language';
 import { eventSource } from './alerts.ts';
 
-/** The figures of a window, or of an event by itself, to be published. */
+/** The values of a window, or of a single event, to publish. */
 export interface Emission {
   plan: Plan;
   row: Row;
-  /** tells this emission from others of the same window */
+  /** distinguishes the emissions of a window */
   occurrence: string;
   closed: boolean;
   /** milliseconds since 1970 */
   updatedAt: number;
-  /** of a session: the starts under which it, or what has become part of it, was emitted before */
+  /** of a session: the starts with which parts of it have been emitted */
   replaces?: readonly Date[];
   traceparent?: string | undefined;
 }
 
-/** Gathers figures to be published; those of a topic share rows of the outbox. */
-export class MetricPack {
-  readonly #packers = new Map<string, Packer>();
+/** Collects metrics to publish; those of a topic share rows of the outbox. */
+export class MetricBatch {
+  readonly #builders = new Map<string, RecordBatchBuilder>();
 
   /** @returns the JSON text, for the live stream */
   add(emission: Emission): string {
     const { plan, row, occurrence, traceparent } = emission;
     const { name } = plan.query;
     const topic = plan.query.emit!.to;
-    let packer = this.#packers.get(topic);
-    if (!packer)
-      this.#packers.set(topic, (packer = new Packer({ topic, type: 'metric.updated', source: eventSource })));
+    let builder = this.#builders.get(topic);
+    if (!builder)
+      this.#builders.set(
+        topic,
+        (builder = new RecordBatchBuilder({ topic, type: 'metric.updated', source: eventSource })),
+      );
     const data = JSON.stringify(metricOf(emission));
-    packer.add({
+    builder.add({
       key: `${name}/${row.key}`,
       eventId: `${name}-v${plan.version}-${row.key}-${occurrence}`,
       data,
@@ -41,24 +44,24 @@ export class MetricPack {
     return data;
   }
 
-  /** Writes them to the outbox; another attempt writes the same. */
+  /** Writes the metrics to the outbox; a second call writes the same. */
   async write(tx: PoolClient): Promise<void> {
     await appendToOutbox(
       tx,
-      [...this.#packers.values()].flatMap((packer) => packer.finish()),
+      [...this.#builders.values()].flatMap((builder) => builder.finish()),
     );
   }
 }
 
-/** Publishes figures. @returns their JSON texts, for the live stream */
+/** Publishes metrics. @returns their JSON texts, for the live stream */
 export async function emitMetrics(tx: PoolClient, emissions: readonly Emission[]): Promise<string[]> {
-  const pack = new MetricPack();
-  const texts = emissions.map((emission) => pack.add(emission));
-  await pack.write(tx);
+  const batch = new MetricBatch();
+  const texts = emissions.map((emission) => batch.add(emission));
+  await batch.write(tx);
   return texts;
 }
 
-/** What is published of a window, or of an event by itself. */
+/** The metric of a window, or of a single event, as it is published. */
 export function metricOf({ plan, row, closed, updatedAt, replaces = [] }: Emission): MetricUpdated {
   return {
     query: plan.query.name,
@@ -76,7 +79,7 @@ export function metricOf({ plan, row, closed, updatedAt, replaces = [] }: Emissi
 
 let lastTime = { ms: Number.NaN, text: '' };
 
-/** Most of what is emitted together has one time. */
+/** Most metrics of a transaction have the same time: its text is cached. */
 function isoOf(ms: number): string {
   if (ms !== lastTime.ms) lastTime = { ms, text: new Date(ms).toISOString() };
   return lastTime.text;

@@ -1,21 +1,21 @@
 import { nameOf } from '#platform/inbox';
 import type { TopicPartition } from '#platform/kafka';
 import type { Pool, PoolClient } from '#platform/postgres';
-import { horizon, PartitionClocks, RecentIds } from '#streams/engine';
+import { maxRepeatDistance, PartitionWatermarks, RecentIds } from '#streams/engine';
 
-/** How far a partition has been taken in, and what has to be known of it to go on. */
+/** The state of a partition that its next events need. */
 export interface KnownPartition {
-  /** the offset from which on events are news */
+  /** the next offset: the state is that before its event */
   next: bigint;
-  clocks: PartitionClocks;
+  watermarks: PartitionWatermarks;
   recent: RecentIds;
 }
 
-type Place = TopicPartition & { offset: bigint };
+type PartitionOffset = TopicPartition & { offset: bigint };
 
 /**
- * What has to be known of partitions before their events can be aggregated: their clocks and the ids of their latest
- * events. What is remembered holds for one offset only; where events of another one follow, it is read from the database.
+ * The state that aggregating the events of partitions needs: their watermarks and the ids of their latest events. It is valid
+ * for one offset only; for another one it is read from the database.
  */
 export class PartitionMemory {
   readonly #group: string;
@@ -25,49 +25,53 @@ export class PartitionMemory {
     this.#group = group;
   }
 
-  /** Makes sure that partitions are known as they are before the events at an offset. */
-  async prepare(db: Pool | PoolClient, places: readonly Place[]): Promise<void> {
-    const missing = places.filter((place) => this.#known.get(nameOf(place))?.next !== place.offset);
+  /** Loads the state of partitions before the events at these offsets, unless it is here. */
+  async prepare(db: Pool | PoolClient, partitions: readonly PartitionOffset[]): Promise<void> {
+    const missing = partitions.filter((at) => this.#known.get(nameOf(at))?.next !== at.offset);
     if (missing.length === 0) return;
-    const clocks = await readClocks(db, this.#group, missing);
+    const watermarks = await readWatermarks(db, this.#group, missing);
     const recent = await readRecent(db, this.#group, missing);
-    missing.forEach((place, i) =>
-      this.#known.set(nameOf(place), { next: place.offset, clocks: clocks[i]!, recent: recent[i]! }),
+    missing.forEach((at, i) =>
+      this.#known.set(nameOf(at), { next: at.offset, watermarks: watermarks[i]!, recent: recent[i]! }),
     );
   }
 
-  /** @throws where the partition was not prepared */
+  /** @throws if the partition is not prepared */
   get(partition: TopicPartition): KnownPartition {
     const known = this.#known.get(nameOf(partition));
-    if (!known) throw new Error(`nothing is known of ${nameOf(partition)}`);
+    if (!known) throw new Error(`the state of ${nameOf(partition)} is not loaded`);
     return known;
   }
 
-  /** The partitions of which something is known. */
-  get places(): TopicPartition[] {
-    return [...this.#known.values()].map(({ clocks: { topic, partition } }) => ({ topic, partition }));
+  /** The partitions whose state is here. */
+  get partitions(): TopicPartition[] {
+    return [...this.#known.values()].map(({ watermarks: { topic, partition } }) => ({ topic, partition }));
   }
 
-  /** Forgets everything: what was taken in was not committed. */
+  /** Drops all state, because events were discarded. */
   reset(): void {
     this.#known.clear();
   }
 }
 
-function placeValues(group: string, places: readonly Place[]): unknown[] {
-  return [group, places.map(({ topic }) => topic), places.map(({ partition }) => partition)];
+function keyValues(group: string, partitions: readonly PartitionOffset[]): unknown[] {
+  return [group, partitions.map(({ topic }) => topic), partitions.map(({ partition }) => partition)];
 }
 
-async function readClocks(db: Pool | PoolClient, group: string, places: readonly Place[]): Promise<PartitionClocks[]> {
+async function readWatermarks(
+  db: Pool | PoolClient,
+  group: string,
+  partitions: readonly PartitionOffset[],
+): Promise<PartitionWatermarks[]> {
   const { rows } = await db.query<{ topic: string; partition: number; clock: string; watermark: Date }>({
-    name: 'clocks-read',
+    name: 'watermarks-read',
     text: `SELECT topic, partition, clock, watermark FROM stream_watermarks
       WHERE consumer_group = $1 AND (topic, partition) IN (SELECT * FROM unnest($2::text[], $3::int[]))`,
-    values: placeValues(group, places),
+    values: keyValues(group, partitions),
   });
-  return places.map(({ topic, partition }) => {
+  return partitions.map(({ topic, partition }) => {
     const own = rows.filter((row) => row.topic === topic && row.partition === partition);
-    return new PartitionClocks(
+    return new PartitionWatermarks(
       topic,
       partition,
       own.map(({ clock, watermark }) => [clock, watermark.getTime()] as const),
@@ -75,17 +79,21 @@ async function readClocks(db: Pool | PoolClient, group: string, places: readonly
   });
 }
 
-async function readRecent(db: Pool | PoolClient, group: string, places: readonly Place[]): Promise<RecentIds[]> {
+async function readRecent(
+  db: Pool | PoolClient,
+  group: string,
+  partitions: readonly PartitionOffset[],
+): Promise<RecentIds[]> {
   const { rows } = await db.query<{ topic: string; partition: number; hashes: Buffer }>({
     name: 'recent-read',
     text: `SELECT r.topic, r.partition, r.hashes FROM stream_recent_ids r
       JOIN unnest($2::text[], $3::int[], $4::bigint[]) AS p(topic, partition, first)
         ON r.topic = p.topic AND r.partition = p.partition
-      WHERE r.consumer_group = $1 AND r.last_offset >= p.first - ${horizon}
+      WHERE r.consumer_group = $1 AND r.last_offset >= p.first - ${maxRepeatDistance}
       ORDER BY r.topic, r.partition, r.last_offset`,
-    values: [...placeValues(group, places), places.map(({ offset }) => offset)],
+    values: [...keyValues(group, partitions), partitions.map(({ offset }) => offset)],
   });
-  return places.map(({ topic, partition }) => {
+  return partitions.map(({ topic, partition }) => {
     const own = rows.filter((row) => row.topic === topic && row.partition === partition);
     return new RecentIds(own.flatMap(({ hashes }) => readHashes(hashes)));
   });

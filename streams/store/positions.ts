@@ -1,10 +1,10 @@
 import type { Pool } from '#platform/postgres';
 
-/** What the database knows of a partition: the next offset to be read, and how far each clock has come. */
+/** The state of a partition in the database: the next offset, and the watermark of each clock. */
 export interface PartitionPosition {
   topic: string;
   partition: number;
-  /** undefined where nothing has been read yet */
+  /** undefined before the first event is read */
   nextOffset: bigint | undefined;
   watermarks: Map<string, { watermark: number; updatedAt: number }>;
 }

@@ -1,11 +1,11 @@
 import type { TopicPartition } from '#platform/kafka';
 import type { PoolClient } from '#platform/postgres';
-import type { Plan, Progress, Tally } from '#streams/engine';
+import type { Plan, ClockWatermark, Tally } from '#streams/engine';
 import { writeHashes } from './partitions.ts';
 
-/** The ids of the events of a partition, by their hashes, up to an offset. */
+/** The hashes of the event ids of a partition, up to an offset. */
 export interface SeenIds extends TopicPartition {
-  /** of the last of them */
+  /** the offset of the last of them */
   last: bigint;
   hashes: readonly number[];
 }
@@ -13,7 +13,7 @@ export interface SeenIds extends TopicPartition {
 export interface BatchProgress {
   group: string;
   tallies: ReadonlyMap<Plan, Tally>;
-  clocks: readonly Progress[];
+  watermarks: readonly ClockWatermark[];
   seen: readonly SeenIds[];
 }
 
@@ -39,13 +39,13 @@ const save = {
 };
 
 /**
- * Writes down what became of a batch's events, how far its partitions have come and which ids they had, in one statement.
- * Rows are sorted: every transaction locks in the same order.
+ * Saves the counts of a batch, the watermarks of its partitions and the ids of its events in one statement. Rows are sorted,
+ * so that all transactions lock in the same order.
  */
 export async function saveProgress(tx: PoolClient, progress: BatchProgress): Promise<void> {
   const counted = [...progress.tallies].toSorted(([a], [b]) => a.id - b.id);
-  const moved = progress.clocks.toSorted((a, b) => comparePlaces(a, b) || compare(a.clock, b.clock));
-  const seen = progress.seen.filter(({ hashes }) => hashes.length > 0).toSorted(comparePlaces);
+  const moved = progress.watermarks.toSorted((a, b) => comparePartitions(a, b) || compare(a.clock, b.clock));
+  const seen = progress.seen.filter(({ hashes }) => hashes.length > 0).toSorted(comparePartitions);
   await tx.query({
     ...save,
     values: [
@@ -68,7 +68,7 @@ export async function saveProgress(tx: PoolClient, progress: BatchProgress): Pro
   });
 }
 
-function comparePlaces(a: { topic: string; partition: number }, b: { topic: string; partition: number }): number {
+function comparePartitions(a: { topic: string; partition: number }, b: { topic: string; partition: number }): number {
   return compare(a.topic, b.topic) || a.partition - b.partition;
 }
 

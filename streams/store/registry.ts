@@ -6,27 +6,28 @@ import { backfillGroup } from '#platform/declarations';
 import type { KnownVersion, Rewind } from '#streams/engine';
 import { parseQuery } from '#streams/language';
 import type { StreamQuery } from '#streams/language';
-import { lockVersions, nextEpoch, readLive } from './versions.ts';
+import { lockVersionsExclusive, nextEpoch, readLive } from './versions.ts';
 
 /** The first and last offsets of the partitions of a topic. */
 export type ReadWatermarks = (topic: string) => Promise<ReadonlyMap<number, Watermarks>>;
 
-/** What has changed in what is declared. */
+/** The changes of the declarations. */
 export interface Changes {
   changed: readonly StreamQuery[];
   /** names */
   removed: readonly string[];
 }
 
-type Position = TopicPartition & { next: bigint };
+type StoredOffset = TopicPartition & { next: bigint };
 
-/** A partition that was not there when the locks were taken. */
+/** Thrown for a partition that did not exist when the locks were taken. */
 class NewPartition extends Error {}
 
 /**
- * Puts changes of the declarations into effect: gives a query that means something else its next version, retires what is
- * gone. A version begins with the earliest event: where the service has read that already, the backfill is sent back to
- * it; elsewhere the version rides along from the start. It serves at once where nothing has to be read again.
+ * Applies changes of the declarations: it registers a new version of a query whose meaning has changed, and retires the
+ * versions of removed queries. A new version starts at the first event. In partitions that the live group has read already,
+ * the backfill goes back to the first event; in others the live group reads them for the new version, too. A version that
+ * needs no backfill serves at once.
  * @param group the service's consumer group
  */
 export async function registerQueries(
@@ -48,7 +49,7 @@ export async function registerQueries(
   }
 }
 
-/** The versions that run; without the definitions of changed queries that this release does not understand. */
+/** The versions that run; the definition of a changed query is null if this release does not understand it. */
 async function readKnown(db: Pool | PoolClient, { changed }: Pick<Changes, 'changed'>): Promise<KnownVersion[]> {
   const { live } = await readLive(db);
   const names = new Set(changed.map(({ name }) => name));
@@ -61,7 +62,7 @@ async function readKnown(db: Pool | PoolClient, { changed }: Pick<Changes, 'chan
 
 type Lows = ReadonlyMap<string, ReadonlyMap<number, Watermarks>>;
 
-/** Asks Kafka only about topics that have been read: on a fresh database everything begins at the start. */
+/** Asks Kafka only about topics that the group has read: in a new database everything starts at the first event. */
 async function readLows(
   pool: Pool,
   group: string,
@@ -77,12 +78,12 @@ async function readLows(
 }
 
 async function putIntoEffect(tx: PoolClient, group: string, { changed, removed }: Changes, lows: Lows): Promise<void> {
-  // the order in which everybody locks: the backfill's offsets, then the versions
+  // all transactions lock in this order: the backfill's offsets, then the versions
   const backfill = await lockBackfill(tx, group);
-  await lockVersions(tx);
+  await lockVersionsExclusive(tx);
   const { register, redefine, retire } = decide(await readKnown(tx, { changed }), changed, removed);
-  const own = await readPositions(tx, group);
-  if (own.some((place) => !backfill.has(nameOf(place)))) throw new NewPartition('a partition is new');
+  const own = await readOffsets(tx, group);
+  if (own.some((at) => !backfill.has(nameOf(at)))) throw new NewPartition('a partition is new');
   await retireVersions(tx, retire);
   for (const { id, declaration } of redefine) {
     await tx.query('UPDATE stream_queries SET definition = $2, retention_ms = $3 WHERE id = $1', [
@@ -91,27 +92,27 @@ async function putIntoEffect(tx: PoolClient, group: string, { changed, removed }
       declaration.window?.retention ?? null,
     ]);
   }
-  const behind: { id: number; places: Position[] }[] = [];
+  const behind: { id: number; partitions: StoredOffset[] }[] = [];
   for (const query of register) {
-    const places = own.filter(
+    const partitions = own.filter(
       ({ topic, partition, next }) =>
         query.from.some((source) => source.topic === topic) && next > (lows.get(topic)?.get(partition)?.low ?? 0n),
     );
-    const id = await insertVersion(tx, query, places.length === 0);
-    if (places.length === 0) await retireOlder(tx, query.name, id);
-    else behind.push({ id, places });
+    const id = await insertVersion(tx, query, partitions.length === 0);
+    if (partitions.length === 0) await retireOlder(tx, query.name, id);
+    else behind.push({ id, partitions });
   }
-  for (const place of own) {
-    const beginning = behind.filter(({ places }) => places.includes(place)).map(({ id }) => id);
-    const low = lows.get(place.topic)?.get(place.partition)?.low ?? 0n;
-    await sendBackfill(tx, group, place, backfill.get(nameOf(place))!, beginning, low);
+  for (const at of own) {
+    const beginning = behind.filter(({ partitions }) => partitions.includes(at)).map(({ id }) => id);
+    const low = lows.get(at.topic)?.get(at.partition)?.low ?? 0n;
+    await sendBackfill(tx, group, at, backfill.get(nameOf(at))!, beginning, low);
   }
   await nextEpoch(tx);
 }
 
 const nameOf = ({ topic, partition }: TopicPartition) => `${partition}:${topic}`;
 
-/** Stops the backfill, whose offsets are made where there are none: it is not to read what nobody needs. */
+/** Locks the backfill's offsets. It creates missing ones at the live group's, so that the backfill reads nothing needless. */
 async function lockBackfill(tx: PoolClient, group: string): Promise<Map<string, bigint>> {
   const backfill = backfillGroup(group);
   await tx.query(
@@ -120,10 +121,10 @@ async function lockBackfill(tx: PoolClient, group: string): Promise<Map<string, 
      ON CONFLICT DO NOTHING`,
     [group, backfill],
   );
-  return new Map((await readPositions(tx, backfill, 'FOR UPDATE')).map((place) => [nameOf(place), place.next]));
+  return new Map((await readOffsets(tx, backfill, 'FOR UPDATE')).map((at) => [nameOf(at), at.next]));
 }
 
-async function readPositions(tx: PoolClient, group: string, locking = ''): Promise<Position[]> {
+async function readOffsets(tx: PoolClient, group: string, locking = ''): Promise<StoredOffset[]> {
   const { rows } = await tx.query<TopicPartition & { next: string }>(
     `SELECT topic, partition, next_offset::text AS next FROM millrace.inbox_offsets WHERE consumer_group = $1
      ORDER BY topic, partition ${locking}`,
@@ -153,37 +154,37 @@ async function insertVersion(tx: PoolClient, query: StreamQuery, serves: boolean
 async function sendBackfill(
   tx: PoolClient,
   group: string,
-  { topic, partition, next }: Position,
+  { topic, partition, next }: StoredOffset,
   position: bigint,
   beginning: readonly number[],
   low: bigint,
 ): Promise<void> {
   const backfill = backfillGroup(group);
-  const place = [backfill, topic, partition];
+  const at = [backfill, topic, partition];
   const { rows } = await tx.query<{ id: number; from: string }>(
     `SELECT query_id AS id, from_offset::text AS from FROM stream_members
      WHERE consumer_group = $1 AND topic = $2 AND partition = $3`,
-    place,
+    at,
   );
   const reading = rows.map(({ id, from }) => ({ id, from: BigInt(from) }));
   if (beginning.length === 0 && reading.length > 0) return;
   const sent: Rewind =
     beginning.length > 0
       ? rewind(position, reading, beginning, low)
-      : { position: next, starts: [], isElsewhere: false }; // nobody needs what is before
+      : { position: next, starts: [], isElsewhere: false }; // no version needs earlier events
   await tx.query(
     'UPDATE millrace.inbox_offsets SET next_offset = $4 WHERE consumer_group = $1 AND topic = $2 AND partition = $3',
-    [...place, sent.position],
+    [...at, sent.position],
   );
   await tx.query(
     `INSERT INTO stream_members (consumer_group, topic, partition, query_id, from_offset)
      SELECT $1, $2, $3, * FROM unnest($4::int[], $5::bigint[])
      ON CONFLICT (query_id, topic, partition) DO UPDATE SET from_offset = excluded.from_offset`,
-    [...place, sent.starts.map(({ id }) => id), sent.starts.map(({ from }) => from)],
+    [...at, sent.starts.map(({ id }) => id), sent.starts.map(({ from }) => from)],
   );
   if (!sent.isElsewhere) return;
   for (const table of ['stream_watermarks', 'stream_recent_ids'])
-    await tx.query(`DELETE FROM ${table} WHERE consumer_group = $1 AND topic = $2 AND partition = $3`, place);
+    await tx.query(`DELETE FROM ${table} WHERE consumer_group = $1 AND topic = $2 AND partition = $3`, at);
 }
 
 async function retireVersions(tx: PoolClient, ids: readonly number[]): Promise<void> {
@@ -203,10 +204,10 @@ async function retireOlder(tx: PoolClient, name: string, id: number): Promise<vo
   );
 }
 
-/** Lets versions that have caught up take the places of those before them. @returns whether there were any */
+/** Lets versions that have caught up serve, and retires the versions before them. @returns whether there were any */
 export async function serveCaughtUp(pool: Pool, group: string): Promise<boolean> {
   return transaction(pool, async (tx) => {
-    await lockVersions(tx);
+    await lockVersionsExclusive(tx);
     const { rows } = await tx.query<Pick<KnownVersion, 'id' | 'name'>>(
       `UPDATE stream_queries q SET served_at = now()
        WHERE served_at IS NULL AND retired_at IS NULL

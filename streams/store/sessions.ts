@@ -1,5 +1,5 @@
 import type { PoolClient } from '#platform/postgres';
-import type { KeptSession, MergedSession, Plan, SessionChanges, SessionDelta, SessionDeltas } from '#streams/engine';
+import type { StoredSession, MergedSession, Plan, SessionChanges, SessionDelta, SessionDeltas } from '#streams/engine';
 import { mergeSessions } from '#streams/engine';
 import { readAccumulators, setsText } from './literals.ts';
 import { dueAfter } from './windows.ts';
@@ -13,13 +13,13 @@ interface Item {
   sessions: readonly SessionDelta[];
 }
 
-/** Locks of a query: as many writers may be at its sessions at once, and so many does one transaction hold at most. */
+/** The number of locks of a query: so many writers can change its sessions at once, and one transaction holds no more. */
 const buckets = 32;
 
 /**
- * Adds a batch's sessions to those that are kept: reads the ones that they touch, merges, and writes what they have become.
- * A session has no row to lock before it exists, so two writers of a key exclude each other by an advisory lock on a bucket
- * of keys, held until the commit and taken in one order.
+ * Merges the sessions of a batch into the stored ones: it reads those that they touch, merges them, and writes the result. A
+ * new session has no row to lock, so writers take an advisory lock on the bucket of the key until the commit, all in the same
+ * order.
  */
 export async function addToSessions(
   tx: PoolClient,
@@ -61,7 +61,7 @@ function nameOf(queryId: number, key: string): string {
   return `${queryId}\n${key}`;
 }
 
-/** The locks' numbers are above those of 32 bits that others make of texts. */
+/** The lock numbers are above 32 bits, apart from other locks, whose numbers are hashes of texts. */
 async function lock(tx: PoolClient, items: readonly Item[]): Promise<void> {
   const numbers = new Set(items.map(({ plan, bucket }) => BigInt(plan.id) * 2n ** 32n + BigInt(bucket)));
   await tx.query({
@@ -89,8 +89,8 @@ type TouchedRow = [
 const at = (ms: string) => `to_timestamp(${ms} / 1000)::timestamptz(3)`;
 const msOf = (column: string) => `(extract(epoch FROM ${column}) * 1000)::float8`;
 
-/** The kept sessions that touch one of the batch, by query and key; locked against being emitted or closed meanwhile. */
-async function readTouched(tx: PoolClient, items: readonly Item[]): Promise<Map<string, KeptSession[]>> {
+/** The stored sessions that touch one of the batch, by query and key; locked, so that nobody emits or closes them. */
+async function readTouched(tx: PoolClient, items: readonly Item[]): Promise<Map<string, StoredSession[]>> {
   const spans = items.flatMap(({ plan, key, sessions }) =>
     sessions.map(({ start, end }) => [plan.id, key, start, end] as const),
   );
@@ -105,19 +105,19 @@ async function readTouched(tx: PoolClient, items: readonly Item[]): Promise<Map<
       FOR UPDATE OF w`,
     values: [0, 1, 2, 3].map((column) => spans.map((span) => span[column])),
   });
-  const byKey = new Map<string, Map<number, KeptSession>>(); // two of the batch may touch the same
+  const byKey = new Map<string, Map<number, StoredSession>>(); // two sessions of the batch can touch the same one
   for (const [id, key, start, end, accumulators, closed, alerted, emissions, sets, replaces, dueAt] of rows) {
     const name = nameOf(id, key);
     const kept = { start, end, closed, alerted, emissions, sets: sets ?? [], replaces, dueAt };
-    const own = byKey.get(name) ?? new Map<number, KeptSession>();
+    const own = byKey.get(name) ?? new Map<number, StoredSession>();
     byKey.set(name, own.set(start, { ...kept, accumulators: readAccumulators(accumulators) }));
   }
   return new Map([...byKey].map(([name, own]) => [name, [...own.values()]]));
 }
 
-type Outcome = SessionChanges & { plan: Plan; key: string };
+type KeyChanges = SessionChanges & { plan: Plan; key: string };
 
-async function write(tx: PoolClient, outcomes: readonly Outcome[]): Promise<void> {
+async function write(tx: PoolClient, outcomes: readonly KeyChanges[]): Promise<void> {
   const gone = outcomes.flatMap(({ plan, key, absorbed }) => absorbed.map((start) => [plan.id, key, start] as const));
   const written = outcomes.flatMap(({ plan, key, merged }) => merged.map((session) => valuesOf(plan, key, session)));
   if (written.length === 0) return;

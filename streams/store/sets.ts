@@ -4,9 +4,10 @@ import { setsText } from './literals.ts';
 import type { ChangedWindow } from './windows.ts';
 
 /**
- * Adds the sets of a batch to those of its windows, whose rows the transaction has locked: PostgreSQL cannot merge sketches.
- * @param windows as they stand, but for the batch's sets
- * @returns them as they stand then
+ * Merges the sets of a batch into those of its windows, because PostgreSQL cannot merge sketches. The transaction has locked
+ * their rows.
+ * @param windows without the sets of the batch
+ * @returns the windows with them
  */
 export async function addSets(tx: PoolClient, windows: readonly ChangedWindow[]): Promise<ChangedWindow[]> {
   const merged = windows.map((window) => {

@@ -5,27 +5,27 @@ import { planOf, Versions } from '#streams/engine';
 import type { KnownVersion, Plan } from '#streams/engine';
 import { parseQuery } from '#streams/language';
 
-/** Held shared while a transaction relies on which versions run, and alone while that changes. */
+/** A transaction that relies on the running versions holds this lock shared; one that changes them, exclusively. */
 const lock = `hashtext('millrace stream queries')`;
 
 /**
- * Keeps the versions from being registered, served or retired until the transaction ends. Where another one is at it,
- * waits. @returns the epoch that holds until then
+ * Keeps the versions unchanged until the transaction ends; waits for a transaction that changes them.
+ * @returns the epoch
  */
-export async function holdVersions(tx: PoolClient): Promise<bigint> {
-  // two statements in one message: the second sees what was committed before the lock was free
+export async function lockVersionsShared(tx: PoolClient): Promise<bigint> {
+  // two statements in one message: the second one sees all commits from before it got the lock
   const results = (await tx.query(
     `SELECT pg_advisory_xact_lock_shared(${lock}); SELECT epoch::text FROM stream_epoch`,
   )) as unknown as { rows: { epoch: string }[] }[];
   return BigInt(results[1]!.rows[0]!.epoch);
 }
 
-/** Excludes everybody who relies on which versions run, until the transaction ends. */
-export async function lockVersions(tx: PoolClient): Promise<void> {
+/** Excludes all transactions that rely on the running versions, until the transaction ends. */
+export async function lockVersionsExclusive(tx: PoolClient): Promise<void> {
   await tx.query(`SELECT pg_advisory_xact_lock(${lock})`);
 }
 
-/** Tells everybody that versions or members have changed. The last statement of a transaction: others wait for it. */
+/** Announces a change of versions or subscriptions. It is the last statement of a transaction, because others wait for it. */
 export async function nextEpoch(tx: PoolClient): Promise<void> {
   await tx.query('UPDATE stream_epoch SET epoch = epoch + 1');
 }
@@ -39,7 +39,7 @@ interface VersionRow extends KnownVersion {
   isReleased: boolean;
 }
 
-/** The versions that have not been retired, oldest first. */
+/** The versions that are not retired, oldest first. */
 export async function readLive(db: Pool | PoolClient): Promise<{ epoch: bigint; live: VersionRow[] }> {
   const { rows } = await db.query<VersionRow & { epoch: string }>({
     name: 'versions-read',
@@ -50,7 +50,7 @@ export async function readLive(db: Pool | PoolClient): Promise<{ epoch: bigint; 
   return { epoch: BigInt(rows[0]!.epoch), live: rows.filter(({ id }: { id: number | null }) => id !== null) };
 }
 
-/** Reads which versions run; a definition that it has read before is not compiled again. */
+/** Reads which versions run. It compiles each definition once. */
 export class VersionSource {
   readonly #group: string;
   #plans = new Map<string, Plan>();
@@ -60,9 +60,9 @@ export class VersionSource {
     this.#group = group;
   }
 
-  /** @throws Unavailable where a definition cannot be understood: a service of another version may have written it */
+  /** @throws Unavailable if it does not understand a definition: a service of another release can have written it */
   async load(db: Pool | PoolClient): Promise<Versions> {
-    const { epoch, live } = await readLive(db); // what changes after it belongs to a later epoch
+    const { epoch, live } = await readLive(db); // later changes belong to a later epoch
     const { rows } = await db.query<{
       query_id: number;
       topic: string;

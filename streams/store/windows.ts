@@ -4,7 +4,7 @@ import { havingSql } from './having.ts';
 import { arrayText, plainArray, readAccumulators, setsText } from './literals.ts';
 import { addSets } from './sets.ts';
 
-/** A window as it stands after a batch. */
+/** A window after a batch. */
 export interface ChangedWindow {
   plan: Plan;
   start: number;
@@ -13,14 +13,14 @@ export interface ChangedWindow {
   accumulators: string[];
   sets: string[];
   alerted: boolean;
-  /** what the batch added to it */
+  /** the events of the batch in it */
   delta: Delta;
 }
 
 export interface WindowChanges {
-  /** of queries with an alert on change: windows not alerted about before, without those that `having` surely excludes */
+  /** of queries with an alert on change: windows without an alert so far, except those that `having` surely excludes */
   changed: ChangedWindow[];
-  /** deltas that came too late: their window has been closed and emitted */
+  /** deltas that came too late: their window is closed */
   refused: { plan: Plan; delta: Delta }[];
 }
 
@@ -32,8 +32,8 @@ interface Item {
 }
 
 /**
- * Adds the deltas of a batch to their windows: one statement for all queries that combine their accumulators alike.
- * Statements and their rows are sorted, so that two batches lock in the same order and cannot deadlock.
+ * Adds the deltas of a batch to their windows, with one statement for all queries whose accumulators combine alike.
+ * Statements and their rows are sorted: all batches lock in the same order and cannot deadlock.
  */
 export async function addToWindows(tx: PoolClient, windows: ReadonlyMap<Plan, Deltas>): Promise<WindowChanges> {
   const changes: WindowChanges = { changed: [], refused: [] };
@@ -65,7 +65,7 @@ export async function addToWindows(tx: PoolClient, windows: ReadonlyMap<Plan, De
   return changes;
 }
 
-/** What a batch needs to hear of a query's windows: nothing, which may be alerted about, or which were closed already. */
+/** Which windows of a query the statement returns: none, those that can raise an alert, or all, to find the closed ones. */
 type Kind = 'plain' | 'alert' | 'close';
 
 function kindOf({ query }: Plan): Kind {
@@ -73,7 +73,7 @@ function kindOf({ query }: Plan): Kind {
   return query.alert ? 'alert' : 'plain';
 }
 
-const operators: Record<Combine, string> = { add: '+', least: '<', greatest: '>', distinct: '#' };
+const operators: Record<Combine, string> = { add: '+', min: '<', max: '>', distinct: '#' };
 
 /** Queries of one shape share a statement. */
 function shapeOf(plan: Plan): string {
@@ -82,7 +82,7 @@ function shapeOf(plan: Plan): string {
 
 const preparedNames = new Map<string, string>();
 
-/** The name under which a statement is prepared; there are few of them. */
+/** The name of a prepared statement; there are few of them. */
 function preparedName(text: string): string {
   let name = preparedNames.get(text);
   if (name === undefined) preparedNames.set(text, (name = `windows-${preparedNames.size}`));
@@ -97,8 +97,8 @@ function itemsOf(plan: Plan, deltas: Deltas): Item[] {
 }
 
 /**
- * What is the same for all rows of a window (query, start, end, interval, closing) is sent once and looked up by its number
- * `g`. A window becomes due its interval after the first change since it was last emitted.
+ * Values that all rows of a window share (query, start, end, interval, closing) are sent once, and rows refer to them by a
+ * number `g`. A window becomes due one interval after its first change since the last emission.
  */
 function textOf(plans: readonly Plan[], kind: Kind): string {
   const { accumulators, distinct } = plans[0]!.layout;
@@ -109,8 +109,8 @@ function textOf(plans: readonly Plan[], kind: Kind): string {
   const setsParameter = hasSets ? [`$${accumulators.length + 8}::text[]`] : [];
   const combined = accumulators.map(({ combine }, i) => {
     const [old, added] = [`w.accumulators[${i + 1}]`, `excluded.accumulators[${i + 1}]`];
-    if (combine === 'distinct') return old; // until the sets are merged
-    return combine === 'add' ? `${old} + ${added}` : `${combine}(${old}, ${added})`;
+    if (combine === 'distinct') return old; // `addSets` merges the sets
+    return combine === 'add' ? `${old} + ${added}` : `${combine === 'min' ? 'least' : 'greatest'}(${old}, ${added})`;
   });
   const conflict =
     accumulators.length === 0
@@ -157,8 +157,8 @@ function valuesOf(items: readonly Item[]): unknown[] {
 }
 
 /**
- * How long after its change a window is emitted; null: not then. Alerts on change are raised by the batch itself. What a
- * version that is being built has to say waits at the end of time, where the search for what is due does not pass it.
+ * How long after its change a window is emitted; null: not on change. The batch itself raises alerts. A version that is
+ * being built makes its changes due at `infinity`, where the search for due windows does not meet them.
  */
 export function dueAfter({ isBuilding, query: { emit, alert } }: Plan): string | null {
   if (emit?.on !== 'change' || alert) return null;
@@ -185,11 +185,11 @@ function changedWindow(
   return { plan, start, end, key, delta, alerted, accumulators: readAccumulators(accumulators), sets: sets ?? [] };
 }
 
-/** The items whose row did not come back. The rows that did are in the order of the items. */
+/** The items without a returned row. The rows are in the order of the items. */
 function refusedOf(items: readonly Item[], rows: readonly ReturnedRow[]): Item[] {
   let next = 0;
   return items.filter(({ plan, start, key }) => {
-    if (plan.layout.accumulators.length === 0) return false; // a key that was there already: nothing to be added
+    if (plan.layout.accumulators.length === 0) return false; // the key exists, and there is nothing to add
     const row = rows[next];
     const returned = row?.[0] === plan.id && row[1] === start && row[2] === key;
     if (returned) next += 1;

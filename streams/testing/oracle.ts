@@ -158,7 +158,7 @@ export function oracle(
 }
 
 /** The time up to which events are complete for a query when all have been read: that of the partition that is least far. */
-export function completeUntil({ time }: OracleQuery, events: readonly ReceivedEvent[]): number {
+export function queryWatermark({ time }: OracleQuery, events: readonly ReceivedEvent[]): number {
   const read = time ? events.filter(({ type }) => type === 'order.created') : events;
   const partitions = [...Map.groupBy(read, ({ partition }) => partition).values()];
   const timeOf = (event: ReceivedEvent) => (time ? time(event.data as OrderData) : event.time);

@@ -40,19 +40,19 @@ export async function startSite(): Promise<Site> {
   const stand = await startStand();
   const { url } = stand;
   const health = new Health();
-  const door = await createGateway({
+  const server = await createGateway({
     contracts,
     addresses: { users: url, orders: url, notifications: url, analytics: url },
     health,
     log: createLogger('gateway', 'silent'),
     pages: { mailUrl: 'http://127.0.0.1:8025' },
   });
-  const port = await door.listen(0, '127.0.0.1');
+  const port = await server.listen(0, '127.0.0.1');
   return {
     url: `http://127.0.0.1:${port}`,
     stand,
     async close() {
-      await door.close();
+      await server.close();
       await stand.close();
     },
   };

@@ -6,22 +6,28 @@ export const version = 'v1alpha1';
 export const apiVersion = `${group}/${version}`;
 
 /** A CEL rule that the API server checks. */
-export interface Rule {
+interface Rule {
   rule: string;
   message: string;
 }
 
-/** Rules over a schema; the API server evaluates them at each create and update. */
+/** Rules over a schema, which the API server evaluates at each create and update. */
 export const rules = (...list: Rule[]) => ({ 'x-kubernetes-validations': list });
 
-/** A list whose items are told apart by a member, so that several managers can have their own. */
+/** A list whose items have a key, so that several field managers can own different items. */
 export const keyedBy = (key: string) => ({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': [key] });
+
+/** A rule that refuses any change of a value. */
+export const immutable = (message: string) => rules({ rule: 'self == oldSelf', message });
 
 export const Name = (description: string) =>
   Type.String({ pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$', maxLength: 63, description });
 
 export const Topic = (description: string) =>
   Type.String({ pattern: '^[A-Za-z0-9._-]+$', minLength: 1, maxLength: 249, description });
+
+export const ConsumerGroup = (description: string) =>
+  Type.String({ pattern: '^[A-Za-z0-9._-]+$', minLength: 1, maxLength: 200, description });
 
 export const Duration = (description: string) =>
   Type.String({
@@ -36,36 +42,41 @@ export const Count = (description: string) => Type.Integer({ minimum: 0, descrip
 
 export const Conditions = Type.Array(
   Type.Object({
-    type: Type.String({ description: 'What it is about' }),
+    type: Type.String({ description: 'Type of the condition' }),
     status: Type.Enum(['True', 'False', 'Unknown']),
-    reason: Type.String({ description: 'Why, in one word' }),
+    reason: Type.String({ description: 'Why, as one word' }),
     message: Type.String({ description: 'Why, for people' }),
-    lastTransitionTime: Type.String({ format: 'date-time', description: 'When the status changed last' }),
-    observedGeneration: Type.Optional(Type.Integer({ description: 'Generation of the spec that it is about' })),
+    lastTransitionTime: Type.String({
+      format: 'date-time',
+      description: 'When the status of the condition changed last',
+    }),
+    observedGeneration: Type.Optional(
+      Type.Integer({ description: 'Generation of the spec that the condition is about' }),
+    ),
   }),
-  { description: 'How it is; Ready sums the others up', ...keyedBy('type') },
+  { description: 'Conditions; Ready sums the others up', ...keyedBy('type') },
 );
 
 export const ObservedGeneration = Type.Integer({ description: 'Generation of the spec that the status is about' });
 
 export const Ttl = Type.Integer({
   minimum: 0,
-  description: 'Seconds after its end in which it is deleted; it stays where this is left out',
+  description: 'Seconds after which the finished resource is deleted; without it the resource stays',
 });
 
 /** A column of `kubectl get`. */
-export interface Column {
+interface Column {
   name: string;
   type: 'string' | 'integer' | 'date';
   jsonPath: string;
   description?: string;
-  /** 1: shown by `-o wide` only */
+  /** 1: only `-o wide` shows the column */
   priority?: 1;
 }
 
 const condition = (member: string) => `.status.conditions[?(@.type=="Ready")].${member}`;
 
-/** Everything that a kind is to the API server. */
+/** A kind of the API group. */
 export interface KindDefinition {
   kind: string;
   plural: string;
@@ -76,7 +87,7 @@ export interface KindDefinition {
   columns: Column[];
 }
 
-/** What every kind shows; the kind's own columns come between. */
+/** The columns of every kind, with its own columns between them. */
 export const columnsOf = ({ columns }: KindDefinition): Column[] => [
   { name: 'Ready', type: 'string', jsonPath: condition('status') },
   { name: 'Reason', type: 'string', jsonPath: condition('reason') },

@@ -1,22 +1,33 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import type { Resource } from '#runtime/objects.ts';
-import { Conditions, Count, Duration, Name, ObservedGeneration, Topic, keyedBy, rules } from './common.ts';
+import {
+  Conditions,
+  ConsumerGroup,
+  Count,
+  Duration,
+  Name,
+  ObservedGeneration,
+  Topic,
+  immutable,
+  keyedBy,
+  rules,
+} from './common.ts';
 import type { KindDefinition } from './common.ts';
 
 const Database = Type.Object({
-  name: Name('Name of the database, and with _ for - of the role that owns it. Secret <name>-database has its URL'),
+  name: Name('Database; its role has the same name with _ for -, and the Secret <name>-database has its URL'),
   schema: Type.String({
     minLength: 1,
     maxLength: 200,
-    description: 'Folder in the image that has schema.prisma and migrations',
-    ...rules({ rule: 'self == oldSelf', message: 'a database keeps its schema folder' }),
+    description: 'Folder in the image with schema.prisma and the migrations',
+    ...immutable('a database keeps its schema folder'),
   }),
 });
 
 const Produced = Type.Object(
   {
-    topic: Topic('Topic that the service publishes to; it is created'),
+    topic: Topic('Topic that the service publishes to; the operator creates it'),
     partitions: Type.Integer({ minimum: 1, maximum: 10_000, description: 'Partitions; they can only grow' }),
     retention: Type.Unsafe<number | string>({
       'x-kubernetes-int-or-string': true,
@@ -25,45 +36,46 @@ const Produced = Type.Object(
       minimum: -1,
     }),
   },
-  rules({ rule: 'self.partitions >= oldSelf.partitions', message: 'partitions can only grow: keys would move' }),
+  rules({
+    rule: 'self.partitions >= oldSelf.partitions',
+    message: 'partitions can only grow: otherwise keys would move',
+  }),
 );
 
 const Consumed = Type.Object(
   {
-    group: Type.String({
-      pattern: '^[A-Za-z0-9._-]+$',
-      minLength: 1,
-      maxLength: 200,
-      description: 'Consumer group; its dead letters go to the topic <group>.dead-letters',
-    }),
+    group: ConsumerGroup('Consumer group; its dead letters go to the topic <group>.dead-letters'),
     topics: Type.Array(Topic('A topic'), {
       minItems: 1,
       maxItems: 50,
       description: 'Topics that the group reads',
       'x-kubernetes-list-type': 'set',
     }),
-    database: Name('Database that has the effects, the offsets and the dead letters'),
+    database: Name('Database with the effects, the offsets and the dead letters of the group'),
   },
-  rules({ rule: 'self.database == oldSelf.database', message: 'the offsets of a group are in its database: it stays' }),
+  rules({
+    rule: 'self.database == oldSelf.database',
+    message: 'the offsets of a group are in its database, which cannot change',
+  }),
 );
 
 const Scaling = Type.Object(
   {
-    minReplicas: Type.Integer({ minimum: 1, maximum: 1_000, description: 'Pods at least' }),
+    minReplicas: Type.Integer({ minimum: 1, maximum: 1_000, description: 'Lowest number of pods' }),
     maxReplicas: Type.Optional(
       Type.Integer({
         minimum: 1,
         maximum: 1_000,
         description:
-          'Pods at most; never more than the most partitions that a topic it reads has, as others would be idle',
+          'Highest number of pods; more than the partitions of the largest topic would be idle, and are not created',
       }),
     ),
     lagPerReplica: Type.Integer({
       minimum: 1,
-      description: 'Events that a pod may be behind before there is another one',
+      description: 'Lag in events for which the operator adds a pod',
     }),
     stabilization: Type.Optional(
-      Duration('How long fewer pods must have been enough before there are fewer; default 5m'),
+      Duration('How long fewer pods must be enough before the operator removes some; default 5m'),
     ),
   },
   rules({
@@ -76,45 +88,53 @@ export const EventServiceSpec = Type.Object(
   {
     port: Type.Integer({ minimum: 1, maximum: 65_535, description: 'Port of the service' }),
     databases: Type.Optional(
-      Type.Array(Database, { maxItems: 10, description: 'Databases of its own', ...keyedBy('name') }),
+      Type.Array(Database, { maxItems: 10, description: 'Databases of the service', ...keyedBy('name') }),
     ),
     produces: Type.Optional(
-      Type.Array(Produced, { maxItems: 50, description: 'Topics that it publishes to', ...keyedBy('topic') }),
+      Type.Array(Produced, { maxItems: 50, description: 'Topics that the service publishes to', ...keyedBy('topic') }),
     ),
     consumes: Type.Optional(
-      Type.Array(Consumed, { maxItems: 10, description: 'What it reads, by consumer group', ...keyedBy('group') }),
+      Type.Array(Consumed, {
+        maxItems: 10,
+        description: 'Topics that the service reads, by consumer group',
+        ...keyedBy('group'),
+      }),
     ),
     calls: Type.Optional(
       Type.Array(Name('A service'), {
         maxItems: 50,
-        description: 'Services that it calls over HTTP',
+        description: 'Services that the service calls over HTTP',
         'x-kubernetes-list-type': 'set',
       }),
     ),
     streamQueries: Type.Optional(
-      Type.Boolean({ description: 'Whether it runs the StreamQueries of its namespace; one service does' }),
+      Type.Boolean({
+        description: 'Whether the service runs the StreamQueries of the namespace; only one service may',
+      }),
     ),
     image: Type.Optional(
-      Type.String({ minLength: 1, maxLength: 500, description: 'Image with the migrations, that of the workload' }),
+      Type.String({ minLength: 1, maxLength: 500, description: 'Image of the workload, which has the migrations' }),
     ),
-    imagePullPolicy: Type.Optional(Type.Enum(['Always', 'IfNotPresent', 'Never'], { description: 'Of that image' })),
+    imagePullPolicy: Type.Optional(
+      Type.Enum(['Always', 'IfNotPresent', 'Never'], { description: 'When the image is pulled' }),
+    ),
     imagePullSecrets: Type.Optional(
       Type.Array(Type.Object({ name: Type.String({ maxLength: 253 }) }), {
         maxItems: 10,
-        description: 'Secrets to pull that image with',
+        description: 'Secrets to pull the image with',
         'x-kubernetes-list-type': 'atomic',
       }),
     ),
     workload: Type.Optional(
       Type.Object(
-        { deployment: Name('Name of the Deployment; default: that of the service') },
-        { description: 'What runs the service' },
+        { deployment: Name('Name of the Deployment; default: the name of the service') },
+        { description: 'Workload that runs the service' },
       ),
     ),
     scaling: Type.Optional(
       Type.Unsafe<Static<typeof Scaling>>({
         ...Scaling,
-        description: 'Pods by how far the consumer groups are behind; without it nobody changes their number',
+        description: 'Scales the pods with the lag of the consumer groups; without it the operator does not scale',
       }),
     ),
     kafka: Type.Optional(
@@ -123,18 +143,18 @@ export const EventServiceSpec = Type.Object(
           cluster: Type.String({
             minLength: 1,
             maxLength: 63,
-            description: 'Name of the Strimzi Kafka in the namespace',
-            ...rules({ rule: 'self == oldSelf', message: 'a service stays with its Kafka: topics do not move' }),
+            description: 'Name of the Kafka of Strimzi in the namespace',
+            ...immutable('a service stays with its Kafka: its topics cannot move'),
           }),
           replicas: Type.Optional(
             Type.Integer({
               minimum: 1,
               maximum: 10,
-              description: "Copies of each partition; the brokers' default where left out",
+              description: 'Replicas of each partition; default: that of the brokers',
             }),
           ),
         },
-        { description: 'Kafka; needed where it produces or consumes' },
+        { description: 'Kafka; required for a service that produces or consumes' },
       ),
     ),
     postgresql: Type.Optional(
@@ -146,12 +166,12 @@ export const EventServiceSpec = Type.Object(
             description: 'Secret with host, port, username and password of a role that may create roles and databases',
           }),
         },
-        { description: 'PostgreSQL; needed where it has databases' },
+        { description: 'PostgreSQL; required for a service with databases' },
       ),
     ),
     deletionPolicy: Type.Optional(
       Type.Enum(['Retain', 'Delete'], {
-        description: 'Whether topics and databases stay (default) or go when this resource is deleted',
+        description: 'Whether topics and databases stay (Retain, the default) or are deleted with the resource',
       }),
     ),
   },
@@ -177,7 +197,7 @@ export const EventServiceStatus = Type.Object({
         name: Type.String(),
         schemaVersion: Type.Optional(Type.String({ description: 'The migration that was applied last' })),
       }),
-      { description: 'Databases, and how far they are migrated', ...keyedBy('name') },
+      { description: 'Databases and their last migrations', ...keyedBy('name') },
     ),
   ),
   consumers: Type.Optional(
@@ -185,15 +205,15 @@ export const EventServiceStatus = Type.Object({
       Type.Object({
         group: Type.String(),
         lag: Type.Optional(Count('Events that the group has not handled yet')),
-        deadLetters: Type.Optional(Count('Messages that it has given up on and that were not replayed since')),
+        deadLetters: Type.Optional(Count('Messages of the group that are dead letters and were not replayed')),
       }),
       { description: 'Consumer groups', ...keyedBy('group') },
     ),
   ),
-  lag: Type.Optional(Count('The lag of all its groups')),
-  deadLetters: Type.Optional(Count('The dead letters of all its groups')),
+  lag: Type.Optional(Count('Lag of all groups')),
+  deadLetters: Type.Optional(Count('Dead letters of all groups')),
   schemaVersion: Type.Optional(Type.String({ description: 'The last migration of each database' })),
-  migrated: Type.Optional(Type.String({ description: 'What was migrated last: a hash of image and databases' })),
+  migrated: Type.Optional(Type.String({ description: 'Last migration, as a hash of image and databases' })),
   replicas: Type.Optional(Count('Pods that the operator wants; only with spec.scaling')),
 });
 export type EventServiceStatus = Static<typeof EventServiceStatus>;
@@ -208,7 +228,7 @@ export const eventServiceDefinition: KindDefinition = {
   status: EventServiceStatus,
   columns: [
     { name: 'Lag', type: 'integer', jsonPath: '.status.lag', description: 'Events not yet handled' },
-    { name: 'Dead', type: 'integer', jsonPath: '.status.deadLetters', description: 'Messages given up on' },
+    { name: 'Dead', type: 'integer', jsonPath: '.status.deadLetters', description: 'Dead letters' },
     { name: 'Schema', type: 'string', jsonPath: '.status.schemaVersion', description: 'Migrations applied last' },
   ],
 };

@@ -6,7 +6,7 @@ import { eventServiceDefinition } from './event-service.ts';
 import { projectionRebuildDefinition } from './projection-rebuild.ts';
 import { streamQueryDefinition } from './stream-query.ts';
 
-/** The kinds of the API group, each a file in `crds/`. */
+/** The kinds of the API group; each has a CRD. */
 export const definitions: readonly KindDefinition[] = [
   eventServiceDefinition,
   streamQueryDefinition,

@@ -6,13 +6,13 @@ import type { StreamQueryFile } from '#streams/language';
 import { Conditions, Count, ObservedGeneration, Time } from './common.ts';
 import type { KindDefinition } from './common.ts';
 
-/** What `on` is called where Kubernetes has read it unquoted: YAML 1.1 takes it for true. */
+/** The name of the member `on` where it was not quoted: Kubernetes reads YAML 1.1, in which `on` is true. */
 export const unquotedOn = 'true';
 
 const { spec } = StreamQuerySchema.properties;
 const { emit } = spec.properties;
 
-/** As the file has it, and so that `on: close` means the same with and without quotes. */
+/** The spec of the file, in which `on` may also stand without quotes. */
 const StreamQuerySpec = {
   ...spec,
   properties: {
@@ -21,7 +21,10 @@ const StreamQuerySpec = {
       ...emit,
       properties: {
         ...emit.properties,
-        [unquotedOn]: { ...emit.properties.on, description: 'on, as kubectl and Helm read it where it is not quoted' },
+        [unquotedOn]: {
+          ...emit.properties.on,
+          description: 'The member on, as kubectl and Helm read it without quotes',
+        },
       },
     },
   },
@@ -34,21 +37,21 @@ export type StreamQuerySpec = StreamQueryFile['spec'] & {
 export const StreamQueryStatus = Type.Object({
   observedGeneration: Type.Optional(ObservedGeneration),
   conditions: Type.Optional(Conditions),
-  state: Type.Optional(Type.String({ description: 'What analytics says of it: Running, Waiting or Failed' })),
-  version: Type.Optional(Type.Integer({ description: 'Goes up when its windows begin anew' })),
+  state: Type.Optional(Type.String({ description: 'State that analytics reports: Running, Waiting or Failed' })),
+  version: Type.Optional(Type.Integer({ description: 'Version of the windows; it increases when they begin anew' })),
   lag: Type.Optional(Count('Events not yet counted')),
-  watermark: Type.Optional(Time('Up to when it had seen everything, at its last event')),
+  watermark: Type.Optional(Time('Watermark at the last event: the query has seen all events before this time')),
   eventsPerSecond: Type.Optional(Type.String({ description: 'Events a second over the last minute' })),
   lateEvents: Type.Optional(Count('Events that came after the grace of their window')),
-  failedEvents: Type.Optional(Count('Events that it has no result for')),
+  failedEvents: Type.Optional(Count('Events that the query has no result for')),
   building: Type.Optional(
     Type.Object(
       {
-        version: Type.Integer({ description: 'Of the windows that are built' }),
-        progress: Type.String({ description: 'How much of the events it has, such as 42%' }),
-        eventsLeft: Count('Events that it still has to read'),
+        version: Type.Integer({ description: 'Version of the windows that analytics builds' }),
+        progress: Type.String({ description: 'Share of the events that it has handled, such as 42%' }),
+        eventsLeft: Count('Events that it has not handled yet'),
       },
-      { description: 'The version that takes the place of the one in use when it has caught up' },
+      { description: 'The version that replaces the one in use when it has caught up' },
     ),
   ),
 });
@@ -60,15 +63,25 @@ export const streamQueryDefinition: KindDefinition = {
   plural: 'streamqueries',
   shortNames: ['sq'],
   description: 'A windowed query over topics',
-  // its own parser refuses what it does not understand, and says why in the status
+  // the parser of the language checks the rest, and the status says what is wrong
   spec: StreamQuerySpec,
   status: StreamQueryStatus,
   columns: [
-    { name: 'Version', type: 'integer', jsonPath: '.status.version', description: 'Of its windows' },
-    { name: 'Building', type: 'string', jsonPath: '.status.building.progress', description: 'Of the next version' },
+    { name: 'Version', type: 'integer', jsonPath: '.status.version', description: 'Version of the windows' },
+    {
+      name: 'Building',
+      type: 'string',
+      jsonPath: '.status.building.progress',
+      description: 'Progress of the next version',
+    },
     { name: 'Lag', type: 'integer', jsonPath: '.status.lag', description: 'Events not yet counted' },
     { name: 'Rate', type: 'string', jsonPath: '.status.eventsPerSecond', description: 'Events a second' },
-    { name: 'Watermark', type: 'string', jsonPath: '.status.watermark', description: 'Seen everything up to' },
+    {
+      name: 'Watermark',
+      type: 'string',
+      jsonPath: '.status.watermark',
+      description: 'Time up to which all events are seen',
+    },
     {
       name: 'Late',
       type: 'integer',

@@ -50,14 +50,14 @@ export function crdOf(definition: KindDefinition): KubeObject & { spec: Json } {
   };
 }
 
-/** What a structural schema of a CRD has no place for: https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/ */
-const left = new Set(['additionalProperties', 'examples', '$schema', '$id']);
+/** Keywords that the structural schema of a CRD does not allow: https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/ */
+const omitted = new Set(['additionalProperties', 'examples', '$schema', '$id']);
 
-/** A JSON schema as the API server wants it: an enum has a type, unknown members are pruned and not refused. */
+/** The structural schema that the API server requires: an enum has a type, and unknown members are pruned, not refused. */
 function structural(schema: unknown): unknown {
   if (Array.isArray(schema)) return schema.map(structural);
   if (!isObject(schema)) return schema;
-  const entries = Object.entries(schema).filter(([name]) => !left.has(name) && !name.startsWith('~'));
+  const entries = Object.entries(schema).filter(([name]) => !omitted.has(name) && !name.startsWith('~'));
   const kept: Json = Object.fromEntries(
     entries.map(([name, value]) => [
       name,

@@ -3,7 +3,7 @@ import type { KindDefinition } from '../api/common.ts';
 
 type Json = Record<string, unknown>;
 
-/** The fields of a kind as a table in Markdown, nested ones by their path. */
+/** The fields of a kind as a table in Markdown; a nested field has its path. */
 export function fieldsTable({ spec, status }: KindDefinition): string {
   const rows = [...fieldsOf(spec as unknown as Json, 'spec'), ...fieldsOf(status as unknown as Json, 'status')];
   const lines = rows.map(([path, type, what]) => `| \`${path}\` | ${type} | ${what} |`);

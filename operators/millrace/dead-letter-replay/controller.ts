@@ -11,21 +11,21 @@ import type { ControllerContext } from '../controller-context.ts';
 import { byNamespace } from '../informers.ts';
 import { reportStatus } from '../report.ts';
 import type { StatusUpdate } from '../report.ts';
-import type { Databases } from '../databases.ts';
+import type { DatabasePools } from '../database-pools.ts';
 import { requestReplay, readProgress, cancelReplay } from './dead-letters.ts';
 import { requestedStatus, progressStatus, acceptedStatus, waitingStatus } from './status.ts';
 
-/** While it replays, and while something that it needs is missing. */
-const lookEveryMs = 1_000;
-const waitMs = 10_000;
+/** How often the progress is read, and how often a replay that cannot begin is tried again. */
+const progressEveryMs = 1_000;
+const retryMs = 10_000;
 
-/** Takes back what was asked for and not done, when a replay is deleted. */
-export const finalizer = 'millrace.dev/withdraw-replay';
+/** Cancels the rest of a replay that is deleted before it has finished. */
+const finalizer = 'millrace.dev/withdraw-replay';
 
 /** The controller of DeadLetterReplays. */
 export function deadLetterReplayController(
   context: ControllerContext,
-  databases: Databases,
+  pools: DatabasePools,
   metrics: RuntimeMetrics,
 ): Controller {
   const { api, clock, log, deadLetterReplays: replays, eventServices } = context;
@@ -42,9 +42,9 @@ export function deadLetterReplayController(
       const message = `no EventService of the namespace consumes with the group ${spec.group}`;
       return { pool: undefined, reason: 'NoSuchGroup', message };
     }
-    const pool = await databases.pool(namespace, consumer.database, signal);
+    const pool = await pools.get(namespace, consumer.database, signal);
     if (pool) return { pool };
-    return { pool: undefined, reason: 'NoDatabase', message: `the database ${consumer.database} is not there yet` };
+    return { pool: undefined, reason: 'NoDatabase', message: `the database ${consumer.database} does not exist yet` };
   }
 
   async function cleanUp(replay: DeadLetterReplay, signal: AbortSignal): Promise<void> {
@@ -76,12 +76,12 @@ export function deadLetterReplayController(
       return;
     }
     if (isFinished(status)) return deleteAfterTtl(context, deadLetterReplays, replay, signal);
-    // the change of the finalizer brings it back here, as the change of the status does below
+    // the watch brings the replay back here after this change, as after the change of its status below
     if (await setFinalizer(api, deadLetterReplays, replay, finalizer, true, signal)) return;
     const update = await next(replay, signal);
     await reportStatus(context, deadLetterReplays, replay, update, signal);
-    return { requeueAfterMs: update.fields.requestedAt === undefined ? waitMs : lookEveryMs };
+    return { requeueAfterMs: update.fields.requestedAt === undefined ? retryMs : progressEveryMs };
   }
 
-  return new Controller({ name: 'dead-letter-replay', clock, log, metrics, reconcile }).watches(replays);
+  return new Controller({ name: 'dead-letter-replay', clock, log, metrics, reconcile }).for(replays);
 }

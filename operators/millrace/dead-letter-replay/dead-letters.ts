@@ -2,7 +2,7 @@ import type { Pool } from '#platform/postgres';
 import { transaction } from '#platform/postgres';
 import type { DeadLetterReplaySpec, DeadLetterReplayStatus } from '../api/dead-letter-replay.ts';
 
-/** How far a replay is. */
+/** How many messages of a replay wait, were replayed and have failed, and the outcomes of those that are done. */
 export interface ReplayProgress {
   waiting: number;
   replayed: number;

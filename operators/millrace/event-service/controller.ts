@@ -1,6 +1,6 @@
 import { Controller, specChanged } from '#runtime/controller.ts';
 import { conditionOf } from '#runtime/conditions.ts';
-import type { Statement } from '#runtime/conditions.ts';
+import type { ConditionUpdate } from '#runtime/conditions.ts';
 import { hasFinalizer, isDeleting, setFinalizer } from '#runtime/finalizers.ts';
 import type { RuntimeMetrics } from '#runtime/metrics.ts';
 import type { KubeObject } from '#runtime/objects.ts';
@@ -8,58 +8,51 @@ import { controllerOf, keyOf } from '#runtime/objects.ts';
 import type { Result } from '#runtime/queue.ts';
 import type { EventService } from '../api/event-service.ts';
 import { deployments, eventServices, jobs, kafkaTopics, kafkaUsers, pods } from '../api/kinds.ts';
-import type { Databases } from '../databases.ts';
-import type { Lags } from '../kafka.ts';
+import type { DatabasePools } from '../database-pools.ts';
+import type { ConsumerLagReader } from '../consumer-lag.ts';
 import { topologyOf } from '../stream-query/topology.ts';
 import type { ControllerContext } from '../controller-context.ts';
 import { byNamespace } from '../informers.ts';
 import { madeForLabel, manager } from '../labels.ts';
 import { reportStatus } from '../report.ts';
 import type { KafkaTopic } from '../strimzi.ts';
-import {
-  jobState,
-  migratedCondition,
-  migrationJobName,
-  migrationJobOf,
-  migrationOf,
-  rememberedFailure,
-} from './migration.ts';
-import { measure } from './observe.ts';
-import type { Measured } from './observe.ts';
-import type { Provisioner } from './provisioning.ts';
+import { jobState, migratedCondition, migrationJobName, migrationJobOf, migrationOf, failureIn } from './migration.ts';
+import { measure } from './measure.ts';
+import type { Measurements } from './measure.ts';
+import type { DatabaseProvisioner } from './databases.ts';
 import { partitionsOf, scale } from './scaling.ts';
 import type { Recommendation } from './scaling.ts';
 import { readyOf, statusFieldsOf } from './status.ts';
 import { otherOwner, topicsCondition, topicsOf } from './topics.ts';
-import { kafkaUserOf, userCondition, usesKafka } from './user.ts';
+import { kafkaUserOf, userCondition, usesKafka } from './kafka-user.ts';
 
-/** How often it is looked at how a service is doing, and, sooner, whether what it waits for is there. */
+/** How often the operator measures a service, and, sooner, checks a service that is not ready. */
 const measureEveryMs = 10_000;
-const waitMs = 2_000;
+const notReadyMs = 2_000;
 
-/** Drops topics and databases with a service whose deletionPolicy is Delete. */
-export const finalizer = 'millrace.dev/delete-data';
+/** Deletes the topics and databases of a service whose deletionPolicy is Delete. */
+const finalizer = 'millrace.dev/delete-data';
 
 interface Scale extends KubeObject {
   spec?: { replicas?: number };
 }
 
-export interface EventServiceParts {
-  databases: Databases;
-  lags: Lags;
-  provisioner: Provisioner;
+interface Dependencies {
+  pools: DatabasePools;
+  lagReader: ConsumerLagReader;
+  provisioner: DatabaseProvisioner;
 }
 
 /** The controller of EventServices. */
 export class EventServiceController {
   readonly #context: ControllerContext;
-  readonly #parts: EventServiceParts;
+  readonly #dependencies: Dependencies;
   readonly #scaling = new Map<string, Recommendation[]>();
   readonly controller: Controller;
 
-  constructor(context: ControllerContext, parts: EventServiceParts, metrics: RuntimeMetrics) {
+  constructor(context: ControllerContext, dependencies: Dependencies, metrics: RuntimeMetrics) {
     this.#context = context;
-    this.#parts = parts;
+    this.#dependencies = dependencies;
     const {
       clock,
       log,
@@ -73,11 +66,11 @@ export class EventServiceController {
       name === undefined ? [] : [`${namespace}/${name}`];
     const reconcile = (key: string, signal: AbortSignal) => this.#reconcile(key, signal);
     this.controller = new Controller({ name: 'event-service', clock, log, metrics, reconcile })
-      .watches(services)
-      .watchesFor(topics, (topic) => inNamespace(topic, topic.metadata.labels?.[madeForLabel]))
-      .watchesFor(users, (user) => inNamespace(user, controllerOf(user, 'EventService')))
-      .watchesFor(work, (job) => inNamespace(job, controllerOf(job, 'EventService')))
-      .watchesFor(
+      .for(services)
+      .watches(topics, (topic) => inNamespace(topic, topic.metadata.labels?.[madeForLabel]))
+      .watches(users, (user) => inNamespace(user, controllerOf(user, 'EventService')))
+      .watches(work, (job) => inNamespace(job, controllerOf(job, 'EventService')))
+      .watches(
         streamQueries,
         ({ metadata: { namespace = '' } }) => services.store.by(byNamespace, namespace).filter(runsQueries).map(keyOf),
         specChanged,
@@ -96,25 +89,25 @@ export class EventServiceController {
       return;
     }
     const deletes = service.spec.deletionPolicy === 'Delete';
-    // a changed finalizer comes back as a change of the service
+    // the watch brings the changed service back here
     if (await setFinalizer(api, eventServices, service, finalizer, deletes, signal)) return;
 
     const conditions = [
       await this.#topics(service, signal),
       await this.#user(service, signal),
-      await this.#parts.provisioner.provision(service, signal),
+      await this.#dependencies.provisioner.provision(service, signal),
     ];
     const migration = await this.#migrate(service, conditions.at(-1)!.status === 'True', signal);
     conditions.push(migration.condition);
-    const measured = await measure(service, { ...this.#parts, log: this.#context.log }, signal);
+    const measured = await measure(service, { ...this.#dependencies, log: this.#context.log }, signal);
     const replicas = await this.#scale(key, service, measured, signal);
     const fields = statusFieldsOf(measured, migration.applied, replicas);
     const ready = readyOf(conditions);
     await reportStatus(this.#context, eventServices, service, { conditions: [...conditions, ready], fields }, signal);
-    return { requeueAfterMs: ready.status === 'True' ? measureEveryMs : waitMs };
+    return { requeueAfterMs: ready.status === 'True' ? measureEveryMs : notReadyMs };
   }
 
-  async #topics(service: EventService, signal: AbortSignal): Promise<Statement> {
+  async #topics(service: EventService, signal: AbortSignal): Promise<ConditionUpdate> {
     const { applier, kafkaTopics: topics } = this.#context;
     const observed: (KafkaTopic | undefined)[] = [];
     for (const desired of topicsOf(service)) {
@@ -128,14 +121,14 @@ export class EventServiceController {
     return topicsCondition(service, observed);
   }
 
-  /** Whether a topic was made for something that is there no more: whoever declares it now may have it. */
+  /** Whether the service that a topic was created for is gone: the topic then belongs to the next one that declares it. */
   #isOrphan(topic: KafkaTopic): boolean {
     const { namespace = '', labels } = topic.metadata;
     const key = `${namespace}/${labels?.[madeForLabel] ?? ''}`;
     return !this.#context.eventServices.store.get(key);
   }
 
-  async #user(service: EventService, signal: AbortSignal): Promise<Statement> {
+  async #user(service: EventService, signal: AbortSignal): Promise<ConditionUpdate> {
     const { applier, kafkaUsers: users } = this.#context;
     if (!usesKafka(service) || !service.spec.kafka) return userCondition(service, undefined);
     const desired = kafkaUserOf(service, this.#emitted(service));
@@ -143,7 +136,7 @@ export class EventServiceController {
     return userCondition(service, object as typeof desired);
   }
 
-  /** The topics that the queries emit to, of the service that runs them. */
+  /** The topics that stream queries emit to, if the service runs them. */
   #emitted(service: EventService): string[] {
     const { eventServices: services, streamQueries: queries } = this.#context;
     const { namespace = '', name } = service.metadata;
@@ -155,7 +148,7 @@ export class EventServiceController {
     service: EventService,
     haveDatabases: boolean,
     signal: AbortSignal,
-  ): Promise<{ condition: Statement; applied: string | undefined }> {
+  ): Promise<{ condition: ConditionUpdate; applied: string | undefined }> {
     const { api, applier, jobs: known } = this.#context;
     const { namespace = '', name } = service.metadata;
     const applied = service.status?.migrated;
@@ -168,8 +161,8 @@ export class EventServiceController {
     if (!job) await applier.apply(jobs, migrationJobOf(service, migration), undefined, signal);
     const state = job && jobState(job);
     const now = state === 'Complete' ? migration : applied;
-    const said = conditionOf(service.status?.conditions, 'Migrated')?.message;
-    const failure = job && ((await lastWords(api, namespace, jobName, signal)) ?? rememberedFailure(said));
+    const message = conditionOf(service.status?.conditions, 'Migrated')?.message;
+    const failure = job && ((await lastFailure(api, namespace, jobName, signal)) ?? failureIn(message));
     const shown = job ?? ({ metadata: { name: jobName } } as KubeObject);
     return { condition: migratedCondition(service, now, shown, failure), applied: now };
   }
@@ -177,7 +170,7 @@ export class EventServiceController {
   async #scale(
     key: string,
     service: EventService,
-    measured: Measured,
+    measured: Measurements,
     signal: AbortSignal,
   ): Promise<number | undefined> {
     const { api, clock, log } = this.#context;
@@ -188,7 +181,7 @@ export class EventServiceController {
     const deployment = workload?.deployment ?? name;
     const found = await api.get<Scale>(deployments, namespace, deployment, { signal, subresource: 'scale' });
     const current = found?.spec?.replicas ?? 0;
-    if (current === 0) return 0; // not there, or switched off by somebody: that is theirs to undo
+    if (current === 0) return 0; // it does not exist, or somebody has scaled it to 0 and has to scale it up again
     const lag = lags.reduce<number>((total, one) => total + (one ?? 0), 0);
     const partitions = partitionsOf(service.spec, measured.partitions);
     const { replicas, history } = scale(
@@ -198,7 +191,7 @@ export class EventServiceController {
     );
     this.#scaling.set(key, history);
     if (replicas === current) return replicas;
-    log.info({ deployment, namespace, lag, from: current, to: replicas }, 'scales');
+    log.info({ deployment, namespace, lag, from: current, to: replicas }, 'scale a deployment');
     await api.patch(
       deployments,
       namespace,
@@ -218,7 +211,7 @@ export class EventServiceController {
       await api.delete(kafkaTopics, topic.metadata.namespace, topic.metadata.name, { signal });
       applier.forget(kafkaTopics, topic);
     }
-    await this.#parts.provisioner.drop(service, signal);
+    await this.#dependencies.provisioner.drop(service, signal);
     await setFinalizer(api, eventServices, service, finalizer, false, signal);
   }
 }
@@ -233,8 +226,8 @@ interface Pod extends KubeObject {
   status?: { containerStatuses?: { state?: ContainerState; lastState?: ContainerState }[] };
 }
 
-/** What the last attempt of a Job that failed said. */
-async function lastWords(
+/** The message of the last attempt of a Job that failed. */
+async function lastFailure(
   api: ControllerContext['api'],
   namespace: string,
   job: string,

@@ -4,15 +4,15 @@ import * as fc from 'fast-check';
 import { parseDuration } from '#platform/declarations';
 import { apiVersion } from '../api/common.ts';
 import type { EventService, EventServiceSpec } from '../api/event-service.ts';
-import { connectionOf } from '../kafka.ts';
+import { connectionOf } from '../consumer-lag.ts';
 import type { KafkaTopic } from '../strimzi.ts';
-import { migratedCondition, migrationJobOf, migrationOf, rememberedFailure } from './migration.ts';
-import { databaseSecretOf } from './provisioning.ts';
-import { partitionsOf, replicasFor, scale } from './scaling.ts';
+import { migratedCondition, migrationJobOf, migrationOf, failureIn } from './migration.ts';
+import { databaseSecretOf } from './databases.ts';
+import { partitionsOf, desiredReplicas, scale } from './scaling.ts';
 import type { Recommendation } from './scaling.ts';
 import { readyOf, statusFieldsOf } from './status.ts';
 import { topicsCondition, topicsOf } from './topics.ts';
-import { aclsOf } from './user.ts';
+import { aclsOf } from './kafka-user.ts';
 
 const kafka = { cluster: 'millrace' };
 
@@ -98,11 +98,11 @@ describe('scaling', () => {
 
   it('asks for a pod for each so many events, up to the partitions', () => {
     assert.deepEqual(
-      [0, 150, 201, 550, 10_000].map((lag) => replicasFor(scaling, lag, 6)),
+      [0, 150, 201, 550, 10_000].map((lag) => desiredReplicas(scaling, lag, 6)),
       [2, 2, 3, 6, 6],
     );
-    assert.equal(replicasFor({ ...scaling, maxReplicas: 4 }, 10_000, 6), 4);
-    assert.equal(replicasFor(scaling, 10_000, 1), 2, 'never fewer than it says');
+    assert.equal(desiredReplicas({ ...scaling, maxReplicas: 4 }, 10_000, 6), 4);
+    assert.equal(desiredReplicas(scaling, 10_000, 1), 2, 'never fewer than it says');
     const spec = { consumes: [{ group: 'g', topics: ['a', 'b', 'unknown'], database: 'd' }] };
     assert.equal(
       partitionsOf(
@@ -148,7 +148,7 @@ describe('scaling', () => {
           now += seconds * 1000;
           const before = current;
           ({ replicas: current, history } = scale(scaling, { lag, partitions, current, now }, history));
-          const wanted = replicasFor(scaling, lag, partitions);
+          const wanted = desiredReplicas(scaling, lag, partitions);
           enough.push({ at: now, wanted });
           assert.ok(current >= 2 && current <= Math.max(2, partitions));
           assert.ok(current >= wanted, 'what is needed now is there at once');
@@ -201,7 +201,7 @@ describe('migrations', () => {
     assert.equal(migratedCondition(one, 'old', job(), undefined).reason, 'Migrating');
     const { message } = migratedCondition(one, 'old', job(), 'no server');
     assert.match(message, /its last attempt: no server/);
-    assert.equal(rememberedFailure(message), 'no server');
+    assert.equal(failureIn(message), 'no server');
     assert.deepEqual(migratedCondition(one, 'old', job('Failed'), 'no such column'), {
       type: 'Migrated',
       status: 'False',

@@ -1,13 +1,13 @@
 import { hash } from '#runtime/compare.ts';
-import type { Statement } from '#runtime/conditions.ts';
+import type { ConditionUpdate } from '#runtime/conditions.ts';
 import type { KubeObject } from '#runtime/objects.ts';
 import { ownerReference } from '#runtime/objects.ts';
 import type { EventService } from '../api/event-service.ts';
-import { databaseSecretName } from '../databases.ts';
+import { databaseSecretName } from '../database-pools.ts';
 import type { Job } from '../informers.ts';
 import { managedBy } from '../labels.ts';
 
-/** What is migrated by what: another one where the image or the databases are others. Undefined: nothing is to be. */
+/** Identifies the migrations of an image for some databases. Undefined where there are none. */
 export function migrationOf({ spec }: Pick<EventService, 'spec'>): string | undefined {
   const { image, databases = [] } = spec;
   return image === undefined || databases.length === 0 ? undefined : hash([image, databases]).slice(0, 10);
@@ -18,8 +18,8 @@ export function migrationJobName(service: string, migration: string): string {
 }
 
 /**
- * The Job that applies the migrations of a service's image. It is the image of the workload, so that both have the same
- * migrations; the workload's pods wait for them in an init container, whoever rolls them.
+ * The Job that applies the migrations in the image of the workload. The pods of the workload wait in an init container until
+ * the migrations of their image are applied, so that it does not matter who rolls the workload.
  */
 export function migrationJobOf(service: EventService, migration: string): KubeObject {
   const { namespace = '', name } = service.metadata;
@@ -63,7 +63,7 @@ export function migrationJobOf(service: EventService, migration: string): KubeOb
       template: {
         metadata: { labels },
         spec: {
-          // the same pod again, which network policies know by then
+          // restarts the container: network policies already know its pod
           restartPolicy: 'OnFailure',
           automountServiceAccountToken: false,
           enableServiceLinks: false,
@@ -82,7 +82,7 @@ export function migrationJobOf(service: EventService, migration: string): KubeOb
   return job;
 }
 
-export type JobState = 'Running' | 'Complete' | 'Failed';
+type JobState = 'Running' | 'Complete' | 'Failed';
 
 export function jobState(job: Job): JobState {
   const isSo = (type: string) => job.status?.conditions?.some((one) => one.type === type && one.status === 'True');
@@ -92,33 +92,33 @@ export function jobState(job: Job): JobState {
 
 const attemptMark = 'its last attempt: ';
 
-/** What a pod said last by what was said of it: a Job that gives up takes its pod with it. */
-export function rememberedFailure(message: string | undefined): string | undefined {
+/** The failure in an earlier message of the condition: a Job that gives up deletes its pod, and with it the message. */
+export function failureIn(message: string | undefined): string | undefined {
   return message?.split(attemptMark)[1];
 }
 
 /**
- * @param applied what was migrated last
- * @param job the Job of the migration that is wanted
- * @param failure what its pod said last
+ * @param applied the migration that was applied last
+ * @param job the Job of the migration that is to be applied
+ * @param failure the message of its last attempt that failed
  */
 export function migratedCondition(
   service: EventService,
   applied: string | undefined,
   job: Job | undefined,
   failure: string | undefined,
-): Statement {
+): ConditionUpdate {
   const type = 'Migrated';
   const { databases = [] } = service.spec;
   const wanted = migrationOf(service);
   if (databases.length === 0) return { type, status: 'True', reason: 'NoDatabases', message: '' };
-  if (wanted === undefined) return { type, status: 'False', reason: 'NoImage', message: 'spec.image is not there' };
+  if (wanted === undefined) return { type, status: 'False', reason: 'NoImage', message: 'spec.image is missing' };
   if (applied === wanted) return { type, status: 'True', reason: 'Applied', message: '' };
   if (!job) return { type, status: 'False', reason: 'Pending', message: 'the migrations wait for the databases' };
   if (jobState(job) === 'Failed') {
     return { type, status: 'False', reason: 'MigrationFailed', message: failure ?? `Job ${job.metadata.name} failed` };
   }
-  const doing = `Job ${job.metadata.name} applies the migrations`;
-  const message = failure === undefined ? doing : `${doing}; ${attemptMark}${failure}`;
+  const progress = `Job ${job.metadata.name} applies the migrations`;
+  const message = failure === undefined ? progress : `${progress}; ${attemptMark}${failure}`;
   return { type, status: 'False', reason: 'Migrating', message };
 }

@@ -1,7 +1,7 @@
 import { parseDuration } from '#platform/declarations';
 import type { EventServiceSpec } from '../api/event-service.ts';
 
-/** How many pods were enough at a time. */
+/** How many replicas a lag asked for, and when. */
 export interface Recommendation {
   at: number;
   replicas: number;
@@ -9,8 +9,8 @@ export interface Recommendation {
 
 const defaultStabilization = '5m';
 
-/** How many pods a lag asks for, between the least and the most that partitions can keep busy. */
-export function replicasFor(
+/** The replicas that a lag asks for: at least minReplicas, and beyond that no more than there are partitions to read. */
+export function desiredReplicas(
   { minReplicas, maxReplicas = Infinity, lagPerReplica }: NonNullable<EventServiceSpec['scaling']>,
   lag: number,
   partitions: number,
@@ -20,11 +20,11 @@ export function replicasFor(
 }
 
 /**
- * How many pods there are to be. More come at once; fewer only when fewer were enough for as long as the stabilization
- * window, and then as many as were needed at most in it, so that a lag that comes and goes does not move them to and fro.
- * @param current how many there are
- * @param history what was recommended before
- * @returns the number, and the history for the next time
+ * The next number of replicas. It scales up at once. It scales down only to the highest recommendation within the
+ * stabilization window, so that a lag that comes and goes does not add and remove pods again and again.
+ * @param current the replicas that the workload has
+ * @param history the recommendations before
+ * @returns the replicas, and the history for the next call
  */
 export function scale(
   scaling: NonNullable<EventServiceSpec['scaling']>,
@@ -32,16 +32,16 @@ export function scale(
   history: readonly Recommendation[] | undefined,
 ): { replicas: number; history: Recommendation[] } {
   const windowMs = parseDuration(scaling.stabilization ?? defaultStabilization);
-  const wanted = replicasFor(scaling, lag, partitions);
-  // nobody remembers what was needed before: as many as there are
+  const wanted = desiredReplicas(scaling, lag, partitions);
+  // after a start the operator has no history: the current replicas count as the recommendation
   const before = history ?? [{ at: now, replicas: current }];
-  const kept = [...before.filter(({ at }) => at > now - windowMs), { at: now, replicas: wanted }];
-  const needed = Math.max(...kept.map(({ replicas }) => replicas));
-  const limit = Math.max(replicasFor(scaling, Infinity, partitions), 1);
-  return { replicas: Math.min(limit, Math.max(wanted, Math.min(current, needed))), history: kept };
+  const window = [...before.filter(({ at }) => at > now - windowMs), { at: now, replicas: wanted }];
+  const needed = Math.max(...window.map(({ replicas }) => replicas));
+  const limit = Math.max(desiredReplicas(scaling, Infinity, partitions), 1);
+  return { replicas: Math.min(limit, Math.max(wanted, Math.min(current, needed))), history: window };
 }
 
-/** The most partitions that a topic of its groups has: more pods than that would have nothing to read. */
+/** The partitions of the largest topic that the groups read: more pods than that would have nothing to read. */
 export function partitionsOf(
   spec: Pick<EventServiceSpec, 'consumes'>,
   partitions: ReadonlyMap<string, number>,

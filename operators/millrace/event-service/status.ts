@@ -1,18 +1,18 @@
-import type { Statement } from '#runtime/conditions.ts';
+import type { ConditionUpdate } from '#runtime/conditions.ts';
 import type { EventServiceStatus } from '../api/event-service.ts';
 import type { StatusUpdate } from '../report.ts';
-import type { Measured } from './observe.ts';
+import type { Measurements } from './measure.ts';
 
-/** Sums the conditions up: the first that is not true says why the service is not ready. */
-export function readyOf(conditions: readonly Statement[]): Statement {
+/** Sums the conditions up: the first one that is not True says why the service is not ready. */
+export function readyOf(conditions: readonly ConditionUpdate[]): ConditionUpdate {
   const missing = conditions.find(({ status }) => status !== 'True');
   if (!missing) return { type: 'Ready', status: 'True', reason: 'Ready', message: '' };
   return { type: 'Ready', status: 'False', reason: missing.reason, message: missing.message };
 }
 
-/** @param migrated what was migrated last @param replicas how many pods are wanted; undefined where nobody scales */
+/** @param migrated the migration that was applied last @param replicas undefined where the operator does not scale the service */
 export function statusFieldsOf(
-  { consumers, databases }: Measured,
+  { consumers, databases }: Measurements,
   migrated: string | undefined,
   replicas: number | undefined,
 ): StatusUpdate<EventServiceStatus>['fields'] {

@@ -5,25 +5,26 @@ import type { Result } from '#runtime/queue.ts';
 import type { Pool } from '#platform/postgres';
 import { projectionRebuilds } from '../api/kinds.ts';
 import type { ProjectionRebuild, ProjectionRebuildStatus } from '../api/projection-rebuild.ts';
-import type { Databases } from '../databases.ts';
+import type { DatabasePools } from '../database-pools.ts';
 import { isFinished } from '../completion.ts';
 import { deleteAfterTtl } from '../ttl.ts';
 import type { ControllerContext } from '../controller-context.ts';
 import { reportStatus } from '../report.ts';
 import type { StatusUpdate } from '../report.ts';
-import { askForRebuild, cancelRebuild, hasReadModel } from './requests.ts';
+import { requestRebuild, cancelRebuild, hasReadModel } from './requests.ts';
 import { isOverdue, impossibleStatus, progressStatus, waitingStatus } from './status.ts';
 
-const lookEveryMs = 1_000;
-const waitMs = 10_000;
+/** How often the progress is read, and how often a rebuild that cannot begin is tried again. */
+const progressEveryMs = 1_000;
+const retryMs = 10_000;
 
-/** Gives the rebuild up when it is deleted before its end. */
-export const finalizer = 'millrace.dev/cancel-rebuild';
+/** Cancels a rebuild that is deleted before it has finished. */
+const finalizer = 'millrace.dev/cancel-rebuild';
 
-/** The controller of ProjectionRebuilds: it asks the service, which builds, and tells how far that is. */
+/** The controller of ProjectionRebuilds: it requests the rebuild from the service, and reports the progress. */
 export function projectionRebuildController(
   context: ControllerContext,
-  databases: Databases,
+  pools: DatabasePools,
   metrics: RuntimeMetrics,
 ): Controller {
   const { api, clock, log, projectionRebuilds: rebuilds, eventServices } = context;
@@ -38,8 +39,8 @@ export function projectionRebuildController(
     const consumer = service?.spec.consumes?.find(({ group }) => group === spec.group);
     if (!consumer)
       return waitingStatus('NoSuchGroup', `no EventService ${spec.service} consumes with the group ${spec.group}`);
-    const pool = await databases.pool(namespace, consumer.database, signal);
-    return pool ?? waitingStatus('NoDatabase', `the database ${consumer.database} is not there yet`);
+    const pool = await pools.get(namespace, consumer.database, signal);
+    return pool ?? waitingStatus('NoDatabase', `the database ${consumer.database} does not exist yet`);
   }
 
   async function next(rebuild: ProjectionRebuild, signal: AbortSignal): Promise<StatusUpdate<ProjectionRebuildStatus>> {
@@ -51,10 +52,10 @@ export function projectionRebuildController(
       return impossibleStatus(`the group ${spec.group} has no read model that can be built anew`, clock.now());
     }
     if (isOverdue(spec, status, clock.now())) {
-      await cancelRebuild(pool, request, `it was not ready after ${spec.timeoutSeconds} s`);
+      await cancelRebuild(pool, request, `the rebuild was not ready after ${spec.timeoutSeconds} s`);
     }
-    const found = await askForRebuild(pool, spec.group, request);
-    if (!found) return waitingStatus('Queued', 'another rebuild of the group is under way');
+    const found = await requestRebuild(pool, spec.group, request);
+    if (!found) return waitingStatus('Queued', 'another rebuild of the group is in progress');
     return progressStatus(status, found, clock.now());
   }
 
@@ -71,12 +72,12 @@ export function projectionRebuildController(
       return;
     }
     if (isFinished(status)) return deleteAfterTtl(context, projectionRebuilds, rebuild, signal);
-    // the change of the finalizer brings it back here, as the change of the status does below
+    // the watch brings the rebuild back here after this change, as after the change of its status below
     if (await setFinalizer(api, projectionRebuilds, rebuild, finalizer, true, signal)) return;
     const update = await next(rebuild, signal);
     await reportStatus(context, projectionRebuilds, rebuild, update, signal);
-    return { requeueAfterMs: update.fields.phase === undefined ? waitMs : lookEveryMs };
+    return { requeueAfterMs: update.fields.phase === undefined ? retryMs : progressEveryMs };
   }
 
-  return new Controller({ name: 'projection-rebuild', clock, log, metrics, reconcile }).watches(rebuilds);
+  return new Controller({ name: 'projection-rebuild', clock, log, metrics, reconcile }).for(rebuilds);
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
-import { askForRebuild, cancelRebuild, findRebuild, hasReadModel } from './requests.ts';
+import { requestRebuild, cancelRebuild, findRebuild, hasReadModel } from './requests.ts';
 import { isOverdue, progressOf, progressStatus } from './status.ts';
 
 describe('asking for a rebuild', () => {
@@ -20,14 +20,14 @@ describe('asking for a rebuild', () => {
 
   it('is done once, one at a time for each group, and can be taken back', async () => {
     const { pool } = database;
-    const first = await askForRebuild(pool, 'g', 'one');
+    const first = await requestRebuild(pool, 'g', 'one');
     assert.deepEqual([first?.version, first?.phase], [2, 'Requested']);
-    assert.deepEqual(await askForRebuild(pool, 'g', 'one'), first);
-    assert.equal(await askForRebuild(pool, 'g', 'two'), undefined);
-    assert.ok(await askForRebuild(pool, 'other', 'three'));
+    assert.deepEqual(await requestRebuild(pool, 'g', 'one'), first);
+    assert.equal(await requestRebuild(pool, 'g', 'two'), undefined);
+    assert.ok(await requestRebuild(pool, 'other', 'three'));
     await cancelRebuild(pool, 'one', 'no longer wanted');
     assert.deepEqual((await findRebuild(pool, 'one'))?.error, 'no longer wanted');
-    assert.equal((await askForRebuild(pool, 'g', 'two'))?.phase, 'Requested');
+    assert.equal((await requestRebuild(pool, 'g', 'two'))?.phase, 'Requested');
     await cancelRebuild(pool, 'one', 'again');
     assert.deepEqual((await findRebuild(pool, 'one'))?.error, 'no longer wanted');
   });

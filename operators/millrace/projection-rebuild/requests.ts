@@ -1,16 +1,16 @@
 import type { Pool } from '#platform/postgres';
 
-/** How far a rebuild is, as the service that does it says. */
+/** A rebuild, as the service that builds has recorded it. */
 export interface Rebuild {
   version: number;
   phase: 'Requested' | 'Building' | 'Switched' | 'Failed' | 'Cancelled';
   events: number;
-  /** undefined until it is known */
+  /** undefined while it is unknown */
   lag: number | undefined;
   error: string | undefined;
 }
 
-/** Whether the group has a read model that can be built anew, as its service says. */
+/** Whether the database has a read model that can be rebuilt. */
 export async function hasReadModel(pool: Pool, group: string): Promise<boolean> {
   const { rows } = await pool.query<{ found: boolean }>(
     'SELECT EXISTS (SELECT FROM millrace.projections WHERE consumer_group = $1) AS found',
@@ -20,10 +20,10 @@ export async function hasReadModel(pool: Pool, group: string): Promise<boolean> 
 }
 
 /**
- * Asks the service to build its read model anew; asking again with the same name asks for nothing more.
- * @returns undefined where another rebuild of the group is under way
+ * Requests a rebuild from the service. A second call with the same name requests nothing more.
+ * @returns undefined where another rebuild of the group is in progress
  */
-export async function askForRebuild(pool: Pool, group: string, request: string): Promise<Rebuild | undefined> {
+export async function requestRebuild(pool: Pool, group: string, request: string): Promise<Rebuild | undefined> {
   const known = await findRebuild(pool, request);
   if (known) return known;
   await pool.query(
@@ -53,7 +53,7 @@ export async function findRebuild(pool: Pool, request: string): Promise<Rebuild 
   };
 }
 
-/** Gives a rebuild up, if it is not at its end; the version in use stays. */
+/** Cancels a rebuild that has not finished; the version in use stays. */
 export async function cancelRebuild(pool: Pool, request: string, reason: string): Promise<void> {
   await pool.query(
     `UPDATE millrace.projection_rebuilds SET phase = 'Cancelled', error = $2, finished_at = now()

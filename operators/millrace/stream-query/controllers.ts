@@ -50,24 +50,24 @@ export class StreamQueryControllers {
       name: 'stream-query',
       reconcile: (key, signal) => this.#reconcileQuery(key, signal),
     })
-      .watches(queries)
-      .watchesFor(eventServices, queriesOfNamespace, specChanged)
-      .watchesFor(topics, (topic) => this.#emittersOf(topic));
+      .for(queries)
+      .watches(eventServices, queriesOfNamespace, specChanged)
+      .watches(topics, (topic) => this.#emittersOf(topic));
     const files = new Controller({
       ...shared,
       name: 'query-files',
       reconcile: (key, signal) => this.#reconcileFiles(key, signal),
     })
-      .watchesFor(queries, namespaceOf, specChanged)
-      .watchesFor(eventServices, namespaceOf, specChanged)
-      .watchesFor(maps, namespaceOf)
+      .watches(queries, namespaceOf, specChanged)
+      .watches(eventServices, namespaceOf, specChanged)
+      .watches(maps, namespaceOf)
       .resyncs(() => this.#namespaces());
     const reports = new Controller({
       ...shared,
       name: 'query-reports',
       reconcile: (key, signal) => this.#reconcileReports(key, signal),
     })
-      .watchesFor(eventServices, namespaceOf, specChanged)
+      .watches(eventServices, namespaceOf, specChanged)
       .resyncs(() => this.#namespaces());
     this.controllers = [this.#queries, files, reports];
   }
@@ -139,8 +139,8 @@ export class StreamQueryControllers {
     if (!kafka) return;
     const valid = queries.filter((query) => this.#validations.validate(query, topology).text !== undefined);
     for (const [topic, madeFor] of undeclaredTopics(valid, topology.topics)) {
-      const place = { namespace, cluster: kafka.cluster, replicas: kafka.replicas, madeFor };
-      const desired = kafkaTopicOf(emittedTopic(topic), place);
+      const options = { namespace, cluster: kafka.cluster, replicas: kafka.replicas, madeFor };
+      const desired = kafkaTopicOf(emittedTopic(topic), options);
       await applier.apply(kafkaTopics, desired, topics.store.get(`${namespace}/${desired.metadata.name}`), signal);
     }
   }

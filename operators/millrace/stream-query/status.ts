@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { StreamStatus } from '#streams/contract';
-import type { Statement } from '#runtime/conditions.ts';
+import type { ConditionUpdate } from '#runtime/conditions.ts';
 import type { StreamQueryStatus } from '../api/stream-query.ts';
 import { fieldsOf } from '../report.ts';
 import type { StatusUpdate } from '../report.ts';
@@ -25,20 +25,28 @@ export interface ObservedQuery {
 
 type Fields = StatusUpdate<StreamQueryStatus>['fields'];
 
-export function conditionsOf(observed: ObservedQuery): Statement[] {
+export function conditionsOf(observed: ObservedQuery): ConditionUpdate[] {
   const { error } = observed.validation;
-  const valid: Statement =
+  const valid: ConditionUpdate =
     error === undefined
       ? { type: 'Valid', status: 'True', reason: 'Accepted', message: '' }
       : { type: 'Valid', status: 'False', reason: 'Invalid', message: error };
   return [valid, readiness(observed)];
 }
 
-function notReady(reason: string, message: string): Statement {
+function notReady(reason: string, message: string): ConditionUpdate {
   return { type: 'Ready', status: 'False', reason, message };
 }
 
-function readiness({ validation, hasRunner, isOverflow, hasFile, topic, status, reachable }: ObservedQuery): Statement {
+function readiness({
+  validation,
+  hasRunner,
+  isOverflow,
+  hasFile,
+  topic,
+  status,
+  reachable,
+}: ObservedQuery): ConditionUpdate {
   if (validation.error !== undefined) {
     return notReady('Invalid', `${validation.error}${hasFile ? '. The version that was accepted before goes on' : ''}`);
   }
@@ -52,7 +60,7 @@ function readiness({ validation, hasRunner, isOverflow, hasFile, topic, status, 
 }
 
 /** @param text the file that analytics is to load */
-function readinessOf(status: StreamStatus, text: string): Statement {
+function readinessOf(status: StreamStatus, text: string): ConditionUpdate {
   const { state, version, definition, building, faults: errors = [] } = status;
   const still = version > 0 ? '; the version before goes on' : '';
   if (errors.length > 0) return notReady('Refused', `analytics refuses the query: ${errors.join('; ')}${still}`);

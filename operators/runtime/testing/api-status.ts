@@ -1,4 +1,4 @@
-/** An answer that is no success, as the fake server throws it. */
+/** An error response, as the fake server throws it. */
 export class ApiStatus extends Error {
   override name = 'ApiStatus';
   readonly code: number;

@@ -8,10 +8,10 @@ import { pathOf } from '../objects.ts';
 import type { KubeObject, ResourceType } from '../objects.ts';
 import { ApiStatus, apiStatus } from './api-status.ts';
 import { FakeStore } from './fake-store.ts';
-import type { Place, StoredEvent } from './fake-store.ts';
+import type { ResourcePath, StoredEvent } from './fake-store.ts';
 
-/** A request as the server has seen it. */
-export interface SeenRequest {
+/** A request that the server has received. */
+interface SeenRequest {
   verb: 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete';
   path: string;
   /** of a list or a watch */
@@ -26,8 +26,8 @@ interface Watcher {
 }
 
 /**
- * An API server on the loopback that speaks the API's HTTP, keeps objects of any kind in memory, and has the faults of the
- * real one on demand: 503, 410, connections that are reset, watches that go silent, a stop and a start.
+ * An API server on the loopback interface. It speaks the HTTP of the API, keeps objects of any kind in memory, and fails as the
+ * real one does when a test tells it to: 503, 410, connections that are reset, silent watches, a stop and a start.
  */
 export class FakeApiServer {
   /** every request since the start or the last `forget` */
@@ -46,14 +46,14 @@ export class FakeApiServer {
     this.#server = this.#newServer();
   }
 
-  /** Listens, on the port that it had before. */
+  /** Listens; after a stop on the same port as before. */
   async start(): Promise<void> {
     this.#server.listen(this.#port, '127.0.0.1');
     await once(this.#server, 'listening');
     this.#port = (this.#server.address() as AddressInfo).port;
   }
 
-  /** Closes every connection and listens no more; what is stored stays. */
+  /** Closes every connection and the port; the objects stay. */
   async stop(): Promise<void> {
     const closed = once(this.#server, 'close');
     this.#server.close();
@@ -66,17 +66,17 @@ export class FakeApiServer {
     return connectionTo(`http://127.0.0.1:${this.#port}`);
   }
 
-  /** Resets every connection, as a load balancer that fails does. */
+  /** Resets every connection, as a load balancer does when it fails. */
   reset(): void {
     for (const socket of this.#sockets) socket.resetAndDestroy();
   }
 
-  /** Ends every watch in order, as the server does when its time is over. */
+  /** Ends every watch in order, as the server does at its timeout. */
   endWatches(): void {
     for (const { response } of this.#watchers) response.end();
   }
 
-  /** From now on watches hear nothing, though their connections stay; until `speak`. Watches of before stay silent. */
+  /** Open watches bring nothing any more, though their connections stay; new ones bring nothing if opened before `speak`. */
   silence(): void {
     this.#silent = true;
     this.#watchers.clear();
@@ -86,13 +86,13 @@ export class FakeApiServer {
     this.#silent = false;
   }
 
-  /** Forgets the history, as etcd's compaction does: who asks for what was before gets 410. */
+  /** Removes old versions, as the compaction of etcd does: a watch from one of them gets 410. */
   compact(): void {
     this.#events = [];
     this.#oldest = this.#store.version;
   }
 
-  /** Tells each watch that its version is gone, in the middle of it. */
+  /** Sends each open watch the error that its version is gone. */
   expireWatches(): void {
     const { body } = apiStatus(410, 'Expired', 'too old resource version');
     for (const { response } of this.#watchers) response.end(`${JSON.stringify({ type: 'ERROR', object: body })}\n`);
@@ -103,7 +103,7 @@ export class FakeApiServer {
     for (const watcher of this.#watchers) send(watcher, 'BOOKMARK', { metadata: { resourceVersion: this.version } });
   }
 
-  /** Lets the next requests fail. */
+  /** Fails the next requests that match. */
   fail(
     status: number,
     times: number,
@@ -117,12 +117,12 @@ export class FakeApiServer {
     return String(this.#store.version);
   }
 
-  /** How many watches are open. */
+  /** The number of open watches. */
   get watching(): number {
     return this.#watchers.size;
   }
 
-  /** Requests that change something, since the last `forget`. */
+  /** The requests since the last `forget` that change something. */
   get writes(): SeenRequest[] {
     return this.requests.filter(({ verb }) => !['get', 'list', 'watch'].includes(verb));
   }
@@ -135,9 +135,9 @@ export class FakeApiServer {
     this.requests = [];
   }
 
-  /** Does what a client does, without one. */
+  /** Creates an object without a request. */
   create(type: ResourceType, object: KubeObject): KubeObject {
-    return this.#store.create(placeOf(type, object.metadata.namespace), object);
+    return this.#store.create(resourcePathOf(type, object.metadata.namespace), object);
   }
 
   patch(
@@ -147,20 +147,23 @@ export class FakeApiServer {
     patch: object,
     subresource?: string,
   ): KubeObject {
-    return this.#store.patch({ ...placeOf(type, namespace, name), subresource }, patch as Record<string, unknown>);
+    return this.#store.patch(
+      { ...resourcePathOf(type, namespace, name), subresource },
+      patch as Record<string, unknown>,
+    );
   }
 
   delete(type: ResourceType, namespace: string | undefined, name: string): KubeObject {
-    return this.#store.delete(placeOf(type, namespace, name));
+    return this.#store.delete(resourcePathOf(type, namespace, name));
   }
 
-  /** @returns undefined where there is none */
+  /** @returns undefined where the object does not exist */
   find<T extends KubeObject>(type: ResourceType, namespace: string | undefined, name: string): T | undefined {
     return this.all<T>(type).find(({ metadata }) => metadata.name === name && metadata.namespace === namespace);
   }
 
   all<T extends KubeObject>(type: ResourceType): T[] {
-    return this.#store.list(placeOf(type, undefined)) as T[];
+    return this.#store.list(resourcePathOf(type, undefined)) as T[];
   }
 
   #newServer(): Server {
@@ -175,9 +178,9 @@ export class FakeApiServer {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
       const url = new URL(request.url!, 'http://server');
-      const place = parsePath(url.pathname);
+      const path = parsePath(url.pathname);
       const seen: SeenRequest = {
-        verb: verbOf(request.method!, place, url.searchParams),
+        verb: verbOf(request.method!, path, url.searchParams),
         path: url.pathname,
         resourceVersion: url.searchParams.get('resourceVersion'),
         at: performance.now(),
@@ -185,9 +188,9 @@ export class FakeApiServer {
       this.requests.push(seen);
       this.#failIfTold(seen, response);
       const body = await readJson(request);
-      if (seen.verb === 'watch') this.#watch(place, seen, response);
+      if (seen.verb === 'watch') this.#watch(path, seen, response);
       else
-        sendJson(response, seen.verb === 'create' ? 201 : 200, this.#do(seen, place, url.searchParams, request, body));
+        sendJson(response, seen.verb === 'create' ? 201 : 200, this.#do(seen, path, url.searchParams, request, body));
     } catch (error) {
       const { code, body } = error instanceof ApiStatus ? error : apiStatus(500, 'InternalError', String(error));
       sendJson(response, code, body);
@@ -202,31 +205,28 @@ export class FakeApiServer {
     throw apiStatus(failure.status, 'Failure', 'the server has been told to fail');
   }
 
-  #do(seen: SeenRequest, place: Place, query: URLSearchParams, request: IncomingMessage, body: unknown): object {
+  #do(seen: SeenRequest, path: ResourcePath, query: URLSearchParams, request: IncomingMessage, body: unknown): object {
     switch (seen.verb) {
       case 'get':
-        return this.#store.get(place);
+        return this.#store.get(path);
       case 'list':
-        return this.#list(place, query);
+        return this.#list(path, query);
       case 'create':
-        return this.#store.create(place, body as KubeObject);
+        return this.#store.create(path, body as KubeObject);
       case 'update':
-        return this.#store.update(place, body as KubeObject);
+        return this.#store.update(path, body as KubeObject);
       case 'delete':
-        return this.#store.delete(
-          place,
-          (body as { preconditions?: { uid?: string } } | undefined)?.preconditions?.uid,
-        );
+        return this.#store.delete(path, (body as { preconditions?: { uid?: string } } | undefined)?.preconditions?.uid);
       default:
         return request.headers['content-type']?.startsWith('application/apply-patch')
-          ? this.#store.apply(place, body as KubeObject, query.get('fieldManager') ?? 'nobody')
-          : this.#store.patch(place, body as Record<string, unknown>);
+          ? this.#store.apply(path, body as KubeObject, query.get('fieldManager') ?? 'nobody')
+          : this.#store.patch(path, body as Record<string, unknown>);
     }
   }
 
-  /** Pages are by position: what a `continue` token says, beside the version of the first page. */
-  #list(place: Place, query: URLSearchParams): object {
-    const all = this.#store.list(place);
+  /** A `continue` token has the version of the first page and the position of the next one. */
+  #list(path: ResourcePath, query: URLSearchParams): object {
+    const all = this.#store.list(path);
     const [version = this.version, from = '0'] = query.get('continue')?.split(':') ?? [];
     if (Number(version) < this.#oldest) throw apiStatus(410, 'Expired', 'the continue token is too old');
     const limit = Number(query.get('limit') ?? all.length) || all.length;
@@ -240,10 +240,10 @@ export class FakeApiServer {
     };
   }
 
-  #watch(place: Place, { resourceVersion }: SeenRequest, response: ServerResponse): void {
+  #watch(path: ResourcePath, { resourceVersion }: SeenRequest, response: ServerResponse): void {
     const from = Number(resourceVersion ?? 0);
     if (from < this.#oldest) throw apiStatus(410, 'Expired', `too old resource version: ${from} (${this.#oldest})`);
-    const watcher = { collection: place.collection, namespace: place.namespace, response };
+    const watcher = { collection: path.collection, namespace: path.namespace, response };
     response.writeHead(200, { 'content-type': 'application/json' }).flushHeaders();
     if (this.#silent) return;
     this.#watchers.add(watcher);
@@ -257,22 +257,22 @@ export class FakeApiServer {
   }
 }
 
-function placeOf(type: ResourceType, namespace: string | undefined, name?: string): Place {
+function resourcePathOf(type: ResourceType, namespace: string | undefined, name?: string): ResourcePath {
   return { collection: pathOf(type), namespace: type.namespaced ? namespace : undefined, name, subresource: undefined };
 }
 
-const path =
+const pathPattern =
   /^(?<root>\/api\/[^/]+|\/apis\/[^/]+\/[^/]+)(?:\/namespaces\/(?<namespace>[^/]+))?\/(?<plural>[^/]+)(?:\/(?<name>[^/]+)(?:\/(?<subresource>[^/]+))?)?$/;
 
-function parsePath(pathname: string): Place {
-  const groups = path.exec(pathname)?.groups;
+function parsePath(pathname: string): ResourcePath {
+  const groups = pathPattern.exec(pathname)?.groups;
   if (!groups) throw apiStatus(404, 'NotFound', `nothing at ${pathname}`);
   const { root, plural, namespace, name, subresource } = groups;
   return { collection: `${root}/${plural}`, namespace, name, subresource };
 }
 
-function verbOf(method: string, place: Place, query: URLSearchParams): SeenRequest['verb'] {
-  if (method === 'GET' && place.name !== undefined) return 'get';
+function verbOf(method: string, path: ResourcePath, query: URLSearchParams): SeenRequest['verb'] {
+  if (method === 'GET' && path.name !== undefined) return 'get';
   if (method === 'GET') return query.get('watch') === 'true' ? 'watch' : 'list';
   return ({ POST: 'create', PUT: 'update', PATCH: 'patch', DELETE: 'delete' } as const)[method as 'POST'];
 }

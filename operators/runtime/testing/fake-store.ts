@@ -12,18 +12,18 @@ export interface StoredEvent {
   object: KubeObject;
 }
 
-/** Where a request points: a collection, in a namespace or over all, or an object in it. */
-export interface Place {
+/** What a request addresses: a collection, in one namespace or in all, or an object in it. */
+export interface ResourcePath {
   collection: string;
   namespace: string | undefined;
   name: string | undefined;
   subresource: string | undefined;
 }
 
-/** Objects with the API server's rules of versions, generations, finalizers, field managers and the status subresource. */
+/** Keeps objects by the rules of the API server for versions, generations, finalizers, field managers and the status. */
 export class FakeStore {
   readonly #objects = new Map<string, KubeObject>();
-  /** what each manager has applied last */
+  /** the last apply of each manager */
   readonly #applied = new Map<string, Map<string, Json>>();
   readonly #onEvent: (event: StoredEvent) => void;
   #version = 1000;
@@ -36,19 +36,19 @@ export class FakeStore {
     return this.#version;
   }
 
-  list({ collection, namespace }: Place): KubeObject[] {
+  list({ collection, namespace }: ResourcePath): KubeObject[] {
     const prefix = namespace === undefined ? `${collection} ` : `${collection} ${namespace}/`;
     return [...this.#objects].filter(([key]) => key.startsWith(prefix)).map(([, object]) => object);
   }
 
-  get(place: Place): KubeObject {
-    const found = this.#objects.get(keyOf(place));
-    if (!found) throw apiStatus(404, 'NotFound', `${place.collection} "${place.name}" not found`);
+  get(path: ResourcePath): KubeObject {
+    const found = this.#objects.get(keyOf(path));
+    if (!found) throw apiStatus(404, 'NotFound', `${path.collection} "${path.name}" not found`);
     return found;
   }
 
-  create(place: Place, body: KubeObject): KubeObject {
-    const at = { ...place, name: body.metadata.name, namespace: body.metadata.namespace ?? place.namespace };
+  create(path: ResourcePath, body: KubeObject): KubeObject {
+    const at = { ...path, name: body.metadata.name, namespace: body.metadata.namespace ?? path.namespace };
     if (this.#objects.has(keyOf(at))) throw apiStatus(409, 'AlreadyExists', `"${at.name}" already exists`);
     const metadata = {
       ...body.metadata,
@@ -60,43 +60,43 @@ export class FakeStore {
     return this.#put(at, { ...body, metadata }, 'ADDED');
   }
 
-  /** Writes the object, or only its status. */
-  update(place: Place, body: KubeObject): KubeObject {
-    const before = this.get(place);
+  /** Replaces the object, or only its status. */
+  update(path: ResourcePath, body: KubeObject): KubeObject {
+    const before = this.get(path);
     const { resourceVersion } = body.metadata;
     if (resourceVersion !== undefined && resourceVersion !== before.metadata.resourceVersion) {
       throw apiStatus(409, 'Conflict', 'the object has been modified; please apply your changes to the latest version');
     }
-    const after = merged(before, body, place.subresource);
+    const after = merged(before, body, path.subresource);
     if (equal(before, after)) return before;
     if (after.metadata.deletionTimestamp !== undefined && (after.metadata.finalizers ?? []).length === 0) {
-      return this.#remove(place, after);
+      return this.#remove(path, after);
     }
-    return this.#put(place, after, 'MODIFIED');
+    return this.#put(path, after, 'MODIFIED');
   }
 
-  /** A merge patch. */
-  patch(place: Place, patch: Json): KubeObject {
-    const before = this.get(place);
+  /** Applies a merge patch. */
+  patch(path: ResourcePath, patch: Json): KubeObject {
+    const before = this.get(path);
     const version = (patch['metadata'] as Json | undefined)?.['resourceVersion'];
     const body = mergePatch(before as unknown as Json, patch) as unknown as KubeObject;
     const resourceVersion = (version as string | undefined) ?? before.metadata.resourceVersion!;
-    return this.update(place, { ...body, metadata: { ...body.metadata, resourceVersion } });
+    return this.update(path, { ...body, metadata: { ...body.metadata, resourceVersion } });
   }
 
-  /** Server-side apply; lists are taken as a whole. */
-  apply(place: Place, config: KubeObject, manager: string): KubeObject {
-    const key = keyOf(place);
+  /** Server-side apply; it replaces lists as a whole. */
+  apply(path: ResourcePath, config: KubeObject, manager: string): KubeObject {
+    const key = keyOf(path);
     const exists = this.#objects.has(key);
-    if (!exists && place.subresource !== undefined) throw apiStatus(404, 'NotFound', `"${place.name}" not found`);
-    const before = exists ? this.get(place) : this.create(place, { ...config, metadata: { ...config.metadata } });
+    if (!exists && path.subresource !== undefined) throw apiStatus(404, 'NotFound', `"${path.name}" not found`);
+    const before = exists ? this.get(path) : this.create(path, { ...config, metadata: { ...config.metadata } });
     const wantedVersion = exists ? config.metadata.resourceVersion : undefined;
     if (wantedVersion !== undefined && wantedVersion !== before.metadata.resourceVersion) {
       throw apiStatus(409, 'Conflict', 'the object has been modified');
     }
     const appliers = this.#applied.get(key) ?? new Map<string, Json>();
     this.#applied.set(key, appliers);
-    const owner = place.subresource === undefined ? manager : `${manager} ${place.subresource}`;
+    const owner = path.subresource === undefined ? manager : `${manager} ${path.subresource}`;
     const { apiVersion: _a, kind: _k, ...fields } = config as unknown as Json;
     const old = appliers.get(owner) ?? {};
     const others = [...appliers].filter(([name]) => name !== owner).map(([, applied]) => applied);
@@ -108,33 +108,33 @@ export class FakeStore {
       return { manager: by, operation: 'Apply', ...(subresource ? { subresource } : {}), fieldsV1: fieldsOf(applied) };
     });
     const { resourceVersion } = before.metadata;
-    return this.update(place, {
+    return this.update(path, {
       ...wanted,
       metadata: { ...wanted.metadata, resourceVersion: resourceVersion!, managedFields },
     });
   }
 
-  delete(place: Place, uid?: string): KubeObject {
-    const before = this.get(place);
+  delete(path: ResourcePath, uid?: string): KubeObject {
+    const before = this.get(path);
     if (uid !== undefined && uid !== before.metadata.uid) throw apiStatus(409, 'Conflict', 'another uid');
-    if ((before.metadata.finalizers ?? []).length === 0) return this.#remove(place, before);
+    if ((before.metadata.finalizers ?? []).length === 0) return this.#remove(path, before);
     if (before.metadata.deletionTimestamp !== undefined) return before;
     const metadata = { ...before.metadata, deletionTimestamp: new Date().toISOString() };
-    return this.#put(place, { ...before, metadata }, 'MODIFIED');
+    return this.#put(path, { ...before, metadata }, 'MODIFIED');
   }
 
-  #put(place: Place, object: KubeObject, type: 'ADDED' | 'MODIFIED'): KubeObject {
+  #put(path: ResourcePath, object: KubeObject, type: 'ADDED' | 'MODIFIED'): KubeObject {
     const stored = this.#next(object);
-    this.#objects.set(keyOf(place), stored);
-    this.#onEvent({ version: this.#version, type, collection: place.collection, object: stored });
+    this.#objects.set(keyOf(path), stored);
+    this.#onEvent({ version: this.#version, type, collection: path.collection, object: stored });
     return stored;
   }
 
-  #remove(place: Place, object: KubeObject): KubeObject {
-    this.#objects.delete(keyOf(place));
-    this.#applied.delete(keyOf(place));
+  #remove(path: ResourcePath, object: KubeObject): KubeObject {
+    this.#objects.delete(keyOf(path));
+    this.#applied.delete(keyOf(path));
     const stored = this.#next(object);
-    this.#onEvent({ version: this.#version, type: 'DELETED', collection: place.collection, object: stored });
+    this.#onEvent({ version: this.#version, type: 'DELETED', collection: path.collection, object: stored });
     return stored;
   }
 
@@ -144,11 +144,11 @@ export class FakeStore {
   }
 }
 
-function keyOf({ collection, namespace, name }: Place): string {
+function keyOf({ collection, namespace, name }: ResourcePath): string {
   return `${collection} ${namespace === undefined ? '' : `${namespace}/`}${name}`;
 }
 
-/** The status changes only through its subresource, the rest only without it. */
+/** A request to the status subresource changes only the status; one without it changes everything else. */
 function merged(before: KubeObject, body: KubeObject, subresource: string | undefined): KubeObject {
   const { status: oldStatus, ...oldRest } = before as KubeObject & { status?: unknown };
   const { status: newStatus, ...newRest } = body as KubeObject & { status?: unknown };
@@ -180,7 +180,7 @@ function mergePatch(target: Json, patch: Json): Json {
   return result;
 }
 
-/** The patch that removes what a manager had applied, applies no more, and nobody else has applied. */
+/** The patch that removes the fields that only this manager has applied, and no longer applies. */
 function removed(old: Json, now: Json, others: Json[]): Json {
   const patch: Json = {};
   for (const [name, value] of Object.entries(old)) {

@@ -5,7 +5,7 @@ interface Timer {
   run: () => void;
 }
 
-/** A clock that stands still until it is moved. */
+/** A clock that stands still until a test advances it. */
 export class ManualClock implements Clock {
   #now: number;
   readonly #timers = new Set<Timer>();
@@ -38,7 +38,7 @@ export class ManualClock implements Clock {
     return () => this.#timers.delete(timer);
   }
 
-  /** Lets time pass: what is due happens in its order, and what follows from it settles in between. */
+  /** Lets time pass: timers run in the order of their times, and promises settle between them. */
   async advance(ms: number): Promise<void> {
     const end = this.#now + ms;
     await settle();

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Admin } from 'kafkajs';
-import { Administration } from './admin.ts';
+import { KafkaJsAdmin } from './admin.ts';
 
 const moved = Object.assign(new Error('This server is not the leader'), { type: 'NOT_LEADER_FOR_PARTITION' });
 const offsets = [{ partition: 0, offset: '7', high: '7', low: '2' }];
@@ -24,7 +24,7 @@ describe('the offsets of a topic', () => {
   it('are asked of the new leaders where others have taken their place', async () => {
     const shared = connections(moved);
     const fresh = connections(moved, offsets);
-    const administration = new Administration(shared.open, fresh.open);
+    const administration = new KafkaJsAdmin(shared.open, fresh.open);
     assert.deepEqual(await administration.watermarks('t'), new Map([[0, { low: 2n, high: 7n }]]));
     assert.deepEqual([shared.counts.closed, fresh.counts], [0, { opened: 2, closed: 2 }]);
   });
@@ -41,7 +41,7 @@ describe('the offsets of a topic', () => {
         return offsets;
       },
     };
-    const administration = new Administration(() => Promise.resolve(admin as unknown as Admin), connections().open);
+    const administration = new KafkaJsAdmin(() => Promise.resolve(admin as unknown as Admin), connections().open);
     const outcomes = await Promise.allSettled(['a', 'bad', 'c'].map((topic) => administration.watermarks(topic)));
     assert.deepEqual(
       outcomes.map(({ status }) => status),
@@ -52,7 +52,7 @@ describe('the offsets of a topic', () => {
 
   it('are not asked for again where the fault is another', async () => {
     const fresh = connections(offsets);
-    const administration = new Administration(connections(new Error('no')).open, fresh.open);
+    const administration = new KafkaJsAdmin(connections(new Error('no')).open, fresh.open);
     await assert.rejects(administration.watermarks('t'), /no/);
     assert.equal(fresh.counts.opened, 0);
   });

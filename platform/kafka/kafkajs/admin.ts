@@ -3,23 +3,23 @@ import type { Admin } from 'kafkajs';
 import type { KafkaAdmin, TopicDeclaration, TopicPartition, Watermarks } from '../port.ts';
 import { topicConfig } from '../topic-config.ts';
 
-/** Brokers hear of a new topic within this time, in milliseconds. */
+/** All brokers know a new topic within this time, in milliseconds. */
 const knownWithinMs = 10_000;
 
-/** What a broker answers while a partition gets its leader: metadata names the leader a moment before it takes requests. */
+/** The errors while a partition gets its leader: the metadata names the leader a moment before it accepts requests. */
 const leaderMoves = new Set(['NOT_LEADER_FOR_PARTITION', 'LEADER_NOT_AVAILABLE']);
 const leaderWithinMs = 10_000;
 
 /** Topics and offsets over kafkajs. */
-export class Administration implements KafkaAdmin {
+export class KafkaJsAdmin implements KafkaAdmin {
   readonly #connect: () => Promise<Admin>;
   readonly #open: () => Promise<Admin>;
-  /** the end of the last question for offsets */
+  /** the end of the last request for offsets */
   #asking: Promise<unknown> = Promise.resolve();
 
   /**
    * @param connect the connection that all requests share
-   * @param open another one, to be disconnected after use; it knows no metadata but those of now
+   * @param open opens another connection with fresh metadata; the caller disconnects it
    */
   constructor(connect: () => Promise<Admin>, open: () => Promise<Admin>) {
     this.#connect = connect;
@@ -36,9 +36,9 @@ export class Administration implements KafkaAdmin {
     const existing = new Set(await this.topics());
     const missing = topics.filter((topic) => !existing.has(topic.name));
     if (missing.length === 0) return [];
-    // resolves with false where another process was faster
+    // resolves with false if another process has created a topic first
     await admin.createTopics({
-      waitForLeaders: false, // kafkajs fails where a broker has not heard of the topic yet
+      waitForLeaders: false, // kafkajs fails if a broker does not know the topic yet
       topics: missing.map(({ name: topic, partitions, retentionMs }) => ({
         topic,
         numPartitions: partitions,
@@ -51,7 +51,7 @@ export class Administration implements KafkaAdmin {
     return names;
   }
 
-  /** Waits until topics that were just created have leaders. */
+  /** Waits until new topics have leaders. */
   async #untilKnown(admin: Admin, topics: string[]): Promise<void> {
     for (const end = performance.now() + knownWithinMs; ; await sleep(50)) {
       try {
@@ -65,7 +65,7 @@ export class Administration implements KafkaAdmin {
     }
   }
 
-  /** One after the other: kafkajs loses sight of a topic where two are asked for at once for the first time. */
+  /** One request after the other: kafkajs forgets a topic if the first requests for two topics run at the same time. */
   watermarks(topic: string): Promise<Map<number, Watermarks>> {
     const answer = this.#asking.then(() => this.#watermarks(topic));
     this.#asking = answer.catch(() => undefined);
@@ -83,7 +83,7 @@ export class Administration implements KafkaAdmin {
     );
   }
 
-  /** kafkajs asks a leader that it knows for minutes after another has taken its place. */
+  /** kafkajs keeps asking an old leader for minutes after another one has replaced it. */
   async #offsetsFromLeaders(topic: string): ReturnType<Admin['fetchTopicOffsets']> {
     for (const end = performance.now() + leaderWithinMs; ; await sleep(50)) {
       const admin = await this.#open();

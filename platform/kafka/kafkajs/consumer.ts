@@ -1,26 +1,26 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Batch, Consumer, ConsumerConfig, EachBatchPayload } from 'kafkajs';
 import type { Logger } from '#platform/telemetry';
-import { LogMessage } from './fetch.ts';
+import { LogMessage } from '../record/decoder.ts';
 import type { ConsumerHandle, ConsumerOptions, IncomingBatch, TopicPartition } from '../port.ts';
 
 /**
- * A member that is silent for this long is gone. After a crash, of it or of the broker, its partitions rest as long: kafkajs
- * has no static membership, so that a member that comes back is a new one.
+ * The group removes a member after this silence. After a crash of the member or of the broker, its partitions are read by
+ * nobody that long: kafkajs has no static membership, so a member that comes back is a new one.
  */
 const defaultSessionMs = 15_000;
-/** what every broker takes unless it is told otherwise */
+/** the least session timeout that a broker accepts by default */
 const leastSessionMs = 6_000;
-/** how long members have to come back to a group that is reshuffled: a transaction may be under way */
+/** how long members have to rejoin in a rebalance: a transaction can be running */
 const rebalanceMs = 15_000;
-/** how soon a member hears that the group is being reshuffled */
+/** how soon a member learns of a rebalance */
 const heartbeatMs = 1_000;
-/** how long the broker holds a fetch that finds nothing: it answers at once when something comes, and a stop waits for it */
+/** how long the broker holds a fetch that finds nothing; it answers at once when messages come, and `stop` waits for it */
 const fetchWaitMs = 500;
-/** bytes of a fetch, beside which another one is on its way: several partitions' worth, and little to keep in memory */
+/** bytes of a fetch: enough for several partitions, and little memory, because the next fetch is in memory, too */
 const fetchBytes = 2 * 1024 * 1024;
 const fetchBytesPerPartition = 1024 * 1024;
-/** partitions of one fetch handed out at once: more than one member usually has */
+/** how many partitions of a fetch are handled at once: more than a member usually has */
 const concurrentPartitions = 32;
 const staleHeartbeatMs = 10_000;
 const stuckMs = 90_000;
@@ -28,10 +28,10 @@ const firstBackoffMs = 250;
 const maxBackoffMs = 3_000;
 
 /**
- * A consumer over kafkajs. kafkajs gives up on errors that it takes for lasting, so each run of it is one attempt: when it
- * crashes or cannot connect, another starts after a pause, for as long as the handle is not stopped.
+ * A consumer over kafkajs. kafkajs gives up on errors that it does not regard as transient. So when its consumer crashes or
+ * cannot connect, this class starts another one after a pause, until it is stopped.
  */
-export class RestartingConsumer implements ConsumerHandle {
+export class KafkaJsConsumer implements ConsumerHandle {
   readonly #create: (config: ConsumerConfig) => Consumer;
   readonly #options: ConsumerOptions;
   readonly #log: Logger;
@@ -91,7 +91,7 @@ export class RestartingConsumer implements ConsumerHandle {
     const silentMs = performance.now() - this.#lastSign;
     if (this.#supervision && silentMs > stuckMs) {
       throw new Error(
-        `the consumer of ${this.#options.group} gave no sign of life for ${Math.round(silentMs / 1000)} s`,
+        `the consumer of ${this.#options.group} has shown no activity for ${Math.round(silentMs / 1000)} s`,
       );
     }
   }
@@ -111,14 +111,14 @@ export class RestartingConsumer implements ConsumerHandle {
       const { group } = this.#options;
       this.#log[isNews ? 'warn' : 'debug'](
         { group, reason: this.#reason },
-        'the consumer has no Kafka and keeps trying',
+        'the consumer cannot reach Kafka and keeps trying',
       );
       await sleep(this.#backoffMs, undefined, { signal }).catch(() => undefined);
       this.#backoffMs = Math.min(this.#backoffMs * 2, maxBackoffMs);
     }
   }
 
-  /** One life of a kafkajs consumer: resolves when it crashed or was stopped. */
+  /** Runs a kafkajs consumer: resolves when it has crashed or is stopped. */
   async #attempt(signal: AbortSignal): Promise<void> {
     const { group, topics, from } = this.#options;
     const consumer = this.#create({
@@ -159,7 +159,7 @@ export class RestartingConsumer implements ConsumerHandle {
       await ended.promise;
     } finally {
       signal.removeEventListener('abort', stop);
-      // finishes the batch in flight, leaves the group, closes the connections; a crash has done so already
+      // finishes the running batch, leaves the group, closes the connections; after a crash it has nothing to do
       await consumer.disconnect();
     }
   }
@@ -197,7 +197,7 @@ const groupChanges = new Set([
   'NOT_COORDINATOR_FOR_GROUP',
 ]);
 
-/** A heartbeat; only a change of the group matters to who is handling a batch, kafkajs sees to lost connections itself. */
+/** Sends a heartbeat. Only a change of the group concerns a running batch: kafkajs handles lost connections itself. */
 async function beat(payload: EachBatchPayload): Promise<void> {
   try {
     await payload.heartbeat();
@@ -213,8 +213,8 @@ function messageOf(error: unknown): string {
 function toIncoming(payload: EachBatchPayload): IncomingBatch {
   const { batch } = payload;
   const { topic, partition } = batch;
-  const messages = batch.messages as unknown as LogMessage[]; // as our decoder made them
-  LogMessage.place(messages, { topic, partition });
+  const messages = batch.messages as unknown as LogMessage[]; // our decoder has made them
+  LogMessage.setPartition(messages, { topic, partition });
   return {
     topic,
     partition,

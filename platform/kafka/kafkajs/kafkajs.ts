@@ -1,32 +1,32 @@
 import type { Admin, Kafka as Kafkajs, KafkaConfig } from 'kafkajs';
 import type { Logger } from '#platform/telemetry';
-import { Administration } from './admin.ts';
-import { Connections } from '../kafkajs-connections.ts';
-import { RestartingConsumer } from './consumer.ts';
+import { KafkaJsAdmin } from './admin.ts';
+import { Connections } from './connections.ts';
+import { KafkaJsConsumer } from './consumer.ts';
 import { kafkajsLog } from './logging.ts';
 import { answersOf, kafkajs } from './patches.ts';
-import { SafeProducer, chosenPartition } from './producer.ts';
+import { KafkaJsProducer, chosenPartition } from './producer.ts';
 import { KafkaUnreachable, sendTimeoutMs } from '../errors.ts';
 import type { Kafka, Producer } from '../port.ts';
 
 const connectionTimeoutMs = 2_000;
-/** Where Kafka is and how it is reached. */
+/** How to connect to Kafka. */
 export interface KafkaConnection {
-  /** `host:port` of some brokers; the others are learnt from them */
+  /** `host:port` of some brokers, which name the others */
   brokers: string[];
-  /** who we are, where the brokers ask: by SCRAM-SHA-512, which does not show them the password */
+  /** our credentials, if the brokers ask for them: SCRAM-SHA-512 does not send the password */
   sasl?: { username: string; password: string };
-  /** connects over TLS, and trusts the brokers whose certificates these have signed: one or more in PEM */
+  /** connects over TLS, and trusts the brokers' certificates that these authorities have signed: one or more in PEM */
   ca?: string;
 }
 
 export interface KafkaOptions extends KafkaConnection {
-  /** names this process in the brokers' logs and quotas */
+  /** the name of this process in the brokers' logs and quotas */
   clientId: string;
   log: Logger;
 }
 
-/** Kafka over kafkajs; nothing is connected before it is used. */
+/** Kafka over kafkajs; it connects when it is used. */
 export function createKafka({ brokers, sasl, ca, clientId, log }: KafkaOptions): Kafka {
   const common: KafkaConfig = {
     brokers,
@@ -39,7 +39,7 @@ export function createKafka({ brokers, sasl, ca, clientId, log }: KafkaOptions):
     requestTimeout: 15_000,
     retry: { retries: 2, initialRetryTime: 100, maxRetryTime: 1_000 },
   };
-  // the producer makes its attempts itself, within the time of a send
+  // the producer retries itself, within the time of a send
   const sending: KafkaConfig = { ...common, requestTimeout: sendTimeoutMs / 2, retry: { retries: 0 } };
   const closing = new Set<() => Promise<void>>();
   let isClosed = false;
@@ -65,13 +65,13 @@ export function createKafka({ brokers, sasl, ca, clientId, log }: KafkaOptions):
   };
 
   return {
-    admin: new Administration(connectAdmin, openAdmin),
+    admin: new KafkaJsAdmin(connectAdmin, openAdmin),
     async producer(): Promise<Producer> {
       assertOpen();
       const client = clientOf(sending, (own) =>
         own.producer({ allowAutoTopicCreation: false, idempotent: false, createPartitioner: chosenPartition }),
       );
-      const producer = new SafeProducer(client, connectAdmin, answersOf);
+      const producer = new KafkaJsProducer(client, connectAdmin, answersOf);
       const close = () => producer.close();
       closing.add(close); // also while it is being connected
       try {
@@ -84,11 +84,7 @@ export function createKafka({ brokers, sasl, ca, clientId, log }: KafkaOptions):
     },
     consumer(options) {
       assertOpen();
-      const consumer = new RestartingConsumer(
-        (config) => clientOf(common, (own) => own.consumer(config)),
-        options,
-        log,
-      );
+      const consumer = new KafkaJsConsumer((config) => clientOf(common, (own) => own.consumer(config)), options, log);
       closing.add(() => consumer.stop());
       return consumer;
     },

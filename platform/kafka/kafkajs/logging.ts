@@ -1,19 +1,19 @@
 import type { logCreator } from 'kafkajs';
 import type { Logger } from '#platform/telemetry';
 
-/** A line that kafkajs repeats is written once in this time, in milliseconds. */
+/** A repeated line of kafkajs is logged once in this time, in milliseconds. */
 const quietMs = 30_000;
 const maxRemembered = 200;
 
 const levels = { 1: 'warn', 2: 'warn', 4: 'debug', 5: 'trace' } as const;
 
-/** What belongs to a normal day, or is said by the code that uses kafkajs; it calls these errors or warnings. */
+/** Messages of normal operation, or that the code that uses kafkajs reports; kafkajs logs them as errors or warnings. */
 const ordinary =
   /rebalanc|not aware of this member|re-joining|Crash|Response (JoinGroup|SyncGroup|Heartbeat|OffsetCommit|GroupCoordinator)/i;
 
 /**
- * Routes kafkajs's own log to ours, one level lower than it shouts: what matters is reported by the code that uses it.
- * A line that was written within the last 30 s is counted instead of repeated.
+ * Writes kafkajs's log to ours, one level lower, because the code that uses kafkajs reports what matters. A line that was
+ * logged within the last 30 s is only counted.
  */
 export function kafkajsLog(log: Logger, now: () => number = Date.now): logCreator {
   const written = new Map<string, { at: number; repeated: number }>();

@@ -7,7 +7,7 @@ import { createRequest, produceRequest } from './produce.ts';
 
 const require = createRequire(import.meta.url);
 
-/** The part of kafkajs's RequestQueue that is mended here. */
+/** The patched part of kafkajs's RequestQueue. */
 interface RequestQueue {
   pending: unknown[];
   /** milliseconds since 1970, -1 while the broker does not throttle */
@@ -17,7 +17,7 @@ interface RequestQueue {
   scheduleCheckPendingRequests(): void;
 }
 
-/** Milliseconds until a request that waits for others in flight is looked at again, as in kafkajs. */
+/** The pause before a waiting request is checked again, in milliseconds, as in kafkajs. */
 const recheckMs = 10;
 
 function scheduleCheckPendingRequests(this: RequestQueue): void {
@@ -32,9 +32,9 @@ function scheduleCheckPendingRequests(this: RequestQueue): void {
   );
 }
 
-/** The part of kafkajs's Connection that is mended here. */
+/** The patched part of kafkajs's Connection. */
 interface Connection {
-  /** what came and is not an answer yet */
+  /** the received bytes that are not a whole response yet */
   chunks: Buffer[];
   bytesBuffered: number;
   processData(this: Connection, data: Buffer): void;
@@ -47,25 +47,25 @@ function forgettingAnswers(processData: Connection['processData']): Connection['
   };
 }
 
-/** The part of kafkajs's Broker that is mended here. */
+/** The patched part of kafkajs's Broker. */
 interface Broker {
   fetch: Fetch<Broker>;
 }
 
-/** Puts a function of ours in the place of a module of kafkajs that exports one function, before kafkajs loads it. */
+/** Replaces a module of kafkajs that exports one function, before kafkajs loads it. */
 function replaceModule(path: string, replacement: unknown): void {
   const original: unknown = require(path);
   if (typeof original !== 'function') throw new TypeError(`kafkajs has changed: ${path} is no function`);
   require.cache[require.resolve(path)]!.exports = replacement;
 }
 
-/** Puts functions of ours in the place of methods of a class that a module of kafkajs exports. */
-function mendMethod<T>(path: string, mends: { [K in keyof T]?: (original: T[K]) => T[K] }): void {
+/** Replaces methods of a class that a module of kafkajs exports. */
+function patchMethods<T>(path: string, patches: { [K in keyof T]?: (original: T[K]) => T[K] }): void {
   const { prototype } = require(path) as { prototype: T };
-  for (const name of Object.keys(mends) as (keyof T)[]) {
+  for (const name of Object.keys(patches) as (keyof T)[]) {
     if (typeof prototype[name] !== 'function')
       throw new TypeError(`kafkajs has changed: ${path} has no ${String(name)}`);
-    prototype[name] = mends[name]!(prototype[name]);
+    prototype[name] = patches[name]!(prototype[name]);
   }
 }
 
@@ -90,13 +90,13 @@ interface ProduceResponse {
 
 const answers = new WeakMap<object, Kafkajs.RecordMetadata[]>();
 
-/** What a failed produce request was answered, partition by partition; empty where there was no answer. */
+/** The answers of the partitions in the response to a failed produce request; empty where there was no response. */
 export function answersOf(error: unknown): Kafkajs.RecordMetadata[] {
   if (!(error instanceof Error)) return [];
   return answers.get(error) ?? answersOf(error.cause);
 }
 
-/** Lets the error of a produce request keep the whole answer: kafkajs throws for the first partition that failed. */
+/** Keeps the whole response with the error of a produce request: kafkajs throws for the first partition that failed. */
 function keepAnswers(): void {
   const response = require('kafkajs/src/protocol/requests/produce/v7/response') as {
     parse(data: ProduceResponse): Promise<ProduceResponse>;
@@ -116,16 +116,15 @@ function keepAnswers(): void {
 }
 
 /**
- * kafkajs 2.2.4 with six mends:
- * - It sets a timer for its waiting requests even where none waits: with a negative time, so that Node prints
- *   TimeoutNegativeWarning, and again each time it fires, so that every connection keeps a timer of 1 ms running forever.
- *   The timer is set for requests that wait only; `push` asks for it with each of them.
- * - Its encoder of produce requests and its decoder of what a fetch brings are replaced by ours, which give the same for
- *   much less.
- * - It copies the messages of a partition anew for each of them that it sends: a thousand cost half a million steps.
- * - Its connections keep the last answer, which after a fetch is megabytes, until the next one.
- * - It fetches nothing while a consumer is at work on what it has.
- * - It forgets which partitions of a produce request succeeded when one failed; `answersOf` tells.
+ * kafkajs 2.2.4 with six patches. Without them:
+ * - It sets a timer for waiting requests even if none waits. The time is negative, so that Node prints
+ *   TimeoutNegativeWarning, and the timer sets itself again, so that every connection has a timer of 1 ms that never ends.
+ *   The patch sets the timer only if requests wait; `push` asks for it with each request.
+ * - Its encoder of produce requests and its decoder of fetched records need several times the CPU of ours.
+ * - It copies all messages of a partition once for each message: a thousand messages cost half a million steps.
+ * - Its connections keep the last response, after a fetch megabytes, until the next one.
+ * - It does not fetch while a consumer handles a batch.
+ * - When one partition of a produce request fails, it forgets which ones have succeeded; `answersOf` returns them.
  */
 function load(): typeof Kafkajs {
   replaceModule('kafkajs/src/protocol/request.js', createRequest);
@@ -133,11 +132,11 @@ function load(): typeof Kafkajs {
   replaceModule('kafkajs/src/producer/groupMessagesPerPartition.js', groupMessagesPerPartition);
   replaceModule('kafkajs/src/protocol/requests/fetch/v4/decodeMessages.js', decodeMessages);
   const kafkajs = require('kafkajs') as typeof Kafkajs;
-  mendMethod<RequestQueue>('kafkajs/src/network/requestQueue', {
+  patchMethods<RequestQueue>('kafkajs/src/network/requestQueue', {
     scheduleCheckPendingRequests: () => scheduleCheckPendingRequests,
   });
-  mendMethod<Connection>('kafkajs/src/network/connection', { processData: forgettingAnswers });
-  mendMethod<Broker>('kafkajs/src/broker', { fetch: prefetching });
+  patchMethods<Connection>('kafkajs/src/network/connection', { processData: forgettingAnswers });
+  patchMethods<Broker>('kafkajs/src/broker', { fetch: prefetching });
   keepAnswers();
   return kafkajs;
 }

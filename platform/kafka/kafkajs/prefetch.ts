@@ -1,4 +1,4 @@
-/** The part of a fetch request that says where to go on. */
+/** The part of a fetch request that has the next offsets. */
 interface FetchedTopic {
   topic: string;
   partitions: { partition: number; fetchOffset: string; maxBytes: number }[];
@@ -15,13 +15,13 @@ export interface FetchResponse {
   }[];
 }
 
-/** A function of a broker's, which knows the broker as `this`. */
+/** A method of a broker. */
 export type Fetch<Broker> = (this: Broker, request: FetchRequest) => Promise<FetchResponse>;
 
 /**
- * Lets a consumer that is behind fetch while it works, as Kafka's own does; kafkajs fetches nothing before it is done with
- * all that it has. What will be asked for next is asked for at once, and kept until it is. Where something else is asked
- * for instead, after a seek or with other partitions, that is not used: an answer depends on nothing but the request.
+ * Lets a consumer that lags fetch while it handles a batch, as Kafka's Java client does; kafkajs only fetches after it has
+ * handled the whole fetch before. After each response it sends the expected next request at once, and keeps the response.
+ * If the consumer sends another request instead (after a seek, or with other partitions), the kept response is discarded.
  */
 export function prefetching<Broker extends object>(fetch: Fetch<Broker>): Fetch<Broker> {
   const ahead = new WeakMap<Broker, { request: string; response: Promise<FetchResponse> }>();
@@ -33,14 +33,14 @@ export function prefetching<Broker extends object>(fetch: Fetch<Broker>): Fetch<
     const next = following(request, response);
     if (next) {
       const answer = fetch.call(this, next);
-      answer.catch(() => undefined); // who asks for it will see
+      answer.catch(() => undefined); // the next request gets the error
       ahead.set(this, { request: JSON.stringify(next), response: answer });
     }
     return response;
   };
 }
 
-/** The request behind another one, undefined where the broker has no more yet: it would be kept waiting. */
+/** The expected next request; undefined if the broker has no more messages, because the request would wait for them. */
 function following(request: FetchRequest, { responses }: FetchResponse): FetchRequest | undefined {
   const offsets = new Map<string, bigint>();
   let hasMore = false;

@@ -4,9 +4,9 @@ import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { createRequest, produceRequest } from './produce.ts';
 import type { ProduceFields } from './produce.ts';
-import { encodeRecord } from '../record/records.ts';
+import { RecordWriter, writeRecord } from '../record/encoder.ts';
 
-// kafkajs's own, before anything replaces them: this file loads neither kafkajs nor the mended one.
+// kafkajs's own, before anything replaces them: this file loads neither kafkajs nor the patched one.
 const require = createRequire(import.meta.url);
 const original = require('kafkajs/src/protocol/requests/produce/v7/request') as typeof produceRequest;
 const originalCreate = require('kafkajs/src/protocol/request') as typeof createRequest;
@@ -57,8 +57,10 @@ describe('a produce request', () => {
       value: Buffer.from(`v${i}`),
       timestamp: '1767225600000',
     }));
+    const writer = new RecordWriter();
+    for (const [offsetDelta, one] of plain.entries()) writeRecord(writer, { ...one, offsetDelta, timestampDelta: 0 });
     const encoded = {
-      bytes: Buffer.concat(plain.map((one, offsetDelta) => encodeRecord({ ...one, offsetDelta }).buffer)),
+      bytes: writer.bytes,
       count: plain.length,
       timestamp: 1_767_225_600_000,
     };

@@ -1,14 +1,19 @@
-// The produce request of Kafka's protocol, written in one pass into the buffer that goes to the socket. kafkajs writes a
-// batch into five buffers, one around the other, each of which grows by copying.
+// The produce request of Kafka's protocol, written in one pass into the buffer that goes to the socket. kafkajs copies a
+// batch through five nested buffers, each of which grows by copying.
 // https://kafka.apache.org/protocol#The_Messages_Produce
 
-import { encodeRecord, sizeOfBatch, writeBatch } from '../record/records.ts';
-import type { Batch, RecordFields } from '../record/records.ts';
+import type { EncodedMessages } from '../port.ts';
+import { RecordWriter, batchHeadSize, writeBatch, writeRecord } from '../record/encoder.ts';
+import type { RecordFields } from '../record/encoder.ts';
 
-/** A message as kafkajs hands it to its encoder. */
-type Message = Omit<RecordFields, 'offsetDelta' | 'timestampDelta'> & { timestamp?: string | null | undefined };
+/** A message as kafkajs passes it to its encoder. */
+interface Message extends Omit<RecordFields, 'offsetDelta' | 'timestampDelta'> {
+  timestamp?: string | null | undefined;
+  /** the records of a batch whose only message this is */
+  encoded?: EncodedMessages;
+}
 
-/** What kafkajs gives its encoder of produce requests; we neither compress nor send in transactions. */
+/** The arguments of kafkajs's encoder of produce requests; we use neither compression nor transactions. */
 export interface ProduceFields {
   acks: number;
   /** milliseconds */
@@ -16,16 +21,19 @@ export interface ProduceFields {
   topicData: { topic: string; partitions: { partition: number; messages: Message[] }[] }[];
 }
 
-/** Bytes for what kafkajs puts before it: the request's length, its kind, its number and the client's name. */
+/** The room for the request header: length, kind, correlation id and client id. */
 const headRoom = 512;
+
+/** What a record usually has beside its value: the key and the headers of an event. */
+const usualOverhead = 512;
 
 const produceKey = 0;
 
-/** An encoder's result, in kafkajs's terms, with room before it. */
+/** The result of an encoder, as kafkajs expects it, with room for the request header before it. */
 class Payload {
   readonly #whole: Buffer;
 
-  /** @param whole begins with `headRoom` bytes that mean nothing */
+  /** @param whole begins with `headRoom` unused bytes */
   constructor(whole: Buffer) {
     this.#whole = whole;
   }
@@ -34,7 +42,7 @@ class Payload {
     return this.#whole.subarray(headRoom);
   }
 
-  /** This behind a head: in the same memory where the head is of the usual size. */
+  /** The payload after a header: in the same memory if the header fits into the room. */
   behind(head: Buffer): Buffer {
     const start = headRoom - head.length;
     if (start < 0) return Buffer.concat([head, this.buffer]);
@@ -43,7 +51,7 @@ class Payload {
   }
 }
 
-/** In the place of kafkajs's function that makes a request of version 3, on which those up to 7 rest. */
+/** Replaces kafkajs's function for requests of version 3, which the versions up to 7 use. */
 export function produceRequest(fields: ProduceFields) {
   return {
     apiKey: produceKey,
@@ -55,55 +63,67 @@ export function produceRequest(fields: ProduceFields) {
 }
 
 function encode({ acks, timeout, topicData }: ProduceFields): Payload {
-  const topics = topicData.map(({ topic, partitions }) => ({
-    name: Buffer.from(topic),
-    partitions: partitions.map(({ partition, messages }) => {
-      const batch = batchOf(messages);
-      return { partition, batch, size: sizeOfBatch(batch) };
-    }),
-  }));
-  let size = headRoom + 12;
-  for (const { name, partitions } of topics) {
-    size += 2 + name.length + 4;
-    for (const partition of partitions) size += 8 + partition.size;
-  }
-  const whole = Buffer.allocUnsafe(size);
-  let at = whole.writeInt16BE(-1, headRoom); // in no transaction
-  at = whole.writeInt16BE(acks, at);
-  at = whole.writeInt32BE(timeout, at);
-  at = whole.writeInt32BE(topics.length, at);
-  for (const { name, partitions } of topics) {
-    at = whole.writeInt16BE(name.length, at);
-    at += name.copy(whole, at);
-    at = whole.writeInt32BE(partitions.length, at);
-    for (const { partition, batch, size: batchSize } of partitions) {
-      at = whole.writeInt32BE(partition, at);
-      at = whole.writeInt32BE(batchSize, at);
-      at = writeBatch(whole, at, batch);
+  const writer = new RecordWriter(expectedSize(topicData));
+  writer.skip(headRoom);
+  writer.int16(-1); // in no transaction
+  writer.int16(acks);
+  writer.int32(timeout);
+  writer.int32(topicData.length);
+  for (const { topic, partitions } of topicData) {
+    const name = Buffer.from(topic);
+    writer.int16(name.length);
+    writer.copy(name);
+    writer.int32(partitions.length);
+    for (const { partition, messages } of partitions) {
+      writer.int32(partition);
+      const sizeAt = writer.skip(4);
+      writeMessages(writer, messages);
+      writer.setInt32(sizeAt, writer.length - sizeAt - 4);
     }
   }
-  return new Payload(whole);
+  return new Payload(writer.bytes);
 }
 
-function batchOf(messages: readonly Message[]): Batch {
+function expectedSize(topicData: ProduceFields['topicData']): number {
+  let size = headRoom + 12;
+  for (const { topic, partitions } of topicData) {
+    size += 6 + 3 * topic.length;
+    for (const { messages } of partitions) {
+      size += 8 + batchHeadSize;
+      for (const { value, encoded } of messages)
+        size += encoded ? encoded.bytes.length : usualOverhead + (value?.length ?? 0);
+    }
+  }
+  return size;
+}
+
+function writeMessages(writer: RecordWriter, messages: readonly Message[]): void {
+  const encoded = messages[0]?.encoded;
+  if (encoded) {
+    const { count, bytes, timestamp } = encoded;
+    writeBatch(writer, { count, firstTimestamp: timestamp, maxTimestamp: timestamp }, () => writer.copy(bytes));
+    return;
+  }
   const now = Date.now();
   const times = messages.map(({ timestamp }) => Number(timestamp ?? now));
   const firstTimestamp = times.reduce((a, b) => Math.min(a, b), times[0] ?? now);
   const maxTimestamp = times.reduce((a, b) => Math.max(a, b), firstTimestamp);
-  const records = messages.map((message, i) =>
-    encodeRecord({ ...message, offsetDelta: i, timestampDelta: times[i]! - firstTimestamp }),
-  );
-  return { firstTimestamp, maxTimestamp, records };
+  writeBatch(writer, { count: messages.length, firstTimestamp, maxTimestamp }, () => {
+    for (const [i, { key, value, headers }] of messages.entries()) {
+      const timestampDelta = times[i]! - firstTimestamp;
+      writeRecord(writer, { offsetDelta: i, timestampDelta, key, value, headers });
+    }
+  });
 }
 
-/** The head of a request, and what is behind it. */
+/** The fields of a request header, and the request. */
 interface Request {
   correlationId: number;
   clientId: string;
   request: { apiKey: number; apiVersion: number; encode(): Promise<{ buffer: Buffer }> };
 }
 
-/** In the place of kafkajs's function of this name. */
+/** Replaces kafkajs's function of this name. */
 export async function createRequest({ correlationId, clientId, request }: Request): Promise<{ buffer: Buffer }> {
   const payload = await request.encode();
   const name = Buffer.from(clientId);

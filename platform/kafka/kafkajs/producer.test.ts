@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Admin, Producer, RecordMetadata } from 'kafkajs';
-import { SafeProducer, chosenPartition, faultOf } from './producer.ts';
+import { KafkaJsProducer, chosenPartition, acknowledgementError } from './producer.ts';
 import { SendFailed } from '../errors.ts';
 
 const message = (key: string) => ({ key, value: Buffer.from('{}'), headers: {} });
@@ -30,10 +30,10 @@ function fakeClient() {
     while (requests.length <= n) await new Promise((resolve) => setImmediate(resolve));
     return requests[n]!;
   };
-  return { requests, request, producer: new SafeProducer(client, () => Promise.reject<Admin>(new Error('unused'))) };
+  return { requests, request, producer: new KafkaJsProducer(client, () => Promise.reject<Admin>(new Error('unused'))) };
 }
 
-describe('SafeProducer', () => {
+describe('KafkaJsProducer', () => {
   it('resolves when exactly the partition is acknowledged', async () => {
     const { producer, request } = fakeClient();
     const sent = producer.send('t', 3, [message('1')]);
@@ -113,6 +113,7 @@ describe('chosenPartition', () => {
   });
 });
 
-describe('faultOf', () => {
-  it('finds none where the partition is acknowledged once', () => assert.equal(faultOf([ack(1)], 't', 1), undefined));
+describe('acknowledgementError', () => {
+  it('finds none where the partition is acknowledged once', () =>
+    assert.equal(acknowledgementError([ack(1)], 't', 1), undefined));
 });

@@ -4,27 +4,28 @@ import { SendFailed, sendTimeoutMs } from '../errors.ts';
 import type { EncodedMessages, OutgoingMessage, Producer } from '../port.ts';
 import { partitionOf } from '../partitioning.ts';
 
-/** How long the number of a topic's partitions is taken as known, in milliseconds. */
+/** How long the number of a topic's partitions is cached, in milliseconds. */
 const partitionsMaxAgeMs = 300_000;
 
-/** How long a broker may wait for its replicas, in milliseconds: a second attempt fits into a send. */
+/** How long a broker may wait for its replicas, in milliseconds: short enough for a second attempt within a send. */
 const brokerTimeoutMs = sendTimeoutMs / 2;
 
 type TimedMessage = Message & { deadline: number; encoded?: EncodedMessages };
 
 /**
- * kafkajs asks the partitioner at each attempt, after it has connected and learnt the leaders: the last moment to stop
- * an attempt that comes too late, when the caller has given up and another process may be sending the same messages.
+ * kafkajs calls the partitioner at each attempt, after it has connected and found the leaders. This is the last moment to
+ * stop a late attempt: the caller has given up, and another process can be sending the same messages.
  */
 export const chosenPartition: ICustomPartitioner =
   () =>
   ({ message }) => {
-    if (performance.now() > (message as TimedMessage).deadline) throw new SendFailed('the time for this send is over');
+    if (performance.now() > (message as TimedMessage).deadline)
+      throw new SendFailed('the deadline of this send has passed');
     return message.partition as number;
   };
 
-/** The messages of one partition on their way. */
-interface Sending {
+/** The messages of a send to one partition. */
+interface Send {
   topic: string;
   partition: number;
   messages: TimedMessage[];
@@ -32,13 +33,17 @@ interface Sending {
   deadline: number;
 }
 
-const laneOf = ({ topic, partition }: Pick<Sending, 'topic' | 'partition'>) => `${topic}/${partition}`;
+const nameOf = ({ topic, partition }: Pick<Send, 'topic' | 'partition'>) => `${topic}/${partition}`;
 
 /**
- * What is wrong with the acknowledgement of a send to one partition, undefined where nothing is. kafkajs can resolve a
- * send though a partition was never sent; then its metadata is missing.
+ * What is wrong with the acknowledgement of a send to one partition; undefined if nothing is. kafkajs can resolve a send
+ * although it never sent a partition; then the metadata of the partition is missing.
  */
-export function faultOf(acknowledged: readonly RecordMetadata[], topic: string, partition: number): string | undefined {
+export function acknowledgementError(
+  acknowledged: readonly RecordMetadata[],
+  topic: string,
+  partition: number,
+): string | undefined {
   const answers = acknowledged.filter((answer) => answer.topicName === topic && answer.partition === partition);
   const [only] = answers;
   if (!only || answers.length !== 1) return `acknowledged ${answers.length} times instead of once`;
@@ -51,24 +56,24 @@ interface Partitions {
 }
 
 /**
- * The producer over kafkajs: acknowledged by all replicas, and not idempotent (which loses messages in kafkajs). Sends of
- * one turn of the event loop share a request. Its answer is checked partition by partition, and where it is not a plain
- * success, each partition is sent on its own.
+ * The producer over kafkajs: all in-sync replicas acknowledge, and it is not idempotent (kafkajs loses messages then). The
+ * sends of one turn of the event loop share a request. The producer checks the response partition by partition, and sends
+ * each partition alone that is not acknowledged.
  */
-export class SafeProducer implements Producer {
+export class KafkaJsProducer implements Producer {
   readonly #client: KafkajsProducer;
   readonly #admin: () => Promise<Admin>;
   readonly #answersOf: (error: unknown) => RecordMetadata[];
   /** the end of the last send to each partition */
-  readonly #lanes = new Map<string, Promise<void>>();
-  /** what shares the next request */
-  #round: { sending: Sending; settle: (work: Promise<void>) => void }[] = [];
+  readonly #lastSends = new Map<string, Promise<void>>();
+  /** the sends that share the next request */
+  #round: { sending: Send; settle: (work: Promise<void>) => void }[] = [];
   readonly #partitions = new Map<string, Partitions>();
   #closed = false;
 
   /**
-   * @param client a connected producer made with `chosenPartition` and without retries: they are made here
-   * @param answersOf the answers that came with a failed request
+   * @param client a connected producer with `chosenPartition` and without retries, because this class retries
+   * @param answersOf the answers of the partitions in the response to a failed request
    */
   constructor(
     client: KafkajsProducer,
@@ -104,7 +109,7 @@ export class SafeProducer implements Producer {
     return partitions;
   }
 
-  /** Sends to the same partition wait for each other, also for one that was given up but has not ended. */
+  /** Sends to the same partition wait for each other, also for one whose deadline has passed but that is still running. */
   send(topic: string, partition: number, messages: readonly OutgoingMessage[] | EncodedMessages): Promise<void> {
     if (this.#closed) return Promise.reject(new SendFailed('the producer was closed'));
     const deadline = performance.now() + sendTimeoutMs;
@@ -117,17 +122,17 @@ export class SafeProducer implements Producer {
           ? [encoded(messages, partition, deadline)]
           : messages.map((message) => timed(message, partition, deadline)),
     };
-    const lane = laneOf(sending);
-    const before = this.#lanes.get(lane);
+    const name = nameOf(sending);
+    const before = this.#lastSends.get(name);
     const appended = before ? before.then(() => this.#join(sending)) : this.#join(sending);
-    this.#lanes.set(
-      lane,
+    this.#lastSends.set(
+      name,
       appended.catch(() => undefined),
     );
-    return withDeadline(appended, deadline, lane);
+    return withDeadline(appended, deadline, name);
   }
 
-  #join(sending: Sending): Promise<void> {
+  #join(sending: Send): Promise<void> {
     return new Promise((settle) => {
       this.#round.push({ sending, settle });
       if (this.#round.length === 1) setImmediate(() => void this.#sendRound());
@@ -139,13 +144,13 @@ export class SafeProducer implements Producer {
     this.#round = [];
     const acknowledged = round.length > 1 ? await this.#tryTogether(round.map(({ sending }) => sending)) : [];
     for (const { sending, settle } of round) {
-      const done = faultOf(acknowledged, sending.topic, sending.partition) === undefined;
+      const done = acknowledgementError(acknowledged, sending.topic, sending.partition) === undefined;
       settle(done ? Promise.resolve() : this.#sendAlone(sending));
     }
   }
 
-  /** One request a broker. @returns the answers, as far as there are any */
-  async #tryTogether(round: Sending[]): Promise<RecordMetadata[]> {
+  /** Sends one request to each broker. @returns the answers of the partitions that have one */
+  async #tryTogether(round: Send[]): Promise<RecordMetadata[]> {
     const topicMessages = [...Map.groupBy(round, (sending) => sending.topic)].map(([topic, sendings]) => ({
       topic,
       messages: sendings.flatMap((sending) => sending.messages),
@@ -157,18 +162,21 @@ export class SafeProducer implements Producer {
     }
   }
 
-  async #sendAlone({ topic, partition, messages, deadline }: Sending): Promise<void> {
-    const lane = laneOf({ topic, partition });
+  async #sendAlone({ topic, partition, messages, deadline }: Send): Promise<void> {
+    const name = nameOf({ topic, partition });
     for (let backoff = 50; ; backoff = Math.min(backoff * 2, 500)) {
       try {
         const acknowledged = await this.#client.send({ topic, acks: -1, timeout: brokerTimeoutMs, messages });
-        const fault = acknowledged.length > 1 ? 'more was acknowledged' : faultOf(acknowledged, topic, partition);
-        if (fault) throw new SendFailed(`${lane}: ${fault}`);
+        const problem =
+          acknowledged.length > 1
+            ? 'more than one partition was acknowledged'
+            : acknowledgementError(acknowledged, topic, partition);
+        if (problem) throw new SendFailed(`${name}: ${problem}`);
         return;
       } catch (cause) {
         if (cause instanceof SendFailed) throw cause;
         if (!isPassing(cause) || performance.now() + backoff > deadline) {
-          throw new SendFailed(`${lane}: ${messageOf(cause)}`, { cause });
+          throw new SendFailed(`${name}: ${messageOf(cause)}`, { cause });
         }
         await sleep(backoff);
       }
@@ -177,7 +185,7 @@ export class SafeProducer implements Producer {
 
   async close(): Promise<void> {
     this.#closed = true;
-    await Promise.all(this.#lanes.values());
+    await Promise.all(this.#lastSends.values());
     await this.#client.disconnect();
   }
 }
@@ -188,7 +196,7 @@ function timed({ key, value, headers, timestamp }: OutgoingMessage, partition: n
   return message;
 }
 
-/** Takes the place of all the messages; our record encoder knows what it is. */
+/** One message that stands for all encoded messages; our encoder of produce requests knows it. */
 function encoded(messages: EncodedMessages, partition: number, deadline: number): TimedMessage {
   return { value: null, partition, deadline, timestamp: String(messages.timestamp), encoded: messages };
 }
@@ -197,17 +205,17 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Whether another attempt may go better: kafkajs wraps the last error where it makes no more attempts itself. */
+/** Whether another attempt can succeed. kafkajs wraps the last error when it makes no more attempts itself. */
 function isPassing(error: unknown): boolean {
   const { retriable, cause, name } = error as { retriable?: boolean; cause?: unknown; name?: string };
   if (name === 'KafkaJSNumberOfRetriesExceeded' && cause) return isPassing(cause);
   return retriable === true;
 }
 
-async function withDeadline(work: Promise<void>, deadline: number, lane: string): Promise<void> {
+async function withDeadline(work: Promise<void>, deadline: number, name: string): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    const fail = () => reject(new SendFailed(`${lane}: not acknowledged within ${sendTimeoutMs} ms`));
+    const fail = () => reject(new SendFailed(`${name}: not acknowledged within ${sendTimeoutMs} ms`));
     timer = setTimeout(fail, deadline - performance.now());
   });
   try {

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { crc32c } from './crc32c.ts';
 
-// loaded as it is: this file does not load the mended kafkajs
+// loaded as it is: this file does not load the patched kafkajs
 const original = createRequire(import.meta.url)('kafkajs/src/protocol/recordBatch/crc32C/index.js') as typeof crc32c;
 
 test('the check value of CRC-32C', () => {

@@ -14,11 +14,11 @@ import { createNextTables, dropNextTables, nextSchema, switchTables } from './ta
 export interface BuildOptions {
   request: Request;
   topics: readonly string[];
-  /** reads messages as events */
+  /** decodes a message into an event */
   decode: DecodeEvent<IncomingMessage>;
-  /** projects events into the tables, as the inbox of the version in use does */
+  /** projects events into the tables, like the inbox of the version in use */
   handle: Handle;
-  /** what the projection writes: the read model is these tables of the schema `public` */
+  /** the tables of the read model, in the schema `public` */
   tables: readonly string[];
   pool: Pool;
   kafka: Kafka;
@@ -28,13 +28,13 @@ export interface BuildOptions {
 }
 
 const lookMs = 250;
-/** PostgreSQL's codes of a lock that was not had in time, and of a deadlock. */
+/** PostgreSQL's codes for a lock timeout and a deadlock. */
 const lockCodes = new Set(['55P03', '40P01']);
 
 /**
- * Builds a version of the read model beside the one in use, from the first event on, and switches when it is as far. Where it
- * was interrupted it goes on: its offsets are in the database, with its tables. An event that the version in use has handled and
- * that this one cannot ends it, and the version in use stays.
+ * Builds a version of the read model beside the one in use, from the first event on, and switches when it has caught up.
+ * After an interruption it continues, because its offsets are in the database, with its tables. If it cannot handle an event
+ * that the version in use has handled, the build ends, and the version in use stays.
  */
 export async function buildVersion(options: BuildOptions): Promise<void> {
   const { request, pool, log } = options;
@@ -128,7 +128,7 @@ class Build {
     const expected = this.#next.get(nameOf(batch));
     if (this.#stop.signal.aborted || this.#failure !== undefined || expected === undefined) return false;
     if (batch.fetchedOffset < expected) {
-      seek({ topic, partition, offset: expected }); // the one of before may have come after what it was to come before
+      seek({ topic, partition, offset: expected }); // an earlier seek can have come after the fetch that it should precede
       return false;
     }
     try {
@@ -147,7 +147,7 @@ class Build {
     }
   }
 
-  /** What the version in use has given up is left out here, too: its replay goes to the version that is in use then. */
+  /** Skips the dead letters of the version in use: a replay goes to the version that is in use at that time. */
   async #project(tx: PoolClient, { topic, partition, messages, nextOffset }: IncomingBatch): Promise<void> {
     const { rows } = await tx.query<{ offset: string }>(
       `SELECT "offset" FROM millrace.dead_letters WHERE consumer_group = $1 AND topic = $2 AND partition = $3
@@ -160,7 +160,7 @@ class Build {
     await this.#options.handle(tx, events);
   }
 
-  /** @returns undefined while Kafka does not answer, which comes back by itself */
+  /** @returns undefined while Kafka does not answer */
   async #progress(): Promise<{ events: bigint; lag: bigint } | undefined> {
     const { kafka, topics, log } = this.#options;
     let [events, lag] = [0n, 0n];
@@ -178,7 +178,7 @@ class Build {
     return { events, lag };
   }
 
-  /** @returns whether it has taken the place of the version in use */
+  /** @returns whether it has replaced the version in use */
   async #switch(): Promise<boolean> {
     const { pool, request, tables, log, onSwitched } = this.#options;
     try {
@@ -189,7 +189,7 @@ class Build {
       });
       if (!isSwitched) return false;
     } catch (error) {
-      if (lockCodes.has((error as { code?: string }).code ?? '')) return false; // queries were in the way
+      if (lockCodes.has((error as { code?: string }).code ?? '')) return false; // running queries have held the tables
       throw error;
     }
     log.info({ version: request.version }, 'a new version of the read model is in use');

@@ -9,23 +9,23 @@ import { activeRequest, announceProjection } from './requests.ts';
 
 export interface RebuilderOptions extends Pick<BuildOptions, 'topics' | 'decode' | 'handle' | 'tables'> {
   group: string;
-  /** of the read database */
+  /** the pool of the read database */
   url: string;
   kafka: Kafka;
   log: Logger;
   /** called when a new version is in use */
   onSwitched: () => void;
-  /** how often it looks for a request, in milliseconds; default 2,000 */
+  /** how often to look for a request, in milliseconds; default 2,000 */
   pollMs?: number;
 }
 
-/** Taken by the replica that builds. */
+/** The advisory lock of the replica that builds. */
 const lockName = 'projection rebuild';
 const connections = 6;
 
 /**
- * Builds the read model anew when somebody has asked for it in `millrace.projection_rebuilds`: in one replica at a time, by an advisory
- * lock; another goes on where one has died.
+ * Rebuilds the read model on a request in `millrace.projection_rebuilds`. One replica at a time builds, under an advisory lock; if it
+ * dies, another one continues.
  */
 export class Rebuilder {
   readonly #options: RebuilderOptions;
@@ -41,7 +41,7 @@ export class Rebuilder {
     this.#loop ??= this.#run();
   }
 
-  /** Stops where it is; it goes on from there. */
+  /** Stops the build, which continues from there after the next start. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#loop;
@@ -50,7 +50,7 @@ export class Rebuilder {
   async #run(): Promise<void> {
     const { signal } = this.#stopping;
     const { log, url, pollMs = 2_000 } = this.#options;
-    // connections of its own: what is prepared in them reads another schema
+    // its own connections, because their prepared statements use another schema
     const pool = createPool({ name: 'orders-read-rebuild', url, max: connections, log, statementMs: 60_000 });
     while (!signal.aborted) {
       await this.#attempt(pool).catch((error: unknown) => {
@@ -77,7 +77,7 @@ export class Rebuilder {
       if (request) await buildVersion({ ...this.#options, request, pool, signal: this.#stopping.signal });
       await holder.query('SELECT pg_advisory_unlock(hashtext($1))', [lockName]);
     } catch (error) {
-      broken = error as Error; // its end gives the lock back
+      broken = error as Error; // the end of the session releases the lock
       throw error;
     } finally {
       holder.release(broken);

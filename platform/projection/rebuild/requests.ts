@@ -1,6 +1,6 @@
 import type { Pool, PoolClient } from '#platform/postgres';
 
-/** A request that is not done yet. */
+/** A request that is not finished. */
 export interface Request {
   version: number;
   group: string;
@@ -12,7 +12,7 @@ export async function announceProjection(pool: Pool, group: string): Promise<voi
   await pool.query('INSERT INTO millrace.projections (consumer_group) VALUES ($1) ON CONFLICT DO NOTHING', [group]);
 }
 
-/** The request that is to be worked on. */
+/** The request to work on. */
 export async function activeRequest(db: Pool | PoolClient, group: string): Promise<Request | undefined> {
   const { rows } = await db.query<Request>(
     `SELECT version, consumer_group AS "group", phase FROM millrace.projection_rebuilds
@@ -26,7 +26,7 @@ export async function beginBuilding(tx: PoolClient, version: number): Promise<vo
   await tx.query("UPDATE millrace.projection_rebuilds SET phase = 'Building' WHERE version = $1", [version]);
 }
 
-/** @returns false where it is not to go on: it was cancelled */
+/** @returns false if the request is cancelled */
 export async function noteProgress(pool: Pool, version: number, events: bigint, lag: bigint): Promise<boolean> {
   const { rowCount } = await pool.query(
     "UPDATE millrace.projection_rebuilds SET events = $2, lag = $3 WHERE version = $1 AND phase = 'Building'",

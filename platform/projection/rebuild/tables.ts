@@ -1,22 +1,22 @@
 import pg from 'pg';
 import type { PoolClient } from 'pg';
 
-/** A version of a read model is a schema that has its tables. The schema of the version in use; that of the one that is built, and, for a moment, that of the one before. */
+/** Each version of a read model has a schema: the version in use, the next one, and, for a moment, the one before. */
 const live = 'public';
 export const nextSchema = 'projection_next';
 const oldSchema = 'projection_old';
 
-/** How long the switch may wait for queries that run: those that come after it wait for it. */
+/** How long the switch waits for running queries: later queries wait behind it. */
 const lockTimeout = '200ms';
 
-/** The new version's tables are no longer like those in use, which a migration has changed. */
+/** Thrown when a migration has changed the tables in use, so that those of the new version differ. */
 export class TablesDiffer extends Error {
   override name = 'TablesDiffer';
 }
 
 /**
- * Makes the empty tables of a new version, with the same constraints, indexes and settings as those in use, by the same
- * names: after the switch nobody can tell them apart, migrations included.
+ * Creates the empty tables of a new version, with the same names, constraints, indexes and settings as those in use: after
+ * the switch, migrations and all others find no difference.
  */
 export async function createNextTables(tx: PoolClient, tables: readonly string[]): Promise<void> {
   await dropNextTables(tx);
@@ -34,7 +34,7 @@ export async function dropNextTables(tx: PoolClient): Promise<void> {
   await tx.query(`DROP SCHEMA IF EXISTS ${nextSchema} CASCADE`);
 }
 
-/** What a table has besides its columns, as statements for the table of that name in the new version. */
+/** The statements that give a table of the new version the same constraints, indexes and settings. */
 async function definitionsOf(tx: PoolClient, table: string): Promise<string[]> {
   const { rows } = await tx.query<{ statement: string }>(
     `SELECT format('ALTER TABLE %I.%I ADD CONSTRAINT %I %s', $2::text, $3::text, conname, pg_get_constraintdef(oid))
@@ -51,7 +51,7 @@ async function definitionsOf(tx: PoolClient, table: string): Promise<string[]> {
   return rows.map(({ statement }) => statement);
 }
 
-/** The columns and indexes of a version's tables, to be compared. */
+/** The columns and indexes of a version's tables, for a comparison. */
 export async function shapeOf(tx: PoolClient, tables: readonly string[], schema: string): Promise<string> {
   const { rows } = await tx.query<{ shape: string }>(
     `SELECT string_agg(line, E'\\n' ORDER BY line) AS shape FROM (
@@ -65,11 +65,11 @@ export async function shapeOf(tx: PoolClient, tables: readonly string[], schema:
 }
 
 /**
- * Puts the new version in the place of the one in use, and gives the group its offsets, if the new one is as far as the other
- * in every partition: readers never go back. Part of one transaction; queries that begin after it see the new version.
- * @param group that of the version in use @param building that of the new one
- * @returns whether it was as far
- * @throws TablesDiffer, or PostgreSQL's error where queries hold the tables for too long
+ * Replaces the version in use by the new one, and gives the group its offsets, if the new version has caught up in every
+ * partition, so that readers never go back. Part of one transaction; queries that start after it see the new version.
+ * @param group of the version in use @param building the group of the new version
+ * @returns whether it had caught up
+ * @throws TablesDiffer, or PostgreSQL's error if queries hold the tables for too long
  */
 export async function switchTables(
   tx: PoolClient,
@@ -78,7 +78,7 @@ export async function switchTables(
   building: string,
 ): Promise<boolean> {
   await tx.query(`SET LOCAL lock_timeout = ${pg.escapeLiteral(lockTimeout)}`);
-  // no batch of either is committed from here on
+  // from here on, no batch of either version commits
   const { rows } = await tx.query<{ behind: boolean }>(
     `WITH locked AS (
        SELECT * FROM millrace.inbox_offsets WHERE consumer_group IN ($1, $2) ORDER BY consumer_group, topic, partition FOR UPDATE

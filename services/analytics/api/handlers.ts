@@ -3,8 +3,8 @@ import { defaultLimit } from '#platform/contract';
 import { healthAnswer } from '#platform/health';
 import type { Handlers } from '#platform/http';
 import { nextPage, notFound } from '#platform/http';
+import { listAlerts } from '#streams/store';
 import { domainHandlers } from '../domain/index.ts';
-import { listAlerts } from './alerts.ts';
 import { filterOf, windowsOf } from './parts.ts';
 import type { AnalyticsParts } from './parts.ts';
 

@@ -97,10 +97,10 @@ export class LiveFeed {
     response.write(`retry: ${reconnectMs}\n\n`);
     const client: Client = { response, behind: parseEventId(lastEventId) };
     this.#clients.add(client);
-    const leave = () => this.#leave(client);
-    response.once('close', leave);
-    response.on('error', leave); // the client went while it was being written to
-    if (response.destroyed) leave();
+    const onGone = () => this.#disconnect(client);
+    response.once('close', onGone);
+    response.on('error', onGone); // the client went while it was being written to
+    if (response.destroyed) onGone();
     this.#poller.start();
   }
 
@@ -109,7 +109,7 @@ export class LiveFeed {
     if (this.#clients.size >= this.#maxClients) throw unavailable('There are too many live streams', 10);
   }
 
-  #leave(client: Client): void {
+  #disconnect(client: Client): void {
     this.#clients.delete(client);
     if (this.#clients.size === 0) this.#head = undefined; // the next one begins at the end of its time
   }
@@ -170,7 +170,7 @@ export class LiveFeed {
       client.response.write(text);
       if (client.response.writableLength <= this.#maxUnread) continue;
       disconnected.inc();
-      this.#leave(client);
+      this.#disconnect(client);
       client.response.destroy();
     }
   }

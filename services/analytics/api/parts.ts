@@ -4,9 +4,9 @@ import type { Pool } from '#platform/postgres';
 import type { Window } from '#streams/contract';
 import type { PlanSet } from '#streams/engine';
 import type { StatusBoard } from '#streams/runtime';
+import { listWindows } from '#streams/store';
+import type { WindowFilter } from '#streams/store';
 import type { LiveFeed } from './live.ts';
-import { listWindows } from './windows.ts';
-import type { WindowFilter } from './windows.ts';
 
 /** What the operations of analytics work on. */
 export interface AnalyticsParts {

@@ -1,7 +1,7 @@
 import type { analytics, Dashboard, TopUser } from '#contracts/analytics.ts';
 import { orderStatuses } from '#contracts/orders.ts';
 import type { Handlers } from '#platform/http';
-import { listAlerts } from '../api/alerts.ts';
+import { listAlerts } from '#streams/store';
 import { filterOf, windowsOf } from '../api/parts.ts';
 import type { AnalyticsParts } from '../api/parts.ts';
 import { Cached } from './cached.ts';

@@ -22,14 +22,14 @@ export interface CommandOptions {
   writePool: Pool;
   placer: OrderPlacer;
   users: Users;
-  /** called after each commit that wrote an event */
-  onCommitted: () => void;
+  /** called after each command that has committed an event */
+  wakeRelay: () => void;
 }
 
 type Commands = Pick<Handlers<typeof orders.operations>, 'createOrder' | 'setOrderStatus' | 'deleteOrder'>;
 
 /** The commands on orders, on the write database alone. */
-export function commandHandlers({ writePool, placer, users, onCommitted }: CommandOptions): Commands {
+export function commandHandlers({ writePool, placer, users, wakeRelay }: CommandOptions): Commands {
   /** The names for an answer, where they can be had: a command that is done does not fail for them. */
   const namesOf = (userId: number) => users.find(userId).catch(() => undefined);
 
@@ -62,6 +62,7 @@ export function commandHandlers({ writePool, placer, users, onCommitted }: Comma
       throw error;
     }
     const placed = await placer.place(order, { key, fingerprint: mark }, inject());
+    if (placed) wakeRelay();
     const reply = placed ? created(placedOrder(placed.id, order, user, placed.createdAt)) : await earlier();
     return reply ?? createWithKey(input, key); // the key was forgotten in between: it is a day old
   }
@@ -76,6 +77,7 @@ export function commandHandlers({ writePool, placer, users, onCommitted }: Comma
       const order = newOrder(body);
       const user = await knownUser(order.userId);
       const placed = await placer.place(order, undefined, inject());
+      wakeRelay();
       return created(placedOrder(placed!.id, order, user, placed!.createdAt));
     },
 
@@ -90,14 +92,14 @@ export function commandHandlers({ writePool, placer, users, onCommitted }: Comma
         case 'no-such-step':
           throw conflict(refusal(outcome.from, status));
         case 'changed':
-          onCommitted();
+          wakeRelay();
           return tagged(withUser(outcome.order, await namesOf(outcome.order.userId)));
       }
     },
 
     async deleteOrder({ params: { id } }) {
       if (!(await deleteOrder(writePool, id, inject()))) throw notFound(`There is no order ${id}`);
-      onCommitted();
+      wakeRelay();
       return { status: 204 };
     },
   };

@@ -19,8 +19,8 @@ export interface Placed {
   createdAt: Date;
 }
 
-/** What became of one placement of a batch. */
-type Outcome = Placed | 'key-taken' | { error: unknown };
+/** The result of one placement of a batch. */
+type PlacementResult = Placed | 'key-taken' | { error: unknown };
 
 /** Between the texts of a batch: JSON text has no control character. */
 const separator = '\u001e';
@@ -62,23 +62,17 @@ const maxBatch = 128;
 const maxQueue = 2_000;
 const maxQueuedBytes = 32 * 1024 * 1024;
 
-export interface OrderPlacerOptions {
-  pool: Pool;
-  /** called after each commit */
-  onCommitted: () => void;
-}
-
 /**
  * Writes new orders and their events. Requests that are under way at the same time share one statement, which is one
  * transaction: an order is durable, event included, when its promise resolves.
  */
 export class OrderPlacer {
-  readonly #options: OrderPlacerOptions;
-  readonly #batcher: Batcher<Placement, Outcome>;
+  readonly #pool: Pool;
+  readonly #batcher: Batcher<Placement, PlacementResult>;
   #queuedBytes = 0;
 
-  constructor(options: OrderPlacerOptions) {
-    this.#options = options;
+  constructor(pool: Pool) {
+    this.#pool = pool;
     // one in flight: what arrives while it waits for the disk shares the next transaction
     this.#batcher = new Batcher({ run: (batch) => this.#run(batch), maxBatch, concurrency: 1, maxQueue });
   }
@@ -106,14 +100,13 @@ export class OrderPlacer {
     return this.#batcher.drain();
   }
 
-  async #run(batch: Placement[]): Promise<Outcome[]> {
-    let outcomes: Outcome[];
+  async #run(batch: Placement[]): Promise<PlacementResult[]> {
     try {
-      outcomes = await this.#insert(batch);
+      return await this.#insert(batch);
     } catch (error) {
       if (batch.length === 1 || isUnavailable(error)) throw error;
       // one of them cannot be stored: the others must not fail with it
-      outcomes = [];
+      const outcomes: PlacementResult[] = [];
       for (const placement of batch) {
         outcomes.push(
           await this.#insert([placement]).then(
@@ -122,12 +115,11 @@ export class OrderPlacer {
           ),
         );
       }
+      return outcomes;
     }
-    this.#options.onCommitted();
-    return outcomes;
   }
 
-  async #insert(batch: Placement[]): Promise<Outcome[]> {
+  async #insert(batch: Placement[]): Promise<PlacementResult[]> {
     const createdAt = new Date();
     const values: unknown[] = [
       batch.map(({ order }) => order.userId),
@@ -141,7 +133,7 @@ export class OrderPlacer {
       values.push(batch.map(({ idempotency }) => idempotency?.key ?? null));
       values.push(batch.map(({ idempotency }) => idempotency?.fingerprint ?? null));
     }
-    const { rows } = await this.#options.pool.query<{ ids: (string | null)[] }>({
+    const { rows } = await this.#pool.query<{ ids: (string | null)[] }>({
       ...(withKeys ? keyed : plain),
       values,
     });

@@ -1,7 +1,7 @@
 import type { PoolClient } from 'pg';
 import type { ReceivedEvent } from '#platform/contract';
-import { fold } from './fold.ts';
-import type { OrderChange, UserChange } from './fold.ts';
+import { changesOf } from './changes.ts';
+import type { OrderChange, UserChange } from './changes.ts';
 
 /** What the projection writes. */
 export const projectionTables = ['users', 'orders', 'order_statistics'];
@@ -69,7 +69,7 @@ const projectUsers = {
  * It costs a statement for the orders of a batch and one for its users, however many events there are.
  */
 export async function processOrderEvents(tx: PoolClient, events: readonly ReceivedEvent[]): Promise<void> {
-  const { orders, users } = fold(events);
+  const { orders, users } = changesOf(events);
   if (users.length > 0) await tx.query({ ...projectUsers, values: userColumns(users) });
   if (orders.length > 0) await tx.query({ ...projectOrders, values: orderColumns(orders) });
 }

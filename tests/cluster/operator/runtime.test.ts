@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { Api } from '#runtime/api.ts';
-import { Applier, keepOwnFields, needsApply } from '#runtime/apply.ts';
+import { Applier, trimManagedFields, needsApply } from '#runtime/apply.ts';
 import { systemClock } from '#runtime/clock.ts';
 import { kubeconfigConnection } from '#runtime/connection.ts';
 import type { Connection } from '#runtime/connection.ts';
@@ -61,7 +61,7 @@ describe("the operator's runtime and a real API server", needsCluster, () => {
       stop.abort();
       await running;
     });
-    await informer.whenFilled();
+    await informer.whenSynced();
     const knows = (name: string) => informer.store.get(`${namespace}/${name}`);
     assert.ok(knows('before-4'));
     let number = 0;
@@ -110,7 +110,7 @@ describe("the operator's runtime and a real API server", needsCluster, () => {
     const applier = new Applier(api, manager);
     const read = async () => {
       const found = await api.get<KubeObject>(deployments, namespace, 'rest');
-      return found && keepOwnFields(found, manager);
+      return found && trimManagedFields(found, manager);
     };
     const both = [{ containerPort: 80 }, { containerPort: 81, name: 'admin' }];
     assert.equal((await applier.apply(deployments, desired('100m', both), await read())).written, true);
@@ -143,9 +143,11 @@ describe("the operator's runtime and a real API server", needsCluster, () => {
         namespace,
         name: 'leader',
         identity,
-        onAcquired: () => undefined,
-        onLost: () => undefined,
-        retryMs: 200,
+        onStartedLeading: () => undefined,
+        onStoppedLeading: () => undefined,
+        leaseDurationMs: 10_000,
+        renewDeadlineMs: 7_000,
+        retryPeriodMs: 200,
       });
     const [a, b] = [candidate('a'), candidate('b')];
     ends.push(
@@ -173,9 +175,9 @@ describe("the operator's runtime and a real API server", needsCluster, () => {
       controller: 'op.test/x',
       instance: 'x',
     });
-    const happening = { type: 'Normal', reason: 'Tried', action: 'Try', note: 'was tried' } as const;
-    recorder.record(map, happening);
-    recorder.record(map, happening);
+    const details = { type: 'Normal', reason: 'Tried', action: 'Try', note: 'was tried' } as const;
+    recorder.record(map, details);
+    recorder.record(map, details);
     await recorder.flush();
     const { items } = await api.list<KubeObject & { reason: string; series?: { count: number } }>(eventType, {
       namespace,

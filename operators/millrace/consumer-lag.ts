@@ -1,0 +1,122 @@
+import { createKafka } from '#platform/kafka';
+import type { Kafka, KafkaConnection } from '#platform/kafka';
+import type { Logger } from '#platform/telemetry';
+import { hash } from '#runtime/compare.ts';
+import type { KubeObject } from '#runtime/objects.ts';
+import { kafkaUsers, kafkas } from './api/kinds.ts';
+import { readSecret } from './database-pools.ts';
+import type { ControllerContext } from './controller-context.ts';
+import { managedBy, manager } from './labels.ts';
+import type { KafkaUser } from './strimzi.ts';
+
+/** A Kafka of Strimzi, as far as it says how to connect. */
+interface KafkaCluster extends KubeObject {
+  spec?: { kafka?: { listeners?: { name: string; authentication?: { type: string } }[] } };
+  status?: { listeners?: { name: string; bootstrapServers?: string; certificates?: string[] }[] };
+}
+
+/** The KafkaUser of the operator itself: it may describe topics, and neither read nor write. */
+function operatorUser(namespace: string, cluster: string): KafkaUser {
+  const topics = { resource: { type: 'topic', name: '*', patternType: 'literal' }, operations: ['Describe'] };
+  return {
+    apiVersion: 'kafka.strimzi.io/v1',
+    kind: 'KafkaUser',
+    metadata: { namespace, name: manager, labels: { ...managedBy, 'strimzi.io/cluster': cluster } },
+    spec: {
+      authentication: { type: 'scram-sha-512' },
+      authorization: { type: 'simple', acls: [topics] },
+    },
+  };
+}
+
+/** The connection for a user with a password. @returns undefined while the cluster has no listener for that */
+export function connectionOf(
+  cluster: KafkaCluster | undefined,
+  sasl: { username: string; password: string },
+): KafkaConnection | undefined {
+  const scramListeners = (cluster?.spec?.kafka?.listeners ?? []).filter(
+    ({ authentication }) => authentication?.type === 'scram-sha-512',
+  );
+  const listener = cluster?.status?.listeners?.find(({ name }) => scramListeners.some((one) => one.name === name));
+  if (!listener?.bootstrapServers) return undefined;
+  const ca = listener.certificates?.join('\n');
+  return { brokers: listener.bootstrapServers.split(','), sasl, ...(ca ? { ca } : {}) };
+}
+
+interface ConsumerLag {
+  /** events that the group has not handled yet */
+  lag: number;
+  /** how many partitions each topic has */
+  partitions: ReadonlyMap<string, number>;
+}
+
+/** The next offset that a group handles in a partition. */
+export interface GroupOffset {
+  topic: string;
+  partition: number;
+  next: bigint;
+}
+
+/** Reads the lag of consumer groups, with a connection to each Kafka cluster. */
+export class ConsumerLagReader {
+  readonly #context: ControllerContext;
+  readonly #log: Logger;
+  readonly #clusters = new Map<string, { settings: string; kafka: Kafka }>();
+
+  constructor(context: ControllerContext, log: Logger) {
+    this.#context = context;
+    this.#log = log;
+  }
+
+  /**
+   * @param offsets those that the group keeps in its database: what it commits to Kafka may be older
+   * @returns undefined while the operator cannot connect to Kafka
+   */
+  async read(
+    { namespace, cluster }: { namespace: string; cluster: string },
+    topics: readonly string[],
+    offsets: readonly GroupOffset[],
+    signal: AbortSignal,
+  ): Promise<ConsumerLag | undefined> {
+    const kafka = await this.#connect(namespace, cluster, signal);
+    if (!kafka) return undefined;
+    const nexts = new Map(offsets.map(({ topic, partition, next }) => [`${topic}/${partition}`, next]));
+    const partitions = new Map<string, number>();
+    let lag = 0n;
+    for (const topic of topics) {
+      const watermarks = await kafka.admin.watermarks(topic);
+      partitions.set(topic, watermarks.size);
+      for (const [partition, { low, high }] of watermarks) {
+        const from = nexts.get(`${topic}/${partition}`) ?? low;
+        lag += high - (from < low ? low : from > high ? high : from);
+      }
+    }
+    return { lag: Number(lag), partitions };
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#clusters.values()].map(({ kafka }) => kafka.close()));
+  }
+
+  async #connect(namespace: string, cluster: string, signal: AbortSignal): Promise<Kafka | undefined> {
+    const { api, applier, kafkaUsers: users } = this.#context;
+    await applier.apply(
+      kafkaUsers,
+      operatorUser(namespace, cluster),
+      users.store.get(`${namespace}/${manager}`),
+      signal,
+    );
+    const secret = await readSecret(api, namespace, manager, signal);
+    const resource = await api.get<KafkaCluster>(kafkas, namespace, cluster, { signal });
+    const connection = connectionOf(resource, { username: manager, password: secret?.['password'] ?? '' });
+    if (!secret?.['password'] || !connection) return undefined;
+    const key = `${namespace}/${cluster}`;
+    const settings = hash(connection);
+    const known = this.#clusters.get(key);
+    if (known?.settings === settings) return known.kafka;
+    const kafka = createKafka({ ...connection, clientId: manager, log: this.#log });
+    this.#clusters.set(key, { settings, kafka });
+    await known?.kafka.close();
+    return kafka;
+  }
+}

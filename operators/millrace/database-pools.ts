@@ -1,0 +1,72 @@
+import { createPool } from '#platform/postgres';
+import type { Pool } from '#platform/postgres';
+import type { Logger } from '#platform/telemetry';
+import type { Api } from '#runtime/api.ts';
+import type { KubeObject } from '#runtime/objects.ts';
+import { secrets } from './api/kinds.ts';
+
+export interface Secret extends KubeObject {
+  type?: string;
+  /** base64 */
+  data?: Record<string, string>;
+}
+
+/** The Secret with the URL of a database, for the role that owns it. */
+export const databaseSecretName = (database: string): string => `${database}-database`;
+
+const connectionsOfPool = 2;
+const maxPools = 64;
+
+/** The decoded values of a Secret. @returns undefined where it does not exist */
+export async function readSecret(
+  api: Api,
+  namespace: string,
+  name: string,
+  signal: AbortSignal,
+): Promise<Record<string, string> | undefined> {
+  const secret = await api.get<Secret>(secrets, namespace, name, { signal });
+  if (!secret) return undefined;
+  return Object.fromEntries(
+    Object.entries(secret.data ?? {}).map(([key, value]) => [key, Buffer.from(value, 'base64').toString()]),
+  );
+}
+
+/** The name of a host for every namespace: a name without a dot is a Service of `namespace`. */
+export function clusterHost(host: string, namespace: string): string {
+  return host.includes('.') || host.includes(':') || host === 'localhost' ? host : `${host}.${namespace}.svc`;
+}
+
+/** Connections to the databases of services, with the URLs in their Secrets. */
+export class DatabasePools {
+  readonly #api: Api;
+  readonly #log: Logger;
+  readonly #pools = new Map<string, Pool>();
+
+  constructor(api: Api, log: Logger) {
+    this.#api = api;
+    this.#log = log;
+  }
+
+  /** @returns undefined while the database has no Secret */
+  async get(namespace: string, database: string, signal: AbortSignal): Promise<Pool | undefined> {
+    const secret = await readSecret(this.#api, namespace, databaseSecretName(database), signal);
+    if (!secret?.['url']) return undefined;
+    const url = new URL(secret['url']);
+    url.hostname = clusterHost(url.hostname, namespace);
+    const known = this.#pools.get(url.href);
+    if (known) return known;
+    const name = `operator ${namespace}/${database}`;
+    const pool = createPool({ name, url: url.href, max: connectionsOfPool, log: this.#log });
+    this.#pools.set(url.href, pool);
+    const [oldest] = this.#pools;
+    if (this.#pools.size > maxPools && oldest) {
+      this.#pools.delete(oldest[0]);
+      await oldest[1].end();
+    }
+    return pool;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#pools.values()].map((pool) => pool.end()));
+  }
+}

@@ -1,0 +1,75 @@
+import { broadcastPrefix, deadLetterTopic, versionPrefix } from '#platform/declarations';
+import type { ConditionUpdate } from '#runtime/conditions.ts';
+import { ownerReference } from '#runtime/objects.ts';
+import type { EventService } from '../api/event-service.ts';
+import { managedBy } from '../labels.ts';
+import { strimziReadiness } from '../strimzi.ts';
+import type { KafkaUser } from '../strimzi.ts';
+
+interface Acl {
+  resource: { type: 'topic' | 'group'; name: string; patternType: 'literal' | 'prefix' };
+  operations: string[];
+}
+
+const topic = (name: string, ...operations: string[]): Acl => ({
+  resource: { type: 'topic', name, patternType: 'literal' },
+  operations,
+});
+const group = (name: string, patternType: 'literal' | 'prefix' = 'literal'): Acl => ({
+  resource: { type: 'group', name, patternType },
+  operations: ['Read'],
+});
+
+/**
+ * The ACLs of a service, and no more than it needs: it writes the topics that it produces and its dead letters, and reads the
+ * topics that it consumes, with its groups and with those that build another version of a projection (`<group>.v2`).
+ * @param emitted the topics that its stream queries emit to
+ */
+export function aclsOf({ spec }: Pick<EventService, 'spec'>, emitted: readonly string[] = []): Acl[] {
+  const { produces = [], consumes = [] } = spec;
+  const writes = [...produces.map((produced) => produced.topic), ...emitted];
+  writes.push(...consumes.map((consumed) => deadLetterTopic(consumed.group)));
+  const reads = consumes.flatMap((consumed) => consumed.topics);
+  return [
+    ...unique(writes).map((name) => topic(name, 'Write', 'Describe')),
+    ...unique(reads).map((name) => topic(name, 'Read', 'Describe')),
+    ...consumes.flatMap((consumed) => [group(consumed.group), group(versionPrefix(consumed.group), 'prefix')]),
+    ...(consumes.length > 0 ? [group(broadcastPrefix, 'prefix')] : []),
+  ];
+}
+
+const unique = (names: readonly string[]) => [...new Set(names)].toSorted();
+
+export function usesKafka({ spec }: Pick<EventService, 'spec'>): boolean {
+  return (spec.produces ?? []).length + (spec.consumes ?? []).length > 0;
+}
+
+/** The KafkaUser of a service; Strimzi writes its password into the Secret of the same name. The service owns it. */
+export function kafkaUserOf(service: EventService, emitted: readonly string[]): KafkaUser {
+  const { namespace = '', name } = service.metadata;
+  return {
+    apiVersion: 'kafka.strimzi.io/v1',
+    kind: 'KafkaUser',
+    metadata: {
+      namespace,
+      name,
+      labels: { ...managedBy, 'strimzi.io/cluster': service.spec.kafka!.cluster },
+      ownerReferences: [ownerReference(service)],
+    },
+    spec: {
+      authentication: { type: 'scram-sha-512' },
+      authorization: { type: 'simple', acls: aclsOf(service, emitted) },
+    },
+  };
+}
+
+export function userCondition(service: EventService, observed: KafkaUser | undefined): ConditionUpdate {
+  const type = 'UserReady';
+  if (!usesKafka(service)) return { type, status: 'True', reason: 'NoKafka', message: '' };
+  if (!service.spec.kafka)
+    return { type, status: 'False', reason: 'NoKafka', message: 'spec.kafka.cluster is missing' };
+  const { ready, message } = strimziReadiness(observed);
+  return ready
+    ? { type, status: 'True', reason: 'Created', message: '' }
+    : { type, status: 'False', reason: 'UserNotReady', message };
+}

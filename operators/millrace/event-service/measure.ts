@@ -1,0 +1,86 @@
+import type { Log } from '#runtime/log.ts';
+import type { DatabasePools } from '../database-pools.ts';
+import type { ConsumerLagReader, GroupOffset } from '../consumer-lag.ts';
+import type { EventService, EventServiceStatus } from '../api/event-service.ts';
+
+type ConsumerStatus = NonNullable<EventServiceStatus['consumers']>[number];
+type DatabaseStatus = NonNullable<EventServiceStatus['databases']>[number];
+
+type Consumes = NonNullable<EventService['spec']['consumes']>[number];
+
+/** How a service is doing. A figure that the operator cannot read is left out. */
+export interface Measurements {
+  consumers: ConsumerStatus[];
+  databases: DatabaseStatus[];
+  /** how many partitions each topic has that its groups read */
+  partitions: Map<string, number>;
+}
+
+const deadLettersSql = `SELECT count(*)::int AS count FROM millrace.dead_letters
+  WHERE consumer_group = $1 AND replayed_at IS NULL`;
+const offsetsSql = `SELECT topic, partition, next_offset AS next FROM millrace.inbox_offsets WHERE consumer_group = $1`;
+const schemaVersionSql = `SELECT migration_name AS name FROM _prisma_migrations
+  WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL ORDER BY migration_name DESC LIMIT 1`;
+
+const timeoutMs = 8_000;
+
+/** Reads the lag, the dead letters and the last migrations of a service from Kafka and from its databases. */
+export async function measure(
+  service: EventService,
+  { lagReader, pools, log }: { lagReader: ConsumerLagReader; pools: DatabasePools; log: Log },
+  signal: AbortSignal,
+): Promise<Measurements> {
+  const { namespace = '', name } = service.metadata;
+  const { consumes = [], databases: declared = [], kafka } = service.spec;
+  const partitions = new Map<string, number>();
+  const within = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+  const attempt = async <T>(what: string, read: () => Promise<T | undefined>): Promise<T | undefined> => {
+    try {
+      return await read();
+    } catch (error) {
+      if (signal.aborted) throw error;
+      log.debug({ err: error, service: name, namespace }, `${what} cannot be read`);
+      return undefined;
+    }
+  };
+  const rowsOf = async <Row extends object>(
+    database: string,
+    sql: string,
+    values: unknown[],
+  ): Promise<Row[] | undefined> => {
+    const pool = await pools.get(namespace, database, within);
+    return (await pool?.query<Row>(sql, values))?.rows;
+  };
+  const lagOf = async ({ group, topics, database }: Consumes) => {
+    const rows = kafka && (await rowsOf<Omit<GroupOffset, 'next'> & { next: string }>(database, offsetsSql, [group]));
+    if (!rows) return undefined;
+    const offsets = rows.map((row) => ({ ...row, next: BigInt(row.next) }));
+    return await lagReader.read({ namespace, cluster: kafka.cluster }, topics, offsets, within);
+  };
+  const consumers = await Promise.all(
+    consumes.map(async (consumed): Promise<ConsumerStatus> => {
+      const { group, database } = consumed;
+      const read = await attempt(`the lag of ${group}`, () => lagOf(consumed));
+      for (const [topic, count] of read?.partitions ?? []) partitions.set(topic, count);
+      const rows = await attempt(`the dead letters of ${group}`, () =>
+        rowsOf<{ count: number }>(database, deadLettersSql, [group]),
+      );
+      const deadLetters = rows?.[0];
+      return {
+        group,
+        ...(read ? { lag: read.lag } : {}),
+        ...(deadLetters ? { deadLetters: deadLetters.count } : {}),
+      };
+    }),
+  );
+  const versions = await Promise.all(
+    declared.map(async ({ name: database }): Promise<DatabaseStatus> => {
+      const rows = await attempt(`the last migration of ${database}`, () =>
+        rowsOf<{ name: string }>(database, schemaVersionSql, []),
+      );
+      const version = rows?.[0];
+      return { name: database, ...(version ? { schemaVersion: version.name } : {}) };
+    }),
+  );
+  return { consumers, databases: versions, partitions };
+}

@@ -1,0 +1,84 @@
+import { advance, compare, later } from './cursor.ts';
+import type { Cursor, RowPosition, ReadPosition } from './cursor.ts';
+
+/** When so many rows are published ahead of the cursors, the relay waits until the cursors follow. */
+const maxAhead = 5_000;
+
+/** How far the shards of a relay are published: their cursors, and the rows published ahead of them. */
+export class ShardProgress {
+  #cursors = new Map<number, Cursor>();
+  /** shards whose cursor has moved and is not stored yet */
+  readonly #moved = new Set<number>();
+  /** by id; a cursor cannot pass these while an older transaction is open, or another partition of their batch has failed */
+  readonly #ahead = new Map<number, RowPosition>();
+
+  get shards(): number[] {
+    return [...this.#cursors.keys()].toSorted((a, b) => a - b);
+  }
+
+  get cursors(): Cursor[] {
+    return [...this.#cursors.values()];
+  }
+
+  /** The cursors that have to be stored. */
+  get moved(): Cursor[] {
+    return [...this.#moved].flatMap((shard) => this.#cursors.get(shard) ?? []);
+  }
+
+  /** The ids of the rows published ahead of the cursors. */
+  get ahead(): number[] {
+    return [...this.#ahead.keys()];
+  }
+
+  get isFarAhead(): boolean {
+    return this.#ahead.size >= maxAhead;
+  }
+
+  /** Whether rows of the shard are published ahead of its cursor. */
+  isAhead(shard: number): boolean {
+    return this.#ahead.values().some((row) => row.shard === shard);
+  }
+
+  has(shard: number): boolean {
+    return this.#cursors.has(shard);
+  }
+
+  /** Sets the owned shards; each cursor is the later one of the cursor here and the stored one. */
+  own(stored: readonly Cursor[]): void {
+    this.#cursors = new Map(
+      stored.map((cursor) => [cursor.shard, later(cursor, this.#cursors.get(cursor.shard) ?? cursor)]),
+    );
+  }
+
+  /** Records which cursors were stored. @returns the lost shards, whose cursors were not: another relay owns them */
+  stored(tried: readonly Cursor[], stored: readonly number[]): number[] {
+    const lost = tried.map((cursor) => cursor.shard).filter((shard) => !stored.includes(shard));
+    for (const { shard } of tried) this.#moved.delete(shard);
+    for (const shard of lost) this.#cursors.delete(shard);
+    return lost;
+  }
+
+  /** Records rows that Kafka has acknowledged. */
+  published(rows: readonly RowPosition[]): void {
+    for (const { shard, xid, id } of rows) this.#ahead.set(id, { shard, xid, id });
+  }
+
+  /** Moves the cursors past the published rows, as far as one read shows that nothing is missing. */
+  follow({ rows, horizon }: { rows: readonly ReadPosition[]; horizon: number }): void {
+    const read = Map.groupBy(rows, (row) => row.shard);
+    const concerned = new Set([...read.keys(), ...this.#ahead.values().map((row) => row.shard)]);
+    const isPublished = (row: RowPosition) => this.#ahead.has(row.id);
+    for (const shard of concerned) {
+      const cursor = this.#cursors.get(shard);
+      if (!cursor) continue;
+      const moved = advance(cursor, read.get(shard) ?? [], horizon, isPublished);
+      if (moved === cursor) continue;
+      this.#cursors.set(shard, moved);
+      this.#moved.add(shard);
+    }
+    for (const [id, row] of this.#ahead) {
+      const cursor = this.#cursors.get(row.shard);
+      if (!cursor || compare(row, cursor) <= 0) this.#ahead.delete(id);
+    }
+  }
+}

@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import * as fc from 'fast-check';
+import type { ByteRange } from '#platform/kafka';
+import { memberReader } from './json-members.ts';
+
+const name = fc.oneof(fc.constantFrom('a', 'b', 'total', 'ü', '"', '\\', '', 'a\nb'), fc.string({ maxLength: 5 }));
+const amount = fc.oneof(
+  fc.double({ noNaN: true, noDefaultInfinity: true }),
+  fc.integer(),
+  fc.nat({ max: 1e15 }).map((cents) => cents / 100),
+);
+const value = fc.oneof(amount, fc.jsonValue(), fc.string({ unit: 'binary' }));
+const object = fc.dictionary(
+  name.filter((text) => text !== '__proto__'),
+  value,
+  { noNullPrototype: true },
+);
+
+/** The text between others, as messages lie in a fetch. */
+function rangeOf(text: string): ByteRange {
+  const [before, own, behind] = [Buffer.from('{"a":1},"a'), Buffer.from(text), Buffer.from(',"a":2,"n":3}":}')];
+  return { bytes: Buffer.concat([before, own, behind]), start: before.length, end: before.length + own.length };
+}
+
+describe('members of JSON', () => {
+  it('are those that JSON.parse finds, whatever stands around them', () => {
+    const spaces = fc.constantFrom(undefined, 1, '\t', '\r\n ');
+    fc.assert(
+      fc.property(object, fc.array(name, { maxLength: 4 }), spaces, (data, names, space) => {
+        const text = JSON.stringify(data, undefined, space);
+        const wanted = new Set(names);
+        const read = memberReader(wanted)(rangeOf(text)) as Record<string, unknown>;
+        const parsed = JSON.parse(text) as Record<string, unknown>;
+        for (const one of wanted) assert.deepEqual(read[one], parsed[one], `${one} of ${text}`);
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it('reads numbers as JSON.parse does', () => {
+    const texts = [
+      '0',
+      '-0',
+      '-1.5',
+      '1e3',
+      '0.1',
+      '123456789012345',
+      '1234567890123456',
+      '0.30000000000000004',
+      '9.99',
+    ];
+    for (const text of texts) {
+      const read = memberReader(['n'])(rangeOf(`{"n":${text}}`)) as { n: number };
+      assert.ok(Object.is(read.n, JSON.parse(text)), text);
+    }
+  });
+
+  it('refuses what is no JSON before they are found', () => {
+    const texts = [
+      '',
+      '{',
+      '[',
+      '{"a"',
+      '{"a":}',
+      '{"b":1,,"a":1}',
+      '{"a":01}',
+      '{"a":.5}',
+      '{"a":5.}',
+      '{"a":tru}',
+      'x',
+      '{"b" 1}',
+    ];
+    for (const text of texts) assert.throws(() => memberReader(['a'])(rangeOf(text)), SyntaxError, text);
+  });
+
+  it('are none of a value that is no object', () => {
+    for (const text of ['1', 'null', '[1]', '"a"']) {
+      assert.deepEqual(memberReader(['a'])(rangeOf(text)), JSON.parse(text));
+    }
+  });
+});

@@ -1,0 +1,33 @@
+import type { StreamQuery } from './stream-query.ts';
+import type { Expression } from './expression.ts';
+
+type Node = Expression<never>['ast'];
+
+/**
+ * The members of `data` that a query's expressions name; undefined if an expression uses `data` in another way, and so can
+ * need all of it.
+ */
+export function membersOf({ where, keyBy, timestamp, select }: StreamQuery): ReadonlySet<string> | undefined {
+  const names = new Set<string>();
+  const expressions = [where, keyBy, timestamp, ...select.map(({ of }) => of)];
+  return expressions.every((expression) => !expression || collect(expression.ast, names)) ? names : undefined;
+}
+
+/** @returns whether the node uses only members */
+function collect(node: Node, names: Set<string>): boolean {
+  if (node.op === 'id') return node.args !== 'data';
+  if (node.op === '.') {
+    const [object, name] = node.args;
+    if (object.op === 'id' && object.args === 'data') {
+      names.add(name);
+      return true;
+    }
+  }
+  return partsOf(node.args).every((part) => collect(part, names));
+}
+
+/** The child nodes, also those in nested lists. */
+function partsOf(args: unknown): Node[] {
+  if (Array.isArray(args)) return args.flatMap(partsOf);
+  return typeof args === 'object' && args !== null && 'op' in args ? [args as Node] : [];
+}

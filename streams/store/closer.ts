@@ -1,0 +1,68 @@
+import type { Pool } from '#platform/postgres';
+import { transaction } from '#platform/postgres';
+import { queryWatermark, openFor, passes, rowOf } from '#streams/engine';
+import type { PartitionState, Plan, PlanSet } from '#streams/engine';
+import { raiseAlerts } from './alerts.ts';
+import type { Round } from './emitter.ts';
+import { appendToFeed } from './feed.ts';
+import { readAccumulators } from './literals.ts';
+import { emitMetrics } from './metrics.ts';
+
+/** The most windows that one transaction closes. */
+const batch = 500;
+
+/**
+ * Closes the windows that the watermark has passed, for each query that emits on close.
+ * @param now the database's time, in milliseconds since 1970
+ */
+export async function closeDue(
+  pool: Pool,
+  plans: PlanSet,
+  { partitions, now }: { partitions: readonly PartitionState[]; now: number },
+): Promise<Round> {
+  const total: Round = { emitted: 0, more: false };
+  for (const plan of plans.plans) {
+    if (plan.query.emit?.on !== 'close') continue;
+    const watermark = queryWatermark(plan, partitions, now);
+    if (watermark === undefined) continue;
+    const { emitted, more } = await closeWindows(pool, plan, watermark);
+    total.emitted += emitted;
+    total.more ||= more;
+  }
+  return total;
+}
+
+type ClosedRow = [start: number, end: number, key: string, accumulators: string, updatedAt: Date];
+
+/** Closes the windows that the watermark has passed, each once, and emits their values. */
+async function closeWindows(pool: Pool, plan: Plan, watermark: number): Promise<Round> {
+  return transaction(pool, async (tx) => {
+    const { rows } = await tx.query<ClosedRow>({
+      name: 'windows-close',
+      rowMode: 'array',
+      text: `WITH over AS (
+          SELECT window_start, key FROM stream_windows
+          WHERE query_id = $1 AND closed = false AND window_end <= to_timestamp($2)
+            AND EXISTS (SELECT FROM stream_queries q WHERE q.id = $1 AND q.retired_at IS NULL)
+          ORDER BY window_end LIMIT ${batch} FOR UPDATE SKIP LOCKED)
+        UPDATE stream_windows w SET closed = true, emissions = emissions + 1 FROM over
+        WHERE w.query_id = $1 AND w.window_start = over.window_start AND w.key = over.key
+        RETURNING (extract(epoch FROM w.window_start) * 1000)::float8, (extract(epoch FROM w.window_end) * 1000)::float8,
+          w.key, w.accumulators::text, w.updated_at`,
+      values: [plan.id, (watermark - openFor(plan.query.window!)) / 1000],
+    });
+    const closed = rows
+      .map(([start, end, key, accumulators, updatedAt]) => ({
+        plan,
+        row: rowOf(plan, start, key, readAccumulators(accumulators), end),
+        occurrence: new Date(start).toISOString(),
+        closed: true,
+        updatedAt: updatedAt.getTime(),
+        traceparent: undefined,
+      }))
+      .filter(({ row }) => passes(plan, row));
+    const texts = plan.query.alert ? await raiseAlerts(tx, closed) : await emitMetrics(tx, closed);
+    await appendToFeed(tx, plan.query.alert ? { alert: texts } : { metric: texts });
+    return { emitted: texts.length, more: rows.length === batch };
+  });
+}

@@ -1,0 +1,93 @@
+import type { TopicPartition } from '#platform/kafka';
+import type { PoolClient } from '#platform/postgres';
+import { backfillGroup } from '#platform/declarations';
+import type { Versions } from '#streams/engine';
+import { nextEpoch } from './versions.ts';
+
+/** A partition, and the backfill's next offset in it. */
+export type BackfillOffset = TopicPartition & { next: bigint };
+
+/**
+ * Locks the live group's offsets in the partitions in which it has not passed the backfill, until the transaction ends.
+ * @returns these partitions
+ */
+export async function lockLagging(
+  tx: PoolClient,
+  group: string,
+  partitions: readonly BackfillOffset[],
+): Promise<BackfillOffset[]> {
+  if (partitions.length === 0) return [];
+  const { rows } = await tx.query<TopicPartition>({
+    name: 'members-hold-behind',
+    text: `SELECT o.topic, o.partition FROM millrace.inbox_offsets o
+      JOIN unnest($2::text[], $3::int[], $4::bigint[]) AS r(topic, partition, next)
+        ON o.topic = r.topic AND o.partition = r.partition
+      WHERE o.consumer_group = $1 AND o.next_offset <= r.next
+      ORDER BY o.topic, o.partition FOR UPDATE OF o`,
+    values: [
+      group,
+      partitions.map(({ topic }) => topic),
+      partitions.map(({ partition }) => partition),
+      partitions.map(({ next }) => next),
+    ],
+  });
+  return partitions.filter((at) =>
+    rows.some(({ topic, partition }) => topic === at.topic && partition === at.partition),
+  );
+}
+
+/**
+ * Locks the offsets of both groups in the partitions in which the backfill has caught up with the live group, until the
+ * transaction ends. @returns these partitions
+ */
+export async function lockCaughtUp(tx: PoolClient, group: string): Promise<BackfillOffset[]> {
+  const { rows } = await tx.query<TopicPartition & { next: string }>(
+    `SELECT b.topic, b.partition, b.next_offset::text AS next FROM millrace.inbox_offsets b
+     JOIN millrace.inbox_offsets o ON o.consumer_group = $1 AND o.topic = b.topic AND o.partition = b.partition
+     WHERE b.consumer_group = $2 AND b.next_offset >= o.next_offset
+       AND EXISTS (SELECT FROM stream_members m
+                   WHERE m.consumer_group = $2 AND m.topic = b.topic AND m.partition = b.partition)
+     ORDER BY b.topic, b.partition FOR UPDATE OF b`,
+    [group, backfillGroup(group)],
+  );
+  return lockLagging(
+    tx,
+    group,
+    rows.map(({ topic, partition, next }) => ({ topic, partition, next: BigInt(next) })),
+  );
+}
+
+/**
+ * Moves versions that are being built from the backfill to the live group, from the backfill's offset on. The offsets of the
+ * live group must be locked, and must not be higher. If they are lower, the versions ignore the events up to the backfill's
+ * offset. @returns whether there were any
+ */
+export async function promote(
+  tx: PoolClient,
+  versions: Versions,
+  partitions: readonly BackfillOffset[],
+): Promise<boolean> {
+  const { group } = versions;
+  const backfill = backfillGroup(group);
+  let some = false;
+  for (const { topic, partition, next } of partitions) {
+    const { plans, clocks } = versions.promotable({ topic, partition }, next);
+    if (plans.length === 0) continue;
+    some = true;
+    await tx.query(
+      `UPDATE stream_members SET consumer_group = $1, from_offset = $2
+       WHERE consumer_group = $3 AND topic = $4 AND partition = $5 AND query_id = ANY($6)`,
+      [group, next, backfill, topic, partition, plans.map(({ id }) => id)],
+    );
+    await tx.query(
+      `INSERT INTO stream_watermarks AS m (consumer_group, topic, partition, clock, watermark)
+       SELECT $1, topic, partition, clock, watermark FROM stream_watermarks
+       WHERE consumer_group = $2 AND topic = $3 AND partition = $4 AND clock = ANY($5)
+       ON CONFLICT (consumer_group, topic, partition, clock) DO UPDATE
+         SET watermark = greatest(m.watermark, excluded.watermark), updated_at = now()`,
+      [group, backfill, topic, partition, clocks],
+    );
+  }
+  if (some) await nextEpoch(tx);
+  return some;
+}

@@ -1,0 +1,82 @@
+import type { Pool } from '#platform/postgres';
+import { maxRepeatDistance } from '#streams/engine';
+import { trimFeed } from './feed.ts';
+
+const hourMs = 3_600_000;
+
+/** How long the live stream can be resumed. */
+export const feedKeptMs = hourMs;
+const alertsKeptMs = 90 * 24 * hourMs;
+
+/** The most rows that one statement deletes, so that it holds locks only briefly. */
+const chunk = 5_000;
+
+/** Deletes rows whose retention is over. @returns whether there can be more */
+export async function cleanUp(pool: Pool): Promise<boolean> {
+  const counts = [
+    await trimFeed(pool, feedKeptMs, chunk),
+    await trimAlerts(pool),
+    await trimWindows(pool),
+    await trimRecentIds(pool),
+  ];
+  await forgetAbandoned(pool);
+  return counts.some((count) => count >= chunk);
+}
+
+async function trimAlerts(pool: Pool): Promise<number> {
+  const { rowCount } = await pool.query(
+    `DELETE FROM alerts USING (SELECT id FROM alerts ORDER BY id LIMIT $2) oldest
+     WHERE alerts.id = oldest.id AND alerts.created_at < now() - $1 * interval '1 ms'`,
+    [alertsKeptMs, chunk],
+  );
+  return rowCount ?? 0;
+}
+
+/**
+ * Deletes windows older than their query's retention, and all windows of retired versions. The age is event time, counted
+ * from the latest watermark of the query's clock, so that a stream of past events keeps its windows, too. A version that is
+ * being built, or that still has changes to emit, keeps all its windows. A window that has to be closed is kept until then.
+ */
+async function trimWindows(pool: Pool): Promise<number> {
+  const { rows } = await pool.query<{ id: number; before: string | null }>(
+    `SELECT q.id, (CASE WHEN retired_at IS NOT NULL THEN 'infinity'
+         ELSE (SELECT least(now(), max(m.watermark)) FROM stream_watermarks m
+               WHERE m.clock = q.clock AND m.topic = ANY(q.topics)) - q.retention_ms * interval '1 ms' END)::text AS before
+     FROM stream_queries q WHERE q.retention_ms IS NOT NULL AND (released_at IS NOT NULL OR retired_at IS NOT NULL)
+       AND EXISTS (SELECT FROM stream_windows w WHERE w.query_id = q.id)`,
+  );
+  let deleted = 0;
+  for (const { id, before } of rows) {
+    if (before === null) continue;
+    const { rowCount } = await pool.query(
+      `DELETE FROM stream_windows WHERE (query_id, window_start, key) IN
+         (SELECT query_id, window_start, key FROM stream_windows
+          WHERE query_id = $1 AND window_start < $2 AND window_end <= $2
+            AND (closed IS NOT FALSE OR $2 = 'infinity') ORDER BY window_start, key LIMIT $3)`,
+      [id, before, chunk],
+    );
+    deleted = Math.max(deleted, rowCount ?? 0);
+  }
+  return deleted;
+}
+
+/** Deletes ids that are too old to be repeated. */
+async function trimRecentIds(pool: Pool): Promise<number> {
+  const { rowCount } = await pool.query(
+    `DELETE FROM stream_recent_ids r USING millrace.inbox_offsets o
+     WHERE r.consumer_group = o.consumer_group AND r.topic = o.topic AND r.partition = o.partition
+       AND r.last_offset < o.next_offset - $1::bigint`,
+    [2 * maxRepeatDistance],
+  );
+  return rowCount === null ? 0 : Math.min(rowCount, chunk - 1); // the statement has no limit: nothing is left
+}
+
+/** Drops due changes of queries that no longer run: they would stay at the head of the emitter's index for ever. */
+async function forgetAbandoned(pool: Pool): Promise<void> {
+  await pool.query(
+    `UPDATE stream_windows SET due_at = NULL WHERE (query_id, window_start, key) IN
+       (SELECT query_id, window_start, key FROM stream_windows
+        WHERE due_at < now() - interval '1 day' ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED)`,
+    [chunk],
+  );
+}
