@@ -1,3 +1,5 @@
+import { firstSteps } from '#local/first-steps.ts';
+
 /** A command that is run on the way to a cluster, and what it is for. */
 export interface Step {
   say: string;
@@ -100,6 +102,8 @@ export const downSteps: Step[] = [
   { say: 'the kind cluster, with everything in it', command: ['kind', 'delete', 'cluster', '--name', cluster] },
 ];
 
+const door = 'http://localhost:8080';
+
 /** What to type next. */
 export function nextWords({ observability }: UpOptions): string {
   const grafana = `
@@ -109,12 +113,9 @@ Traces, metrics and dashboards:
   http://localhost:3000
 `;
   return `
-Millrace is ready: http://localhost:8080. Register a user and place an order:
+Millrace is ready: ${door}
 
-  curl localhost:8080/api/users -H 'Content-Type: application/json' \\
-    -d '{"username":"ada","email":"ada@example.com","firstName":"Ada","lastName":"Lovelace"}'
-  curl localhost:8080/api/orders -H 'Content-Type: application/json' \\
-    -d '{"userId":1,"items":[{"productId":1,"productName":"Pocket watch","quantity":2,"unitPrice":600,"totalPrice":1200}]}'
+${firstSteps(door)}
 
 What is declared, and how it is:
 

@@ -12,7 +12,7 @@ const { postgres } = testServers();
 let own: TestDatabase;
 
 before(async () => {
-  own = await createTestDatabase('users');
+  own = await createTestDatabase();
   await ensureDatabases(postgres, ['users', 'orders-read']);
 });
 after(() => own.drop());

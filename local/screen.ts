@@ -1,9 +1,6 @@
+import { firstSteps } from './first-steps.ts';
 import { portsWith } from './plan.ts';
 import type { Platform } from './platform.ts';
-
-const USER = '{"username":"ada","email":"ada@example.com","firstName":"Ada","lastName":"Lovelace"}';
-const ORDER =
-  '{"userId":1,"items":[{"productId":1,"productName":"Pocket watch","quantity":2,"unitPrice":12.50,"totalPrice":25.00}]}';
 
 /** What `npm start` prints when everything is ready: what runs where, and what to try. */
 export function welcomeScreen(options: {
@@ -27,17 +24,12 @@ export function welcomeScreen(options: {
     ...(platform.inspectPort ? [['debugger', `127.0.0.1:${platform.inspectPort}`]] : []),
   ] as const;
   const width = Math.max(...rows.map(([name]) => name.length));
-  const json = "-H 'Content-Type: application/json'";
   return `
 Millrace is up after ${seconds.toFixed(1)} s.
 
 ${rows.map(([name, place]) => `  ${name.padEnd(width)}  ${place}`).join('\n')}
 
-Register a user, who gets a mail; order something; read the order back:
-
-  curl -s ${door}/api/users ${json} -d '${USER}'
-  curl -s ${door}/api/orders ${json} -d '${ORDER}'
-  curl -s '${door}/api/orders/1?minVersion=1'
+${firstSteps(door)}
 
 Ctrl-C stops everything.
 `;

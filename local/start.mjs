@@ -19,6 +19,8 @@ const programs = {
   'query-schema': 'streams/language/schema-file.ts',
   errors: 'local/errors.ts',
   charts: 'charts/generate/main.ts',
+  new: 'scaffold/main.ts',
+  'test:new': 'scaffold/acceptance.ts',
   cluster: 'k8s/main.ts',
   'bench:cluster': 'bench/cluster.ts',
   'bench:compare': 'bench/compare.ts',

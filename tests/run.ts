@@ -29,6 +29,7 @@ const FOLDERS = [
   'local',
   'tests',
   'dashboard',
+  'scaffold',
   'bench',
 ];
 const ALL = FOLDERS.map((folder) => `${folder}/**/*.test.ts`);

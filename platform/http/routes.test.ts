@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { contracts } from '#contracts/index.ts';
+import { defineContract } from '#platform/contract';
 import { bySpecificity, expressPath, routesOf } from './routes.ts';
 
 test('literal segments come before parameters', () => {
@@ -11,7 +11,15 @@ test('literal segments come before parameters', () => {
 });
 
 test('a path knows all its methods', () => {
-  const route = routesOf(contracts.operations).find(({ path }) => path === '/orders/{id}');
+  const operation = { path: '/orders/{id}', summary: '', responses: {} };
+  const { operations } = defineContract('orders', {
+    operations: {
+      getOrder: { ...operation, method: 'get' },
+      deleteOrder: { ...operation, method: 'delete' },
+      listOrders: { ...operation, method: 'get', path: '/orders' },
+    },
+  });
+  const route = routesOf(Object.values(operations)).find(({ path }) => path === '/orders/{id}');
   assert.deepEqual(route?.operations.map(({ id }) => id).toSorted(), ['deleteOrder', 'getOrder']);
   assert.deepEqual(route?.allow.split(', ').toSorted(), ['DELETE', 'GET', 'HEAD', 'OPTIONS']);
 });

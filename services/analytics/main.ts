@@ -10,7 +10,7 @@ import { runService } from '#platform/lifecycle';
 import { createHandlers } from './api/handlers.ts';
 import { LiveFeed } from './api/live.ts';
 import { configSchema } from './config.ts';
-import { orderFeed } from './order-feed.ts';
+import { sourceFeed } from './domain/index.ts';
 import { VersionSource } from '#streams/store';
 import {
   Backfill,
@@ -68,7 +68,7 @@ await runService('analytics', async (service) => {
   });
   const versions = () => queries.versions;
 
-  const engine = new Engine({ group, pool, source, versions: versions(), feed: orderFeed });
+  const engine = new Engine({ group, pool, source, versions: versions(), feed: sourceFeed });
   const observer = new StreamObserver({ admin, pool, group, topics: () => consumption.topics });
   const board = new StatusBoard({ pool, observer, versions, faults: () => queries.faults });
   const workers = createWorkers({ pool, log, versions, observer, board, onEmitted: () => relay.wake() });

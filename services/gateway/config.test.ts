@@ -1,14 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { ConfigError } from '#platform/config';
+import { contracts } from '#contracts/index.ts';
+import { addressVariable, ConfigError } from '#platform/config';
 import { gatewayConfig } from './config.ts';
 
+const names = contracts.contracts.map(({ name }) => name);
 const addresses = {
   PORT: '8080',
-  USERS_URL: 'http://users:8081',
-  ORDERS_URL: 'http://orders:8082',
-  NOTIFICATIONS_URL: 'http://notifications:8083',
-  ANALYTICS_URL: 'http://analytics:8084',
+  ...Object.fromEntries(names.map((name) => [addressVariable(name), `http://${name}:8081`])),
 };
 const read = (env: NodeJS.ProcessEnv) => gatewayConfig({ env, dirs: [] });
 const faults = (env: NodeJS.ProcessEnv): readonly string[] => {
@@ -30,9 +29,9 @@ describe('configuration', () => {
   });
 
   it('names every fault', () => {
-    const { USERS_URL: _, ...rest } = addresses;
-    const found = faults({ ...rest, ORDERS_URL: 'orders:8082', MAX_IN_FLIGHT: '0' }).join('\n');
-    for (const name of ['USERS_URL', 'ORDERS_URL', 'MAX_IN_FLIGHT']) assert.match(found, new RegExp(name));
+    const [missing, malformed] = names.map(addressVariable) as [string, string];
+    const found = faults({ ...addresses, [missing]: undefined, [malformed]: 'orders:8082', MAX_IN_FLIGHT: '0' }).join();
+    for (const name of [missing, malformed, 'MAX_IN_FLIGHT']) assert.match(found, new RegExp(name));
   });
 
   it('refuses authentication that is configured by half', () => {

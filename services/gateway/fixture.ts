@@ -4,11 +4,11 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
-import { contracts } from '#contracts/index.ts';
 import { Health } from '#platform/health';
 import { createLogger } from '#platform/telemetry';
 import { createGateway } from './gateway.ts';
 import type { GatewayOptions } from './gateway.ts';
+import { contracts } from './testing.ts';
 
 /** What the gateway's tests start: real servers on free ports, closed with the test. */
 
@@ -59,6 +59,7 @@ export async function startGateway(
 ): Promise<TestGateway> {
   const health = new Health();
   const server = await createGateway({
+    contracts,
     health,
     log: createLogger('gateway', 'silent'),
     ...options,

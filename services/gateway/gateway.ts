@@ -1,4 +1,4 @@
-import { contracts } from '#contracts/index.ts';
+import type { ContractRegistry } from '#platform/contract';
 import type { Health } from '#platform/health';
 import { createApp, mountErrors, mountHealth, mountRead } from '#platform/http';
 import type { Logger } from '#platform/telemetry';
@@ -16,6 +16,7 @@ import { Upstream } from './upstream.ts';
 import type { UpstreamLimits } from './upstream.ts';
 
 export interface GatewayOptions {
+  contracts: ContractRegistry;
   /** where the services are, by name: each that has a contract */
   addresses: Readonly<Record<string, string>>;
   health: Health;
@@ -30,7 +31,7 @@ export interface GatewayOptions {
 
 /** The platform's only entry: proxied operations, pages and documents, health and metrics. */
 export async function createGateway(options: GatewayOptions): Promise<Draining> {
-  const { health, log, auth, rateLimit = 0 } = options;
+  const { contracts, health, log, auth, rateLimit = 0 } = options;
   const upstreams = upstreamsOf(options);
   const all = [...upstreams.values()];
   publishMetrics(all);
@@ -52,7 +53,7 @@ export async function createGateway(options: GatewayOptions): Promise<Draining> 
     response.status(report.status === 'UP' ? 200 : 503).json(report);
   });
   mountHealth(app, 'gateway', health);
-  mountPages(app, { auth: auth !== undefined, ...options.pages });
+  mountPages(app, contracts, { auth: auth !== undefined, ...options.pages });
   mountErrors(app, log);
 
   // what is proxied does not pass through Express: nothing of it is needed there, and it costs 5 µs a request
@@ -70,7 +71,7 @@ export async function createGateway(options: GatewayOptions): Promise<Draining> 
   };
 }
 
-function upstreamsOf({ addresses, limits, log }: GatewayOptions): ReadonlyMap<string, Upstream> {
+function upstreamsOf({ contracts, addresses, limits, log }: GatewayOptions): ReadonlyMap<string, Upstream> {
   const create = (name: string) =>
     new Upstream(name, addresses[name]!, {
       ...limits,

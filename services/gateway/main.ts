@@ -1,3 +1,4 @@
+import { contracts } from '#contracts/index.ts';
 import { runService } from '#platform/lifecycle';
 import { gatewayConfig } from './config.ts';
 import { createGateway } from './gateway.ts';
@@ -6,6 +7,7 @@ await runService('gateway', async (service) => {
   const { log, health } = service;
   const config = gatewayConfig();
   const gateway = await createGateway({
+    contracts,
     addresses: config.addresses,
     health,
     log,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { contracts } from '#contracts/index.ts';
 import { startGateway } from './fixture.ts';
+import { contracts } from './testing.ts';
 
 describe('pages', () => {
   it('have strict headers and load what is theirs only', async (t) => {

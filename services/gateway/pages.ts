@@ -1,6 +1,6 @@
 import type { Express } from 'express';
 import { buildAsyncApi, buildOpenApi } from '#platform/contract';
-import { contracts } from '#contracts/index.ts';
+import type { ContractRegistry } from '#platform/contract';
 import { topics } from '#platform/declarations';
 import { mountRead, notFound } from '#platform/http';
 import packageJson from '../../package.json' with { type: 'json' };
@@ -39,7 +39,7 @@ export interface PageSettings {
 }
 
 /** The dashboard, the documents of the API and of the events, and the page that shows them. */
-export function mountPages(app: Express, settings: PageSettings): void {
+export function mountPages(app: Express, contracts: ContractRegistry, settings: PageSettings): void {
   const { pages, assets, hash } = loadSite(site);
   for (const [path, name] of [
     ['/', 'index.html'],

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
-import { contracts } from '#contracts/index.ts';
 import { Routes } from './routes.ts';
+import { contracts } from './testing.ts';
 
 const routes = new Routes(contracts.contracts);
 

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { streamQueryFiles, topics } from '#platform/declarations';
 import { QueryFilesError, loadQueries } from './load.ts';
 import { parseQuery } from './parse.ts';
 
@@ -139,32 +138,15 @@ spec:
   });
 });
 
-describe('the declared queries', () => {
-  it('are the nine of the design and those of the dashboard, without a fault', () => {
-    const queries = loadQueries(streamQueryFiles(), new Set(topics().map(({ name }) => name)));
-    const emitted = queries
-      .filter(({ emit }) => emit)
-      .map(({ name, windowText, emit }) => [name, windowText, emit!.to]);
-    assert.deepEqual(emitted, [
-      ['high-value-order', null, 'analytics-alerts'],
-      ['low-revenue', 'tumbling 1h', 'analytics-alerts'],
-      ['new-users', 'tumbling 30m', 'analytics-events'],
-      ['order-volume-spike', 'tumbling 1m', 'analytics-alerts'],
-      ['orders-by-status', 'tumbling 5m', 'analytics-events'],
-      ['revenue-by-user', 'tumbling 1h', 'revenue-analytics'],
-      ['revenue', 'tumbling 10m', 'revenue-analytics'],
-      ['user-activity-spike', 'tumbling 5m', 'analytics-alerts'],
-      ['user-activity', 'tumbling 15m', 'user-activity-analytics'],
-    ]);
-  });
-
+describe('queries in files', () => {
   it('have names of their own', () => {
-    const [first] = streamQueryFiles();
+    const text = `${head}  from: [{ topic: order-events }]\n  window: { tumbling: 5m }\n  select: [{ name: n, count: true }]\n`;
+    const first = { file: 'one.yaml', text };
     assert.throws(
-      () => loadQueries([first!, { ...first!, file: 'other.yaml' }]),
+      () => loadQueries([first, { ...first, file: 'other.yaml' }]),
       (error) =>
         error instanceof QueryFilesError &&
-        /a mistake:\n {2}other\.yaml:5: metadata\.name: \S+ is the name of/.test(error.message),
+        /a mistake:\n {2}other\.yaml:3: metadata\.name: \S+ is the name of/.test(error.message),
     );
   });
 });

@@ -17,7 +17,7 @@ export interface EngineOptions {
   /** the versions that run, as far as this process knows */
   versions: Versions;
   /** what the live stream says of the events themselves */
-  feed?: SourceFeed;
+  feed?: SourceFeed | undefined;
   /** milliseconds since 1970 */
   now?: () => number;
 }

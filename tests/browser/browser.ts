@@ -4,6 +4,7 @@ import { chromium } from 'playwright-core';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { Health } from '#platform/health';
 import { createLogger } from '#platform/telemetry';
+import { contracts } from '#contracts/index.ts';
 import { createGateway } from '../../services/gateway/gateway.ts';
 import { startStand } from './fixture.ts';
 import type { Stand } from './fixture.ts';
@@ -40,6 +41,7 @@ export async function startSite(): Promise<Site> {
   const { url } = stand;
   const health = new Health();
   const server = await createGateway({
+    contracts,
     addresses: { users: url, orders: url, notifications: url, analytics: url },
     health,
     log: createLogger('gateway', 'silent'),

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
-import { eventServices, parseDuration } from '#platform/declarations';
+import { parseDuration } from '#platform/declarations';
 import { apiVersion } from '../api/common.ts';
 import type { EventService, EventServiceSpec } from '../api/event-service.ts';
 import { connectionOf } from '../consumer-lag.ts';
@@ -21,11 +21,20 @@ function service(spec: Partial<EventServiceSpec>, name = 'orders'): EventService
   return { apiVersion, kind: 'EventService', metadata, spec: { port: 8080, ...spec } };
 }
 
-const declared = (name: string) =>
-  service(
-    { ...(eventServices().find(({ metadata }) => metadata.name === name)!.spec as EventServiceSpec), kafka },
-    name,
-  );
+const produced = (topic: string) => ({ topic, partitions: 6, retention: -1 });
+const specs: Record<string, Partial<EventServiceSpec>> = {
+  users: { produces: [produced('user-events')] },
+  orders: {
+    produces: [produced('order-events')],
+    consumes: [{ group: 'orders-projection', topics: ['order-events', 'user-events'], database: 'orders-read' }],
+  },
+  analytics: {
+    produces: [produced('analytics-events'), produced('analytics-alerts')],
+    consumes: [{ group: 'analytics', topics: ['user-events', 'order-events'], database: 'analytics' }],
+    streamQueries: true,
+  },
+};
+const declared = (name: string) => service({ ...specs[name], kafka }, name);
 
 describe('the topics of a service', () => {
   it('are those that it publishes to, and one for the dead letters of each group', () => {

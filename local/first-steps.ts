@@ -1,0 +1,16 @@
+const json = "-H 'Content-Type: application/json'";
+const user = '{"username":"ada","email":"ada@example.com","firstName":"Ada","lastName":"Lovelace"}';
+const order =
+  '{"userId":1,"items":[{"productId":1,"productName":"Pocket watch","quantity":2,"unitPrice":12.50,"totalPrice":25.00}]}';
+
+/**
+ * What to try on a platform that has just come up: a sentence, and commands.
+ * @param door the gateway
+ */
+export function firstSteps(door: string): string {
+  return `Register a user, who gets a mail; order something; read the order back:
+
+  curl -s ${door}/api/users ${json} -d '${user}'
+  curl -s ${door}/api/orders ${json} -d '${order}'
+  curl -s '${door}/api/orders/1?minVersion=1'`;
+}

@@ -1,0 +1,167 @@
+// npm run test:new: what `npm run new` makes is checked, tested, started and asked, in folders of its own. It takes minutes, so
+// that it is no part of `npm test`.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { freePortOffset } from '#test/ports.ts';
+
+import { trackedFiles } from './tracked.ts';
+
+const root = join(import.meta.dirname, '..');
+/** Node as the machine has it: a door that every npm script has finds the one that runs TypeScript. */
+const door = 'local/start.mjs';
+const patience = 120_000;
+
+const env: NodeJS.ProcessEnv = { ...process.env };
+// This run is no test of the project that it makes, and its brokers are not that project's.
+for (const name of [
+  'NODE_TEST_CONTEXT',
+  'NODE_OPTIONS',
+  'KAFKA_BROKERS',
+  'MILLRACE_TEST_POSTGRES',
+  'MILLRACE_TEST_KAFKA',
+])
+  delete env[name];
+
+const running = new Set<() => Promise<void>>();
+
+function launch(folder: string, program: string, args: string[]) {
+  const child = spawn(program, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (text: string) => (output = (output + text).slice(-100_000)));
+  const exited = new Promise<number | null>((resolve) => child.once('close', resolve));
+  const stop = async (): Promise<void> => {
+    child.kill('SIGINT');
+    await exited;
+  };
+  running.add(stop);
+  void exited.then(() => running.delete(stop));
+  return { exited, stop, output: () => output, hasEnded: () => child.exitCode !== null || child.signalCode !== null };
+}
+
+/** Runs a command to its end. @returns what it says. @throws with that where it fails */
+async function run(folder: string, program: string, ...args: string[]): Promise<string> {
+  const { exited, output } = launch(folder, program, args);
+  assert.equal(await exited, 0, `${program} ${args.join(' ')} failed:\n${output()}`);
+  return output();
+}
+
+const millrace = (folder: string, ...args: string[]) => run(folder, process.execPath, door, ...args);
+
+/** Gives a copy the packages of this project, and the list of Kafka's jars, so that it fetches neither. */
+function equip(folder: string): void {
+  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
+  mkdirSync(join(folder, '.millrace'));
+  for (const name of readdirSync(join(root, '.millrace')).filter((one) => one.endsWith('.classpath')))
+    cpSync(join(root, '.millrace', name), join(folder, '.millrace', name));
+}
+
+async function start(folder: string): Promise<{ gateway: string; stop(): Promise<void> }> {
+  const offset = await freePortOffset();
+  const data = join(dirname(folder), 'data');
+  mkdirSync(data);
+  const platform = launch(folder, process.execPath, [door, 'start', '--port-offset', String(offset), '--data', data]);
+  while (!platform.output().includes('is up after')) {
+    assert.ok(!platform.hasEnded(), platform.output());
+    await delay(50);
+  }
+  return { gateway: `http://127.0.0.1:${8080 + offset}`, stop: platform.stop };
+}
+
+/** Asks until the answer is as wanted. */
+async function until(address: string, isWanted: (body: never) => boolean): Promise<void> {
+  const end = Date.now() + patience;
+  for (;;) {
+    const response = await fetch(address);
+    const body: unknown = await response.json();
+    if (response.ok && isWanted(body as never)) return;
+    assert.ok(Date.now() < end, `${address} answers ${response.status} ${JSON.stringify(body)}`);
+    await delay(50);
+  }
+}
+
+async function post(address: string, body: object): Promise<{ id: number }> {
+  const headers = { 'content-type': 'application/json' };
+  const response = await fetch(address, { method: 'POST', headers, body: JSON.stringify(body) });
+  const answer = await response.text();
+  assert.equal(response.status, 201, answer);
+  return JSON.parse(answer) as { id: number };
+}
+
+describe('npm run new', () => {
+  let folder: string;
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'millrace-new-'));
+    chmodSync(folder, 0o755); // PostgreSQL may run as a user of its own
+  });
+  after(async () => {
+    await Promise.all([...running].map((stop) => stop()));
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  test('service makes one that runs beside the others', async () => {
+    const copy = join(folder, 'with-inventory/project');
+    for (const path of trackedFiles(root)) cpSync(join(root, path), join(copy, path), { mode: 0 });
+    equip(copy);
+    const service = ['new', 'service', 'inventory', '--topic', 'inventory-events', '--consumes', 'order-events'];
+    assert.match(await millrace(copy, ...service), /^wrote +services\/inventory\/main\.ts$/m);
+    assert.match(await millrace(copy, ...service), /is there already: nothing was changed/);
+    await millrace(copy, 'new', 'event', 'inventory', 'inventory.restocked');
+    await millrace(copy, 'new', 'query', 'inventory-events-by-type', '--topic', 'inventory-events');
+    await run(copy, 'npm', 'run', '--silent', 'check');
+    const tested = [
+      'services/inventory',
+      'services/contracts',
+      'services/gateway',
+      'platform/declarations',
+      'scaffold',
+    ];
+    await millrace(copy, 'test', ...tested);
+
+    const { gateway, stop } = await start(copy);
+    const health = (await (await fetch(`${gateway}/health`)).json()) as { checks: Record<string, { status: string }> };
+    assert.equal(health.checks['inventory']?.status, 'UP');
+    const { id } = await post(`${gateway}/api/inventory`, { name: 'Pocket watch' });
+    const read = await fetch(`${gateway}/api/inventory/${id}`);
+    assert.equal(((await read.json()) as { name: string }).name, 'Pocket watch');
+    const user = { username: 'ada', email: 'ada@example.com', firstName: 'Ada', lastName: 'Lovelace' };
+    const { id: userId } = await post(`${gateway}/api/users`, user);
+    const item = { productId: 1, productName: 'Pocket watch', quantity: 2, unitPrice: 12.5, totalPrice: 25 };
+    await post(`${gateway}/api/orders`, { userId, items: [item] });
+    await until(
+      `${gateway}/api/inventory/latest-events`,
+      ([latest]: { type: string }[]) => latest?.type === 'order.created',
+    );
+    const windows = (query: string, value: string) =>
+      until(
+        `${gateway}/analytics/queries/${query}/windows`,
+        ([window]: { values: Record<string, number> }[]) => window?.values[value] === 1,
+      );
+    await windows('inventory-created', 'created');
+    await windows('inventory-events-by-type', 'events');
+    const openapi = (await (await fetch(`${gateway}/openapi.json`)).json()) as { paths: object };
+    assert.ok('/api/inventory/{id}' in openapi.paths);
+    await stop();
+  });
+
+  // its tests start it, create an item through the gateway and wait for the event, the projection and the window
+  test('shop-free makes a project that is checked and tested', async () => {
+    const copy = join(folder, 'acme');
+    assert.match(await millrace(root, 'new', 'shop-free', copy), /git init/);
+    equip(copy);
+    await run(copy, 'npm', 'run', '--silent', 'check');
+    assert.match(await run(copy, 'npm', 'test'), /takes an item, and its event reaches the projection and the window/);
+    await millrace(copy, 'new', 'service', 'bookings');
+    await millrace(copy, 'test', 'services/bookings', 'scaffold');
+    assert.deepEqual(readdirSync(copy).includes('bench'), false);
+    const refusal = launch(root, process.execPath, [door, 'new', 'shop-free', copy]);
+    assert.equal(await refusal.exited, 1);
+    assert.match(refusal.output(), /is not empty: name a folder/);
+  });
+});

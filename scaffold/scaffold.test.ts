@@ -1,0 +1,124 @@
+// What is refused and what is written; that the result runs is tried by acceptance.ts, which takes its time.
+import assert from 'node:assert/strict';
+import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+
+import { contracts } from '#contracts/index.ts';
+import { eventServices, streamQueryFiles, topics } from '#platform/declarations';
+import { loadQueries } from '#streams/language';
+
+import { newEvent } from './event.ts';
+import { serviceNames } from './names.ts';
+import { newQuery } from './query.ts';
+import { declarationsOf, newService } from './service.ts';
+
+const root = join(import.meta.dirname, '..');
+
+describe('npm run new', () => {
+  let copy: string;
+  before(() => {
+    copy = mkdtempSync(join(tmpdir(), 'millrace-new-'));
+    for (const folder of ['services/contracts', 'charts/millrace/files', '.prettierrc.json'])
+      cpSync(join(root, folder), join(copy, folder), { recursive: true });
+  });
+  after(() => rmSync(copy, { recursive: true, force: true }));
+
+  const [known] = eventServices().flatMap(({ spec }) => (spec.produces ?? []).map(({ topic }) => topic));
+  const request = { name: 'stock-levels', topic: 'stock-events', consumes: [known!] };
+
+  test('makes a service, and nothing the second time', async () => {
+    const lines = await newService(copy, request, contracts)!.write();
+    for (const path of [
+      'services/contracts/stock-levels.ts',
+      'services/stock-levels/main.ts',
+      'services/stock-levels/projection.ts',
+      'services/stock-levels/stock-levels.test.ts',
+      'prisma/stock-levels/migrations/0001_init/migration.sql',
+      'charts/millrace/files/queries/stock-level-created.yaml',
+    ])
+      assert.ok(lines.includes(`wrote   ${path}`), path);
+    const declared = eventServices(declarationsOf(copy));
+    const specOf = (name: string) => declared.find(({ metadata }) => metadata.name === name)!.spec;
+    assert.deepEqual(specOf('stock-levels').consumes, [
+      { group: 'stock-levels', topics: [known], database: 'stock-levels' },
+    ]);
+    assert.ok(specOf('gateway').calls?.includes('stock-levels'));
+    assert.ok(declared.find(({ spec }) => spec.streamQueries)!.spec.consumes![0]!.topics.includes('stock-events'));
+    assert.equal(new Set(declared.map(({ spec }) => spec.port)).size, declared.length);
+    assert.match(readFileSync(join(copy, 'services/contracts/index.ts'), 'utf8'), /\bstockLevels\b.*from/);
+
+    assert.equal(newService(copy, request, contracts), undefined);
+  });
+
+  test('leaves out what a service that consumes nothing does not need', async () => {
+    await newService(copy, { name: 'parcels', topic: 'parcels-events', consumes: [] }, contracts)!.write();
+    const main = readFileSync(join(copy, 'services/parcels/main.ts'), 'utf8');
+    assert.doesNotMatch(main, /Inbox|project|\/\/\?/);
+    assert.throws(() => readFileSync(join(copy, 'services/parcels/projection.ts')), /ENOENT/);
+  });
+
+  test('refuses what is taken, with a sentence', () => {
+    const refusal = (changed: Partial<typeof request>, sentence: RegExp) =>
+      assert.throws(
+        () => newService(copy, { ...request, name: 'depots', topic: 'depot-events', ...changed }, contracts),
+        {
+          name: 'Fault',
+          message: sentence,
+        },
+      );
+    refusal({ name: 'stock-levels' }, /^The name stock-levels is taken: charts.*stock-levels\.yaml declares another/);
+    refusal({ name: 'contracts' }, /choose another name/);
+    refusal({ topic: 'stock-events' }, /^The topic stock-events is taken: stock-levels sends its events there\.$/);
+    refusal({ consumes: ['nothing'] }, /^No service declares the topic nothing\. There are /);
+    refusal({ name: 'alerts' }, /^Another contract has a schema Alert/);
+    refusal({ topic: 'a topic' }, /^"a topic" is no name of a topic/);
+  });
+
+  test('refuses names that nothing can have', () => {
+    for (const name of ['', 'Depots', 'depot_s', '-depots', 'depots-', '1depots', '../depots', 'a b'])
+      assert.throws(() => serviceNames(name), /is no name of a service/, name);
+    assert.throws(() => serviceNames('x'.repeat(41)), /longer than 40/);
+    for (const name of ['user', 'class', 'types']) assert.throws(() => serviceNames(name), /choose another name/, name);
+  });
+
+  test('finds the word for one of many', () => {
+    const words = {
+      bookings: 'booking',
+      inventory: 'inventory',
+      deliveries: 'delivery',
+      addresses: 'address',
+      gas: 'gas',
+    };
+    for (const [name, entity] of Object.entries(words)) assert.equal(serviceNames(name).entity, entity);
+  });
+
+  test('makes a query of a topic that is declared', async () => {
+    await newQuery(copy, 'busy', 'stock-events')!.write();
+    assert.match(readFileSync(join(copy, 'charts/millrace/files/queries/busy.yaml'), 'utf8'), /topic: stock-events/);
+    const folder = declarationsOf(copy);
+    const queries = loadQueries(
+      streamQueryFiles(folder),
+      new Set(topics(eventServices(folder)).map(({ name }) => name)),
+    );
+    assert.ok(queries.some(({ name }) => name === 'busy'));
+    assert.equal(newQuery(copy, 'busy', 'stock-events'), undefined);
+    assert.throws(() => newQuery(copy, 'busy', known), /^Fault: The name busy is taken/);
+    assert.throws(() => newQuery(copy, 'idle', 'nothing'), /No service declares the topic nothing/);
+  });
+
+  test('adds an event type to a contract', async () => {
+    const stock = { name: 'stock-levels', events: { 'stock-level.created': {} } };
+    const all = [stock, ...contracts.contracts];
+    await newEvent(copy, 'stock-levels', 'stock-level.sold-out', all)!.write();
+    const text = readFileSync(join(copy, 'services/contracts/stock-levels.ts'), 'utf8');
+    assert.match(text, /export const StockLevelSoldOut = Type\.Object\(\{ stockLevelId: Id, time: Time \}\);/);
+    assert.match(text, /'stock-level\.sold-out': \{[^}]*topics: \['stock-events'\]/);
+    assert.equal(newEvent(copy, 'stock-levels', 'stock-level.created', all), undefined);
+    assert.throws(() => newEvent(copy, 'nobody', 'a.b', all), /No contract is of nobody/);
+    assert.throws(() => newEvent(copy, 'stock-levels', 'created', all), /"created" is no event type/);
+    const [taken] = Object.keys(contracts.events);
+    assert.throws(() => newEvent(copy, 'stock-levels', taken!, all), /is taken: it is in the contract of/);
+  });
+});

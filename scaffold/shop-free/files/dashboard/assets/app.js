@@ -1,0 +1,42 @@
+import { getJson, onUnauthorized, token } from './api.js';
+import { byId, note } from './dom.js';
+import { showHealth, showQueries } from './panels.js';
+import { failing, refresh } from './refresh.js';
+import { themeButton } from './theme.js';
+
+themeButton(byId('theme'));
+
+const settings = await getJson('/settings.json').catch(() => ({}));
+if (settings.mailUrl) {
+  byId('mail-link').href = settings.mailUrl;
+  byId('mail-link').hidden = false;
+}
+if (settings.auth) askForToken();
+
+refresh({
+  path: '/analytics/streams/status',
+  everyMs: 3_000,
+  show: (streams) => showQueries(byId('queries'), streams),
+  fail: failing(byId('queries'), note),
+});
+refresh({
+  // an aggregated report that says DOWN is 503, and worth showing all the same
+  path: '/health',
+  everyMs: 5_000,
+  show: (health) => showHealth(byId('health'), health),
+  fail: (/** @type {Error & {report?: any}} */ error) => {
+    if (error.report?.checks) showHealth(byId('health'), error.report);
+    else failing(byId('health'), note)(error);
+  },
+});
+
+function askForToken() {
+  const box = byId('token-panel');
+  onUnauthorized.call = () => (box.hidden = false);
+  box.hidden = token.get() !== null;
+  byId('token-form').addEventListener('submit', (/** @type {SubmitEvent} */ event) => {
+    event.preventDefault();
+    token.set(byId('token-form').elements.token.value.trim());
+    location.reload();
+  });
+}

@@ -1,0 +1,14 @@
+const json = "-H 'Content-Type: application/json'";
+
+/**
+ * What to try on a platform that has just come up: a sentence, and commands.
+ * @param door the gateway
+ */
+export function firstSteps(door: string): string {
+  return `Create an item; read it; see its event in a projection, and in a window of a stream query:
+
+  curl -s ${door}/api/items ${json} -d '{"name":"Pocket watch"}'
+  curl -s ${door}/api/items/1
+  curl -s ${door}/api/items/latest-events
+  curl -s ${door}/analytics/queries/item-created/windows`;
+}

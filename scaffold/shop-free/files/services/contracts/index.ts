@@ -1,0 +1,15 @@
+import { collectContracts, contractDecoder } from '#platform/contract';
+import type { EventDataOf } from '#platform/contract';
+import { analytics } from './analytics.ts';
+
+/** The whole interface. A service whose contract stands here has its routes, its topics and its place in the documents. */
+export const contracts = collectContracts(
+  { title: 'Millrace', description: 'The services of an event-driven platform.' },
+  [analytics],
+);
+
+/** Reads an event and checks its data against these contracts. */
+export const decodeEvent = contractDecoder(contracts.events);
+
+/** The data of each event by its type. */
+export type EventData = EventDataOf<typeof analytics>;

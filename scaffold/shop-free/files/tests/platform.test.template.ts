@@ -1,0 +1,47 @@
+// The whole platform, started as `npm start` starts it: a command, its event, the projection and the window that it reaches.
+import assert from 'node:assert/strict';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { startPlatform } from '#test/platform.ts';
+import type { Platform } from '#test/platform.ts';
+import { freePortOffset } from '#test/ports.ts';
+
+describe('the platform', () => {
+  const data = mkdtempSync(join(tmpdir(), 'millrace-platform-'));
+  chmodSync(data, 0o755); // PostgreSQL may run as a user of its own
+  let platform: Platform | undefined;
+  let gateway = '';
+
+  before(async () => {
+    platform = await startPlatform({ portOffset: await freePortOffset(), data });
+    gateway = platform.url('gateway');
+  });
+  after(async () => {
+    await platform?.stop();
+    rmSync(data, { recursive: true, force: true });
+  });
+
+  /** Asks until the answer is as wanted; the runner's own time limit is the only one. */
+  async function until(path: string, isWanted: (body: never) => boolean): Promise<void> {
+    for (;;) {
+      const response = await fetch(`${gateway}${path}`);
+      if (isWanted((await response.json()) as never)) return;
+      await new Promise((resolve) => setTimeout(resolve, 25));
+    }
+  }
+
+  test('takes an item, and its event reaches the projection and the window', async () => {
+    const answer = await fetch(`${gateway}/api/items`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ name: 'Pocket watch' }),
+    });
+    assert.equal(answer.status, 201);
+    await until('/api/items/latest-events', (events: { type: string }[]) => events[0]?.type === 'item.created');
+    await until('/analytics/queries/item-created/windows', (windows: { values: { created: number } }[]) =>
+      windows.some(({ values }) => values.created === 1),
+    );
+  });
+});

@@ -1,0 +1,22 @@
+import type { EventData } from '#contracts/index.ts';
+import type { OutboxEvent } from '#platform/outbox';
+import { inject } from '#platform/telemetry';
+import type { __Entity__Row } from './store.ts';
+
+/** The event that says that there is one more of __name__. */
+export function __entityCamel__Created({ id, name, createdAt }: __Entity__Row): OutboxEvent {
+  const data: EventData['__entity__.created'] = {
+    __entityCamel__Id: Number(id),
+    name,
+    createdAt: createdAt.toISOString(),
+  };
+  return {
+    topic: '__topic__',
+    key: id,
+    eventId: `__entity__-${id}-created`,
+    type: '__entity__.created',
+    source: '/__name__',
+    data: JSON.stringify(data),
+    traceparent: inject(),
+  };
+}
