@@ -8,7 +8,9 @@ import { copyWithoutShop } from './copy.ts';
 
 const root = join(import.meta.dirname, '../..');
 
-describe('a copy without the shop', () => {
+const skip = existsSync(join(root, '.git')) ? false : 'the project is no git clone';
+
+describe('a copy without the shop', { skip }, () => {
   let folder: string;
   before(() => {
     folder = mkdtempSync(join(tmpdir(), 'millrace-copy-'));
