@@ -1,17 +1,13 @@
 // docs/errors.md, from the catalogues of errors. Run by `npm run check`, it fails where the file is not what the catalogues
 // say, where a code is used by nothing, and where production code throws an error without a code; `--write` writes the file.
 import { globSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { basename, dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { platformErrors } from '#platform/errors';
 import type { ErrorCatalogue } from '#platform/errors';
 import { streamsErrors } from '#streams/errors';
 import { operatorErrors } from '../operators/millrace/errors.ts';
 import { runtimeErrors } from '../operators/runtime/catalogue.ts';
-import { gatewayErrors } from '../services/gateway/errors.ts';
-import { notificationsErrors } from '../services/notifications/errors.ts';
-import { ordersErrors } from '../services/orders/errors.ts';
-import { usersErrors } from '../services/users/errors.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const file = join(root, 'docs/errors.md');
@@ -21,11 +17,16 @@ const catalogues: [title: string, source: string, errors: ErrorCatalogue][] = [
   ['Stream queries', 'streams/errors/catalogue.ts', streamsErrors],
   ['The operator', 'operators/millrace/errors.ts', operatorErrors],
   ['The operator runtime', 'operators/runtime/catalogue.ts', runtimeErrors],
-  ['Gateway', 'services/gateway/errors.ts', gatewayErrors],
-  ['Users', 'services/users/errors.ts', usersErrors],
-  ['Orders', 'services/orders/errors.ts', ordersErrors],
-  ['Notifications', 'services/notifications/errors.ts', notificationsErrors],
+  ...(await Promise.all(globSync('services/*/errors.ts', { cwd: root }).toSorted().map(catalogueOf))),
 ];
+
+/** The catalogue of a service: `services/orders/errors.ts` exports `ordersErrors`. */
+async function catalogueOf(source: string): Promise<[title: string, source: string, errors: ErrorCatalogue]> {
+  const name = basename(dirname(source));
+  const catalogue = `${name.replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase())}Errors`;
+  const module = (await import(pathToFileURL(join(root, source)).href)) as Record<string, ErrorCatalogue | undefined>;
+  return [name[0]!.toUpperCase() + name.slice(1), source, module[catalogue] ?? {}];
+}
 
 const intro = `# Errors
 

@@ -43,6 +43,7 @@ export async function copyWithoutShop(root: string, folder: string): Promise<str
   for (const [path, source] of kept) copy(source, join(target, path));
   for (const [path, text] of written) write(join(target, path), text);
   forgetCommands(target);
+  forgetErrors(target);
   const service = newService(target, example, { schemas: {}, events: {} })!;
   await service.write();
 
@@ -121,5 +122,18 @@ function forgetCommands(target: string): void {
       ([, command]) => !gone.includes(/start\.mjs ([\w:-]+)/.exec(command)?.[1] ?? ''),
     ),
   );
+  // a team may need later what nothing uses without the shop
+  contents.scripts['check'] = contents.scripts['check']!.replaceAll(/knip [^&]*&& /g, '');
   writeFileSync(manifest, `${JSON.stringify(contents, null, 2)}\n`);
+}
+
+/** Takes the errors of the shop's services out of the page of errors. */
+function forgetErrors(target: string): void {
+  const page = join(target, 'docs/errors.md');
+  const sections = readFileSync(page, 'utf8').split(/^(?=## )/m);
+  const kept = sections.filter((section) => {
+    const source = /^From \[([^\]]+)\]/m.exec(section)?.[1];
+    return source === undefined || existsSync(join(target, source));
+  });
+  writeFileSync(page, `${kept.join('').trimEnd()}\n`);
 }
