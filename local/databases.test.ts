@@ -5,7 +5,8 @@ import pg from 'pg';
 
 import { createTestDatabase, type TestDatabase } from '#test/database.ts';
 import { testServers } from '#test/servers.ts';
-import { databaseUrl, ensureDatabases, withClient } from './databases.ts';
+import { withClient } from '#platform/postgres';
+import { databaseUrl, ensureDatabases } from './databases.ts';
 
 const { postgres } = testServers();
 let own: TestDatabase;

@@ -2,8 +2,6 @@ import { createHmac } from 'node:crypto';
 
 import { databaseNameOf, ensureDatabaseRoles, roleOf, withClient } from '#platform/postgres';
 
-export { databaseNameOf, roleOf, withClient } from '#platform/postgres';
-
 /**
  * The connection string of a database for its own role. The password follows from the superuser's, so that nothing else has
  * to be kept.

@@ -11,7 +11,7 @@ export function dockerAnswers(): boolean {
 }
 
 /** The container, and the volume of its data, that belong to a data folder. */
-export function dockerName(folder: string): string {
+function dockerName(folder: string): string {
   return `millrace-kafka-${createHash('sha256').update(folder).digest('hex').slice(0, 12)}`;
 }
 

@@ -2,6 +2,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
+import { messageOf } from '#platform/errors';
 import type { KafkaConnection } from '#platform/kafka';
 
 import { asFileFault, Fault } from './fault.ts';
@@ -76,7 +77,7 @@ async function chooseBroker(options: BrokerOptions & SearchOptions): Promise<() 
     try {
       return await startDockerKafka(KAFKA_VERSION, options);
     } catch (error) {
-      problems.push(error instanceof Error ? error.message : String(error));
+      problems.push(messageOf(error));
     }
   } else problems.push('no Docker engine answers');
   const java = findJava();

@@ -1,8 +1,8 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { asFileFault, errorCode, Fault } from './fault.ts';
-import { commandOf, runningPid } from './process.ts';
+import { commandOf, removePidFile, runningPid } from './process.ts';
 
 /**
  * Takes the data folder for this process, creating it; a lock of a process that is gone does not count.
@@ -25,9 +25,7 @@ export function lockFolder(folder: string): () => void {
   } catch (error) {
     throw asFileFault(error, `The data folder ${folder}`);
   }
-  return () => {
-    if (readFileSync(file, 'utf8').includes(`"pid":${process.pid},`)) rmSync(file);
-  };
+  return () => removePidFile(file, process.pid);
 }
 
 /** Creates the file, in one step, unless it exists. */

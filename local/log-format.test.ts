@@ -35,6 +35,12 @@ describe('formatLine', () => {
     );
   });
 
+  test('shows the code of an error, which docs/errors.md explains', () => {
+    const err = { type: 'E', message: 'no', stack: 'E: no\n    at x', code: 'ERR_CONFIG_INVALID' };
+    const [, head] = formatLine('orders', JSON.stringify({ ...record, err }), plain).split('\n');
+    assert.equal(head, '    E: no [ERR_CONFIG_INVALID]');
+  });
+
   test('quotes text with spaces and shortens long values', () => {
     const shown = formatLine(
       'orders',

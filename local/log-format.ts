@@ -90,12 +90,13 @@ function shortText(value: unknown): string {
   return /[\s"]/.test(short) && typeof value === 'string' ? JSON.stringify(short) : short;
 }
 
-/** pino's form of an error: its stack, which begins with its message, indented; causes are part of it. */
+/** pino's form of an error: its stack, which begins with its message, and its code, indented; causes are part of it. */
 function errorLines(error: unknown): string[] {
   if (typeof error !== 'object' || error === null) return [];
-  const { stack } = error as { stack?: unknown };
-  const text = typeof stack === 'string' ? stack : JSON.stringify(error);
-  return text.split('\n').map((line) => `    ${line}`);
+  const { stack, code } = error as { stack?: unknown; code?: unknown };
+  if (typeof stack !== 'string') return [`    ${JSON.stringify(error)}`];
+  const [first = '', ...rest] = stack.split('\n');
+  return [typeof code === 'string' ? `${first} [${code}]` : first, ...rest].map((line) => `    ${line}`);
 }
 
 /** Cuts a stream of text into lines; a line longer than `longest` is handed over in pieces, so that memory is bounded. */

@@ -1,61 +1,87 @@
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { eventServices } from '#platform/declarations';
+
 import { Demo } from './demo.ts';
 import { describeError } from './fault.ts';
+import type { Listener } from './listener.ts';
 import { lockFolder } from './lock.ts';
 import { formatLine, formatOwnLine, type LogStyle } from './log-format.ts';
+import { OnlyService } from './only.ts';
 import { parseOptions, USAGE, type Options } from './options.ts';
-import { Platform, type Listener } from './platform.ts';
+import { Platform } from './platform.ts';
 import { welcomeScreen } from './screen.ts';
 import { listenForStop } from './signals.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 async function main(args: string[]): Promise<void> {
-  const options = parseOptions(args, root);
-  if (options.help) console.log(USAGE);
-  else await run(options);
+  const names = eventServices().map(({ metadata }) => metadata.name);
+  const options = parseOptions(args, root, names);
+  if (options.help) return console.log(USAGE);
+  const listener = consoleListener(names);
+  if (options.only === undefined) await runPlatform(options, listener);
+  else await runOnly(options.only, options, listener);
 }
 
-async function run(options: Options): Promise<void> {
+function consoleListener(services: string[]): Listener {
   const style: LogStyle = {
     colour: process.stdout.hasColors?.() ?? Boolean(process.env['FORCE_COLOR']),
-    names: ['millrace'],
-  };
-  const listener: Listener = {
-    say: (level, line) => console.log(formatOwnLine(level, line, style)),
-    line: (service, line) => console.log(formatLine(service, line, style)),
+    names: ['millrace', ...services],
   };
   // A terminal that is gone must not end us before everything is stopped.
   process.stdout.on('error', () => undefined);
+  return {
+    say: (level, line) => console.log(formatOwnLine(level, line, style)),
+    line: (service, line) => console.log(formatLine(service, line, style)),
+  };
+}
 
+async function runPlatform(options: Options, listener: Listener): Promise<void> {
   const unlock = lockFolder(options.data);
-  const requests = listenForStop();
   const platform = new Platform(root, options, listener);
-  style.names.push(...platform.services.map(({ metadata }) => metadata.name));
-  // Whatever ends this process, its children do not outlive it.
-  process.once('exit', () => {
-    platform.kill();
-    unlock();
+  process.once('exit', unlock);
+  const started = performance.now();
+  await supervise(platform, listener, () => {
+    console.log(welcomeScreen({ ...options, platform, seconds: (performance.now() - started) / 1000 }));
+    if (!options.demo) return {};
+    const demo = new Demo(platform.door, options.rate, (level, line) => listener.say(level, line));
+    demo.start();
+    return { beforeStop: () => demo.stop() };
   });
-  void requests.second.then(() => process.exit(130));
+}
 
+async function runOnly(name: string, options: Options, listener: Listener): Promise<void> {
+  const service = new OnlyService(root, name, { options, listener });
+  await supervise(service, listener, () => {
+    const debuggers = service.inspectPort ? `, open to debuggers at 127.0.0.1:${service.inspectPort}` : '';
+    listener.say('info', `${name} runs here at ${service.url}${debuggers}; Ctrl-C gives it back`);
+    return { end: service.lost };
+  });
+}
+
+/** Runs something until somebody asks for its end, and stops it whatever happens. */
+async function supervise(
+  run: { start(): Promise<void>; stop(): Promise<void>; kill(): void },
+  listener: Listener,
+  onUp: () => { end?: Promise<string>; beforeStop?: () => void },
+): Promise<void> {
+  const requests = listenForStop();
+  // Whatever ends this process, its children do not outlive it, nor the lock on their data.
+  process.prependOnceListener('exit', () => run.kill());
+  void requests.second.then(() => process.exit(130));
   try {
-    const started = performance.now();
-    const reason = await Promise.race([platform.start(), requests.first]);
-    if (reason === undefined) {
-      console.log(welcomeScreen({ ...options, platform, seconds: (performance.now() - started) / 1000 }));
-      const demo = options.demo
-        ? new Demo(platform.door, options.rate, (level, line) => listener.say(level, line))
-        : undefined;
-      demo?.start();
-      await requests.first;
-      demo?.stop();
+    const asked = await Promise.race([run.start(), requests.first]);
+    let reason = asked ?? '';
+    if (asked === undefined) {
+      const { end, beforeStop } = onUp();
+      reason = await Promise.race([requests.first, ...(end ? [end] : [])]);
+      beforeStop?.();
     }
-    listener.say('info', `stopping (${await requests.first}); once more to stop at once`);
+    listener.say('info', `stopping (${reason}); once more to stop at once`);
   } finally {
-    await platform.stop();
+    await run.stop();
     requests.release();
   }
   listener.say('info', 'stopped');

@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import { Fault } from './fault.ts';
 import { parseOptions } from './options.ts';
 
-const parse = (...args: string[]): ReturnType<typeof parseOptions> => parseOptions(args, '/clone');
+const parse = (...args: string[]): ReturnType<typeof parseOptions> => parseOptions(args, '/clone', ['orders', 'users']);
 
 describe('options', () => {
   test('have defaults', () => {
@@ -14,6 +14,8 @@ describe('options', () => {
       fresh: false,
       portOffset: 0,
       data: '/clone/.millrace/data',
+      only: undefined,
+      inspect: undefined,
       help: false,
     });
   });
@@ -25,8 +27,13 @@ describe('options', () => {
       fresh: true,
       portOffset: 1000,
       data: '/d',
+      only: undefined,
+      inspect: undefined,
       help: true,
     });
+    const { only, inspect } = parse('--only', 'orders', '--inspect', 'orders');
+    assert.deepEqual([only, inspect], ['orders', 'orders']);
+    assert.equal(parse('--inspect', 'users').inspect, 'users');
   });
 
   const refused: [string[], RegExp][] = [
@@ -40,6 +47,10 @@ describe('options', () => {
     [['--port-offset', '60000'], /whole number from 0 to/],
     [['--port-offset', '2000'], /10080/],
     [['--demo=yes'], /--demo/],
+    [['--only', 'order'], /--only is "order", which is none of orders, users\./],
+    [['--inspect', 'order'], /--inspect is "order", which is none of/],
+    [['--only', 'orders', '--fresh'], /--fresh does not go with --only/],
+    [['--only', 'orders', '--inspect', 'users'], /--only orders does not run users\./],
   ];
   for (const [args, message] of refused)
     test(`refuse ${args.join(' ')} with a sentence`, () => {

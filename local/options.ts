@@ -1,8 +1,9 @@
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
+import { messageOf } from '#platform/errors';
 import { Fault } from './fault.ts';
-import { PORTS } from './plan.ts';
+import { INSPECT_PORT, PORTS } from './plan.ts';
 
 /** What `npm start` was asked for. */
 export interface Options {
@@ -14,17 +15,29 @@ export interface Options {
   portOffset: number;
   /** Absolute path of the folder for data and logs. */
   data: string;
+  /** The one service to run, in the place of that of the platform which runs on the data. */
+  only: string | undefined;
+  /** The service that is open to debuggers. */
+  inspect: string | undefined;
   help: boolean;
 }
 
+/** What `--only` takes from the platform that runs, or leaves to it. */
+const NOT_WITH_ONLY = ['demo', 'rate', 'fresh', 'port-offset'] as const;
+
 export const USAGE = `Usage: npm start -- [options]
 
-  --demo              send realistic traffic: users arrive, order, make mistakes
-  --rate <n>          orders per second of the demo (default 5)
-  --fresh             forget the data of earlier runs
-  --port-offset <n>   add n to every port, to run beside another Millrace
-  --data <folder>     where data and logs go (default .millrace/data)
-  --help              show this
+  --demo               send realistic traffic: users arrive, order, make mistakes
+  --rate <n>           orders per second of the demo (default 5)
+  --fresh              forget the data of earlier runs
+  --port-offset <n>    add n to every port, to run beside another Millrace
+  --data <folder>      where data and logs go (default .millrace/data)
+  --inspect <service>  open a service to debuggers, on port ${INSPECT_PORT} or the next free one
+  --only <service>     run one service here, in the place of that of the npm start that runs on the data folder;
+                       when this ends, however it ends, that one runs its own again
+  --help               show this
+
+A service is reloaded when its sources change.
 
 Environment: KAFKA_BROKERS uses a Kafka of your own; OTEL_EXPORTER_OTLP_ENDPOINT sends traces to a collector;
 LOG_LEVEL sets how much the services log.`;
@@ -34,9 +47,10 @@ const HIGHEST_PORT = Math.max(...Object.values(PORTS));
 /**
  * Reads the command line.
  * @param root the clone, which relative defaults are below
+ * @param services the names of those that can be asked for
  * @throws Fault with a sentence for anything that is not understood
  */
-export function parseOptions(args: string[], root: string): Options {
+export function parseOptions(args: string[], root: string, services: readonly string[]): Options {
   const { values } = parse(args);
   const rate = numberOf('--rate', values.rate, 5);
   const portOffset = numberOf('--port-offset', values['port-offset'], 0);
@@ -46,12 +60,23 @@ export function parseOptions(args: string[], root: string): Options {
       `--port-offset is ${values['port-offset']}, and has to be a whole number from 0 to ${65_535 - HIGHEST_PORT}.`,
     );
   if (portOffset === 2000) throw fault('--port-offset 2000 puts the gateway on port 10080, which browsers refuse.');
+  const { only, inspect } = values;
+  for (const [name, service] of Object.entries({ only, inspect }))
+    if (service !== undefined && !services.includes(service))
+      throw fault(`--${name} is "${service}", which is none of ${services.join(', ')}.`);
+  if (only !== undefined) {
+    const other = NOT_WITH_ONLY.find((name) => values[name] !== undefined);
+    if (other) throw fault(`--${other} does not go with --only: it is for the npm start that runs the rest.`);
+    if (inspect !== undefined && inspect !== only) throw fault(`--only ${only} does not run ${inspect}.`);
+  }
   return {
     demo: values.demo ?? false,
     rate,
     fresh: values.fresh ?? false,
     portOffset,
     data: resolve(values.data ?? `${root}/.millrace/data`),
+    only,
+    inspect,
     help: values.help ?? false,
   };
 }
@@ -68,11 +93,13 @@ function parse(args: string[]) {
         fresh: { type: 'boolean' },
         'port-offset': { type: 'string' },
         data: { type: 'string' },
+        only: { type: 'string' },
+        inspect: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
       },
     });
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     // Node adds advice on positional arguments that does not fit here.
     throw fault(`${message.split('. ')[0]?.replace(/\.$/, '')}.`);
   }

@@ -9,16 +9,12 @@ import { databaseUrl } from './databases.ts';
 /** Ports of what is not a declared service, before the offset. */
 export const PORTS = { postgres: 15_432, kafka: 19_092, kafkaController: 19_093, smtp: 1025, mail: 8025 };
 
+/** Where debuggers look by default; when it is taken, the ports behind it are tried. */
+export const INSPECT_PORT = 9_229;
+
 /** Those ports, moved by the offset. */
 export function portsWith(offset: number): typeof PORTS {
   return Object.fromEntries(Object.entries(PORTS).map(([name, port]) => [name, port + offset])) as typeof PORTS;
-}
-
-/** A service that the local run starts. */
-export interface PlannedService {
-  name: string;
-  port: number;
-  env: Record<string, string>;
 }
 
 /**

@@ -1,28 +1,25 @@
 import { existsSync, readdirSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { eventServices, nodeFlags, type EventService } from '#platform/declarations';
+import { eventServices, type EventService } from '#platform/declarations';
 import type { KafkaConnection } from '#platform/kafka';
 
 import { startMailCatcher } from '#platform/mail-catcher';
 import { Fault } from './fault.ts';
 import { generateClients } from './generate.ts';
 import { forgetKafka, startKafka } from './kafka.ts';
-import { Supervised, type Running } from './supervised.ts';
+import { Supervised, type Running, type Start } from './supervised.ts';
+import type { Listener } from './listener.ts';
 import type { Options } from './options.ts';
-import { portsWith, serviceEnvironment, startOrder } from './plan.ts';
-import { assertPortFree } from './ports.ts';
+import { INSPECT_PORT, portsWith, serviceEnvironment, startOrder } from './plan.ts';
+import { assertPortFree, firstFreePort } from './ports.ts';
 import { forgetPostgres, startPostgres } from './postgres.ts';
 import { prepareDatabases, prepareTopics } from './prepare.ts';
 import { endOrphan } from './process.ts';
-import { startService } from './service.ts';
-
-/** Told what happens while the platform starts and runs. */
-export interface Listener {
-  say(level: 'info' | 'warn' | 'error', line: string): void;
-  /** A line that a service wrote. */
-  line(service: string, line: string): void;
-}
+import { reloadOnChange } from './reload.ts';
+import { pidFolder, serviceProcess, startService, type ServiceProcess } from './service.ts';
+import { Takeovers } from './takeover.ts';
+import type { SourceWatch } from './watch.ts';
 
 /** What a service has not stopped by then is killed: its transactions are whole or not there. */
 const LEFTOVER_GRACE_MS = 3_000;
@@ -37,11 +34,19 @@ export class Platform {
   readonly #groups: Supervised[][] = [];
   readonly #starting = new AbortController();
   readonly #cache: string;
+  readonly #processes: ServiceProcess[] = [];
+  readonly #takeovers = new Takeovers(
+    () => this.#processes,
+    (service, isTaken) => this.#onTakeover(service, isTaken),
+  );
+  #sources: SourceWatch | undefined;
   #started: Promise<void> = Promise.resolve();
   #superuserUrl = '';
   #kafka: KafkaConnection = { brokers: [] };
   /** How Kafka runs. */
   kafkaOrigin = '';
+  /** Where debuggers find the service that `--inspect` names. */
+  inspectPort: number | undefined;
   readonly services = eventServices();
 
   constructor(root: string, options: Options, listener: Listener) {
@@ -74,7 +79,7 @@ export class Platform {
   }
 
   async #run(): Promise<void> {
-    const { data, fresh } = this.#options;
+    const { data, fresh, inspect } = this.#options;
     if (fresh) await this.#forget();
     assertDiskSpace(data);
     await this.#endLeftovers();
@@ -82,16 +87,22 @@ export class Platform {
     const generated = await generateClients();
     if (generated.length > 0) this.#listener.say('info', `generated Prisma clients: ${generated.join(', ')}`);
     await this.#startServers();
+    if (inspect !== undefined) this.inspectPort = await firstFreePort(INSPECT_PORT);
+    const since = Date.now();
     for (const group of startOrder(this.services)) {
       this.#starting.signal.throwIfAborted();
       await this.#startGroup(group.map((service) => this.#superviseService(service)));
     }
+    await this.#listenForTakers();
+    this.#sources = reloadOnChange(this.#root, () => this.#ownServices(), { since, listener: this.#listener });
   }
 
   /** Stops what runs, services before what they stand on, each group at once. */
   async stop(): Promise<void> {
     this.#starting.abort(new Fault('Stopped while it was starting.'));
     await Promise.allSettled([this.#started]);
+    this.#sources?.stop();
+    this.#takeovers.close();
     for (const group of this.#groups.toReversed()) await Promise.all(group.map((kept) => kept.stop()));
   }
 
@@ -111,7 +122,7 @@ export class Platform {
 
   /** Ends services of a run that was killed. */
   async #endLeftovers(): Promise<void> {
-    const folder = this.#pidFolder();
+    const folder = pidFolder(this.#options.data);
     if (!existsSync(folder)) return;
     const ended = await Promise.all(
       readdirSync(folder).map((name) => endOrphan(join(folder, name), 'SIGTERM', LEFTOVER_GRACE_MS)),
@@ -138,7 +149,7 @@ export class Platform {
       say('info', `PostgreSQL is ready on port ${ports.postgres}`);
       return server;
     });
-    const kafka = this.#supervise('Kafka', async (signal) => {
+    const kafka = this.#supervise('Kafka', async ({ signal }) => {
       const server = await startKafka({
         folder,
         cache: this.#cache,
@@ -174,14 +185,16 @@ export class Platform {
     if (errors.length > 0) throw errors[0];
   }
 
-  #supervise(name: string, start: (signal: AbortSignal) => Promise<Running>): Supervised {
-    const whileWanted = (signal: AbortSignal) => start(AbortSignal.any([signal, this.#starting.signal]));
+  #supervise(name: string, start: (start: Start) => Promise<Running>): Supervised {
+    // One that takes another's place is stopped by what keeps it.
+    const whileWanted = ({ signal, takePlace }: Start): Promise<Running> =>
+      start(takePlace ? { signal, takePlace } : { signal: AbortSignal.any([signal, this.#starting.signal]) });
     return new Supervised(name, whileWanted, (level, line) => this.#listener.say(level, line));
   }
 
   #superviseService(service: EventService): Supervised {
     const { name } = service.metadata;
-    const { portOffset } = this.#options;
+    const { data, portOffset, inspect } = this.#options;
     const env = serviceEnvironment(service, {
       all: this.services,
       portOffset,
@@ -189,29 +202,44 @@ export class Platform {
       superuserUrl: this.#superuserUrl,
       cache: this.#cache,
     });
-    return this.#supervise(name, (signal) =>
-      startService(
-        {
-          name,
-          file: join(this.#root, 'services', name, 'main.ts'),
-          port: service.spec.port + portOffset,
-          env,
-          nodeFlags: ['--no-warnings', ...nodeFlags(name)],
-          pidFile: join(this.#pidFolder(), `${name}.pid`),
-          onLine: (line) => this.#listener.line(name, line),
-        },
-        signal,
-      ),
+    const process = serviceProcess(
+      { name, port: service.spec.port + portOffset, env },
+      {
+        root: this.#root,
+        data,
+        inspectPort: name === inspect ? this.inspectPort : undefined,
+        listener: this.#listener,
+      },
     );
+    this.#processes.push(process);
+    return this.#supervise(name, (start) =>
+      this.#takeovers.isTaken(name) ? this.#takeovers.startTaken(name, start) : startService(process, start),
+    );
+  }
+
+  async #listenForTakers(): Promise<void> {
+    try {
+      await this.#takeovers.listen(this.#options.data);
+    } catch (error) {
+      this.#listener.say('warn', `no service can be taken over with --only: ${(error as Error).message}`);
+    }
+  }
+
+  #onTakeover(service: string, isTaken: boolean): void {
+    if (this.#starting.signal.aborted) return;
+    this.#listener.say('info', `${service} is ${isTaken ? 'taken over by another npm start' : 'given back'}`);
+    for (const kept of this.#groups.flat()) if (kept.name === service) kept.replace();
+  }
+
+  /** The services that run from our own sources. */
+  #ownServices(): Supervised[] {
+    const names = this.#processes.map(({ name }) => name).filter((name) => !this.#takeovers.isTaken(name));
+    return this.#groups.flat().filter(({ name }) => names.includes(name));
   }
 
   async #startGroup(group: Supervised[]): Promise<void> {
     this.#groups.push(group);
     await this.#together(group.map((kept) => kept.start()));
-  }
-
-  #pidFolder(): string {
-    return join(this.#options.data, 'services');
   }
 }
 

@@ -1,21 +1,8 @@
-import { randomInt } from 'node:crypto';
-import { createServer, type AddressInfo } from 'node:net';
+import { once } from 'node:events';
+import { connect, createServer } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import { errorCode, Fault } from './fault.ts';
-
-/** From here on systems give ports to connections that go out: a server that listens there may find its port taken. */
-export const FIRST_EPHEMERAL = 32_768;
-
-/** A port of 127.0.0.1 that nothing listens on right now, and that no connection is given either. */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    try {
-      return await listenBriefly(randomInt(10_000, FIRST_EPHEMERAL));
-    } catch (error) {
-      if (errorCode(error) !== 'EADDRINUSE') throw error;
-    }
-  }
-}
 
 /**
  * Fails with a sentence when something else listens on the port.
@@ -29,26 +16,66 @@ export async function assertPortFree(port: number, owner: string): Promise<void>
   }
 }
 
+/** What holds its port for so long after it was asked to end stands at a breakpoint or in an endless loop. */
+const GIVEN_UP_WITHIN_MS = 1_000;
+
+/**
+ * Waits until nothing listens on the port any more.
+ * @param kill ends what listens there, where it does not give the port up soon
+ * @throws Fault where that changes nothing
+ */
+export async function untilPortFree(port: number, owner: string, kill: () => void): Promise<void> {
+  const began = performance.now();
+  let isKilled = false;
+  while (await accepts(port)) {
+    const waited = performance.now() - began;
+    if (waited > GIVEN_UP_WITHIN_MS && !isKilled) kill();
+    isKilled = waited > GIVEN_UP_WITHIN_MS;
+    if (waited > 5 * GIVEN_UP_WITHIN_MS) throw takenFault(port, owner);
+    await delay(5);
+  }
+}
+
+/** The first port from there on that nothing listens on. */
+export async function firstFreePort(from: number): Promise<number> {
+  let port = from;
+  while (await accepts(port)) port += 1;
+  return port;
+}
+
+async function accepts(port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1');
+  try {
+    await once(socket, 'connect');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
+  }
+}
+
+function takenFault(port: number, owner: string, cause?: unknown): Fault {
+  return new Fault(`Port ${port}, which ${owner} listens on, is taken by another process.`, {
+    hint: 'Stop that process, or move all ports of Millrace: npm start -- --port-offset 1000',
+    cause,
+  });
+}
+
 /** The sentence for a port that could not be had; other errors pass through. */
-export function portFault(error: unknown, port: number, owner: string): unknown {
+function portFault(error: unknown, port: number, owner: string): unknown {
   const code = errorCode(error);
-  if (code === 'EADDRINUSE')
-    return new Fault(`Port ${port}, which ${owner} listens on, is taken by another process.`, {
-      hint: 'Stop that process, or move all ports of Millrace: npm start -- --port-offset 1000',
-      cause: error,
-    });
+  if (code === 'EADDRINUSE') return takenFault(port, owner, error);
   if (code === 'EACCES')
     return new Fault(`Port ${port}, for ${owner}, may not be opened by this user.`, { cause: error });
   return error;
 }
 
-async function listenBriefly(port: number): Promise<number> {
+async function listenBriefly(port: number): Promise<void> {
   const server = createServer();
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen({ port, host: '127.0.0.1', exclusive: true }, resolve);
   });
-  const { port: bound } = server.address() as AddressInfo;
   await new Promise((resolve) => server.close(resolve));
-  return bound;
 }

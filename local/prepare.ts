@@ -44,7 +44,7 @@ async function migrateOrFault(targets: MigrationTarget[]) {
   } catch (error) {
     if (!(error instanceof MigrationError)) throw error;
     const hint = 'Put the change into a migration of its own, or forget the local data: npm start -- --fresh';
-    throw new Fault(error.message, error.code === 'edited' ? { hint, cause: error } : { cause: error });
+    throw new Fault(error.message, error.code === 'ERR_MIGRATION_EDITED' ? { hint, cause: error } : { cause: error });
   }
 }
 

@@ -34,6 +34,11 @@ export function writePidFile(file: string, pid: number): void {
   writeFileSync(file, JSON.stringify({ pid, command: commandOf(pid) ?? '' }));
 }
 
+/** Removes the file where it is about that process, which is gone or going; another one may be written down by then. */
+export function removePidFile(file: string, pid: number): void {
+  if (existsSync(file) && readFileSync(file, 'utf8').includes(`"pid":${pid},`)) rmSync(file);
+}
+
 /** The process that `writePidFile` wrote down, if it still runs. */
 export function runningPid(file: string): number | undefined {
   try {

@@ -4,7 +4,7 @@ import type { Platform } from './platform.ts';
 
 /** What `npm start` prints when everything is ready: what runs where, and what to try. */
 export function welcomeScreen(options: {
-  platform: Pick<Platform, 'services' | 'door' | 'brokers' | 'kafkaOrigin'>;
+  platform: Pick<Platform, 'services' | 'door' | 'brokers' | 'kafkaOrigin' | 'inspectPort'>;
   portOffset: number;
   data: string;
   seconds: number;
@@ -21,6 +21,7 @@ export function welcomeScreen(options: {
     ['PostgreSQL', `127.0.0.1:${ports.postgres}`],
     ['Kafka', `${platform.brokers} (${platform.kafkaOrigin})`],
     ['data', data],
+    ...(platform.inspectPort ? [['debugger', `127.0.0.1:${platform.inspectPort}`]] : []),
   ] as const;
   const width = Math.max(...rows.map(([name]) => name.length));
   return `

@@ -1,13 +1,17 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdirSync, rmSync } from 'node:fs';
+import { once } from 'node:events';
+import { mkdirSync } from 'node:fs';
 import { get } from 'node:http';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { Fault } from './fault.ts';
-import type { Running } from './supervised.ts';
+import type { Running, Start } from './supervised.ts';
+import type { Listener } from './listener.ts';
 import { LineSplitter } from './log-format.ts';
-import { endChild, writePidFile } from './process.ts';
+import { nodeFlags } from '#platform/declarations';
+import { untilPortFree } from './ports.ts';
+import { endChild, removePidFile, writePidFile } from './process.ts';
 
 const READY_WITHIN_MS = 60_000;
 /** Longer than a service takes for its own orderly end. */
@@ -21,19 +25,49 @@ export interface ServiceProcess {
   port: number;
   env: Record<string, string>;
   nodeFlags: string[];
+  /** Where debuggers find it. */
+  inspectPort?: number | undefined;
   pidFile: string;
   onLine: (line: string) => void;
 }
 
+/** The process that runs a service of this clone. */
+export function serviceProcess(
+  { name, port, env }: { name: string; port: number; env: Record<string, string> },
+  run: { root: string; data: string; inspectPort: number | undefined; listener: Listener },
+): ServiceProcess {
+  return {
+    name,
+    file: mainOf(run.root, name),
+    port,
+    env,
+    nodeFlags: ['--no-warnings', ...nodeFlags(name)],
+    inspectPort: run.inspectPort,
+    pidFile: join(pidFolder(run.data), `${name}.pid`),
+    onLine: (line) => run.listener.line(name, line),
+  };
+}
+
+/** The file that is a service. */
+export function mainOf(root: string, service: string): string {
+  return join(root, 'services', service, 'main.ts');
+}
+
+/** Where the processes of the services are written down. */
+export function pidFolder(data: string): string {
+  return join(data, 'services');
+}
+
 /**
- * Starts a service and waits until it says that it is ready.
+ * Starts a service and waits until it says that it is ready. One that takes the place of another starts beside it; when it is
+ * about to listen, the other one is asked to end, and goes on draining while the new one already serves.
  * @throws Fault when it ends, or is not ready for a minute
  */
-export async function startService(service: ServiceProcess, signal: AbortSignal): Promise<Running> {
+export async function startService(service: ServiceProcess, { signal, takePlace }: Start): Promise<Running> {
   signal.throwIfAborted();
   // In a session of its own, so that Ctrl-C in the terminal reaches the runner alone; the channel tells the service when
   // the runner was killed.
-  const child = spawn(process.execPath, [...service.nodeFlags, service.file], {
+  const child = spawn(process.execPath, [...flagsOf(service, takePlace !== undefined), service.file], {
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     env: { ...process.env, ...service.env },
@@ -42,28 +76,61 @@ export async function startService(service: ServiceProcess, signal: AbortSignal)
   const died = new Promise<string>((resolve) => {
     child.once('error', (error) => resolve(`${service.name} could not be started: ${error.message}`));
     child.once('close', (code, killedBy) => {
-      rmSync(service.pidFile, { force: true });
+      if (child.pid !== undefined) removePidFile(service.pidFile, child.pid);
       if (!stopping) resolve(`${service.name} ended (${killedBy ?? `exit code ${code}`})`);
     });
   });
   if (child.pid === undefined) throw new Fault(await died);
-  mkdirSync(dirname(service.pidFile), { recursive: true });
-  writePidFile(service.pidFile, child.pid);
   readLines(child, service.onLine);
 
   const stop = async (): Promise<void> => {
     stopping = true;
     await endChild(child, 'SIGTERM', STOP_WITHIN_MS);
   };
+  const running = { pid: child.pid, died, stop, kill: () => void child.kill('SIGKILL') };
   const failed = new AbortController();
   void died.then((sentence) => failed.abort(new Fault(`${sentence} before it was ready. Its log above says why.`)));
+  const wanted = AbortSignal.any([signal, failed.signal]);
+  let hasPlace = false;
   try {
-    await untilReady(service, AbortSignal.any([signal, failed.signal]));
+    if (takePlace) {
+      await untilStandingBy(child, service.name, wanted);
+      const old = takePlace(running);
+      hasPlace = true;
+      for (const port of [service.port, service.inspectPort])
+        if (port !== undefined) await untilPortFree(port, service.name, () => old?.kill());
+      wanted.throwIfAborted();
+      child.send('go');
+    }
+    mkdirSync(dirname(service.pidFile), { recursive: true });
+    writePidFile(service.pidFile, child.pid);
+    await untilReady(service, wanted);
+    return running;
   } catch (error) {
-    await stop();
+    if (!hasPlace || !signal.aborted) await stop();
     throw error;
   }
-  return { pid: child.pid, died, stop, kill: () => void child.kill('SIGKILL') };
+}
+
+function flagsOf({ nodeFlags: ownFlags, inspectPort }: ServiceProcess, standsBy: boolean): string[] {
+  const wanted = [...(standsBy ? ['standby'] : []), ...(inspectPort ? ['inspect'] : [])].join('&');
+  return [
+    ...ownFlags,
+    ...(wanted ? ['--import', new URL(`preload.ts?${wanted}`, import.meta.url).href] : []),
+    // Its address is said once by the runner, not by each process.
+    ...(inspectPort ? [`--inspect-port=127.0.0.1:${inspectPort}`, '--inspect-publish-uid=http'] : []),
+  ];
+}
+
+/** Waits until a service that stands by needs its port. */
+async function untilStandingBy(child: ChildProcess, name: string, signal: AbortSignal): Promise<void> {
+  const late = AbortSignal.timeout(READY_WITHIN_MS);
+  try {
+    await once(child, 'message', { signal: AbortSignal.any([signal, late]) });
+  } catch {
+    signal.throwIfAborted();
+    throw new Fault(`${name} did not listen within a minute.`);
+  }
 }
 
 function readLines(child: ChildProcess, onLine: (line: string) => void): void {

@@ -17,6 +17,7 @@ const programs = {
   contracts: 'services/contracts/check.ts',
   query: 'streams/cli/main.ts',
   'query-schema': 'streams/language/schema-file.ts',
+  errors: 'local/errors.ts',
   charts: 'charts/generate/main.ts',
   new: 'scaffold/main.ts',
   'test:new': 'scaffold/acceptance.ts',

@@ -67,4 +67,114 @@ describe('Supervised', () => {
     await fake.supervised.stop();
     assert.equal(fake.starts, 1);
   });
+
+  describe('replaces', () => {
+    /** Starts that the test ends, with what has happened in order. */
+    function controlled() {
+      const happened: string[] = [];
+      const starts: { takePlace(): number | undefined; signal: AbortSignal; up(): void; fail(): void }[] = [];
+      const events = new EventEmitter<{ start: []; said: [] }>();
+      const kept = new Supervised(
+        'it',
+        (start) => {
+          const { promise, resolve, reject } = Promise.withResolvers<Running>();
+          const number = starts.length + 1;
+          const stop = (): Promise<void> => Promise.resolve(void happened.push(`stop ${number}`));
+          const running: Running = { pid: number, died: new Promise(() => undefined), stop, kill: () => undefined };
+          start.signal.addEventListener('abort', () => reject(new Error('aborted')));
+          starts.push({
+            takePlace: () => start.takePlace?.(running)?.pid,
+            signal: start.signal,
+            up: () => resolve(running),
+            fail: () => reject(new Error(`no ${number}`)),
+          });
+          events.emit('start');
+          return promise;
+        },
+        (_, line) => {
+          happened.push(line.replace(/[\d.]+ s$/, 'a while'));
+          events.emit('said');
+        },
+      );
+      const started = async (count: number) => {
+        while (starts.length < count) await once(events, 'start');
+        return starts[count - 1]!;
+      };
+      const said = async (line: string): Promise<void> => {
+        while (!happened.includes(line)) await once(events, 'said');
+      };
+      return { kept, happened, started, said };
+    }
+
+    async function runningOne() {
+      const all = controlled();
+      const up = all.kept.start();
+      (await all.started(1)).up();
+      await up;
+      return all;
+    }
+
+    test('one by another, when that asks for it', async () => {
+      const { kept, happened, started, said } = await runningOne();
+      kept.replace();
+      const { takePlace, up } = await started(2);
+      assert.deepEqual(happened, []);
+      assert.equal(takePlace(), 1);
+      assert.deepEqual(happened, ['stop 1']);
+      up();
+      await said('it is replaced after a while');
+      assert.equal(kept.pid, 2);
+      await kept.stop();
+    });
+
+    test('nothing where the other cannot be started, and tries again with the next call', async () => {
+      const { kept, happened, started, said } = await runningOne();
+      kept.replace();
+      (await started(2)).fail();
+      await said('it goes on as it was until its source changes');
+      assert.equal(kept.pid, 1);
+      kept.replace();
+      const { takePlace, up } = await started(3);
+      takePlace();
+      up();
+      await said('it is replaced after a while');
+      await kept.stop();
+      assert.deepEqual(happened.toSpliced(2, 1), [
+        'no 2',
+        'it goes on as it was until its source changes',
+        'it is replaced after a while',
+        'stop 3',
+      ]);
+    });
+
+    test('what failed at its start, with the next call alone', async () => {
+      const { kept, started, said } = await runningOne();
+      kept.replace();
+      const second = await started(2);
+      second.takePlace();
+      second.fail();
+      await said('it is down until its source changes');
+      assert.equal(kept.pid, undefined);
+      kept.replace();
+      const { takePlace, up } = await started(3);
+      assert.equal(takePlace(), undefined);
+      up();
+      await said('it is replaced after a while');
+      await kept.stop();
+    });
+
+    test('what is being started, and stops all of it', async () => {
+      const { kept, happened, started } = await runningOne();
+      kept.replace();
+      const second = await started(2);
+      second.takePlace();
+      kept.replace();
+      const third = await started(3);
+      assert.equal(third.takePlace(), 2);
+      assert.ok(second.signal.aborted && !third.signal.aborted);
+      await kept.stop();
+      assert.ok(third.signal.aborted);
+      assert.deepEqual(new Set(happened), new Set(['stop 1', 'stop 2', 'stop 3']));
+    });
+  });
 });

@@ -11,7 +11,7 @@ import { eventServices } from '#platform/declarations';
 import { Demo } from '#local/demo.ts';
 
 import { dashboards } from '../charts/generate/dashboards/all.ts';
-import { queriesOf } from '../charts/generate/dashboards/panel.ts';
+import type { Dashboard } from '../charts/generate/dashboards/panel.ts';
 import { eventually } from './platform/client.ts';
 import { startPlatform, type Platform } from '#test/platform.ts';
 import { freePortOffset } from '#test/ports.ts';
@@ -19,6 +19,13 @@ import { startPrometheus, withoutPrometheus, type Prometheus } from '#test/prome
 import { allowSeconds } from '#test/time-limit.ts';
 
 allowSeconds(300); // it starts the whole platform
+
+/** Every query of a dashboard, with the title of its panel. */
+function queriesOf({ rows }: Dashboard): { panel: string; query: string }[] {
+  return rows.flatMap(({ panels }) =>
+    panels.flatMap(({ title, queries }) => Object.values(queries).map((query) => ({ panel: title, query }))),
+  );
+}
 
 const { operator, ...ofServices } = { ...dashboards['millrace']!, ...dashboards['millrace-operator']! };
 

@@ -6,9 +6,9 @@ import { after, before, describe, it } from 'node:test';
 
 import pg from 'pg';
 
-import { databaseUrl, ensureDatabases, withClient } from '#local/databases.ts';
+import { databaseUrl, ensureDatabases } from '#local/databases.ts';
 import { migrate } from '#platform/migrate';
-import { dropDatabaseAndRole } from '#platform/postgres';
+import { dropDatabaseAndRole, withClient } from '#platform/postgres';
 import { createTestDatabase } from '#test/database.ts';
 import { testServers } from '#test/servers.ts';
 import { shapeOf } from '#test/shape.ts';
@@ -37,6 +37,9 @@ for (const schema of readdirSync(schemas)) {
     before(async () => {
       await ensureDatabases(postgres, [name]);
       pool = new pg.Pool({ connectionString: url, max: 2, allowExitOnIdle: true });
+      // a connection that is still closing hears that its database is dropped
+      pool.on('connect', (client) => client.on('error', () => undefined));
+      pool.on('error', () => undefined);
       await pool.query(historySql);
       for (const migration of releasedOnes) {
         const script = readFileSync(`${schemas}${schema}/migrations/${migration}/migration.sql`, 'utf8');

@@ -6,13 +6,13 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { describeError } from '#local/fault.ts';
 import { generateClients } from '#local/generate.ts';
 import { forgetKafka, startKafka } from '#local/kafka.ts';
-import { freePort } from '#local/ports.ts';
 import { forgetPostgres, startPostgres } from '#local/postgres.ts';
 import { runningPid, writePidFile } from '#local/process.ts';
 import { listenForStop, type StopRequests } from '#local/signals.ts';
 import { probeBroker, parseBrokers } from '#local/kafka-probe.ts';
-import { withClient } from '#local/databases.ts';
+import { withClient } from '#platform/postgres';
 
+import { freePort } from '#test/ports.ts';
 import { keptServers } from '#test/servers.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));

@@ -1,73 +1,25 @@
 // `npm start` itself: what it says, what it leaves behind, and how it fails.
 import assert from 'node:assert/strict';
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  chmodSync,
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 
 import { eventServices } from '#platform/declarations';
 import { PORTS } from '#local/plan.ts';
 import { assertPortFree } from '#local/ports.ts';
 import { commandOf } from '#local/process.ts';
 
+import { inspectTests } from './start/inspect.ts';
+import { onlyTests } from './start/only.ts';
+import { reloadTests } from './start/reload.ts';
+import { makeClone, start, temporaryFolder, until, untilPrinted, type Run } from '#test/npm-start.ts';
 import { freePortOffset, platformPorts } from '#test/ports.ts';
 import { allowSeconds } from '#test/time-limit.ts';
 
 allowSeconds(300); // it starts the whole platform several times
-
-const root = fileURLToPath(new URL('..', import.meta.url));
-/** The machine may have little to spare while other tests run. */
-const UP_WITHIN_MS = 120_000;
-
-interface Run {
-  child: ChildProcess;
-  output(): string;
-  exited: Promise<number | null>;
-}
-
-function start(args: string[], env: Record<string, string> = {}): Run {
-  const inherited = { ...process.env };
-  // The broker of the tests is not the platform's.
-  for (const name of ['KAFKA_BROKERS', 'NODE_TEST_CONTEXT']) delete inherited[name];
-  const child = spawn(process.execPath, ['local/start.mjs', 'start', ...args], {
-    cwd: root,
-    env: { ...inherited, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let output = '';
-  for (const stream of [child.stdout, child.stderr])
-    stream?.setEncoding('utf8').on('data', (text: string) => (output += text));
-  return { child, output: () => output, exited: once(child, 'close').then(([code]) => code as number | null) };
-}
-
-async function until(condition: () => boolean | Promise<boolean>, what: () => string): Promise<void> {
-  const deadline = Date.now() + UP_WITHIN_MS;
-  while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`In vain waited for ${what()}`);
-    await delay(50);
-  }
-}
-
-function temporaryFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'millrace-start-'));
-  // PostgreSQL may run as a user of its own.
-  chmodSync(folder, 0o755);
-  return folder;
-}
 
 async function takePort(port: number): Promise<Server> {
   const server = createServer();
@@ -78,6 +30,7 @@ async function takePort(port: number): Promise<Server> {
 
 describe('npm start', () => {
   let offset: number;
+  const clone = makeClone();
   const data = temporaryFolder();
   let run: Run;
 
@@ -91,18 +44,20 @@ describe('npm start', () => {
     ]
       .filter((file) => existsSync(file))
       .map((file) => (JSON.parse(readFileSync(file, 'utf8')) as { pid: number }).pid);
-  const isUp = (text: string): boolean => text.includes('Millrace is up after');
+  const startPlatform = async (): Promise<void> => {
+    run = start(['--port-offset', String(offset), '--data', data, '--inspect', 'orders'], { clone });
+    await untilPrinted(run, 'Millrace is up after');
+  };
 
   before(async () => {
     offset = await freePortOffset();
-    run = start(['--port-offset', String(offset), '--data', data]);
-    await until(() => isUp(run.output()) || run.child.exitCode !== null, run.output);
-    assert.ok(isUp(run.output()), run.output());
+    await startPlatform();
   });
   after(async () => {
     run.child.kill('SIGINT');
     await run.exited;
     rmSync(data, { recursive: true, force: true });
+    rmSync(clone, { recursive: true });
   });
 
   test('says where everything is, and what it says works', async () => {
@@ -155,21 +110,37 @@ describe('npm start', () => {
     assert.equal(answer.status, 200);
   });
 
+  const platform = {
+    clone,
+    data,
+    run: () => run,
+    url: (service: string) =>
+      `http://127.0.0.1:${eventServices().find(({ metadata }) => metadata.name === service)!.spec.port + offset}`,
+    mail: () => `http://127.0.0.1:${PORTS.mail + offset}`,
+    servicePid,
+  };
+  describe('when sources change', () => reloadTests(platform));
+  describe('with --inspect', () => inspectTests(platform));
+  describe('with --only', () => onlyTests(platform));
+
   test('a run that was killed is cleaned up by the next one, which has its data', async () => {
     const { pid } = JSON.parse(readFileSync(join(data, 'runner.pid'), 'utf8')) as { pid: number };
     process.kill(pid, 'SIGKILL');
     await run.exited;
-    run = start(['--port-offset', String(offset), '--data', data]);
-    await until(() => isUp(run.output()) || run.child.exitCode !== null, run.output);
+    await startPlatform();
     const answer = await fetch(`http://127.0.0.1:${8080 + offset}/api/users/username/ada`);
     assert.equal(answer.status, 200, run.output());
   });
 
   test('Ctrl-C stops everything and leaves nothing behind', async () => {
+    const only = start(['--only', 'users', '--data', data]);
+    await untilPrinted(only, 'users runs here');
     const pids = allPids();
     assert.equal(pids.length, eventServices().length + 2);
     run.child.kill('SIGINT');
     assert.equal(await run.exited, 0, run.output());
+    assert.equal(await only.exited, 0, only.output());
+    assert.match(only.output(), /stopping \(the platform is gone\)/);
     assert.deepEqual(
       pids.filter((pid) => commandOf(pid) !== undefined),
       [],
@@ -187,7 +158,7 @@ describe('npm start that cannot', () => {
     offset = await freePortOffset();
   });
   const fail = async (args: string[], env?: Record<string, string>): Promise<string> => {
-    const run = start(['--port-offset', String(offset), ...args], env);
+    const run = start(['--port-offset', String(offset), ...args], env && { env });
     assert.notEqual(await run.exited, 0, run.output());
     assert.ok(!/^\s+at /m.test(run.output()), `a stack is no sentence: ${run.output()}`);
     return run.output();

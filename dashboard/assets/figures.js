@@ -1,7 +1,7 @@
 import { el } from './dom.js';
 import { count, money, timeOfDay } from './format.js';
 
-export const statuses = ['PENDING', 'CONFIRMED', 'SHIPPED', 'DELIVERED', 'CANCELLED'];
+const statuses = ['PENDING', 'CONFIRMED', 'SHIPPED', 'DELIVERED', 'CANCELLED'];
 
 const tiles = /** @type {const} */ ([
   ['ordersToday', 'Orders today', count],

@@ -1,3 +1,5 @@
+import { RuntimeError } from './catalogue.ts';
+
 import { readFileSync } from 'node:fs';
 import { Agent } from 'undici';
 import type { Dispatcher } from 'undici';
@@ -66,7 +68,11 @@ const serviceAccountDir = '/var/run/secrets/kubernetes.io/serviceaccount';
  */
 export function inClusterConnection(env: NodeJS.ProcessEnv = process.env, dir = serviceAccountDir): Connection {
   const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = env;
-  if (!host || !port) throw new Error('there is no cluster: neither KUBECONFIG nor KUBERNETES_SERVICE_HOST is set');
+  if (!host || !port)
+    throw new RuntimeError(
+      'ERR_KUBERNETES_CONNECTION',
+      'there is no cluster: neither KUBECONFIG nor KUBERNETES_SERVICE_HOST is set',
+    );
   let token = '';
   let readAt = Number.NEGATIVE_INFINITY;
   const headers = async () => {
@@ -88,7 +94,7 @@ export async function kubeconfigConnection(file: string): Promise<Connection> {
   const config = new KubeConfig();
   config.loadFromFile(file);
   const cluster = config.getCurrentCluster();
-  if (!cluster) throw new Error(`${file} has no current context`);
+  if (!cluster) throw new RuntimeError('ERR_KUBERNETES_CONNECTION', `${file} has no current context`);
   const options = async () => {
     const found: Parameters<typeof config.applyToHTTPSOptions>[0] = {};
     await config.applyToHTTPSOptions(found);

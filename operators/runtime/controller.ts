@@ -1,4 +1,5 @@
-import type { BackoffOptions } from './backoff.ts';
+import { RuntimeError } from './catalogue.ts';
+import type { BackoffOptions } from '#platform/lifecycle';
 import { isConflict } from './errors.ts';
 import type { Clock } from './clock.ts';
 import type { Change, Informer } from './informer.ts';
@@ -113,9 +114,13 @@ export class Controller {
   check(): void {
     if (this.#canaryAt === undefined) return;
     const silentMs = this.#options.clock.now() - this.#canaryAt;
-    if (silentMs > stuckMs) throw new Error(`${this.name}: no canary for ${Math.round(silentMs / 1000)} s`);
+    if (silentMs > stuckMs)
+      throw new RuntimeError('ERR_OPERATOR_STUCK', `${this.name}: no canary for ${Math.round(silentMs / 1000)} s`);
     if (this.#queue.longestRunningMs > stuckMs) {
-      throw new Error(`${this.name}: a reconcile has taken ${Math.round(this.#queue.longestRunningMs / 1000)} s`);
+      throw new RuntimeError(
+        'ERR_OPERATOR_STUCK',
+        `${this.name}: a reconcile has taken ${Math.round(this.#queue.longestRunningMs / 1000)} s`,
+      );
     }
   }
 

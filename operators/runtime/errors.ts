@@ -1,3 +1,5 @@
+import { RuntimeError } from './catalogue.ts';
+
 /** `metav1.Status`: the body of a response that is an error. */
 export interface StatusBody {
   kind?: string;
@@ -8,7 +10,7 @@ export interface StatusBody {
 }
 
 /** A response of the API server that is an error. */
-export class ApiError extends Error {
+export class ApiError extends RuntimeError {
   override name = 'ApiError';
   /** the HTTP status */
   readonly status: number;
@@ -18,7 +20,7 @@ export class ApiError extends Error {
   readonly retryAfterMs: number | undefined;
 
   constructor(status: number, body: StatusBody = {}, retryAfterMs?: number) {
-    super(`${status} ${body.reason ?? ''}: ${body.message ?? 'no message'}`);
+    super('ERR_KUBERNETES_ANSWER', `${status} ${body.reason ?? ''}: ${body.message ?? 'no message'}`);
     this.status = status;
     this.reason = body.reason ?? '';
     const seconds = body.details?.retryAfterSeconds;
@@ -41,10 +43,10 @@ export const isGone = (error: unknown): boolean => hasStatus(error, 410);
 export const retryAfterOf = (error: unknown): number => (error instanceof ApiError ? (error.retryAfterMs ?? 0) : 0);
 
 /** A watch has brought no byte for longer than the time between two bookmarks: the connection is dead but not closed. */
-export class SilenceError extends Error {
+export class SilenceError extends RuntimeError {
   override name = 'SilenceError';
 
   constructor(silenceMs: number) {
-    super(`the watch brought no byte for ${silenceMs} ms`);
+    super('ERR_KUBERNETES_WATCH_SILENT', `the watch brought no byte for ${silenceMs} ms`);
   }
 }

@@ -1,5 +1,5 @@
 import type { Api } from './api.ts';
-import { backoffMs } from './backoff.ts';
+import { backoffMs } from '#platform/lifecycle';
 import { microTime } from './clock.ts';
 import type { Clock } from './clock.ts';
 import { isConflict } from './errors.ts';
@@ -97,7 +97,7 @@ export class LeaderElection {
       if (this.#leading && lost) await this.#stopLeading();
       const wait = this.#leading
         ? this.#options.retryPeriodMs
-        : backoffMs(1, { firstMs: this.#options.retryPeriodMs, maxMs: this.#options.retryPeriodMs });
+        : backoffMs(1, { firstMs: this.#options.retryPeriodMs, maxMs: this.#options.retryPeriodMs, jitter: 0.5 });
       await clock.sleep(wait, signal).catch(() => undefined);
     }
     if (!this.#leading) return;

@@ -1,3 +1,5 @@
+import { RuntimeError } from './catalogue.ts';
+
 /** What every object of the API has. Objects are JSON as the server sends it: a time is a string. */
 export interface KubeObject {
   apiVersion: string;
@@ -77,7 +79,8 @@ export function keyOf({ metadata: { namespace, name } }: Pick<KubeObject, 'metad
 /** The reference with which Kubernetes deletes an object together with `owner`. @throws where the owner has no uid */
 export function ownerReference(owner: KubeObject): OwnerReference {
   const { uid, name } = owner.metadata;
-  if (uid === undefined) throw new Error(`${owner.kind} ${name} has no uid: it does not come from the API`);
+  if (uid === undefined)
+    throw new RuntimeError('ERR_OPERATOR_OWNER', `${owner.kind} ${name} has no uid: it does not come from the API`);
   const { apiVersion, kind } = owner;
   return { apiVersion, kind, name, uid, controller: true, blockOwnerDeletion: true };
 }

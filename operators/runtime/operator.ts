@@ -1,3 +1,4 @@
+import { RuntimeError } from './catalogue.ts';
 import type { Controller } from './controller.ts';
 import type { Informer } from './informer.ts';
 import type { LeaderElection, LeaderElectionOptions } from './lease.ts';
@@ -55,7 +56,10 @@ export class Operator {
   checkReady(): void {
     const empty = this.#options.informers.filter((informer) => !informer.hasSynced);
     if (empty.length > 0)
-      throw new Error(`the caches have not synced: ${empty.map(({ type }) => type.plural).join(', ')}`);
+      throw new RuntimeError(
+        'ERR_OPERATOR_NOT_READY',
+        `the caches have not synced: ${empty.map(({ type }) => type.plural).join(', ')}`,
+      );
   }
 
   /** @throws where only a restart helps */

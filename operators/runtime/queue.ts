@@ -1,5 +1,6 @@
-import { backoffMs } from './backoff.ts';
-import type { BackoffOptions } from './backoff.ts';
+import { RuntimeError } from './catalogue.ts';
+import { backoffMs } from '#platform/lifecycle';
+import type { BackoffOptions } from '#platform/lifecycle';
 import type { Clock } from './clock.ts';
 import { retryAfterOf } from './errors.ts';
 
@@ -108,7 +109,7 @@ export class WorkQueue {
 
   /** Aborts the keys in progress and waits for them. The keys that wait stay in the queue for a later start. */
   async stop(): Promise<void> {
-    this.#running?.abort(new Error('the queue stops'));
+    this.#running?.abort(new RuntimeError('ERR_OPERATOR_STOPPING', 'the queue stops'));
     this.#running = undefined;
     if (this.#processing.size === 0) return;
     this.#idle ??= Promise.withResolvers<void>();
@@ -143,7 +144,7 @@ export class WorkQueue {
     try {
       result = await work(key, signal);
     } catch (thrown) {
-      error = thrown ?? new Error('the work threw undefined');
+      error = thrown ?? new RuntimeError('ERR_OPERATOR_THROWN', 'the work threw undefined');
     }
     this.#processing.delete(key);
     if (signal.aborted && error !== undefined)
@@ -174,6 +175,6 @@ export class WorkQueue {
     }
     const failures = (this.#failures.get(key) ?? 0) + 1;
     this.#failures.set(key, failures);
-    this.addAfter(key, Math.max(backoffMs(failures, this.#backoff), retryAfterOf(error)));
+    this.addAfter(key, Math.max(backoffMs(failures, { jitter: 0.5, ...this.#backoff }), retryAfterOf(error)));
   }
 }

@@ -1,5 +1,5 @@
-import { backoffMs } from './backoff.ts';
-import type { BackoffOptions } from './backoff.ts';
+import { backoffMs } from '#platform/lifecycle';
+import type { BackoffOptions } from '#platform/lifecycle';
 import type { Api } from './api.ts';
 import type { Clock } from './clock.ts';
 import { isGone, retryAfterOf, SilenceError } from './errors.ts';
@@ -139,6 +139,6 @@ export class Reflector<T extends KubeObject> {
   #waitMs(failure: unknown): number {
     this.#failures += 1;
     if (failure === undefined && this.#failures === 1) return 0;
-    return Math.max(backoffMs(this.#failures, this.#tuning.backoff), retryAfterOf(failure));
+    return Math.max(backoffMs(this.#failures, { jitter: 0.5, ...this.#tuning.backoff }), retryAfterOf(failure));
   }
 }

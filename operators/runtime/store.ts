@@ -1,3 +1,4 @@
+import { RuntimeError } from './catalogue.ts';
 import { keyOf } from './objects.ts';
 import type { KubeObject } from './objects.ts';
 
@@ -34,7 +35,7 @@ export class Store<T extends KubeObject> {
   /** The objects under a value of an index. @throws where the index does not exist */
   by(index: string, value: string): T[] {
     const found = this.#indexes.get(index);
-    if (!found) throw new Error(`there is no index ${index}`);
+    if (!found) throw new RuntimeError('ERR_OPERATOR_INDEX', `there is no index ${index}`);
     return [...(found.get(value) ?? [])].map((key) => this.#objects.get(key)!);
   }
 

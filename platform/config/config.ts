@@ -3,15 +3,17 @@ import { join } from 'node:path';
 import { Type } from 'typebox';
 import type { Static, TObject, TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
+import { PlatformError } from '#platform/errors';
 import { coerce } from './coerce.ts';
 
 /** Thrown for a configuration with faults; `faults` has all of them, a line each. */
-export class ConfigError extends Error {
+export class ConfigError extends PlatformError {
   override name = 'ConfigError';
   readonly faults: readonly string[];
 
   constructor(faults: readonly string[]) {
     super(
+      'ERR_CONFIG_INVALID',
       `the configuration has ${faults.length === 1 ? 'a fault' : `${faults.length} faults`}:\n  ${faults.join('\n  ')}`,
     );
     this.faults = faults;

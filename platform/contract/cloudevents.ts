@@ -1,4 +1,5 @@
 import { Compile } from 'typebox/compile';
+import { PlatformError } from '#platform/errors';
 import type { EventTypes } from './contract.ts';
 
 /** An event to publish, with the attributes of CloudEvents 1.0. `data` is JSON text. */
@@ -28,8 +29,12 @@ export interface ReceivedEvent {
 }
 
 /** Thrown for a message that is not an event of the contract: no retry helps. */
-export class InvalidEvent extends Error {
+export class InvalidEvent extends PlatformError {
   override name = 'InvalidEvent';
+
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_EVENT_INVALID', message, options);
+  }
 }
 
 /** The headers of the CloudEvents Kafka binding in binary mode. */

@@ -1,4 +1,5 @@
 import type { Static, TSchema } from 'typebox';
+import { PlatformError } from '#platform/errors';
 import type { Operation, OperationSpec } from './operation.ts';
 
 /** A kind of event, by its CloudEvents type. The key of its messages is the id of the aggregate, in decimal. */
@@ -114,7 +115,8 @@ export function collectContracts(
 function unique<T>(kind: string, entries: readonly (readonly [string, T])[]): Record<string, T> {
   const found: Record<string, T> = {};
   for (const [name, value] of entries) {
-    if (Object.hasOwn(found, name) && found[name] !== value) throw new Error(`Two contracts have the ${kind} ${name}`);
+    if (Object.hasOwn(found, name) && found[name] !== value)
+      throw new PlatformError('ERR_CONTRACT_CONFLICT', `Two contracts have the ${kind} ${name}`);
     found[name] = value;
   }
   return found;

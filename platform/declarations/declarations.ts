@@ -1,3 +1,5 @@
+import { PlatformError } from '#platform/errors';
+
 import { readFileSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { join } from 'node:path';
@@ -65,7 +67,8 @@ export function nodeFlags(service: string, dir = declarationsDir): string[] {
 /** The consumer group of a service, and its topics. @throws if its declaration has none */
 export function consumptionOf(service: string): { group: string; topics: string[] } {
   const [consumption] = eventServices().find(({ metadata }) => metadata.name === service)?.spec.consumes ?? [];
-  if (!consumption) throw new Error(`the declaration of ${service} consumes nothing`);
+  if (!consumption)
+    throw new PlatformError('ERR_DECLARATION_CONSUMES_NOTHING', `the declaration of ${service} consumes nothing`);
   return consumption;
 }
 
@@ -75,7 +78,11 @@ const units: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000
 export function parseDuration(text: string | number): number {
   if (typeof text === 'number') return text;
   const match = /^(\d+)(ms|s|m|h|d)$/.exec(text);
-  if (!match) throw new Error(`'${text}' is no duration: a whole number with ms, s, m, h or d`);
+  if (!match)
+    throw new PlatformError(
+      'ERR_DECLARATION_DURATION',
+      `'${text}' is no duration: a whole number with ms, s, m, h or d`,
+    );
   return Number(match[1]) * units[match[2] as string]!;
 }
 

@@ -1,3 +1,5 @@
+import { messageOf, PlatformError } from '#platform/errors';
+
 export type Check = () => void | Promise<void>;
 
 export interface HealthReport {
@@ -73,10 +75,7 @@ async function run(checks: Map<string, Check>): Promise<HealthReport> {
         await withTimeout(check);
         return [name, { status: 'UP' as const }] as const;
       } catch (error) {
-        return [
-          name,
-          { status: 'DOWN' as const, reason: error instanceof Error ? error.message : String(error) },
-        ] as const;
+        return [name, { status: 'DOWN' as const, reason: messageOf(error) }] as const;
       }
     }),
   );
@@ -87,7 +86,10 @@ async function run(checks: Map<string, Check>): Promise<HealthReport> {
 async function withTimeout(check: Check): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${checkTimeoutMs} ms`)), checkTimeoutMs);
+    timer = setTimeout(
+      () => reject(new PlatformError('ERR_HEALTH_CHECK_TIMEOUT', `no answer within ${checkTimeoutMs} ms`)),
+      checkTimeoutMs,
+    );
   });
   try {
     await Promise.race([check(), timeout]);

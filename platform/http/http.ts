@@ -110,7 +110,7 @@ export function mountRead(app: Express, path: string | string[], handler: Reques
 }
 
 /** Answers 405 with `Allow`, or an OPTIONS request. */
-export function methodNotAllowed(allow: string) {
+function methodNotAllowed(allow: string) {
   return (request: Request, response: Response): void => {
     if (request.method === 'OPTIONS') {
       response.status(204).set('Allow', allow).end();
@@ -131,7 +131,7 @@ export function mountErrors(app: Express, log: Logger): void {
 }
 
 /** Wraps an app in a server that drains. */
-export function serve(app: Express, health: Health): HttpService {
+function serve(app: Express, health: Health): HttpService {
   const server: Server = createServer(
     { requestTimeout: 30_000, headersTimeout: 10_000, keepAliveTimeout: 75_000 },
     app,
@@ -244,7 +244,7 @@ function send(response: Response, { status, headers, body }: Reply): void {
 }
 
 /** The problem for an error; internal errors show no details to the client. */
-export function problemOf(error: unknown): Problem {
+function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof BatcherFull) return unavailable('The service is busy', 1, error);
   if (isUnavailable(error)) return unavailable('The database cannot be reached', 2, error);
@@ -268,7 +268,7 @@ function instanceOf(request: Request): string {
 }
 
 /** Sends an error as `application/problem+json`; internal errors are logged with their stack. */
-export function sendProblem(error: unknown, request: Request, response: Response, log: Logger): void {
+function sendProblem(error: unknown, request: Request, response: Response, log: Logger): void {
   const problem = problemOf(error);
   if (problem.status >= 500) {
     const level = problem.status === 500 ? 'error' : 'warn';

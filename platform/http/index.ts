@@ -1,3 +1,5 @@
+export { CircuitBreaker } from './breaker.ts';
+export type { BreakerOptions, BreakerState, CallOutcome } from './breaker.ts';
 export { drainable } from './drain.ts';
 export type { Draining } from './drain.ts';
 export { bodyLimit, createApp, createHttp, mountErrors, mountHealth, mountRead, observeRequest } from './http.ts';

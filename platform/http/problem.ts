@@ -1,3 +1,5 @@
+import { PlatformError } from '#platform/errors';
+
 /** One fault of a request; `field` is a JSON pointer into the body, or the name of a parameter or header. */
 export interface FieldError {
   field: string;
@@ -34,7 +36,7 @@ const titles: Record<number, string> = {
 const slugs: Record<number, string> = { 400: 'bad-input' };
 
 /** An error with an answer: RFC 9457 `application/problem+json`. */
-export class Problem extends Error {
+export class Problem extends PlatformError {
   override name = 'Problem';
   readonly status: number;
   readonly title: string;
@@ -43,7 +45,11 @@ export class Problem extends Error {
 
   constructor(status: number, options: ProblemOptions = {}) {
     const title = titles[status] ?? 'Error';
-    super(options.detail ?? title, options.cause === undefined ? undefined : { cause: options.cause });
+    super(
+      'ERR_HTTP_PROBLEM',
+      options.detail ?? title,
+      options.cause === undefined ? undefined : { cause: options.cause },
+    );
     this.status = status;
     this.title = title;
     this.errors = options.errors;

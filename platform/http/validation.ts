@@ -23,7 +23,7 @@ function fieldOf(pointer: string): string {
 }
 
 /** The faults of a value as field errors; they name missing and unknown fields. */
-export function fieldErrors(faults: readonly Fault[]): FieldError[] {
+function fieldErrors(faults: readonly Fault[]): FieldError[] {
   const errors: FieldError[] = [];
   for (const fault of faults) {
     const found = errorsOf(fault);

@@ -1,10 +1,12 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { PlatformError } from '#platform/errors';
 import type { ReceivedEvent } from '#platform/contract';
+import { backoffMs, pause } from '#platform/lifecycle';
 import type { Logger } from '#platform/telemetry';
 import type { Pool } from '#platform/postgres';
 import { isUnavailable, transaction } from '#platform/postgres';
 import type { Accumulation, Accumulator } from './accumulation.ts';
-import { Availability, backoffMs } from './availability.ts';
+import { Availability } from './availability.ts';
+import { databaseBackoff } from './retry-policy.ts';
 import type { DeadLetterWriter } from './dead-letters.ts';
 import { endItem } from './item.ts';
 import { metrics } from './metrics.ts';
@@ -159,7 +161,7 @@ export class AccumulatingWriter implements Sink {
     const waitMs = time - performance.now();
     if (waitMs <= 0) return;
     const ended = new AbortController();
-    await Promise.race([sleep(waitMs, undefined, { signal: ended.signal }).catch(() => undefined), unless]);
+    await Promise.race([pause(waitMs, ended.signal), unless]);
     ended.abort();
   }
 
@@ -169,7 +171,7 @@ export class AccumulatingWriter implements Sink {
   }
 
   async #settle(work: Work): Promise<void> {
-    for (let backoff = backoffMs.first; ; backoff = Math.min(backoff * 2, backoffMs.last)) {
+    for (let failures = 1; ; failures += 1) {
       try {
         await this.#commit(work);
         this.#availability.set(undefined);
@@ -178,7 +180,7 @@ export class AccumulatingWriter implements Sink {
         if (!isUnavailable(error)) return this.#discard(work, error);
         this.#availability.set(error as Error);
         if (work.signal.aborted) return this.#discard(work, error);
-        await sleep(backoff, undefined, { signal: work.signal }).catch(() => undefined);
+        await pause(backoffMs(failures, databaseBackoff), work.signal);
       }
     }
     this.#options.onCommitted([...work.batches.values()]);
@@ -212,7 +214,7 @@ export class AccumulatingWriter implements Sink {
       log.error({ err: error, group }, 'a transaction failed: the inbox tries its messages one by one');
       for (const [name, { next }] of work.batches) this.#fallbackUntil.set(name, next);
     }
-    const reason = new Error('not committed by this member of the group');
+    const reason = new PlatformError('ERR_INBOX_NOT_COMMITTED', 'not committed by this member of the group');
     for (const { batches } of discarded)
       for (const { items } of batches.values()) for (const item of items) endItem(item, reason);
     onDiscarded();

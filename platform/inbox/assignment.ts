@@ -1,11 +1,11 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { PlatformError } from '#platform/errors';
 import type { ConsumerHandle, IncomingBatch, KafkaAdmin, TopicPartition } from '#platform/kafka';
+import { backoffMs, pause } from '#platform/lifecycle';
 import type { Logger } from '#platform/telemetry';
 import type { Pool } from '#platform/postgres';
+import { databaseBackoff } from './retry-policy.ts';
 import { metrics } from './metrics.ts';
 import { loadOffsets, nameOf, startOf } from './offsets.ts';
-
-const backoffMs = { first: 100, last: 5_000 };
 
 /** A partition of this member, and how far it is read. */
 export interface AssignedPartition extends TopicPartition {
@@ -66,7 +66,7 @@ export class Assignment {
   /** @throws while a partition cannot be read */
   check(): void {
     const errors = this.positions.flatMap(({ error }) => error ?? []);
-    if (errors.length > 0) throw new Error(errors.join('; '));
+    if (errors.length > 0) throw new PlatformError('ERR_INBOX_PARTITION_UNREADABLE', errors.join('; '));
   }
 
   /**
@@ -81,12 +81,13 @@ export class Assignment {
   /** Loads the stored offsets of partitions and tells the consumer to seek to them; tries until it succeeds. */
   async locate(positions = this.positions): Promise<void> {
     const { log, group } = this.#options;
-    for (let backoff = backoffMs.first; !this.signal.aborted; backoff = Math.min(backoff * 2, backoffMs.last)) {
+    for (let failures = 1; !this.signal.aborted; failures += 1) {
       try {
         return await this.#locate(positions);
       } catch (error) {
-        log.warn({ err: error, group, retryInMs: backoff }, 'the inbox cannot load its offsets');
-        await sleep(backoff, undefined, { signal: this.signal }).catch(() => undefined);
+        const retryInMs = backoffMs(failures, databaseBackoff);
+        log.warn({ err: error, group, retryInMs }, 'the inbox cannot load its offsets');
+        await pause(retryInMs, this.signal);
       }
     }
   }
@@ -100,7 +101,8 @@ export class Assignment {
     );
     const found = positions.map((position) => {
       const watermarks = marks.get(position.topic)?.get(position.partition);
-      if (!watermarks) throw new Error(`Kafka has no partition ${nameOf(position)}`);
+      if (!watermarks)
+        throw new PlatformError('ERR_INBOX_PARTITION_UNKNOWN', `Kafka has no partition ${nameOf(position)}`);
       return { position, watermarks };
     });
     const starts = found.map(({ position, watermarks }) => ({ ...position, offset: watermarks.low }));

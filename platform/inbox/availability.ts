@@ -1,8 +1,6 @@
+import { PlatformError } from '#platform/errors';
 import type { Logger } from '#platform/telemetry';
 import { metrics } from './metrics.ts';
-
-/** pauses between attempts while the database is unavailable, in milliseconds */
-export const backoffMs = { first: 100, last: 5_000 };
 
 /** Whether the database of an inbox is available: reports changes to the log, and the state to metrics and readiness. */
 export class Availability {
@@ -26,6 +24,10 @@ export class Availability {
 
   /** @throws while the database is unavailable */
   check(): void {
-    if (this.#error) throw new Error(`the database is unavailable: ${this.#error.message}`);
+    if (this.#error) {
+      throw new PlatformError('ERR_DATABASE_AWAY', `the database is unavailable: ${this.#error.message}`, {
+        cause: this.#error,
+      });
+    }
   }
 }

@@ -12,7 +12,7 @@ const storable = (text: string) => text.replaceAll('\0', '\uFFFD');
  * The message in the group's dead-letter topic: the original with its headers, and `dlq_` headers that say what happened.
  * A null value becomes an empty one there; the row in the table keeps the difference.
  */
-export function toDeadLetterEvent({ message, failure, span }: Item, group: string): OutboxEvent {
+function toDeadLetterEvent({ message, failure, span }: Item, group: string): OutboxEvent {
   const { topic, partition, offset, key, value } = message;
   const { traceparent, ...headers } = message.headers;
   const location = `${topic}/${partition}/${offset}`;

@@ -389,7 +389,7 @@ describe('Inbox', () => {
     const url = new URL(database.url);
     const proxy = await startProxy(url.hostname, Number(url.port));
     url.port = String(proxy.port);
-    const pool = createPool({ name: 'inbox-test', url: url.href, max: 4, log, waitMs: 1_000 });
+    const pool = createPool({ name: 'inbox-test', url: url.href, max: 4, log });
     pool.on('connect', (client) => client.on('error', () => undefined));
     t.after(async () => {
       await Promise.all(inboxes.map((inbox) => inbox.stop()));

@@ -1,3 +1,4 @@
+import { PlatformError } from '#platform/errors';
 import type { DecodeEvent } from '#platform/contract';
 import type { Health } from '#platform/health';
 import type { ConsumerHandle, IncomingBatch, IncomingMessage, Kafka, TopicPartition } from '#platform/kafka';
@@ -216,7 +217,8 @@ export class Inbox {
         Math.max(0, Number(batch.highWatermark - next)),
       );
       if (!committed) {
-        for (const item of items) endSpan(item, new Error('not committed by this member of the group'));
+        for (const item of items)
+          endSpan(item, new PlatformError('ERR_INBOX_NOT_COMMITTED', 'not committed by this member of the group'));
         await assignment.locate([position]);
         return false;
       }

@@ -1,3 +1,4 @@
+import { PlatformError } from '#platform/errors';
 import type { DecodeEvent, ReceivedEvent } from '#platform/contract';
 import type { IncomingMessage } from '#platform/kafka';
 import { SpanKind, failSpan, isSampled, startSpan, traceparentOf } from '#platform/telemetry';
@@ -60,7 +61,7 @@ function startProcessing(message: IncomingMessage, headers: Record<string, strin
 export function endItem({ span, failure }: Item, error?: Error): void {
   if (!span) return;
   if (error) failSpan(span, error);
-  else if (failure) failSpan(span, new Error(failure.reason));
+  else if (failure) failSpan(span, new PlatformError('ERR_INBOX_MESSAGE_GIVEN_UP', failure.reason));
   else span.end();
 }
 

@@ -1,15 +1,27 @@
+import { PlatformError } from '#platform/errors';
+import type { PlatformErrorCode } from '#platform/errors';
 import type { TopicPartition, Watermarks } from '#platform/kafka';
 import type { Pool, PoolClient } from '#platform/postgres';
 
 /** Thrown inside a transaction to roll it back: its events are outdated, and the inbox reads them again. */
-export class Outdated extends Error {}
+export class Outdated extends PlatformError {
+  constructor(
+    message: string,
+    code: Extract<PlatformErrorCode, 'ERR_INBOX_OUTDATED' | 'ERR_INBOX_OFFSETS_MOVED'> = 'ERR_INBOX_OUTDATED',
+  ) {
+    super(code, message);
+  }
+}
 
 /** Thrown when an inbox has lost partitions without noticing. */
 export class OffsetsMoved extends Outdated {
   readonly batches: readonly TopicPartition[];
 
   constructor(batches: readonly TopicPartition[]) {
-    super(`the offsets of ${batches.map(nameOf).join(', ')} were moved by another member of the group`);
+    super(
+      `the offsets of ${batches.map(nameOf).join(', ')} were moved by another member of the group`,
+      'ERR_INBOX_OFFSETS_MOVED',
+    );
     this.batches = batches;
   }
 }

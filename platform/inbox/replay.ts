@@ -1,6 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { InvalidEvent } from '#platform/contract';
 import type { DecodeEvent } from '#platform/contract';
+import { toError } from '#platform/errors';
 import type { IncomingMessage } from '#platform/kafka';
+import { Ticker } from '#platform/lifecycle';
 import type { Logger } from '#platform/telemetry';
 import type { Pool, PoolClient } from '#platform/postgres';
 import { isUnavailable, transaction } from '#platform/postgres';
@@ -38,33 +40,33 @@ export interface DeadLetterReplayOptions {
  */
 export class DeadLetterReplay {
   readonly #options: DeadLetterReplayOptions;
-  readonly #stopping = new AbortController();
-  #loop: Promise<void> | undefined;
+  readonly #ticker: Ticker;
 
   constructor(options: DeadLetterReplayOptions) {
     this.#options = options;
+    this.#ticker = new Ticker({
+      name: `replay of dead letters of ${options.group}`,
+      everyMs: pollMs,
+      log: options.log,
+      run: () => this.#replayWhereAvailable(),
+    });
   }
 
   start(): void {
-    this.#loop ??= this.#run();
+    this.#ticker.start();
   }
 
   /** Finishes the running replay. */
-  async stop(): Promise<void> {
-    this.#stopping.abort();
-    await this.#loop;
+  stop(): Promise<void> {
+    return this.#ticker.stop();
   }
 
-  async #run(): Promise<void> {
-    const { signal } = this.#stopping;
-    const { group, log } = this.#options;
-    while (!signal.aborted) {
-      try {
-        while (!signal.aborted && (await this.replayNext()));
-      } catch (error) {
-        if (!isUnavailable(error)) log.warn({ err: error, group }, 'the inbox cannot replay dead letters');
-      }
-      await sleep(pollMs, undefined, { signal }).catch(() => undefined);
+  async #replayWhereAvailable(): Promise<boolean> {
+    try {
+      return await this.replayNext();
+    } catch (error) {
+      if (isUnavailable(error)) return false; // the inbox reports it
+      throw error;
     }
   }
 
@@ -102,7 +104,7 @@ export class DeadLetterReplay {
 
   /** @returns the error of the message itself; then its effects are rolled back */
   async #handle(tx: PoolClient, { event, failure }: Item): Promise<Error | undefined> {
-    if (!event) return new Error(failure?.reason ?? 'the message is not an event');
+    if (!event) return new InvalidEvent(failure?.reason ?? 'the message is not an event');
     await tx.query('SAVEPOINT replay');
     try {
       await this.#options.handle(tx, [event]);
@@ -110,7 +112,7 @@ export class DeadLetterReplay {
     } catch (error) {
       if (isUnavailable(error)) throw error;
       await tx.query('ROLLBACK TO SAVEPOINT replay');
-      return error instanceof Error ? error : new Error(String(error));
+      return toError(error);
     }
   }
 }

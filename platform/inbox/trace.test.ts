@@ -48,7 +48,7 @@ describe('the trace of an event', () => {
       traceparent: `00-${traceId}-${rootId}-${flags}`,
     });
     const handled: ReceivedEvent[] = [];
-    const relay = new OutboxRelay({ pool: database.pool, kafka, log });
+    const relay = new OutboxRelay({ name: 'test', pool: database.pool, kafka, log, health: new Health() });
     const inbox = new Inbox({
       group: `group-${topic}`,
       topics: [topic],

@@ -1,20 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { toError } from '#platform/errors';
 import type { ReceivedEvent } from '#platform/contract';
 import type { Logger } from '#platform/telemetry';
 import type { Pool, PoolClient } from '#platform/postgres';
 import { isUnavailable, transaction } from '#platform/postgres';
-import { Availability, backoffMs } from './availability.ts';
+import { Availability } from './availability.ts';
+import { databaseBackoff, maxAttempts, messageBackoff } from './retry-policy.ts';
 import type { DeadLetterWriter } from './dead-letters.ts';
 import { reasonOf } from './item.ts';
-import { roundMs } from '#platform/lifecycle';
+import { backoffMs, roundMs } from '#platform/lifecycle';
 import { metrics } from './metrics.ts';
 import { OffsetsMoved, moveOffsets, nameOf } from './offsets.ts';
 import { bisect, committedOf, takeUpTo } from './partition-batch.ts';
 import type { Committed, Sink, PartitionBatch } from './partition-batch.ts';
 
-/** A single message is given up after this many attempts; the pauses between them double. */
-const maxAttempts = 5;
-const retryMs = 100;
 /** Applies the events to the database, in the order given, inside the caller's transaction. */
 export type Handle = (tx: PoolClient, events: ReceivedEvent[]) => Promise<void>;
 
@@ -118,7 +117,7 @@ export class Writer implements Sink {
   async #retry(batch: PartitionBatch, signal: AbortSignal, lost: Set<string>): Promise<void> {
     const item = batch.items[0]!;
     for (let attempts = 2; ; attempts += 1) {
-      await sleep(Math.min(retryMs * 2 ** (attempts - 2), backoffMs.last), undefined, { signal });
+      await sleep(backoffMs(attempts - 1, messageBackoff), undefined, { signal });
       const error = await this.#try([batch], signal, lost);
       if (!error) return;
       const { topic, partition, offset } = item.message;
@@ -140,7 +139,7 @@ export class Writer implements Sink {
    */
   async #try(batches: PartitionBatch[], signal: AbortSignal, lost: Set<string>): Promise<Error | undefined> {
     let left = batches.filter((batch) => !lost.has(nameOf(batch)));
-    for (let backoff = backoffMs.first; left.length > 0;) {
+    for (let failures = 0; left.length > 0;) {
       signal.throwIfAborted();
       try {
         await this.#commit(left);
@@ -152,9 +151,9 @@ export class Writer implements Sink {
           left = left.filter((batch) => !lost.has(nameOf(batch)));
         } else if (isUnavailable(error)) {
           this.#availability.set(error as Error);
-          await sleep(backoff, undefined, { signal });
-          backoff = Math.min(backoff * 2, backoffMs.last);
-        } else return error instanceof Error ? error : new Error(String(error));
+          failures += 1;
+          await sleep(backoffMs(failures, databaseBackoff), undefined, { signal });
+        } else return toError(error);
       }
     }
     return undefined;

@@ -9,7 +9,7 @@ export interface BroadcastOptions {
   /** Called with each message. Its errors are logged, and the message counts as handled. */
   onMessage: (message: IncomingMessage) => void;
   /** Called after each (re)join: messages can be missed, so a cache has to drop its content. */
-  onReset?: () => void;
+  onReset: () => void;
   log: Logger;
 }
 
@@ -22,7 +22,7 @@ export function subscribeLatest({ kafka, topics, onMessage, onReset, log }: Broa
     group: `${broadcastPrefix}${randomUUID()}`,
     topics,
     from: 'latest',
-    onAssigned: () => onReset?.(),
+    onAssigned: () => onReset(),
     onBatch: (batch) => {
       for (const message of batch.messages) {
         try {

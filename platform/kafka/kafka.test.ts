@@ -197,7 +197,10 @@ describe('Kafka', () => {
     await assertStopsCompletely(kafka, (own) => {
       let subscription: ConsumerHandle | undefined;
       return {
-        start: () => (subscription = subscribeLatest({ kafka: own, topics: [topic], log, onMessage: () => undefined })),
+        start: () => {
+          const ignore = () => undefined;
+          subscription = subscribeLatest({ kafka: own, topics: [topic], log, onMessage: ignore, onReset: ignore });
+        },
         stop: () => subscription!.stop(),
       };
     });

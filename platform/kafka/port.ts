@@ -1,7 +1,7 @@
 // The port to Kafka: the rest of the code knows only these types; `createKafka` alone decides which client implements them.
 export { createKafka } from './kafkajs/kafkajs.ts';
-export type { KafkaConnection, KafkaOptions } from './kafkajs/kafkajs.ts';
-export { KafkaUnreachable, SendFailed, sendTimeoutMs } from './errors.ts';
+export type { KafkaConnection } from './kafkajs/kafkajs.ts';
+export { KafkaUnreachable, sendTimeoutMs } from './errors.ts';
 
 /** A message to send. */
 export interface OutgoingMessage {

@@ -83,12 +83,12 @@ test('a shutdown that hangs is ended after the grace with 1', async () => {
 
 test('goes on for a while, not ready, and has clients end their connections, before it stops', async () => {
   const code = `
-    const { createApp, mountHealth, serve } = await import('#platform/http/http.ts');
-    const app = createApp();
-    mountHealth(app, service.name, service.health);
-    const { listen, close } = serve(app, service.health);
-    service.onStop('http', close);
-    service.log.info({ port: await listen(0, '127.0.0.1') }, 'listening');`;
+    const { defineContract } = await import('#platform/contract');
+    const { createHttp } = await import('#platform/http');
+    const { health, log } = service;
+    const http = createHttp({ contract: defineContract('example', {}), handlers: {}, health, log });
+    service.onStop('http', () => http.close());
+    log.info({ port: await http.listen(0, '127.0.0.1') }, 'listening');`;
   const { child, lines, exit } = run(code, { SHUTDOWN_DELAY_MS: '2500' });
   await started(child, lines);
   const { port } = lines.find(({ msg }) => msg === 'listening') as unknown as { port: number };

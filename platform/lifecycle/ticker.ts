@@ -1,4 +1,5 @@
 import type { Logger } from '#platform/telemetry';
+import { backoffMs } from './backoff.ts';
 
 export interface TickerOptions {
   name: string;
@@ -8,8 +9,8 @@ export interface TickerOptions {
   run: () => Promise<boolean | void>;
 }
 
-/** Longest pause after failures, in milliseconds. */
-const maxPauseMs = 10_000;
+/** pauses after failures, where these are longer than the usual one */
+const backoff = { firstMs: 500, maxMs: 10_000 };
 
 /** Runs a piece of work again and again, never twice at a time; a failure is logged and slows it down. */
 export class Ticker {
@@ -55,14 +56,17 @@ export class Ticker {
     const { name, everyMs, log, run } = this.#options;
     let pause = everyMs;
     this.#busy = true;
-    this.#again = false;
     try {
-      if ((await run()) === true) pause = 0;
-      this.#failures = 0;
+      do {
+        this.#again = false;
+        if ((await run()) === true) this.#again = true;
+        this.#failures = 0;
+      } while (this.#again && !this.#stopped);
     } catch (error) {
       this.#failures += 1;
-      pause = Math.max(everyMs, Math.min(maxPauseMs, 250 * 2 ** this.#failures));
-      log.warn({ err: error, work: name, failures: this.#failures }, 'a periodic piece of work failed');
+      pause = Math.max(everyMs, backoffMs(this.#failures, backoff));
+      const level = this.#stopped ? 'debug' : 'warn'; // a stop may be what made it fail
+      log[level]({ err: error, work: name, failures: this.#failures }, 'a periodic piece of work failed');
     }
     this.#busy = false;
     this.#schedule(this.#again ? 0 : pause);

@@ -3,7 +3,7 @@ import { after, before, describe, test } from 'node:test';
 
 import { createTransport, type Transporter } from 'nodemailer';
 
-import { freePort } from '#local/ports.ts';
+import { freePort } from '#test/ports.ts';
 
 import { MailBox } from './box.ts';
 import { startMailCatcher, type MailCatcher } from './mail-catcher.ts';

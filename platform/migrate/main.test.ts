@@ -10,7 +10,8 @@ import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
-import { databaseUrl, ensureDatabases, withClient } from '#local/databases.ts';
+import { databaseUrl, ensureDatabases } from '#local/databases.ts';
+import { withClient } from '#platform/postgres';
 
 import { testServers } from '#test/servers.ts';
 import { platformMigrations } from './platform.ts';

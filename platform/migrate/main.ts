@@ -3,6 +3,7 @@ import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
 import { setTimeout as delay } from 'node:timers/promises';
 
+import { PlatformError } from '#platform/errors';
 import { MigrationError, migrate } from './migrate.ts';
 import { pendingMigrations } from './pending.ts';
 
@@ -19,9 +20,10 @@ type Target = ReturnType<typeof targetOf>;
 /** @throws Error that says which argument, or which variable, is not usable */
 function targetOf(argument: string) {
   const [, schemaFolder, variable] = /^([^=]+)=([A-Z][A-Z0-9_]*)$/.exec(argument) ?? [];
-  if (schemaFolder === undefined || variable === undefined) throw new Error(`'${argument}' is no <folder>=<variable>.`);
+  if (schemaFolder === undefined || variable === undefined)
+    throw new PlatformError('ERR_MIGRATION_ARGUMENT', `'${argument}' is no <folder>=<variable>.`);
   const url = process.env[variable];
-  if (!url) throw new Error(`The variable ${variable} is not set.`);
+  if (!url) throw new PlatformError('ERR_MIGRATION_ARGUMENT', `The variable ${variable} is not set.`);
   return { url, schemaFolder, database: basename(schemaFolder) };
 }
 
@@ -49,7 +51,7 @@ async function main(): Promise<number> {
   let wait: boolean;
   try {
     const { values, positionals } = parseArgs({ options: { wait: { type: 'boolean' } }, allowPositionals: true });
-    if (positionals.length === 0) throw new Error('No schema folder is given.');
+    if (positionals.length === 0) throw new PlatformError('ERR_MIGRATION_ARGUMENT', 'No schema folder is given.');
     targets = positionals.map(targetOf);
     wait = values.wait === true;
   } catch (error) {

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
-import { databaseUrl, ensureDatabases, withClient } from '#local/databases.ts';
+import { databaseUrl, ensureDatabases } from '#local/databases.ts';
+import { withClient } from '#platform/postgres';
 
 import { testServers } from '#test/servers.ts';
 import { MigrationError, migrate } from './migrate.ts';
@@ -59,7 +60,7 @@ describe('migrate', () => {
     await withClient(url, async (client) => {
       await client.query('CREATE SCHEMA millrace CREATE TABLE projections ()');
       const { message, code } = await failure();
-      assert.equal(code, 'failed');
+      assert.equal(code, 'ERR_MIGRATION_FAILED');
       assert.match(message, /platform\/projection\/sql\/0001_projections\.sql:2: .* already exists, in\nCREATE TABLE/);
       assert.deepEqual((await client.query(migrations)).rows, [{ found: null }]);
       await client.query('DROP SCHEMA millrace CASCADE');
@@ -95,7 +96,7 @@ describe('migrate', () => {
     write('0002_more', 'CREATE TABLE b (x bigint);');
     const { message, code } = await failure();
     assert.match(message, /0002_more was changed after database .* had it\.$/);
-    assert.equal(code, 'edited');
+    assert.equal(code, 'ERR_MIGRATION_EDITED');
   });
 
   test('refuses a migration of the platform that was changed afterwards', async () => {
@@ -103,6 +104,6 @@ describe('migrate', () => {
     await withClient(url, (client) => client.query(change));
     const { message, code } = await failure();
     assert.match(message, /platform\/inbox\/sql\/0001_inbox\.sql was changed after database .* had it\.$/);
-    assert.equal(code, 'edited');
+    assert.equal(code, 'ERR_MIGRATION_EDITED');
   });
 });

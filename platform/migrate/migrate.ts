@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
+import { CodedError } from '#platform/errors';
 
 /** A database and the migrations that it is to have. */
 export interface MigrationTarget {
@@ -12,15 +13,8 @@ export interface MigrationTarget {
 }
 
 /** Why migrations were not applied, as a whole sentence. */
-export class MigrationError extends Error {
+export class MigrationError extends CodedError<'ERR_MIGRATION_EDITED' | 'ERR_MIGRATION_FAILED'> {
   override name = 'MigrationError';
-  /** `edited`: a migration is not what the database had under that name; `failed`: a statement, or the database itself */
-  readonly code: 'edited' | 'failed';
-
-  constructor(code: MigrationError['code'], message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.code = code;
-  }
 }
 
 /** What the worker answers. */

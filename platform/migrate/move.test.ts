@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 
-import { databaseUrl, ensureDatabases, withClient } from '#local/databases.ts';
+import { databaseUrl, ensureDatabases } from '#local/databases.ts';
 import { createDecoder, encodeHeaders, readJson } from '#platform/contract';
 import { Health } from '#platform/health';
 import { Inbox } from '#platform/inbox';
@@ -11,7 +11,7 @@ import { createKafka } from '#platform/kafka';
 import type { IncomingMessage, Kafka, OutgoingMessage, Producer } from '#platform/kafka';
 import { eventually } from '#platform/kafka/testing.ts';
 import { OutboxRelay } from '#platform/outbox';
-import { createPool, dropDatabaseAndRole, transaction } from '#platform/postgres';
+import { createPool, dropDatabaseAndRole, transaction, withClient } from '#platform/postgres';
 import type { Pool, PoolClient } from '#platform/postgres';
 import { createLogger } from '#platform/telemetry';
 import { createTestDatabase } from '#test/database.ts';
@@ -235,7 +235,7 @@ describe('a database of version 0.1.0', () => {
     );
     await goesOn('after it');
 
-    const relay = new OutboxRelay({ pool, kafka, log });
+    const relay = new OutboxRelay({ name, pool, kafka, log, health: new Health() });
     const inbox = new Inbox({
       group,
       topics: [topic],

@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import type { PoolClient } from 'pg';
 
+import { messageOf, PlatformError } from '#platform/errors';
 import { MigrationError } from './migrate.ts';
 import { splitStatements } from './statements.ts';
 
@@ -17,7 +18,7 @@ const migrationLock = 72_707_369;
 /** How long a statement may wait for a table, and make others wait behind it: less than PostgreSQL takes to see a deadlock. */
 const lockTimeoutMs = 800;
 const lockCodes = new Set(['55P03', '40P01']);
-const backoffMs = 200;
+const retryMs = 200;
 const giveUpAfterMs = 60_000;
 
 interface PlatformMigration {
@@ -29,8 +30,12 @@ interface PlatformMigration {
 }
 
 /** A statement that PostgreSQL refused, and where it stands. */
-class FailedStatement extends Error {
+class FailedStatement extends PlatformError {
   override name = 'FailedStatement';
+
+  constructor(message: string, options: ErrorOptions) {
+    super('ERR_MIGRATION_FAILED', message, options);
+  }
 }
 
 /** The migrations of the platform's own tables, in the order in which they are applied. */
@@ -62,7 +67,7 @@ export function platformMigrations(): PlatformMigration[] {
  */
 export async function migratePlatform(session: PoolClient, database: string): Promise<string[]> {
   await session.query('SELECT pg_advisory_lock($1)', [migrationLock]);
-  for (const end = performance.now() + giveUpAfterMs; ; await delay(backoffMs)) {
+  for (const end = performance.now() + giveUpAfterMs; ; await delay(retryMs)) {
     try {
       return await applyPending(session, database);
     } catch (error) {
@@ -88,7 +93,10 @@ async function applyPending(session: PoolClient, database: string): Promise<stri
     const known = applied?.get(name);
     if (known === checksum) continue;
     if (known !== undefined)
-      throw new MigrationError('edited', `The migration ${file} was changed after database ${database} had it.`);
+      throw new MigrationError(
+        'ERR_MIGRATION_EDITED',
+        `The migration ${file} was changed after database ${database} had it.`,
+      );
     await apply(session, migration);
     await session.query('INSERT INTO millrace.migrations (name, checksum) VALUES ($1, $2)', [name, checksum]);
     pending.push(name);
@@ -115,8 +123,7 @@ async function apply(session: PoolClient, { file, script }: PlatformMigration): 
     try {
       await session.query(text);
     } catch (cause) {
-      const { message } = cause as Error;
-      throw new FailedStatement(`${file}:${line}: ${message}, in\n${text}`, { cause });
+      throw new FailedStatement(`${file}:${line}: ${messageOf(cause)}, in\n${text}`, { cause });
     }
   }
 }

@@ -5,6 +5,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { SchemaEngine, type MigrationList } from '@prisma/schema-engine-wasm';
 import pg from 'pg';
 
+import { messageOf } from '#platform/errors';
 import { migrationAdapter } from './adapter.ts';
 import { migrationNames } from './folder.ts';
 import { MigrationError, type MigrationOutcome, type MigrationTarget } from './migrate.ts';
@@ -33,8 +34,13 @@ async function applyPlatform(pool: pg.Pool, database: string): Promise<string[]>
     return await migratePlatform(session, database).finally(() => session.release());
   } catch (error) {
     if (error instanceof MigrationError) throw error;
-    const { message } = error as Error;
-    throw new MigrationError('failed', `Database ${database} could not be migrated: ${message}`, { cause: error });
+    throw new MigrationError(
+      'ERR_MIGRATION_FAILED',
+      `Database ${database} could not be migrated: ${messageOf(error)}`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 
@@ -55,7 +61,7 @@ async function migrateService(pool: pg.Pool, target: ServiceTarget): Promise<str
     const edited = history.editedMigrationNames.find((name) => !history.failedMigrationNames.includes(name));
     if (edited !== undefined)
       throw new MigrationError(
-        'edited',
+        'ERR_MIGRATION_EDITED',
         `The migration ${schemaFolder}/migrations/${edited} was changed after database ${database} had it.`,
       );
     // A script is one transaction: what failed has left nothing behind and may be tried again.
@@ -92,13 +98,15 @@ function readMigrations(schemaFolder: string): MigrationList {
  */
 async function describeFailure(error: unknown, target: ServiceTarget): Promise<MigrationError> {
   const { database } = target;
-  const what = error instanceof Error ? error.message : String(error);
+  const what = messageOf(error);
   const failed = await failedStatement(target).catch(() => undefined);
   if (failed === undefined)
-    return new MigrationError('failed', `Database ${database} could not be migrated: ${what}`, { cause: error });
+    return new MigrationError('ERR_MIGRATION_FAILED', `Database ${database} could not be migrated: ${what}`, {
+      cause: error,
+    });
   const shown = failed.text.length > 400 ? `${failed.text.slice(0, 400)} ...` : failed.text;
   return new MigrationError(
-    'failed',
+    'ERR_MIGRATION_FAILED',
     `Database ${database} could not be migrated: ${failed.place}: ${failed.reason}, in\n${shown}`,
     { cause: error },
   );
@@ -121,7 +129,7 @@ async function failedStatement({ url, schemaFolder }: ServiceTarget) {
       try {
         await client.query(text);
       } catch (cause) {
-        return { place: `${file}:${line}`, text, reason: cause instanceof Error ? cause.message : String(cause) };
+        return { place: `${file}:${line}`, text, reason: messageOf(cause) };
       }
     }
     return undefined;

@@ -1,3 +1,4 @@
+import { toError } from '#platform/errors';
 import type { Producer } from '#platform/kafka';
 import { failSpan } from '#platform/telemetry';
 import { toPartitionBatches } from './partition-batches.ts';
@@ -95,7 +96,7 @@ async function attempt(sending: Promise<void>): Promise<Error | undefined> {
     await sending;
     return undefined;
   } catch (error) {
-    return error instanceof Error ? error : new Error(String(error));
+    return toError(error);
   }
 }
 

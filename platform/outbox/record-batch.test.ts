@@ -73,6 +73,6 @@ describe('a record batch', () => {
     builder.add({ key: 'a', eventId: 'b', data: '1' });
     const data = builder.finish()[0]!.data as Buffer;
     for (let length = 1; length < data.length; length++)
-      assert.throws(() => [...recordBodies(data.subarray(0, length))], RangeError);
+      assert.throws(() => [...recordBodies(data.subarray(0, length))], { code: 'ERR_OUTBOX_PACK' });
   });
 });

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { PlatformError } from '#platform/errors';
 import { murmur2, RecordWriter } from '#platform/kafka';
 import type { OutboxEvent } from './write.ts';
 import { payloadCache } from './payload-cache.ts';
@@ -109,12 +110,12 @@ function now(): string {
   return lastTime.text;
 }
 
-/** The byte ranges of the record bodies in a record batch. @throws RangeError where the batch is truncated */
+/** The byte ranges of the record bodies in a record batch. @throws where the batch is truncated */
 export function* recordBodies(data: Buffer): Generator<{ start: number; end: number }> {
   for (let at = 0; at < data.length;) {
     const start = at + 4;
-    at = start + data.readUInt32BE(at);
-    if (at > data.length) throw new RangeError('the record batch is truncated');
+    at = start > data.length ? start : start + data.readUInt32BE(at);
+    if (at > data.length) throw new PlatformError('ERR_OUTBOX_PACK', 'the record batch is truncated');
     yield { start, end: at };
   }
 }

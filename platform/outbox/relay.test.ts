@@ -4,6 +4,7 @@ import pg from 'pg';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
 import { testKafka, uniqueTopic } from '#test/kafka.ts';
+import { Health } from '#platform/health';
 import { assertStopsCompletely } from '#test/stopping.ts';
 import { createKafka } from '#platform/kafka';
 import type { IncomingMessage, Kafka } from '#platform/kafka';
@@ -29,6 +30,8 @@ const numberOf = (value: Buffer | null) => (JSON.parse(String(value)) as { n: nu
 describe('OutboxRelay', () => {
   let database: TestDatabase;
   let relays: OutboxRelay[];
+  /** of the process of the last relay */
+  let health: Health;
   beforeEach(async () => {
     database = await createTestDatabase();
     relays = [];
@@ -39,8 +42,9 @@ describe('OutboxRelay', () => {
   });
 
   const start = (kafka: Kafka, pool = database.pool, owner?: string, source?: string) => {
+    health = new Health();
     const options = { ...(owner !== undefined && { owner }), ...(source !== undefined && { source }) };
-    const relay = new OutboxRelay({ pool, kafka, log, ...options });
+    const relay = new OutboxRelay({ name: 'test', pool, kafka, log, health, ...options });
     relays.push(relay);
     relay.start();
     return relay;
@@ -76,7 +80,7 @@ describe('OutboxRelay', () => {
       dlq_group: 'g',
       traceparent,
     });
-    relay.check();
+    assert.deepEqual(await health.report(), { status: 'UP', checks: { 'outbox test': { status: 'UP' } } });
   });
 
   it('leaves nothing behind when it stops', async () => {
@@ -84,7 +88,7 @@ describe('OutboxRelay', () => {
     const topic = await uniqueTopic('stopping');
     await assertStopsCompletely(kafka, async (own) => {
       await append(...Array.from({ length: 50 }, (_, n) => event(topic, String(n), 1)));
-      return new OutboxRelay({ pool: database.pool, kafka: own, log });
+      return new OutboxRelay({ name: 'test', pool: database.pool, kafka: own, log, health: new Health() });
     });
     await kafka.close();
   });
@@ -150,14 +154,13 @@ describe('OutboxRelay', () => {
     failWith((_, partition) => (partition === 1 ? new Error('1 partition was not acknowledged') : undefined));
     await append(event('orders', '1', 1), event('orders', '2', 1));
     relay.wake();
-    await eventually(() => {
-      try {
-        relay.check();
-        return false;
-      } catch (error) {
-        return /not acknowledged/.test(String(error));
-      }
-    }, 'the relay says that it fails');
+    await eventually(async () => {
+      const { status, checks } = await health.report();
+      return (
+        status === 'DOWN' && /the outbox is not published: .*not acknowledged/.test(checks['outbox test']!.reason!)
+      );
+    }, 'the health of the service says that the outbox is not published');
+    assert.equal((await health.readiness()).status, 'UP', 'requests are answered all the same');
     await append(event('orders', '2', 2));
     relay.wake();
     await eventually(() => sent.length === 2, 'the other partition goes on');
@@ -172,14 +175,7 @@ describe('OutboxRelay', () => {
       ['order-2-1', 'order-2-2', 'order-1-1'],
       'nothing twice',
     );
-    await eventually(() => {
-      try {
-        relay.check();
-        return true;
-      } catch {
-        return false;
-      }
-    }, 'it is well again');
+    await eventually(async () => (await health.report()).status === 'UP', 'it is well again');
   });
 
   it('goes on where the last one stopped', async () => {
@@ -265,10 +261,9 @@ describe('OutboxRelay with Kafka', () => {
   it('keeps the order of each key with two relays, one of which comes and goes', async (t) => {
     const topic = await uniqueTopic('relayed', 6);
     const { received, consumer } = receive(topic);
-    const [steady, visitor] = [0, 1].map(() => new OutboxRelay({ pool: database.pool, kafka, log })) as [
-      OutboxRelay,
-      OutboxRelay,
-    ];
+    const [steady, visitor] = [0, 1].map(
+      () => new OutboxRelay({ name: 'test', pool: database.pool, kafka, log, health: new Health() }),
+    ) as [OutboxRelay, OutboxRelay];
     t.after(() => Promise.all([steady.stop(), visitor.stop(), consumer.stop()]));
     steady.start();
     const keys = 40;
@@ -321,7 +316,7 @@ describe('OutboxRelay with Kafka', () => {
         };
       },
     };
-    const relay = new OutboxRelay({ pool: database.pool, kafka: unwilling, log });
+    const relay = new OutboxRelay({ name: 'test', pool: database.pool, kafka: unwilling, log, health: new Health() });
     t.after(() => Promise.all([relay.stop(), consumer.stop()]));
     const keys = 5;
     const count = 4_000;

@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { PlatformError, toError } from '#platform/errors';
+import { backoffMs, Waker } from '#platform/lifecycle';
+import type { Health } from '#platform/health';
 import type { Kafka, Producer } from '#platform/kafka';
 import { sendTimeoutMs } from '#platform/kafka';
 import type { Logger } from '#platform/telemetry';
 import type { Pool, PoolClient } from '#platform/postgres';
-import { Waker } from './waker.ts';
 import type { Cursor } from './cursor.ts';
 import { metrics } from './metrics.ts';
 import { ShardProgress } from './shard-progress.ts';
@@ -25,12 +27,15 @@ const manyRows = 50;
 const followMs = 2_000;
 const followPollMs = 5;
 const keepPollMs = 50;
-const backoffMs = { first: 100, last: 2_000 };
+const backoff = { firstMs: 100, maxMs: 2_000 };
 
 export interface OutboxRelayOptions {
+  /** names the outbox in the service's health: the name of its database */
+  name: string;
   pool: Pool;
   kafka: Kafka;
   log: Logger;
+  health: Health;
   /** unique among the relays; default: generated */
   owner?: string;
   /**
@@ -61,19 +66,22 @@ export class OutboxRelay {
   /** how many relays share this outbox */
   #relays = 1;
   #failure: Error | undefined;
-  #backoff = backoffMs.first;
+  /** in a row */
+  #failures = 0;
   #renewDue = 0;
   /** until when the relay may keep the shards that another one is to get; undefined where there are none */
   #keepUntil: number | undefined;
   readonly #upkeep: Upkeep;
 
-  constructor({ pool, kafka, log, owner, source = outboxTable }: OutboxRelayOptions) {
+  constructor({ name, pool, kafka, log, health, owner, source = outboxTable }: OutboxRelayOptions) {
     this.#pool = pool;
     this.#kafka = kafka;
     this.#log = log;
     this.#source = source;
     this.#upkeep = new Upkeep({ pool, log, source });
     this.#owner = owner ?? `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`;
+    // no part of readiness: requests are answered while Kafka is away
+    health.addWork(`outbox ${name}`, () => this.#check());
   }
 
   start(): void {
@@ -85,10 +93,12 @@ export class OutboxRelay {
     this.#waker.wake();
   }
 
-  /** The check of a readiness probe. @throws while the relay cannot publish */
-  check(): void {
+  /** @throws while the relay cannot publish */
+  #check(): void {
     if (this.#failure)
-      throw new Error(`the outbox is not published: ${this.#failure.message}`, { cause: this.#failure });
+      throw new PlatformError('ERR_OUTBOX_NOT_PUBLISHED', `the outbox is not published: ${this.#failure.message}`, {
+        cause: this.#failure,
+      });
   }
 
   /** Finishes the running batch and releases the shards. */
@@ -112,19 +122,19 @@ export class OutboxRelay {
 
   async #fail(error: unknown): Promise<void> {
     const isNews = this.#failure === undefined;
-    this.#failure = error instanceof Error ? error : new Error(String(error));
+    this.#failure = toError(error);
     metrics.failures.inc({ database: this.#database });
     const { message } = this.#failure;
     if (isNews) this.#log.warn({ err: error, database: this.#database }, 'the outbox is not published, trying again');
     else this.#log.debug({ reason: message, database: this.#database }, 'the outbox is still not published');
-    await this.#waker.wait(this.#backoff, false);
-    this.#backoff = Math.min(this.#backoff * 2, backoffMs.last);
+    this.#failures += 1;
+    await this.#waker.wait(backoffMs(this.#failures, backoff), false);
   }
 
   #succeed(): void {
     if (this.#failure) this.#log.info({ database: this.#database }, 'the outbox is published again');
     this.#failure = undefined;
-    this.#backoff = backoffMs.first;
+    this.#failures = 0;
   }
 
   async #session(): Promise<void> {

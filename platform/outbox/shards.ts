@@ -1,3 +1,4 @@
+import { PlatformError } from '#platform/errors';
 import type { PoolClient } from '#platform/postgres';
 import type { Cursor } from './cursor.ts';
 
@@ -40,8 +41,12 @@ export async function relaysAlive(session: PoolClient): Promise<number[]> {
 }
 
 /** Thrown when a cursor has a transaction id that this server has not reached: the database was restored from a dump. */
-export class CursorAhead extends Error {
+class CursorAhead extends PlatformError {
   override name = 'CursorAhead';
+
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_OUTBOX_CURSOR_AHEAD', message, options);
+  }
 }
 
 /**

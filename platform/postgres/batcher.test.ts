@@ -8,16 +8,14 @@ test('each item gets its own result, whatever the sizes and the timing', async (
     fc.asyncProperty(
       fc.array(fc.integer({ min: 0, max: 3 }), { minLength: 1, maxLength: 60 }),
       fc.integer({ min: 1, max: 7 }),
-      fc.integer({ min: 1, max: 3 }),
-      async (pauses, maxBatch, concurrency) => {
+      async (pauses, maxBatch) => {
         let running = 0;
         const batcher = new Batcher<number, number>({
           maxBatch,
-          concurrency,
           maxQueue: 100,
           run: async (items) => {
             running += 1;
-            assert.ok(running <= concurrency, 'too many batches in flight');
+            assert.ok(running <= 1, 'too many batches in flight');
             assert.ok(items.length > 0 && items.length <= maxBatch, 'a batch of the wrong size');
             for (let i = 0; i < (pauses[items[0]!] ?? 0); i++) await new Promise(setImmediate);
             running -= 1;
@@ -41,7 +39,6 @@ test('what arrives while a batch is in flight forms the next one', async () => {
   let release: () => void = () => {};
   const batcher = new Batcher<number, number>({
     maxBatch: 100,
-    concurrency: 1,
     maxQueue: 100,
     run: (items) => {
       sizes.push(items.length);
@@ -65,7 +62,6 @@ test('a failed batch fails its items and no others', async () => {
   let calls = 0;
   const batcher = new Batcher<number, number>({
     maxBatch: 1,
-    concurrency: 1,
     maxQueue: 10,
     run: (items) => (calls++ === 0 ? Promise.reject(new Error('broken')) : Promise.resolve(items)),
   });
@@ -77,7 +73,6 @@ test('a failed batch fails its items and no others', async () => {
 test('a full queue turns work away at once', async () => {
   const batcher = new Batcher<number, number>({
     maxBatch: 1,
-    concurrency: 1,
     maxQueue: 2,
     run: async (items) => items,
   });

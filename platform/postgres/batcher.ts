@@ -1,14 +1,18 @@
+import { PlatformError } from '#platform/errors';
+
 /** Thrown when the batcher's queue is full: the caller should refuse the work. */
-export class BatcherFull extends Error {
+export class BatcherFull extends PlatformError {
   override name = 'BatcherFull';
+
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_BATCHER_FULL', message, options);
+  }
 }
 
 export interface BatcherOptions<T, R> {
   /** handles a batch and returns one result for each item, in the same order. If it throws, every item of the batch fails */
   run: (items: T[]) => Promise<R[]>;
   maxBatch: number;
-  /** how many batches run at once */
-  concurrency: number;
   /** the most items that wait; then `submit` throws BatcherFull */
   maxQueue: number;
 }
@@ -20,13 +24,13 @@ interface Waiting<T, R> {
 }
 
 /**
- * Micro-batching: items that arrive while a batch runs form the next one. Without load an item runs at once; under load one
- * round trip serves many. No item waits for a timer.
+ * Micro-batching: one batch runs at a time, and items that arrive meanwhile form the next one. Without load an item runs at
+ * once; under load one round trip serves many. No item waits for a timer.
  */
 export class Batcher<T, R> {
   readonly #options: BatcherOptions<T, R>;
   #queue: Waiting<T, R>[] = [];
-  #running = 0;
+  #running = false;
   #scheduled = false;
   #idle: (() => void)[] = [];
 
@@ -50,34 +54,34 @@ export class Batcher<T, R> {
 
   /** Resolves when no item waits or runs. */
   drain(): Promise<void> {
-    if (this.#queue.length === 0 && this.#running === 0) return Promise.resolve();
+    if (this.#queue.length === 0 && !this.#running) return Promise.resolve();
     return new Promise((resolve) => this.#idle.push(resolve));
   }
 
-  /** Starts batches after this turn of the event loop, so that requests read in the same turn share one. */
+  /** Starts a batch after this turn of the event loop, so that requests read in the same turn share one. */
   #schedule(): void {
-    if (this.#scheduled || this.#running >= this.#options.concurrency) return;
+    if (this.#scheduled || this.#running) return;
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
-      while (this.#queue.length > 0 && this.#running < this.#options.concurrency) {
-        void this.#run(this.#queue.splice(0, this.#options.maxBatch));
-      }
+      void this.#run(this.#queue.splice(0, this.#options.maxBatch));
     });
   }
 
   async #run(batch: Waiting<T, R>[]): Promise<void> {
-    this.#running += 1;
+    this.#running = true;
     try {
       const results = await this.#options.run(batch.map((waiting) => waiting.item));
-      if (results.length !== batch.length) throw new Error(`${results.length} results for ${batch.length} items`);
+      if (results.length !== batch.length) {
+        throw new PlatformError('ERR_BATCHER_RESULTS', `${results.length} results for ${batch.length} items`);
+      }
       batch.forEach((waiting, i) => waiting.resolve(results[i] as R));
     } catch (error) {
       for (const waiting of batch) waiting.reject(error);
     } finally {
-      this.#running -= 1;
+      this.#running = false;
       if (this.#queue.length > 0) this.#schedule();
-      else if (this.#running === 0) for (const resolve of this.#idle.splice(0)) resolve();
+      else for (const resolve of this.#idle.splice(0)) resolve();
     }
   }
 }

@@ -7,7 +7,7 @@ export function roleOf(database: string): string {
 }
 
 /** The name of the database: that of its role. */
-export const databaseNameOf = roleOf;
+export const databaseNameOf = (database: string): string => roleOf(database);
 
 /** The advisory lock for creating databases: any number that nothing else on the server uses. */
 const rolesLock = 7_226_530_147;

@@ -1,5 +1,6 @@
 import { Pool } from 'pg';
 import type { PoolClient } from 'pg';
+import { PlatformError } from '#platform/errors';
 import type { Logger } from '#platform/telemetry';
 import { gauge } from '#platform/telemetry';
 
@@ -12,16 +13,17 @@ export interface PoolOptions {
   /** the most connections */
   max: number;
   log: Logger;
-  /** how long a query may wait for a connection, in milliseconds */
-  waitMs?: number;
   /** how long a statement may take, in milliseconds */
   statementMs?: number;
 }
 
+/** how long a query may wait for a connection, in milliseconds */
+const waitMs = 5_000;
+
 const pools = new Map<string, Pool>();
 
 /** A bounded pool of PostgreSQL connections with metrics. It logs and replaces a lost connection, and does not throw. */
-export function createPool({ name, url, max, log, waitMs = 5_000, statementMs = 15_000 }: PoolOptions): Pool {
+export function createPool({ name, url, max, log, statementMs = 15_000 }: PoolOptions): Pool {
   const pool = new Pool({
     connectionString: url,
     max,
@@ -111,8 +113,12 @@ function prismaCode(error: Error): string {
 }
 
 /** Thrown by work that cannot be done now, for a transient reason. */
-export class Unavailable extends Error {
+export class Unavailable extends PlatformError {
   override name = 'Unavailable';
+
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_UNAVAILABLE', message, options);
+  }
 }
 
 /**

@@ -49,6 +49,21 @@ test('what was forgotten during a lookup is not kept', async () => {
   assert.deepEqual(asked, [1, 1]);
 });
 
+test('what was forgotten with all the rest is asked for again, and not kept where its lookup was under way', async () => {
+  const { asked, load, answer } = controlledSource();
+  const cache = cacheOf(load);
+  const kept = cache.get(1);
+  answer({ n: 1 });
+  await kept;
+  const old = cache.get(2);
+  cache.forgetAll();
+  answer({ n: 2 });
+  assert.deepEqual(await old, { n: 2 });
+  void cache.get(1);
+  void cache.get(2);
+  assert.deepEqual(asked, [1, 2, 1, 2]);
+});
+
 test('neither a missing value nor a failure is kept', async () => {
   let calls = 0;
   const cache = cacheOf(() => {

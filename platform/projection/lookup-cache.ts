@@ -45,6 +45,12 @@ export class LookupCache<V extends object> {
     this.#underWay.delete(key);
   }
 
+  /** Forgets all keys, likewise. */
+  forgetAll(): void {
+    this.#entries.clear();
+    this.#underWay.clear();
+  }
+
   async #load(key: number): Promise<V | undefined> {
     const loading = this.#options.load(key);
     this.#underWay.set(key, loading);

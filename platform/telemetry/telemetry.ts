@@ -1,3 +1,5 @@
+import { messageOf } from '#platform/errors';
+
 import { ROOT_CONTEXT, SpanStatusCode, TraceFlags, context, isSpanContextValid, trace } from '@opentelemetry/api';
 import type { Attributes, Context, Span, SpanContext, SpanKind, TimeInput } from '@opentelemetry/api';
 
@@ -92,7 +94,7 @@ export function withSpan<T>(span: Span, work: () => T): T {
 
 /** Ends a span that failed. */
 export function failSpan(span: Span, error: unknown): void {
-  span.setStatus({ code: SpanStatusCode.ERROR, message: error instanceof Error ? error.message : String(error) });
+  span.setStatus({ code: SpanStatusCode.ERROR, message: messageOf(error) });
   if (error instanceof Error) span.recordException(error);
   span.end();
 }

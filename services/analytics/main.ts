@@ -35,7 +35,7 @@ await runService('analytics', async (service) => {
   const kafka = createKafka({ ...kafkaConnection(config), clientId: 'analytics', log });
   service.onStop('kafka', () => kafka.close());
 
-  const relay = new OutboxRelay({ pool, kafka, log });
+  const relay = new OutboxRelay({ name: 'analytics', pool, kafka, log, health });
   relay.start();
   service.onStop('outbox relay', () => relay.stop());
 

@@ -37,15 +37,15 @@ export type RevenuePeriod = Static<typeof RevenuePeriod>;
 export const TopUser = Type.Object({ userId: Id, revenue: money(), orders: Type.Integer() });
 export type TopUser = Static<typeof TopUser>;
 
-export const Summary = Type.Object({
+const Summary = Type.Object({
   dashboard: Dashboard,
   alerts: Type.Array(Alert),
   streams: Type.Array(StreamStatus),
   topUsers: Type.Array(TopUser),
 });
-export type Summary = Static<typeof Summary>;
+type Summary = Static<typeof Summary>;
 
-export const revenuePeriods = ['hourly', 'daily', 'weekly', 'monthly'] as const;
+const revenuePeriods = ['hourly', 'daily', 'weekly', 'monthly'] as const;
 export type Period = (typeof revenuePeriods)[number];
 
 const windows = { 200: { description: 'Windows, newest first', schema: Type.Array(Window) } };

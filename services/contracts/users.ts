@@ -50,8 +50,8 @@ export const UserCreated = Type.Object({
 });
 export type UserCreated = Static<typeof UserCreated>;
 
-export const UserDeleted = Type.Object({ userId: Id, version: Type.Integer(), deletedAt: Time });
-export type UserDeleted = Static<typeof UserDeleted>;
+const UserDeleted = Type.Object({ userId: Id, version: Type.Integer(), deletedAt: Time });
+type UserDeleted = Static<typeof UserDeleted>;
 
 /** What users offers. */
 export const users = defineContract('users', {

@@ -2,12 +2,13 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:
 import { ROOT_CONTEXT, trace } from '@opentelemetry/api';
 import type { Dispatcher } from 'undici';
 import { observeRequest, Problem, unavailable } from '#platform/http';
+import type { CallOutcome } from '#platform/http';
 import { SpanKind, SpanStatusCode, startSpan, traceparentOf } from '#platform/telemetry';
 import type { Health } from '#platform/health';
 import type { Logger, Span } from '#platform/telemetry';
 import { sendProblem } from './answer.ts';
 import type { RequestBody } from './body.ts';
-import type { CallOutcome } from './breaker.ts';
+import { GatewayError } from './errors.ts';
 import { countFailed, countRetry } from './metrics.ts';
 import { requestHeaders, responseHeaders } from './headers.ts';
 import type { Route } from './routes.ts';
@@ -15,7 +16,7 @@ import type { Permit, Upstream } from './upstream.ts';
 
 type Controller = Dispatcher.DispatchController;
 
-const gone = new Error('the client has gone');
+const gone = new GatewayError('ERR_GATEWAY_CLIENT_GONE', 'the client has gone');
 /** What the metrics count where nobody waited for an answer; no status of HTTP, but known from nginx. */
 const clientGone = 499;
 

@@ -1,5 +1,5 @@
 import { counter, gauge } from '#platform/telemetry';
-import type { BreakerState } from './breaker.ts';
+import type { BreakerState } from '#platform/http';
 import type { Upstream } from './upstream.ts';
 
 const states: readonly BreakerState[] = ['closed', 'open', 'half-open'];

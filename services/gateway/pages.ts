@@ -9,7 +9,7 @@ import { Asset, immutable, loadSite, revalidate } from './assets.ts';
 const site = new URL('../../dashboard/', import.meta.url);
 
 /** What a browser may do with our pages: nothing but show them, with their own scripts and styles, and call this gateway. */
-export const pageHeaders = {
+const pageHeaders = {
   'Content-Security-Policy': [
     "default-src 'none'",
     "script-src 'self'",

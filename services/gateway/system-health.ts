@@ -1,5 +1,5 @@
 import type { HealthReport } from '#platform/health';
-import type { BreakerState } from './breaker.ts';
+import type { BreakerState } from '#platform/http';
 import type { Upstream } from './upstream.ts';
 
 export interface ServiceHealth {

@@ -1,8 +1,6 @@
 import { Pool } from 'undici';
-import { unavailable } from '#platform/http';
-import type { Problem } from '#platform/http';
-import { CircuitBreaker } from './breaker.ts';
-import type { BreakerOptions, CallOutcome } from './breaker.ts';
+import { CircuitBreaker, unavailable } from '#platform/http';
+import type { BreakerOptions, CallOutcome, Problem } from '#platform/http';
 import { countRefused } from './metrics.ts';
 import { RetryBudget } from './retry.ts';
 
@@ -11,7 +9,6 @@ export interface UpstreamLimits {
   maxInFlight?: number;
   /** event streams open at a time; they do not count as calls in flight */
   maxStreams?: number;
-  connectTimeoutMs?: number;
   /** from the end of the request to the head of its answer */
   headersTimeoutMs?: number;
   /** between two parts of an answer's body; event streams have none */
@@ -21,11 +18,11 @@ export interface UpstreamLimits {
 
 /** Idle connections end sooner than a service that is to go ends them (SHUTDOWN_DELAY_MS): no call crosses with that. */
 const idleMs = 4_000;
+const connectTimeoutMs = 1_000;
 
 const defaults = {
   maxInFlight: 256,
   maxStreams: 1_000,
-  connectTimeoutMs: 1_000,
   headersTimeoutMs: 5_000,
   bodyTimeoutMs: 15_000,
 };
@@ -54,7 +51,7 @@ export class Upstream {
   readonly #maxStreams: number;
 
   constructor(name: string, url: string, limits: UpstreamLimits = {}) {
-    const { maxInFlight, maxStreams, connectTimeoutMs, headersTimeoutMs, bodyTimeoutMs } = { ...defaults, ...limits };
+    const { maxInFlight, maxStreams, headersTimeoutMs, bodyTimeoutMs } = { ...defaults, ...limits };
     this.name = name;
     const address = new URL(url);
     this.origin = address.origin;

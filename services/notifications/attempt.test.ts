@@ -4,7 +4,7 @@ import { NodeSDK } from '@opentelemetry/sdk-node';
 import { attempt } from './attempt.ts';
 import type { Claim } from './deliveries.ts';
 import { SmtpClient } from './smtp.ts';
-import { reply, startSink } from './sink.ts';
+import { reply, startTestSmtp } from '#test/smtp.ts';
 
 type Processor = NonNullable<NonNullable<ConstructorParameters<typeof NodeSDK>[0]>['spanProcessors']>[number];
 type EndedSpan = Parameters<Processor['onEnd']>[0];
@@ -40,7 +40,7 @@ describe('the span of an attempt', () => {
 
   async function spansOf(claimed: Claim): Promise<EndedSpan[]> {
     ended.length = 0;
-    const sink = await startSink({
+    const sink = await startTestSmtp({
       onRecipient(address) {
         if (address.startsWith('gone')) throw reply(550, `no such mailbox: ${address}`);
       },

@@ -1,3 +1,4 @@
+import { messageOf } from '#platform/errors';
 import { SpanKind, failSpan, isSampled, startSpan } from '#platform/telemetry';
 import type { Claim, DeliveryResult } from './deliveries.ts';
 import { mails, sendSeconds } from './metrics.ts';
@@ -50,7 +51,7 @@ export async function attempt(smtp: SmtpClient, from: Sender, claim: Claim): Pro
   } catch (error) {
     if (span) failSpan(span, spanErrorOf(error));
     if (error instanceof SmtpUnavailable) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     if (error instanceof SmtpRefused && error.permanent) {
       return { id, recipient: address, status: 'FAILED', error: reason };
     }

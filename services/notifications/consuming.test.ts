@@ -11,7 +11,7 @@ import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
 import { testKafka, uniqueTopic } from '#test/kafka.ts';
 import { applyEvents } from './intake.ts';
-import { startSink } from './sink.ts';
+import { startTestSmtp } from '#test/smtp.ts';
 import { rows, settled, startSender, until } from './testing.ts';
 
 const log = createLogger('notifications', 'silent');
@@ -83,7 +83,7 @@ describe('from Kafka to the mailbox', () => {
       publish('order.created', `order-${orderId}-1`, String(orderId), { ...order, orderId });
     const all = async (count: number) => (await rows(database.pool)).length === count;
 
-    const sink = await startSink();
+    const sink = await startTestSmtp();
     const sender = startSender(database.pool, sink.url);
     const first = startInbox(() => sender.wake());
     await publishOrder(1); // before its user is known

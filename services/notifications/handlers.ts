@@ -35,7 +35,7 @@ export function createHandlers(archive: Archive): Handlers<typeof notifications.
 }
 
 /** A notification as the interface shows it. */
-export function present(row: NotificationRow): Notification {
+function present(row: NotificationRow): Notification {
   return {
     id: Number(row.id),
     userId: Number(row.userId),

@@ -14,7 +14,7 @@ import { Deliveries } from './deliveries.ts';
 import { createHandlers } from './handlers.ts';
 import { applyEvents } from './intake.ts';
 import { observeBacklog } from './metrics.ts';
-import { tidyHourly } from './retention.ts';
+import { createTidier } from './retention.ts';
 import { MailSender } from './sender.ts';
 import { SmtpClient } from './smtp.ts';
 
@@ -27,13 +27,15 @@ await runService('notifications', async (service) => {
   health.addReadiness('database', () => ping(pool));
   const archive = new Archive(pool);
   service.onStop('archive', () => archive.close());
-  service.onStop('retention', tidyHourly(pool, config.NOTIFICATION_RETENTION_DAYS, log));
+  const tidier = createTidier(pool, config.NOTIFICATION_RETENTION_DAYS, log);
+  tidier.start();
+  service.onStop('retention', () => tidier.stop());
 
   const kafka = createKafka({ ...kafkaConnection(config), clientId: 'notifications', log });
   service.onStop('kafka', () => kafka.close());
 
   // dead letters leave by the outbox
-  const relay = new OutboxRelay({ pool, kafka, log });
+  const relay = new OutboxRelay({ name: 'notifications', pool, kafka, log, health });
   relay.start();
   service.onStop('outbox relay', () => relay.stop());
 

@@ -1,5 +1,6 @@
 import { encodeWord } from 'nodemailer/lib/mime-funcs';
 import { encode, wrap } from 'nodemailer/lib/qp';
+import { NotificationsError } from './errors.ts';
 import { isPrintableAscii, oneLine } from './text.ts';
 
 export interface Mail {
@@ -45,7 +46,8 @@ function isPlainText(text: string): boolean {
 }
 
 function mailbox({ name, address }: Mail['to']): string {
-  if (!isUsableAddress(address)) throw new Error('an address that cannot be used in a header');
+  if (!isUsableAddress(address))
+    throw new NotificationsError('ERR_MAIL_ADDRESS', 'an address that cannot be used in a header');
   const shown = phrase(name, (plain) => (plain === '' ? '' : `"${plain.replaceAll(/["\\]/g, String.raw`\$&`)}"`));
   return shown === '' ? `<${address}>` : `${shown} <${address}>`;
 }

@@ -1,3 +1,4 @@
+import { Ticker } from '#platform/lifecycle';
 import type { Logger } from '#platform/telemetry';
 import type { Pool } from '#platform/postgres';
 
@@ -34,21 +35,15 @@ export async function tidy(pool: Pool, days: number): Promise<number> {
   return deleteOld(pool, days);
 }
 
-/** Tidies up every hour, from now on. Answers how to end that. */
-export function tidyHourly(pool: Pool, days: number, log: Logger): () => Promise<void> {
-  let pass = Promise.resolve();
-  const run = () => {
-    pass = tidy(pool, days).then(
-      (deleted) => {
-        if (deleted > 0) log.info({ deleted, days }, 'deleted old notifications');
-      },
-      (error: unknown) => log.warn({ err: error }, 'old notifications could not be deleted; the next pass will'),
-    );
-  };
-  run();
-  const timer = setInterval(run, 3_600_000).unref();
-  return async () => {
-    clearInterval(timer);
-    await pass;
-  };
+/** Tidies up every hour. */
+export function createTidier(pool: Pool, days: number, log: Logger): Ticker {
+  return new Ticker({
+    name: 'delete old notifications',
+    everyMs: 3_600_000,
+    log,
+    async run() {
+      const deleted = await tidy(pool, days);
+      if (deleted > 0) log.info({ deleted, days }, 'deleted old notifications');
+    },
+  });
 }

@@ -8,7 +8,7 @@ const whole = (policy: RetryPolicy) =>
   Array.from({ length: policy.maxAttempts }, (_, i) => retryDelay(policy, i + 1, 0) ?? 0).reduce((a, b) => a + b, 0);
 
 describe('retryDelay', () => {
-  const policy = { maxAttempts: 5, baseMs: 100, maxMs: 500 };
+  const policy = { maxAttempts: 5, firstMs: 100, maxMs: 500 };
 
   it('doubles up to its bound and then gives up', () => {
     const delays = [1, 2, 3, 4, 5].map((attempts) => retryDelay(policy, attempts, 1));

@@ -1,18 +1,20 @@
+import { backoffMs } from '#platform/lifecycle';
+
 /** How a mail that could not be sent is tried again. */
 export interface RetryPolicy {
   /** attempts in all; the last failure is final */
   maxAttempts: number;
   /** milliseconds before the second attempt; doubles with each further one */
-  baseMs: number;
+  firstMs: number;
   /** milliseconds at most */
   maxMs: number;
 }
 
 /** A server that refused for now, or a connection that broke: about three hours in all (greylisting takes minutes). */
-export const smtpRetry: RetryPolicy = { maxAttempts: 12, baseMs: 5_000, maxMs: 3_600_000 };
+export const smtpRetry: RetryPolicy = { maxAttempts: 12, firstMs: 5_000, maxMs: 3_600_000 };
 
 /** A recipient not yet known: its event comes by another topic, as a rule within milliseconds. */
-export const recipientRetry: RetryPolicy = { maxAttempts: 14, baseMs: 250, maxMs: 3_600_000 };
+export const recipientRetry: RetryPolicy = { maxAttempts: 14, firstMs: 250, maxMs: 3_600_000 };
 
 /**
  * Milliseconds until the next attempt, undefined where the one before was the last. Between half and the whole of the
@@ -22,6 +24,5 @@ export const recipientRetry: RetryPolicy = { maxAttempts: 14, baseMs: 250, maxMs
  */
 export function retryDelay(policy: RetryPolicy, attempts: number, random: number = Math.random()): number | undefined {
   if (attempts >= policy.maxAttempts) return undefined;
-  const delay = Math.min(policy.baseMs * 2 ** (attempts - 1), policy.maxMs);
-  return Math.round(delay * (0.5 + random / 2));
+  return Math.round(backoffMs(attempts, { ...policy, jitter: 0.5 }, random));
 }

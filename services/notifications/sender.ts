@@ -1,3 +1,5 @@
+import { backoffMs, Waker } from '#platform/lifecycle';
+import type { BackoffOptions } from '#platform/lifecycle';
 import type { Logger } from '#platform/telemetry';
 import { attempt, countOutcomes, resultWithoutSending } from './attempt.ts';
 import type { Sender } from './attempt.ts';
@@ -19,8 +21,8 @@ export interface MailSenderOptions {
   leaseMs?: number;
   /** how often to look for what is due without being woken, in milliseconds; default 500 */
   pollMs?: number;
-  /** the first and the longest pause while the SMTP server cannot be used, in milliseconds; default 1 s and 60 s */
-  pauseMs?: { first: number; longest: number };
+  /** pauses while the SMTP server cannot be used; default from 1 s to 60 s */
+  backoff?: BackoffOptions;
 }
 
 /** No new mail of a batch is begun after that: outcomes are written down soon even where the server is slow. */
@@ -35,8 +37,7 @@ export class MailSender {
   readonly #options: Required<MailSenderOptions>;
   #running: Promise<void> | undefined;
   #stopping = false;
-  #woken = false;
-  #endPause: (() => void) | undefined;
+  readonly #waker = new Waker();
   #batch: number;
   #failures = 0;
 
@@ -46,7 +47,7 @@ export class MailSender {
       maxBatch: 200,
       leaseMs: 300_000,
       pollMs: 500,
-      pauseMs: { first: 1_000, longest: 60_000 },
+      backoff: { firstMs: 1_000, maxMs: 60_000, jitter: 0.25 },
       ...options,
     };
     this.#batch = this.#options.maxBatch;
@@ -58,33 +59,28 @@ export class MailSender {
 
   /** Something may be due now. */
   wake(): void {
-    this.#woken = true;
-    if (this.#failures === 0) this.#endPause?.();
+    this.#waker.wake();
   }
 
   /** Finishes the mails under way, gives the other claims back. */
   async stop(): Promise<void> {
     this.#stopping = true;
-    this.#endPause?.();
+    this.#waker.close();
     await this.#running;
   }
 
   async #run(): Promise<void> {
-    const { log, pollMs, pauseMs } = this.#options;
+    const { log, pollMs, backoff } = this.#options;
     while (!this.#stopping) {
-      this.#woken = false;
       try {
         const busy = await this.#round();
-        if (this.#failures === 0 && !busy && !this.#woken) await this.#pause(pollMs);
+        if (this.#failures === 0 && !busy) await this.#waker.wait(pollMs, true);
       } catch (error) {
         this.#failures++;
         if (error instanceof SmtpUnavailable) smtpUp.set(0);
         log.warn({ err: error, failures: this.#failures }, 'mail cannot be sent now');
       }
-      if (this.#failures > 0) {
-        const pause = Math.min(pauseMs.first * 2 ** (this.#failures - 1), pauseMs.longest);
-        await this.#pause(pause * (0.75 + Math.random() / 4));
-      }
+      if (this.#failures > 0) await this.#waker.wait(backoffMs(this.#failures, backoff), false);
     }
   }
 
@@ -141,17 +137,5 @@ export class MailSender {
     };
     await Promise.all(Array.from({ length: Math.min(concurrency, mails.length) }, lane));
     return { sent, untried: [...untried, ...queue], failure };
-  }
-
-  #pause(ms: number): Promise<void> {
-    if (this.#stopping) return Promise.resolve();
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => this.#endPause?.(), ms);
-      this.#endPause = () => {
-        clearTimeout(timer);
-        this.#endPause = undefined;
-        resolve();
-      };
-    });
   }
 }

@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { describe, it } from 'node:test';
 import { SmtpClient, SmtpRefused, SmtpUnavailable } from './smtp.ts';
-import { reply, startSink } from './sink.ts';
+import { reply, startTestSmtp } from '#test/smtp.ts';
 
 const message = (id: string) => Buffer.from(`Message-ID: <${id}>\r\nSubject: x\r\n\r\n.\r\n..dots\r\n`);
 const from = 'shop@millrace.example';
@@ -14,7 +14,7 @@ const refusal = (permanent: boolean, text: RegExp) => (error: Error) =>
 
 describe('SmtpClient', () => {
   it('sends one mail after another over one connection, dots and all', async () => {
-    const sink = await startSink();
+    const sink = await startTestSmtp();
     const client = new SmtpClient({ url: sink.url });
     try {
       for (let i = 0; i < 5; i++) await client.send(from, `a${i}@x.y`, message(String(i)));
@@ -31,7 +31,7 @@ describe('SmtpClient', () => {
   });
 
   it('tells refusals for good from those for now, and keeps the connection', async () => {
-    const sink = await startSink({
+    const sink = await startTestSmtp({
       onRecipient(address) {
         if (address.startsWith('gone')) throw reply(550, 'no such mailbox');
         if (address.startsWith('later')) throw reply(451, 'greylisted');
@@ -60,7 +60,7 @@ describe('SmtpClient', () => {
   });
 
   it('says that the server cannot be used where nobody listens', async () => {
-    const sink = await startSink();
+    const sink = await startTestSmtp();
     await sink.close();
     const client = new SmtpClient({ url: sink.url });
     await assert.rejects(client.send(from, 'a@b.c', message('1')), SmtpUnavailable);
@@ -102,7 +102,7 @@ describe('SmtpClient', () => {
     assert.ok(broken);
     breaking.close();
     await once(breaking, 'close');
-    const sink = await startSink({ port });
+    const sink = await startTestSmtp({ port });
     await client.send(from, 'a@b.c', message('1'));
     assert.equal(sink.mails.length, 1);
     client.close();
@@ -110,11 +110,11 @@ describe('SmtpClient', () => {
   });
 
   it('comes back after the server has closed an unused connection', async () => {
-    const first = await startSink();
+    const first = await startTestSmtp();
     const client = new SmtpClient({ url: first.url });
     await client.send(from, 'a@b.c', message('1'));
     await first.close();
-    const second = await startSink({ port: first.port });
+    const second = await startTestSmtp({ port: first.port });
     await client.send(from, 'a@b.c', message('2'));
     assert.equal(second.mails.length, 1);
     client.close();
@@ -122,7 +122,7 @@ describe('SmtpClient', () => {
   });
 
   it('closes connections that nobody uses', async () => {
-    const sink = await startSink();
+    const sink = await startTestSmtp();
     const client = new SmtpClient({ url: sink.url, idleMs: 20 });
     await client.send(from, 'a@b.c', message('1'));
     while (sink.open() > 0) await new Promise((resolve) => setImmediate(resolve));

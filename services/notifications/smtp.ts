@@ -1,14 +1,19 @@
 import { Readable } from 'node:stream';
 import { parseConnectionUrl } from 'nodemailer/lib/shared';
 import SMTPConnection from 'nodemailer/lib/smtp-connection';
+import { NotificationsError } from './errors.ts';
 
 /** The server cannot be used: not reached, no greeting, no login, or it takes nothing from this sender. No mail's fault. */
-export class SmtpUnavailable extends Error {
+export class SmtpUnavailable extends NotificationsError {
   override name = 'SmtpUnavailable';
+
+  constructor(message: string, options: ErrorOptions) {
+    super('ERR_MAIL_UNAVAILABLE', message, options);
+  }
 }
 
 /** The server did not take one mail. */
-export class SmtpRefused extends Error {
+export class SmtpRefused extends NotificationsError {
   override name = 'SmtpRefused';
   /** the same mail would be refused again */
   readonly permanent: boolean;
@@ -16,7 +21,7 @@ export class SmtpRefused extends Error {
   readonly replyCode: number | undefined;
 
   constructor(cause: NodemailerError) {
-    super(cause.response ?? cause.message, { cause });
+    super('ERR_MAIL_REFUSED', cause.response ?? cause.message, { cause });
     this.replyCode = cause.responseCode;
     // without a reply: what the client itself refuses stays wrong, a connection that broke may have a successor
     this.permanent = cause.permanent ?? (cause.code === 'EENVELOPE' || cause.code === 'EMESSAGE');
@@ -31,13 +36,14 @@ interface NodemailerError extends Error {
   permanent?: boolean | undefined;
 }
 
+/** how long the server may be silent during a mail, in milliseconds */
+const replyTimeoutMs = 30_000;
+
 export interface SmtpOptions {
   /** `smtp://user:password@host:port`, or `smtps://` for TLS from the start; STARTTLS is used where it is offered */
   url: string;
   /** how long the server may take to accept a connection and to greet, in milliseconds */
   connectTimeoutMs?: number;
-  /** how long the server may be silent during a mail, in milliseconds */
-  replyTimeoutMs?: number;
   /** an unused connection is closed after that, before servers do (from about a minute on), in milliseconds */
   idleMs?: number;
 }
@@ -56,7 +62,7 @@ export class SmtpClient {
   readonly #sweeper: NodeJS.Timeout;
   #closed = false;
 
-  constructor({ url, connectTimeoutMs = 5_000, replyTimeoutMs = 30_000, idleMs = 20_000 }: SmtpOptions) {
+  constructor({ url, connectTimeoutMs = 5_000, idleMs = 20_000 }: SmtpOptions) {
     const { auth, ...parsed } = parseConnectionUrl(url) as SMTPConnection.Options & {
       auth?: { user: string; pass: string };
     };
@@ -116,7 +122,9 @@ export class SmtpClient {
     try {
       await new Promise<void>((resolve, reject) => {
         connection.on('error', reject);
-        connection.once('end', () => reject(new Error('the server closed the connection')));
+        connection.once('end', () =>
+          reject(new NotificationsError('ERR_MAIL_CONNECTION_LOST', 'the server closed the connection')),
+        );
         connection.connect((error) => (error ? reject(error) : resolve()));
       });
       if (auth && connection.allowsAuth) {
@@ -178,7 +186,8 @@ function deliver(
       connection.off('end', ended);
       resolve({ error, offered });
     };
-    const ended = () => settle(new Error('the connection was lost in the middle of the mail'));
+    const ended = () =>
+      settle(new NotificationsError('ERR_MAIL_CONNECTION_LOST', 'the connection was lost in the middle of the mail'));
     connection.once('end', ended);
     connection.send({ from, to: [to] }, content, settle);
   });

@@ -12,7 +12,7 @@ import { SmtpClient } from './smtp.ts';
 type EventInput = Pick<ReceivedEvent, 'id' | 'type' | 'data'> & Partial<ReceivedEvent>;
 
 /** An event as the inbox hands it over. */
-export function received(event: EventInput): ReceivedEvent {
+function received(event: EventInput): ReceivedEvent {
   return {
     source: '/tests',
     subject: '',
@@ -59,7 +59,7 @@ export function startSender(pool: Pool, url: string, options: Partial<MailSender
     from: { name: 'Millrace', address: 'shop@millrace.example' },
     log: createLogger('notifications', 'silent'),
     pollMs: 10,
-    pauseMs: { first: 10, longest: 50 },
+    backoff: { firstMs: 10, maxMs: 50 },
     ...options,
   });
   sender.start();

@@ -2,16 +2,17 @@ import { decodeEvent } from '#contracts/index.ts';
 import { loadConfig } from '#platform/config';
 import { consumptionOf } from '#platform/declarations';
 import { Inbox } from '#platform/inbox';
-import { createKafka, kafkaConnection, subscribeLatest } from '#platform/kafka';
+import { createKafka, kafkaConnection } from '#platform/kafka';
 import { OutboxRelay } from '#platform/outbox';
 import { createPool, ping } from '#platform/postgres';
 import { runService } from '#platform/lifecycle';
 import { createOrdersApp } from './app.ts';
-import { startKeyCleaner } from './commands/idempotency.ts';
+import { createKeyCleaner } from './commands/idempotency.ts';
 import { configSchema } from './config.ts';
 import { processOrderEvents, projectionTables } from './projection/order-event-processor.ts';
 import { Rebuilder } from '#platform/projection';
 import { UserServiceClient } from './users/client.ts';
+import { forgetChangedUsers } from './users/changed-users.ts';
 
 // Readiness is about the databases alone: while Kafka or users is away, orders still answers what it can, and says 503
 // where it cannot.
@@ -26,25 +27,21 @@ await runService('orders', async ({ log, health, onStop }) => {
   onStop('read database', () => readPool.end());
   health.addReadiness('read database', () => ping(readPool));
 
-  const cleaner = startKeyCleaner({ pool: writePool, log });
+  const cleaner = createKeyCleaner(writePool, log);
+  cleaner.start();
   onStop('idempotency keys', () => cleaner.stop());
 
   const kafka = createKafka({ ...kafkaConnection(config), clientId: 'orders', log });
   onStop('kafka', () => kafka.close());
 
   // the event store is the outbox of the commands
-  const relay = new OutboxRelay({ pool: writePool, kafka, log, source: 'outbox' });
+  const relay = new OutboxRelay({ name: 'orders', pool: writePool, kafka, log, health, source: 'outbox' });
   // dead letters leave by the outbox of the database that the consumer writes to
-  const deadLetterRelay = new OutboxRelay({ pool: readPool, kafka, log });
+  const deadLetterRelay = new OutboxRelay({ name: 'orders-read', pool: readPool, kafka, log, health });
 
   const users = new UserServiceClient({ url: config.USERS_URL, log });
   onStop('users client', () => users.close());
-  const userEvents = subscribeLatest({
-    kafka,
-    topics: ['user-events'],
-    log,
-    onMessage: ({ key }) => users.forget(Number(key)),
-  });
+  const userEvents = forgetChangedUsers({ kafka, users, log });
   onStop('user events', () => userEvents.stop());
 
   const app = createOrdersApp({ writePool, readPool, users, health, log, wakeRelay: () => relay.wake() });

@@ -17,7 +17,7 @@ import { processOrderEvents } from './projection/order-event-processor.ts';
 export const log = createLogger('orders-test', 'silent');
 
 /** Users 1 to 9, and nobody else. */
-export const someUsers: Users = {
+const someUsers: Users = {
   find: (id) =>
     Promise.resolve<KnownUser | undefined>(
       id < 10 ? { username: `user${id}`, email: `user${id}@example.org` } : undefined,

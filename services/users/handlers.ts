@@ -59,7 +59,7 @@ async function orConflict<T>(change: () => Promise<T>, input: UserInput): Promis
 }
 
 /** A user as the interface shows it. */
-export function present(user: UserRow): User {
+function present(user: UserRow): User {
   return {
     id: Number(user.id),
     username: user.username,

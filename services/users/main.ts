@@ -23,7 +23,7 @@ await runService('users', async (service) => {
   const kafka = createKafka({ ...kafkaConnection(config), clientId: 'users', log });
   service.onStop('kafka', () => kafka.close());
 
-  const relay = new OutboxRelay({ pool, kafka, log });
+  const relay = new OutboxRelay({ name: 'users', pool, kafka, log, health });
   relay.start();
   service.onStop('outbox relay', () => relay.stop());
 

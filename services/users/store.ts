@@ -1,4 +1,5 @@
 import { PrismaPg } from '@prisma/adapter-pg';
+import { UsersError } from './errors.ts';
 import { outboxInsert } from '#platform/outbox';
 import type { OutboxEvent } from '#platform/outbox';
 import type { Pool } from '#platform/postgres';
@@ -11,12 +12,12 @@ import type { UserRow } from './events.ts';
 import { isMissing, takenField } from './prisma-errors.ts';
 
 /** A username or an e-mail that another user has, whatever its case. */
-export class Taken extends Error {
+export class Taken extends UsersError {
   override name = 'Taken';
   readonly field: 'username' | 'email';
 
   constructor(field: 'username' | 'email', cause: unknown) {
-    super(`the ${field} is taken`, { cause });
+    super('ERR_USERS_TAKEN', `the ${field} is taken`, { cause });
     this.field = field;
   }
 }

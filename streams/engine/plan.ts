@@ -1,3 +1,4 @@
+import { StreamsError } from '#streams/errors';
 import type { ReceivedEvent } from '#platform/contract';
 import { membersOf } from '#streams/language';
 import type { StreamQuery } from '#streams/language';
@@ -7,14 +8,18 @@ import { layoutOf } from './accumulators.ts';
 import type { Inputs, Layout } from './accumulators.ts';
 
 /** The key of queries without `keyBy`. */
-export const singleKey = 'all';
+const singleKey = 'all';
 
 /** the longest key, and the longest text of a distinct count */
 const maxTextLength = 500;
 
 /** An event that a query cannot use: its key is not a text, or a value is not a number. */
-export class UnusableEvent extends Error {
+export class UnusableEvent extends StreamsError {
   override name = 'UnusableEvent';
+
+  constructor(message: string) {
+    super('ERR_QUERY_EVENT_UNUSABLE', message);
+  }
 }
 
 /** A version of a query that can run. */

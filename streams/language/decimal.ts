@@ -1,3 +1,4 @@
+import { StreamsError } from '#streams/errors';
 import { toCents } from '#platform/contract';
 
 /** An exact decimal number: `unscaled` × 10^-`scale`. */
@@ -9,10 +10,10 @@ export interface Decimal {
 
 const decimalText = /^(-?)(\d+)(?:\.(\d*))?(?:[eE]([+-]?\d+))?$/;
 
-/** Reads decimal text such as `-12.50` or `1e-7`. @throws RangeError where it is not one. */
+/** Reads decimal text such as `-12.50` or `1e-7`. @throws StreamsError where it is not one. */
 export function parseDecimal(text: string): Decimal {
   const match = decimalText.exec(text);
-  if (!match) throw new RangeError(`'${text}' is no decimal number`);
+  if (!match) throw new StreamsError('ERR_QUERY_NUMBER', `'${text}' is no decimal number`);
   const [, sign, whole, fraction = '', exponent = '0'] = match;
   const digits = BigInt(`${sign}${whole}${fraction}`);
   const scale = fraction.length - Number(exponent);

@@ -1,5 +1,6 @@
 import { Environment, EvaluationError, ParseError, TypeError as CelTypeError } from '@marcbachmann/cel-js';
 import type { ASTNode, Context } from '@marcbachmann/cel-js';
+import { StreamsError } from '#streams/errors';
 import type { ReceivedEvent } from '#platform/contract';
 import { shortcut } from './fast.ts';
 import type { Roots, Shortcut } from './fast.ts';
@@ -27,19 +28,23 @@ export interface Row {
 }
 
 /** An expression that is not valid, or has the wrong type; `offset` counts characters of its source. */
-export class ExpressionFault extends Error {
+export class ExpressionFault extends StreamsError {
   override name = 'ExpressionFault';
   readonly offset: number;
 
   constructor(message: string, offset: number) {
-    super(message);
+    super('ERR_QUERY_EXPRESSION', message);
     this.offset = offset;
   }
 }
 
 /** Thrown for an expression without a result for this event. */
-export class ExpressionError extends Error {
+export class ExpressionError extends StreamsError {
   override name = 'ExpressionError';
+
+  constructor(message: string) {
+    super('ERR_QUERY_EXPRESSION_RESULT', message);
+  }
 }
 
 const eventEnvironment = new Environment({ unlistedVariablesAreDyn: false, homogeneousAggregateLiterals: false })

@@ -1,13 +1,4 @@
-export {
-  ExactSum,
-  addDecimals,
-  average,
-  compareDecimals,
-  formatDecimal,
-  parseDecimal,
-  roundDecimal,
-  toJson,
-} from './decimal.ts';
+export { ExactSum, addDecimals, average, compareDecimals, formatDecimal, parseDecimal, toJson } from './decimal.ts';
 export { ExpressionError } from './expression.ts';
 export type { Expression, Row } from './expression.ts';
 export { QueryFilesError, loadQueries, readQueries } from './load.ts';

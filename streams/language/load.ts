@@ -1,16 +1,18 @@
 import { basename } from 'node:path';
+import { StreamsError } from '#streams/errors';
 import { parseQuery } from './parse.ts';
 import type { Fault } from './source-lines.ts';
 import type { StreamQuery } from './stream-query.ts';
 
 /** Thrown for query files with mistakes; `faults` has all mistakes of all files. */
-export class QueryFilesError extends Error {
+export class QueryFilesError extends StreamsError {
   override name = 'QueryFilesError';
   readonly faults: readonly Fault[];
 
   constructor(faults: readonly Fault[]) {
     const lines = faults.map(({ file, line, message }) => `  ${file}:${line}: ${message}`);
     super(
+      'ERR_QUERY_FILES',
       `the stream queries have ${faults.length === 1 ? 'a mistake' : `${faults.length} mistakes`}:\n${lines.join('\n')}`,
     );
     this.faults = faults;

@@ -1,3 +1,4 @@
+import { StreamsError } from '#streams/errors';
 import { roundDecimal } from './decimal.ts';
 import type { Row } from './expression.ts';
 
@@ -39,7 +40,7 @@ function reader(inner: string, aggregates: readonly string[], threshold: number 
   if (name === 'threshold' && threshold !== undefined) return () => print(threshold, scale);
   if (name !== undefined && aggregates.includes(name)) return (row) => print(row.values[name] ?? '', scale);
   const known = ['key', 'window.start', 'window.end', ...(threshold === undefined ? [] : ['threshold']), ...aggregates];
-  throw new Error(`{${inner}} names nothing here; known are ${known.join(', ')}`);
+  throw new StreamsError('ERR_QUERY_MESSAGE', `{${inner}} names nothing here; known are ${known.join(', ')}`);
 }
 
 function print(value: number | string, scale: number | undefined): string {

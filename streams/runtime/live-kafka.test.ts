@@ -293,6 +293,8 @@ spec:
     rmSync(join(first, 'queries/even.yaml'));
     await eventually(async () => (await windowsOf('even')) === undefined, 'even to be gone', 60_000);
     rmSync(join(second, 'queries/even.yaml'));
+    put(second, 'seen', byUser('seen')); // at once with that: who has seen this has seen it go
+    await eventually(async () => (await registered()).some((row) => (row as unknown[])[0] === 'seen'), 'seen', 60_000);
     put(first, 'even', byUser('even', 'int(data.orderId) % 2 == 0'));
     await reach(
       'even',

@@ -1,6 +1,7 @@
 import { watch } from 'node:fs';
 import type { FSWatcher } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Waker } from '#platform/lifecycle';
 
 /** The time between two reads of the files, in milliseconds: they must agree, so that no half-written file counts. */
 const settleMs = 100;
@@ -36,8 +37,7 @@ export class QueryFolder {
   readonly #stopping = new AbortController();
   #watcher: FSWatcher | undefined;
   #running: Promise<void> | undefined;
-  /** ends a pause */
-  #wake = Promise.withResolvers<void>();
+  readonly #waker = new Waker();
 
   constructor(options: QueryFolderOptions) {
     this.#options = options;
@@ -59,7 +59,7 @@ export class QueryFolder {
 
   async stop(): Promise<void> {
     this.#stopping.abort();
-    this.#wake.resolve();
+    this.#waker.close();
     this.#watcher?.close();
     await this.#running;
   }
@@ -69,7 +69,7 @@ export class QueryFolder {
     let last = known;
     while (!signal.aborted) {
       this.#watch();
-      await this.#pause(pollMs);
+      await this.#waker.wait(pollMs, true);
       const contents = await this.#settle(last);
       if (signal.aborted || contents.text === last) continue;
       last = contents.text;
@@ -92,7 +92,7 @@ export class QueryFolder {
   #watch(): void {
     if (this.#watcher) return;
     try {
-      const watcher = watch(this.#options.dir, { persistent: false }, () => this.#wake.resolve());
+      const watcher = watch(this.#options.dir, { persistent: false }, () => this.#waker.wake());
       const forget = () => {
         watcher.close();
         if (this.#watcher === watcher) this.#watcher = undefined;
@@ -102,12 +102,5 @@ export class QueryFolder {
     } catch {
       this.#watcher = undefined; // the folder does not exist now; the next read tries again
     }
-  }
-
-  async #pause(ms: number): Promise<void> {
-    const ended = new AbortController();
-    await Promise.race([sleep(ms, undefined, { signal: ended.signal }).catch(() => undefined), this.#wake.promise]);
-    ended.abort();
-    this.#wake = Promise.withResolvers();
   }
 }

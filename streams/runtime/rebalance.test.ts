@@ -11,7 +11,7 @@ import { createKafka } from '#platform/kafka';
 import type { Kafka, Producer } from '#platform/kafka';
 import { eventually } from '#platform/kafka/testing.ts';
 import { createLogger } from '#platform/telemetry';
-import { freePort } from '#local/ports.ts';
+import { freePort } from '#test/ports.ts';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
 import { testKafka, uniqueTopic } from '#test/kafka.ts';

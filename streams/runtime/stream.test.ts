@@ -144,7 +144,7 @@ alert: { severity: info, message: 'User {key}', threshold: 50 }`,
       expected,
     );
 
-    const relay = new OutboxRelay({ pool: database.pool, kafka, log });
+    const relay = new OutboxRelay({ name: 'test', pool: database.pool, kafka, log, health: new Health() });
     running.push(relay);
     relay.start();
     await emitDue(database.pool, versions);

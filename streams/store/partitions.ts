@@ -1,3 +1,4 @@
+import { StreamsError } from '#streams/errors';
 import { nameOf } from '#platform/inbox';
 import type { TopicPartition } from '#platform/kafka';
 import type { Pool, PoolClient } from '#platform/postgres';
@@ -39,7 +40,8 @@ export class PartitionMemory {
   /** @throws if the partition is not prepared */
   get(partition: TopicPartition): KnownPartition {
     const known = this.#known.get(nameOf(partition));
-    if (!known) throw new Error(`the state of ${nameOf(partition)} is not loaded`);
+    if (!known)
+      throw new StreamsError('ERR_QUERY_PARTITION_UNKNOWN', `the state of ${nameOf(partition)} is not loaded`);
     return known;
   }
 

@@ -1,3 +1,4 @@
+import { StreamsError } from '#streams/errors';
 import type { TopicPartition, Watermarks } from '#platform/kafka';
 import type { Pool, PoolClient } from '#platform/postgres';
 import { transaction } from '#platform/postgres';
@@ -21,7 +22,11 @@ export interface Changes {
 type StoredOffset = TopicPartition & { next: bigint };
 
 /** Thrown for a partition that did not exist when the locks were taken. */
-class NewPartition extends Error {}
+class NewPartition extends StreamsError {
+  constructor() {
+    super('ERR_QUERY_PARTITION_NEW', 'a partition is new');
+  }
+}
 
 /**
  * Applies changes of the declarations: it registers a new version of a query whose meaning has changed, and retires the
@@ -83,7 +88,7 @@ async function putIntoEffect(tx: PoolClient, group: string, { changed, removed }
   await lockVersionsExclusive(tx);
   const { register, redefine, retire } = decide(await readKnown(tx, { changed }), changed, removed);
   const own = await readOffsets(tx, group);
-  if (own.some((at) => !backfill.has(nameOf(at)))) throw new NewPartition('a partition is new');
+  if (own.some((at) => !backfill.has(nameOf(at)))) throw new NewPartition();
   await retireVersions(tx, retire);
   for (const { id, declaration } of redefine) {
     await tx.query('UPDATE stream_queries SET definition = $2, retention_ms = $3 WHERE id = $1', [

@@ -59,7 +59,7 @@ export async function startStand(): Promise<Stand> {
   });
 }
 
-export function emptyDashboard() {
+function emptyDashboard() {
   const updatedAt = new Date().toISOString();
   return { ordersToday: 0, revenueToday: 0, activeUsersToday: 0, averageOrderValue: 0, ordersByStatus: {}, updatedAt };
 }

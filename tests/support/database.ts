@@ -5,7 +5,8 @@ import { fileURLToPath } from 'node:url';
 
 import pg from 'pg';
 
-import { databaseUrl, ensureDatabases, roleOf, withClient } from '#local/databases.ts';
+import { databaseUrl, ensureDatabases } from '#local/databases.ts';
+import { roleOf, withClient } from '#platform/postgres';
 import { migrate } from '#platform/migrate';
 import { platformMigrations } from '#platform/migrate/platform.ts';
 

@@ -1,7 +1,23 @@
 import { randomInt } from 'node:crypto';
 import { eventServices } from '#platform/declarations';
 import { PORTS } from '#local/plan.ts';
-import { assertPortFree, FIRST_EPHEMERAL } from '#local/ports.ts';
+import { assertPortFree } from '#local/ports.ts';
+
+/** From here on systems give ports to connections that go out: a server that listens there may find its port taken. */
+const firstEphemeral = 32_768;
+
+/** A port of 127.0.0.1 that nothing listens on right now, and that no connection is given either. */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(10_000, firstEphemeral);
+    try {
+      await assertPortFree(port, 'a test');
+      return port;
+    } catch {
+      // Taken: the next one.
+    }
+  }
+}
 
 /** The ports of a platform that was started with that offset. */
 export function platformPorts(offset: number): number[] {
@@ -10,7 +26,7 @@ export function platformPorts(offset: number): number[] {
 
 /** An offset at which no port of a platform is taken, so that several test runs can go on at once. */
 export async function freePortOffset(): Promise<number> {
-  const highest = FIRST_EPHEMERAL - Math.max(...platformPorts(0));
+  const highest = firstEphemeral - Math.max(...platformPorts(0));
   for (;;) {
     const offset = randomInt(3_000, highest);
     try {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 
-import { freePort } from '#local/ports.ts';
+import { freePort } from '#test/ports.ts';
 
 /** Why there is no Prometheus here, or false. */
 export const withoutPrometheus: string | false =

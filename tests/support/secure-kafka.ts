@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 
 import { KAFKA_VERSION, untilReady } from '#local/kafka.ts';
 import { findJava, kafkaClasspath, startJavaKafka } from '#local/kafka-java.ts';
-import { freePort } from '#local/ports.ts';
+import { freePort } from '#test/ports.ts';
 import type { KafkaConnection } from '#platform/kafka';
 
 const cache = fileURLToPath(new URL('../../.millrace', import.meta.url));

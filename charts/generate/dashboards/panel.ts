@@ -131,13 +131,6 @@ function panelModel({
   };
 }
 
-/** Every query of a dashboard, with the title of its panel. */
-export function queriesOf({ rows }: Dashboard): { panel: string; query: string }[] {
-  return rows.flatMap(({ panels }) =>
-    panels.flatMap(({ title, queries }) => Object.values(queries).map((query) => ({ panel: title, query }))),
-  );
-}
-
 /** A quantile of a histogram over the panel's rate interval, by labels. */
 export function quantile(q: number, histogram: string, by: string, selector = ''): string {
   return `histogram_quantile(${q}, sum by (le${by && `, ${by}`}) (rate(${histogram}_bucket${selector}[$__rate_interval])))`;

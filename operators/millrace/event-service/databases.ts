@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { OperatorError } from '../errors.ts';
 import { databaseNameOf, ensureDatabaseRoles, dropDatabaseAndRole, roleOf, withClient } from '#platform/postgres';
 import { hash } from '#runtime/compare.ts';
 import { isConflict } from '#runtime/errors.ts';
@@ -92,7 +93,7 @@ export class DatabaseProvisioner {
     this.#provisioned.delete(`${namespace}/${name}`);
     if (databases.length === 0 || !postgresql) return;
     const superuser = await this.#superuser(namespace, postgresql.superuserSecret, signal);
-    if (typeof superuser === 'string') throw new Error(superuser);
+    if (typeof superuser === 'string') throw new OperatorError('ERR_OPERATOR_POSTGRESQL', superuser);
     await withClient(superuserUrl(superuser, namespace), async (client) => {
       for (const { name: database } of databases) await dropDatabaseAndRole(client, database);
     });

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { request } from 'undici';
+import { OperatorError } from '../errors.ts';
 import type { StreamStatus } from '#streams/contract';
 import type { EventService } from '../api/event-service.ts';
 
@@ -18,7 +19,7 @@ export function queryStatusClient(urlOf: (service: EventService) => string): Fet
     });
     if (statusCode !== 200) {
       await body.dump();
-      throw new Error(`${runner.metadata.name} answers ${statusCode}`);
+      throw new OperatorError('ERR_OPERATOR_QUERIES_UNANSWERED', `${runner.metadata.name} answers ${statusCode}`);
     }
     return (await body.json()) as StreamStatus[];
   };

@@ -2,6 +2,7 @@ import { connect as connectTcp, isIP } from 'node:net';
 import type { Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { ISocketFactory } from 'kafkajs';
+import { PlatformError } from '#platform/errors';
 
 const keepAliveMs = 60_000;
 
@@ -26,7 +27,7 @@ export class Connections {
   #closed = false;
 
   readonly socketFactory: ISocketFactory = (options) => {
-    if (this.#closed) throw new Error('the Kafka client was closed');
+    if (this.#closed) throw new PlatformError('ERR_KAFKA_CLOSED', 'the Kafka client was closed');
     const socket = openSocket(options);
     this.#open.add(socket);
     socket.once('close', () => this.#open.delete(socket));
@@ -39,7 +40,7 @@ export class Connections {
     for (const socket of this.#open) {
       // the error ends what kafkajs still waits for, with its timers
       if (socket.writableEnded) socket.destroy();
-      else socket.destroy(new Error('the Kafka client was closed'));
+      else socket.destroy(new PlatformError('ERR_KAFKA_CLOSED', 'the Kafka client was closed'));
     }
   }
 }

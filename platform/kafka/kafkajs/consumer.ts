@@ -1,5 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Batch, Consumer, ConsumerConfig, EachBatchPayload } from 'kafkajs';
+import { messageOf, PlatformError } from '#platform/errors';
+import { backoffMs, pause } from '#platform/lifecycle';
 import type { Logger } from '#platform/telemetry';
 import { LogMessage } from '../record/decoder.ts';
 import type { ConsumerHandle, ConsumerOptions, IncomingBatch, TopicPartition } from '../port.ts';
@@ -24,8 +25,7 @@ const fetchBytesPerPartition = 1024 * 1024;
 const concurrentPartitions = 32;
 const staleHeartbeatMs = 10_000;
 const stuckMs = 90_000;
-const firstBackoffMs = 250;
-const maxBackoffMs = 3_000;
+const backoff = { firstMs: 250, maxMs: 3_000 };
 
 /**
  * A consumer over kafkajs. kafkajs gives up on errors that it does not regard as transient. So when its consumer crashes or
@@ -41,7 +41,8 @@ export class KafkaJsConsumer implements ConsumerHandle {
   #joined = false;
   #lastHeartbeat = 0;
   #lastSign = performance.now();
-  #backoffMs = firstBackoffMs;
+  /** attempts since it was last in the group */
+  #failures = 0;
   #reason = 'not started';
   #sessionMs: number;
 
@@ -80,17 +81,22 @@ export class KafkaJsConsumer implements ConsumerHandle {
   }
 
   checkJoined(): void {
-    if (!this.#joined) throw new Error(`not in the group ${this.#options.group}: ${this.#reason}`);
+    if (!this.#joined)
+      throw new PlatformError('ERR_KAFKA_NOT_JOINED', `not in the group ${this.#options.group}: ${this.#reason}`);
     const silentMs = performance.now() - this.#lastHeartbeat;
     if (silentMs > staleHeartbeatMs) {
-      throw new Error(`no heartbeat to the group ${this.#options.group} for ${Math.round(silentMs / 1000)} s`);
+      throw new PlatformError(
+        'ERR_KAFKA_HEARTBEAT',
+        `no heartbeat to the group ${this.#options.group} for ${Math.round(silentMs / 1000)} s`,
+      );
     }
   }
 
   checkAlive(): void {
     const silentMs = performance.now() - this.#lastSign;
     if (this.#supervision && silentMs > stuckMs) {
-      throw new Error(
+      throw new PlatformError(
+        'ERR_KAFKA_STUCK',
         `the consumer of ${this.#options.group} has shown no activity for ${Math.round(silentMs / 1000)} s`,
       );
     }
@@ -107,14 +113,13 @@ export class KafkaJsConsumer implements ConsumerHandle {
       }
       this.#joined = false;
       if (signal.aborted) break;
-      const isNews = this.#backoffMs === firstBackoffMs;
+      this.#failures += 1;
       const { group } = this.#options;
-      this.#log[isNews ? 'warn' : 'debug'](
+      this.#log[this.#failures === 1 ? 'warn' : 'debug'](
         { group, reason: this.#reason },
         'the consumer cannot reach Kafka and keeps trying',
       );
-      await sleep(this.#backoffMs, undefined, { signal }).catch(() => undefined);
-      this.#backoffMs = Math.min(this.#backoffMs * 2, maxBackoffMs);
+      await pause(backoffMs(this.#failures, backoff), signal);
     }
   }
 
@@ -168,7 +173,7 @@ export class KafkaJsConsumer implements ConsumerHandle {
     if (this.#stopping.signal.aborted) return; // kafkajs ends what it has begun, then leaves the group
     this.#consumer = consumer;
     this.#joined = true;
-    this.#backoffMs = firstBackoffMs;
+    this.#failures = 0;
     this.#lastHeartbeat = this.#sign();
     const partitions = Object.entries(assignment).flatMap(([topic, numbers]) =>
       numbers.map((partition) => ({ topic, partition })),
@@ -204,10 +209,6 @@ async function beat(payload: EachBatchPayload): Promise<void> {
   } catch (error) {
     if (groupChanges.has((error as { type?: string }).type ?? '')) throw error;
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 function toIncoming(payload: EachBatchPayload): IncomingBatch {

@@ -1,4 +1,5 @@
 import type { Admin, Kafka as Kafkajs, KafkaConfig } from 'kafkajs';
+import { messageOf, PlatformError } from '#platform/errors';
 import type { Logger } from '#platform/telemetry';
 import { KafkaJsAdmin } from './admin.ts';
 import { Connections } from './connections.ts';
@@ -44,7 +45,7 @@ export function createKafka({ brokers, sasl, ca, clientId, log }: KafkaOptions):
   const closing = new Set<() => Promise<void>>();
   let isClosed = false;
   const assertOpen = (): void => {
-    if (isClosed) throw new Error('this Kafka was closed');
+    if (isClosed) throw new PlatformError('ERR_KAFKA_CLOSED', 'this Kafka was closed');
   };
 
   let admin: Promise<Admin> | undefined;
@@ -135,7 +136,7 @@ async function reach<T>(brokers: string[], answer: Promise<T>): Promise<T> {
   try {
     return await answer;
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new KafkaUnreachable(`no Kafka broker answers at ${brokers.join(', ')}: ${reason}`, { cause });
   }
 }

@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import type * as Kafkajs from 'kafkajs';
+import { PlatformError } from '#platform/errors';
 import { decodeMessages } from './fetch.ts';
 import { prefetching } from './prefetch.ts';
 import type { Fetch } from './prefetch.ts';
@@ -55,7 +56,8 @@ interface Broker {
 /** Replaces a module of kafkajs that exports one function, before kafkajs loads it. */
 function replaceModule(path: string, replacement: unknown): void {
   const original: unknown = require(path);
-  if (typeof original !== 'function') throw new TypeError(`kafkajs has changed: ${path} is no function`);
+  if (typeof original !== 'function')
+    throw new PlatformError('ERR_KAFKA_PATCH', `kafkajs has changed: ${path} is no function`);
   require.cache[require.resolve(path)]!.exports = replacement;
 }
 
@@ -64,7 +66,7 @@ function patchMethods<T>(path: string, patches: { [K in keyof T]?: (original: T[
   const { prototype } = require(path) as { prototype: T };
   for (const name of Object.keys(patches) as (keyof T)[]) {
     if (typeof prototype[name] !== 'function')
-      throw new TypeError(`kafkajs has changed: ${path} has no ${String(name)}`);
+      throw new PlatformError('ERR_KAFKA_PATCH', `kafkajs has changed: ${path} has no ${String(name)}`);
     prototype[name] = patches[name]!(prototype[name]);
   }
 }

@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Admin, ICustomPartitioner, Message, Producer as KafkajsProducer, RecordMetadata } from 'kafkajs';
+import { messageOf, PlatformError } from '#platform/errors';
+import { backoffMs } from '#platform/lifecycle';
 import { SendFailed, sendTimeoutMs } from '../errors.ts';
 import type { EncodedMessages, OutgoingMessage, Producer } from '../port.ts';
 import { partitionOf } from '../partitioning.ts';
@@ -9,6 +11,8 @@ const partitionsMaxAgeMs = 300_000;
 
 /** How long a broker may wait for its replicas, in milliseconds: short enough for a second attempt within a send. */
 const brokerTimeoutMs = sendTimeoutMs / 2;
+
+const retry = { firstMs: 50, maxMs: 500 };
 
 type TimedMessage = Message & { deadline: number; encoded?: EncodedMessages };
 
@@ -103,9 +107,13 @@ export class KafkaJsProducer implements Producer {
 
   async #askPartitions(topic: string): Promise<number> {
     const admin = await this.#admin();
-    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
+    const missing = (cause?: unknown) =>
+      new PlatformError('ERR_KAFKA_TOPIC_MISSING', `topic ${topic} has no partitions`, { cause });
+    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] }).catch((error: { type?: string }) => {
+      throw error.type === 'UNKNOWN_TOPIC_OR_PARTITION' ? missing(error) : error;
+    });
     const partitions = topics.find((found) => found.name === topic)?.partitions.length ?? 0;
-    if (partitions === 0) throw new SendFailed(`topic ${topic} has no partitions`);
+    if (partitions === 0) throw missing();
     return partitions;
   }
 
@@ -164,7 +172,7 @@ export class KafkaJsProducer implements Producer {
 
   async #sendAlone({ topic, partition, messages, deadline }: Send): Promise<void> {
     const name = nameOf({ topic, partition });
-    for (let backoff = 50; ; backoff = Math.min(backoff * 2, 500)) {
+    for (let failures = 1; ; failures += 1) {
       try {
         const acknowledged = await this.#client.send({ topic, acks: -1, timeout: brokerTimeoutMs, messages });
         const problem =
@@ -175,10 +183,11 @@ export class KafkaJsProducer implements Producer {
         return;
       } catch (cause) {
         if (cause instanceof SendFailed) throw cause;
-        if (!isPassing(cause) || performance.now() + backoff > deadline) {
+        const retryInMs = backoffMs(failures, retry);
+        if (!isPassing(cause) || performance.now() + retryInMs > deadline) {
           throw new SendFailed(`${name}: ${messageOf(cause)}`, { cause });
         }
-        await sleep(backoff);
+        await sleep(retryInMs);
       }
     }
   }
@@ -199,10 +208,6 @@ function timed({ key, value, headers, timestamp }: OutgoingMessage, partition: n
 /** One message that stands for all encoded messages; our encoder of produce requests knows it. */
 function encoded(messages: EncodedMessages, partition: number, deadline: number): TimedMessage {
   return { value: null, partition, deadline, timestamp: String(messages.timestamp), encoded: messages };
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** Whether another attempt can succeed. kafkajs wraps the last error when it makes no more attempts itself. */

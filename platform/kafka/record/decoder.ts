@@ -1,3 +1,4 @@
+import { PlatformError } from '#platform/errors';
 import type { ByteRange, IncomingMessage, TopicPartition } from '../port.ts';
 
 // The record format of Kafka's log (version 2), decoded lazily: one pass finds the records, and a field is decoded when it
@@ -230,7 +231,7 @@ export async function decodeBatches(
     const next = at + 12 + buffer.readInt32BE(at + 8);
     if (next > end) break; // a fetch may end in the middle of a batch
     if (buffer[at + magicAt] !== magic)
-      throw new TypeError(`records of format ${buffer[at + magicAt]} are not supported`);
+      throw new PlatformError('ERR_KAFKA_RECORD_FORMAT', `records of format ${buffer[at + magicAt]} are not supported`);
     const attributes = buffer.readInt16BE(at + 21);
     const batch: RecordBatch = {
       buffer,

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { PlatformError } from '#platform/errors';
 import type { DecodeEvent } from '#platform/contract';
 import { rebuildGroup } from '#platform/declarations';
 import { loadOffsets, moveOffsets, nameOf } from '#platform/inbox';
@@ -101,7 +102,8 @@ class Build {
         const progress = await this.#progress();
         if (!progress) continue;
         const { events, lag } = progress;
-        if (!(await noteProgress(pool, request.version, events, lag))) throw new Error('it was cancelled');
+        if (!(await noteProgress(pool, request.version, events, lag)))
+          throw new PlatformError('ERR_PROJECTION_REBUILD_CANCELLED', 'it was cancelled');
         if (lag === 0n && (await this.#switch())) return;
       }
     } finally {

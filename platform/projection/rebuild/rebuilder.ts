@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Kafka } from '#platform/kafka';
+import { Ticker } from '#platform/lifecycle';
 import type { Logger } from '#platform/telemetry';
 import { createPool } from '#platform/postgres';
 import type { Pool } from '#platform/postgres';
@@ -30,35 +30,35 @@ const connections = 6;
 export class Rebuilder {
   readonly #options: RebuilderOptions;
   readonly #stopping = new AbortController();
-  #loop: Promise<void> | undefined;
+  readonly #ticker: Ticker;
+  #pool: Pool | undefined;
   #isAnnounced = false;
 
   constructor(options: RebuilderOptions) {
     this.#options = options;
+    const { pollMs = 2_000, log } = options;
+    this.#ticker = new Ticker({
+      name: 'build the read model anew where asked',
+      everyMs: pollMs,
+      log,
+      run: () => this.#attempt(this.#pool!),
+    });
   }
 
   start(): void {
-    this.#loop ??= this.#run();
+    const { url, log } = this.#options;
+    // its own connections, because their prepared statements use another schema
+    this.#pool ??= createPool({ name: 'orders-read-rebuild', url, max: connections, log, statementMs: 60_000 });
+    this.#ticker.start();
   }
 
   /** Stops the build, which continues from there after the next start. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    await this.#loop;
-  }
-
-  async #run(): Promise<void> {
-    const { signal } = this.#stopping;
-    const { log, url, pollMs = 2_000 } = this.#options;
-    // its own connections, because their prepared statements use another schema
-    const pool = createPool({ name: 'orders-read-rebuild', url, max: connections, log, statementMs: 60_000 });
-    while (!signal.aborted) {
-      await this.#attempt(pool).catch((error: unknown) => {
-        if (!signal.aborted) log.warn({ err: error }, 'the read model cannot be built anew now; it is tried again');
-      });
-      await sleep(pollMs, undefined, { signal }).catch(() => undefined);
-    }
-    await pool.end();
+    await this.#ticker.stop();
+    const pool = this.#pool;
+    this.#pool = undefined;
+    await pool?.end();
   }
 
   async #attempt(pool: Pool): Promise<void> {

@@ -1,3 +1,5 @@
+import { PlatformError } from '#platform/errors';
+
 import pg from 'pg';
 import type { PoolClient } from 'pg';
 
@@ -10,8 +12,12 @@ const oldSchema = 'projection_old';
 const lockTimeout = '200ms';
 
 /** Thrown when a migration has changed the tables in use, so that those of the new version differ. */
-export class TablesDiffer extends Error {
+class TablesDiffer extends PlatformError {
   override name = 'TablesDiffer';
+
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_PROJECTION_TABLES_DIFFER', message, options);
+  }
 }
 
 /**

@@ -12,7 +12,6 @@ import type { EventId } from './event-stream.ts';
 export interface LiveOptions {
   pool: Pool;
   log: Logger;
-  maxClients?: number;
   pollMs?: number;
   heartbeatMs?: number;
   /** bytes that a client may leave unread before it is disconnected */
@@ -25,6 +24,8 @@ interface Client {
   behind: EventId | undefined;
 }
 
+/** Clients at a time, in one process. */
+const maxClients = 200;
 /** Rows that are read at once. */
 const page = 100;
 /** How long a client waits before it connects again, in milliseconds. */
@@ -43,23 +44,14 @@ export class LiveFeed {
   readonly #pool: Pool;
   readonly #clients = new Set<Client>();
   readonly #poller: Ticker;
-  readonly #maxClients: number;
   readonly #maxUnread: number;
   readonly #heartbeat: NodeJS.Timeout;
   /** up to where those who are not behind have been fed */
   #head: FeedPosition | undefined;
   #stopped = false;
 
-  constructor({
-    pool,
-    log,
-    maxClients = 200,
-    pollMs = 250,
-    heartbeatMs = 15_000,
-    maxUnread = 1024 * 1024,
-  }: LiveOptions) {
+  constructor({ pool, log, pollMs = 250, heartbeatMs = 15_000, maxUnread = 1024 * 1024 }: LiveOptions) {
     this.#pool = pool;
-    this.#maxClients = maxClients;
     this.#maxUnread = maxUnread;
     this.#poller = new Ticker({ name: 'live feed', everyMs: pollMs, log, run: () => this.#poll() });
     this.#heartbeat = setInterval(() => this.#write(': heartbeat\n\n', this.#clients), heartbeatMs).unref();
@@ -106,7 +98,7 @@ export class LiveFeed {
 
   #checkRoom(): void {
     if (this.#stopped) throw unavailable('The service is stopping', 1);
-    if (this.#clients.size >= this.#maxClients) throw unavailable('There are too many live streams', 10);
+    if (this.#clients.size >= maxClients) throw unavailable('There are too many live streams', 10);
   }
 
   #disconnect(client: Client): void {

@@ -1,9 +1,9 @@
 import type { Pool } from 'pg';
 import type { OrderCreated } from '#contracts/orders.ts';
 import { fromDecimal } from '#platform/contract';
-import type { Order, OrderStatus } from '#contracts/orders.ts';
+import type { OrderStatus } from '#contracts/orders.ts';
 import { statusesBefore } from '../domain/lifecycle.ts';
-import type { KnownUser } from '../domain/order.ts';
+import type { OrderState } from '../domain/order.ts';
 
 // One statement, so one round trip and one transaction. `current` locks the order's row, so whoever comes second reads
 // what the first one committed and is decided on that. The id of an event is drawn under that lock: the ids of an order's
@@ -71,9 +71,9 @@ export interface StatusChange {
   traceparent: string | undefined;
 }
 
-/** What became of a change of status; `from` is what the order was when it was refused. */
+/** What became of a change of status; `from` is what the order was when it was refused. It does not say who the user is. */
 export type StatusOutcome =
-  | { kind: 'changed'; order: Order }
+  | { kind: 'changed'; order: Omit<OrderState, 'user'> }
   | { kind: 'not-found' }
   | { kind: 'version-mismatch'; version: number }
   | { kind: 'no-such-step'; from: OrderStatus };
@@ -90,7 +90,8 @@ export async function changeStatus(pool: Pool, change: StatusChange): Promise<St
   if (!row || row.is_deleted) return { kind: 'not-found' };
   if (versions && !versions.includes(row.version)) return { kind: 'version-mismatch', version: row.version };
   if (row.new_version === null) return { kind: 'no-such-step', from: row.status };
-  return { kind: 'changed', order: changedOrder(Number(id), row, status, row.new_version, now) };
+  const changed = { status, version: row.new_version, updatedAt: now };
+  return { kind: 'changed', order: changedOrder(Number(id), row, changed) };
 }
 
 /** Deletes an order, softly. Answers whether there was one that was not deleted yet. */
@@ -99,27 +100,20 @@ export async function deleteOrder(pool: Pool, id: string, traceparent: string | 
   return rowCount === 1;
 }
 
-function changedOrder(id: number, row: CurrentRow, status: OrderStatus, version: number, updatedAt: Date): Order {
-  const items = row.data?.items ?? [];
+function changedOrder(
+  id: number,
+  row: CurrentRow,
+  change: Pick<OrderState, 'status' | 'version' | 'updatedAt'>,
+): Omit<OrderState, 'user'> {
   return {
     id,
     userId: Number(row.user_id),
-    userUsername: null,
-    userEmail: null,
     totalAmount: fromDecimal(row.total_amount),
-    status,
-    itemsCount: items.length,
-    items,
+    items: row.data?.items ?? [],
     shippingAddress: row.data?.shippingAddress ?? null,
     notes: row.data?.notes ?? null,
     isDeleted: false,
-    version,
-    createdAt: row.created_at.toISOString(),
-    updatedAt: updatedAt.toISOString(),
+    createdAt: row.created_at,
+    ...change,
   };
-}
-
-/** The order with the names of its user. */
-export function withUser(order: Order, user: KnownUser | undefined): Order {
-  return { ...order, userUsername: user?.username ?? null, userEmail: user?.email ?? null };
 }

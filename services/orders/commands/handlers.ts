@@ -6,9 +6,9 @@ import { badRequest, conflict, notFound, preconditionFailed, unprocessable } fro
 import { inject } from '#platform/telemetry';
 import { entityTag, parseIfMatch } from '../domain/entity-tag.ts';
 import { refusal } from '../domain/lifecycle.ts';
-import { fingerprint, newOrder, placedOrder } from '../domain/order.ts';
+import { fingerprint, newOrder, orderOf, placedOrder } from '../domain/order.ts';
 import type { KnownUser } from '../domain/order.ts';
-import { changeStatus, deleteOrder, withUser } from './change.ts';
+import { changeStatus, deleteOrder } from './change.ts';
 import { findByKey } from './idempotency.ts';
 import type { OrderPlacer } from './place.ts';
 
@@ -91,9 +91,11 @@ export function commandHandlers({ writePool, placer, users, wakeRelay }: Command
           throw preconditionFailed(`The order has changed: its version is ${outcome.version}`);
         case 'no-such-step':
           throw conflict(refusal(outcome.from, status));
-        case 'changed':
+        case 'changed': {
           wakeRelay();
-          return tagged(withUser(outcome.order, await namesOf(outcome.order.userId)));
+          const { order } = outcome;
+          return tagged(orderOf({ ...order, user: await namesOf(order.userId) }));
+        }
       }
     },
 

@@ -1,6 +1,7 @@
 import type { Pool } from 'pg';
 import type { OrderCreated } from '#contracts/orders.ts';
 import { toCents } from '#platform/contract';
+import { Ticker } from '#platform/lifecycle';
 import type { Logger } from '#platform/telemetry';
 import type { NewOrder } from '../domain/order.ts';
 
@@ -47,19 +48,15 @@ export async function forgetOldKeys(pool: Pool): Promise<number> {
   }
 }
 
-/** Runs `forgetOldKeys` now and then. */
-export function startKeyCleaner({ pool, log, everyMs = 300_000 }: { pool: Pool; log: Logger; everyMs?: number }) {
-  let running = Promise.resolve();
-  const timer = setInterval(() => {
-    running = forgetOldKeys(pool).then(
-      (forgotten) => void (forgotten > 0 && log.debug({ forgotten }, 'old idempotency keys were forgotten')),
-      (error: unknown) => log.warn({ err: error }, 'old idempotency keys could not be forgotten'),
-    );
-  }, everyMs);
-  return {
-    async stop(): Promise<void> {
-      clearInterval(timer);
-      await running;
+/** Forgets old keys every five minutes. */
+export function createKeyCleaner(pool: Pool, log: Logger): Ticker {
+  return new Ticker({
+    name: 'forget old idempotency keys',
+    everyMs: 300_000,
+    log,
+    async run() {
+      const forgotten = await forgetOldKeys(pool);
+      if (forgotten > 0) log.debug({ forgotten }, 'old idempotency keys were forgotten');
     },
-  };
+  });
 }

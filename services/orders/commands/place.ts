@@ -74,7 +74,7 @@ export class OrderPlacer {
   constructor(pool: Pool) {
     this.#pool = pool;
     // one in flight: what arrives while it waits for the disk shares the next transaction
-    this.#batcher = new Batcher({ run: (batch) => this.#run(batch), maxBatch, concurrency: 1, maxQueue });
+    this.#batcher = new Batcher({ run: (batch) => this.#run(batch), maxBatch, maxQueue });
   }
 
   /**

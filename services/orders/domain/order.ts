@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { fromCents, toCents } from '#platform/contract';
-import type { Order, OrderInput, OrderItem } from '#contracts/orders.ts';
+import type { Order, OrderInput, OrderItem, OrderStatus } from '#contracts/orders.ts';
 import { badRequest } from '#platform/http';
 import type { FieldError } from '#platform/http';
 
@@ -70,23 +70,59 @@ export function createdData(order: NewOrder, createdAt: Date): Record<string, un
   return { userId, status: 'PENDING', totalAmount, items, shippingAddress, notes, createdAt };
 }
 
-/** The order as a client sees it right after it was placed. */
-export function placedOrder(id: number, order: NewOrder, user: KnownUser | undefined, createdAt: Date): Order {
-  const time = createdAt.toISOString();
+/** What is known of an order, wherever it was read. */
+export interface OrderState {
+  id: number;
+  userId: number;
+  /** undefined where it is not known who the user is */
+  user: KnownUser | undefined;
+  totalAmount: number;
+  status: OrderStatus;
+  items: OrderItem[];
+  shippingAddress: string | null;
+  notes: string | null;
+  isDeleted: boolean;
+  version: number;
+  createdAt: Date;
+  updatedAt: Date;
+}
+
+/** The order as a client sees it. */
+export function orderOf(state: OrderState): Order {
+  const { user, items, createdAt, updatedAt } = state;
   return {
-    id,
-    userId: order.userId,
+    id: state.id,
+    userId: state.userId,
     userUsername: user?.username ?? null,
     userEmail: user?.email ?? null,
-    totalAmount: fromCents(order.totalCents),
+    totalAmount: state.totalAmount,
+    status: state.status,
+    itemsCount: items.length,
+    items,
+    shippingAddress: state.shippingAddress,
+    notes: state.notes,
+    isDeleted: state.isDeleted,
+    version: state.version,
+    createdAt: createdAt.toISOString(),
+    updatedAt: updatedAt.toISOString(),
+  };
+}
+
+/** The order right after it was placed. */
+export function placedOrder(id: number, order: NewOrder, user: KnownUser | undefined, createdAt: Date): Order {
+  const { userId, totalCents, items, shippingAddress, notes } = order;
+  return orderOf({
+    id,
+    userId,
+    user,
+    totalAmount: fromCents(totalCents),
     status: 'PENDING',
-    itemsCount: order.items.length,
-    items: order.items,
-    shippingAddress: order.shippingAddress,
-    notes: order.notes,
+    items,
+    shippingAddress,
+    notes,
     isDeleted: false,
     version: 1,
-    createdAt: time,
-    updatedAt: time,
-  };
+    createdAt,
+    updatedAt: createdAt,
+  });
 }

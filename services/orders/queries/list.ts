@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import type { Order, OrderStatus } from '#contracts/orders.ts';
-import { orderColumns, orderOf } from './row.ts';
+import { orderColumns, orderOfRow } from './row.ts';
 import type { OrderRow } from './row.ts';
 
 /** What a list is narrowed to; every part that is given must hold. */
@@ -34,7 +34,7 @@ export interface OrderPage {
 const maxPageBytes = 4 * 1024 * 1024;
 
 /** `text` as a LIKE pattern that finds it anywhere; `%`, `_` and `\` stand for themselves. */
-export function containsPattern(text: string): string {
+function containsPattern(text: string): string {
   return `%${text.replaceAll(/[\\%_]/g, '\\$&')}%`;
 }
 
@@ -75,5 +75,5 @@ export async function listOrders(pool: Pool, filter: OrderFilter, page: Page): P
   );
   const shown = rows.slice(0, page.limit);
   const last = shown.at(-1);
-  return { orders: shown.map(orderOf), next: last && Number(last.found) > shown.length ? last.id : undefined };
+  return { orders: shown.map(orderOfRow), next: last && Number(last.found) > shown.length ? last.id : undefined };
 }

@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import type { OrderCreated } from '#contracts/orders.ts';
 import type { Order, OrderStatistics, OrderStatus, StoredEvent } from '#contracts/orders.ts';
-import { orderColumns, orderOf } from './row.ts';
+import { orderColumns, orderOfRow } from './row.ts';
 import type { OrderRow } from './row.ts';
 
 /** Reads an order from the read model, deleted or not. `id` is decimal digits of a 64-bit integer. */
@@ -11,7 +11,7 @@ export async function findOrder(pool: Pool, id: string): Promise<Order | undefin
     text: `SELECT ${orderColumns} FROM orders o LEFT JOIN users u ON u.id = o.user_id WHERE o.id = $1`,
     values: [id],
   });
-  return rows[0] && orderOf(rows[0]);
+  return rows[0] && orderOfRow(rows[0]);
 }
 
 /** The versions that the read model has of some orders. */

@@ -1,5 +1,6 @@
 import { fromDecimal } from '#platform/contract';
 import type { Order, OrderItem, OrderStatus } from '#contracts/orders.ts';
+import { orderOf } from '../domain/order.ts';
 
 /** What a query of the read model selects; see `orderColumns`. */
 export interface OrderRow {
@@ -22,22 +23,20 @@ export interface OrderRow {
 export const orderColumns = `o.id, o.user_id, u.username, u.email, o.total_amount, o.status, o.items,
   o.shipping_address, o.notes, o.is_deleted, o.version, o.created_at, o.updated_at`;
 
-export function orderOf(row: OrderRow): Order {
-  const items = row.items ?? [];
-  return {
+/** The order of a row. */
+export function orderOfRow(row: OrderRow): Order {
+  return orderOf({
     id: Number(row.id),
     userId: Number(row.user_id),
-    userUsername: row.username,
-    userEmail: row.email,
+    user: { username: row.username, email: row.email },
     totalAmount: fromDecimal(row.total_amount),
     status: row.status,
-    itemsCount: items.length,
-    items,
+    items: row.items ?? [],
     shippingAddress: row.shipping_address,
     notes: row.notes,
     isDeleted: row.is_deleted,
     version: row.version,
-    createdAt: row.created_at.toISOString(),
-    updatedAt: row.updated_at.toISOString(),
-  };
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+  });
 }

@@ -46,6 +46,9 @@ test('a user is asked for once, until it is forgotten', async (t) => {
   client.forget(7);
   await client.find(7);
   assert.deepEqual(paths, ['/users/7', '/users/7']);
+  client.forgetAll();
+  await client.find(7);
+  assert.deepEqual(paths, ['/users/7', '/users/7', '/users/7']);
 });
 
 test('a user that does not exist is undefined and asked for again', async (t) => {
@@ -99,4 +102,13 @@ test('a service that keeps failing is left alone, and found again', async (t) =>
 test('an answer that is no user is a 503, not a user without a name', async (t) => {
   const { client } = await usersService(t, (_, response) => sendJson(response, { id: 7 }));
   await assert.rejects(client.find(7), unreachable);
+});
+
+test('a lookup beyond those that may be under way is a 503 at once', async (t) => {
+  const { client } = await usersService(t, () => undefined);
+  const underWay = Array.from({ length: 256 }, (_, id) => client.find(id + 1).catch(() => 'late'));
+  const startedAt = performance.now();
+  await assert.rejects(client.find(1_000), unreachable);
+  assert.ok(performance.now() - startedAt < 900, 'before those under way are given up');
+  await Promise.all(underWay);
 });

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import CircuitBreaker from 'opossum';
 import { Pool } from 'undici';
+import { OrdersError } from '../errors.ts';
 import type { User } from '#contracts/users.ts';
 import type { Logger } from '#platform/telemetry';
-import { unavailable } from '#platform/http';
+import { CircuitBreaker, unavailable } from '#platform/http';
 import { SpanKind, failSpan, startSpan, traceparentOf } from '#platform/telemetry';
 import type { KnownUser } from '../domain/order.ts';
 import { LookupCache } from '#platform/projection';
@@ -14,7 +14,8 @@ const maxConnections = 16;
 const maxUnderWay = 256;
 const cacheTtlMs = 60_000;
 const cacheEntries = 20_000;
-const resetMs = 2_000;
+/** how long users is left alone when it keeps failing */
+const pauseMs = 2_000;
 
 const connectionFaults = new Set([
   'ECONNREFUSED',
@@ -32,26 +33,23 @@ const connectionFaults = new Set([
  */
 export class UserServiceClient {
   readonly #pool: Pool;
-  readonly #breaker: CircuitBreaker<[number], KnownUser | undefined>;
+  readonly #breaker: CircuitBreaker;
   readonly #cache: LookupCache<KnownUser>;
+  #underWay = 0;
 
   constructor({ url, log }: { url: string; log: Logger }) {
     this.#pool = new Pool(new URL(url).origin, { connections: maxConnections, pipelining: 1 });
-    this.#breaker = new CircuitBreaker((id: number) => this.#ask(id), {
-      name: 'users',
-      timeout: false, // each request has its own deadline, which ends it
-      capacity: maxUnderWay,
-      volumeThreshold: 5,
-      errorThresholdPercentage: 50,
-      resetTimeout: resetMs,
-      rollingPercentilesEnabled: false,
-      enableSnapshots: false,
+    this.#breaker = new CircuitBreaker({
+      pauseMs,
+      maxPauseMs: pauseMs,
+      onChange(state) {
+        if (state === 'open') log.warn({ service: 'users' }, 'users keeps failing: it is left alone for a while');
+        if (state === 'closed') log.info({ service: 'users' }, 'users answers again');
+      },
     });
-    this.#breaker.on('open', () => log.warn({ service: 'users' }, 'users keeps failing: it is left alone for a while'));
-    this.#breaker.on('close', () => log.info({ service: 'users' }, 'users answers again'));
     this.#cache = new LookupCache({
       name: 'users',
-      load: (id) => this.#breaker.fire(id),
+      load: (id) => this.#askUnlessOpen(id),
       maxEntries: cacheEntries,
       ttlMs: cacheTtlMs,
     });
@@ -65,7 +63,7 @@ export class UserServiceClient {
     try {
       return await this.#cache.get(id);
     } catch (error) {
-      throw unavailable('The users service cannot be reached', Math.ceil(resetMs / 1_000), error);
+      throw unavailable('The users service cannot be reached', Math.ceil(pauseMs / 1_000), error);
     }
   }
 
@@ -74,9 +72,32 @@ export class UserServiceClient {
     this.#cache.forget(id);
   }
 
+  /** Forgets what is cached of all users. */
+  forgetAll(): void {
+    this.#cache.forgetAll();
+  }
+
   async close(): Promise<void> {
-    this.#breaker.shutdown();
     await this.#pool.destroy();
+  }
+
+  async #askUnlessOpen(id: number): Promise<KnownUser | undefined> {
+    if (this.#underWay >= maxUnderWay)
+      throw new OrdersError('ERR_ORDERS_USERS_BUSY', `${maxUnderWay} lookups are under way already`);
+    const permit = this.#breaker.admit();
+    if (permit === undefined)
+      throw new OrdersError('ERR_ORDERS_USERS_OPEN', 'users keeps failing and is left alone for a while');
+    this.#underWay += 1;
+    try {
+      const user = await this.#ask(id);
+      this.#breaker.settle(permit, 'success');
+      return user;
+    } catch (error) {
+      this.#breaker.settle(permit, 'failure');
+      throw error;
+    } finally {
+      this.#underWay -= 1;
+    }
   }
 
   async #ask(id: number): Promise<KnownUser | undefined> {
@@ -113,11 +134,11 @@ export class UserServiceClient {
     }
     if (statusCode !== 200) {
       await body.dump();
-      throw new Error(`users answered ${statusCode}`);
+      throw new OrdersError('ERR_ORDERS_USERS_ANSWER', `users answered ${statusCode}`);
     }
     const user = (await body.json()) as Partial<User> | null;
     if (typeof user?.username !== 'string' || typeof user.email !== 'string') {
-      throw new Error('users answered something that is no user');
+      throw new OrdersError('ERR_ORDERS_USERS_ANSWER', 'users answered something that is no user');
     }
     return { username: user.username, email: user.email };
   }

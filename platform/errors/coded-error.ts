@@ -1,0 +1,31 @@
+/** What docs/errors.md says of a code. */
+export interface ErrorEntry {
+  /** what has happened, as a sentence */
+  means: string;
+  /** what to do about it */
+  action: string;
+}
+
+/** The errors of a part of Millrace, by code. */
+export type ErrorCatalogue = Readonly<Record<`ERR_${string}`, ErrorEntry>>;
+
+/** An error whose code stands in a catalogue; the message says what it is about this time. */
+export class CodedError<Code extends string> extends Error {
+  override name = 'CodedError';
+  readonly code: Code;
+
+  constructor(code: Code, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** What an error says. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** What was thrown, as an error. */
+export function toError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}

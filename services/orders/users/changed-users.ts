@@ -1,0 +1,21 @@
+import { subscribeLatest } from '#platform/kafka';
+import type { ConsumerHandle, Kafka } from '#platform/kafka';
+import type { Logger } from '#platform/telemetry';
+import type { UserServiceClient } from './client.ts';
+
+export interface ChangedUsersOptions {
+  kafka: Kafka;
+  users: Pick<UserServiceClient, 'forget' | 'forgetAll'>;
+  log: Logger;
+}
+
+/** Forgets each cached user as soon as an event of that user arrives, and all of them where events may have been missed. */
+export function forgetChangedUsers({ kafka, users, log }: ChangedUsersOptions): ConsumerHandle {
+  return subscribeLatest({
+    kafka,
+    topics: ['user-events'],
+    log,
+    onMessage: ({ key }) => users.forget(Number(key)),
+    onReset: () => users.forgetAll(),
+  });
+}

@@ -1,0 +1,35 @@
+import { utimesSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { until } from '#test/npm-start.ts';
+import type { StartedPlatform } from './platform.ts';
+
+/** Saves a source of the clone as it is. */
+export function touch(platform: StartedPlatform, file: string): void {
+  const now = new Date();
+  utimesSync(join(platform.clone, file), now, now);
+}
+
+/** Whether a service takes requests. */
+export async function isReady(platform: StartedPlatform, service: string): Promise<boolean> {
+  return await fetch(`${platform.url(service)}/readyz`).then(
+    async (answer) => (await answer.arrayBuffer(), answer.ok),
+    () => false,
+  );
+}
+
+/**
+ * Waits until other processes of services serve than before something was done.
+ * @returns after how many milliseconds they did
+ */
+export async function untilReplaced(platform: StartedPlatform, services: string[], act: () => void): Promise<number> {
+  const before = services.map((name) => platform.servicePid(name));
+  const began = performance.now();
+  act();
+  for (const [index, name] of services.entries())
+    await until(
+      async () => platform.servicePid(name) !== before[index] && (await isReady(platform, name)),
+      () => `another ${name}: ${platform.run().output()}`,
+    );
+  return performance.now() - began;
+}

@@ -1,0 +1,82 @@
+// Runs of `npm start`, and clones to run it in.
+import assert from 'node:assert/strict';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, cpSync, mkdtempSync, readdirSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+/** The project under test. */
+export const root = fileURLToPath(new URL('../..', import.meta.url));
+
+/** The machine may have little to spare while other tests run. */
+const WITHIN_MS = 120_000;
+
+/** A run of `npm start`. */
+export interface Run {
+  child: ChildProcess;
+  output(): string;
+  exited: Promise<number | null>;
+}
+
+/**
+ * Runs `npm start`.
+ * @param clone the folder of the project
+ */
+export function start(
+  args: string[],
+  { clone = root, env = {} }: { clone?: string; env?: Record<string, string> } = {},
+): Run {
+  const inherited = { ...process.env };
+  // The broker of the tests is not the platform's.
+  for (const name of ['KAFKA_BROKERS', 'NODE_TEST_CONTEXT', 'NODE_COMPILE_CACHE']) delete inherited[name];
+  const child = spawn(process.execPath, ['local/start.mjs', 'start', ...args], {
+    cwd: clone,
+    env: { ...inherited, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream?.setEncoding('utf8').on('data', (text: string) => (output += text));
+  return { child, output: () => output, exited: once(child, 'close').then(([code]) => code as number | null) };
+}
+
+/** Waits for something that no signal tells of. */
+export async function until(condition: () => boolean | Promise<boolean>, what: () => string): Promise<void> {
+  const deadline = Date.now() + WITHIN_MS;
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`In vain waited for ${what()}`);
+    await delay(20);
+  }
+}
+
+/** Waits for what a run prints; fails when it ends before. */
+export async function untilPrinted(run: Run, text: string, from = 0): Promise<void> {
+  await until(() => run.output().includes(text, from) || run.child.exitCode !== null, run.output);
+  assert.ok(run.output().includes(text, from), run.output());
+}
+
+/** A new folder for data or a clone. */
+export function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-start-'));
+  // PostgreSQL may run as a user of its own.
+  chmodSync(folder, 0o755);
+  return folder;
+}
+
+/** A clone of the project as it stands, whose sources a test may change. */
+export function makeClone(): string {
+  const clone = temporaryFolder();
+  for (const name of readdirSync(root))
+    if (!name.startsWith('.') && name !== 'node_modules')
+      cpSync(join(root, name), join(clone, name), { recursive: true });
+  symlinkSync(join(root, 'node_modules'), join(clone, 'node_modules'));
+  // Where the broker's jars are; finding them takes long.
+  cpSync(join(root, '.millrace'), join(clone, '.millrace'), {
+    recursive: true,
+    filter: (path) => path.endsWith('.millrace') || path.endsWith('.classpath'),
+  });
+  return clone;
+}
