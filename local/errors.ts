@@ -8,10 +8,6 @@ import type { ErrorCatalogue } from '#platform/errors';
 import { streamsErrors } from '#streams/errors';
 import { operatorErrors } from '../operators/millrace/errors.ts';
 import { runtimeErrors } from '../operators/runtime/catalogue.ts';
-import { gatewayErrors } from '../services/gateway/errors.ts';
-import { notificationsErrors } from '../services/notifications/errors.ts';
-import { ordersErrors } from '../services/orders/errors.ts';
-import { usersErrors } from '../services/users/errors.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const file = join(root, 'docs/errors.md');
@@ -21,11 +17,17 @@ const catalogues: [title: string, source: string, errors: ErrorCatalogue][] = [
   ['Stream queries', 'streams/errors/catalogue.ts', streamsErrors],
   ['The operator', 'operators/millrace/errors.ts', operatorErrors],
   ['The operator runtime', 'operators/runtime/catalogue.ts', runtimeErrors],
-  ['Gateway', 'services/gateway/errors.ts', gatewayErrors],
-  ['Users', 'services/users/errors.ts', usersErrors],
-  ['Orders', 'services/orders/errors.ts', ordersErrors],
-  ['Notifications', 'services/notifications/errors.ts', notificationsErrors],
+  ...(await Promise.all(globSync('services/*/errors.ts', { cwd: root }).toSorted().map(catalogueOf))),
 ];
+
+/** The catalogue of a service: what its errors.ts exports as `<name>Errors`. */
+async function catalogueOf(source: string): Promise<[title: string, source: string, errors: ErrorCatalogue]> {
+  const exported = Object.entries((await import(join(root, source))) as Record<string, ErrorCatalogue>);
+  const [, errors] = exported.find(([name]) => name.endsWith('Errors')) ?? [];
+  if (!errors) throw new Error(`${source} exports no catalogue`);
+  const name = source.split('/')[1]!;
+  return [`${name[0]!.toUpperCase()}${name.slice(1)}`, source, errors];
+}
 
 const intro = `# Errors
 

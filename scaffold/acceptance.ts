@@ -155,10 +155,10 @@ describe('npm run new', () => {
     const copy = join(folder, 'acme');
     assert.match(await millrace(root, 'new', 'shop-free', copy), /git init/);
     equip(copy);
+    await millrace(copy, 'new', 'service', 'bookings'); // one that consumes nothing
+    await millrace(copy, 'new', 'event', 'bookings', 'booking.cancelled');
     await run(copy, 'npm', 'run', '--silent', 'check');
     assert.match(await run(copy, 'npm', 'test'), /takes an item, and its event reaches the projection and the window/);
-    await millrace(copy, 'new', 'service', 'bookings');
-    await millrace(copy, 'test', 'services/bookings', 'scaffold');
     assert.deepEqual(readdirSync(copy).includes('bench'), false);
     const refusal = launch(root, process.execPath, [door, 'new', 'shop-free', copy]);
     assert.equal(await refusal.exited, 1);

@@ -43,6 +43,7 @@ export async function copyWithoutShop(root: string, folder: string): Promise<str
   for (const [path, source] of kept) copy(source, join(target, path));
   for (const [path, text] of written) write(join(target, path), text);
   forgetCommands(target);
+  forgetErrors(target);
   const service = newService(target, example, { schemas: {}, events: {} })!;
   await service.write();
 
@@ -122,4 +123,12 @@ function forgetCommands(target: string): void {
     ),
   );
   writeFileSync(manifest, `${JSON.stringify(contents, null, 2)}\n`);
+}
+
+/** Takes the errors of the shop's services out of their page, which `npm run check` compares with those that there are. */
+function forgetErrors(target: string): void {
+  const file = join(target, 'docs/errors.md');
+  const services = shop.flatMap((part) => /^services\/(\w+)$/.exec(part)?.[1] ?? []);
+  const heading = new RegExp(`^## (${services.join('|')})\\n[^]*?(?=^## |(?![^]))`, 'gim');
+  writeFileSync(file, `${readFileSync(file, 'utf8').replace(heading, '').trimEnd()}\n`);
 }

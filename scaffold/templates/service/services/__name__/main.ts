@@ -32,7 +32,7 @@ await runService('__name__', async (service) => {
   const kafka = createKafka({ ...kafkaConnection(config), clientId: '__name__', log });
   service.onStop('kafka', () => kafka.close());
 
-  const relay = new OutboxRelay({ pool, kafka, log });
+  const relay = new OutboxRelay({ name: '__name__', pool, kafka, log, health });
   relay.start();
   service.onStop('outbox relay', () => relay.stop());
   //? consumes
