@@ -19,6 +19,7 @@ export default {
     '{charts/generate,k8s}/main.ts!',
     'dashboard/assets/{app,docs}.js!',
     'bench/*.ts!',
+    'scaffold/{main,acceptance,shop-free/copy}.ts!',
     'tests/run.ts',
     '**/*.test.ts',
     'tests/**/*.mjs',
@@ -26,6 +27,7 @@ export default {
   ],
   project: [
     '{platform,streams,services,operators,local,charts,k8s,bench,dashboard}/**/*.{ts,mjs,js}!',
+    'scaffold/{*,shop-free/*}.ts!',
     'tests/**/*.{ts,mjs}',
     '!**/{testing,testing/*,test-support,fixture}.ts!',
   ],

@@ -51,8 +51,7 @@ function withEvent(
 ): string | undefined {
   const name = pascal(type);
   const id = `${pascal(entity).replace(/^./, (letter) => letter.toLowerCase())}Id`;
-  const schema = `export const ${name} = Type.Object({ ${id}: Id, time: Time });
-export type ${name} = Static<typeof ${name}>;\n\n`;
+  const schema = `const ${name} = Type.Object({ ${id}: Id, time: Time });\n\n`;
   const event = `'${type}': { summary: '${type.replaceAll(/[.-]/g, ' ')}', topics: ['${topic}'], schema: ${name} },\n`;
   const definition = /(?:^\/\*\*[^\n]*\*\/\n)?^export const \w+ = defineContract\(/m;
   const opening = new RegExp(`(?<=defineContract\\('${service}', \\{\\n)`);

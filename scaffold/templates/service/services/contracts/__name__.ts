@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
-import { defaultLimit, defineContract, Id, maxLimit, Page, pageHeaders, PathId, Time } from '#platform/contract';
+import { defineContract, Id, Page, pageHeaders, PathId, Time } from '#platform/contract';
 
 export const __Entity__Input = Type.Object(
   { name: Type.String({ minLength: 1, maxLength: 200, pattern: '^[^\\u0000-\\u001f\\u007f]+$' }) },
@@ -11,19 +11,17 @@ export type __Entity__Input = Static<typeof __Entity__Input>;
 export const __Entity__ = Type.Object({ id: Id, name: Type.String(), createdAt: Time });
 export type __Entity__ = Static<typeof __Entity__>;
 
-export const __Entity__Created = Type.Object({ __entityCamel__Id: Id, name: Type.String(), createdAt: Time });
-export type __Entity__Created = Static<typeof __Entity__Created>;
+const __Entity__Created = Type.Object({ __entityCamel__Id: Id, name: Type.String(), createdAt: Time });
 //? consumes
 
 /** The latest event of an aggregate of a topic that __name__ consumes. */
-export const __Pascal__LatestEvent = Type.Object({
+const __Pascal__LatestEvent = Type.Object({
   topic: Type.String(),
   key: Type.String(),
   eventId: Type.String(),
   type: Type.String(),
   time: Time,
 });
-export type __Pascal__LatestEvent = Static<typeof __Pascal__LatestEvent>;
 //? end
 
 /** What __name__ offers. */
@@ -70,9 +68,7 @@ export const __camel__ = defineContract('__name__', {
       method: 'get',
       path: '/__name__/latest-events',
       summary: 'The latest event of each aggregate that __name__ consumes, newest first',
-      query: Type.Object({
-        limit: Type.Optional(Type.Integer({ minimum: 1, maximum: maxLimit, default: defaultLimit })),
-      }),
+      query: Type.Object({ limit: Page.limit }),
       responses: { 200: { description: 'Events', schema: Type.Array(__Pascal__LatestEvent) } },
     },
     //? end
