@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { eventServices, type EventService } from '#platform/declarations';
+import { declarationFaults, eventServices, type EventService } from '#platform/declarations';
 import type { KafkaConnection } from '#platform/kafka';
 
 import { startMailCatcher } from '#platform/mail-catcher';
@@ -80,6 +80,7 @@ export class Platform {
 
   async #run(): Promise<void> {
     const { data, fresh, inspect } = this.#options;
+    assertDeclared(this.services);
     if (fresh) await this.#forget();
     assertDiskSpace(data);
     await this.#endLeftovers();
@@ -255,4 +256,11 @@ function assertDiskSpace(folder: string): void {
     throw new Fault(`The disk of ${folder} is full: ${Math.round((bavail * bsize) / (1 << 20))} MB are free.`, {
       hint: 'Free 200 MB there, or put the data elsewhere: npm start -- --data <folder>',
     });
+}
+
+/** The operator would refuse in a cluster what is wrong here. @throws Fault with every mistake */
+function assertDeclared(services: readonly EventService[]): void {
+  const faults = declarationFaults(services);
+  if (faults.length > 0)
+    throw new Fault(`The declarations below charts/millrace/files/services have mistakes:\n  ${faults.join('\n  ')}`);
 }

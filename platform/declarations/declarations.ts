@@ -4,21 +4,14 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { join } from 'node:path';
 import { parse } from 'yaml';
+import type { EventServiceSpec } from './event-service.ts';
 import { deadLetterTopic } from './groups.ts';
 
 /** The declaration of a service: what it produces, consumes, calls and stores. */
 export interface EventService {
   kind: 'EventService';
   metadata: { name: string };
-  spec: {
-    port: number;
-    /** whether it runs the stream queries: one service does */
-    streamQueries?: boolean;
-    databases?: { name: string; schema: string }[];
-    produces?: { topic: string; partitions: number; retention: number | string }[];
-    consumes?: { group: string; topics: string[]; database: string }[];
-    calls?: string[];
-  };
+  spec: EventServiceSpec;
 }
 
 export interface Topic {

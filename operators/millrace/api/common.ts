@@ -1,40 +1,10 @@
 import { Type } from 'typebox';
 import type { TSchema } from 'typebox';
+import { keyedBy } from '#platform/declarations';
 
 export const group = 'millrace.dev';
 export const version = 'v1alpha1';
 export const apiVersion = `${group}/${version}`;
-
-/** A CEL rule that the API server checks. */
-interface Rule {
-  rule: string;
-  message: string;
-}
-
-/** Rules over a schema, which the API server evaluates at each create and update. */
-export const rules = (...list: Rule[]) => ({ 'x-kubernetes-validations': list });
-
-/** A list whose items have a key, so that several field managers can own different items. */
-export const keyedBy = (key: string) => ({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': [key] });
-
-/** A rule that refuses any change of a value. */
-export const immutable = (message: string) => rules({ rule: 'self == oldSelf', message });
-
-export const Name = (description: string) =>
-  Type.String({ pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$', maxLength: 63, description });
-
-export const Topic = (description: string) =>
-  Type.String({ pattern: '^[A-Za-z0-9._-]+$', minLength: 1, maxLength: 249, description });
-
-export const ConsumerGroup = (description: string) =>
-  Type.String({ pattern: '^[A-Za-z0-9._-]+$', minLength: 1, maxLength: 200, description });
-
-export const Duration = (description: string) =>
-  Type.String({
-    pattern: '^[0-9]+(ms|s|m|h|d)$',
-    maxLength: 20,
-    description: `${description}: a whole number with ms, s, m, h or d`,
-  });
 
 export const Time = (description: string) => Type.String({ format: 'date-time', description });
 

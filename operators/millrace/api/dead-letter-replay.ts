@@ -1,7 +1,8 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import type { Resource } from '#runtime/objects.ts';
-import { Conditions, ConsumerGroup, Count, ObservedGeneration, Time, Topic, Ttl, immutable } from './common.ts';
+import { ConsumerGroup, TopicName, immutable } from '#platform/declarations';
+import { Conditions, Count, ObservedGeneration, Time, Ttl } from './common.ts';
 import type { KindDefinition } from './common.ts';
 
 const fixed = immutable('a replay cannot change: make another one');
@@ -16,7 +17,7 @@ const Selection = Type.Object(
         'x-kubernetes-list-type': 'set',
       }),
     ),
-    topic: Type.Optional(Topic('Only messages of this topic')),
+    topic: Type.Optional(TopicName('Only messages of this topic')),
     reason: Type.Optional(
       Type.String({ minLength: 1, maxLength: 500, description: 'Only messages whose reason contains this text' }),
     ),

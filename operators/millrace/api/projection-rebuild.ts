@@ -1,7 +1,8 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import type { Resource } from '#runtime/objects.ts';
-import { Conditions, ConsumerGroup, Count, Name, ObservedGeneration, Time, Ttl, immutable } from './common.ts';
+import { ConsumerGroup, Name, immutable } from '#platform/declarations';
+import { Conditions, Count, ObservedGeneration, Time, Ttl } from './common.ts';
 import type { KindDefinition } from './common.ts';
 
 const fixed = immutable('a rebuild cannot change: make another one');

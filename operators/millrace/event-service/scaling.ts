@@ -1,5 +1,5 @@
 import { parseDuration } from '#platform/declarations';
-import type { EventServiceSpec } from '../api/event-service.ts';
+import type { EventServiceSpec } from '#platform/declarations';
 
 /** How many replicas a lag asked for, and when. */
 export interface Recommendation {

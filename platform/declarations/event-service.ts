@@ -1,0 +1,177 @@
+import { Type } from 'typebox';
+import type { Static } from 'typebox';
+import { ConsumerGroup, Duration, Name, TopicName, immutable, keyedBy, rules } from './fields.ts';
+
+const Database = Type.Object({
+  name: Name('Database; its role has the same name with _ for -, and the Secret <name>-database has its URL'),
+  schema: Type.String({
+    minLength: 1,
+    maxLength: 200,
+    description: 'Folder in the image with schema.prisma and the migrations',
+    ...immutable('a database keeps its schema folder'),
+  }),
+});
+
+const Produced = Type.Object(
+  {
+    topic: TopicName('Topic that the service publishes to; the operator creates it'),
+    partitions: Type.Integer({ minimum: 1, maximum: 10_000, description: 'Partitions; they can only grow' }),
+    retention: Type.Unsafe<number | string>({
+      'x-kubernetes-int-or-string': true,
+      description: 'How long events are kept: a whole number with ms, s, m, h or d; -1 keeps everything',
+      pattern: '^[0-9]+(ms|s|m|h|d)$',
+      minimum: -1,
+    }),
+  },
+  rules({
+    rule: 'self.partitions >= oldSelf.partitions',
+    message: 'partitions can only grow: otherwise keys would move',
+  }),
+);
+
+const Consumed = Type.Object(
+  {
+    group: ConsumerGroup('Consumer group; its dead letters go to the topic <group>.dead-letters'),
+    topics: Type.Array(TopicName('A topic'), {
+      minItems: 1,
+      maxItems: 50,
+      description: 'Topics that the group reads',
+      'x-kubernetes-list-type': 'set',
+    }),
+    database: Name('Database with the effects, the offsets and the dead letters of the group'),
+  },
+  rules({
+    rule: 'self.database == oldSelf.database',
+    message: 'the offsets of a group are in its database, which cannot change',
+  }),
+);
+
+const Scaling = Type.Object(
+  {
+    minReplicas: Type.Integer({ minimum: 1, maximum: 1_000, description: 'Lowest number of pods' }),
+    maxReplicas: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 1_000,
+        description:
+          'Highest number of pods; more than the partitions of the largest topic would be idle, and are not created',
+      }),
+    ),
+    lagPerReplica: Type.Integer({
+      minimum: 1,
+      description: 'Lag in events for which the operator adds a pod',
+    }),
+    stabilization: Type.Optional(
+      Duration('How long fewer pods must be enough before the operator removes some; default 5m'),
+    ),
+  },
+  rules({
+    rule: '!has(self.maxReplicas) || self.maxReplicas >= self.minReplicas',
+    message: 'maxReplicas must be at least minReplicas',
+  }),
+);
+
+/** What a service declares; the CRD of the operator is made from it. */
+export const EventServiceSpec = Type.Object(
+  {
+    port: Type.Integer({ minimum: 1, maximum: 65_535, description: 'Port of the service' }),
+    databases: Type.Optional(
+      Type.Array(Database, { maxItems: 10, description: 'Databases of the service', ...keyedBy('name') }),
+    ),
+    produces: Type.Optional(
+      Type.Array(Produced, { maxItems: 50, description: 'Topics that the service publishes to', ...keyedBy('topic') }),
+    ),
+    consumes: Type.Optional(
+      Type.Array(Consumed, {
+        maxItems: 10,
+        description: 'Topics that the service reads, by consumer group',
+        ...keyedBy('group'),
+      }),
+    ),
+    calls: Type.Optional(
+      Type.Array(Name('A service'), {
+        maxItems: 50,
+        description: 'Services that the service calls over HTTP',
+        'x-kubernetes-list-type': 'set',
+      }),
+    ),
+    streamQueries: Type.Optional(
+      Type.Boolean({
+        description: 'Whether the service runs the StreamQueries of the namespace; only one service may',
+      }),
+    ),
+    image: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 500, description: 'Image of the workload, which has the migrations' }),
+    ),
+    imagePullPolicy: Type.Optional(
+      Type.Enum(['Always', 'IfNotPresent', 'Never'], { description: 'When the image is pulled' }),
+    ),
+    imagePullSecrets: Type.Optional(
+      Type.Array(Type.Object({ name: Type.String({ maxLength: 253 }) }), {
+        maxItems: 10,
+        description: 'Secrets to pull the image with',
+        'x-kubernetes-list-type': 'atomic',
+      }),
+    ),
+    workload: Type.Optional(
+      Type.Object(
+        { deployment: Name('Name of the Deployment; default: the name of the service') },
+        { description: 'Workload that runs the service' },
+      ),
+    ),
+    scaling: Type.Optional(
+      Type.Unsafe<Static<typeof Scaling>>({
+        ...Scaling,
+        description: 'Scales the pods with the lag of the consumer groups; without it the operator does not scale',
+      }),
+    ),
+    kafka: Type.Optional(
+      Type.Object(
+        {
+          cluster: Type.String({
+            minLength: 1,
+            maxLength: 63,
+            description: 'Name of the Kafka of Strimzi in the namespace',
+            ...immutable('a service stays with its Kafka: its topics cannot move'),
+          }),
+          replicas: Type.Optional(
+            Type.Integer({
+              minimum: 1,
+              maximum: 10,
+              description: 'Replicas of each partition; default: that of the brokers',
+            }),
+          ),
+        },
+        { description: 'Kafka; required for a service that produces or consumes' },
+      ),
+    ),
+    postgresql: Type.Optional(
+      Type.Object(
+        {
+          superuserSecret: Type.String({
+            minLength: 1,
+            maxLength: 253,
+            description: 'Secret with host, port, username and password of a role that may create roles and databases',
+          }),
+        },
+        { description: 'PostgreSQL; required for a service with databases' },
+      ),
+    ),
+    deletionPolicy: Type.Optional(
+      Type.Enum(['Retain', 'Delete'], {
+        description: 'Whether topics and databases stay (Retain, the default) or are deleted with the resource',
+      }),
+    ),
+  },
+  rules(
+    {
+      rule: '!has(self.consumes) || self.consumes.all(c, has(self.databases) && self.databases.exists(d, d.name == c.database))',
+      message: 'consumes names a database that the service does not have',
+    },
+    {
+      rule: '!has(oldSelf.databases) || oldSelf.databases.all(d, has(self.databases) && self.databases.exists(n, n.name == d.name))',
+      message: 'a database cannot be taken from a service: delete the EventService instead',
+    },
+  ),
+);
+export type EventServiceSpec = Static<typeof EventServiceSpec>;
