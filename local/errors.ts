@@ -1,8 +1,8 @@
 // docs/errors.md, from the catalogues of errors. Run by `npm run check`, it fails where the file is not what the catalogues
 // say, where a code is used by nothing, and where production code throws an error without a code; `--write` writes the file.
 import { globSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { basename, dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { platformErrors } from '#platform/errors';
 import type { ErrorCatalogue } from '#platform/errors';
 import { streamsErrors } from '#streams/errors';
@@ -20,13 +20,12 @@ const catalogues: [title: string, source: string, errors: ErrorCatalogue][] = [
   ...(await Promise.all(globSync('services/*/errors.ts', { cwd: root }).toSorted().map(catalogueOf))),
 ];
 
-/** The catalogue of a service: what its errors.ts exports as `<name>Errors`. */
+/** The catalogue of a service: `services/orders/errors.ts` exports `ordersErrors`. */
 async function catalogueOf(source: string): Promise<[title: string, source: string, errors: ErrorCatalogue]> {
-  const exported = Object.entries((await import(join(root, source))) as Record<string, ErrorCatalogue>);
-  const [, errors] = exported.find(([name]) => name.endsWith('Errors')) ?? [];
-  if (!errors) throw new Error(`${source} exports no catalogue`);
-  const name = source.split('/')[1]!;
-  return [`${name[0]!.toUpperCase()}${name.slice(1)}`, source, errors];
+  const name = basename(dirname(source));
+  const catalogue = `${name.replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase())}Errors`;
+  const module = (await import(pathToFileURL(join(root, source)).href)) as Record<string, ErrorCatalogue | undefined>;
+  return [name[0]!.toUpperCase() + name.slice(1), source, module[catalogue] ?? {}];
 }
 
 const intro = `# Errors

@@ -122,13 +122,18 @@ function forgetCommands(target: string): void {
       ([, command]) => !gone.includes(/start\.mjs ([\w:-]+)/.exec(command)?.[1] ?? ''),
     ),
   );
+  // a team may need later what nothing uses without the shop
+  contents.scripts['check'] = contents.scripts['check']!.replaceAll(/knip [^&]*&& /g, '');
   writeFileSync(manifest, `${JSON.stringify(contents, null, 2)}\n`);
 }
 
-/** Takes the errors of the shop's services out of their page, which `npm run check` compares with those that there are. */
+/** Takes the errors of the shop's services out of the page of errors. */
 function forgetErrors(target: string): void {
-  const file = join(target, 'docs/errors.md');
-  const services = shop.flatMap((part) => /^services\/(\w+)$/.exec(part)?.[1] ?? []);
-  const heading = new RegExp(`^## (${services.join('|')})\\n[^]*?(?=^## |(?![^]))`, 'gim');
-  writeFileSync(file, `${readFileSync(file, 'utf8').replace(heading, '').trimEnd()}\n`);
+  const page = join(target, 'docs/errors.md');
+  const sections = readFileSync(page, 'utf8').split(/^(?=## )/m);
+  const kept = sections.filter((section) => {
+    const source = /^From \[([^\]]+)\]/m.exec(section)?.[1];
+    return source === undefined || existsSync(join(target, source));
+  });
+  writeFileSync(page, `${kept.join('').trimEnd()}\n`);
 }
