@@ -262,7 +262,7 @@ describe('a database of version 0.1.0', () => {
       const { rows } = await pool.query<{ key: string; n: number }>('SELECT key, n FROM effects ORDER BY key, n');
       return rows;
     };
-    await eventually(async () => (await effects()).length >= total(), 'all have had their effect', 30_000);
+    await eventually(async () => (await effects()).length >= total(), 'all have had their effect', 90_000);
     await relay.stop();
     await inbox.stop();
     const expected = [...pod.written].flatMap(([key, last]) =>
