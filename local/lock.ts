@@ -1,8 +1,8 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { asFileFault, errorCode, Fault } from './fault.ts';
-import { commandOf, removePidFile, runningPid } from './process.ts';
+import { createPidFile, removePidFile, runningPid } from './process.ts';
 
 /**
  * Takes the data folder for this process, creating it; a lock of a process that is gone does not count.
@@ -28,10 +28,10 @@ export function lockFolder(folder: string): () => void {
   return () => removePidFile(file, process.pid);
 }
 
-/** Creates the file, in one step, unless it exists. */
+/** Creates the file, with all that is in it, in one step, unless it exists. */
 function tryLock(file: string): boolean {
   try {
-    writeFileSync(file, JSON.stringify({ pid: process.pid, command: commandOf(process.pid) ?? '' }), { flag: 'wx' });
+    createPidFile(file, process.pid);
     return true;
   } catch (error) {
     if (errorCode(error) === 'EEXIST') return false;

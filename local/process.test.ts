@@ -45,6 +45,29 @@ describe('pid files', () => {
     assert.equal(runningPid(file), undefined);
   });
 
+  test('a file is never seen in part', async () => {
+    const end = join(folder, 'end');
+    writePidFile(file, process.pid);
+    const reader = spawn(
+      process.execPath,
+      [
+        '-e',
+        `const { existsSync, readFileSync } = require('node:fs');
+        const [file, end] = process.argv.slice(1);
+        console.log('ready');
+        while (!existsSync(end)) JSON.parse(readFileSync(file, 'utf8'));`,
+        file,
+        end,
+      ],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    );
+    const exited = once(reader, 'exit');
+    await once(reader.stdout, 'data');
+    for (let time = 0; time < 2_000; time++) writePidFile(file, process.pid);
+    writeFileSync(end, '');
+    assert.deepEqual(await exited, [0, null]);
+  });
+
   test('a child that does not listen is killed', async () => {
     const child = await sleeper(true);
     await endChild(child, 'SIGTERM', 100);

@@ -1,5 +1,5 @@
 import { spawnSync, type ChildProcess } from 'node:child_process';
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 
 /** Whether a process of this id exists. */
@@ -29,9 +29,28 @@ export function commandOf(pid: number): string | undefined {
 
 /**
  * Writes down a running process, with its command line: an id alone may belong to another process after a reboot.
+ * Whoever reads the file meanwhile finds what it was before or what it is then, never a part.
  */
 export function writePidFile(file: string, pid: number): void {
-  writeFileSync(file, JSON.stringify({ pid, command: commandOf(pid) ?? '' }));
+  writeAside(file, pid, (aside) => renameSync(aside, file));
+}
+
+/**
+ * Writes down a running process like `writePidFile`, but only where the file does not exist.
+ * @throws Error with the code EEXIST where it does
+ */
+export function createPidFile(file: string, pid: number): void {
+  writeAside(file, pid, (aside) => linkSync(aside, file));
+}
+
+function writeAside(file: string, pid: number, takePlace: (aside: string) => void): void {
+  const aside = `${file}.${process.pid}.tmp`;
+  try {
+    writeFileSync(aside, JSON.stringify({ pid, command: commandOf(pid) ?? '' }));
+    takePlace(aside);
+  } finally {
+    rmSync(aside, { force: true });
+  }
 }
 
 /** Removes the file where it is about that process, which is gone or going; another one may be written down by then. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -38,7 +38,7 @@ describe('npm start', () => {
     (JSON.parse(readFileSync(join(data, 'services', `${name}.pid`), 'utf8')) as { pid: number }).pid;
   const allPids = (): number[] =>
     [
-      ...readdirSync(join(data, 'services')).map((file) => join(data, 'services', file)),
+      ...globSync(join(data, 'services', '*.pid')),
       join(data, 'postgres.pid'),
       join(data, 'kafka.pid'),
     ]
