@@ -102,9 +102,13 @@ await withBenchPlatform({ sampled }, async ({ platform, userIds }) => {
     const earlier = before.find(({ pid }) => pid === after.pid);
     return { name: after.name, seconds: cpuSeconds(after) - (earlier ? cpuSeconds(earlier) : 0) };
   });
-  const perOrder = (spent: number) => `${((spent * 1e6) / result.accepted).toFixed(0)} µs`;
-  console.log(`\nCPU an order: ${cpu.map((p) => `${p.name} ${perOrder(p.seconds)}`).join(', ')}`);
-  console.log(`in all ${perOrder(cpu.reduce((sum, p) => sum + p.seconds, 0))}`);
+  const perOrder = (spent: number) => Math.round((spent * 1e6) / result.accepted);
+  const cpuMicrosAnOrder = {
+    ...Object.fromEntries(cpu.map((p) => [p.name, perOrder(p.seconds)])),
+    all: perOrder(cpu.reduce((sum, p) => sum + p.seconds, 0)),
+  };
+  const parts = Object.entries(cpuMicrosAnOrder).map(([name, micros]) => `${name} ${micros} µs`);
+  console.log(`\nCPU an order: ${parts.join(', ')}`);
 
   const sent = () =>
     count('notifications', `SELECT count(*) AS n FROM notifications WHERE status = 'SENT' AND type = 'order.created'`);
@@ -132,6 +136,7 @@ e-mails     ${mails} of ${expected} sent ${mailsAfter.toFixed(1)} s after the lo
       errors: result.errors,
       accepted: expected,
       counts,
+      cpuMicrosAnOrder,
       barePerSecond: Math.round(floor.perSecond),
       ratio: Number(ratio.toFixed(3)),
       othersCores: others.cores,

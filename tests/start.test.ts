@@ -37,11 +37,7 @@ describe('npm start', () => {
   const servicePid = (name: string): number =>
     (JSON.parse(readFileSync(join(data, 'services', `${name}.pid`), 'utf8')) as { pid: number }).pid;
   const allPids = (): number[] =>
-    [
-      ...globSync(join(data, 'services', '*.pid')),
-      join(data, 'postgres.pid'),
-      join(data, 'kafka.pid'),
-    ]
+    [...globSync(join(data, 'services', '*.pid')), join(data, 'postgres.pid'), join(data, 'kafka.pid')]
       .filter((file) => existsSync(file))
       .map((file) => (JSON.parse(readFileSync(file, 'utf8')) as { pid: number }).pid);
   const startPlatform = async (): Promise<void> => {
