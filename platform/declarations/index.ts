@@ -11,3 +11,5 @@ export {
 } from './declarations.ts';
 export { backfillGroup, broadcastPrefix, deadLetterTopic, rebuildGroup, versionPrefix } from './groups.ts';
 export type { EventService, Topic } from './declarations.ts';
+export { rebuildPhases } from './rebuild-phases.ts';
+export type { RebuildPhase, ActivePhase } from './rebuild-phases.ts';
