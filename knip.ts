@@ -29,7 +29,7 @@ export default {
     '{platform,streams,services,operators,local,charts,k8s,bench,dashboard}/**/*.{ts,mjs,js}!',
     'scaffold/{*,shop-free/*}.ts!',
     'tests/**/*.{ts,mjs}',
-    '!**/{testing,testing/*,test-support,fixture}.ts!',
+    '!**/{testing,testing/*}.ts!',
   ],
   // the generated Prisma clients import the first; local/postgres.ts resolves the binary package of the second;
   // dependency-cruiser reads TypeScript with the third

@@ -44,8 +44,7 @@ function pageOf(): string {
   return [intro, ...sections].join('\n');
 }
 
-const isProduction = (path: string) =>
-  !/\.test\.ts$|\/testing(\.ts$|\/)|test-support|fixture|crds\/generate/.test(path);
+const isProduction = (path: string) => !/\.test\.ts$|\/testing(\.ts$|\/)|crds\/generate/.test(path);
 const sources = globSync('{platform,streams,operators,services}/**/*.ts', { cwd: root })
   .filter(isProduction)
   .toSorted()

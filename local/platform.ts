@@ -1,7 +1,8 @@
 import { existsSync, readdirSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { declarationFaults, eventServices, type EventService } from '#platform/declarations';
+import { declarationFaults } from '#platform/declaration-schema';
+import { eventServices, type EventService } from '#platform/declarations';
 import type { KafkaConnection } from '#platform/kafka';
 
 import { startMailCatcher } from '#platform/mail-catcher';

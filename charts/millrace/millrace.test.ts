@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 
 import { brokerSettings, eventServices, nodeFlags, streamQueryFiles } from '#platform/declarations';
+
+import { configMapName } from '../../operators/millrace/stream-query/config-map.ts';
 
 import { find, podTemplates, render, withoutHelm, type Resource } from '../testing.ts';
 
@@ -16,6 +19,12 @@ const refusal = (values: object): string => {
   }
   return assert.fail('Helm took it');
 };
+
+test('the platform’s chart mounts the ConfigMap that the operator writes the queries to', () => {
+  const template = readFileSync(new URL('templates/services.yaml', import.meta.url), 'utf8');
+  const volume = `configMap: { name: ${configMapName} }`;
+  assert.ok(template.includes(volume), `templates/services.yaml has no volume of the ConfigMap ${configMapName}`);
+});
 
 describe('the platform’s chart', { skip: withoutHelm }, () => {
   const resources = withoutHelm ? [] : render('millrace');
@@ -136,7 +145,7 @@ describe('the platform’s chart', { skip: withoutHelm }, () => {
   test('gives the queries that the operator has found valid to the service that runs them', () => {
     const mounting = declared.filter(({ metadata }) => {
       const { volumes } = find(resources, 'Deployment', metadata.name)['spec'].template.spec;
-      return volumes.some((volume: Resource) => volume['configMap']?.name === 'stream-queries');
+      return volumes.some((volume: Resource) => volume['configMap']?.name === configMapName);
     });
     assert.deepEqual(
       mounting,

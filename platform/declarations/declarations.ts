@@ -4,7 +4,7 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { join } from 'node:path';
 import { parse } from 'yaml';
-import type { EventServiceSpec } from './event-service.ts';
+import type { EventServiceSpec } from '#platform/declaration-schema';
 import { deadLetterTopic } from './groups.ts';
 
 /** The declaration of a service: what it produces, consumes, calls and stores. */
@@ -67,16 +67,20 @@ export function consumptionOf(service: string): { group: string; topics: string[
 
 const units: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
+/** What `parseDuration` reads, for schemas. */
+export const durationPattern = `^[0-9]+(${Object.keys(units).join('|')})$`;
+const duration = new RegExp(durationPattern);
+
 /** Parses a duration such as `500ms`, `30s`, `5m`, `1h` or `7d` into milliseconds. @throws if it is not one */
 export function parseDuration(text: string | number): number {
   if (typeof text === 'number') return text;
-  const match = /^(\d+)(ms|s|m|h|d)$/.exec(text);
+  const match = duration.exec(text);
   if (!match)
     throw new PlatformError(
       'ERR_DECLARATION_DURATION',
       `'${text}' is no duration: a whole number with ms, s, m, h or d`,
     );
-  return Number(match[1]) * units[match[2] as string]!;
+  return Number.parseInt(text, 10) * units[match[1] as string]!;
 }
 
 /** All topics that the services declare, with dead-letter topics. */

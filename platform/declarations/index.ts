@@ -2,6 +2,7 @@ export {
   brokerSettings,
   consumptionOf,
   declarationsDir,
+  durationPattern,
   eventServices,
   nodeFlags,
   parseDuration,
@@ -10,6 +11,5 @@ export {
 } from './declarations.ts';
 export { backfillGroup, broadcastPrefix, deadLetterTopic, rebuildGroup, versionPrefix } from './groups.ts';
 export type { EventService, Topic } from './declarations.ts';
-export { EventServiceSpec } from './event-service.ts';
-export { declarationFaults } from './validate.ts';
-export { ConsumerGroup, Name, TopicName, immutable, keyedBy } from './fields.ts';
+export { rebuildPhases } from './rebuild-phases.ts';
+export type { RebuildPhase, ActivePhase } from './rebuild-phases.ts';

@@ -4,9 +4,7 @@ import { appendToOutbox } from '#platform/outbox';
 import type { PoolClient } from '#platform/postgres';
 import { traceparentOf } from '#platform/telemetry';
 import type { Item } from './item.ts';
-
-/** PostgreSQL's text and jsonb cannot hold U+0000. */
-const storable = (text: string) => text.replaceAll('\0', '\uFFFD');
+import { storable } from './storable.ts';
 
 /**
  * The message in the group's dead-letter topic: the original with its headers, and `dlq_` headers that say what happened.

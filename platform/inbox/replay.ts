@@ -9,6 +9,7 @@ import { isUnavailable, transaction } from '#platform/postgres';
 import { endItem, reasonOf, toItem } from './item.ts';
 import type { Item } from './item.ts';
 import { metrics } from './metrics.ts';
+import { storable } from './storable.ts';
 import type { Handle } from './writer.ts';
 
 const pollMs = 2_000;
@@ -86,7 +87,7 @@ export class DeadLetterReplay {
       const error = await this.#handle(tx, item);
       await tx.query(
         `UPDATE millrace.dead_letters SET replayed_at = CASE WHEN $2::text IS NULL THEN now() END, replay_error = $2 WHERE id = $1`,
-        [row.id, error === undefined ? null : reasonOf(error).replaceAll('\0', '\uFFFD')],
+        [row.id, error === undefined ? null : storable(reasonOf(error))],
       );
       return { row, item, error };
     });

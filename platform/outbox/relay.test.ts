@@ -147,6 +147,17 @@ describe('OutboxRelay', () => {
     assert.deepEqual(new Set(sent.map(({ topic }) => topic)), new Set(['accounts']));
   });
 
+  it('publishes every shard that the migrations have made', async () => {
+    const { kafka, sent } = fakeKafka();
+    await database.pool.query(`
+      INSERT INTO millrace.outbox_shards (shard) VALUES (4), (5);
+      CREATE VIEW counted AS SELECT n::bigint AS id, '1'::xid8 AS xid, n::smallint AS shard, 'counts'::text AS topic, n::text AS key,
+        'count-' || n AS event_id, 'counted'::text AS type, '/counts'::text AS source, '{}'::bytea AS data,
+        NULL::jsonb AS headers, NULL::text AS traceparent, now() AS created_at FROM generate_series(0, 5) AS n`);
+    start(kafka, database.pool, undefined, 'counted');
+    await eventually(() => sent.length === 6, 'an event of each shard');
+  });
+
   it('does not move the cursor over what Kafka has not acknowledged, and goes on when it does', async () => {
     const { kafka, sent, failWith } = fakeKafka();
     const relay = start(kafka);

@@ -15,7 +15,7 @@ import { publish } from './publish.ts';
 import { advanceAndRead } from './read.ts';
 import { Pace } from './pace.ts';
 import type { ReadResult } from './read.ts';
-import { announce, fairShare, leaseMs, relaysAlive, releaseShards, renewShards } from './shards.ts';
+import { announce, fairShare, leaseMs, readOutboxShards, relaysAlive, releaseShards, renewShards } from './shards.ts';
 import { Upkeep } from './upkeep.ts';
 import { outboxTable } from './write.ts';
 
@@ -61,6 +61,8 @@ export class OutboxRelay {
   #stopping = false;
   #producer: Producer | undefined;
   #database = '';
+  /** those of the outbox, whoever owns them */
+  #shards: readonly number[] = [];
   readonly #progress = new ShardProgress();
   #leasedUntil = 0;
   /** how many relays share this outbox */
@@ -158,8 +160,9 @@ export class OutboxRelay {
     await session.query(
       'SET synchronous_commit = off; SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan',
     );
-    const { rows } = await session.query<{ name: string }>('SELECT current_database() AS name');
-    this.#database = rows[0]!.name;
+    const { database, shards } = await readOutboxShards(session);
+    this.#database = database;
+    this.#shards = shards;
     return announce(session);
   }
 
@@ -205,7 +208,7 @@ export class OutboxRelay {
     await this.#store(session);
     const since = performance.now();
     const alive = await relaysAlive(session);
-    const share = fairShare(alive, pid);
+    const share = fairShare(this.#shards, alive, pid);
     const leaving = this.#progress.shards.filter((shard) => !share.includes(shard));
     this.#keepUntil = leaving.length > 0 ? (this.#keepUntil ?? since + followMs) : undefined;
     const keep = since < (this.#keepUntil ?? 0) ? leaving.filter((shard) => this.#progress.isAhead(shard)) : [];

@@ -5,19 +5,26 @@ import type { Cursor } from './cursor.ts';
 /** How long a lease lasts without a renewal, in milliseconds: longer than a send can take. */
 export const leaseMs = 10_000;
 
-/** The shards of every outbox, as the migrations create them. */
-const allShards = [0, 1, 2, 3];
-
 // The key of the advisory lock that all relays of a database share: a session that holds it has a running relay.
 const presence = { classid: 0x6d696c6c, objid: 1 };
 
 /**
- * The shards of one relay. All relays compute the shares from the same list, so that they need no coordinator.
+ * The shards of one relay. A shard goes to the same relay in whatever list it is, so that relays that know of more shards and
+ * of fewer can run side by side, and all of them need no coordinator.
+ * @param shards those of the outbox
  * @param alive the process ids of the database sessions of all running relays, ascending
  */
-export function fairShare(alive: readonly number[], self: number): number[] {
+export function fairShare(shards: readonly number[], alive: readonly number[], self: number): number[] {
   const rank = alive.indexOf(self);
-  return rank < 0 ? [] : allShards.filter((shard) => shard % alive.length === rank);
+  return rank < 0 ? [] : shards.filter((shard) => shard % alive.length === rank);
+}
+
+/** The shards of the outbox, as the migrations have made them, and the name of its database. */
+export async function readOutboxShards(session: PoolClient): Promise<{ database: string; shards: number[] }> {
+  const { rows } = await session.query<{ database: string; shards: number[] }>(
+    'SELECT current_database() AS database, ARRAY(SELECT shard FROM millrace.outbox_shards ORDER BY shard) AS shards',
+  );
+  return rows[0]!;
 }
 
 /** Announces this relay to the others until the session ends. @returns the process id of the session */

@@ -3,7 +3,7 @@ import { after, before, describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
-import { emptySlot, slotOf, slotToEmpty } from './slots.ts';
+import { emptySlot, slotOf, slotTable, slotToEmpty } from './slots.ts';
 
 const dayMs = 86_400_000;
 
@@ -20,7 +20,7 @@ describe('slots of the outbox', () => {
       [slot],
     );
   const count = async (slot: number) => {
-    const { rows } = await database.pool.query<{ n: number }>(`SELECT count(*)::int AS n FROM millrace.outbox_${slot}`);
+    const { rows } = await database.pool.query<{ n: number }>(`SELECT count(*)::int AS n FROM ${slotTable(slot)}`);
     return rows[0]!.n;
   };
 
@@ -34,15 +34,34 @@ describe('slots of the outbox', () => {
     );
   });
 
-  it('reckons the slot as the column does', async () => {
+  it('reckons the slot as the default of the column does', async () => {
+    const { rows: columns } = await database.pool.query<{ expression: string }>(
+      `SELECT pg_get_expr(adbin, adrelid) AS expression FROM pg_attrdef JOIN pg_attribute ON attrelid = adrelid AND attnum = adnum
+       WHERE adrelid = 'millrace.outbox'::regclass AND attname = 'slot'`,
+    );
+    const { expression } = columns[0]!;
+    assert.ok(expression.includes('now()'), expression);
     const times = Array.from({ length: 200 }, (_, i) => 1.75e12 + i * 3_333_333);
     const { rows } = await database.pool.query<{ slot: number }>(
-      `SELECT (floor(extract(epoch FROM t) / 86400)::int % 3)::int AS slot FROM unnest($1::timestamptz[]) AS t`,
+      `SELECT ${expression.replaceAll('now()', 't')} AS slot FROM unnest($1::timestamptz[]) AS t`,
       [times.map((time) => new Date(time))],
     );
     assert.deepEqual(
-      rows.map((row) => row.slot),
       times.map(slotOf),
+      rows.map((row) => row.slot),
+      `slots.ts does not reckon as platform/outbox/sql does: ${expression}`,
+    );
+  });
+
+  it('has a table for each slot, and no other', async () => {
+    const { rows } = await database.pool.query<{ name: string }>(
+      `SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = 'millrace.outbox'::regclass ORDER BY name`,
+    );
+    const slots = new Set(Array.from({ length: 100 }, (_, day) => slotOf(day * dayMs)));
+    assert.deepEqual(
+      [...slots].toSorted().map(slotTable),
+      rows.map((row) => row.name),
+      'slots.ts has other slots than platform/outbox/sql',
     );
   });
 
@@ -57,7 +76,7 @@ describe('slots of the outbox', () => {
     await database.pool.query(`UPDATE millrace.outbox_shards SET xid = pg_snapshot_xmax(pg_current_snapshot())`);
     const writer = await database.pool.connect();
     await writer.query('BEGIN');
-    await writer.query(`LOCK TABLE millrace.outbox_${slot} IN ROW EXCLUSIVE MODE`);
+    await writer.query(`LOCK TABLE ${slotTable(slot)} IN ROW EXCLUSIVE MODE`);
     assert.equal(await emptySlot(database.pool, now), 'busy');
     await writer.query('COMMIT');
     writer.release();

@@ -1,7 +1,8 @@
 import type { Pool } from '#platform/postgres';
-import { transaction } from '#platform/postgres';
+import { isLockFailure, transaction } from '#platform/postgres';
+import { outboxTable } from './write.ts';
 
-/** The number of slots of the partitioned outbox; a row goes to the slot of its day. */
+/** The number of slots of the partitioned outbox; a row goes to the slot of its day. A test holds it to `sql`. */
 const slots = 3;
 const dayMs = 86_400_000;
 
@@ -15,6 +16,11 @@ export function slotToEmpty(time: number): number {
   return slotOf(time + dayMs);
 }
 
+/** The table of a slot's rows. */
+export function slotTable(slot: number): string {
+  return `${outboxTable}_${slot}`;
+}
+
 /** How long the truncation waits for its lock, in milliseconds: other transactions wait behind it. */
 const lockTimeoutMs = 50;
 
@@ -25,7 +31,7 @@ export type SlotOutcome = 'emptied' | 'empty' | 'unpublished' | 'busy';
  */
 export async function emptySlot(pool: Pool, now: number): Promise<SlotOutcome> {
   const slot = slotToEmpty(now);
-  const table = `millrace.outbox_${slot}`;
+  const table = slotTable(slot);
   const { rows: any } = await pool.query(`SELECT 1 FROM ${table} LIMIT 1`);
   if (any.length === 0) return 'empty';
   try {
@@ -42,7 +48,7 @@ export async function emptySlot(pool: Pool, now: number): Promise<SlotOutcome> {
       return 'emptied';
     });
   } catch (error) {
-    if ((error as { code?: string }).code === '55P03') return 'busy';
+    if (isLockFailure(error)) return 'busy';
     throw error;
   }
 }

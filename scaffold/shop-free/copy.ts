@@ -22,7 +22,7 @@ import { shop } from './shop.ts';
 const example = { name: 'items', topic: 'item-events', consumes: ['item-events'] };
 
 /** Files that may go when what they import is gone. */
-const isOfTests = (path: string) => /\.test\.ts$|^tests\/|\/(testing|fixture|test-support)(\.ts$|\/)/.test(path);
+const isOfTests = (path: string) => /\.test\.ts$|^tests\/|\/testing(\.ts$|\/)/.test(path);
 
 /**
  * Copies the project without its shop.

@@ -4,7 +4,7 @@ import { before, describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import { SignJWT, exportJWK, generateKeyPair } from 'jose';
 import type { CryptoKey, JWK } from 'jose';
-import { startGateway, startUpstream, unusedUrl } from './fixture.ts';
+import { startGateway, startUpstream, unusedUrl } from './testing.ts';
 
 const issuer = 'https://issuer.example';
 const audience = 'millrace';

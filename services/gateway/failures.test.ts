@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { describe, it } from 'node:test';
-import { startGateway, startUpstream, unusedUrl, until } from './fixture.ts';
+import { startGateway, startUpstream, unusedUrl, until } from './testing.ts';
 
 async function problem(response: Response) {
   assert.match(response.headers.get('content-type') ?? '', /^application\/problem\+json/);

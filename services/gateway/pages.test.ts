@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { startGateway } from './fixture.ts';
-import { contracts } from './testing.ts';
+import { contracts, startGateway } from './testing.ts';
 
 describe('pages', () => {
   it('have strict headers and load what is theirs only', async (t) => {

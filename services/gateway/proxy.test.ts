@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { Readable } from 'node:stream';
 import { describe, it } from 'node:test';
 import { bodyLimit } from '#platform/http';
-import { raw, startGateway, startUpstream, textOf, until } from './fixture.ts';
+import { raw, startGateway, startUpstream, textOf, until } from './testing.ts';
 
 const json = { 'content-type': 'application/json' };
 

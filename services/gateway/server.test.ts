@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Health } from '#platform/health';
-import { raw, startGateway, startUpstream, textOf } from './fixture.ts';
+import { raw, startGateway, startUpstream, textOf } from './testing.ts';
 import { createEdgeServer } from './server.ts';
 
 describe('the edge server', () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { describe, it } from 'node:test';
-import { startGateway, startUpstream, until } from './fixture.ts';
+import { startGateway, startUpstream, until } from './testing.ts';
 
 const sse = { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-cache' };
 

@@ -1,5 +1,17 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { connect } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import type { TestContext } from 'node:test';
 import { Type } from 'typebox';
 import { collectContracts, defineContract } from '#platform/contract';
+import { Health } from '#platform/health';
+import { createLogger } from '#platform/telemetry';
+import { createGateway } from './gateway.ts';
+import type { GatewayOptions } from './gateway.ts';
+
+// What the gateway's tests start: real servers on free ports, closed with the test.
 
 const ok = { 200: { description: 'The answer' } };
 const id = { params: Type.Object({ id: Type.String() }) };
@@ -47,3 +59,91 @@ export const contracts = collectContracts({ title: 'Tests', description: 'Servic
     },
   }),
 ]);
+
+export interface TestServer {
+  url: string;
+  port: number;
+  server: Server;
+  close: () => Promise<void>;
+}
+
+type Listener = (request: IncomingMessage, response: ServerResponse) => unknown;
+
+/** A service as the gateway sees it. */
+export async function startUpstream(t: TestContext, listener: Listener, port = 0): Promise<TestServer> {
+  const server = createServer((request, response) => void listener(request, response));
+  server.listen(port, '127.0.0.1');
+  await once(server, 'listening');
+  const close = async () => {
+    if (!server.listening) return;
+    server.close();
+    server.closeAllConnections();
+    await once(server, 'close');
+  };
+  t.after(close);
+  const { port: bound } = server.address() as AddressInfo;
+  return { url: `http://127.0.0.1:${bound}`, port: bound, server, close };
+}
+
+/** An address where nothing listens. */
+export async function unusedUrl(t: TestContext): Promise<{ url: string; port: number }> {
+  const { url, port, close } = await startUpstream(t, () => {});
+  await close();
+  return { url, port };
+}
+
+export interface TestGateway {
+  url: string;
+  port: number;
+  health: Health;
+  close: () => Promise<void>;
+}
+
+/** A gateway; `upstream` is the address of every service that `addresses` does not name. */
+export async function startGateway(
+  t: TestContext,
+  upstream: string,
+  options: Partial<GatewayOptions> = {},
+): Promise<TestGateway> {
+  const health = new Health();
+  const server = await createGateway({
+    contracts,
+    health,
+    log: createLogger('gateway', 'silent'),
+    ...options,
+    addresses: {
+      ...Object.fromEntries(contracts.contracts.map(({ name }) => [name, upstream])),
+      ...options.addresses,
+    },
+  });
+  const port = await server.listen(0, '127.0.0.1');
+  let closed: Promise<void> | undefined;
+  const close = () => (closed ??= server.close());
+  t.after(close);
+  return { url: `http://127.0.0.1:${port}`, port, health, close };
+}
+
+/** The body of a request, as text. */
+export async function textOf(request: IncomingMessage): Promise<string> {
+  return Buffer.concat(await request.toArray()).toString();
+}
+
+/** Sends bytes as they are and resolves with everything that came back until the connection was closed. */
+export async function raw(port: number, ...parts: string[]): Promise<string> {
+  const socket = connect(port, '127.0.0.1');
+  await once(socket, 'connect');
+  for (const part of parts) socket.write(part);
+  let answer = '';
+  socket.setEncoding('utf8');
+  for await (const chunk of socket) answer += chunk as string;
+  return answer;
+}
+
+/** Waits until a condition holds. */
+export async function until(condition: () => boolean | Promise<boolean>, timeoutMs = 5_000): Promise<void> {
+  const end = performance.now() + timeoutMs;
+  while (!(await condition())) {
+    if (performance.now() > end) throw new Error(`not so within ${timeoutMs} ms: ${condition.toString()}`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}

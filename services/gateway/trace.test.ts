@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
 import { InMemorySpanExporter, SimpleSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace';
-import { startGateway, startUpstream, unusedUrl, until } from './fixture.ts';
+import { startGateway, startUpstream, unusedUrl, until } from './testing.ts';
 
 describe('trace', () => {
   const exporter = new InMemorySpanExporter();

@@ -17,7 +17,7 @@ export interface UpstreamLimits {
 }
 
 /** Idle connections end sooner than a service that is to go ends them (SHUTDOWN_DELAY_MS): no call crosses with that. */
-const idleMs = 4_000;
+export const idleMs = 4_000;
 const connectTimeoutMs = 1_000;
 
 const defaults = {

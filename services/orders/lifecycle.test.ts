@@ -4,8 +4,8 @@ import * as fc from 'fast-check';
 import type { Order, OrderStatus } from '#contracts/orders.ts';
 import { orderStatuses } from '#contracts/orders.ts';
 import { mayStep } from './domain/lifecycle.ts';
-import { lamp, startOrders } from './test-support.ts';
-import type { TestOrders } from './test-support.ts';
+import { lamp, startOrders } from './testing.ts';
+import type { TestOrders } from './testing.ts';
 
 /** What an order must be, kept without a database. */
 interface Model {

@@ -17,8 +17,8 @@ import type { IncomingMessage, Kafka } from '#platform/kafka';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
 import { testKafka, uniqueTopic } from '#test/kafka.ts';
-import { clientOf, lamp, log } from './test-support.ts';
-import type { Send } from './test-support.ts';
+import { clientOf, lamp, log } from './testing.ts';
+import type { Send } from './testing.ts';
 
 /** Kafka takes half a minute to see that a consumer was killed. */
 const waitMs = 60_000;

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import type { ParseArgsConfig } from 'node:util';
-import { streamQueryFiles, topics } from '#platform/declarations';
+import { eventServices, streamQueryFiles, topics } from '#platform/declarations';
 import { KafkaUnreachable } from '#platform/kafka';
 import { QueryFilesError } from '#streams/language';
 import { explain } from './explain.ts';
@@ -18,7 +18,7 @@ const usage = `Usage: npm run --silent query -- <command>
       --json                            a JSON object a line
   windows NAME                          the windows of a query, from the running service
       --key KEY  --from TIME  --to TIME  --limit N
-      --url URL                         default http://127.0.0.1:8084
+      --url URL                         default that of npm start
       --json                            a JSON object a line
   dump TOPIC                            the events of a topic as a recording, for run
       --brokers HOST:PORT               default KAFKA_BROKERS
@@ -28,6 +28,13 @@ A recording has an event a line, in the order in which they are taken:
 id, type, time and data are required; topic, partition, key, source and subject may be there.
 
 Exit codes: 0 done; 1 a mistake in a file, or a service that does not answer; 2 a command that is not understood.`;
+
+/** Where `npm start` runs the service with the queries. */
+function localUrl(): string {
+  const runner = eventServices().find(({ spec }) => spec.streamQueries);
+  if (!runner) throw new ToolFault('No declared service runs stream queries: name one with --url.', 2);
+  return `http://127.0.0.1:${runner.spec.port}`;
+}
 
 type Options = NonNullable<ParseArgsConfig['options']>;
 
@@ -76,7 +83,7 @@ const commands: Record<string, (args: string[]) => Promise<void> | void> = {
     });
     const [name, ...others] = positionals;
     if (name === undefined || others.length > 0) throw new ToolFault(`windows needs one name.\n\n${usage}`, 2);
-    const { url = 'http://127.0.0.1:8084', json, ...filter } = values as Record<string, string>;
+    const { url = localUrl(), json, ...filter } = values as Record<string, string>;
     if (!URL.canParse(url)) throw new ToolFault(`--url is no address: ${url}`, 2);
     const windows = await fetchWindows({ url, name, ...filter });
     if (json) for (const window of windows) console.log(JSON.stringify(window));

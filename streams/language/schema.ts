@@ -1,5 +1,6 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
+import { durationPattern } from '#platform/declarations';
 import { severities } from '#streams/contract';
 
 const strict = { additionalProperties: false };
@@ -10,7 +11,7 @@ const Name = Type.String({
 });
 
 const Duration = (description: string) =>
-  Type.String({ pattern: '^[0-9]+(ms|s|m|h|d)$', description, examples: ['30s', '5m', '1h', '7d'] });
+  Type.String({ pattern: durationPattern, description, examples: ['30s', '5m', '1h', '7d'] });
 
 const Cel = (description: string) => Type.String({ minLength: 1, maxLength: 2000, description });
 

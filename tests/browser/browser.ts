@@ -6,8 +6,8 @@ import { Health } from '#platform/health';
 import { createLogger } from '#platform/telemetry';
 import { contracts } from '#contracts/index.ts';
 import { createGateway } from '../../services/gateway/gateway.ts';
-import { startStand } from './fixture.ts';
-import type { Stand } from './fixture.ts';
+import { startStand } from './testing.ts';
+import type { Stand } from './testing.ts';
 
 const candidates = [
   process.env['CHROMIUM'],

@@ -24,3 +24,16 @@ export async function shapeOf(pool: Pool): Promise<string[]> {
     ORDER BY line`);
   return rows.map(({ line }) => line);
 }
+
+/** The texts that a column may have, by its CHECK or its type. */
+export async function allowedTexts(pool: Pool, table: string, column: string): Promise<string[]> {
+  const { rows } = await pool.query<{ texts: string[] | null }>(
+    `SELECT coalesce(
+       (SELECT array_agg(enumlabel::text) FROM pg_enum WHERE enumtypid = atttypid),
+       (SELECT array_agg(found[1]) FROM pg_constraint, regexp_matches(pg_get_constraintdef(oid), '''([^'']+)''', 'g') AS found
+        WHERE contype = 'c' AND conrelid = attrelid AND conkey = ARRAY[attnum])) AS texts
+     FROM pg_attribute WHERE attrelid = $1::regclass AND attname = $2`,
+    [table, column],
+  );
+  return rows[0]!.texts!.toSorted();
+}

@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
 import type { TSchema } from 'typebox';
-import { keyedBy } from '#platform/declarations';
+import { keyedBy } from '#platform/declaration-schema';
 
 export const group = 'millrace.dev';
 export const version = 'v1alpha1';

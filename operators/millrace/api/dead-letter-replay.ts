@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import type { Resource } from '#runtime/objects.ts';
-import { ConsumerGroup, TopicName, immutable } from '#platform/declarations';
+import { ConsumerGroup, TopicName, immutable } from '#platform/declaration-schema';
 import { Conditions, Count, ObservedGeneration, Time, Ttl } from './common.ts';
 import type { KindDefinition } from './common.ts';
 

@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
-import { keyedBy, EventServiceSpec } from '#platform/declarations';
+import { keyedBy, EventServiceSpec } from '#platform/declaration-schema';
 import type { Resource } from '#runtime/objects.ts';
 import { Conditions, Count, ObservedGeneration } from './common.ts';
 import type { KindDefinition } from './common.ts';

@@ -5,7 +5,7 @@ import { Compile } from 'typebox/compile';
 import type { TSchema } from 'typebox';
 import { parse } from 'yaml';
 import { declarationsDir, eventServices, streamQueryFiles } from '#platform/declarations';
-import { EventServiceSpec } from '#platform/declarations';
+import { EventServiceSpec } from '#platform/declaration-schema';
 import { streamQueryDefinition } from '../api/stream-query.ts';
 import { definitions } from '../api/kinds.ts';
 import { crdsDir, generatedFiles } from './generate.ts';

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { parseDuration } from '#platform/declarations';
 import { apiVersion } from '../api/common.ts';
-import type { EventServiceSpec } from '#platform/declarations';
+import type { EventServiceSpec } from '#platform/declaration-schema';
 import type { EventService } from '../api/event-service.ts';
 import { connectionOf } from '../consumer-lag.ts';
 import type { KafkaTopic } from '../strimzi.ts';

@@ -1,5 +1,5 @@
 import { parseDuration } from '#platform/declarations';
-import type { EventServiceSpec } from '#platform/declarations';
+import type { EventServiceSpec } from '#platform/declaration-schema';
 
 /** How many replicas a lag asked for, and when. */
 export interface Recommendation {

@@ -1,9 +1,11 @@
+import { rebuildPhases } from '#platform/declarations';
+import type { RebuildPhase } from '#platform/declarations';
 import type { Pool } from '#platform/postgres';
 
 /** A rebuild, as the service that builds has recorded it. */
 export interface Rebuild {
   version: number;
-  phase: 'Requested' | 'Building' | 'Switched' | 'Failed' | 'Cancelled';
+  phase: RebuildPhase;
   events: number;
   /** undefined while it is unknown */
   lag: number | undefined;
@@ -57,7 +59,7 @@ export async function findRebuild(pool: Pool, request: string): Promise<Rebuild 
 export async function cancelRebuild(pool: Pool, request: string, reason: string): Promise<void> {
   await pool.query(
     `UPDATE millrace.projection_rebuilds SET phase = 'Cancelled', error = $2, finished_at = now()
-     WHERE request = $1 AND phase IN ('Requested', 'Building')`,
-    [request, reason],
+     WHERE request = $1 AND phase = ANY ($3)`,
+    [request, reason, rebuildPhases.active],
   );
 }

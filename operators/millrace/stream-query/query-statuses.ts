@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { request } from 'undici';
 import { OperatorError } from '../errors.ts';
+import { streamOperations } from '#streams/contract';
 import type { StreamStatus } from '#streams/contract';
 import type { EventService } from '../api/event-service.ts';
 
@@ -12,7 +13,7 @@ export type FetchQueryStatuses = (runner: EventService, signal: AbortSignal) => 
 /** @param urlOf the base URL of a service */
 export function queryStatusClient(urlOf: (service: EventService) => string): FetchQueryStatuses {
   return async (runner, signal) => {
-    const { statusCode, body } = await request(`${urlOf(runner)}/analytics/streams/status`, {
+    const { statusCode, body } = await request(`${urlOf(runner)}${streamOperations.getStreamsStatus.path}`, {
       signal,
       headersTimeout: timeoutMs,
       bodyTimeout: timeoutMs,

@@ -4,6 +4,7 @@ import type { ConditionUpdate } from '#runtime/conditions.ts';
 import type { StreamQueryStatus } from '../api/stream-query.ts';
 import { fieldsOf } from '../report.ts';
 import type { StatusUpdate } from '../report.ts';
+import { configMapName } from './config-map.ts';
 import type { ValidationResult } from './validate.ts';
 
 /** What the operator knows of a query. */
@@ -51,7 +52,7 @@ function readiness({
     return notReady('Invalid', `${validation.error}${hasFile ? '. The version that was accepted before goes on' : ''}`);
   }
   if (!hasRunner) return notReady('NoService', 'no EventService of the namespace has streamQueries: true');
-  if (isOverflow) return notReady('NoRoom', 'the ConfigMap stream-queries is full');
+  if (isOverflow) return notReady('NoRoom', `the ConfigMap ${configMapName} is full`);
   if (!topic.ready) return notReady('TopicNotReady', topic.message);
   if (!reachable)
     return { type: 'Ready', status: 'Unknown', reason: 'Unreachable', message: 'analytics does not answer' };

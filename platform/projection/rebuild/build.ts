@@ -6,7 +6,7 @@ import { loadOffsets, moveOffsets, nameOf } from '#platform/inbox';
 import type { Handle } from '#platform/inbox';
 import type { IncomingBatch, IncomingMessage, Kafka, TopicPartition } from '#platform/kafka';
 import type { Logger } from '#platform/telemetry';
-import { isUnavailable, transaction } from '#platform/postgres';
+import { isLockFailure, isUnavailable, transaction } from '#platform/postgres';
 import type { Pool, PoolClient } from '#platform/postgres';
 import { beginBuilding, finish, noteProgress } from './requests.ts';
 import type { Request } from './requests.ts';
@@ -29,8 +29,6 @@ export interface BuildOptions {
 }
 
 const lookMs = 250;
-/** PostgreSQL's codes for a lock timeout and a deadlock. */
-const lockCodes = new Set(['55P03', '40P01']);
 
 /**
  * Builds a version of the read model beside the one in use, from the first event on, and switches when it has caught up.
@@ -191,7 +189,7 @@ class Build {
       });
       if (!isSwitched) return false;
     } catch (error) {
-      if (lockCodes.has((error as { code?: string }).code ?? '')) return false; // running queries have held the tables
+      if (isLockFailure(error)) return false; // running queries have held the tables
       throw error;
     }
     log.info({ version: request.version }, 'a new version of the read model is in use');

@@ -46,9 +46,9 @@ export class Rebuilder {
   }
 
   start(): void {
-    const { url, log } = this.#options;
+    const { group, url, log } = this.#options;
     // its own connections, because their prepared statements use another schema
-    this.#pool ??= createPool({ name: 'orders-read-rebuild', url, max: connections, log, statementMs: 60_000 });
+    this.#pool ??= createPool({ name: `${group}-rebuild`, url, max: connections, log, statementMs: 60_000 });
     this.#ticker.start();
   }
 

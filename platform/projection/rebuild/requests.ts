@@ -1,10 +1,12 @@
+import { rebuildPhases } from '#platform/declarations';
+import type { ActivePhase } from '#platform/declarations';
 import type { Pool, PoolClient } from '#platform/postgres';
 
 /** A request that is not finished. */
 export interface Request {
   version: number;
   group: string;
-  phase: 'Requested' | 'Building';
+  phase: ActivePhase;
 }
 
 /** Says that the group has a read model that can be built anew. */
@@ -16,8 +18,8 @@ export async function announceProjection(pool: Pool, group: string): Promise<voi
 export async function activeRequest(db: Pool | PoolClient, group: string): Promise<Request | undefined> {
   const { rows } = await db.query<Request>(
     `SELECT version, consumer_group AS "group", phase FROM millrace.projection_rebuilds
-     WHERE consumer_group = $1 AND phase IN ('Requested', 'Building')`,
-    [group],
+     WHERE consumer_group = $1 AND phase = ANY ($2)`,
+    [group, rebuildPhases.active],
   );
   return rows[0];
 }

@@ -5,8 +5,8 @@ import type { OrderStatus } from '#contracts/orders.ts';
 import { Problem } from '#platform/http';
 import { mayStep } from '../domain/lifecycle.ts';
 import type { KnownUser } from '../domain/order.ts';
-import { lamp, startOrders } from '../test-support.ts';
-import type { TestOrders } from '../test-support.ts';
+import { lamp, startOrders } from '../testing.ts';
+import type { TestOrders } from '../testing.ts';
 
 let orders: TestOrders;
 let lookUp: (id: number) => Promise<KnownUser | undefined>;

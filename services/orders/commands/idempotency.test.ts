@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { Problem } from '#platform/http';
-import { lamp, startOrders } from '../test-support.ts';
-import type { TestOrders } from '../test-support.ts';
+import { lamp, startOrders } from '../testing.ts';
+import type { TestOrders } from '../testing.ts';
 import { forgetOldKeys } from './idempotency.ts';
 
 let orders: TestOrders;

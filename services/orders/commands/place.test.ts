@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { BatcherFull } from '#platform/postgres';
 import { newOrder } from '../domain/order.ts';
 import type { NewOrder } from '../domain/order.ts';
-import { lamp, startOrders } from '../test-support.ts';
+import { lamp, startOrders } from '../testing.ts';
 import { OrderPlacer } from './place.ts';
 
 const orderOf = (changes: Partial<NewOrder> = {}): NewOrder => ({
@@ -48,6 +48,15 @@ test('orders of one batch differ in everything and stay apart', async (t) => {
     rows,
     placed.map((_, i) => ({ user_id: i + 1, total_amount: ((i * 101) / 100).toFixed(2) })),
   );
+});
+
+test('the events of the store are of the shards that the relays share', async (t) => {
+  const { writePool } = await startOrders(t);
+  const placer = new OrderPlacer(writePool);
+  await Promise.all(Array.from({ length: 32 }, () => placer.place(orderOf())));
+  const ofEvents = await writePool.query('SELECT DISTINCT shard FROM order_events ORDER BY shard');
+  const shared = await writePool.query('SELECT shard FROM millrace.outbox_shards ORDER BY shard');
+  assert.deepEqual(ofEvents.rows, shared.rows);
 });
 
 test('an order that cannot be stored does not take the others of its batch with it', async (t) => {

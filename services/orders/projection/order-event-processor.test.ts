@@ -7,7 +7,7 @@ import type { OrderStatus } from '#contracts/orders.ts';
 import { transaction } from '#platform/postgres';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
-import { lamp, userCreated } from '../test-support.ts';
+import { lamp, userCreated } from '../testing.ts';
 import { processOrderEvents } from './order-event-processor.ts';
 
 let database: TestDatabase;

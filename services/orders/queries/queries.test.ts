@@ -3,8 +3,8 @@ import { after, before, test } from 'node:test';
 import type { Order } from '#contracts/orders.ts';
 import { transaction } from '#platform/postgres';
 import { processOrderEvents } from '../projection/order-event-processor.ts';
-import { lamp, startOrders, userCreated } from '../test-support.ts';
-import type { Answer, TestOrders } from '../test-support.ts';
+import { lamp, startOrders, userCreated } from '../testing.ts';
+import type { Answer, TestOrders } from '../testing.ts';
 
 let orders: TestOrders;
 /** every order by the number in its notes, 0 the oldest; 7 is deleted */

@@ -8,6 +8,7 @@ import { until } from '#runtime/testing/support.ts';
 import type { ConfigMap } from '#runtime/testing/support.ts';
 import { configMaps, eventServices, streamQueries } from '../../../operators/millrace/api/kinds.ts';
 import type { StreamQuery } from '../../../operators/millrace/api/stream-query.ts';
+import { configMapName } from '../../../operators/millrace/stream-query/config-map.ts';
 import { needsCluster, testNamespace } from './cluster.ts';
 import type { TestNamespace } from './cluster.ts';
 import { installCrds } from './crds.ts';
@@ -66,7 +67,7 @@ describe('the operator in a cluster', needsCluster, () => {
   const query = async (name: string) => (await home.api.get<StreamQuery>(streamQueries, home.namespace, name))!;
   const change = (name: string, having: string) =>
     home.api.patch<StreamQuery>(streamQueries, home.namespace, name, { spec: { having } });
-  const files = async () => (await home.api.get<ConfigMap>(configMaps, home.namespace, 'stream-queries'))?.data ?? {};
+  const files = async () => (await home.api.get<ConfigMap>(configMaps, home.namespace, configMapName))?.data ?? {};
   const ready = async (name: string) => conditionOf((await query(name)).status?.conditions, 'Ready');
 
   it('hands queries to analytics, and says on which line a mistake is', async () => {

@@ -6,6 +6,7 @@ import type { ConfigMap } from '#runtime/testing/support.ts';
 
 import { configMaps, eventServices, streamQueries } from '../../../operators/millrace/api/kinds.ts';
 import type { StreamQuery } from '../../../operators/millrace/api/stream-query.ts';
+import { configMapName } from '../../../operators/millrace/stream-query/config-map.ts';
 import { testNamespace } from '../operator/cluster.ts';
 import { operatorPods, kubectlIn, operatorNamespace } from './cluster.ts';
 
@@ -48,7 +49,7 @@ export function manyQueries(): void {
           });
         await Promise.all(Array.from({ length: 50 }, (_, k) => create(i + k)));
       }
-      const files = async () => (await api.get<ConfigMap>(configMaps, namespace, 'stream-queries'))?.data ?? {};
+      const files = async () => (await api.get<ConfigMap>(configMaps, namespace, configMapName))?.data ?? {};
       await until('all are handed on', async () => Object.keys(await files()).length === many, 120_000);
 
       const took: number[] = [];

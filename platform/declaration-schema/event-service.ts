@@ -1,5 +1,6 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
+import { durationPattern } from '#platform/declarations';
 import { ConsumerGroup, Duration, Name, TopicName, immutable, keyedBy, rules } from './fields.ts';
 
 const Database = Type.Object({
@@ -19,7 +20,7 @@ const Produced = Type.Object(
     retention: Type.Unsafe<number | string>({
       'x-kubernetes-int-or-string': true,
       description: 'How long events are kept: a whole number with ms, s, m, h or d; -1 keeps everything',
-      pattern: '^[0-9]+(ms|s|m|h|d)$',
+      pattern: durationPattern,
       minimum: -1,
     }),
   },

@@ -1,7 +1,8 @@
 import { Type } from 'typebox';
+import { durationPattern } from '#platform/declarations';
 
 /** A CEL rule that the API server checks. */
-interface Rule {
+export interface Rule {
   rule: string;
   message: string;
 }
@@ -26,7 +27,7 @@ export const ConsumerGroup = (description: string) =>
 
 export const Duration = (description: string) =>
   Type.String({
-    pattern: '^[0-9]+(ms|s|m|h|d)$',
+    pattern: durationPattern,
     maxLength: 20,
     description: `${description}: a whole number with ms, s, m, h or d`,
   });
