@@ -21,3 +21,16 @@ export async function eventually<T>(
     await sleep(pollMs);
   }
 }
+
+/** Asks again and again. Resolves with the first answer that is no error. @throws the last error if there is none in time */
+export async function untilPasses<T>(check: () => T | Promise<T>, withinMs = 15_000): Promise<T> {
+  const end = performance.now() + withinMs;
+  for (;;) {
+    try {
+      return await check();
+    } catch (error) {
+      if (performance.now() > end) throw error;
+    }
+    await sleep(pollMs);
+  }
+}
