@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
 
 import { Fault } from './fault.ts';
@@ -16,7 +19,7 @@ const folder = mkdtempSync(join(tmpdir(), 'millrace-service-'));
 const main = join(folder, 'main.ts');
 const signal = AbortSignal.timeout(60_000);
 
-/** A service that says which one it is, and drains for as long as a request of its own is under way. */
+/** A service that says which one it is, and drains until the body of a request that is under way has ended. */
 const SOURCE = `
 import { createServer } from 'node:http';
 import { version } from './version.ts';
@@ -25,7 +28,7 @@ const server = createServer((request, response) => {
   if (request.url === '/block') for (;;);
   if (request.url !== '/drain') return void response.end(version);
   response.writeHead(200, { Connection: 'close' }).flushHeaders();
-  process.once('SIGTERM', () => setTimeout(() => response.end(version), 300));
+  request.resume().once('end', () => response.end(version));
 });
 server.listen(process.env.PORT, '127.0.0.1');
 process.on('SIGTERM', () => server.close(() => process.exit()));
@@ -37,8 +40,8 @@ describe('a service that takes the place of another', () => {
   const lines: string[] = [];
   const ask = async (path = '/'): Promise<string> => (await fetch(`http://127.0.0.1:${service.port}${path}`)).text();
   const write = (version: string): void => writeFileSync(join(folder, 'version.ts'), version);
-  /** Starts another one in the place of that which runs. */
-  const replace = async (onTakePlace?: () => void, until = signal): Promise<void> => {
+  /** Starts another one in the place of that which runs, and returns that one: it has been asked to end. */
+  const begin = async (onTakePlace?: () => void, until = signal): Promise<Running> => {
     const old = running;
     const takePlace = (other: Running): Running => {
       running = other;
@@ -47,8 +50,9 @@ describe('a service that takes the place of another', () => {
       return old;
     };
     await startService(service, { signal: until, takePlace });
-    await old.stop();
+    return old;
   };
+  const replace = async (...args: Parameters<typeof begin>): Promise<void> => (await begin(...args)).stop();
 
   before(async () => {
     write("export const version = 'one';");
@@ -72,13 +76,16 @@ describe('a service that takes the place of another', () => {
   });
 
   test('serves while the other one drains', async () => {
-    const answer = await fetch(`http://127.0.0.1:${service.port}/drain`);
+    const draining = request({ port: service.port, path: '/drain', method: 'POST' });
+    draining.write('the beginning of a body');
+    const [answer] = (await once(draining, 'response')) as [IncomingMessage];
     write("export const version = 'two';");
-    const { pid: first } = running;
-    await replace();
+    const old = await begin();
     assert.equal(await ask(), 'two');
-    assert.equal(await answer.text(), 'one');
-    assert.notEqual(first, running.pid);
+    draining.end('its end');
+    assert.equal(await text(answer), 'one');
+    await old.stop();
+    assert.notEqual(old.pid, running.pid);
     assert.equal((JSON.parse(readFileSync(service.pidFile, 'utf8')) as { pid: number }).pid, running.pid);
   });
 

@@ -12,7 +12,7 @@ import { Demo } from '#local/demo.ts';
 
 import { dashboards } from '../charts/generate/dashboards/all.ts';
 import type { Dashboard } from '../charts/generate/dashboards/panel.ts';
-import { eventually } from './platform/client.ts';
+import { untilPasses } from '#test/eventually.ts';
 import { startPlatform, type Platform } from '#test/platform.ts';
 import { freePortOffset } from '#test/ports.ts';
 import { startPrometheus, withoutPrometheus, type Prometheus } from '#test/prometheus.ts';
@@ -59,7 +59,7 @@ describe('the dashboards', { skip: withoutPrometheus }, () => {
     describe(name, () => {
       for (const { panel, query } of queriesOf(dashboard)) {
         test(panel, () =>
-          eventually(async () => {
+          untilPasses(async () => {
             const series = await prometheus!.query(filledIn(query));
             assert.ok(series.length > 0, `${filledIn(query)} has no series`);
             assert.ok(

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { createKafka } from '#platform/kafka';
 import type { KafkaConnection } from '#platform/kafka';
-import { eventually } from '#platform/kafka/testing.ts';
+import { eventually } from '#test/eventually.ts';
 import { createLogger } from '#platform/telemetry';
 import { useKafkaOf } from '#local/kafka-external.ts';
 import { strangersCertificate } from '#test/certificate.ts';

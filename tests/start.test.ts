@@ -15,7 +15,8 @@ import { commandOf } from '#local/process.ts';
 import { inspectTests } from './start/inspect.ts';
 import { onlyTests } from './start/only.ts';
 import { reloadTests } from './start/reload.ts';
-import { makeClone, start, temporaryFolder, until, untilPrinted, type Run } from '#test/npm-start.ts';
+import { eventually } from '#test/eventually.ts';
+import { makeClone, start, temporaryFolder, untilPrinted, withinMs, type Run } from '#test/npm-start.ts';
 import { freePortOffset, platformPorts } from '#test/ports.ts';
 import { allowSeconds } from '#test/time-limit.ts';
 
@@ -73,9 +74,10 @@ describe('npm start', () => {
     assert.deepEqual([answers[2]?.['id'], answers[2]?.['userUsername']], [answers[1]?.['id'], 'ada']);
     const mail = `http://localhost:${PORTS.mail + offset}`;
     assert.ok(run.output().includes(mail));
-    await until(
+    await eventually(
       async () => ((await (await fetch(`${mail}/api/messages?to=ada`)).json()) as unknown[]).length >= 2,
       () => 'the mails to ada',
+      withinMs,
     );
   });
 
@@ -99,7 +101,7 @@ describe('npm start', () => {
   test('starts a service again that dies', async () => {
     const pid = servicePid('users');
     process.kill(pid, 'SIGKILL');
-    await until(() => run.output().includes('users is running again'), run.output);
+    await eventually(() => run.output().includes('users is running again'), run.output, withinMs);
     assert.notEqual(servicePid('users'), pid);
     assert.match(run.output(), /users ended \(SIGKILL\)/);
     const answer = await fetch(`http://127.0.0.1:${8081 + offset}/users/username/ada`);

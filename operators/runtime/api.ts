@@ -1,4 +1,5 @@
 import { request } from 'undici';
+import type { Clock } from './clock.ts';
 import type { Connection } from './connection.ts';
 import { ApiError, SilenceError } from './errors.ts';
 import type { StatusBody } from './errors.ts';
@@ -27,6 +28,8 @@ interface WatchOptions {
   timeoutSeconds: number;
   /** a connection that brings no byte for that long counts as dead */
   silenceMs: number;
+  /** measures the silence */
+  clock: Clock;
   signal: AbortSignal;
 }
 
@@ -170,8 +173,8 @@ export class Api {
    * @throws ApiError, for an ERROR event as well; SilenceError; or the error of the connection
    */
   async *watch<T extends KubeObject>(type: ResourceType, options: WatchOptions): AsyncGenerator<WatchEvent<T>> {
-    const { namespace, resourceVersion, labelSelector, timeoutSeconds, silenceMs, signal } = options;
-    const guard = silenceGuard(silenceMs, signal);
+    const { namespace, resourceVersion, labelSelector, timeoutSeconds, silenceMs, clock, signal } = options;
+    const guard = silenceGuard(silenceMs, signal, clock);
     try {
       const response = await this.#send('watch', type, 'GET', pathOf(type, namespace), {
         query: {

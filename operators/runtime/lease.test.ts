@@ -6,7 +6,8 @@ import type { Connection } from './connection.ts';
 import { LeaderElection, leaseType } from './lease.ts';
 import type { Lease } from './lease.ts';
 import { FakeApiServer } from './testing/fake-api-server.ts';
-import { memoryLog, until } from './testing/support.ts';
+import { memoryLog } from './testing/support.ts';
+import { eventually } from '#test/eventually.ts';
 
 // A lease is whole seconds at least.
 const times = { leaseDurationMs: 1_000, renewDeadlineMs: 600, retryPeriodMs: 60 };
@@ -50,10 +51,10 @@ describe('leader election', () => {
 
   it('has one leader, which renews', async () => {
     const a = candidate('a');
-    await until('a leads', () => a.leading);
+    await eventually(() => a.leading, 'a leads');
     const b = candidate('b');
     const { renewTime, acquireTime } = lease();
-    await until('the lease is renewed', () => lease().renewTime !== renewTime);
+    await eventually(() => lease().renewTime !== renewTime, 'the lease is renewed');
     assert.equal(lease().holderIdentity, 'a');
     assert.equal(lease().acquireTime, acquireTime);
     assert.equal(b.leading, false);
@@ -61,12 +62,12 @@ describe('leader election', () => {
 
   it('is handed over at once by a leader that stops', async () => {
     const a = candidate('a');
-    await until('a leads', () => a.leading);
+    await eventually(() => a.leading, 'a leads');
     const b = candidate('b');
-    await until('b has tried', () => server.count('get') > 6);
+    await eventually(() => server.count('get') > 6, 'b has tried');
     const begin = performance.now();
     await a.stop();
-    await until('b leads', () => b.leading);
+    await eventually(() => b.leading, 'b leads');
     assert.ok(performance.now() - begin < times.leaseDurationMs / 2, 'sooner than the lease would have run out');
     assert.deepEqual(history, ['a leads', 'a stops', 'b leads']);
     assert.equal(lease().leaseTransitions, 1);
@@ -82,7 +83,7 @@ describe('leader election', () => {
     } as Lease);
     const begin = performance.now();
     const b = candidate('b');
-    await until('b leads', () => b.leading);
+    await eventually(() => b.leading, 'b leads');
     const took = performance.now() - begin;
     // the old time in the lease is by another machine's clock and means nothing
     assert.ok(took >= 1_000 && took < 1_000 + 5 * times.retryPeriodMs + 200, `${took} ms`);
@@ -90,30 +91,30 @@ describe('leader election', () => {
 
   it('is given up by a leader that cannot renew, before another may take over, and won back', async () => {
     const a = candidate('a');
-    await until('a leads', () => a.leading);
+    await eventually(() => a.leading, 'a leads');
     const begin = performance.now();
     await server.stop();
-    await until('a leads no more', () => !a.leading);
+    await eventually(() => !a.leading, 'a leads no more');
     const took = performance.now() - begin;
     assert.ok(took <= times.leaseDurationMs, `${took} ms`);
     await server.start();
-    await until('a leads again', () => a.leading);
+    await eventually(() => a.leading, 'a leads again');
     assert.deepEqual(history, ['a leads', 'a stops', 'a leads']);
   });
 
   it('outlives a server that fails for a short time', async () => {
     const a = candidate('a');
-    await until('a leads', () => a.leading);
+    await eventually(() => a.leading, 'a leads');
     server.fail(503, 4);
-    await until('the server has failed', () => server.requests.length > 8);
+    await eventually(() => server.requests.length > 8, 'the server has failed');
     assert.deepEqual(history, ['a leads']);
   });
 
   it('is lost at once to whoever holds the lease by right', async () => {
     const a = candidate('a');
-    await until('a leads', () => a.leading);
+    await eventually(() => a.leading, 'a leads');
     server.patch(leaseType, 'test', 'leader', { spec: { holderIdentity: 'b' } });
-    await until('a leads no more', () => !a.leading);
+    await eventually(() => !a.leading, 'a leads no more');
   });
 
   it('never has two leaders while candidates come and go', async () => {
@@ -121,9 +122,9 @@ describe('leader election', () => {
     for (let round = 0; round < 6; round += 1) {
       candidate(`candidate-${round}`);
       if (round >= 2) void elections[round - 2]!.stop();
-      await until('somebody leads', () => elections.some((one) => one.leading));
+      await eventually(() => elections.some((one) => one.leading), 'somebody leads');
     }
-    await until('the last one or the one before leads', () => elections.slice(-2).some((one) => one.leading));
+    await eventually(() => elections.slice(-2).some((one) => one.leading), 'the last one or the one before leads');
     for (const line of history) {
       const [identity = '', what] = line.split(' ');
       if (what === 'leads') leading.add(identity);

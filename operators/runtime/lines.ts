@@ -1,3 +1,5 @@
+import type { Clock } from './clock.ts';
+
 /** The lines of a stream of UTF-8. The last line is left out where its end is missing. */
 export async function* splitLines(stream: AsyncIterable<Uint8Array>, onChunk: () => void): AsyncGenerator<string> {
   const decoder = new TextDecoder();
@@ -26,22 +28,27 @@ interface SilenceGuard {
 }
 
 /** Aborts a connection that brings nothing for `silenceMs`. */
-export function silenceGuard(silenceMs: number, outer: AbortSignal): SilenceGuard {
+export function silenceGuard(silenceMs: number, outer: AbortSignal, clock: Clock): SilenceGuard {
   const controller = new AbortController();
   let silent = false;
-  const timer = setTimeout(() => {
-    silent = true;
-    controller.abort();
-  }, silenceMs);
+  const listen = () =>
+    clock.after(silenceMs, () => {
+      silent = true;
+      controller.abort();
+    });
+  let cancel = listen();
   const abort = () => controller.abort(outer.reason);
   if (outer.aborted) abort();
   else outer.addEventListener('abort', abort, { once: true });
   return {
     signal: controller.signal,
-    heard: () => void timer.refresh(),
+    heard() {
+      cancel();
+      cancel = listen();
+    },
     silent: () => silent,
     end() {
-      clearTimeout(timer);
+      cancel();
       outer.removeEventListener('abort', abort);
       controller.abort(); // closes the connection where the reader of a watch stops early
     },

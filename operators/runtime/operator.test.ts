@@ -17,7 +17,8 @@ import type { KubeObject, Resource, ResourceType } from './objects.ts';
 import { Operator } from './operator.ts';
 import { writeStatus } from './status.ts';
 import { FakeApiServer } from './testing/fake-api-server.ts';
-import { configMaps, memoryLog, until } from './testing/support.ts';
+import { configMaps, memoryLog } from './testing/support.ts';
+import { eventually } from '#test/eventually.ts';
 import type { ConfigMap } from './testing/support.ts';
 
 const greetings: ResourceType = {
@@ -132,13 +133,6 @@ describe('an operator', () => {
       return false;
     }
   };
-  const quiet = (writes: () => number) =>
-    until('nothing more is written', async () => {
-      const before = writes();
-      await new Promise((resolve) => setTimeout(resolve, 150));
-      return writes() === before;
-    });
-
   beforeEach(async () => {
     replicas = [];
     server = new FakeApiServer();
@@ -155,27 +149,27 @@ describe('an operator', () => {
   it('makes what is there true, then what changes, then puts right what others change', async () => {
     server.create(greetings, newGreeting('old', 'good day'));
     start();
-    await until('old is there', () => isReady('old') === 'good day');
+    await eventually(() => isReady('old') === 'good day', 'old is there');
     server.create(greetings, newGreeting('new', 'hello'));
-    await until('new is there', () => isReady('new') === 'hello');
+    await eventually(() => isReady('new') === 'hello', 'new is there');
     server.patch(greetings, 'test', 'new', { spec: { text: 'hi' } });
-    await until('new has changed', () => isReady('new') === 'hi');
+    await eventually(() => isReady('new') === 'hi', 'new has changed');
     assert.equal(found('new')?.status?.conditions?.[0]?.observedGeneration, 2);
     server.patch(configMaps, 'test', 'new', { data: { text: 'spoilt' } });
-    await until('new is put right', () => text('new') === 'hi');
+    await eventually(() => text('new') === 'hi', 'new is put right');
     server.delete(configMaps, 'test', 'new');
-    await until('new is there again', () => text('new') === 'hi');
+    await eventually(() => text('new') === 'hi', 'new is there again');
   });
 
   it('writes nothing when everything is as it should be, not even after a restart', async () => {
     for (let i = 0; i < 20; i += 1) server.create(greetings, newGreeting(`greeting-${i}`, 'hello'));
     const first = start('first');
-    for (let i = 0; i < 20; i += 1) await until(`${i} is there`, () => isReady(`greeting-${i}`));
+    for (let i = 0; i < 20; i += 1) await eventually(() => isReady(`greeting-${i}`), `${i} is there`);
     await first.events.flush();
     await first.operator.stop();
     server.forget();
     const second = start('second');
-    await until('everything is reconciled', () => new Set(second.reconciled).size === 20);
+    await eventually(() => new Set(second.reconciled).size === 20, 'everything is reconciled');
     await second.events.flush();
     assert.deepEqual(
       server.writes.filter(({ path }) => !path.includes('/leases')),
@@ -186,62 +180,62 @@ describe('an operator', () => {
   it('cleans up before an object may go', async () => {
     server.create(greetings, newGreeting('short', 'bye'));
     start();
-    await until('it is there', () => isReady('short'));
-    await quiet(() => server.writes.filter(({ path }) => !path.includes('/leases')).length);
+    await eventually(() => isReady('short'), 'it is there');
     server.delete(greetings, 'test', 'short');
-    await until('both are gone', () => !found('short') && text('short') === undefined);
+    await eventually(() => !found('short') && text('short') === undefined, 'both are gone');
   });
 
   it('misses nothing while the server is away, and neither ends nor storms it', async () => {
     const replica = start();
     server.create(greetings, newGreeting('one', 'hello'));
-    await until('one is there', () => isReady('one'));
+    await eventually(() => isReady('one'), 'one is there');
     await server.stop();
     server.patch(greetings, 'test', 'one', { spec: { text: 'changed meanwhile' } });
     server.create(greetings, newGreeting('two', 'created meanwhile'));
     server.compact();
-    await until('it leads no more', () => !replica.operator.leading);
+    await eventually(() => !replica.operator.leading, 'it leads no more');
     replica.operator.checkAlive();
     server.forget();
     await server.start();
-    await until('one is changed', () => isReady('one') === 'changed meanwhile');
-    await until('two is there', () => isReady('two') === 'created meanwhile');
+    await eventually(() => isReady('one') === 'changed meanwhile', 'one is changed');
+    await eventually(() => isReady('two') === 'created meanwhile', 'two is there');
     assert.ok(server.count('list') <= 4, `${server.count('list')} lists of two kinds`);
   });
 
   it('tries again where a write fails', async () => {
     start();
     server.create(greetings, newGreeting('zero', 'hello'));
-    await until('it works', () => isReady('zero'));
+    await eventually(() => isReady('zero'), 'it works');
     server.fail(409, 2, ({ path }) => path.includes('/configmaps'));
     server.fail(503, 2, ({ path }) => path.endsWith('/status'));
     server.create(greetings, newGreeting('one', 'hello'));
-    await until('one is there', () => isReady('one') === 'hello');
+    await eventually(() => isReady('one') === 'hello', 'one is there');
   });
 
   it('has one replica that works, and another that takes over when it stops', async () => {
     const a = start('a');
-    await until('a leads', () => a.operator.leading);
+    await eventually(() => a.operator.leading, 'a leads');
     const b = start('b');
-    await until('b knows everything', () => isReadyToLead(b));
+    await eventually(() => isReadyToLead(b), 'b knows everything');
     server.create(greetings, newGreeting('one', 'hello'));
-    await until('one is there', () => isReady('one'));
+    await eventually(() => isReady('one'), 'one is there');
     assert.equal(b.reconciled.length, 0);
     await a.operator.stop();
     server.patch(greetings, 'test', 'one', { spec: { text: 'changed' } });
-    await until('b does the work', () => isReady('one') === 'changed');
+    await eventually(() => isReady('one') === 'changed', 'b does the work');
     assert.ok(b.reconciled.length > 0);
   });
 
   it('tells Prometheus what it does', async () => {
     const { registry, events } = start();
     server.create(greetings, newGreeting('one', 'hello'));
-    await until('one is there', () => isReady('one'));
+    await eventually(() => isReady('one'), 'one is there');
     await events.flush();
     server.reset();
     const page = async () => (await registry.metrics()).split('\n');
-    await until('the restart is counted', async () =>
-      (await page()).includes('operator_watch_restarts_total{resource="greetings",reason="error"} 1'),
+    await eventually(
+      async () => (await page()).includes('operator_watch_restarts_total{resource="greetings",reason="error"} 1'),
+      'the restart is counted',
     );
     const lines = await page();
     assert.ok(lines.includes('operator_leader 1'));
@@ -255,7 +249,7 @@ describe('an operator', () => {
   it('records what happened once, and counts what happens again', async () => {
     const { events } = start();
     const object = server.create(greetings, newGreeting('one', 'hello'));
-    await until('one is there', () => isReady('one'));
+    await eventually(() => isReady('one'), 'one is there');
     await events.flush();
     const details = { type: 'Warning', reason: 'Odd', action: 'Look', note: 'something is odd' } as const;
     for (let i = 0; i < 3; i += 1) events.record(object, details);

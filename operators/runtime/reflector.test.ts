@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Api } from './api.ts';
 import { systemClock } from './clock.ts';
+import type { Clock } from './clock.ts';
 import type { Connection } from './connection.ts';
 import { Informer } from './informer.ts';
 import type { ReflectorTuning, RestartReason } from './reflector.ts';
 import { FakeApiServer } from './testing/fake-api-server.ts';
-import { configMap, configMaps, memoryLog, until } from './testing/support.ts';
+import { ManualClock } from './testing/manual-clock.ts';
+import { configMap, configMaps, memoryLog } from './testing/support.ts';
+import { eventually } from '#test/eventually.ts';
 import type { ConfigMap } from './testing/support.ts';
 
 const tuning: ReflectorTuning = {
@@ -27,14 +29,14 @@ describe('a supervised list and watch', () => {
   let stop: AbortController;
   let running: Promise<void>;
 
-  const begin = (options: Partial<ReflectorTuning> = {}, namespaces?: string[]) => {
+  const begin = (options: Partial<ReflectorTuning> = {}, namespaces?: string[], clock: Clock = systemClock) => {
     restarts = [];
     log = memoryLog();
     informer = new Informer<ConfigMap>({
       api: new Api(connection),
       type: configMaps,
       namespaces,
-      clock: systemClock,
+      clock,
       log,
       metrics: { restarted: (_, reason) => restarts.push(reason), objects: () => undefined },
       tuning: { ...tuning, ...options },
@@ -43,8 +45,19 @@ describe('a supervised list and watch', () => {
     return informer.whenSynced();
   };
   const knows = (name: string) => informer.store.get(`test/${name}`);
-  const sees = (name: string) => until(`the cache has ${name}`, () => knows(name));
-  const watches = () => until('a watch is open', () => server.watching === 1);
+  const sees = (name: string) => eventually(() => knows(name), `the cache has ${name}`);
+  const watches = () => eventually(() => server.watching === 1, 'a watch is open');
+
+  /** @returns how long it waits in all before so many further attempts, by its clock */
+  const waited = async (clock: ManualClock, attempts: number) => {
+    const begun = clock.now();
+    for (const end = restarts.length + attempts; restarts.length < end;) {
+      const made = restarts.length;
+      await clock.advance(clock.next - clock.now());
+      await eventually(() => restarts.length > made, 'an attempt');
+    }
+    return clock.now() - begun;
+  };
 
   beforeEach(async () => {
     server = new FakeApiServer();
@@ -68,7 +81,10 @@ describe('a supervised list and watch', () => {
     server.create(configMaps, configMap('new'));
     server.patch(configMaps, 'test', 'map-0', { data: { a: '1' } });
     server.delete(configMaps, 'test', 'map-1');
-    await until('all three are known', () => knows('new') && knows('map-0')?.data?.['a'] === '1' && !knows('map-1'));
+    await eventually(
+      () => knows('new') && knows('map-0')?.data?.['a'] === '1' && !knows('map-1'),
+      'all three are known',
+    );
   });
 
   it('begins anew where a page of the list is gone', async () => {
@@ -115,7 +131,7 @@ describe('a supervised list and watch', () => {
     await begin({ backoff: { firstMs: 60_000, maxMs: 60_000 } });
     await watches();
     server.endWatches();
-    await until('the watch is open again', () => server.count('watch') === 2);
+    await eventually(() => server.count('watch') === 2, 'the watch is open again');
     assert.deepEqual(restarts, ['ended']);
   });
 
@@ -138,7 +154,7 @@ describe('a supervised list and watch', () => {
     await begin();
     await watches();
     server.expireWatches();
-    await until('a second watch is open', () => server.watching === 1 && server.count('list') === 2);
+    await eventually(() => server.watching === 1 && server.count('list') === 2, 'a second watch is open');
     server.create(configMaps, configMap('new'));
     await sees('new');
     assert.deepEqual(restarts, ['gone']);
@@ -156,16 +172,21 @@ describe('a supervised list and watch', () => {
   });
 
   it('takes bookmarks for a sign of life, and goes on from them', async () => {
-    await begin({ silenceMs: 250 });
+    const clock = new ManualClock();
+    await begin({ silenceMs: 250 }, undefined, clock);
     await watches();
-    const timer = setInterval(() => server.bookmark(), 50);
     server.create({ ...configMaps, plural: 'others' }, configMap('elsewhere')); // the version moves on without this kind
-    await sleep(600);
+    for (let i = 0; i < 5; i += 1) {
+      await clock.advance(200);
+      server.bookmark();
+      await eventually(() => clock.next === clock.now() + 250, 'the silence begins anew');
+    }
     assert.deepEqual(restarts, []);
-    clearInterval(timer);
     server.compact(); // everything before the last bookmark
     server.reset();
-    await until('a second watch is open', () => server.count('watch') === 2 && server.watching === 1);
+    await eventually(() => restarts.length === 1, 'the watch is interrupted');
+    await clock.advance(tuning.backoff.maxMs);
+    await eventually(() => server.count('watch') === 2 && server.watching === 1, 'a second watch is open');
     assert.equal(server.count('list'), 1);
     assert.equal(server.requests.at(-1)?.resourceVersion, server.version);
   });
@@ -181,30 +202,35 @@ describe('a supervised list and watch', () => {
     await watches();
     server.create(configMaps, configMap('one'));
     server.create(configMaps, configMap('two'));
-    await until('both are heard of', () => heard.length === 2);
+    await eventually(() => heard.length === 2, 'both are heard of');
     assert.equal(log.lines.filter(({ level }) => level === 'error').length, 2);
     assert.deepEqual(restarts, []);
   });
 
   it('does not storm a server that is down', async () => {
-    await begin({ backoff: { firstMs: 20, maxMs: 200 } });
+    const clock = new ManualClock();
+    await begin({ backoff: { firstMs: 20, maxMs: 200 } }, undefined, clock);
     await watches();
     await server.stop();
-    await until('it has tried for a while', () => restarts.length >= 5);
-    const attempts = restarts.length;
-    await sleep(600);
-    assert.ok(restarts.length - attempts <= 7, `${restarts.length - attempts} attempts in 600 ms`);
+    await eventually(() => restarts.length === 1, 'the watch is interrupted');
+    await waited(clock, 4);
+    const ms = await waited(clock, 7);
+    assert.ok(ms >= 600, `7 attempts in ${ms} ms`);
     server.create(configMaps, configMap('meanwhile'));
     await server.start();
+    await clock.advance(200);
     await sees('meanwhile');
     assert.equal(server.count('list'), 1);
   });
 
   it('does not storm a server that says 410 each time', async () => {
+    const clock = new ManualClock();
     server.fail(410, 1_000, ({ verb }) => verb === 'watch');
-    await begin({ backoff: { firstMs: 20, maxMs: 200 } });
-    await sleep(1_000);
-    assert.ok(server.count('list') <= 14, `${server.count('list')} lists in a second`);
+    await begin({ backoff: { firstMs: 20, maxMs: 200 } }, undefined, clock);
+    await eventually(() => restarts.length === 1, 'the first 410');
+    const ms = await waited(clock, 14);
+    assert.ok(ms >= 1_000, `14 lists in ${ms} ms`);
+    assert.equal(server.count('list'), 15);
   });
 
   it('keeps to its namespaces', async () => {
@@ -213,10 +239,10 @@ describe('a supervised list and watch', () => {
     server.create(configMaps, configMap('in-c', {}, { namespace: 'c' }));
     await begin({}, ['a', 'b']);
     assert.deepEqual([...informer.store.keys()].toSorted(), ['a/in-a', 'b/in-b']);
-    await until('both watches are open', () => server.watching === 2);
+    await eventually(() => server.watching === 2, 'both watches are open');
     server.create(configMaps, configMap('later', {}, { namespace: 'b' }));
     server.create(configMaps, configMap('later', {}, { namespace: 'c' }));
-    await until('the one is known', () => informer.store.get('b/later'));
+    await eventually(() => informer.store.get('b/later'), 'the one is known');
     assert.equal(informer.store.get('c/later'), undefined);
   });
 });

@@ -113,6 +113,7 @@ export class Reflector<T extends KubeObject> {
       resourceVersion: this.#resourceVersion!,
       timeoutSeconds: Math.ceil((watchMs * (1 + Math.random())) / 1000),
       silenceMs,
+      clock,
       signal,
     };
     try {

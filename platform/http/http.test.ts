@@ -6,6 +6,7 @@ import { defineContract, Page, PathId } from '#platform/contract';
 import { createHttp } from './http.ts';
 import { Health } from '#platform/health';
 import { createLogger } from '#platform/telemetry';
+import { eventually } from '#test/eventually.ts';
 import { conflict } from './problem.ts';
 
 const note = Type.Optional(Type.Union([Type.String({ maxLength: 5 }), Type.Null()]));
@@ -143,7 +144,7 @@ describe('an HTTP service', () => {
 
   test('finishes what is under way when it closes, and accepts nothing more', async () => {
     const underWay = fetch(`${base}/things/99`);
-    await waitUntil(() => release !== undefined);
+    await eventually(() => release !== undefined);
     health.drain();
     const closed = http.close();
     await assert.rejects(
@@ -159,7 +160,3 @@ describe('an HTTP service', () => {
     await closed;
   });
 });
-
-async function waitUntil(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise(setImmediate);
-}

@@ -8,7 +8,7 @@ import { testKafka, uniqueTopic } from '#test/kafka.ts';
 import { Health } from '#platform/health';
 import { createKafka } from '#platform/kafka';
 import type { Kafka, Producer } from '#platform/kafka';
-import { eventually } from '#platform/kafka/testing.ts';
+import { eventually } from '#test/eventually.ts';
 import { createLogger } from '#platform/telemetry';
 import type { PoolClient } from '#platform/postgres';
 import type { Accumulator } from './accumulation.ts';

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Kafka } from '#platform/kafka';
-import { eventually, startProxy } from '#platform/kafka/testing.ts';
+import { eventually } from '#test/eventually.ts';
+import { startProxy } from '#test/proxy.ts';
 import { createPool } from '#platform/postgres';
 import { inboxStand, log, message } from './testing.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createDecoder, readJson } from '#platform/contract';
-import { eventually } from '#platform/kafka/testing.ts';
+import { eventually } from '#test/eventually.ts';
 import { assertStopsCompletely } from '#test/stopping.ts';
 import { DeadLetterReplay } from './replay.ts';
 import { inboxStand, log, message, numberOf } from './testing.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { ReceivedEvent } from '#platform/contract';
 import type { Kafka } from '#platform/kafka';
-import { eventually } from '#platform/kafka/testing.ts';
+import { eventually } from '#test/eventually.ts';
 import type { PoolClient } from '#platform/postgres';
 import { inboxStand } from './testing.ts';
 

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { createDecoder, readJson } from '#platform/contract';
 import { Health } from '#platform/health';
 import type { Kafka } from '#platform/kafka';
-import { eventually } from '#platform/kafka/testing.ts';
+import { eventually } from '#test/eventually.ts';
 import { assertStopsCompletely } from '#test/stopping.ts';
 import { Inbox } from './inbox.ts';
 import { inboxStand, log, partitions } from './testing.ts';

@@ -10,7 +10,7 @@ import { testKafka, uniqueTopic } from '#test/kafka.ts';
 import { Health } from '#platform/health';
 import { createKafka } from '#platform/kafka';
 import type { Kafka } from '#platform/kafka';
-import { eventually } from '#platform/kafka/testing.ts';
+import { eventually } from '#test/eventually.ts';
 import { createLogger, SpanKind, SpanStatusCode } from '#platform/telemetry';
 import { appendToOutbox, OutboxRelay } from '#platform/outbox';
 import { transaction } from '#platform/postgres';

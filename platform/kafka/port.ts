@@ -1,4 +1,5 @@
 // The port to Kafka: the rest of the code knows only these types; `createKafka` alone decides which client implements them.
+// What the rest relies on is in testing/*-conformance.ts, as tests that every implementation passes.
 export { createKafka } from './kafkajs/kafkajs.ts';
 export type { KafkaConnection } from './kafkajs/kafkajs.ts';
 export { KafkaUnreachable, sendTimeoutMs } from './errors.ts';
@@ -94,7 +95,8 @@ export interface ConsumerOptions {
   onAssigned?(partitions: TopicPartition[]): void;
   /**
    * Handles a batch. Batches of different partitions come concurrently; the next fetch is handled after all of them. When it
-   * resolves with true, the position moves past the batch.
+   * resolves with true, the position moves past the batch. When it resolves with false or fails, the batch is handled again,
+   * unless a seek has moved the position; when it fails again and again, the consumer rejoins.
    */
   onBatch(batch: IncomingBatch): Promise<boolean>;
 }

@@ -9,7 +9,7 @@ import { Health } from '#platform/health';
 import { Inbox } from '#platform/inbox';
 import { createKafka } from '#platform/kafka';
 import type { IncomingMessage, Kafka, OutgoingMessage, Producer } from '#platform/kafka';
-import { eventually } from '#platform/kafka/testing.ts';
+import { eventually } from '#test/eventually.ts';
 import { OutboxRelay } from '#platform/outbox';
 import { createPool, dropDatabaseAndRole, transaction, withClient } from '#platform/postgres';
 import type { Pool, PoolClient } from '#platform/postgres';

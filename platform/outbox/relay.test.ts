@@ -5,10 +5,13 @@ import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
 import { testKafka, uniqueTopic } from '#test/kafka.ts';
 import { Health } from '#platform/health';
+import { eventually } from '#test/eventually.ts';
+import { startProxy } from '#test/proxy.ts';
 import { assertStopsCompletely } from '#test/stopping.ts';
 import { createKafka } from '#platform/kafka';
 import type { IncomingMessage, Kafka } from '#platform/kafka';
-import { eventually, fakeKafka, startProxy } from '#platform/kafka/testing.ts';
+import { partitionOf } from '#platform/kafka/partitioning.ts';
+import { fakeKafka } from '#platform/kafka/testing/fake.ts';
 import { createLogger } from '#platform/telemetry';
 import { transaction } from '#platform/postgres';
 import { RecordBatchBuilder } from './record-batch.ts';
@@ -41,7 +44,7 @@ describe('OutboxRelay', () => {
     await database.drop();
   });
 
-  const start = (kafka: Kafka, pool = database.pool, owner?: string, source?: string) => {
+  const start = (kafka: Pick<Kafka, 'producer'>, pool = database.pool, owner?: string, source?: string) => {
     health = new Health();
     const options = { ...(owner !== undefined && { owner }), ...(source !== undefined && { source }) };
     const relay = new OutboxRelay({ name: 'test', pool, kafka, log, health, ...options });
@@ -60,14 +63,17 @@ describe('OutboxRelay', () => {
   const owned = async (owner: string) => (await shards()).filter((row) => row.owner === owner).length;
 
   it('sends an event as a CloudEvent in binary mode, with further headers and the traceparent', async () => {
-    const { kafka, sent } = fakeKafka();
+    const { kafka, sent } = fakeKafka({ orders: 6 });
     const relay = start(kafka);
     const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00';
     await append({ ...event('orders', '7', 1), headers: { dlq_group: 'g', ce_source: '/elsewhere' }, traceparent });
     relay.wake();
     await eventually(() => sent.length === 1, 'the event');
     const [{ topic, partition, message } = assert.fail()] = sent;
-    assert.deepEqual([topic, partition, message.key, String(message.value)], ['orders', 1, '7', '{"n":1}']);
+    assert.deepEqual(
+      [topic, partition, message.key, String(message.value)],
+      ['orders', partitionOf('7', 6), '7', '{"n":1}'],
+    );
     const { ce_time: time, ...headers } = message.headers;
     assert.equal(Date.parse(time!), message.timestamp);
     assert.deepEqual(headers, {
@@ -94,7 +100,7 @@ describe('OutboxRelay', () => {
   });
 
   it('sends the events of a key in the order in which they happened, whatever their transactions began', async () => {
-    const { kafka, sent } = fakeKafka();
+    const { kafka, sent } = fakeKafka({ orders: 6 });
     await database.pool.query('CREATE TABLE aggregate (id int PRIMARY KEY, version int)');
     await database.pool.query('INSERT INTO aggregate VALUES (1, 0)');
     const change = async (client: pg.PoolClient) => {
@@ -128,7 +134,7 @@ describe('OutboxRelay', () => {
   });
 
   it('publishes an event store as a view of it has it, and empties no slot of the outbox', async () => {
-    const { kafka, sent } = fakeKafka();
+    const { kafka, sent } = fakeKafka({ accounts: 6 });
     await database.pool.query(`
       CREATE TABLE store (id bigint GENERATED ALWAYS AS IDENTITY, xid xid8 DEFAULT pg_current_xact_id(), account int);
       CREATE VIEW store_events AS SELECT id, xid, (account & 3)::smallint AS shard, 'accounts'::text AS topic,
@@ -148,7 +154,7 @@ describe('OutboxRelay', () => {
   });
 
   it('publishes every shard that the migrations have made', async () => {
-    const { kafka, sent } = fakeKafka();
+    const { kafka, sent } = fakeKafka({ counts: 4 });
     await database.pool.query(`
       INSERT INTO millrace.outbox_shards (shard) VALUES (4), (5);
       CREATE VIEW counted AS SELECT n::bigint AS id, '1'::xid8 AS xid, n::smallint AS shard, 'counts'::text AS topic, n::text AS key,
@@ -159,10 +165,10 @@ describe('OutboxRelay', () => {
   });
 
   it('does not move the cursor over what Kafka has not acknowledged, and goes on when it does', async () => {
-    const { kafka, sent, failWith } = fakeKafka();
+    const { kafka, sent, failWith } = fakeKafka({ orders: 6 });
     const relay = start(kafka);
     await eventually(async () => (await shards()).every((row) => row.owner), 'the shards are owned');
-    failWith((_, partition) => (partition === 1 ? new Error('1 partition was not acknowledged') : undefined));
+    failWith((_, partition) => (partition === partitionOf('1', 6) ? 'it was not acknowledged' : undefined));
     await append(event('orders', '1', 1), event('orders', '2', 1));
     relay.wake();
     await eventually(async () => {
@@ -190,7 +196,7 @@ describe('OutboxRelay', () => {
   });
 
   it('goes on where the last one stopped', async () => {
-    const { kafka, sent } = fakeKafka();
+    const { kafka, sent } = fakeKafka({ orders: 6 });
     await append(...Array.from({ length: 3_000 }, (_, i) => event('orders', String(i % 50), i)));
     const first = start(kafka);
     await eventually(() => sent.length > 500, 'some');
@@ -213,7 +219,7 @@ describe('OutboxRelay', () => {
   });
 
   it('takes over from a relay that has lost the database, which then leaves the shards alone', async (t) => {
-    const { kafka, sent } = fakeKafka();
+    const { kafka, sent } = fakeKafka({ orders: 6 });
     const { hostname, port } = new URL(database.url);
     const proxy = await startProxy(hostname, Number(port));
     const url = new URL(database.url);

@@ -33,7 +33,7 @@ export interface OutboxRelayOptions {
   /** names the outbox in the service's health: the name of its database */
   name: string;
   pool: Pool;
-  kafka: Kafka;
+  kafka: Pick<Kafka, 'producer'>;
   log: Logger;
   health: Health;
   /** unique among the relays; default: generated */
@@ -52,7 +52,7 @@ export interface OutboxRelayOptions {
  */
 export class OutboxRelay {
   readonly #pool: Pool;
-  readonly #kafka: Kafka;
+  readonly #kafka: OutboxRelayOptions['kafka'];
   readonly #log: Logger;
   readonly #owner: string;
   readonly #source: string;

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { describe, it } from 'node:test';
-import { startGateway, startUpstream, unusedUrl, until } from './testing.ts';
+import { startGateway, startUpstream, unusedUrl } from './testing.ts';
+import { eventually } from '#test/eventually.ts';
 
 async function problem(response: Response) {
   assert.match(response.headers.get('content-type') ?? '', /^application\/problem\+json/);
@@ -27,7 +28,7 @@ describe('a service that is down', () => {
     }
     assert.ok(performance.now() - startedAt < 20_000, 'nobody waited for a connection to time out');
     await startUpstream(t, (_, response) => response.end('back'), port);
-    await until(async () => (await post(gateway.url)).status === 200);
+    await eventually(async () => (await post(gateway.url)).status === 200);
   });
 
   it('does not hurt the others', async (t) => {
@@ -82,7 +83,7 @@ describe('a service that hangs', () => {
     assert.equal((await post(gateway.url)).status, 504);
     answering = true;
     const probe = post(gateway.url);
-    await until(() => calls === 2);
+    await eventually(() => calls === 2);
     const others = await Promise.all([post(gateway.url), post(gateway.url)]);
     assert.deepEqual(
       others.map(({ status }) => status),
@@ -91,7 +92,7 @@ describe('a service that hangs', () => {
     waiting[0]!.end('ok');
     assert.equal((await probe).status, 200);
     const after = post(gateway.url);
-    await until(() => waiting.length === 2);
+    await eventually(() => waiting.length === 2);
     waiting[1]!.end();
     assert.equal((await after).status, 200);
   });
@@ -161,14 +162,14 @@ describe('a service with all its places taken', () => {
     const upstream = await startUpstream(t, (_, response) => held.push(response));
     const gateway = await startGateway(t, upstream.url, { limits: { maxInFlight: 2 } });
     const calls = [post(gateway.url), post(gateway.url)];
-    await until(() => held.length === 2);
+    await eventually(() => held.length === 2);
     const refused = await problem(await post(gateway.url));
     assert.deepEqual([refused.status, refused.detail, refused.retryAfter], [503, 'The orders service is busy', '1']);
     assert.equal(held.length, 2);
     for (const response of held) response.end();
     for (const call of calls) assert.equal((await call).status, 200);
     const next = post(gateway.url);
-    await until(() => held.length === 3);
+    await eventually(() => held.length === 3);
     held[2]!.end();
     assert.equal((await next).status, 200);
   });

@@ -3,7 +3,8 @@ import { connect } from 'node:net';
 import { Readable } from 'node:stream';
 import { describe, it } from 'node:test';
 import { bodyLimit } from '#platform/http';
-import { raw, startGateway, startUpstream, textOf, until } from './testing.ts';
+import { raw, startGateway, startUpstream, textOf } from './testing.ts';
+import { eventually } from '#test/eventually.ts';
 
 const json = { 'content-type': 'application/json' };
 
@@ -193,10 +194,10 @@ describe('bodies', () => {
     };
     const small = leave('Content-Length: 100', 'half');
     const large = leave('Content-Length: 100000', 'half');
-    await until(() => calls === 1);
+    await eventually(() => calls === 1);
     small.destroy();
     large.destroy();
-    await until(() => broken === 1);
+    await eventually(() => broken === 1);
     assert.equal(calls, 1, 'a small body is read before the service is called');
   });
 });

@@ -138,12 +138,3 @@ export async function raw(port: number, ...parts: string[]): Promise<string> {
   for await (const chunk of socket) answer += chunk as string;
   return answer;
 }
-
-/** Waits until a condition holds. */
-export async function until(condition: () => boolean | Promise<boolean>, timeoutMs = 5_000): Promise<void> {
-  const end = performance.now() + timeoutMs;
-  while (!(await condition())) {
-    if (performance.now() > end) throw new Error(`not so within ${timeoutMs} ms: ${condition.toString()}`);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-}

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
 import { InMemorySpanExporter, SimpleSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace';
-import { startGateway, startUpstream, unusedUrl, until } from './testing.ts';
+import { startGateway, startUpstream, unusedUrl } from './testing.ts';
+import { eventually } from '#test/eventually.ts';
 
 describe('trace', () => {
   const exporter = new InMemorySpanExporter();
@@ -18,7 +19,7 @@ describe('trace', () => {
   /** The spans of a trace once the outermost one has ended, outermost first. */
   async function spans(traceId: string) {
     const ended = () => exporter.getFinishedSpans().filter((span) => span.spanContext().traceId === traceId);
-    await until(() => ended().some(({ kind }) => kind === SpanKind.SERVER));
+    await eventually(() => ended().some(({ kind }) => kind === SpanKind.SERVER));
     return ended().toSorted((a, b) => a.kind - b.kind);
   }
 

@@ -12,7 +12,8 @@ import type { TestDatabase } from '#test/database.ts';
 import { testKafka, uniqueTopic } from '#test/kafka.ts';
 import { applyEvents } from './intake.ts';
 import { startTestSmtp } from '#test/smtp.ts';
-import { rows, settled, startSender, until } from './testing.ts';
+import { rows, settled, startSender } from './testing.ts';
+import { eventually } from '#test/eventually.ts';
 
 const log = createLogger('notifications', 'silent');
 const at = '2026-01-01T00:00:00.000Z';
@@ -90,13 +91,13 @@ describe('from Kafka to the mailbox', () => {
     await publish('user.created', 'user-1-1', '1', user);
     await publish('user.created', 'user-1-1', '1', user);
     await publishOrder(1);
-    await until(() => all(2));
+    await eventually(() => all(2));
     await first.stop();
 
     await database.pool.query('UPDATE millrace.inbox_offsets SET next_offset = 0'); // as if its commits had been lost
     const second = startInbox(() => sender.wake());
     await publishOrder(2);
-    await until(() => all(3));
+    await eventually(() => all(3));
     await settled(database.pool);
     await second.stop();
     await sender.stop();

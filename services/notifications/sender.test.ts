@@ -6,7 +6,8 @@ import type { TestDatabase } from '#test/database.ts';
 import { Deliveries } from './deliveries.ts';
 import { reply, startTestSmtp } from '#test/smtp.ts';
 import type { TestMail, TestSmtpOptions } from '#test/smtp.ts';
-import { give, hurry, orderEvent, rows, settled, startSender, until, userDeletedEvent, userEvent } from './testing.ts';
+import { eventually } from '#test/eventually.ts';
+import { give, hurry, orderEvent, rows, settled, startSender, userDeletedEvent, userEvent } from './testing.ts';
 import type { Row } from './testing.ts';
 
 const addresses = (mails: TestMail[]) => mails.map((mail) => mail.to).toSorted();
@@ -35,7 +36,7 @@ describe('MailSender', () => {
     return started;
   }
   const only = async (): Promise<Row> => (await rows(database.pool))[0]!;
-  const withAttempts = (attempts: number) => until(async () => (await only()).attempts === attempts);
+  const withAttempts = (attempts: number) => eventually(async () => (await only()).attempts === attempts);
 
   it('sends what is pending to where the user is now, and writes it down', async () => {
     const { url, mails } = await sink();
@@ -73,7 +74,7 @@ describe('MailSender', () => {
     await close();
     await give(database.pool, [userEvent(1), orderEvent(1, 1)]);
     sender(url);
-    await until(async () => /millrace_smtp_up 0/.test(await registry.metrics()));
+    await eventually(async () => /millrace_smtp_up 0/.test(await registry.metrics()));
     assert.deepEqual(
       (await rows(database.pool)).map(({ status, attempts }) => ({ status, attempts })),
       [
@@ -150,7 +151,7 @@ describe('MailSender', () => {
     const dead = new Deliveries(database.pool);
     assert.equal((await dead.claim(1, 60_000)).length, 1);
     const other = sender(url);
-    await until(() => mails.length === 1);
+    await eventually(() => mails.length === 1);
     await other.stop();
     assert.deepEqual(addresses(mails), ['user2@example.com'], 'a claim holds as long as its lease');
 

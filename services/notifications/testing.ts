@@ -1,8 +1,8 @@
-import { setImmediate } from 'node:timers/promises';
 import type { ReceivedEvent } from '#platform/contract';
 import { createLogger } from '#platform/telemetry';
 import { transaction } from '#platform/postgres';
 import type { Pool } from '#platform/postgres';
+import { eventually } from '#test/eventually.ts';
 import { Deliveries } from './deliveries.ts';
 import { applyEvents } from './intake.ts';
 import { MailSender } from './sender.ts';
@@ -88,17 +88,12 @@ export async function rows(pool: Pool): Promise<Row[]> {
   return found;
 }
 
-/** Waits for a condition; the runner's own time limit is the only one. */
-export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await condition())) await setImmediate();
-}
-
 /** Waits until nothing is PENDING. */
-export function settled(pool: Pool): Promise<void> {
-  return until(async () => {
+export async function settled(pool: Pool): Promise<void> {
+  await eventually(async () => {
     const { rowCount } = await pool.query('SELECT FROM deliveries LIMIT 1');
     return rowCount === 0;
-  });
+  }, 'nothing is pending');
 }
 
 /** Makes what waits for a later attempt due now. */

@@ -10,12 +10,12 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { describe, test } from 'node:test';
 import type { TestContext } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { createKafka } from '#platform/kafka';
 import type { IncomingMessage, Kafka } from '#platform/kafka';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
+import { eventually } from '#test/eventually.ts';
 import { testKafka, uniqueTopic } from '#test/kafka.ts';
 import { clientOf, lamp, log } from './testing.ts';
 import type { Send } from './testing.ts';
@@ -170,7 +170,6 @@ function readTopic(topic: string, count: number): Promise<IncomingMessage[]> {
   return withKafka(async (kafka) => {
     const messages: IncomingMessage[] = [];
     const ids = new Set<string>();
-    const { promise, resolve } = Promise.withResolvers<void>();
     const consumer = kafka.consumer({
       group: `reader-${topic}`,
       topics: [topic],
@@ -180,14 +179,16 @@ function readTopic(topic: string, count: number): Promise<IncomingMessage[]> {
           messages.push(message);
           ids.add(message.headers['ce_id']!);
         }
-        if (ids.size >= count) resolve();
         return Promise.resolve(true);
       },
     });
     consumer.start();
-    await Promise.race([promise, sleep(waitMs, undefined, { ref: false })]);
-    await consumer.stop();
-    assert.equal(ids.size, count, 'every event is in the topic');
+    try {
+      await eventually(() => ids.size >= count, 'every event is in the topic', waitMs);
+    } finally {
+      await consumer.stop();
+    }
+    assert.equal(ids.size, count, 'no other event is in the topic');
     return messages;
   });
 }
@@ -206,10 +207,13 @@ async function checkForgetting({ lookups }: Stage, replicas: Replica[]): Promise
     await producer.send('user-events', partition, [{ key, value: Buffer.from('{}'), headers: {} }]);
     await producer.close();
   });
-  const deadline = performance.now() + waitMs;
   for (const replica of replicas) {
     const earlier = asked();
-    while (asked() === earlier && performance.now() < deadline) await place(replica);
+    const hasAsked = async () => {
+      await place(replica);
+      return asked() > earlier;
+    };
+    await eventually(hasAsked, 'the replica has forgotten the user', waitMs);
     assert.equal(asked(), earlier + 1);
   }
 }
@@ -235,13 +239,9 @@ const countsOf = `SELECT status, count(*)::int AS n FROM orders WHERE NOT is_del
 async function checkProjection({ write, read }: Stage): Promise<void> {
   const total = 'SELECT coalesce(sum(version), 0)::int AS n FROM orders';
   const wanted = (await write.pool.query(total)).rows[0].n as number;
-  const deadline = performance.now() + waitMs;
-  let projected = -1;
-  while (projected < wanted && performance.now() < deadline) {
-    await sleep(10);
-    projected = (await read.pool.query(total)).rows[0].n as number;
-  }
-  assert.equal(projected, wanted, 'every event is projected');
+  const projected = async () => (await read.pool.query(total)).rows[0].n as number;
+  await eventually(async () => (await projected()) >= wanted, 'every event is projected', waitMs);
+  assert.equal(await projected(), wanted);
   assert.deepEqual((await read.pool.query(stateOf)).rows, (await write.pool.query(stateOf)).rows);
   const { rows: counts } = await read.pool.query(
     'SELECT status, sum(orders)::int AS n FROM order_statistics GROUP BY status HAVING sum(orders) <> 0 ORDER BY status',
@@ -285,14 +285,11 @@ describe('two replicas of orders', () => {
     const driving = drive(() => pick[turn++ % pick.length]!.send, 16, 30);
     const orders = async () =>
       (await all.write.pool.query('SELECT count(*)::int AS n FROM orders')).rows[0].n as number;
-    const until = async (n: number) => {
-      while ((await orders()) < n) await sleep(5);
-    };
-    await until(80);
+    await eventually(async () => (await orders()) >= 80, 'some orders', waitMs);
     const spare = await startReplica(t, all.env);
     pick = [drained, spare];
     await killed.stop('SIGKILL');
-    await until(240);
+    await eventually(async () => (await orders()) >= 240, 'more orders', waitMs);
     pick = [spare];
     assert.equal(await drained.stop('SIGTERM'), 0, drained.errors.join('\n'));
     const accepted = await driving;

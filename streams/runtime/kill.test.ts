@@ -9,7 +9,7 @@ import { after, before, describe, it } from 'node:test';
 import { encodeHeaders } from '#platform/contract';
 import { createKafka } from '#platform/kafka';
 import type { Kafka, Producer } from '#platform/kafka';
-import { eventually } from '#platform/kafka/testing.ts';
+import { eventually } from '#test/eventually.ts';
 import { createLogger } from '#platform/telemetry';
 import { readOutbox } from '#platform/outbox/testing.ts';
 import { createTestDatabase } from '#test/database.ts';

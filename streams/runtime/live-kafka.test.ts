@@ -8,7 +8,7 @@ import { Health } from '#platform/health';
 import { Inbox } from '#platform/inbox';
 import { createKafka } from '#platform/kafka';
 import type { Kafka, Producer } from '#platform/kafka';
-import { eventually } from '#platform/kafka/testing.ts';
+import { eventually } from '#test/eventually.ts';
 import { createLogger } from '#platform/telemetry';
 import { createPool } from '#platform/postgres';
 import { createTestDatabase } from '#test/database.ts';

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { setTimeout as pause } from 'node:timers/promises';
 import { encodeHeaders } from '#platform/contract';
 import { Health } from '#platform/health';
 import { Inbox } from '#platform/inbox';
@@ -11,6 +10,7 @@ import { OutboxRelay } from '#platform/outbox';
 import { readOutbox } from '#platform/outbox/testing.ts';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
+import { untilPasses } from '#test/eventually.ts';
 import { testKafka, uniqueTopic } from '#test/kafka.ts';
 import { emitDue, listWindows } from '#streams/store';
 import { declare } from '#streams/testing/declare.ts';
@@ -21,19 +21,6 @@ import { Engine } from './engine.ts';
 const log = createLogger('test', 'silent');
 const orders = 600;
 const users = 7;
-
-/** Waits for a condition, and fails with its last error. */
-async function eventually(check: () => Promise<void>): Promise<void> {
-  const until = performance.now() + 30_000;
-  for (;;) {
-    try {
-      return await check();
-    } catch (error) {
-      if (performance.now() > until) throw error;
-      await pause(20);
-    }
-  }
-}
 
 describe('stream queries from topic to topic', () => {
   let database: TestDatabase;
@@ -127,13 +114,13 @@ alert: { severity: info, message: 'User {key}', threshold: 50 }`,
     await send((2 * orders) / 3, orders);
 
     const { versions } = await declare(database.pool, `group-${source}`, queries());
-    await eventually(async () => {
+    await untilPasses(async () => {
       const windows = await listWindows(database.pool, versions.serving.named('by-user')!, { limit: 100 }, undefined);
       assert.equal(
         windows.reduce((sum, { values }) => sum + Number(values['orders']), 0),
         orders,
       );
-    });
+    }, 30_000);
     const windows = await listWindows(database.pool, versions.serving.named('by-user')!, { limit: 100 }, undefined);
     const expected = Array.from({ length: users }, (_, user) => {
       const own = Array.from({ length: orders }, (__, id) => id).filter((id) => id % users === user);
@@ -149,12 +136,12 @@ alert: { severity: info, message: 'User {key}', threshold: 50 }`,
     relay.start();
     await emitDue(database.pool, versions);
     relay.wake();
-    await eventually(async () => {
+    await untilPasses(async () => {
       const written = await readOutbox(database.pool);
       const ends = await kafka.admin.watermarks(target);
       const published = [...ends.values()].reduce((sum, { high }) => sum + Number(high), 0);
       assert.equal(written.length, published);
-    });
+    }, 30_000);
     const { rows: alerts } = await database.pool.query('SELECT key FROM alerts ORDER BY key');
     assert.deepEqual(
       alerts,

@@ -32,22 +32,6 @@ export function clientOf(base: string): Client {
   };
 }
 
-/**
- * Asks until an answer satisfies: the condition throws, with the reason, while it does not.
- * @throws the condition's last reason after `withinMs`
- */
-export async function eventually<T>(ask: () => Promise<T>, withinMs = 15_000): Promise<T> {
-  const end = Date.now() + withinMs;
-  for (;;) {
-    try {
-      return await ask();
-    } catch (error) {
-      if (Date.now() > end) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 25));
-    }
-  }
-}
-
 let users = 0;
 
 /** The body of a user that no other test has. */

@@ -5,7 +5,8 @@ import type { Alert, StreamStatus } from '#streams/contract';
 import type { Notification } from '#contracts/notifications.ts';
 import type { Order, StoredEvent } from '#contracts/orders.ts';
 import type { User } from '#contracts/users.ts';
-import { assertProblem, clientOf, eventually, newOrder, newUser } from './client.ts';
+import { assertProblem, clientOf, newOrder, newUser } from './client.ts';
+import { untilPasses } from '#test/eventually.ts';
 import type { PlatformUnderTest } from './under-test.ts';
 
 /** The way of a user and an order through every service, over the gateway, as a client of the interface goes it. */
@@ -36,7 +37,7 @@ export function tour(platform: PlatformUnderTest): void {
 
       const read = await gateway.call<Order>('GET', `/orders/${order.id}?minVersion=${order.version}`);
       assert.equal(read.status, 200);
-      await eventually(async () => {
+      await untilPasses(async () => {
         const { body } = await gateway.call<Order>('GET', `/orders/${order.id}`);
         assert.equal(body.userUsername, input.username);
         assert.equal(body.userEmail, input.email);
@@ -71,7 +72,7 @@ export function tour(platform: PlatformUnderTest): void {
         ],
       );
 
-      const sent = await eventually(async () => {
+      const sent = await untilPasses(async () => {
         const { body } = await gateway.call<Notification[]>('GET', `/notifications/user/${user.id}`);
         assert.equal(body.length, 3);
         for (const notification of body) assert.equal(notification.status, 'SENT', JSON.stringify(notification));
@@ -85,7 +86,7 @@ export function tour(platform: PlatformUnderTest): void {
       assert.ok(sent.every(({ recipient }) => recipient === input.email));
 
       const mails = clientOf(platform.mail);
-      await eventually(async () => {
+      await untilPasses(async () => {
         const { body } = await mails.call<{ subject: string }[]>(
           'GET',
           `/api/messages?to=${encodeURIComponent(input.email)}`,
@@ -93,13 +94,13 @@ export function tour(platform: PlatformUnderTest): void {
         assert.deepEqual(body.map(({ subject }) => subject).toSorted(), sent.map(({ subject }) => subject).toSorted());
       });
 
-      await eventually(async () => {
+      await untilPasses(async () => {
         const { body } = await gateway.call<Dashboard>('GET', '/analytics/dashboard');
         assert.ok(body.ordersToday > before.ordersToday, 'an order more');
         assert.ok(body.revenueToday >= before.revenueToday + 1200, 'its revenue');
         assert.ok((body.ordersByStatus['CONFIRMED'] ?? 0) > (before.ordersByStatus['CONFIRMED'] ?? 0), 'confirmed');
       });
-      await eventually(async () => {
+      await untilPasses(async () => {
         const { body } = await gateway.call<Alert[]>('GET', '/analytics/alerts?type=high-value-order');
         const mine = body.filter((alert) => alert.value === 1200 && alert.message.includes(String(order.id)));
         assert.equal(mine.length, 1, JSON.stringify(body.slice(0, 3)));
@@ -173,7 +174,7 @@ export function tour(platform: PlatformUnderTest): void {
     });
 
     test('stream queries run without lag', async () => {
-      await eventually(async () => {
+      await untilPasses(async () => {
         const { body } = await clientOf(platform.gateway).call<StreamStatus[]>('GET', '/analytics/streams/status');
         assert.ok(body.length >= 9, `${body.length} queries`);
         for (const query of body) {

@@ -5,7 +5,8 @@ import type { Order } from '#contracts/orders.ts';
 import type { User } from '#contracts/users.ts';
 import { spanTree } from '#test/otlp.ts';
 import type { SpanNode } from '#test/otlp.ts';
-import { clientOf, eventually, newOrder, newUser } from './client.ts';
+import { clientOf, newOrder, newUser } from './client.ts';
+import { untilPasses } from '#test/eventually.ts';
 import type { PlatformUnderTest } from './under-test.ts';
 
 /** A tree as nested lines, `service: span`, so that a difference is read at a glance. */
@@ -48,7 +49,7 @@ export function trace(platform: PlatformUnderTest): void {
       const spanId = randomBytes(8).toString('hex');
       const answer = await gateway().call<T>('POST', path, body, { traceparent: `00-${traceId}-${spanId}-01` });
       assert.equal(answer.status, 201, JSON.stringify(answer.body));
-      const tree = await eventually(async () => {
+      const tree = await untilPasses(async () => {
         const mine = platform.spans.filter((span) => span.traceId === traceId);
         const seen = mine.map((span) => `${span.service}: ${span.name}`).join('\n');
         assert.ok(mine.length >= spans, `${mine.length} of ${spans} spans:\n${seen}`);

@@ -1,7 +1,8 @@
 import { utimesSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { until } from '#test/npm-start.ts';
+import { eventually } from '#test/eventually.ts';
+import { withinMs } from '#test/npm-start.ts';
 import type { StartedPlatform } from './platform.ts';
 
 /** Saves a source of the clone as it is. */
@@ -27,9 +28,10 @@ export async function untilReplaced(platform: StartedPlatform, services: string[
   const began = performance.now();
   act();
   for (const [index, name] of services.entries())
-    await until(
+    await eventually(
       async () => platform.servicePid(name) !== before[index] && (await isReady(platform, name)),
       () => `another ${name}: ${platform.run().output()}`,
+      withinMs,
     );
   return performance.now() - began;
 }

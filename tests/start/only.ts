@@ -5,7 +5,8 @@ import { test } from 'node:test';
 
 import { commandOf } from '#local/process.ts';
 
-import { root, start, until, untilPrinted } from '#test/npm-start.ts';
+import { eventually } from '#test/eventually.ts';
+import { root, start, untilPrinted, withinMs } from '#test/npm-start.ts';
 import { isReady } from './change.ts';
 import type { StartedPlatform } from './platform.ts';
 
@@ -18,9 +19,10 @@ export function onlyTests(platform: StartedPlatform): void {
     return [platform.clone, root].find((clone) => command.includes(clone));
   };
   const untilGivenBack = async (): Promise<void> => {
-    await until(
+    await eventually(
       async () => (await served().catch(() => undefined)) === platform.clone,
       () => `users to be given back: ${platform.run().output()}`,
+      withinMs,
     );
     const answer = await fetch(`${platform.url('gateway')}/api/users/username/ada`);
     assert.equal(answer.status, 200);
@@ -47,9 +49,10 @@ export function onlyTests(platform: StartedPlatform): void {
     const { KAFKA_BROKERS: _, NODE_TEST_CONTEXT: __, ...env } = process.env;
     const args = ['--no-warnings', 'local/main.ts', '--only', 'users', '--data', platform.data];
     const only = spawn(process.execPath, args, { cwd: root, env, stdio: 'ignore' });
-    await until(
+    await eventually(
       async () => (await served().catch(() => undefined)) === root,
       () => `users to be taken over: ${platform.run().output()}`,
+      withinMs,
     );
     const pid = platform.servicePid('users');
     only.kill('SIGKILL');

@@ -7,7 +7,8 @@ import { fileURLToPath } from 'node:url';
 
 import { eventServices } from '#platform/declarations';
 
-import { root, until, untilPrinted } from '#test/npm-start.ts';
+import { eventually } from '#test/eventually.ts';
+import { root, untilPrinted, withinMs } from '#test/npm-start.ts';
 import { isReady, touch, untilReplaced } from './change.ts';
 import type { StartedPlatform } from './platform.ts';
 
@@ -53,11 +54,12 @@ async function placeOrders(platform: StartedPlatform, userId: number, isOver: ()
       if (answer.status !== 201) refused += 1;
       return answer.status === 201;
     };
-    await until(take, () => 'an order to be taken');
+    await eventually(take, () => 'an order to be taken', withinMs);
     acknowledged.push(id);
-    await until(
+    await eventually(
       async () => (await get(`${platform.url('gateway')}/api/orders/${id}?minVersion=1`)).ok,
       () => `order ${id} to be read back`,
+      withinMs,
     );
   }
   return { acknowledged, refused };
@@ -104,9 +106,10 @@ export function reloadTests(platform: StartedPlatform): void {
       const { body } = await get(`${platform.mail()}/api/messages?to=${email}&limit=1000`);
       return (body as { subject: string }[]).map(({ subject }) => subject).filter((text) => text.startsWith('Order '));
     };
-    await until(
+    await eventually(
       async () => (await mails()).length >= placed.length,
       () => 'a mail for each order',
+      withinMs,
     );
     assert.deepEqual((await mails()).toSorted(), placed.map((id) => `Order ${id} received`).toSorted());
   });
@@ -138,9 +141,10 @@ export function reloadTests(platform: StartedPlatform): void {
     assert.equal(answer.status, 503);
     assert.ok(answer.headers.has('retry-after'));
     writeFileSync(main, source);
-    await until(
+    await eventually(
       () => isReady(platform, 'orders'),
       () => 'orders',
+      withinMs,
     );
   });
 }

@@ -5,14 +5,15 @@ import { once } from 'node:events';
 import { chmodSync, cpSync, mkdtempSync, readdirSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+
+import { eventually } from './eventually.ts';
 
 /** The project under test. */
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /** The machine may have little to spare while other tests run. */
-const WITHIN_MS = 120_000;
+export const withinMs = 120_000;
 
 /** A run of `npm start`. */
 export interface Run {
@@ -43,18 +44,9 @@ export function start(
   return { child, output: () => output, exited: once(child, 'close').then(([code]) => code as number | null) };
 }
 
-/** Waits for something that no signal tells of. */
-export async function until(condition: () => boolean | Promise<boolean>, what: () => string): Promise<void> {
-  const deadline = Date.now() + WITHIN_MS;
-  while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`In vain waited for ${what()}`);
-    await delay(20);
-  }
-}
-
 /** Waits for what a run prints; fails when it ends before. */
 export async function untilPrinted(run: Run, text: string, from = 0): Promise<void> {
-  await until(() => run.output().includes(text, from) || run.child.exitCode !== null, run.output);
+  await eventually(() => run.output().includes(text, from) || run.child.exitCode !== null, run.output, withinMs);
   assert.ok(run.output().includes(text, from), run.output());
 }
 

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { eventServices } from '#platform/declarations';
+import { eventually } from '#test/eventually.ts';
 import { PORTS } from '#local/plan.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -63,15 +64,20 @@ export async function startPlatform({ portOffset, data, env, verbose = false }: 
     if (!declared) throw new Error(`no service ${service}`);
     return `http://127.0.0.1:${declared.spec.port + portOffset}`;
   };
-  for (const { metadata } of services) {
-    while (!(await isReady(url(metadata.name)))) {
-      if (ended || performance.now() - begin > 120_000) {
-        runner.kill('SIGINT');
-        await exit;
-        throw new Error(`the platform ${ended ? 'ended' : 'was not ready'}:\n${printed.join('').slice(-6_000)}`);
-      }
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
+  try {
+    for (const { metadata } of services)
+      await eventually(
+        () => {
+          if (ended) throw new Error('the platform ended');
+          return isReady(url(metadata.name));
+        },
+        `${metadata.name} is ready`,
+        120_000,
+      );
+  } catch (cause) {
+    runner.kill('SIGINT');
+    await exit;
+    throw new Error(`${String(cause)}:\n${printed.join('').slice(-6_000)}`, { cause });
   }
   const readyAfter = (performance.now() - begin) / 1000;
   const password = readFileSync(`${data}/postgres.password`, 'utf8').trim();

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 
+import { eventually } from '#test/eventually.ts';
 import { freePort } from '#test/ports.ts';
 
 /** Why there is no Prometheus here, or false. */
@@ -51,12 +52,11 @@ export async function startPrometheus(targets: Record<string, string>): Promise<
   let said = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => (said = (said + text).slice(-4_000)));
   const ended = once(child, 'close');
-  for (;;) {
+  await eventually(async () => {
     if (child.exitCode !== null) throw new Error(`prometheus ended:\n${said}`);
     const ready = await fetch(`http://${address}/-/ready`).catch(() => undefined);
-    if (ready?.ok) break;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+    return ready?.ok;
+  }, 'prometheus is ready');
   return {
     async query(promql) {
       const response = await fetch(`http://${address}/api/v1/query?query=${encodeURIComponent(promql)}`);

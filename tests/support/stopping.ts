@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Kafka } from '#platform/kafka';
-import { eventually } from '#platform/kafka/testing.ts';
+import { eventually } from './eventually.ts';
 
 import { watchResources } from './alive.ts';
 

@@ -38,6 +38,11 @@ export class ManualClock implements Clock {
     return () => this.#timers.delete(timer);
   }
 
+  /** when the next timer runs */
+  get next(): number {
+    return Math.min(...[...this.#timers].map(({ at }) => at));
+  }
+
   /** Lets time pass: timers run in the order of their times, and promises settle between them. */
   async advance(ms: number): Promise<void> {
     const end = this.#now + ms;

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from '../log.ts';
 import type { KubeObject, ObjectMeta, ResourceType } from '../objects.ts';
 
@@ -7,13 +6,6 @@ export function memoryLog(): Log & { lines: { level: string; message: string; de
   const lines: { level: string; message: string; details: object }[] = [];
   const at = (level: string) => (details: object, message: string) => void lines.push({ level, message, details });
   return { lines, debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
-}
-
-/** Waits until a condition holds. @throws after `withinMs`, with the name of the condition */
-export async function until(what: string, holds: () => unknown, withinMs = 10_000): Promise<void> {
-  for (const end = performance.now() + withinMs; !(await holds()); await sleep(5)) {
-    if (performance.now() > end) throw new Error(`not within ${withinMs} ms: ${what}`);
-  }
 }
 
 export const configMaps: ResourceType = {

@@ -94,6 +94,7 @@ export class KafkaJsProducer implements Producer {
   }
 
   partitionsOf(topic: string): Promise<number> {
+    if (this.#closed) return Promise.reject(new PlatformError('ERR_KAFKA_CLOSED', 'the producer was closed'));
     const known = this.#partitions.get(topic);
     if (known && known.expires > performance.now()) return known.count;
     const count = this.#askPartitions(topic).catch((error: unknown) => {

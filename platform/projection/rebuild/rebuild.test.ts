@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { createDecoder, encodeHeaders, readJson } from '#platform/contract';
 import type { ReceivedEvent } from '#platform/contract';
 import { Health } from '#platform/health';
@@ -12,6 +11,7 @@ import type { PoolClient } from '#platform/postgres';
 import { createLogger } from '#platform/telemetry';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
+import { eventually } from '#test/eventually.ts';
 import { testKafka, uniqueTopic } from '#test/kafka.ts';
 import { assertStopsCompletely } from '#test/stopping.ts';
 import { Rebuilder } from './rebuilder.ts';
@@ -41,12 +41,6 @@ async function project(tx: PoolClient, events: readonly ReceivedEvent[]): Promis
        ON CONFLICT (partition, status) DO UPDATE SET parcels = s.parcels + excluded.parcels`,
       previous === undefined ? [partition, [status], [1]] : [partition, [status, previous], [1, -1]],
     );
-  }
-}
-
-async function until(what: string, holds: () => Promise<unknown>): Promise<void> {
-  for (const end = performance.now() + withinMs; !(await holds()); await sleep(20)) {
-    if (performance.now() > end) throw new Error(`not within ${withinMs} ms: ${what}`);
   }
 }
 
@@ -125,11 +119,14 @@ describe('building the read model anew', () => {
     const partition = await producer.partitionFor(topic, String(id));
     const messages = [{ key: String(id), value, headers: encodeHeaders(envelope) }];
     // a new topic may still be without a leader
-    await until('it is sent', () =>
-      producer.send(topic, partition, messages).then(
-        () => true,
-        () => false,
-      ),
+    await eventually(
+      () =>
+        producer.send(topic, partition, messages).then(
+          () => true,
+          () => false,
+        ),
+      'it is sent',
+      withinMs,
     );
   };
   /** Takes some parcels in and ships every second of them. */
@@ -182,7 +179,7 @@ describe('building the read model anew', () => {
 
   it('takes the place of one that is wrong, in one step, while events come in', async () => {
     await trade(30);
-    await until('all are projected', right);
+    await eventually(right, 'all are projected', withinMs);
     const shape = await transaction(database.pool, (tx) => shapeOf(tx, projectionTables, 'public'));
     // a mistake of an earlier program: some parcels are missing, others wrong
     await database.pool.query(
@@ -202,9 +199,9 @@ describe('building the read model anew', () => {
       }
     })();
     await trade(30);
-    await until('the new version is in use', async () => (await rebuild()).phase === 'Switched');
+    await eventually(async () => (await rebuild()).phase === 'Switched', 'the new version is in use', withinMs);
     await trade(10);
-    await until('it is right, and goes on', right);
+    await eventually(right, 'it is right, and goes on', withinMs);
     done.abort();
     await reading;
     assert.ok(seen > 0);
@@ -218,23 +215,29 @@ describe('building the read model anew', () => {
 
   it('goes on where it was interrupted', async () => {
     await trade(20);
-    await until('all are projected', right);
+    await eventually(right, 'all are projected', withinMs);
     await request();
     const first = startRebuilder();
-    await until('it has said what can be built anew', async () => {
-      const { rows } = await database.pool.query('SELECT FROM millrace.projections WHERE consumer_group = $1', [group]);
-      return rows.length === 1;
-    });
-    await until('it has begun', async () => (await rebuild()).phase !== 'Requested');
+    await eventually(
+      async () => {
+        const { rows } = await database.pool.query('SELECT FROM millrace.projections WHERE consumer_group = $1', [
+          group,
+        ]);
+        return rows.length === 1;
+      },
+      'it has said what can be built anew',
+      withinMs,
+    );
+    await eventually(async () => (await rebuild()).phase !== 'Requested', 'it has begun', withinMs);
     await first.stop();
     startRebuilder();
-    await until('the new version is in use', async () => (await rebuild()).phase === 'Switched');
+    await eventually(async () => (await rebuild()).phase === 'Switched', 'the new version is in use', withinMs);
     assert.ok(await right());
   });
 
   it('reads on though events came before it knew where to begin', async () => {
     await trade(10);
-    await until('all are projected', right);
+    await eventually(right, 'all are projected', withinMs);
     const fetched = Promise.withResolvers<void>();
     const telling: Kafka = {
       ...kafka,
@@ -258,32 +261,38 @@ describe('building the read model anew', () => {
       await fetched.promise;
       await trade(10);
     });
-    await until('the new version is in use', async () => (await rebuild()).phase === 'Switched');
+    await eventually(async () => (await rebuild()).phase === 'Switched', 'the new version is in use', withinMs);
     assert.ok(await right());
   });
 
   it('ends where it cannot handle what the version in use has handled, which stays', async () => {
     await trade(6);
-    await until('all are projected', right);
+    await eventually(right, 'all are projected', withinMs);
     // as if the version in use had been able to read it
     await producer.send(topic, 0, [{ key: 'x', value: Buffer.from('{}'), headers: {} }]);
-    await until('the live version has passed it', async () => {
-      const { rows } = await database.pool.query<{ n: number }>('SELECT count(*)::int AS n FROM millrace.dead_letters');
-      return rows[0]!.n === 1;
-    });
+    await eventually(
+      async () => {
+        const { rows } = await database.pool.query<{ n: number }>(
+          'SELECT count(*)::int AS n FROM millrace.dead_letters',
+        );
+        return rows[0]!.n === 1;
+      },
+      'the live version has passed it',
+      withinMs,
+    );
     await request('dead letters are left out');
     startRebuilder();
-    await until('it is in use', async () => (await rebuild()).phase === 'Switched');
+    await eventually(async () => (await rebuild()).phase === 'Switched', 'it is in use', withinMs);
     await database.pool.query('DELETE FROM millrace.dead_letters');
     await request('and others are not');
-    await until('it has failed', async () => (await rebuild()).phase === 'Failed');
+    await eventually(async () => (await rebuild()).phase === 'Failed', 'it has failed', withinMs);
     assert.match((await rebuild()).error!, /ce_id|event|header/i);
     assert.ok(await right());
   });
 
   it('is given up where a migration changes the tables meanwhile', async () => {
     await trade(4);
-    await until('all are projected', right);
+    await eventually(right, 'all are projected', withinMs);
     await transaction(database.pool, (tx) => createNextTables(tx, projectionTables));
     await database.pool.query('ALTER TABLE parcels ADD COLUMN note text');
     await database.pool.query(
@@ -291,7 +300,7 @@ describe('building the read model anew', () => {
       [group],
     );
     startRebuilder();
-    await until('it has failed', async () => (await rebuild()).phase === 'Failed');
+    await eventually(async () => (await rebuild()).phase === 'Failed', 'it has failed', withinMs);
     assert.match((await rebuild()).error!, /a migration has changed the tables/);
     const shape = await transaction(database.pool, (tx) => shapeOf(tx, projectionTables, nextSchema));
     assert.equal(shape, '');

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { parse } from 'yaml';
 import type { Api } from '#runtime/api.ts';
 import type { KubeObject, ResourceType } from '#runtime/objects.ts';
-import { until } from '#runtime/testing/support.ts';
+import { eventually } from '#test/eventually.ts';
 import { crdsDir } from '../../../operators/millrace/crds/generate.ts';
 
 const crds: ResourceType = {
@@ -37,9 +37,9 @@ export function celMessages(part: unknown): string[] {
 export async function installCrds(api: Api): Promise<void> {
   for (const { metadata, ...rest } of declaredCrds()) {
     await api.apply(crds, { ...rest, metadata }, 'millrace-tests');
-    await until(`${metadata.name} is served`, async () => {
+    await eventually(async () => {
       const found = await api.get<Crd>(crds, undefined, metadata.name);
       return found?.status?.conditions?.some(({ type, status }) => type === 'Established' && status === 'True');
-    });
+    }, `${metadata.name} is served`);
   }
 }

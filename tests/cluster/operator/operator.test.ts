@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { eventServices as declaredServices } from '#platform/declarations';
 import { conditionOf } from '#runtime/conditions.ts';
 import type { KubeObject } from '#runtime/objects.ts';
-import { until } from '#runtime/testing/support.ts';
+import { eventually } from '#test/eventually.ts';
 import type { ConfigMap } from '#runtime/testing/support.ts';
 import { configMaps, eventServices, streamQueries } from '../../../operators/millrace/api/kinds.ts';
 import type { StreamQuery } from '../../../operators/millrace/api/stream-query.ts';
@@ -44,7 +44,7 @@ describe('the operator in a cluster', needsCluster, () => {
     proxy = new ApiProxy(process.env['KUBECONFIG']!.split(':')[0]!);
     await proxy.start();
     operator = await startOperator(proxy.kubeconfig, home.namespace);
-    await until('it leads', () => operator.isLeading());
+    await eventually(() => operator.isLeading(), 'it leads');
   });
   after(async () => {
     await operator.stop();
@@ -73,19 +73,26 @@ describe('the operator in a cluster', needsCluster, () => {
   it('hands queries to analytics, and says on which line a mistake is', async () => {
     await create('good');
     await create('bad', 'order > 0');
-    await until('the good one is handed on', async () => (await files())['good.yaml']?.includes('having: orders > 0'));
-    await until('the bad one is refused', async () => (await ready('bad'))?.reason === 'Invalid');
+    await eventually(
+      async () => (await files())['good.yaml']?.includes('having: orders > 0'),
+      'the good one is handed on',
+    );
+    await eventually(async () => (await ready('bad'))?.reason === 'Invalid', 'the bad one is refused');
     assert.match((await ready('bad'))!.message, /line \d+ \(having: order > 0\): spec\.having: .*order/);
     assert.equal((await files())['bad.yaml'], undefined);
     await change('bad', 'orders > 1');
-    await until('it is handed on when it is mended', async () => (await files())['bad.yaml']?.includes('orders > 1'));
+    await eventually(
+      async () => (await files())['bad.yaml']?.includes('orders > 1'),
+      'it is handed on when it is mended',
+    );
     await change('bad', 'orders >');
-    await until('a slip is told', async () =>
-      /that was accepted before goes on/.test((await ready('bad'))?.message ?? ''),
+    await eventually(
+      async () => /that was accepted before goes on/.test((await ready('bad'))?.message ?? ''),
+      'a slip is told',
     );
     assert.ok((await files())['bad.yaml']?.includes('orders > 1'));
     await home.api.delete(streamQueries, home.namespace, 'bad');
-    await until('its file is gone', async () => (await files())['bad.yaml'] === undefined);
+    await eventually(async () => (await files())['bad.yaml'] === undefined, 'its file is gone');
   });
 
   it(`reconciles a change within a second with ${many} queries, and rests when there is none`, async (test) => {
@@ -94,10 +101,10 @@ describe('the operator in a cluster', needsCluster, () => {
       await Promise.all(Array.from({ length: 50 }, (_, k) => create(`query-${i + k}`)));
     }
     const isHandedOn = async () => Object.keys(await files()).length === many + 1;
-    await until('all are handed on', isHandedOn, 120_000);
-    await until(
-      'all are reported',
+    await eventually(isHandedOn, 'all are handed on', 120_000);
+    await eventually(
       async () => Boolean((await query(`query-${many - 1}`)).status?.observedGeneration),
+      'all are reported',
       60_000,
     );
     test.diagnostic(`${many} queries created and handed on in ${((performance.now() - begin) / 1000).toFixed(1)} s`);
@@ -107,9 +114,9 @@ describe('the operator in a cluster', needsCluster, () => {
       const name = `query-${(i * 7) % many}`;
       const at = performance.now();
       const { metadata } = await change(name, `orders > ${i + 1}`);
-      await until(
-        'it is reconciled',
+      await eventually(
         async () => (await query(name)).status?.observedGeneration === metadata.generation,
+        'it is reconciled',
       );
       took.push(performance.now() - at);
     }
@@ -119,14 +126,14 @@ describe('the operator in a cluster', needsCluster, () => {
     assert.ok(p99 < 1_000, `${p99} ms`);
 
     let settled = await operator.lines(writes);
-    await until(
-      'what the changes have caused has settled',
+    await eventually(
       async () => {
         const earlier = settled;
         await sleep(3_000);
         settled = await operator.lines(writes);
         return settled.join() === earlier.join();
       },
+      'what the changes have caused has settled',
       120_000,
     );
     await sleep(steadyMs);
@@ -146,12 +153,12 @@ describe('the operator in a cluster', needsCluster, () => {
     assert.equal(await operator.isAlive(), true);
     const begin = performance.now();
     await proxy.start();
-    await until(
-      'all three are known',
+    await eventually(
       async () =>
         (await query('query-1')).status?.observedGeneration === metadata.generation &&
         (await ready('meanwhile'))?.reason === 'Invalid' &&
         (await files())['query-2.yaml'] === undefined,
+      'all three are known',
       60_000,
     );
     test.diagnostic(`everything is right ${((performance.now() - begin) / 1000).toFixed(1)} s after its return`);
@@ -165,9 +172,9 @@ describe('the operator in a cluster', needsCluster, () => {
     for (let i = 0; i < 5; i += 1) {
       proxy.reset();
       const { metadata } = await change('query-3', `orders > ${6_000 + i}`);
-      await until(
-        'it is reconciled',
+      await eventually(
         async () => (await query('query-3')).status?.observedGeneration === metadata.generation,
+        'it is reconciled',
       );
     }
   });
@@ -177,12 +184,12 @@ describe('the operator in a cluster', needsCluster, () => {
     const second = await startOperator(kubeconfig, home.namespace);
     let begin = performance.now();
     await operator.stop();
-    await until('the second leads', () => second.isLeading());
+    await eventually(() => second.isLeading(), 'the second leads');
     const handed = performance.now() - begin;
     const third = await startOperator(kubeconfig, home.namespace);
     begin = performance.now();
     await second.stop('SIGKILL');
-    await until('the third leads', () => third.isLeading(), 30_000);
+    await eventually(() => third.isLeading(), 'the third leads', 30_000);
     const taken = performance.now() - begin;
     test.diagnostic(
       `taken over ${(handed / 1000).toFixed(1)} s after SIGTERM, ${(taken / 1000).toFixed(1)} s after SIGKILL`,
@@ -190,6 +197,9 @@ describe('the operator in a cluster', needsCluster, () => {
     assert.ok(handed < 5_000 && taken < 15_000);
     operator = third;
     const { metadata } = await change('query-4', 'orders > 7000');
-    await until('it works', async () => (await query('query-4')).status?.observedGeneration === metadata.generation);
+    await eventually(
+      async () => (await query('query-4')).status?.observedGeneration === metadata.generation,
+      'it works',
+    );
   });
 });

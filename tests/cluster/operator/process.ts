@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { until } from '#runtime/testing/support.ts';
+import { eventually } from '#test/eventually.ts';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 
@@ -46,7 +46,7 @@ export async function startOperator(kubeconfig: string, namespace: string): Prom
   });
   child.stdout!.setEncoding('utf8').on('data', (text: string) => (printed += text));
   const exited = once(child, 'exit');
-  await until('it listens', () => /"port":\d+/.test(printed), 30_000);
+  await eventually(() => /"port":\d+/.test(printed), 'it listens', 30_000);
   const url = `http://127.0.0.1:${/"port":(\d+)/.exec(printed)![1]}`;
   const answers = async (path: string) => {
     try {
@@ -55,7 +55,7 @@ export async function startOperator(kubeconfig: string, namespace: string): Prom
       return false;
     }
   };
-  await until('it is ready', () => answers('/readyz'), 30_000);
+  await eventually(() => answers('/readyz'), 'it is ready', 30_000);
   const lines = async (pattern: RegExp) =>
     (await (await fetch(`${url}/metrics`)).text()).split('\n').filter((line) => pattern.test(line));
   const metric = async (pattern: RegExp) =>

@@ -10,7 +10,8 @@ import { EventRecorder, eventType } from '#runtime/events.ts';
 import { Informer } from '#runtime/informer.ts';
 import { LeaderElection } from '#runtime/lease.ts';
 import type { KubeObject } from '#runtime/objects.ts';
-import { configMap as newConfigMap, configMaps, memoryLog, until } from '#runtime/testing/support.ts';
+import { configMap as newConfigMap, configMaps, memoryLog } from '#runtime/testing/support.ts';
+import { eventually } from '#test/eventually.ts';
 import type { ConfigMap } from '#runtime/testing/support.ts';
 import { needsCluster, testNamespace } from './cluster.ts';
 import type { TestNamespace } from './cluster.ts';
@@ -71,14 +72,17 @@ describe("the operator's runtime and a real API server", needsCluster, () => {
       await api.create(configMaps, configMap(`during-${number}`));
       await api.delete(configMaps, namespace, `before-${number}`);
       if (harm === 'stop') await proxy.start();
-      await until(`the cache is right after ${harm}`, () => knows(`during-${number}`) && !knows(`before-${number}`));
+      await eventually(
+        () => knows(`during-${number}`) && !knows(`before-${number}`),
+        `the cache is right after ${harm}`,
+      );
     }
     assert.ok(restarts.includes('silent') && restarts.includes('error'), restarts.join(', '));
   });
 
   it('learns that a version is gone', async (test) => {
     const { api, namespace } = home;
-    const options = { namespace, labelSelector: undefined, timeoutSeconds: 5, silenceMs: 5_000 };
+    const options = { namespace, labelSelector: undefined, timeoutSeconds: 5, silenceMs: 5_000, clock: systemClock };
     const watch = api.watch(configMaps, { ...options, resourceVersion: '1', signal: AbortSignal.timeout(5_000) });
     try {
       await watch.next();
@@ -123,10 +127,10 @@ describe("the operator's runtime and a real API server", needsCluster, () => {
     const other = desired('1000m', [{ containerPort: 80 }]);
     assert.equal((await applier.apply(deployments, other, await read())).written, true);
     // the deployment controller writes the status meanwhile, which is a new version
-    await until('the status has settled', async () => {
+    await eventually(async () => {
       const { object } = await applier.apply(deployments, other, await read());
       return (object as KubeObject & { status?: { observedGeneration?: number } }).status?.observedGeneration === 3;
-    });
+    }, 'the status has settled');
     assert.equal((await applier.apply(deployments, other, await read())).written, false);
     // what somebody else has taken over is taken back
     await api.patch(deployments, namespace, 'rest', { metadata: { labels: { app: 'other' } } }, { manager: 'kubectl' });
@@ -155,11 +159,11 @@ describe("the operator's runtime and a real API server", needsCluster, () => {
       () => b.stop(),
     );
     a.start();
-    await until('a leads', () => a.leading);
+    await eventually(() => a.leading, 'a leads');
     b.start();
     const begin = performance.now();
     await a.stop();
-    await until('b leads', () => b.leading);
+    await eventually(() => b.leading, 'b leads');
     assert.ok(performance.now() - begin < 3_000);
   });
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 
-import { eventually } from '../../platform/client.ts';
+import { untilPasses } from '#test/eventually.ts';
 import { apply, conditionOf, kubectl, read, sql } from './cluster.ts';
 import type { Installed } from './installed.ts';
 
@@ -55,7 +55,7 @@ export function declaredServices(platform: Installed): void {
 
     test('says what it waits for', async () => {
       await service({ postgresql: { superuserSecret: 'none' } });
-      await eventually(async () => {
+      await untilPasses(async () => {
         const ready = conditionOf(await read('eventservice/ledger'), 'Ready');
         assert.match(`${ready?.reason}: ${ready?.message}`, /^NoSuperuser: .*none/);
       }, 60_000);

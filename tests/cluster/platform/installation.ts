@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { eventually } from '../../platform/client.ts';
+import { untilPasses } from '#test/eventually.ts';
 import { helm, kubectl, rolledOut } from './cluster.ts';
 import type { Resource } from './cluster.ts';
 import { chart, podsOf, release } from './installed.ts';
@@ -14,7 +14,7 @@ export function installation(platform: Installed): void {
   });
 
   test('every resource says that it is ready', async () => {
-    await eventually(async () => {
+    await untilPasses(async () => {
       const { items } = JSON.parse(await kubectl('get', 'eventservices,streamqueries', '-o', 'json')) as {
         items: (Resource & { kind: string })[];
       };
@@ -38,7 +38,7 @@ export function installation(platform: Installed): void {
   test('a bad setting does not take the platform down, and says what is wrong', async () => {
     await helm('upgrade', release, chart, '--reuse-values', '--set', 'services.users.config.DATABASE_POOL_SIZE=none');
     try {
-      await eventually(async () => {
+      await untilPasses(async () => {
         const pods = await kubectl('logs', `--selector=${podsOf('users')}`, '--container=users', '--tail=-1');
         assert.match(pods, /DATABASE_POOL_SIZE must be integer/);
       }, 60_000);

@@ -4,7 +4,8 @@ import { fileURLToPath } from 'node:url';
 
 import { eventServices } from '#platform/declarations';
 
-import { clientOf, eventually, newOrder, newUser } from '../../platform/client.ts';
+import { clientOf, newOrder, newUser } from '../../platform/client.ts';
+import { untilPasses } from '#test/eventually.ts';
 import type { Client } from '../../platform/client.ts';
 import { apply, field, forward, kubectl, rolledOut, scriptPod } from './cluster.ts';
 import type { Forward } from './cluster.ts';
@@ -61,7 +62,7 @@ export class Installed {
   /** Orders while something happens; what became of them. */
   async underLoad(happening: () => Promise<void>): Promise<Load> {
     await this.run('load', 'load.mjs');
-    await eventually(async () => assert.match(await kubectl('logs', 'load'), /user \d+/), 60_000);
+    await untilPasses(async () => assert.match(await kubectl('logs', 'load'), /user \d+/), 60_000);
     await happening();
     await kubectl('exec', 'load', '--', 'sh', '-c', 'kill -TERM 1');
     await kubectl('wait', '--for=jsonpath={.status.phase}=Succeeded', 'pod/load', '--timeout=60s');
@@ -81,7 +82,7 @@ export class Installed {
   /** Asserts that the read model has the orders. */
   async allReadBack(ids: readonly number[]): Promise<void> {
     for (const id of ids.toReversed())
-      await eventually(async () => {
+      await untilPasses(async () => {
         assert.equal((await this.gateway.call('GET', `/api/orders/${id}`)).status, 200, `order ${id}`);
       }, 120_000);
   }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { eventually } from '../../platform/client.ts';
+import { untilPasses } from '#test/eventually.ts';
 import { kubectl, kubectlIn, operatorNamespace, read, rolledOut } from './cluster.ts';
 import { podsOf, services } from './installed.ts';
 import type { Installed, Load } from './installed.ts';
@@ -18,7 +18,7 @@ export function losses(platform: Installed): void {
         const load = await platform.underLoad(async () => {
           await kubectl('delete', 'pod', `--selector=${selector}`, '--grace-period=0', '--force');
           await rolledOut();
-          await eventually(() => platform.place(), 120_000);
+          await untilPasses(() => platform.place(), 120_000);
         });
         t.diagnostic(outcome(load));
         await platform.allReadBack(load.some);
@@ -52,7 +52,7 @@ export function losses(platform: Installed): void {
           '--patch',
           '{"spec":{"window":{"grace":"61m"}}}',
         );
-        await eventually(async () => {
+        await untilPasses(async () => {
           const { metadata, status } = await read('streamquery/new-users');
           assert.equal(status?.['observedGeneration'], metadata.generation, 'the change is reconciled');
         }, 60_000);

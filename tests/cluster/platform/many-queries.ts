@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { eventServices as declaredServices } from '#platform/declarations';
-import { until } from '#runtime/testing/support.ts';
+import { eventually } from '#test/eventually.ts';
 import type { ConfigMap } from '#runtime/testing/support.ts';
 
 import { configMaps, eventServices, streamQueries } from '../../../operators/millrace/api/kinds.ts';
@@ -50,7 +50,7 @@ export function manyQueries(): void {
         await Promise.all(Array.from({ length: 50 }, (_, k) => create(i + k)));
       }
       const files = async () => (await api.get<ConfigMap>(configMaps, namespace, configMapName))?.data ?? {};
-      await until('all are handed on', async () => Object.keys(await files()).length === many, 120_000);
+      await eventually(async () => Object.keys(await files()).length === many, 'all are handed on', 120_000);
 
       const took: number[] = [];
       for (let i = 0; i < changes; i += 1) {
@@ -62,7 +62,7 @@ export function manyQueries(): void {
         const isReconciled = async () =>
           (await api.get<StreamQuery>(streamQueries, namespace, name))?.status?.observedGeneration ===
           metadata.generation;
-        await until('it is reconciled', isReconciled);
+        await eventually(isReconciled, 'it is reconciled');
         took.push(performance.now() - begin);
       }
       took.sort((a, b) => a - b);

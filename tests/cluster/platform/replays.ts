@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 
-import { eventually, newOrder, newUser } from '../../platform/client.ts';
+import { newOrder, newUser } from '../../platform/client.ts';
+import { untilPasses } from '#test/eventually.ts';
 import { apply, conditionOf, kubectl, read, sql } from './cluster.ts';
 import type { Installed } from './installed.ts';
 import { watchOf } from './watching.ts';
@@ -27,7 +28,7 @@ export function replays(platform: Installed): void {
       const check = `CHECK (user_id <> ${body.id} OR type <> 'order.created') NOT VALID`;
       await sql('notifications', `ALTER TABLE notifications ADD CONSTRAINT no_sluice ${check}`);
       for (let i = 0; i < 3; i += 1) await platform.gateway.call('POST', '/api/orders', newOrder(body.id));
-      await eventually(async () => {
+      await untilPasses(async () => {
         const { status } = await read('eventservice/notifications');
         assert.equal(status?.['deadLetters'], 3, 'the service counts its dead letters');
       }, 60_000);
@@ -53,7 +54,7 @@ export function replays(platform: Installed): void {
         /^NAME +READY +REASON +PROGRESS +FAILED +AGE/,
       );
       await watch.close();
-      await eventually(async () => {
+      await untilPasses(async () => {
         const sent = await platform.gateway.call<{ type: string }[]>('GET', `/api/notifications/user/${body.id}`);
         assert.equal(sent.body.filter(({ type }) => type === 'order.created').length, 3);
       }, 30_000);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 
-import { eventually } from '../../platform/client.ts';
+import { untilPasses } from '#test/eventually.ts';
 import { field, kubectl, read, sql } from './cluster.ts';
 import type { Installed } from './installed.ts';
 import { watchOf } from './watching.ts';
@@ -39,12 +39,12 @@ export function scaling(platform: Installed): void {
       const { some, placed } = await platform.underLoad(async () => {
         // the read model can be read and not written to: the projection falls behind
         const held = sql('orders_read', 'BEGIN; LOCK TABLE orders IN SHARE MODE; SELECT pg_sleep(30); COMMIT');
-        await eventually(() => Promise.resolve(assert.ok(replicas.seen().includes(4))), 60_000);
+        await untilPasses(() => Promise.resolve(assert.ok(replicas.seen().includes(4))), 60_000);
         const { status } = await read('eventservice/orders');
         t.diagnostic(`4 pods at ${status!['lag']} events behind`);
         await held;
       });
-      await eventually(async () => {
+      await untilPasses(async () => {
         assert.equal(await field('deployment/orders', '.spec.replicas'), '2');
       }, 120_000);
       await replicas.close();

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 
-import { eventually } from '../../platform/client.ts';
+import { untilPasses } from '#test/eventually.ts';
 import { apply, conditionOf, kubectl, read } from './cluster.ts';
 import type { Installed } from './installed.ts';
 
@@ -62,7 +62,7 @@ export function streamQueries(platform: Installed): void {
 
     test('with a mistake says which, where and what was meant', async () => {
       await apply(query('mistaken', { having: 'order > 3' }));
-      await eventually(async () => {
+      await untilPasses(async () => {
         const refused = conditionOf(await read('streamquery/mistaken'), 'Ready');
         assert.equal(refused?.reason, 'Invalid');
         assert.match(refused.message, /line \d+ \(having: order > 3\): .*did you mean orders\?/);

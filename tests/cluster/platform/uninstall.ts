@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parse } from 'yaml';
 
-import { eventually } from '../../platform/client.ts';
+import { untilPasses } from '#test/eventually.ts';
 import { helm, kubectl, output, operatorNamespace, rolledOut } from './cluster.ts';
 import { chart, operatorChart, release } from './installed.ts';
 import type { Installed, Order } from './installed.ts';
@@ -38,7 +38,7 @@ export function uninstall(platform: Installed): void {
     await operator('install', 'millrace-operator', operatorChart, ...ofOperator);
     await helm('install', release, chart, ...values);
     await rolledOut();
-    await eventually(async () => {
+    await untilPasses(async () => {
       const again = await platform.gateway.call<Order>('GET', `/api/orders/${order.id}`);
       assert.equal(again.body.totalAmount, order.totalAmount);
     }, 60_000);

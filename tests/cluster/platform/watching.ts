@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 
-import { eventually } from '../../platform/client.ts';
+import { untilPasses } from '#test/eventually.ts';
 import { namespace } from './cluster.ts';
 
 /** `kubectl get -w` of a resource or a kind, as a person follows it. */
@@ -15,7 +15,7 @@ export function watchOf(what: string, ...how: string[]) {
     shown: () => shown,
     /** What has been shown, once it matches. */
     until: (pattern: RegExp) =>
-      eventually(() => {
+      untilPasses(() => {
         if (!pattern.test(shown)) throw new Error(`${String(pattern)} is not in\n${shown}`);
         return Promise.resolve(shown);
       }, 60_000),

@@ -4,6 +4,7 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { eventually } from '#test/eventually.ts';
 import { startPlatform } from '#test/platform.ts';
 import type { Platform } from '#test/platform.ts';
 import { freePortOffset } from '#test/ports.ts';
@@ -23,13 +24,10 @@ describe('the platform', () => {
     rmSync(data, { recursive: true, force: true });
   });
 
-  /** Asks until the answer is as wanted; the runner's own time limit is the only one. */
+  /** Asks until the answer is as wanted. */
   async function until(path: string, isWanted: (body: never) => boolean): Promise<void> {
-    for (;;) {
-      const response = await fetch(`${gateway}${path}`);
-      if (isWanted((await response.json()) as never)) return;
-      await new Promise((resolve) => setTimeout(resolve, 25));
-    }
+    const ask = async () => isWanted((await (await fetch(`${gateway}${path}`)).json()) as never);
+    await eventually(ask, path, 60_000);
   }
 
   test('takes an item, and its event reaches the projection and the window', async () => {
