@@ -1,13 +1,13 @@
 import type { KnipConfig } from 'knip';
 
 /**
- * Finds what nothing uses. In production mode (`knip --production`) tests are no users; what a test alone needs of a file may
- * be exported then, as long as the file itself uses it.
+ * Finds unused code. In production mode (`knip --production`) tests do not count as users; a file may still export a name
+ * for a test if the file itself uses it.
  */
 const isProduction = process.argv.includes('--production');
 
 export default {
-  // `!` marks what production mode looks at
+  // `!` marks the files of production mode
   entry: [
     'local/{start.mjs,main.ts,generate.ts,imports.ts,errors.ts,preload.ts}!',
     '{services,platform}/*/main.ts!',

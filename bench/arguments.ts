@@ -1,10 +1,9 @@
 type Numbers<T> = { [K in keyof T]: T[K] extends number ? number : number[] };
 
 /**
- * What was typed behind a command: whole numbers of 1 or more. Where it is anything else, says how the command is used and
- * ends the process.
+ * Reads the arguments of a command: whole numbers of 1 or more. For other arguments, prints the usage and ends the process.
  * @param usage such as `npm run bench:orders -- [SECONDS] [CONNECTIONS]`
- * @param defaults of each argument; one whose default is a list takes several with commas between them
+ * @param defaults of each argument; one whose default is a list takes several, separated by commas
  */
 export function readNumbers<T extends (number | number[])[]>(usage: string, ...defaults: T): Numbers<T> {
   const given = process.argv.slice(2);

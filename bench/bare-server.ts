@@ -1,4 +1,4 @@
-// The machine's own floor: node:http, JSON.parse and one INSERT a request, nothing else.
+// The baseline of the machine: only node:http, JSON.parse and one INSERT per request.
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Pool } from 'pg';

@@ -1,5 +1,5 @@
-// npm run bench:cluster -- --tag TAG [--values FILE]: installs both charts into the cluster of the current context and prints how
-// long that takes until every pod is ready and the helm test is green, and what each pod's memory is then.
+// npm run bench:cluster -- --tag TAG [--values FILE]: installs both charts into the cluster of the current context. It prints the
+// time until every pod is ready and the helm test passes, and the memory of each pod.
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { setTimeout } from 'node:timers/promises';
@@ -26,7 +26,7 @@ interface PodMemory {
   mib: number;
 }
 
-/** What each running pod of the cluster needs, once metrics-server has measured all of them. */
+/** The memory of each running pod, after metrics-server has measured all of them. */
 async function memoryByPod(): Promise<PodMemory[]> {
   const everywhere = ['--all-namespaces', '--no-headers'];
   for (;;) {
@@ -50,7 +50,7 @@ const seconds = () => ((performance.now() - begin) / 1000).toFixed(0);
 const install = (release: string, into: string, ...more: string[]) =>
   run('helm', 'install', release, `charts/${release}`, `--namespace=${into}`, '--create-namespace', ...image, ...more);
 try {
-  // CRDs belong to the cluster: one that is there already stays as it is
+  // CRDs belong to the cluster: an existing one does not change
   const known = await run('kubectl', 'get', 'crds', '-o', 'name');
   const crds = known.includes('eventservices.millrace.dev') ? ['--set', 'crds.install=false'] : [];
   await run('kubectl', 'create', 'namespace', namespace); // the operator's Role is in it

@@ -1,5 +1,5 @@
-// Measures a commit against the working tree by one of the benches, in turn, since what a machine that others use gives
-// changes by half within hours: only the ratio of two runs that follow each other says something.
+// Compares a commit with the working tree by one of the benches. The runs alternate, because the speed of a shared machine
+// changes by half within hours: only the ratio of two consecutive runs is meaningful.
 import { fileURLToPath } from 'node:url';
 
 import { describeError, Fault } from '#local/fault.ts';

@@ -1,5 +1,5 @@
-// How soon an order is in the read model: places orders at a steady rate through the gateway and measures the time from
-// the POST's answer until GET /orders/{id} shows it.
+// Measures the lag of the read model: places orders at a steady rate through the gateway and takes the time from the
+// response of the POST until GET /orders/{id} shows the order.
 import { performance } from 'node:perf_hooks';
 import { readNumbers } from './arguments.ts';
 import { orderBody, percentiles, randomOf } from './load.ts';
@@ -24,7 +24,7 @@ await withBenchPlatform({ sampled: 1 }, async ({ platform, userIds }) => {
     });
     const { id, version } = (await placed.json()) as { id: number; version: number };
     const after = performance.now();
-    // the answer comes when the projection has the version, and is a 404 where it has not within a second
+    // the response comes when the projection has the version; after a second without it, it is a 404
     const read = await fetch(`${gateway}/api/orders/${id}?minVersion=${version}`);
     await read.arrayBuffer();
     if (placed.status !== 201 || read.status !== 200) errors += 1;
@@ -32,7 +32,7 @@ await withBenchPlatform({ sampled: 1 }, async ({ platform, userIds }) => {
     visible.push(performance.now() - after);
   }
 
-  for (let i = 0; i < rate; i++) await placeAndRead(); // what is only slow the first time
+  for (let i = 0; i < rate; i++) await placeAndRead(); // warm-up
   answered.length = 0;
   visible.length = 0;
 

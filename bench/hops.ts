@@ -1,7 +1,7 @@
 import { createKafka } from '#platform/kafka';
 import { createLogger } from '#platform/telemetry';
 
-/** How many records a topic has had: the sum of its partitions' ends. */
+/** The number of records of a topic: the sum of its partitions' end offsets. */
 export async function topicEnd(brokers: string, topic: string): Promise<number> {
   const kafka = createKafka({ brokers: brokers.split(','), clientId: 'bench', log: createLogger('bench', 'warn') });
   try {

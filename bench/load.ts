@@ -46,7 +46,7 @@ export interface LoadOptions {
   bodies: readonly string[];
 }
 
-/** Posts JSON bodies in turn from that many connections for that long. Latencies are milliseconds. */
+/** Posts JSON bodies in turn from `connections` for `seconds`. Latencies are milliseconds. */
 export async function load({ url, connections, seconds, bodies }: LoadOptions): Promise<LoadResult> {
   const { pathname } = new URL(url);
   const result = await autocannon({

@@ -1,17 +1,17 @@
 import { readFileSync } from 'node:fs';
 import { listBelow } from './processes.ts';
 
-/** What a process and the processes of the same kind below it take, in bytes. */
+/** The memory of a process and its descendants of the same kind, in bytes. */
 export interface MemoryUse {
   name: string;
   processes: number;
-  /** Resident memory; what processes share is counted for each. */
+  /** Resident memory; shared pages count for each process. */
   rss: number;
-  /** Proportional set: what processes share is divided among them, so that a sum is right. */
+  /** Proportional set: shared pages are divided among the processes, so that sums are correct. */
   pss: number;
 }
 
-/** The memory of a process and of everything below it, by kind; Linux only (`/proc`). */
+/** The memory of a process and its descendants, by kind; Linux only (`/proc`). */
 export function memoryBelow(root: number): MemoryUse[] {
   const uses = new Map<string, MemoryUse>();
   for (const { pid, name } of listBelow(root)) {

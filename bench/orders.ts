@@ -1,6 +1,6 @@
-// How many orders a second the platform takes, with every consumer running and tracing on, and whether every hop has
-// all of them 2 s after the load ends; beside it the machine's own floor: a bare node:http server with one INSERT a
-// request.
+// Measures the orders a second of the platform, with every consumer running and tracing on, and checks that every hop has
+// all of them 2 s after the load. It also measures the baseline of the machine: a bare node:http server with one INSERT
+// per request.
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -15,7 +15,7 @@ import { cpuSeconds, processesBelow } from './processes.ts';
 
 const [seconds, connections] = readNumbers('npm run bench:orders -- [SECONDS] [CONNECTIONS]', 30, 32);
 
-/** The floor, in a database of its own on the platform's PostgreSQL. */
+/** The baseline, with its own database on the platform's PostgreSQL. */
 async function bareServer(postgres: string, bodies: readonly string[]): Promise<LoadResult> {
   const child = fork(fileURLToPath(new URL('./bare-server.ts', import.meta.url)), {
     env: { ...process.env, DATABASE_URL: postgres },
@@ -30,10 +30,10 @@ async function bareServer(postgres: string, bodies: readonly string[]): Promise<
   }
 }
 
-/** the share of traces that is recorded and exported; 0 starts the services without an exporter */
+/** the ratio of recorded and exported traces; 0 starts the services without an exporter */
 const sampled = Number(process.env['SAMPLED'] ?? 0.1);
 
-/** A count, once it has stopped growing. */
+/** Waits until a count has stopped growing. */
 async function settled(ask: () => Promise<number>): Promise<number> {
   let last = -1;
   for (let n = await ask(); n !== last; n = await ask()) {
@@ -78,7 +78,7 @@ await withBenchPlatform({ sampled }, async ({ platform, userIds }) => {
     'notifications (rows)': () =>
       count('notifications', `SELECT count(*) AS n FROM notifications WHERE type = 'order.created'`),
   };
-  // requests that were under way when the load ended are in the database, though nobody read their answer
+  // the database also has the orders of requests that were in flight at the end of the load
   const expected = await settled(hops['orders (write database)']!);
   if (expected < answered || expected > answered + 2 * connections) {
     throw new Error(`${answered} orders were answered with 201, but the database has ${expected}`);
@@ -127,7 +127,7 @@ ratio       ${ratio.toFixed(2)}
 ${others.sentence}
 e-mails     ${mails} of ${expected} sent ${mailsAfter.toFixed(1)} s after the load`);
   const good = result.errors === 0 && result.perSecond >= 1_500 && result.p99 <= 80 && late.length === 0;
-  if (late.length > 0) console.log(`not all there after 2 s: ${late.join(', ')}`);
+  if (late.length > 0) console.log(`incomplete after 2 s: ${late.join(', ')}`);
   console.log(
     JSON.stringify({
       ordersPerSecond: Math.round(result.perSecond),

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { cpuSeconds, listBelow } from './processes.ts';
 
-/** Processor time that all processes have had since the machine started, in seconds; Linux only. */
+/** The processor time of all processes since the machine started, in seconds; Linux only. */
 function machineSeconds(): number {
   const [user, nice, system] = readFileSync('/proc/stat', 'utf8').split('\n', 1)[0]!.split(/\s+/).slice(1).map(Number);
   return cpuSeconds({ ticks: user! + nice! + system! });
@@ -11,8 +11,8 @@ function machineSeconds(): number {
 const ownSeconds = () => listBelow(process.pid).reduce((sum, stat) => sum + cpuSeconds(stat), 0);
 
 /**
- * Watches how much of the machine others have while something is measured: a figure is worth what it had.
- * @returns what says it: the cores that processes other than this one and those below it used since
+ * Watches the processor use of other processes during a measurement, which affects its figures.
+ * @returns a function that returns the cores that processes other than this one and its descendants have used since
  */
 export function watchOthers(): () => { cores: number; sentence: string } {
   const begin = performance.now();

@@ -10,11 +10,11 @@ import { freePortOffset } from '#test/ports.ts';
 
 export interface BenchPlatform {
   platform: Platform;
-  /** users that orders can be placed for */
+  /** users for orders */
   userIds: number[];
 }
 
-/** A collector that takes spans and forgets them, so that tracing costs the services what it would in production. */
+/** A collector that discards spans, so that tracing costs the services as much as in production. */
 async function startSink(): Promise<{ endpoint: string; close(): void }> {
   const server = createServer((request, response) => {
     request.resume().once('end', () => response.setHeader('content-type', 'application/x-protobuf').end());
@@ -30,7 +30,7 @@ async function startSink(): Promise<{ endpoint: string; close(): void }> {
   };
 }
 
-/** Runs a measurement against a fresh platform with 1,000 users, and takes everything away afterwards. */
+/** Runs a measurement against a fresh platform with 1,000 users, and removes everything afterwards. */
 export async function withBenchPlatform(
   { sampled }: { sampled: number },
   measure: (bench: BenchPlatform) => Promise<void>,

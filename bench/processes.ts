@@ -13,7 +13,7 @@ export function cpuSeconds({ ticks }: Pick<ProcessStat, 'ticks'>): number {
   return ticks / ticksPerSecond;
 }
 
-/** A process and everything below it; Linux only (`/proc`). */
+/** A process and its descendants; Linux only (`/proc`). */
 export function listBelow(root: number): (ProcessStat & { group: number })[] {
   const all = readdirSync('/proc')
     .filter((entry) => /^\d+$/.test(entry))
@@ -37,7 +37,7 @@ export function listBelow(root: number): (ProcessStat & { group: number })[] {
   return all.filter(({ pid }) => below.has(pid));
 }
 
-/** The same, those of a kind added up. */
+/** The same, summed by kind. */
 export function processesBelow(root: number): ProcessStat[] {
   const byName = new Map<string, ProcessStat>();
   for (const { pid, name, ticks } of listBelow(root)) {
@@ -48,7 +48,7 @@ export function processesBelow(root: number): ProcessStat[] {
   return [...byName.values()];
 }
 
-/** What a command line is, for people. */
+/** A readable name of a command line. */
 function nameOf(command: string): string {
   const service = /services\/([\w-]+)\/main\.ts/.exec(command)?.[1];
   if (service) return service;

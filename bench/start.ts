@@ -1,5 +1,5 @@
-// Starts the platform as `npm start` does, on ports of its own with fresh data, and prints how long that takes and what it
-// takes: the seconds until every service is ready, and the memory by process, idle and after a small load.
+// Starts the platform as `npm start` does, on other ports with fresh data. It prints the seconds until every service is
+// ready, and the memory by process, idle and after a small load.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
@@ -26,7 +26,7 @@ interface Start {
   loaded: MemoryUse[];
 }
 
-/** One start on the data folder, with fresh data or with that of the start before. */
+/** One start on the data folder, with fresh data or the data of the previous start. */
 async function measureStart(): Promise<Start> {
   const began = performance.now();
   const { KAFKA_BROKERS: _, npm_lifecycle_event: __, ...env } = process.env;

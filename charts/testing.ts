@@ -21,7 +21,7 @@ export interface Render {
 }
 
 /**
- * What `helm template` makes of a chart. @throws with Helm's own words, in `stderr`, where it refuses
+ * The output of `helm template` for a chart. @throws with Helm's message, in `stderr`, if it refuses
  * @example render('millrace', { values: { kafka: { create: false } } })
  */
 export function render(chart: string, { values = {}, apis = [] }: Render = {}): Resource[] {
@@ -37,7 +37,7 @@ export function render(chart: string, { values = {}, apis = [] }: Render = {}): 
     .filter((resource) => resource !== null);
 }
 
-/** The one resource of that kind and name. @throws where there is none */
+/** The one resource of that kind and name. @throws if there is none */
 export function find(resources: Resource[], kind: string, name: string): Resource {
   const found = resources.filter((resource) => resource.kind === kind && resource.metadata.name === name);
   if (found.length !== 1) throw new Error(`${found.length} resources are ${kind} ${name}`);

@@ -17,25 +17,25 @@ function parsed(...parts: string[]): Event[] {
 }
 
 describe('event stream', () => {
-  it('has typed events with an id that stays until another comes', () => {
+  it('has typed events; an id holds until the next one', () => {
     assert.deepEqual(parsed('id: 7\nevent: order\ndata: {"a":1}\n\ndata: x\n\n'), [
       { type: 'order', data: '{"a":1}', id: '7' },
       { type: 'message', data: 'x', id: '7' },
     ]);
   });
 
-  it('joins lines of data, takes one blank off, ignores comments, unknown fields and events without data', () => {
+  it('joins lines of data, removes one blank, ignores comments, unknown fields and events without data', () => {
     assert.deepEqual(parsed(': heartbeat\n\nevent: order\n\nretry: 1\ndata:  a\ndata\ndata:b\n\n'), [
       { type: 'message', data: ' a\n\nb', id: '' },
     ]);
   });
 
-  it('is the same however it was cut on its way', () => {
+  it('is the same for any chunks', () => {
     const line = fc.constantFrom('data: a', 'data: é: b', 'id: 1', 'event: order', ': c', 'data', '', '');
     const end = fc.constantFrom('\n', '\r\n', '\r');
     fc.assert(
       fc.property(fc.array(line), end, fc.array(fc.nat(6), { maxLength: 40 }), (lines, newline, cuts) => {
-        // what follows shows that a stream which was cut within a line end is whole again
+        // the rest shows that a stream that was split within a line end is complete
         const text = [...lines, 'data: last', '', ''].join(newline) + '\n';
         const parts: string[] = [];
         let rest = text;

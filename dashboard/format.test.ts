@@ -5,7 +5,7 @@ import { fillHours } from './assets/chart.js';
 import { ago, ticks } from './assets/format.js';
 
 describe('scale of a chart', () => {
-  it('has a few round lines from nothing to at least the largest value', () => {
+  it('has a few round lines from 0 to at least the largest value', () => {
     assert.deepEqual(ticks(87_000, 4), [0, 25_000, 50_000, 75_000, 100_000]);
     assert.deepEqual(ticks(0.4, 4), [0, 0.1, 0.2, 0.30000000000000004, 0.4]);
     assert.deepEqual(ticks(0, 4), [0, 1]);
@@ -20,7 +20,7 @@ describe('scale of a chart', () => {
 });
 
 describe('hours of a chart', () => {
-  it('are all there, oldest first, those without an order too', () => {
+  it('are complete, oldest first, with hours without an order', () => {
     const now = Date.parse('2026-01-01T02:30:00Z');
     const period = { periodStart: '2026-01-01T01:00:00.000Z', revenue: 5, orders: 2, averageOrderValue: 2.5 };
     assert.deepEqual(fillHours([period], 3, now), [
@@ -32,7 +32,7 @@ describe('hours of a chart', () => {
 });
 
 describe('time that has passed', () => {
-  it('is told in one unit', () => {
+  it('has one unit', () => {
     const then = Date.parse('2026-01-01T00:00:00Z');
     const told = [0, 59, 60, 3_599, 3_600, 86_399, 86_400, -5].map((seconds) => ago(then, then + seconds * 1_000));
     assert.deepEqual(told, [

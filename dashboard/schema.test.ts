@@ -11,7 +11,7 @@ interface Document {
 }
 
 describe('schema', () => {
-  it('is told in a few words', () => {
+  it('has a short description', () => {
     assert.equal(typeOf({ type: 'array', items: { $ref: '#/components/schemas/Order' } }), 'Order[]');
     assert.equal(typeOf({ anyOf: [{ type: 'string' }, { type: 'null' }] }), 'string or null');
     assert.equal(typeOf({ enum: ['A', 'B'] }), 'A | B');

@@ -13,15 +13,15 @@ const USAGE = `Usage: npm run cluster:up [-- --cloudnative-pg] [-- --observabili
        npm run cluster:down
 
   --cloudnative-pg   PostgreSQL by CloudNativePG, with a standby, in place of one pod
-  --observability    OpenTelemetry Collector, Prometheus, Tempo, Grafana and Kafka UI as well`;
+  --observability    OpenTelemetry Collector, Prometheus, Tempo, Grafana and Kafka UI, too`;
 
-/** @throws Fault that names everything that is missing, and where to get it */
+/** @throws Fault that names all missing tools, and where to get them */
 function assertTools(names: string[]): void {
   const missing = names.filter((name) => spawnSync(name, ['--help'], { stdio: 'ignore' }).error !== undefined);
   if (missing.length === 0) return;
   const where = missing.map((name) => `  ${name}: ${tools[name]}`).join('\n');
   throw new Fault(`${missing.join(', ')} ${missing.length > 1 ? 'are' : 'is'} not on the path.`, {
-    hint: `Install what is missing and run the command again:\n${where}`,
+    hint: `Install the missing tools and run the command again:\n${where}`,
   });
 }
 

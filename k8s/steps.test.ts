@@ -10,12 +10,12 @@ import { downSteps, tools, upSteps } from './steps.ts';
 
 const plain = { image: 'millrace:1', cloudNativePg: false, observability: false };
 
-test('every command is of a tool that is asked for first', () => {
+test('the tools of all commands are checked first', () => {
   const all = [...upSteps({ ...plain, cloudNativePg: true, observability: true }, false), ...downSteps];
   for (const { command } of all) assert.ok(command[0] in tools, command.join(' '));
 });
 
-test('Strimzi and the operator come before what needs them; an existing cluster is kept', () => {
+test('Strimzi and the operator come before their users; an existing cluster is kept', () => {
   const said = (exists: boolean, more = {}) =>
     upSteps({ ...plain, ...more }, exists).map(({ say }) => say.split(' ')[0]);
   assert.deepEqual(said(true), ['the', 'the', 'Strimzi', 'the', 'the']);
@@ -34,13 +34,13 @@ test('the gateway’s node port is the one that kind maps', () => {
   assert.equal(nodes[0]?.extraPortMappings?.[0]?.containerPort, gateway.service.nodePort);
 });
 
-test('cluster:up says what is missing', async () => {
+test('cluster:up names missing tools', async () => {
   const program = fileURLToPath(new URL('main.ts', import.meta.url));
   const running = promisify(execFile)(process.execPath, ['--no-warnings', program, 'up'], {
     env: { PATH: '/nowhere' },
   });
   await assert.rejects(running, ({ stderr }: { stderr: string }) => {
-    assert.match(stderr, /^docker, kind, kubectl, helm are not on the path\.\nInstall what is missing/);
+    assert.match(stderr, /^docker, kind, kubectl, helm are not on the path\.\nInstall the missing tools/);
     return true;
   });
 });

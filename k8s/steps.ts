@@ -1,15 +1,15 @@
 import { firstSteps } from '#local/first-steps.ts';
 
-/** A command that is run on the way to a cluster, and what it is for. */
+/** A command of the setup of a cluster, and its purpose. */
 export interface Step {
   say: string;
   command: [program: string, ...args: string[]];
 }
 
 export interface UpOptions {
-  /** the image that is built and loaded */
+  /** the image to build and load */
   image: string;
-  /** installs CloudNativePG and has the platform use it */
+  /** installs CloudNativePG, which the platform then uses */
   cloudNativePg: boolean;
   /** installs the manifests of k8s/observability */
   observability: boolean;
@@ -19,7 +19,7 @@ const cluster = 'millrace';
 const strimzi = { chart: 'oci://quay.io/strimzi-helm/strimzi-kafka-operator', version: '1.2.0' };
 const cnpg = { repository: 'https://cloudnative-pg.github.io/charts', chart: 'cloudnative-pg' };
 
-/** What is needed on the machine, and where it comes from. */
+/** The needed tools, and where to get them. */
 export const tools: Record<string, string> = {
   docker: 'https://docs.docker.com/get-docker',
   kind: 'https://kind.sigs.k8s.io/docs/user/quick-start#installation',
@@ -27,7 +27,7 @@ export const tools: Record<string, string> = {
   helm: 'https://helm.sh/docs/intro/install',
 };
 
-/** The steps from nothing to a platform that is ready. Each of them may be repeated. */
+/** The steps from an empty machine to a ready platform. Each of them may be repeated. */
 export function upSteps({ image, cloudNativePg, observability }: UpOptions, exists: boolean): Step[] {
   const [repository = '', tag = ''] = image.split(':');
   const helm = (release: string, chart: string, namespace: string, ...more: string[]): Step['command'] => [
@@ -104,7 +104,7 @@ export const downSteps: Step[] = [
 
 const door = 'http://localhost:8080';
 
-/** What to type next. */
+/** The next commands. */
 export function nextWords({ observability }: UpOptions): string {
   const grafana = `
 Traces, metrics and dashboards:

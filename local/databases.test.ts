@@ -33,7 +33,7 @@ test('a role has no rights beyond its database, and a limit on idle transactions
   assert.deepEqual(rows, [{ rolsuper: false, rolcreatedb: false, rolcreaterole: false, idle: '10s' }]);
 });
 
-test('creating what is there already changes nothing', async () => {
+test('creating existing databases again changes nothing', async () => {
   await ensureDatabases(postgres, ['users', 'orders-read']);
   await withClient(databaseUrl(postgres, 'users'), (client) => client.query('SELECT 1'));
 });

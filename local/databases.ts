@@ -3,8 +3,8 @@ import { createHmac } from 'node:crypto';
 import { databaseNameOf, ensureDatabaseRoles, roleOf, withClient } from '#platform/postgres';
 
 /**
- * The connection string of a database for its own role. The password follows from the superuser's, so that nothing else has
- * to be kept.
+ * The connection string of a database for its own role. The password follows from the superuser's, so that no other
+ * secret is stored.
  */
 export function databaseUrl(superuserUrl: string, database: string, role = roleOf(database)): string {
   const url = new URL(superuserUrl);
@@ -19,7 +19,7 @@ function rolePassword(superuserPassword: string, role: string): string {
 }
 
 /**
- * Creates what is missing of the databases, each with a role that owns it and can reach no other. Idempotent.
+ * Creates the missing databases, each with a role that owns it and can reach no other. Idempotent.
  * @param databases names, as declared
  */
 export async function ensureDatabases(superuserUrl: string, databases: string[]): Promise<void> {

@@ -37,7 +37,7 @@ describe('the demo', () => {
     }
   });
 
-  test('takes only steps that an order has', () => {
+  test('makes only allowed status changes', () => {
     const random = seededRandom(3);
     const lives = new Set(
       Array.from({ length: 1_000 }, () =>

@@ -1,4 +1,4 @@
-/** A source of numbers from 0 to 1 that gives the same ones for the same seed (mulberry32). */
+/** Random numbers from 0 to 1; the same seed gives the same numbers (mulberry32). */
 export function seededRandom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
@@ -9,7 +9,7 @@ export function seededRandom(seed: number): () => number {
   };
 }
 
-/** A request of the demo, and the status that the platform has to answer it with. */
+/** A request of the demo, and the expected status of the response. */
 export interface DemoRequest {
   method: 'POST' | 'PUT' | 'GET';
   path: string;
@@ -20,7 +20,7 @@ export interface DemoRequest {
 const FIRST_NAMES = ['Ada', 'Grace', 'Alan', 'Edsger', 'Barbara', 'Donald', 'Frances', 'Ken', 'Radia', 'Niklaus'];
 const LAST_NAMES = ['Miller', 'Weaver', 'Cooper', 'Fletcher', 'Sawyer', 'Thatcher', 'Wright', 'Chandler', 'Mercer'];
 const STREETS = ['Mill Lane', 'Water Street', 'Wheel Road', 'Weir Close', 'Race Way'];
-/** Prices in cents. Most baskets stay under 1000, some do not, as the alert on high orders wants. */
+/** Prices in cents. Most orders are below 1,000, some above, so that they raise the alert on high orders. */
 const PRODUCTS = [
   [100, 'Flour, stone ground, 1 kg', 320],
   [101, 'Rolled oats, 500 g', 245],
@@ -37,7 +37,7 @@ const pick = <T>(random: () => number, list: readonly T[]): T => list[Math.floor
 
 /**
  * A person who registers.
- * @param unique part of the username that no other person has, in this run or another
+ * @param unique part of the username that is unique in all runs
  */
 export function person(random: () => number, unique: string): Record<string, string> {
   const firstName = pick(random, FIRST_NAMES);
@@ -46,7 +46,7 @@ export function person(random: () => number, unique: string): Record<string, str
   return { username, email: `${username}@example.com`, firstName, lastName };
 }
 
-/** What somebody orders: mostly one or two things, cheap ones more often than dear ones. */
+/** An order: mostly one or two items, cheap ones more often than expensive ones. */
 export function basket(random: () => number, userId: number): Record<string, unknown> {
   const count = 1 + Math.floor(random() ** 2 * 4);
   const items = Array.from({ length: count }, () => {
@@ -58,7 +58,7 @@ export function basket(random: () => number, userId: number): Record<string, unk
   return { userId, items, shippingAddress, ...(random() < 0.2 && { notes: 'Please ring twice' }) };
 }
 
-/** The life of an order after it was placed: steps, and the seconds before each. */
+/** The status changes of an order, and the seconds before each. */
 export function lifeOf(random: () => number): { status: string; after: number }[] {
   const wait = (least: number, most: number): number => least + random() * (most - least);
   const confirmed = { status: 'CONFIRMED', after: wait(1, 6) };
@@ -69,7 +69,7 @@ export function lifeOf(random: () => number): { status: string; after: number }[
   return end < 0.25 ? [confirmed, shipped] : [confirmed, shipped, { status: 'DELIVERED', after: wait(10, 40) }];
 }
 
-/** What clients get wrong, each with the answer it deserves. */
+/** Mistakes of clients, each with the expected status. */
 export function mistake(random: () => number, known: { userId: number; user: Record<string, string> }): DemoRequest {
   const order = basket(random, known.userId);
   const item = { productId: 1, productName: 'Scales', quantity: 3, unitPrice: 10, totalPrice: 29.99 };

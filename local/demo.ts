@@ -3,9 +3,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { basket, lifeOf, mistake, person, seededRandom, type DemoRequest } from './demo-plan.ts';
 
 const REPORT_EVERY_MS = 30_000;
-/** People who order; after so many, those who are there come back. */
+/** The most users; after that, the same users order again. */
 const MOST_USERS = 300;
-/** A platform that is slow gets no more requests at once than that, as shops lose customers. */
+/** The most requests in flight; a slow platform loses the others, as a shop loses customers. */
 const MOST_IN_FLIGHT = 64;
 const MISTAKES = 0.04;
 const ARRIVALS = 0.15;
@@ -16,8 +16,8 @@ interface Customer {
 }
 
 /**
- * Traffic as a shop has it: people register, order, and make mistakes; orders go through their life. The choices are the same
- * in each run, the moments are not exactly.
+ * The traffic of a shop: people register, order, and make mistakes; orders change their status. The choices are the same
+ * in each run, the times only roughly.
  */
 export class Demo {
   readonly #door: string;
@@ -51,7 +51,7 @@ export class Demo {
     this.#stopping.abort();
   }
 
-  /** Orders come at random moments, as many a second as asked for on average. */
+  /** Orders come at random times, at the given rate on average. */
   async #arrivals(): Promise<void> {
     await this.#register();
     while (await this.#pause(-Math.log(1 - this.#random()) / this.#rate)) {
@@ -104,7 +104,7 @@ export class Demo {
     if ((await this.#send(mistake(this.#random, known))) !== undefined) this.#counts.mistakes += 1;
   }
 
-  /** @returns the answer's body when its status is the expected one */
+  /** @returns the body of the response if its status is the expected one */
   async #send({ method, path, body, expected }: DemoRequest): Promise<Record<string, unknown> | undefined> {
     this.#inFlight += 1;
     try {
@@ -124,7 +124,7 @@ export class Demo {
     return undefined;
   }
 
-  /** Tells of the first and of each hundredth, so that a platform that is down does not fill the screen. */
+  /** Reports the first and each hundredth, so that a platform that is down does not fill the screen. */
   #surprise(line: string): void {
     this.#counts.surprises += 1;
     if (this.#counts.surprises % 100 === 1) this.#say('warn', `demo: ${line}`);

@@ -1,5 +1,5 @@
-// docs/errors.md, from the catalogues of errors. Run by `npm run check`, it fails where the file is not what the catalogues
-// say, where a code is used by nothing, and where production code throws an error without a code; `--write` writes the file.
+// Makes docs/errors.md from the catalogues of errors. `npm run check` fails if the file differs from the catalogues, if no
+// code uses an error code, and if production code throws an error without a code; `--write` writes the file.
 import { globSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -30,7 +30,7 @@ async function catalogueOf(source: string): Promise<[title: string, source: stri
 
 const intro = `# Errors
 
-Every error of Millrace's own has a code. Logs have it in \`err.code\`, and the error that led to it in \`err.stack\`. Answers of
+Every error of Millrace has a code. Logs have it in \`err.code\`, and its cause in \`err.stack\`. Responses of
 the API name their problem by its \`type\` instead. \`npm run errors\` writes this page from the catalogues that it names.
 `;
 
@@ -50,13 +50,13 @@ const sources = globSync('{platform,streams,operators,services}/**/*.ts', { cwd:
   .toSorted()
   .map((path) => ({ path, text: readFileSync(join(root, path), 'utf8') }));
 
-/** What is wrong with the use of errors, a sentence each. */
+/** The mistakes in the use of errors, a sentence each. */
 function faultsOf(): string[] {
   const faults: string[] = [];
   const seen = new Set<string>();
   for (const [, source, errors] of catalogues) {
     for (const code of Object.keys(errors)) {
-      if (seen.has(code)) faults.push(`${source}: ${code} stands in another catalogue, too`);
+      if (seen.has(code)) faults.push(`${source}: ${code} is in another catalogue, too`);
       seen.add(code);
       if (!sources.some(({ text }) => text.includes(`'${code}'`))) faults.push(`${source}: nothing throws ${code}`);
     }
@@ -79,8 +79,8 @@ if (process.argv.includes('--write')) {
 } else {
   const faults = faultsOf();
   if (readFileSync(file, 'utf8') !== page)
-    faults.push('docs/errors.md is not what the catalogues say: npm run errors writes it');
+    faults.push('docs/errors.md differs from the catalogues: npm run errors writes it');
   for (const fault of faults) console.error(fault);
   if (faults.length > 0) process.exitCode = 1;
-  else console.log('docs/errors.md is what the catalogues of errors say');
+  else console.log('docs/errors.md matches the catalogues of errors');
 }

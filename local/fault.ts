@@ -1,6 +1,5 @@
 /**
- * An error that the user can do something about: its message is a whole sentence, shown without a stack. `hint` says how to
- * go on.
+ * An error that the user can fix: its message is a whole sentence, shown without a stack. `hint` says what to do.
  */
 export class Fault extends Error {
   readonly hint: string | undefined;

@@ -4,7 +4,7 @@ const order =
   '{"userId":1,"items":[{"productId":1,"productName":"Pocket watch","quantity":2,"unitPrice":12.50,"totalPrice":25.00}]}';
 
 /**
- * What to try on a platform that has just come up: a sentence, and commands.
+ * Commands to try on a new platform, with a sentence about them.
  * @param door the gateway
  */
 export function firstSteps(door: string): string {

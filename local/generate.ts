@@ -10,7 +10,7 @@ import { describeError, Fault } from './fault.ts';
 const require = createRequire(import.meta.url);
 
 /**
- * Generates the Prisma clients whose schema has changed since they were generated, at the same time.
+ * Generates, in parallel, the Prisma clients whose schema has changed.
  * @param folder holds a folder with a schema.prisma for each client
  * @returns the names of those generated now
  */
@@ -41,7 +41,7 @@ async function generate(program: string, schema: string): Promise<void> {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: {
       ...process.env,
-      // Generating needs no schema engine, but Prisma would download one unless it is told of some program.
+      // The generator needs no schema engine, but Prisma downloads one unless it gets the path of a program.
       PRISMA_SCHEMA_ENGINE_BINARY: process.execPath,
       CHECKPOINT_DISABLE: '1',
       PRISMA_HIDE_UPDATE_MESSAGE: '1',

@@ -12,7 +12,7 @@ const rules = JSON.parse(readFileSync(join(root, '.dependency-cruiser.json'), 'u
   forbidden: { name: string; comment: string }[];
 };
 
-/** A deliberate violation of each rule: the file, what it imports, and, where there is one, what is right instead. */
+/** A deliberate violation of each rule: the file, its import, and the correct import, if there is one. */
 const violations: Record<string, { file: string; imports: string; right?: string }> = {
   'platform-imports-no-other-folder': { file: 'platform/outbox/a.ts', imports: '#contracts/index.ts' },
   'streams-imports-platform-alone': {
@@ -77,7 +77,7 @@ describe('the directions of imports', () => {
     writeFileSync(join(folder, file), `${text}export const value = 1;\n`);
   }
 
-  /** What is found where a file imports that. */
+  /** The violations of a file with that import. */
   async function said(file: string, imports: string): Promise<string> {
     write(file, `import '${imports}';\n`);
     const faults = await importFaults(folder);
@@ -88,7 +88,7 @@ describe('the directions of imports', () => {
 
   for (const { name, comment } of rules.forbidden) {
     it(`${name}: a violation is refused with a sentence`, async () => {
-      const { file, imports, right } = violations[name] ?? assert.fail(`no violation is tried of ${name}`);
+      const { file, imports, right } = violations[name] ?? assert.fail(`no test violates ${name}`);
       const output = await said(file, imports);
       assert.ok(output.includes(`(${name})`), output);
       assert.ok(output.includes(comment), output);

@@ -1,4 +1,4 @@
-// Holds the imports of all folders against .dependency-cruiser.json, which says who may import whom.
+// Checks the imports of all folders against the rules of .dependency-cruiser.json.
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -13,7 +13,7 @@ interface Rules {
 }
 
 /**
- * Finds the imports that break a rule.
+ * Finds imports that violate a rule.
  * @param root of the checkout
  * @returns a sentence each, with what to do instead
  */

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { kafkaSettings } from './kafka-settings.ts';
 import type { BrokerOptions, KafkaServer, SearchOptions } from './kafka.ts';
 
-/** Whether a Docker engine answers, not only its command line tool. */
+/** Whether a Docker engine answers; the command line tool alone is not enough. */
 export function dockerAnswers(): boolean {
   const { status } = spawnSync('docker', ['version', '--format', '{{.Server.Version}}'], { timeout: 5_000 });
   return status === 0;
@@ -28,8 +28,8 @@ export function forgetDockerKafka(folder: string): void {
 }
 
 /**
- * Fetches the broker's image where it is missing.
- * @returns what starts the container
+ * Fetches the broker's image if it is missing.
+ * @returns a function that starts the container
  */
 export async function startDockerKafka(
   version: string,
@@ -74,7 +74,7 @@ export function runArguments(image: string, name: string, options: BrokerOptions
   return ['run', '--rm', '--detach', '--name', name, ...ports, ...volume, ...heap, ...environment, image];
 }
 
-/** Runs the command line tool to its end. In a session of its own: Ctrl-C in the terminal must not end `docker wait`. */
+/** Runs the command line tool to its end. It has its own session, because Ctrl-C in the terminal must not end `docker wait`. */
 async function docker(args: string[], signal?: AbortSignal): Promise<{ code: number | null; errors: string }> {
   const child = spawn('docker', args, {
     detached: true,

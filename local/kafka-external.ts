@@ -10,8 +10,8 @@ import { parseBrokers, probeBroker } from './kafka-probe.ts';
 const never = new Promise<string>(() => undefined);
 
 /**
- * The Kafka that `KAFKA_BROKERS` names.
- * @throws Fault where it does not answer, or its other settings are wrong
+ * The Kafka of `KAFKA_BROKERS`.
+ * @throws Fault if it does not answer, or if its other settings are wrong
  */
 export async function useKafkaOf(env: NodeJS.ProcessEnv): Promise<KafkaServer> {
   const list = env['KAFKA_BROKERS'] ?? '';
@@ -24,7 +24,7 @@ export async function useKafkaOf(env: NodeJS.ProcessEnv): Promise<KafkaServer> {
   const problem = connection.sasl || connection.ca ? await problemOf(connection) : await problemInTheOpen(brokers);
   if (problem !== undefined)
     throw new Fault(`No Kafka answers at KAFKA_BROKERS (${problem}).`, {
-      hint: 'Correct it, or leave KAFKA_BROKERS unset and Millrace starts a Kafka of its own.',
+      hint: 'Correct KAFKA_BROKERS, or unset it, and Millrace starts its own Kafka.',
     });
   return {
     connection,

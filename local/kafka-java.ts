@@ -12,8 +12,8 @@ import { endChild, endOrphan, writePidFile } from './process.ts';
 const here = (path: string): string => fileURLToPath(new URL(`kafka/${path}`, import.meta.url));
 
 /**
- * Small and quick to start: the serial collector and the first compiler alone need the fewest threads and the least
- * memory, and one broker at some thousand messages a second is far from needing more.
+ * Small and quick to start: the serial collector and the first compiler need the fewest threads and the least memory,
+ * and are enough for one broker with some thousand messages a second.
  */
 const JVM = [
   '-Xms64m',
@@ -28,7 +28,7 @@ const JVM = [
   `-Dlog4j2.configurationFile=${here('log4j2.yaml')}`,
 ];
 
-/** A Java of version 17 or newer: that of JAVA_HOME, else the one on the path. */
+/** Java 17 or newer, from JAVA_HOME, else from the path. */
 export function findJava(): { program: string; problem?: undefined } | { problem: string } {
   const home = process.env['JAVA_HOME'];
   const candidates = home ? [join(home, 'bin/java'), 'java'] : ['java'];
@@ -43,15 +43,15 @@ export function findJava(): { program: string; problem?: undefined } | { problem
   return { problem };
 }
 
-/** The feature version in what `java -version` prints: 17 of "17.0.15", 8 of "1.8.0_402". */
+/** The feature version in the output of `java -version`: 17 of "17.0.15", 8 of "1.8.0_402". */
 export function javaVersion(output: string): number | undefined {
   const match = /version "(?:1\.)?(\d+)/.exec(output);
   return match ? Number(match[1]) : undefined;
 }
 
 /**
- * The class path of the broker. Maven fetches what its own repository in the user's home does not have yet, so a second
- * clone needs no download; the answer is kept in `cache`.
+ * The class path of the broker. Maven fetches the missing jars into its repository in the user's home, so that a second
+ * clone needs no download; `cache` keeps the result.
  */
 export async function kafkaClasspath(version: string, options: SearchOptions): Promise<string> {
   const file = join(options.cache, `kafka-${version}.classpath`);
@@ -68,9 +68,12 @@ export async function kafkaClasspath(version: string, options: SearchOptions): P
   });
   options.signal.throwIfAborted();
   if (code === undefined)
-    throw new Fault('Kafka cannot be started: Java is there, but no Maven to fetch the jars of Kafka.', {
-      hint: 'Install Maven, or start Docker, or name a Kafka of yours: KAFKA_BROKERS=host:9092 npm start',
-    });
+    throw new Fault(
+      'Kafka cannot be started: Java is installed, but Maven is missing, which fetches the jars of Kafka.',
+      {
+        hint: 'Install Maven, or start Docker, or use your own Kafka: KAFKA_BROKERS=host:9092 npm start',
+      },
+    );
   if (code !== 0)
     throw new Fault(
       `Maven could not fetch the jars of Kafka ${version}:\n${output.trim().split('\n').slice(0, 5).join('\n')}`,
@@ -81,15 +84,15 @@ export async function kafkaClasspath(version: string, options: SearchOptions): P
 
 const pidFileOf = (folder: string): string => join(folder, 'kafka.pid');
 
-/** Stops the broker that a killed run left on the data of this folder. */
+/** Stops the broker that a killed run has left on the data of this folder. */
 export async function endLeftoverBroker(folder: string): Promise<void> {
   await endOrphan(pidFileOf(folder), 'SIGTERM', 10_000);
 }
 
 /**
- * Starts the broker from its jars, on data that is formatted at the first start.
- * @param options.settings go above those of `kafkaSettings`
- * @param options.formatting arguments of the formatting, beside those that it always has
+ * Starts the broker from its jars; the first start formats the data.
+ * @param options.settings override those of `kafkaSettings`
+ * @param options.formatting additional arguments of the formatting
  */
 export async function startJavaKafka(
   version: string,

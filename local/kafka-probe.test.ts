@@ -22,7 +22,7 @@ describe('probeBroker', () => {
     assert.equal(await probeBroker(broker.host, broker.port, 5_000), 1);
   });
 
-  test('tells what is not Kafka', async () => {
+  test('detects a server that is not Kafka', async () => {
     const server = createServer((socket) => socket.resume().end('HTTP/1.1 400 Bad Request\r\n\r\n'));
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -33,7 +33,7 @@ describe('probeBroker', () => {
     await assert.rejects(probeBroker('127.0.0.1', port, 5_000), { code: 'ECONNREFUSED' });
   });
 
-  test('does not take its own voice for a broker', async () => {
+  test('does not mistake its own request for an answer', async () => {
     const echo = createServer((socket) => socket.pipe(socket));
     echo.listen(0, '127.0.0.1');
     await once(echo, 'listening');

@@ -4,9 +4,9 @@ const METADATA = 3;
 const CORRELATION_ID = 1;
 
 /**
- * Asks a broker for the cluster's metadata, over a connection of its own.
- * @returns the number of brokers that the cluster has; 0 while it is starting
- * @throws when nothing answers at that address, or something other than Kafka does
+ * Asks a broker for the cluster's metadata, over a separate connection.
+ * @returns the number of brokers of the cluster; 0 while it starts
+ * @throws if no server answers at that address, or one that is not Kafka
  */
 export async function probeBroker(host: string, port: number, timeoutMs: number): Promise<number> {
   const answer = await new Promise<Buffer>((resolve, reject) => {
@@ -30,7 +30,7 @@ export async function probeBroker(host: string, port: number, timeoutMs: number)
       else if (received.length >= size + 4) finish(undefined, received.subarray(4, size + 4));
     });
   });
-  // A connection to a port that nothing listens on can be given that very port as its own, and then hears itself.
+  // Without a listener, the system can give the connection this port as its own, so that it receives its own request.
   if (answer.readInt32BE(0) !== CORRELATION_ID) throw new Error('what answers there is not Kafka');
   // Correlation id, then the array of brokers.
   return Math.max(0, answer.readInt32BE(4));

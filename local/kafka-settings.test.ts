@@ -11,7 +11,7 @@ test('javaVersion reads old and new numbering', () => {
   assert.equal(javaVersion('command not found'), undefined);
 });
 
-test('the container publishes its port to this machine only, and is told its settings as the image wants them', () => {
+test('the container publishes its port only to this machine, and gets its settings in the form of the image', () => {
   const options = { folder: '/d', port: 29_092, controllerPort: 29_093 };
   const args = runArguments('apache/kafka:4.3.1', 'millrace', options);
   assert.deepEqual(args.slice(0, 5), ['run', '--rm', '--detach', '--name', 'millrace']);

@@ -1,7 +1,7 @@
 import { brokerSettings } from '#platform/declarations';
 
 /**
- * The settings of a single Kafka node that is broker and controller, for a small machine.
+ * The settings of a single Kafka node, broker and controller, for a small machine.
  * @param options.bind the address that the listeners bind; the advertised address is always 127.0.0.1
  */
 export function kafkaSettings(options: {
@@ -32,10 +32,10 @@ export function kafkaSettings(options: {
     'share.coordinator.state.topic.num.partitions': '1',
     'share.coordinator.state.topic.replication.factor': '1',
     'share.coordinator.state.topic.min.isr': '1',
-    // After a crash, the broker is let in again when the session of its former life is over.
+    // After a crash, the broker can register again when its previous session has expired.
     'broker.session.timeout.ms': '5000',
     'broker.heartbeat.interval.ms': '1000',
-    // A group starts with the members that are there: nobody else is coming on one machine.
+    // A group starts with its present members: on one machine no others come.
     'group.initial.rebalance.delay.ms': '0',
     // The cleaner's default buffer of 128 MB would not fit into the heap.
     'log.cleaner.dedupe.buffer.size': String(8 << 20),

@@ -16,24 +16,24 @@ import { assertPortFree } from './ports.ts';
 /** The version of the broker that the local run starts. */
 export const KAFKA_VERSION = '4.3.1';
 
-/** A Kafka to work with: our own broker, or the user's. */
+/** A Kafka: our own broker, or the user's. */
 export interface KafkaServer extends Running {
   connection: KafkaConnection;
-  /** How it runs, for people. */
+  /** How it runs, for the user. */
   origin: string;
 }
 
-/** What finding a way to run the broker is told. */
+/** The options for finding a way to run the broker. */
 export interface SearchOptions {
-  /** Folder for what is found out once for every run, like the list of jars. */
+  /** Folder for results that all runs share, such as the list of jars. */
   cache: string;
-  /** Tells the user what takes long. */
+  /** Tells the user about slow steps. */
   say: (line: string) => void;
   /** Ends a download. */
   signal: AbortSignal;
 }
 
-/** What a way of running the broker is told. */
+/** The options for running the broker. */
 export interface BrokerOptions {
   /** Data and logs go to `<folder>/kafka` and `<folder>/kafka.log`. */
   folder: string;
@@ -41,7 +41,7 @@ export interface BrokerOptions {
   controllerPort: number;
 }
 
-/** Deletes Kafka's data of that folder; a broker of a killed run is stopped first. */
+/** Deletes Kafka's data of that folder; first stops a broker of a killed run. */
 export async function forgetKafka(options: { folder: string }): Promise<void> {
   await endLeftoverBroker(options.folder);
   forgetDockerKafka(options.folder);
@@ -49,8 +49,8 @@ export async function forgetKafka(options: { folder: string }): Promise<void> {
 }
 
 /**
- * Provides a Kafka: the one that `KAFKA_BROKERS` names, else a broker of our own in Docker, else one from its jars.
- * @param options.env where `KAFKA_BROKERS` and the settings beside it are looked for
+ * Provides a Kafka: that of `KAFKA_BROKERS`, else our own broker in Docker, else our own broker from its jars.
+ * @param options.env has `KAFKA_BROKERS` and the settings beside it
  */
 export async function startKafka(
   options: BrokerOptions & SearchOptions & { env: NodeJS.ProcessEnv },
@@ -84,14 +84,14 @@ async function chooseBroker(options: BrokerOptions & SearchOptions): Promise<() 
   if (java.problem !== undefined) {
     problems.push(java.problem);
     throw new Fault(`Kafka cannot be started: ${problems.join('; ')}.`, {
-      hint: 'Install Java 17 or newer with Maven, or start Docker, or name a Kafka of yours: KAFKA_BROKERS=host:9092 npm start',
+      hint: 'Install Java 17 or newer with Maven, or start Docker, or use your own Kafka: KAFKA_BROKERS=host:9092 npm start',
     });
   }
   const classpath = await kafkaClasspath(KAFKA_VERSION, options);
   return () => startJavaKafka(KAFKA_VERSION, java.program, classpath, options);
 }
 
-/** Waits until the broker answers. @throws Fault where it does not; it is stopped then */
+/** Waits until the broker answers. @throws Fault if it does not; it is stopped then */
 export async function untilReady(
   server: KafkaServer,
   { port, signal }: { port: number; signal: AbortSignal },

@@ -1,4 +1,4 @@
-/** Told what happens while something starts and runs. */
+/** Gets the messages of the start and the run. */
 export interface Listener {
   say(level: 'info' | 'warn' | 'error', line: string): void;
   /** A line that a service wrote. */

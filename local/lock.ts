@@ -5,9 +5,9 @@ import { asFileFault, errorCode, Fault } from './fault.ts';
 import { createPidFile, removePidFile, runningPid } from './process.ts';
 
 /**
- * Takes the data folder for this process, creating it; a lock of a process that is gone does not count.
- * @returns gives it back
- * @throws Fault when another run has it, or it cannot be written
+ * Locks the data folder for this process, and creates it; the lock of an ended process does not count.
+ * @returns a function that releases the lock
+ * @throws Fault if another run has the lock, or the folder cannot be written
  */
 export function lockFolder(folder: string): () => void {
   const file = join(folder, 'runner.pid');
@@ -16,11 +16,11 @@ export function lockFolder(folder: string): () => void {
     if (!tryLock(file)) {
       const holder = runningPid(file);
       if (holder !== undefined)
-        throw new Fault(`Millrace runs already on the data in ${folder} (process ${holder}).`, {
-          hint: 'Stop it with Ctrl-C where it was started, or run another one beside it: npm start -- --port-offset 1000 --data <folder>',
+        throw new Fault(`Millrace already runs on the data in ${folder} (process ${holder}).`, {
+          hint: 'Stop it with Ctrl-C in its terminal, or run another one beside it: npm start -- --port-offset 1000 --data <folder>',
         });
       rmSync(file, { force: true });
-      if (!tryLock(file)) throw new Fault(`Another start of Millrace on the data in ${folder} was quicker.`);
+      if (!tryLock(file)) throw new Fault(`Another Millrace has just started on the data in ${folder}.`);
     }
   } catch (error) {
     throw asFileFault(error, `The data folder ${folder}`);
@@ -28,7 +28,7 @@ export function lockFolder(folder: string): () => void {
   return () => removePidFile(file, process.pid);
 }
 
-/** Creates the file, with all that is in it, in one step, unless it exists. */
+/** Creates the file with its content in one step, unless it exists. */
 function tryLock(file: string): boolean {
   try {
     createPidFile(file, process.pid);

@@ -23,7 +23,7 @@ describe('formatLine', () => {
     assert.equal(formatLine('orders', JSON.stringify(record), plain), '03:04:05.678 orders  INFO  listening port=8082');
   });
 
-  test('shows the trace where something is wrong, and an error with its stack', () => {
+  test('shows the trace of warnings and errors, and an error with its stack', () => {
     const line = JSON.stringify({
       ...record,
       level: 'error',
@@ -50,7 +50,7 @@ describe('formatLine', () => {
     assert.match(shown, / note="a b" long=x{160}\.\.\.$/);
   });
 
-  test('passes on what is not a record', () => {
+  test('passes through lines that are not records', () => {
     for (const line of ['plain text', '{broken', '{"a":', '']) {
       assert.equal(formatLine('gateway', line, plain), `             gateway ${line}`);
     }
@@ -64,7 +64,7 @@ describe('formatLine', () => {
   });
 });
 
-test('LineSplitter yields the same lines however the text is cut', () => {
+test('LineSplitter yields the same lines for any chunks', () => {
   fc.assert(
     fc.property(fc.array(fc.string()), (chunks) => {
       const lines: string[] = [];
@@ -79,7 +79,7 @@ test('LineSplitter yields the same lines however the text is cut', () => {
   );
 });
 
-test('LineSplitter hands over an endless line in pieces', () => {
+test('LineSplitter passes an endless line on in pieces', () => {
   const lines: string[] = [];
   const splitter = new LineSplitter((line) => lines.push(line), 10);
   splitter.push('x'.repeat(25));

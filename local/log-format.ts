@@ -10,7 +10,7 @@ const LEVELS: Record<string, Colour> = {
   debug: 'gray',
   trace: 'gray',
 };
-/** In the line already, or of use to machines only. */
+/** Fields that the line already shows, or that only machines use. */
 const HIDDEN = new Set([
   'level',
   'time',
@@ -25,16 +25,16 @@ const HIDDEN = new Set([
 ]);
 const LONGEST_VALUE = 160;
 
-/** How lines are shown. */
+/** The format of lines. */
 export interface LogStyle {
   colour: boolean;
-  /** Names in the order that their colours are given, the longest of which sets the column. */
+  /** Names in the order of their colours; the longest sets the width of the column. */
   names: string[];
 }
 
 /**
- * One line of a child's output as people read it: a JSON line of pino's as time, service, level, message and fields, with
- * the stack of an error below it; any other line as it is, behind its service.
+ * One line of a child's output, readable: a JSON line of pino as time, service, level, message and fields, with
+ * the stack of an error below it; any other line unchanged, after its service.
  */
 export function formatLine(source: string, line: string, style: LogStyle): string {
   const record = parseRecord(line);
@@ -58,7 +58,7 @@ export function formatLine(source: string, line: string, style: LogStyle): strin
   return [head.filter((part) => part !== '').join(' '), ...errorLines(record['err'])].join('\n');
 }
 
-/** A line of the runner's own, shaped as those of the services. */
+/** A line of the runner, in the form of the services' lines. */
 export function formatOwnLine(level: string, message: string, style: LogStyle): string {
   return formatLine('millrace', JSON.stringify({ level, time: new Date().toISOString(), msg: message }), style);
 }
@@ -99,7 +99,7 @@ function errorLines(error: unknown): string[] {
   return [typeof code === 'string' ? `${first} [${code}]` : first, ...rest].map((line) => `    ${line}`);
 }
 
-/** Cuts a stream of text into lines; a line longer than `longest` is handed over in pieces, so that memory is bounded. */
+/** Splits a stream of text into lines; it passes a line longer than `longest` on in pieces, so that memory is bounded. */
 export class LineSplitter {
   readonly #emit: (line: string) => void;
   readonly #longest: number;
@@ -117,7 +117,7 @@ export class LineSplitter {
     if (this.#rest.length > this.#longest) this.end();
   }
 
-  /** Hands over what is left. */
+  /** Passes the rest on. */
   end(): void {
     if (this.#rest !== '') this.#emit(this.#rest);
     this.#rest = '';

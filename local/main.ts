@@ -30,7 +30,7 @@ function consoleListener(services: string[]): Listener {
     colour: process.stdout.hasColors?.() ?? Boolean(process.env['FORCE_COLOR']),
     names: ['millrace', ...services],
   };
-  // A terminal that is gone must not end us before everything is stopped.
+  // A closed terminal must not end this process before everything is stopped.
   process.stdout.on('error', () => undefined);
   return {
     say: (level, line) => console.log(formatOwnLine(level, line, style)),
@@ -56,19 +56,19 @@ async function runOnly(name: string, options: Options, listener: Listener): Prom
   const service = new OnlyService(root, name, { options, listener });
   await supervise(service, listener, () => {
     const debuggers = service.inspectPort ? `, open to debuggers at 127.0.0.1:${service.inspectPort}` : '';
-    listener.say('info', `${name} runs here at ${service.url}${debuggers}; Ctrl-C gives it back`);
+    listener.say('info', `${name} runs here at ${service.url}${debuggers}; Ctrl-C returns it to the platform`);
     return { end: service.lost };
   });
 }
 
-/** Runs something until somebody asks for its end, and stops it whatever happens. */
+/** Runs the platform or a service until a request to stop, and always stops it. */
 async function supervise(
   run: { start(): Promise<void>; stop(): Promise<void>; kill(): void },
   listener: Listener,
   onUp: () => { end?: Promise<string>; beforeStop?: () => void },
 ): Promise<void> {
   const requests = listenForStop();
-  // Whatever ends this process, its children do not outlive it, nor the lock on their data.
+  // However this process ends, its children and the lock on their data must not outlive it.
   process.prependOnceListener('exit', () => run.kill());
   void requests.second.then(() => process.exit(130));
   try {
@@ -79,7 +79,7 @@ async function supervise(
       reason = await Promise.race([requests.first, ...(end ? [end] : [])]);
       beforeStop?.();
     }
-    listener.say('info', `stopping (${reason}); once more to stop at once`);
+    listener.say('info', `stopping (${reason}); repeat it to stop at once`);
   } finally {
     await run.stop();
     requests.release();

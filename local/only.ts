@@ -9,7 +9,7 @@ import { serviceProcess, startService } from './service.ts';
 import { takeOver, type Taken } from './takeover.ts';
 import type { SourceWatch } from './watch.ts';
 
-/** One service of this clone, in the place of that of the platform which runs on the data folder. */
+/** One service of this clone, in place of the same service of the platform that runs on the data folder. */
 export class OnlyService {
   readonly #root: string;
   readonly #options: Options;
@@ -20,7 +20,7 @@ export class OnlyService {
   #taken: Taken | undefined;
   #kept: Supervised | undefined;
   #sources: SourceWatch | undefined;
-  /** Where debuggers find it. */
+  /** The port for debuggers. */
   inspectPort: number | undefined;
 
   constructor(root: string, name: string, { options, listener }: { options: Options; listener: Listener }) {
@@ -30,9 +30,9 @@ export class OnlyService {
     this.#listener = listener;
   }
 
-  /** Resolves when the platform is gone; after `start`. */
+  /** Resolves when the platform has ended; after `start`. */
   get lost(): Promise<string> {
-    return this.#taken!.lost.then(() => 'the platform is gone');
+    return this.#taken!.lost.then(() => 'the platform has ended');
   }
 
   /** Where it listens; after `start`. */
@@ -40,7 +40,7 @@ export class OnlyService {
     return `http://localhost:${this.#taken!.port}`;
   }
 
-  /** Resolves when the service is ready. What was started before a failure still has to be stopped. */
+  /** Resolves when the service is ready. After a failure, call `stop` for the parts that have started. */
   start(): Promise<void> {
     this.#started = this.#run();
     return this.#started;
@@ -64,10 +64,10 @@ export class OnlyService {
     this.#sources = reloadOnChange(this.#root, () => [kept], { since, listener: this.#listener });
   }
 
-  /** Stops the service and gives its place back. */
+  /** Stops the service and returns its place. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    // A start that is under way ends with the signal, or with the service.
+    // The signal, or the end of the service, ends a running start.
     await Promise.all([this.#kept?.stop(), this.#started.catch(() => undefined)]);
     this.#sources?.stop();
     await this.#kept?.stop();

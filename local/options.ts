@@ -5,7 +5,7 @@ import { messageOf } from '#platform/errors';
 import { Fault } from './fault.ts';
 import { INSPECT_PORT, PORTS } from './plan.ts';
 
-/** What `npm start` was asked for. */
+/** The options of `npm start`. */
 export interface Options {
   demo: boolean;
   /** Orders per second of the demo. */
@@ -15,25 +15,25 @@ export interface Options {
   portOffset: number;
   /** Absolute path of the folder for data and logs. */
   data: string;
-  /** The one service to run, in the place of that of the platform which runs on the data. */
+  /** The one service to run, in place of that of the platform that runs on the data. */
   only: string | undefined;
-  /** The service that is open to debuggers. */
+  /** The service to open to debuggers. */
   inspect: string | undefined;
   help: boolean;
 }
 
-/** What `--only` takes from the platform that runs, or leaves to it. */
+/** Options that do not go with `--only`: the running platform has them. */
 const NOT_WITH_ONLY = ['demo', 'rate', 'fresh', 'port-offset'] as const;
 
 export const USAGE = `Usage: npm start -- [options]
 
   --demo               send realistic traffic: users arrive, order, make mistakes
   --rate <n>           orders per second of the demo (default 5)
-  --fresh              forget the data of earlier runs
+  --fresh              delete the data of earlier runs
   --port-offset <n>    add n to every port, to run beside another Millrace
-  --data <folder>      where data and logs go (default .millrace/data)
+  --data <folder>      the folder for data and logs (default .millrace/data)
   --inspect <service>  open a service to debuggers, on port ${INSPECT_PORT} or the next free one
-  --only <service>     run one service here, in the place of that of the npm start that runs on the data folder;
+  --only <service>     run one service here, in place of that of the npm start that runs on the data folder;
                        when this ends, however it ends, that one runs its own again
   --help               show this
 
@@ -47,8 +47,8 @@ const HIGHEST_PORT = Math.max(...Object.values(PORTS));
 /**
  * Reads the command line.
  * @param root the clone, which relative defaults are below
- * @param services the names of those that can be asked for
- * @throws Fault with a sentence for anything that is not understood
+ * @param services the names of the services
+ * @throws Fault with a sentence for each mistake
  */
 export function parseOptions(args: string[], root: string, services: readonly string[]): Options {
   const { values } = parse(args);

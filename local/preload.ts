@@ -1,10 +1,10 @@
-// Preloaded into services by `npm start`; the query of its address says what for.
+// `npm start` preloads this file into services; the query of its address selects a mode.
 //
-// `standby`: the service takes the place of a running one. It starts while the other one still answers, as a replica of it, and
-// listens when the runner says that the port is free. What cannot be started ends this process, and the other one goes on.
+// `standby`: the service replaces a running one. It starts as a replica while the other one still answers, and listens when
+// the runner says that the port is free. If it cannot start, this process ends, and the other one continues.
 //
-// `inspect`: opens the port for debuggers that --inspect-port says. With Node's own --inspect, the port would stay taken while
-// the service drains, and an attached debugger would hold up its end.
+// `inspect`: opens the port of --inspect-port for debuggers. With Node's own --inspect, the port would be in use while
+// the service drains, and an attached debugger would delay its end.
 import { once } from 'node:events';
 import inspector from 'node:inspector';
 import { Server } from 'node:net';
@@ -12,7 +12,7 @@ import { isMainThread } from 'node:worker_threads';
 
 const wanted = new URL(import.meta.url).searchParams;
 
-/** Lets servers listen only when the other process has left. */
+/** Lets servers listen only after the other process has released its port. */
 function standBy(): void {
   const { listen } = Server.prototype;
   let turn: Promise<void> | undefined;
@@ -24,7 +24,7 @@ function standBy(): void {
 }
 
 async function untilTurn(): Promise<void> {
-  // Without its parent nobody would ever tell it to go on; later, the service itself sees to that.
+  // Without its parent it would wait for ever; later, the service itself handles that.
   if (!process.connected) process.exit();
   process.send?.('started');
   await once(process, 'message');
@@ -36,12 +36,12 @@ function openToDebuggers(): void {
   process.once('exit', () => inspector.close());
   process.once('SIGTERM', () => {
     inspector.close();
-    // Before the service listens for the signal itself, this listener stands in for Node's default.
+    // Until the service listens for the signal, this listener replaces Node's default.
     if (process.listenerCount('SIGTERM') === 0) process.exit();
   });
 }
 
-// Threads of the service are given its preloads as well.
+// Threads of the service preload this file, too.
 if (isMainThread) {
   if (wanted.has('standby')) standBy();
   else openToDebuggers();

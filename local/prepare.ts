@@ -11,7 +11,7 @@ import { Fault } from './fault.ts';
 
 const GROUPS_WITHIN_MS = 15_000;
 
-/** What preparing needs to know. */
+/** The options of the preparation. */
 export interface Preparation {
   services: EventService[];
   say: (line: string) => void;
@@ -19,7 +19,7 @@ export interface Preparation {
 }
 
 /**
- * Brings the databases to what is declared.
+ * Creates and migrates the declared databases.
  * @param root the clone, which the declared schema folders are below
  */
 export async function prepareDatabases(root: string, superuserUrl: string, what: Preparation): Promise<void> {
@@ -43,7 +43,7 @@ async function migrateOrFault(targets: MigrationTarget[]) {
     return await migrate(targets);
   } catch (error) {
     if (!(error instanceof MigrationError)) throw error;
-    const hint = 'Put the change into a migration of its own, or forget the local data: npm start -- --fresh';
+    const hint = 'Put the change into a new migration, or delete the local data: npm start -- --fresh';
     throw new Fault(error.message, error.code === 'ERR_MIGRATION_EDITED' ? { hint, cause: error } : { cause: error });
   }
 }
@@ -62,7 +62,7 @@ export async function prepareTopics(connection: KafkaConnection, what: Preparati
   }
 }
 
-/** A new Kafka makes its topic of offsets when the first group asks, and puts groups off until it is there. */
+/** A new Kafka creates its topic of offsets for the first group, and rejects groups until it exists. */
 async function untilGroupsCanJoin(admin: KafkaAdmin, { services, signal }: Preparation): Promise<void> {
   const deadline = Date.now() + GROUPS_WITHIN_MS;
   for (const { group, topics: names } of services.flatMap(({ spec }) => spec.consumes ?? [])) {

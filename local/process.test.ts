@@ -12,7 +12,7 @@ import { endChild, endOrphan, runningPid, writePidFile } from './process.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'millrace-process-'));
 
-/** A process that says when it is ready, and ignores SIGTERM if asked to. */
+/** A process that prints when it is ready, and optionally ignores SIGTERM. */
 async function sleeper(stubborn = false): Promise<ChildProcess & { pid: number }> {
   const code = `${stubborn ? "process.on('SIGTERM', () => {});" : ''} setInterval(() => {}, 1000); console.log('ready')`;
   const child = spawn(process.execPath, ['-e', code], { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -34,13 +34,13 @@ describe('pid files', () => {
     assert.equal(await endOrphan(file, 'SIGTERM', 5_000), false);
   });
 
-  test('another process that has the id by now is left alone', async () => {
+  test('another process that has the id meanwhile is not ended', async () => {
     writeFileSync(file, JSON.stringify({ pid: process.pid, command: 'java kafka.Kafka' }));
     assert.equal(runningPid(file), undefined);
     assert.equal(await endOrphan(file, 'SIGKILL', 5_000), false);
   });
 
-  test('a file cut short is as none', () => {
+  test('a truncated file counts as none', () => {
     writeFileSync(file, '{"pid":');
     assert.equal(runningPid(file), undefined);
   });
@@ -68,14 +68,14 @@ describe('pid files', () => {
     assert.deepEqual(await exited, [0, null]);
   });
 
-  test('a child that does not listen is killed', async () => {
+  test('a child that ignores the signal is killed', async () => {
     const child = await sleeper(true);
     await endChild(child, 'SIGTERM', 100);
     assert.equal(child.signalCode, 'SIGKILL');
     await endChild(child, 'SIGTERM', 100);
   });
 
-  test('a folder is locked once, and again after its holder is gone', async () => {
+  test('a folder is locked once, and again after its holder has ended', async () => {
     const lock = join(folder, 'runner.pid');
     const unlock = lockFolder(folder);
     assert.throws(
@@ -93,7 +93,7 @@ describe('pid files', () => {
     unlockAgain();
   });
 
-  test('a folder that cannot be written is a sentence', () => {
+  test('a folder that cannot be written is reported in a sentence', () => {
     writeFileSync(join(folder, 'file'), '');
     assert.throws(
       () => lockFolder(join(folder, 'file/data')),

@@ -12,7 +12,7 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-/** The command line of a running process; undefined when there is none or it is only waiting to be reaped. */
+/** The command line of a running process; undefined if there is none, or if it only waits to be reaped. */
 export function commandOf(pid: number): string | undefined {
   if (!isAlive(pid)) return undefined;
   if (existsSync('/proc/self/cmdline')) {
@@ -28,16 +28,16 @@ export function commandOf(pid: number): string | undefined {
 }
 
 /**
- * Writes down a running process, with its command line: an id alone may belong to another process after a reboot.
- * Whoever reads the file meanwhile finds what it was before or what it is then, never a part.
+ * Writes the id and the command line of a running process: after a reboot, another process may have the id.
+ * A reader sees the old or the new file, never a part.
  */
 export function writePidFile(file: string, pid: number): void {
   writeAside(file, pid, (aside) => renameSync(aside, file));
 }
 
 /**
- * Writes down a running process like `writePidFile`, but only where the file does not exist.
- * @throws Error with the code EEXIST where it does
+ * Does the same as `writePidFile`, but only if the file does not exist.
+ * @throws Error with the code EEXIST if it exists
  */
 export function createPidFile(file: string, pid: number): void {
   writeAside(file, pid, (aside) => linkSync(aside, file));
@@ -53,12 +53,12 @@ function writeAside(file: string, pid: number, takePlace: (aside: string) => voi
   }
 }
 
-/** Removes the file where it is about that process, which is gone or going; another one may be written down by then. */
+/** Removes the file of a process that has ended, unless it already names another process. */
 export function removePidFile(file: string, pid: number): void {
   if (existsSync(file) && readFileSync(file, 'utf8').includes(`"pid":${pid},`)) rmSync(file);
 }
 
-/** The process that `writePidFile` wrote down, if it still runs. */
+/** The process of a file of `writePidFile`, if it still runs. */
 export function runningPid(file: string): number | undefined {
   try {
     const { pid, command } = JSON.parse(readFileSync(file, 'utf8')) as { pid: number; command: string };
@@ -68,7 +68,7 @@ export function runningPid(file: string): number | undefined {
   }
 }
 
-/** Waits until a process has ended, whoever started it; resolves to whether it did within `timeoutMs`. */
+/** Waits until a process has ended, also one that is not a child; resolves to whether it did within `timeoutMs`. */
 export async function waitUntilGone(pid: number, timeoutMs: number): Promise<boolean> {
   const deadline = Date.now() + timeoutMs;
   while (commandOf(pid) !== undefined) {
@@ -79,7 +79,7 @@ export async function waitUntilGone(pid: number, timeoutMs: number): Promise<boo
 }
 
 /**
- * Ends the process that a killed run left behind, if the pid file names one that still runs.
+ * Ends the process that a killed run has left, if the pid file names a running process.
  * @returns whether there was one
  */
 export async function endOrphan(file: string, signal: NodeJS.Signals, graceMs: number): Promise<boolean> {
@@ -97,7 +97,7 @@ export async function endProcess(pid: number, signal: NodeJS.Signals, graceMs: n
   await waitUntilGone(pid, 5_000);
 }
 
-/** Asks a child to end, kills it after `graceMs`, and resolves when it is gone. */
+/** Asks a child to end, kills it after `graceMs`, and resolves when it has ended. */
 export async function endChild(child: ChildProcess, signal: NodeJS.Signals, graceMs: number): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return;
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));

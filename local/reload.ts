@@ -7,7 +7,7 @@ import { SourceWatch } from './watch.ts';
 
 /**
  * Replaces services whose sources change.
- * @param services those that run; what is not there by the time of a change is left alone
+ * @param services the running services; a change ignores services that do not run
  * @param since when they began to load their sources
  */
 export function reloadOnChange(

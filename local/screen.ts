@@ -2,7 +2,7 @@ import { firstSteps } from './first-steps.ts';
 import { portsWith } from './plan.ts';
 import type { Platform } from './platform.ts';
 
-/** What `npm start` prints when everything is ready: what runs where, and what to try. */
+/** The text that `npm start` prints when everything is ready: the addresses, and commands to try. */
 export function welcomeScreen(options: {
   platform: Pick<Platform, 'services' | 'door' | 'brokers' | 'kafkaOrigin' | 'inspectPort'>;
   portOffset: number;

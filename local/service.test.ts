@@ -19,7 +19,7 @@ const folder = mkdtempSync(join(tmpdir(), 'millrace-service-'));
 const main = join(folder, 'main.ts');
 const signal = AbortSignal.timeout(60_000);
 
-/** A service that says which one it is, and drains until the body of a request that is under way has ended. */
+/** A service that returns its version, and drains until the body of a running request has ended. */
 const SOURCE = `
 import { createServer } from 'node:http';
 import { version } from './version.ts';
@@ -40,7 +40,7 @@ describe('a service that takes the place of another', () => {
   const lines: string[] = [];
   const ask = async (path = '/'): Promise<string> => (await fetch(`http://127.0.0.1:${service.port}${path}`)).text();
   const write = (version: string): void => writeFileSync(join(folder, 'version.ts'), version);
-  /** Starts another one in the place of that which runs, and returns that one: it has been asked to end. */
+  /** Replaces the running one, and returns it: it has been asked to end. */
   const begin = async (onTakePlace?: () => void, until = signal): Promise<Running> => {
     const old = running;
     const takePlace = (other: Running): Running => {
@@ -89,7 +89,7 @@ describe('a service that takes the place of another', () => {
     assert.equal((JSON.parse(readFileSync(service.pidFile, 'utf8')) as { pid: number }).pid, running.pid);
   });
 
-  test('leaves the other one alone where it cannot be started, and says once why', async () => {
+  test('keeps the other one if it cannot start, and reports the reason once', async () => {
     for (const wrong of [
       "import './nowhere.ts';",
       'export const version = ;',
@@ -112,7 +112,7 @@ describe('a service that takes the place of another', () => {
     assert.equal(await ask(), 'three');
   });
 
-  test('keeps the place that it has when another one is wanted instead', async () => {
+  test('keeps its port when another replacement is requested', async () => {
     write("export const version = 'four';");
     const given = new AbortController();
     await assert.rejects(
@@ -124,7 +124,7 @@ describe('a service that takes the place of another', () => {
     assert.equal(await ask(), 'five');
   });
 
-  test('has one killed that stands in an endless loop', async () => {
+  test('kills one that is in an endless loop', async () => {
     const { pid = 0 } = running;
     const lost = assert.rejects(ask('/block'));
     write("export const version = 'six';");
@@ -134,7 +134,7 @@ describe('a service that takes the place of another', () => {
     assert.equal(commandOf(pid), undefined);
   });
 
-  test('is open to debuggers on the same port, one that is attached or at a breakpoint holds up nothing', async () => {
+  test('is open to debuggers on the same port; an attached debugger or a breakpoint delays nothing', async () => {
     const inspected = `http://127.0.0.1:${service.inspectPort}/json`;
     for (const method of ['Runtime.enable', 'Debugger.pause']) {
       const [target] = (await (await fetch(inspected)).json()) as { webSocketDebuggerUrl: string; title: string }[];

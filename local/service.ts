@@ -14,10 +14,10 @@ import { untilPortFree } from './ports.ts';
 import { endChild, removePidFile, writePidFile } from './process.ts';
 
 const READY_WITHIN_MS = 60_000;
-/** Longer than a service takes for its own orderly end. */
+/** Longer than the drain of a service. */
 const STOP_WITHIN_MS = 10_000;
 
-/** A service to be run as a child process. */
+/** A service to run as a child process. */
 export interface ServiceProcess {
   name: string;
   /** Its main.ts. */
@@ -25,7 +25,7 @@ export interface ServiceProcess {
   port: number;
   env: Record<string, string>;
   nodeFlags: string[];
-  /** Where debuggers find it. */
+  /** The port for debuggers. */
   inspectPort?: number | undefined;
   pidFile: string;
   onLine: (line: string) => void;
@@ -48,24 +48,24 @@ export function serviceProcess(
   };
 }
 
-/** The file that is a service. */
+/** The main file of a service. */
 export function mainOf(root: string, service: string): string {
   return join(root, 'services', service, 'main.ts');
 }
 
-/** Where the processes of the services are written down. */
+/** The folder of the services' pid files. */
 export function pidFolder(data: string): string {
   return join(data, 'services');
 }
 
 /**
- * Starts a service and waits until it says that it is ready. One that takes the place of another starts beside it; when it is
- * about to listen, the other one is asked to end, and goes on draining while the new one already serves.
- * @throws Fault when it ends, or is not ready for a minute
+ * Starts a service and waits until it is ready. A replacement starts beside the old process. When it is about to listen, it
+ * asks the old process to end, which drains while the new one already serves.
+ * @throws Fault if it ends, or is not ready within a minute
  */
 export async function startService(service: ServiceProcess, { signal, takePlace }: Start): Promise<Running> {
   signal.throwIfAborted();
-  // In a session of its own, so that Ctrl-C in the terminal reaches the runner alone; the channel tells the service when
+  // It has its own session, so that Ctrl-C in the terminal reaches only the runner; the channel tells the service when
   // the runner was killed.
   const child = spawn(process.execPath, [...flagsOf(service, takePlace !== undefined), service.file], {
     detached: true,
@@ -117,12 +117,12 @@ function flagsOf({ nodeFlags: ownFlags, inspectPort }: ServiceProcess, standsBy:
   return [
     ...ownFlags,
     ...(wanted ? ['--import', new URL(`preload.ts?${wanted}`, import.meta.url).href] : []),
-    // Its address is said once by the runner, not by each process.
+    // The runner prints the address once, not each process.
     ...(inspectPort ? [`--inspect-port=127.0.0.1:${inspectPort}`, '--inspect-publish-uid=http'] : []),
   ];
 }
 
-/** Waits until a service that stands by needs its port. */
+/** Waits until a standby service needs its port. */
 async function untilStandingBy(child: ChildProcess, name: string, signal: AbortSignal): Promise<void> {
   const late = AbortSignal.timeout(READY_WITHIN_MS);
   try {

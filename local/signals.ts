@@ -4,7 +4,7 @@ export interface StopRequests {
   first: Promise<string>;
   /** Resolves when it is asked again. */
   second: Promise<void>;
-  /** Listens no longer, so that the process can end. */
+  /** Removes the listeners, so that the process can end. */
   release(): void;
 }
 
@@ -21,7 +21,7 @@ export function listenForStop(now: () => number = Date.now): StopRequests {
     first.resolve(signal);
     if (now() - since > SAME_KEYSTROKE_MS) second.resolve();
   };
-  const onDisconnect = (): void => first.resolve('the process that started this one is gone');
+  const onDisconnect = (): void => first.resolve('the parent process has ended');
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
   for (const signal of signals) process.on(signal, onSignal);
   if (process.connected) process.once('disconnect', onDisconnect);

@@ -28,7 +28,7 @@ function sources(main: string, except?: string): string[] {
 describe('sourcesOf', () => {
   after(() => rmSync(folder, { recursive: true }));
 
-  test('follows imports of every form, circles too, and leaves types and packages out', () => {
+  test('follows imports of every form and cycles, and ignores types and packages', () => {
     write({
       'a.ts': `import pg from 'pg';\nimport type { T } from './types.ts';\nimport {\n  b,\n  type C,\n} from './b.ts';\nimport './effect.ts';\n`,
       'b.ts': `export * from './c/d.ts';\nexport type { T } from './types.ts';\nexport const b = 1;\nawait import('./lazy.ts');\n`,
@@ -40,7 +40,7 @@ describe('sourcesOf', () => {
     assert.deepEqual(sources('a.ts'), ['a.ts', 'b.ts', 'c/d.ts', 'data.json', 'effect.ts', 'lazy.ts', 'missing.ts']);
   });
 
-  test('has what modules read beside themselves, with all that is in a folder', () => {
+  test('includes files and folders that modules read', () => {
     write({
       'site.ts': `const site = new URL('./site/', import.meta.url);\nconst data = new URL('declared', import.meta.url);\n`,
       'site/index.html': '',
@@ -56,7 +56,7 @@ describe('sourcesOf', () => {
     ]);
   });
 
-  test('has what every service shares, and of services its own folder alone', () => {
+  test('includes shared folders, and of the services only its own folder', () => {
     for (const { metadata } of eventServices()) {
       const files = sourcesOf(join(root, 'services', metadata.name, 'main.ts')).map((file) => relative(root, file));
       assert.ok(files.includes(relative(root, fileURLToPath(import.meta.resolve('#platform/lifecycle')))));

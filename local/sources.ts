@@ -4,13 +4,13 @@ import { fileURLToPath } from 'node:url';
 
 const IMPORT = /^(?:import|export) (?!type )(?:[^'";]*? from )?'([^']+)'/gm;
 const LAZY_IMPORT = /\bimport\('([^']+)'\)/g;
-/** How a module names what it reads from the disk. */
+/** How a module names a file that it reads. */
 const ASSET = /\bnew URL\('([^']+)', import\.meta\.url\)/g;
 const SOURCE = /\.[cm]?[jt]s$/;
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-/** The names that package.json gives to folders: `#streams/*` is any text in the place of the star. */
+/** The names that package.json gives to folders: `#streams/*` is any text in place of the star. */
 const aliases = Object.entries(
   (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { imports: Record<string, string> }).imports,
 )
@@ -18,8 +18,8 @@ const aliases = Object.entries(
   .map(([pattern, target]) => ({ pattern: pattern.split('*'), target }));
 
 /**
- * The files and folders that a program is made of: what it imports, directly or through others, types aside, and what its
- * modules read beside themselves.
+ * The sources of a program: its direct and indirect imports, except types, and the files and folders that its modules
+ * read.
  * @param except a folder that does not count
  */
 export function sourcesOf(main: string, except?: string): string[] {
@@ -37,7 +37,7 @@ function dependenciesOf(file: string): string[] {
     const assets = matches(text, ASSET).map((path) => resolve(dirname(file), path));
     return [...imports.flatMap((specifier) => resolveImport(file, specifier)), ...assets];
   } catch {
-    return []; // It is not there, or not yet.
+    return []; // It does not exist, or not yet.
   }
 }
 

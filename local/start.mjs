@@ -1,5 +1,5 @@
-// The door to every npm script. It runs on the machine's own Node (20 or newer): it installs what is missing and hands over
-// to the Node 24 that npm installed. Signals reach the program once, and its exit code becomes ours.
+// Runs every npm script. It runs on the machine's own Node (20 or newer), installs missing packages, and starts the program
+// with the Node 24 from npm. It passes each signal to the program once, and returns the program's exit code.
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const modules = join(root, 'node_modules');
 
-/** What can be run, and the file that does it. */
+/** The programs by name. */
 const programs = {
   start: 'local/main.ts',
   test: 'tests/run.ts',
@@ -43,7 +43,7 @@ function isInstalled() {
   });
 }
 
-/** Runs a program to its end, passing signals on. `code` is that of a shell where a signal ended it. */
+/** Runs a program to its end and forwards signals. After a signal, `code` is the code that a shell uses. */
 async function run(program, args, options) {
   const child = spawn(program, args, { cwd: root, ...options });
   let output = '';
@@ -51,7 +51,7 @@ async function run(program, args, options) {
   const forward = (signal) => child.kill(signal);
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
   for (const signal of signals) process.on(signal, forward);
-  // An npm that was killed passes nothing on: its end is seen from the parent that we get instead.
+  // A killed npm forwards no signal: this process then gets another parent.
   const parent = process.ppid;
   const watch = setInterval(() => {
     if (process.env.npm_lifecycle_event && process.ppid !== parent) forward('SIGTERM');
@@ -71,7 +71,7 @@ async function run(program, args, options) {
 async function install() {
   console.error('Installing packages (npm install, about a minute on the first run)');
   // Not `npm ci`, which refuses a lock file that lacks other platforms' optional packages; --no-save leaves that file
-  // alone. Nothing here needs an install script to run. npm tells its scripts where it is; else it is on the path.
+  // alone. No package needs its install script. npm tells its scripts its path; otherwise npm is on the path.
   const args = ['install', '--no-save', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
   const npm = process.env.npm_execpath;
   const options = { stdio: ['ignore', 'pipe', 'pipe'], shell: !npm && process.platform === 'win32' };
@@ -80,7 +80,7 @@ async function install() {
   return code;
 }
 
-/** The Node that runs TypeScript: npm's, else our own where it is new enough. */
+/** The Node that runs TypeScript: npm's, else the machine's own if it is new enough. */
 function findNode() {
   const installed = join(modules, '.bin', 'node');
   if (existsSync(installed)) return installed;

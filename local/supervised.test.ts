@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 
 import { Supervised, type Running } from './supervised.ts';
 
-/** Something that is started on demand and dies when told to. */
+/** A part that starts on demand and dies on demand. */
 class Fake extends EventEmitter {
   starts = 0;
   stops = 0;
@@ -35,7 +35,7 @@ class Fake extends EventEmitter {
 }
 
 describe('Supervised', () => {
-  test('starts what dies again, also when a start fails', async () => {
+  test('restarts a part that dies, also when a start fails', async () => {
     const fake = new Fake();
     await fake.supervised.start();
     fake.fails = 1;
@@ -69,7 +69,7 @@ describe('Supervised', () => {
   });
 
   describe('replaces', () => {
-    /** Starts that the test ends, with what has happened in order. */
+    /** Starts that the test ends, with a record of the events. */
     function controlled() {
       const happened: string[] = [];
       const starts: { takePlace(): number | undefined; signal: AbortSignal; up(): void; fail(): void }[] = [];
@@ -131,7 +131,7 @@ describe('Supervised', () => {
       const { kept, happened, started, said } = await runningOne();
       kept.replace();
       (await started(2)).fail();
-      await said('it goes on as it was until its source changes');
+      await said('it keeps the old process until its source changes');
       assert.equal(kept.pid, 1);
       kept.replace();
       const { takePlace, up } = await started(3);
@@ -141,7 +141,7 @@ describe('Supervised', () => {
       await kept.stop();
       assert.deepEqual(happened.toSpliced(2, 1), [
         'no 2',
-        'it goes on as it was until its source changes',
+        'it keeps the old process until its source changes',
         'it is replaced after a while',
         'stop 3',
       ]);

@@ -2,42 +2,42 @@ import { messageOf } from '#platform/errors';
 
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** Something that runs until it is stopped or dies. */
+/** A part that runs until it is stopped or dies. */
 export interface Running {
-  /** Its process, where it is a child of ours. */
+  /** Its process, if it is a child process. */
   pid?: number | undefined;
-  /** Resolves with a sentence when it ends without having been asked to. */
+  /** Resolves with a sentence if it ends without a request. */
   died: Promise<string>;
-  /** Asks it to end and waits until it has; may be called again. */
+  /** Asks it to end and waits for the end; may be called again. */
   stop(): Promise<void>;
   /** Ends it at once. */
   kill(): void;
 }
 
-/** What a start is told. */
+/** The arguments of a start. */
 export interface Start {
   /** Ends the start. */
   signal: AbortSignal;
   /**
-   * Set where one may run whose place the new one takes. To be called as soon as the new one needs the place: it asks the
-   * other one to end, without waiting, and returns it. A start that fails before leaves the other one running.
+   * Set if an old one may run. Call it as soon as the new one needs its place: it asks the
+   * old one to end, without waiting, and returns it. If the start fails before, the old one keeps running.
    */
   takePlace?: (running: Running) => Running | undefined;
 }
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 10_000;
-/** A run of this length makes the next pause the shortest again. */
+/** A run of this length resets the pause. */
 const HEALTHY_MS = 30_000;
 
-/** Supervises something that runs: when it dies, it starts again, after a pause that grows from attempt to attempt. */
+/** Supervises a part: restarts it when it dies, after a pause that grows with each attempt. */
 export class Supervised {
   readonly name: string;
   readonly #start: (start: Start) => Promise<Running>;
   readonly #say: (level: 'info' | 'warn' | 'error', line: string) => void;
   readonly #stopping = new AbortController();
   readonly #stopped: Promise<void>;
-  /** Asked to end, and possibly not there yet. */
+  /** Requested to end, possibly before its start. */
   readonly #retired = new Set<Running>();
   #replaced = new AbortController();
   #isReplaced = Promise.withResolvers<void>();
@@ -61,15 +61,15 @@ export class Supervised {
     return this.#running?.pid;
   }
 
-  /** The first start; what fails here is thrown, not tried again. */
+  /** The first start; it throws a failure and does not retry. */
   async start(): Promise<void> {
     this.#running = await this.#start({ signal: this.#stopping.signal });
     this.#loop = this.#watch();
   }
 
   /**
-   * Puts a new one in the place of the one that runs. Where the new one cannot be started, nothing is tried again until the
-   * next call, which also ends a start that is under way.
+   * Replaces the running one. If the new one cannot start, it does not retry until the next call. A call also aborts a
+   * running start.
    */
   replace(): void {
     this.#replaced.abort();
@@ -114,11 +114,11 @@ export class Supervised {
       this.#since = Date.now();
       this.#say('info', `${this.name} is replaced after ${((performance.now() - began) / 1000).toFixed(2)} s`);
     } catch (error) {
-      // One that has the place already, and is to be replaced itself, keeps it until then.
+      // A new one that already has the place keeps it until the next one replaces it.
       if (signal.aborted) return;
       if (this.#running !== before) this.#running = undefined;
       this.#say('error', error instanceof Error ? error.message : String(error));
-      this.#say('warn', `${this.name} ${this.#running ? 'goes on as it was' : 'is down'} until its source changes`);
+      this.#say('warn', `${this.name} ${this.#running ? 'keeps the old process' : 'is down'} until its source changes`);
     }
   }
 
@@ -132,7 +132,7 @@ export class Supervised {
     return old;
   }
 
-  /** Starts what has died again, until it runs or something else is wanted. */
+  /** Restarts a part that has died, until it runs or is stopped or replaced. */
   async #revive(sentence: string): Promise<void> {
     const { signal } = this.#stopping;
     this.#say('error', sentence);

@@ -20,7 +20,7 @@ const takeovers = new Takeovers(
   (service, isTaken) => heard.emit(service as 'orders', isTaken),
 );
 
-/** Whether the service is taken after something was done. */
+/** Whether the service is taken after an action. */
 async function change(service: 'orders' | 'users', act: () => void): Promise<boolean> {
   const told = once(heard, service);
   act();
@@ -73,7 +73,7 @@ describe('a takeover', () => {
     await rejected;
   });
 
-  test('is refused for a service that is not there', async () => {
+  test('is refused for an unknown service', async () => {
     await assert.rejects(takeOver(data, 'inventory', signal), /has no service inventory/);
   });
 });

@@ -9,7 +9,7 @@ import { LineSplitter } from './log-format.ts';
 import { untilPortFree } from './ports.ts';
 import { endOrphan, runningPid, waitUntilGone } from './process.ts';
 
-/** What a run with `--only` has to know to run the service of another run. */
+/** The information that a run with `--only` needs to run the service of another run. */
 export interface Place {
   port: number;
   env: Record<string, string>;
@@ -17,12 +17,12 @@ export interface Place {
 
 type Answer = Place | { refused: string };
 
-/** Longer than a service takes for its own orderly end. */
+/** Longer than the drain of a service. */
 const STOP_WITHIN_MS = 10_000;
 
 /**
- * The socket of the run on a data folder. Only its user may connect to it. The paths of sockets are short by nature: it is
- * relative where that helps.
+ * The socket of the run on a data folder. Only its user may connect to it. Systems limit the length of socket paths, so the
+ * path is relative if that is shorter.
  */
 function socketOf(data: string): string {
   const path = join(data, 'runner.sock');
@@ -30,15 +30,15 @@ function socketOf(data: string): string {
   return short.length < path.length ? short : path;
 }
 
-/** Where a service runs that may be taken over. */
+/** A service that can be taken over. */
 export interface Takable extends Place {
   name: string;
   pidFile: string;
 }
 
 /**
- * Lets other runs take services over. Such a run is connected for as long as it has the service: whatever ends it, the
- * connection ends with it, and the service is ours again.
+ * Lets other runs take over services. The other run keeps a connection while it has the service. When the run ends for any
+ * reason, the connection closes, and this run starts the service again.
  */
 export class Takeovers {
   readonly #services: () => readonly Takable[];
@@ -48,7 +48,7 @@ export class Takeovers {
 
   /**
    * @param services those that can be taken over
-   * @param onChange told when another run asks for a service, which is then to be started anew with `startTaken`, and when it
+   * @param onChange told when another run asks for a service, which must then be restarted with `startTaken`, and when it
    * has given the service back
    */
   constructor(services: () => readonly Takable[], onChange: (service: string, isTaken: boolean) => void) {
@@ -74,7 +74,7 @@ export class Takeovers {
     return this.#takers.has(service);
   }
 
-  /** Ends our own process of a service that is taken over, and lets the other run start its one. */
+  /** Ends our process of a service that is taken over, and lets the other run start its own. */
   async startTaken(service: string, { signal, takePlace }: Start): Promise<Running> {
     const taker = this.#takers.get(service);
     const place = this.#services().find(({ name }) => name === service);
@@ -82,7 +82,7 @@ export class Takeovers {
     const { port, env, pidFile } = place;
     const kill = (): void => void endOrphan(pidFile, 'SIGKILL', 0);
     const stop = async (): Promise<void> => {
-      taker.end(); // The other run then stops the service; where it was killed, the service ends by itself.
+      taker.end(); // The other run then stops the service; if that run was killed, the service ends by itself.
       const pid = runningPid(pidFile);
       if (pid !== undefined && !(await waitUntilGone(pid, STOP_WITHIN_MS))) kill();
     };
@@ -96,7 +96,7 @@ export class Takeovers {
   }
 
   #onConnection(socket: Socket): void {
-    // One that ends without a word has given its service back as well, and none holds up our own end.
+    // A run that ends without a message has returned its service, too, and does not delay our end.
     socket.on('error', () => undefined).unref();
     onceLine(socket, (service) => {
       const refused = this.#reasonAgainst(service);
@@ -133,14 +133,14 @@ function onceLine(socket: Socket, onLine: (line: string) => void): void {
 
 /** A service that was taken over. */
 export interface Taken extends Place {
-  /** Resolves when the other run is gone. */
+  /** Resolves when the other run has ended. */
   lost: Promise<void>;
   giveBack(): void;
 }
 
 /**
  * Asks the run on a data folder for the place of one of its services; resolves when it is free.
- * @throws Fault where nothing runs there, or it does not give the service away
+ * @throws Fault if no platform runs there, or it refuses
  */
 export async function takeOver(data: string, service: string, signal: AbortSignal): Promise<Taken> {
   const socket = connect(socketOf(data));

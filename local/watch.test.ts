@@ -21,7 +21,7 @@ const watch = new SourceWatch(
   },
 );
 
-/** What is told after something was done. */
+/** The report after an action. */
 async function change(act: () => void): Promise<string> {
   const told = once(heard, 'change');
   act();
@@ -40,19 +40,19 @@ describe('SourceWatch', () => {
     rmSync(folder, { recursive: true });
   });
 
-  test('tells at once what has changed since the programs were started', async () => {
+  test('reports at once the changes since the start of the programs', async () => {
     const since = Date.now();
     utimesSync(file('b/main.ts'), new Date(), new Date(since + 60_000));
     assert.equal(await change(() => watch.start(since)), 'b: main.ts');
   });
 
-  test('tells which programs are made of what changes', async () => {
+  test('reports the programs that contain a changed file', async () => {
     const soon = new Date(Date.now() + 90_000);
     assert.equal(await change(() => utimesSync(file('a/main.ts'), soon, soon)), 'a: main.ts');
     assert.equal(await change(() => writeFileSync(file('shared/x.ts'), '// changed\n')), 'a b: x.ts');
   });
 
-  test('follows what is imported by then, from a folder that comes later too', async () => {
+  test('follows new imports, also from a folder that is created later', async () => {
     await change(() => writeFileSync(file('a/main.ts'), `import './new/y.ts';\n`));
     const made = (): void => {
       mkdirSync(file('a/new'));
@@ -63,7 +63,7 @@ describe('SourceWatch', () => {
     assert.equal(await change(() => writeFileSync(file('shared/x.ts'), '')), 'b: x.ts');
   });
 
-  test('sees a file that another takes the place of, and a folder that is made again', async () => {
+  test('detects a replaced file, and a folder that is created again', async () => {
     writeFileSync(file('x.ts'), '');
     assert.equal(await change(() => renameSync(file('x.ts'), file('shared/x.ts'))), 'b: x.ts');
     assert.equal(await change(() => rmSync(file('shared'), { recursive: true })), 'b: x.ts');

@@ -5,7 +5,7 @@ import { declarationsDir } from '#platform/declarations';
 
 import { sourcesOf } from './sources.ts';
 
-/** An editor writes in steps, and "save all" or a checkout many files: what comes closer together is one change. */
+/** An editor writes in steps, and "save all" or a checkout writes many files: changes within this time are one change. */
 const QUIET_MS = 40;
 
 /** A program whose sources are watched. */
@@ -15,11 +15,11 @@ export interface Watched {
   main: string;
 }
 
-/** What to tell whom. */
+/** The callbacks. */
 export interface WatchListener {
-  /** Called with the programs that are made of files which changed, and one of these files. */
+  /** Called with the programs that contain changed files, and one of these files. */
   onChange(names: string[], file: string): void;
-  /** Called when nothing is watched any more, or never was. */
+  /** Called when watching has failed. */
   onError(error: Error): void;
 }
 
@@ -27,8 +27,8 @@ export interface WatchListener {
 type Snapshot = ReadonlyMap<string, string>;
 
 /**
- * Tells when the sources of programs change, those that they are made of at that moment. Declarations do not count: they are
- * set up at the start, and stream queries are followed by the service that runs them.
+ * Reports changes of the present sources of programs. Declarations do not count: `npm start` reads them at the start, and
+ * analytics watches the stream queries.
  */
 export class SourceWatch {
   readonly #programs: readonly Watched[];
@@ -42,7 +42,7 @@ export class SourceWatch {
     this.#listener = listener;
   }
 
-  /** @param since what has changed after that time (of the clock, in milliseconds) is told at once */
+  /** @param since changes after this time (of the clock, in milliseconds) are reported at once */
   start(since: number): void {
     const late = this.#look((_, __, state) => Number.parseFloat(state) > since);
     if (late) this.#listener.onChange(late.names, late.file);
@@ -54,7 +54,7 @@ export class SourceWatch {
     this.#watchers.clear();
   }
 
-  /** Takes the snapshots anew. @returns the programs of files that `isChanged` is true for */
+  /** Takes new snapshots. @returns the programs of files for which `isChanged` is true */
   #look(isChanged: (before: Snapshot | undefined, file: string, state: string) => boolean) {
     const states = new Map<string, string>();
     const names: string[] = [];
@@ -72,7 +72,7 @@ export class SourceWatch {
     return changed === undefined ? undefined : { names, file: changed };
   }
 
-  /** Watches folders, as an editor may put another file in the place of the one it saves. */
+  /** Watches folders, because an editor may replace the file that it saves. */
   #watchFoldersOf(files: string[]): void {
     const folders = new Map(files.map((file) => folderOf(file)).map(({ path, inode }) => [path, inode]));
     for (const [path, { watcher, inode }] of this.#watchers)
@@ -106,13 +106,13 @@ export class SourceWatch {
   }
 }
 
-/** What differs when a file was written: also one that was written again as it was, and one that is gone. */
+/** A text that changes when a file is written, even with the same content, or deleted. */
 function stateOf(file: string): string {
   const found = statSync(file, { throwIfNoEntry: false });
   return found ? `${found.mtimeMs} ${found.size} ${found.ino}` : 'none';
 }
 
-/** The nearest folder above a file that exists; a folder that is made again is another one. */
+/** The nearest folder above a file that exists; a folder that is created again counts as another one. */
 function folderOf(file: string): { path: string; inode: number } {
   const path = dirname(file);
   const found = statSync(path, { throwIfNoEntry: false });

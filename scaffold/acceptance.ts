@@ -1,5 +1,5 @@
-// npm run test:new: what `npm run new` makes is checked, tested, started and asked, in folders of its own. It takes minutes, so
-// that it is no part of `npm test`.
+// npm run test:new: checks, tests and starts the results of `npm run new`, in separate folders. It takes minutes, so that it is
+// not part of `npm test`.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { chmodSync, cpSync, existsSync, globSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
@@ -13,12 +13,12 @@ import { freePortOffset } from '#test/ports.ts';
 import { trackedFiles } from './tracked.ts';
 
 const root = join(import.meta.dirname, '..');
-/** Node as the machine has it: a door that every npm script has finds the one that runs TypeScript. */
+/** Every npm script starts this program with the machine's own Node; it finds the Node that runs TypeScript. */
 const door = 'local/start.mjs';
 const patience = 120_000;
 
 const env: NodeJS.ProcessEnv = { ...process.env };
-// This run is no test of the project that it makes, and its brokers are not that project's.
+// The new project must not inherit the test context and the brokers of this run.
 for (const name of [
   'NODE_TEST_CONTEXT',
   'NODE_OPTIONS',
@@ -45,7 +45,7 @@ function launch(folder: string, program: string, args: string[]) {
   return { exited, stop, output: () => output, hasEnded: () => child.exitCode !== null || child.signalCode !== null };
 }
 
-/** Runs a command to its end. @returns what it says. @throws with that where it fails */
+/** Runs a command to its end. @returns its output. @throws with the output if it fails */
 async function run(folder: string, program: string, ...args: string[]): Promise<string> {
   const { exited, output } = launch(folder, program, args);
   assert.equal(await exited, 0, `${program} ${args.join(' ')} failed:\n${output()}`);
@@ -54,7 +54,7 @@ async function run(folder: string, program: string, ...args: string[]): Promise<
 
 const millrace = (folder: string, ...args: string[]) => run(folder, process.execPath, door, ...args);
 
-/** Gives a copy the packages of this project, and the list of Kafka's jars, so that it fetches neither. */
+/** Gives a copy the packages of this project and the list of Kafka's jars, so that it does not fetch them. */
 function equip(folder: string): void {
   symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
   mkdirSync(join(folder, '.millrace'));
@@ -73,7 +73,7 @@ async function start(folder: string): Promise<{ gateway: string; stop(): Promise
   return { gateway: `http://127.0.0.1:${8080 + offset}`, stop: platform.stop };
 }
 
-/** Asks until the answer is as wanted. */
+/** Repeats a request until its response is as wanted. */
 async function until(address: string, isWanted: (body: never) => boolean): Promise<void> {
   const end = Date.now() + patience;
   for (;;) {
@@ -104,7 +104,7 @@ describe('npm run new', () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  test('service makes one that runs beside the others', async () => {
+  test('service makes a service that runs beside the others', async () => {
     const copy = join(folder, 'with-inventory/project');
     for (const path of trackedFiles(root)) cpSync(join(root, path), join(copy, path), { mode: 0 });
     equip(copy);
@@ -149,7 +149,7 @@ describe('npm run new', () => {
     await stop();
   });
 
-  // its tests start it, create an item through the gateway and wait for the event, the projection and the window
+  // the tests of the copy start it, create an item through the gateway and wait for the event, the projection and the window
   test('shop-free makes a project that is checked and tested', async () => {
     const copy = join(folder, 'acme');
     assert.match(await millrace(root, 'new', 'shop-free', copy), /git init/);

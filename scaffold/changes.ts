@@ -5,7 +5,7 @@ import { format, getFileInfo, resolveConfig } from 'prettier';
 
 import { Fault } from '#local/fault.ts';
 
-/** Files that are to be written below a folder: all of them, or, where one is in the way, none. */
+/** Files to write below a folder: all of them, or none if a new file already exists. */
 export class Changes {
   readonly root: string;
   readonly #texts = new Map<string, string>();
@@ -14,7 +14,7 @@ export class Changes {
     this.root = root;
   }
 
-  /** @throws Fault where there is such a file */
+  /** @throws Fault if the file exists */
   create(path: string, text: string): void {
     if (existsSync(join(this.root, path))) throw new Fault(`${path} is there already: choose another name.`);
     this.#texts.set(path, text);
@@ -24,7 +24,7 @@ export class Changes {
     this.#texts.set(path, edit(this.#texts.get(path) ?? readFileSync(join(this.root, path), 'utf8')));
   }
 
-  /** Writes everything, formatted as the project is. @returns the lines that say what was written */
+  /** Writes everything, formatted as the project is. @returns a line for each written file */
   async write(): Promise<string[]> {
     const lines: string[] = [];
     for (const [path, text] of this.#texts) {

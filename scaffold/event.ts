@@ -8,8 +8,8 @@ import type { ContractNames } from './service.ts';
 
 /**
  * An event type in the contract of a service.
- * @returns undefined where the service has it already
- * @throws Fault where it cannot be made
+ * @returns undefined if the service already has it
+ * @throws Fault if it cannot be made
  */
 export function newEvent(
   root: string,
@@ -24,7 +24,7 @@ export function newEvent(
   assertName(happened, 'change');
   const contract = contracts.find(({ name }) => name === service);
   if (!contract)
-    throw new Fault(`No contract is of ${service}. There are ${contracts.map(({ name }) => name).join(', ')}.`);
+    throw new Fault(`There is no contract ${service}. There are ${contracts.map(({ name }) => name).join(', ')}.`);
   const owner = contracts.find(({ events }) => Object.hasOwn(events, type));
   if (owner === contract) return undefined;
   if (owner) throw new Fault(`The event type ${type} is taken: it is in the contract of ${owner.name}.`);
@@ -64,7 +64,7 @@ function withEvent(
   );
 }
 
-/** Adds what is missing of the names imported from the platform's contracts. */
+/** Adds missing imports from the platform's contract folder. */
 function withImports(text: string, names: readonly string[]): string {
   return text.replace(/(?<=^import \{)([^}]*)(?=\} from '#platform\/contract';)/m, (imported) => {
     const known = imported

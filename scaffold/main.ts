@@ -12,24 +12,24 @@ import { newQuery } from './query.ts';
 import { newService } from './service.ts';
 
 const root = join(import.meta.dirname, '..');
-/** A copy without the shop does not have it. */
+/** A copy without the shop does not have this file. */
 const shopFree = join(import.meta.dirname, 'shop-free/copy.ts');
 
 const usage = `Usage: npm run new -- service NAME [--topic TOPIC] [--consumes TOPIC,...]
        npm run new -- query NAME [--topic TOPIC]
        npm run new -- event SERVICE TYPE${existsSync(shopFree) ? '\n       npm run new -- shop-free FOLDER' : ''}
 
-  service    a service with a contract, a database, events, and, where it consumes topics, a projection of them;
-             its own topic is NAME-events where nothing else is said
+  service    a service with a contract, a database, events, and, if it consumes topics, a projection of them;
+             its own topic is NAME-events by default
   query      a stream query that counts the events of a topic, to begin with
   event      an event type in the contract of a service, such as order.returned
 ${existsSync(shopFree) ? '  shop-free  a copy of the project with one small service in place of the shop\n' : ''}`;
 
 interface Outcome {
   changes: Changes | undefined;
-  /** what the changes are about */
+  /** the subject of the changes */
   what: string;
-  /** what to type next */
+  /** the next commands */
   next: string[];
 }
 
@@ -45,7 +45,7 @@ async function run(args: string[]): Promise<void> {
     return console.log(await copyWithoutShop(root, folder!));
   }
   const make = commands[command];
-  if (!make) throw new Fault(`"${command}" is nothing that can be made.`, { hint: usage });
+  if (!make) throw new Fault(`"${command}" is unknown.`, { hint: usage });
   const { changes, what, next } = make(names, values);
   if (!changes) return console.log(`${what} is there already: nothing was changed.`);
   const written = await changes.write();
@@ -77,8 +77,8 @@ const commands: Record<string, (names: string[], options: { topic?: string; cons
       changes: newEvent(root, service, type, contracts.contracts),
       what: `The event type ${type}`,
       next: [
-        `say in services/contracts/${service}.ts what it holds`,
-        `write it to the outbox, in the transaction of what happened, with appendToOutbox of #platform/outbox`,
+        `declare its data in services/contracts/${service}.ts`,
+        `write it to the outbox with appendToOutbox of #platform/outbox, in the transaction of the change`,
         'npm run check',
       ],
     };

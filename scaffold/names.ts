@@ -1,10 +1,10 @@
 import { Fault } from '#local/fault.ts';
 
 const wellFormed = /^[a-z][a-z0-9]*(-[a-z0-9]+)*$/;
-/** Kubernetes allows 63, which the longest suffix of an object of ours has to fit into. */
+/** Kubernetes allows 63 characters, including the longest suffix of our objects. */
 const longest = 40;
 
-/** Words of SQL and of TypeScript, which no table and no constant can have as its name. */
+/** Reserved words of SQL and TypeScript, which cannot name a table or a constant. */
 const words = new Set(
   `all analyse analyze and any array as asc async await both break case cast catch check class collate column const
   constraint continue create debugger default delete desc distinct do else end enum except export extends false fetch
@@ -14,18 +14,18 @@ const words = new Set(
   trailing true try typeof union unique user using var variadic void when where while window with yield`.split(/\s+/),
 );
 
-/** What has a folder or an object in the cluster already, beside the declared services. */
+/** Names that folders or objects in the cluster already have, beside the declared services. */
 const taken = new Set(['contracts', 'kafka', 'mail-catcher', 'millrace', 'network', 'postgresql']);
 
-/** Types that a service's files use already, beside that of its own entity. */
+/** Types that a service's files use, beside that of its own entity. */
 const types = new Set(
   `Array Boolean Buffer Date Error EventData Handlers Health HttpService Id Map Number Object Page PathId Pool PoolClient
   Promise ReceivedEvent Set Static String Symbol TestDatabase Time Type`.split(/\s+/),
 );
 
 /**
- * Refuses a name that Kubernetes, PostgreSQL or TypeScript would not take.
- * @param what it is to be the name of, such as `service`
+ * Refuses a name that is invalid in Kubernetes, PostgreSQL or TypeScript.
+ * @param what the kind of thing to name, such as `service`
  */
 export function assertName(name: string, what: string): void {
   if (!wellFormed.test(name))
@@ -33,7 +33,7 @@ export function assertName(name: string, what: string): void {
   if (name.length > longest) throw new Fault(`"${name}" is longer than ${longest} characters.`);
 }
 
-/** The names that a service's files are made with, by the placeholder of the templates. */
+/** The names in a service's files, by the placeholder of the templates. */
 export interface ServiceNames {
   /** `stock-levels`: folder, database, path, consumer group */
   name: string;
@@ -51,7 +51,7 @@ export interface ServiceNames {
   Entity: string;
 }
 
-/** @throws Fault where something cannot have that name */
+/** @throws Fault if the name is taken or reserved */
 export function serviceNames(name: string): ServiceNames {
   assertName(name, 'service');
   if (taken.has(name)) throw new Fault(`The name ${name} is taken by a part of the platform: choose another name.`);
@@ -70,7 +70,7 @@ export function serviceNames(name: string): ServiceNames {
   };
 }
 
-/** `bookings` is about a booking; where English is less regular, the name stays as it is. */
+/** `booking` of `bookings`; an irregular plural does not change. */
 function singular(name: string): string {
   if (/(ss|us|is)$/.test(name) || name.length <= 3) return name;
   if (name.endsWith('ies')) return name.replace(/ies$/, 'y');

@@ -12,10 +12,10 @@ import { fillTemplates } from './template.ts';
 const templates = join(import.meta.dirname, 'templates/query');
 
 /**
- * A stream query that counts the events of a topic, to begin with.
- * @param asked the topic; left out, the first that some service sends its events to
- * @returns undefined where there is such a query already
- * @throws Fault where it cannot be made
+ * A first stream query, which counts the events of a topic.
+ * @param asked the topic; by default the first topic to which a service sends events
+ * @returns undefined if the query exists
+ * @throws Fault if it cannot be made
  */
 export function newQuery(root: string, name: string, asked: string | undefined): Changes | undefined {
   assertName(name, 'stream query');

@@ -1,4 +1,4 @@
-// What is refused and what is written; that the result runs is tried by acceptance.ts, which takes its time.
+// Tests refusals and the written files; acceptance.ts, which is slow, tests that the result runs.
 import assert from 'node:assert/strict';
 import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -52,14 +52,14 @@ describe('npm run new', () => {
     assert.equal(newService(copy, request, contracts), undefined);
   });
 
-  test('leaves out what a service that consumes nothing does not need', async () => {
+  test('omits the parts that a service without consumed topics does not need', async () => {
     await newService(copy, { name: 'parcels', topic: 'parcels-events', consumes: [] }, contracts)!.write();
     const main = readFileSync(join(copy, 'services/parcels/main.ts'), 'utf8');
     assert.doesNotMatch(main, /Inbox|project|\/\/\?/);
     assert.throws(() => readFileSync(join(copy, 'services/parcels/projection.ts')), /ENOENT/);
   });
 
-  test('refuses what is taken, with a sentence', () => {
+  test('refuses names that are taken, with a sentence', () => {
     const refusal = (changed: Partial<typeof request>, sentence: RegExp) =>
       assert.throws(
         () => newService(copy, { ...request, name: 'depots', topic: 'depot-events', ...changed }, contracts),
@@ -76,14 +76,14 @@ describe('npm run new', () => {
     refusal({ topic: 'a topic' }, /^"a topic" is no name of a topic/);
   });
 
-  test('refuses names that nothing can have', () => {
+  test('refuses invalid names', () => {
     for (const name of ['', 'Depots', 'depot_s', '-depots', 'depots-', '1depots', '../depots', 'a b'])
       assert.throws(() => serviceNames(name), /is no name of a service/, name);
     assert.throws(() => serviceNames('x'.repeat(41)), /longer than 40/);
     for (const name of ['user', 'class', 'types']) assert.throws(() => serviceNames(name), /choose another name/, name);
   });
 
-  test('finds the word for one of many', () => {
+  test('finds the singular of a name', () => {
     const words = {
       bookings: 'booking',
       inventory: 'inventory',
@@ -94,7 +94,7 @@ describe('npm run new', () => {
     for (const [name, entity] of Object.entries(words)) assert.equal(serviceNames(name).entity, entity);
   });
 
-  test('makes a query of a topic that is declared', async () => {
+  test('makes a query of a declared topic', async () => {
     await newQuery(copy, 'busy', 'stock-events')!.write();
     assert.match(readFileSync(join(copy, 'charts/millrace/files/queries/busy.yaml'), 'utf8'), /topic: stock-events/);
     const folder = declarationsOf(copy);
@@ -116,7 +116,7 @@ describe('npm run new', () => {
     assert.match(text, /^const StockLevelSoldOut = Type\.Object\(\{ stockLevelId: Id, time: Time \}\);/m);
     assert.match(text, /'stock-level\.sold-out': \{[^}]*topics: \['stock-events'\]/);
     assert.equal(newEvent(copy, 'stock-levels', 'stock-level.created', all), undefined);
-    assert.throws(() => newEvent(copy, 'nobody', 'a.b', all), /No contract is of nobody/);
+    assert.throws(() => newEvent(copy, 'nobody', 'a.b', all), /There is no contract nobody/);
     assert.throws(() => newEvent(copy, 'stock-levels', 'created', all), /"created" is no event type/);
     const [taken] = Object.keys(contracts.events);
     assert.throws(() => newEvent(copy, 'stock-levels', taken!, all), /is taken: it is in the contract of/);

@@ -10,16 +10,16 @@ import { assertName, serviceNames } from './names.ts';
 import { fillTemplates } from './template.ts';
 import { appendTo } from './yaml.ts';
 
-/** What a new service is to be. */
+/** The request for a new service. */
 export interface ServiceRequest {
   name: string;
-  /** that it sends its events to */
+  /** the topic of its events */
   topic: string;
-  /** topics that it reads */
+  /** the topics that it consumes */
   consumes: readonly string[];
 }
 
-/** What the contracts have that no other contract may have. */
+/** The names in contracts that must be unique. */
 export interface ContractNames {
   schemas: Readonly<Record<string, unknown>>;
   events: Readonly<Record<string, unknown>>;
@@ -27,16 +27,16 @@ export interface ContractNames {
 
 const templates = join(import.meta.dirname, 'templates/service');
 const firstPort = 8081;
-/** Of Kafka UI and of the operator, which Tilt forwards to this machine. */
+/** The ports of Kafka UI and of the operator, which Tilt forwards to this machine. */
 const portsOfTilt = [8088, 8090];
 
-/** The folder that holds the declarations of a tree. */
+/** The folder of the declarations. */
 export const declarationsOf = (root: string): string => join(root, 'charts/millrace/files');
 
 /**
- * Everything that a new service needs.
- * @returns undefined where there is such a service already, just as it is asked for
- * @throws Fault where it cannot be made
+ * Makes all files of a new service.
+ * @returns undefined if exactly this service exists
+ * @throws Fault if it cannot be made
  */
 export function newService(root: string, request: ServiceRequest, contracts: ContractNames): Changes | undefined {
   const { name, topic, consumes } = request;
@@ -97,7 +97,7 @@ function freeServicePort(services: readonly EventService[]): number {
   return port;
 }
 
-/** Puts a contract into the registry, services/contracts/index.ts. */
+/** Adds a contract to the registry, services/contracts/index.ts. */
 function collect(text: string, constant: string, file: string): string {
   const edits: [RegExp, string][] = [
     [/(?<=\n)(?!import)/, `import { ${constant} } from './${file}.ts';\n`],
@@ -117,7 +117,7 @@ function collect(text: string, constant: string, file: string): string {
   );
 }
 
-/** Has the service that runs the stream queries read a topic. */
+/** Adds a topic to those that the service with the stream queries consumes. */
 export function readByQueries(changes: Changes, services: readonly EventService[], topic: string): void {
   const runner = services.find(({ spec }) => spec.streamQueries);
   if (!runner) return;

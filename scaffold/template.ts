@@ -1,13 +1,13 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 
-/** A marker line: what follows is there where the section is wanted, up to the marker `end`. */
+/** A marker line: the lines up to the marker `end` are kept only if the section is wanted. */
 const marker = /^\s*(?:\/\/|--|#)\? (\w+)\s*$/;
 
 /**
- * The files that a folder of templates makes, by their path. A placeholder `__name__` is replaced in paths and texts; a file
- * of which nothing is left is not made. What is to be a test is named `.test.template.ts`, so that no run of tests finds it here.
- * @param sections the names of the sections that are wanted
+ * The files of a folder of templates, by their path. A placeholder `__name__` is replaced in paths and texts; an empty file
+ * is omitted. A test is named `.test.template.ts`, so that test runs do not find it here.
+ * @param sections the names of the wanted sections
  */
 export function fillTemplates(
   folder: string,

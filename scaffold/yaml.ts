@@ -1,7 +1,7 @@
 import { parseDocument } from 'yaml';
 import type { YAMLSeq } from 'yaml';
 
-/** Appends a name to the list at a path of a YAML text, where it is not there yet; comments stay. */
+/** Adds a name to the list at a path of a YAML text, if it is missing; comments remain. */
 export function appendTo(text: string, path: readonly (string | number)[], name: string): string {
   const document = parseDocument(text);
   const list = document.getIn(path) as YAMLSeq | undefined;

@@ -1,4 +1,4 @@
-// Every query of every panel, asked of a real Prometheus that scrapes the running platform while people order.
+// Runs every query of every panel on a real Prometheus that scrapes the running platform while users order.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
@@ -29,7 +29,7 @@ function queriesOf({ rows }: Dashboard): { panel: string; query: string }[] {
 
 const { operator, ...ofServices } = { ...dashboards['millrace']!, ...dashboards['millrace-operator']! };
 
-/** As Grafana would ask it. */
+/** The query as Grafana sends it. */
 function filledIn(query: string): string {
   return query.replaceAll('$__rate_interval', '20s').replaceAll(/\$(service|query)/g, '.+');
 }

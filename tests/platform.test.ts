@@ -31,7 +31,7 @@ describe('the platform', () => {
         OTEL_EXPORTER_OTLP_ENDPOINT: receiver.endpoint,
         OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
         OTEL_BSP_SCHEDULE_DELAY: '200',
-        OTEL_TRACES_SAMPLER: 'parentbased_always_off', // only what a test asks for
+        OTEL_TRACES_SAMPLER: 'parentbased_always_off', // only the traces of a test
       },
     });
     const { url, mail } = platform;

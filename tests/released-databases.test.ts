@@ -17,7 +17,7 @@ const { postgres } = testServers();
 const schemas = fileURLToPath(new URL('../prisma/', import.meta.url));
 const firstAfter = /_platform_tables$/;
 
-/** As Prisma makes it. */
+/** The table of Prisma. */
 const historySql = `CREATE TABLE _prisma_migrations (id varchar(36) PRIMARY KEY, checksum varchar(64) NOT NULL,
   finished_at timestamptz, migration_name varchar(255) NOT NULL, logs text, rolled_back_at timestamptz,
   started_at timestamptz NOT NULL DEFAULT now(), applied_steps_count integer NOT NULL DEFAULT 0)`;
@@ -37,7 +37,7 @@ for (const schema of readdirSync(schemas)) {
     before(async () => {
       await ensureDatabases(postgres, [name]);
       pool = new pg.Pool({ connectionString: url, max: 2, allowExitOnIdle: true });
-      // a connection that is still closing hears that its database is dropped
+      // a closing connection can still learn that its database is dropped
       pool.on('connect', (client) => client.on('error', () => undefined));
       pool.on('error', () => undefined);
       await pool.query(historySql);
@@ -56,7 +56,7 @@ for (const schema of readdirSync(schemas)) {
       await withClient(postgres, (client) => dropDatabaseAndRole(client, name));
     });
 
-    it('becomes what a new one is, with its cursors', async () => {
+    it('becomes equal to a new one, with its cursors', async () => {
       assert.ok(releasedOnes.length > 0);
       await pool.query('UPDATE outbox_shards SET id = 7');
       await migrate([{ url, database: schema, schemaFolder: `${schemas}${schema}` }]);
@@ -72,7 +72,7 @@ for (const schema of readdirSync(schemas)) {
       assert.equal((await pool.query('SELECT FROM outbox_shards')).rowCount, 4);
     });
 
-    it('does not lose rows where the platform was not migrated before', async (t) => {
+    it('does not lose rows if the platform was not migrated before', async (t) => {
       const { rowCount } = await pool.query(
         "SELECT FROM pg_views WHERE viewname = 'outbox_shards' AND schemaname = 'public'",
       );

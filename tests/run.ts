@@ -34,10 +34,10 @@ const FOLDERS = [
 ];
 const ALL = FOLDERS.map((folder) => `${folder}/**/*.test.ts`);
 
-/** Loaded in the process of each test file: ends one that does not end by itself. */
+/** Loaded in the process of each test file: ends a file that does not end by itself. */
 const TIME_LIMIT = pathToFileURL(join(root, 'tests/support/time-limit.ts')).href;
 
-/** Test data may be lost in a power cut; more files run at once than services do. */
+/** Test data may be lost in a power cut; test files use more connections than services. */
 const TEST_SETTINGS = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '300' };
 
 interface Servers {
@@ -110,7 +110,7 @@ async function useKeptServers(): Promise<Servers | undefined> {
   }
 }
 
-/** Runs test files, those that a glob matches or a folder holds, beside flags of `node --test`. @returns the exit code */
+/** Runs the test files of globs and folders, with flags of `node --test`. @returns the exit code */
 async function runTests(args: string[], env: Record<string, string>, requests: StopRequests): Promise<number> {
   const named = args.map((arg) => (isFolder(arg) ? join(arg, '**/*.test.ts') : arg));
   const files = named.some((arg) => !arg.startsWith('-')) ? named : [...named, ...ALL];

@@ -12,7 +12,7 @@ import type { SecureKafka } from '#test/secure-kafka.ts';
 const log = createLogger('tests', 'silent');
 const sasl = { username: 'millrace', password: 'open-sesame' };
 
-describe('a Kafka that asks who connects', { skip: noSecureKafka ?? false }, () => {
+describe('a Kafka with authentication', { skip: noSecureKafka ?? false }, () => {
   let broker: SecureKafka;
   before(async () => {
     broker = await startSecureKafka(sasl);
@@ -22,7 +22,7 @@ describe('a Kafka that asks who connects', { skip: noSecureKafka ?? false }, () 
   const connect = (connection: KafkaConnection) => createKafka({ ...connection, clientId: 'tests', log });
 
   for (const way of ['scram', 'tls'] as const) {
-    it(`serves those who say it: topics, sends and groups (${way})`, async () => {
+    it(`serves authenticated clients: topics, sends and groups (${way})`, async () => {
       const kafka = connect(broker[way]);
       await kafka.admin.ensureTopics([{ name: way, partitions: 1, retentionMs: -1 }]);
       const received: string[] = [];
@@ -51,24 +51,24 @@ describe('a Kafka that asks who connects', { skip: noSecureKafka ?? false }, () 
     return error.message;
   };
 
-  it('refuses a wrong password, which nobody gets to read', async () => {
+  it('refuses a wrong password, which no message contains', async () => {
     const message = await refused({ ...broker.scram, sasl: { ...sasl, password: 'guessed' } });
     assert.match(message, /authentication failed/i);
     assert.doesNotMatch(message, /guessed/);
   });
 
-  it('refuses those who do not say who they are', async () => {
+  it('refuses clients without authentication', async () => {
     const { brokers } = broker.scram;
     assert.match(await refused({ brokers }), /no Kafka broker answers/);
   });
 
-  it('is refused where its certificate is not to be trusted, or is for another name', async () => {
+  it('is refused if its certificate is not trusted, or has another name', async () => {
     assert.match(await refused({ ...broker.tls, ca: strangersCertificate }), /certificate/i);
     const byAddress = broker.tls.brokers.map((address) => address.replace('localhost', '127.0.0.1'));
     assert.match(await refused({ ...broker.tls, brokers: byAddress }), /certificate|altnames/i);
   });
 
-  it('is used by npm start as its settings say', async () => {
+  it('is used by npm start with its settings', async () => {
     const { brokers, ca } = broker.tls;
     const env = {
       KAFKA_BROKERS: brokers.join(','),

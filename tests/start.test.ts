@@ -1,4 +1,4 @@
-// `npm start` itself: what it says, what it leaves behind, and how it fails.
+// Tests `npm start`: its output, its cleanup, and its failures.
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -57,7 +57,7 @@ describe('npm start', () => {
     rmSync(clone, { recursive: true });
   });
 
-  test('says where everything is, and what it says works', async () => {
+  test('prints addresses and commands that work', async () => {
     const commands = run
       .output()
       .split('\n')
@@ -84,21 +84,18 @@ describe('npm start', () => {
   test('refuses a second run on the same data', async () => {
     const second = start(['--port-offset', String(await freePortOffset()), '--data', data]);
     assert.equal(await second.exited, 1);
-    assert.match(second.output(), /^Millrace runs already on the data in .* \(process \d+\)\.\n.*--data <folder>\n$/);
+    assert.match(second.output(), /^Millrace already runs on the data in .* \(process \d+\)\.\n.*--data <folder>\n$/);
   });
 
   test('names the port that is taken', async () => {
     const folder = temporaryFolder();
     const second = start(['--port-offset', String(offset), '--data', folder]);
     assert.equal(await second.exited, 1);
-    assert.match(
-      second.output(),
-      /Port \d+, which analytics listens on, is taken by another process\.\n.*--port-offset/,
-    );
+    assert.match(second.output(), /Another process uses port \d+, which analytics needs\.\n.*--port-offset/);
     rmSync(folder, { recursive: true });
   });
 
-  test('starts a service again that dies', async () => {
+  test('restarts a service that dies', async () => {
     const pid = servicePid('users');
     process.kill(pid, 'SIGKILL');
     await eventually(() => run.output().includes('users is running again'), run.output, withinMs);
@@ -121,7 +118,7 @@ describe('npm start', () => {
   describe('with --inspect', () => inspectTests(platform));
   describe('with --only', () => onlyTests(platform));
 
-  test('a run that was killed is cleaned up by the next one, which has its data', async () => {
+  test('the next run cleans up after a killed one, and has its data', async () => {
     const { pid } = JSON.parse(readFileSync(join(data, 'runner.pid'), 'utf8')) as { pid: number };
     process.kill(pid, 'SIGKILL');
     await run.exited;
@@ -138,7 +135,7 @@ describe('npm start', () => {
     run.child.kill('SIGINT');
     assert.equal(await run.exited, 0, run.output());
     assert.equal(await only.exited, 0, only.output());
-    assert.match(only.output(), /stopping \(the platform is gone\)/);
+    assert.match(only.output(), /stopping \(the platform has ended\)/);
     assert.deepEqual(
       pids.filter((pid) => commandOf(pid) !== undefined),
       [],
@@ -158,19 +155,19 @@ describe('npm start that cannot', () => {
   const fail = async (args: string[], env?: Record<string, string>): Promise<string> => {
     const run = start(['--port-offset', String(offset), ...args], env && { env });
     assert.notEqual(await run.exited, 0, run.output());
-    assert.ok(!/^\s+at /m.test(run.output()), `a stack is no sentence: ${run.output()}`);
+    assert.ok(!/^\s+at /m.test(run.output()), `the output has a stack: ${run.output()}`);
     return run.output();
   };
 
-  test('understand an option says which', async () => {
+  test('understand an option names it', async () => {
     assert.match(await fail(['--dmeo']), /^Unknown option '--dmeo'\.\nnpm start -- --help shows the options\.\n$/);
   });
 
-  test("have PostgreSQL's port says whose it is", async () => {
+  test("have PostgreSQL's port names its owner", async () => {
     const taken = await takePort(PORTS.postgres + offset);
     const folder = temporaryFolder();
     try {
-      assert.match(await fail(['--data', folder]), /Port \d+, which PostgreSQL listens on, is taken/);
+      assert.match(await fail(['--data', folder]), /Another process uses port \d+, which PostgreSQL needs/);
       assert.ok(!existsSync(join(folder, 'runner.pid')));
     } finally {
       taken.close();
@@ -178,7 +175,7 @@ describe('npm start that cannot', () => {
     }
   });
 
-  test('reach the brokers says which', async () => {
+  test('reach the brokers names them', async () => {
     const folder = temporaryFolder();
     assert.match(
       await fail(['--data', folder], { KAFKA_BROKERS: '127.0.0.1:1' }),
@@ -201,7 +198,7 @@ describe('npm start that cannot', () => {
     rmSync(folder, { recursive: true });
   });
 
-  test('write its data says so', async () => {
+  test('write its data reports it', async () => {
     const folder = temporaryFolder();
     writeFileSync(join(folder, 'file'), '');
     assert.match(

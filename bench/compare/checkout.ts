@@ -9,7 +9,7 @@ import { runningPid, writePidFile } from '#local/process.ts';
 /** A commit, checked out beside the working tree. */
 export interface Checkout {
   folder: string;
-  /** of the commit, and its subject */
+  /** the hash of the commit, and its subject */
   title: string;
   remove(): Promise<void>;
 }
@@ -19,7 +19,7 @@ const git = async (root: string, ...args: string[]): Promise<string> =>
 
 /**
  * Checks a commit out in `<folder>/old`, and removes what a killed run left there.
- * @throws Fault where there is no such commit, it lacks the npm script, or another comparison has the folder
+ * @throws Fault if the commit does not exist or lacks the npm script, or another comparison uses the folder
  */
 export async function checkOut(root: string, folder: string, commit: string, script: string): Promise<Checkout> {
   const hash = await git(root, 'rev-parse', '--verify', '--quiet', '--end-of-options', `${commit}^{commit}`).catch(
@@ -33,7 +33,7 @@ export async function checkOut(root: string, folder: string, commit: string, scr
 
   const owner = join(folder, 'owner.pid');
   const other = runningPid(owner);
-  if (other !== undefined) throw new Fault(`Another comparison runs already (process ${other}).`);
+  if (other !== undefined) throw new Fault(`Another comparison is running (process ${other}).`);
   const remove = async (): Promise<void> => {
     rmSync(folder, { recursive: true, force: true });
     await git(root, 'worktree', 'prune');
@@ -52,7 +52,7 @@ export async function checkOut(root: string, folder: string, commit: string, scr
   }
 }
 
-/** Saves the minute that an installation takes where both need the same packages. */
+/** Saves the minute of an installation if both need the same packages. */
 function sharePackages(root: string, old: string): void {
   const lockFile = (checkout: string): string => readFileSync(join(checkout, 'package-lock.json'), 'utf8');
   const modules = join(root, 'node_modules');

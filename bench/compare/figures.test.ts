@@ -28,29 +28,29 @@ describe('the last line of a bench', () => {
       assert.deepEqual([...result!.figures.values()], numbers);
     });
 
-  test('names what is within an object by its path', () => {
+  test('names values within an object by their path', () => {
     const { figures } = readResult(lines.secondsFresh, 'secondsFresh', 0)!;
     assert.equal(figures.get('processes.npm start'), 39);
   });
 
-  test('is found among what services log', () => {
+  test('is found among the logs of services', () => {
     const log = '{"level":40,"time":1,"msg":"slow"}';
     const { figures } = readResult(`${log}\n${lines.eventsPerSecond}\n${log}\nstopped\n`, 'eventsPerSecond', 0)!;
     assert.equal(figures.get('peakMb'), 412);
     assert.equal(figures.has('level'), false);
   });
 
-  test('is not there when the bench failed', () => {
+  test('is missing when the bench failed', () => {
     for (const output of ['', '{', 'Error: no', '{"level":50,"msg":"no"}', '[1]', 'null'])
       assert.equal(readResult(output, 'ordersPerSecond', 1), undefined);
   });
 
-  test('says what is true, and so does the exit code', () => {
+  test('has conditions, as has the exit code', () => {
     const { checks } = readResult(lines.ordersPerSecond, 'ordersPerSecond', 1)!;
     assert.deepEqual(Object.fromEntries(checks), { ok: true, 'exit code 0': false });
   });
 
-  test('loses no number, however it is nested', () => {
+  test('keeps every number at any depth', () => {
     const { tree } = fc.letrec<{ tree: unknown; node: Record<string, unknown> }>((tie) => ({
       tree: fc.oneof({ maxDepth: 3 }, fc.integer(), tie('node')),
       node: fc.dictionary(fc.stringMatching(/^[a-z]{1,5}$/), tie('tree')),
@@ -66,7 +66,7 @@ describe('the last line of a bench', () => {
   });
 });
 
-test('a figure is better in the direction that its name says', () => {
+test('the name of a figure tells which direction is better', () => {
   const notes = {
     ordersPerSecond: 'more is better',
     ratio: 'more is better',

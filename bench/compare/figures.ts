@@ -1,15 +1,15 @@
-/** What a bench measured. */
+/** The results of a bench. */
 export interface Result {
-  /** by their names in the last line; those within an object have its name in front: `processes.orders` */
+  /** by their names in the last line; those within an object have its name as a prefix: `processes.orders` */
   figures: Map<string, number>;
-  /** what the last line says is true or false, such as `correct`, and whether the bench ended without an error */
+  /** the booleans of the last line, such as `correct`, and whether the bench ended without an error */
   checks: Map<string, boolean>;
 }
 
 /**
  * Reads the last line of a bench.
- * @param output all that it printed. A service may have logged JSON as well, so the line is known by `figure`.
- * @returns nothing where there is no such line
+ * @param output its whole output. Services may log JSON, too, so `figure` identifies the line.
+ * @returns undefined if there is no such line
  */
 export function readResult(output: string, figure: string, exitCode: number): Result | undefined {
   for (const line of output.trimEnd().split('\n').toReversed()) {
@@ -37,7 +37,7 @@ function collect(value: unknown, name: string, { figures, checks }: Result): voi
       collect(inner, name === '' ? key : `${name}.${key}`, { figures, checks });
 }
 
-/** What a reader is told of a figure: which direction is better, where its name says so. */
+/** Which direction of a figure is better, if its name tells. */
 export function noteOf(name: string): string {
   if (name === 'barePerSecond' || name === 'othersCores') return 'the machine, not Millrace';
   if (name === 'ratio' || name.endsWith('PerSecond')) return 'more is better';

@@ -12,7 +12,7 @@ import { commandOf, isAlive } from '#local/process.ts';
 import { measurePairs } from './measure.ts';
 import { parseOptions } from './options.ts';
 
-/** A repository of its own, with a bench that takes no time. */
+/** A separate repository with a fast bench. */
 class Repository {
   readonly root = realpathSync(mkdtempSync(join(tmpdir(), 'millrace-compare-test-')));
 
@@ -50,7 +50,7 @@ class Repository {
 const bench = (seconds: string): string => `console.log(JSON.stringify({ secondsFresh: ${seconds} }));`;
 
 describe('a comparison', () => {
-  test('measures the commit and the working tree as it is, in turn', async (t) => {
+  test('measures the commit and the working tree in turn', async (t) => {
     const repository = new Repository(t, bench('2'));
     repository.write('bench.js', bench('3'));
     const said: string[] = [];
@@ -90,7 +90,7 @@ describe('a comparison', () => {
     repository.assertClean();
   });
 
-  test('refuses what git does not know, and a commit without the bench', async (t) => {
+  test('refuses an unknown commit, and a commit without the bench', async (t) => {
     const repository = new Repository(t, bench('2'));
     const measure = async (...given: string[]) =>
       await measurePairs(repository.root, parseOptions(given), {
@@ -107,7 +107,7 @@ describe('a comparison', () => {
     await once(server, 'listening');
     t.after(() => server.close());
     const { port } = server.address() as AddressInfo;
-    // like the broker, what it starts has a process group of its own
+    // like the broker, its child has its own process group
     const repository = new Repository(
       t,
       `const { pid } = require('node:child_process').spawn('sleep', ['600'], { detached: true });
@@ -126,7 +126,7 @@ describe('a comparison', () => {
     repository.assertClean();
   });
 
-  test('removes what a killed one left, and does not disturb one that runs', async (t) => {
+  test('removes the remains of a killed comparison, and does not disturb a running one', async (t) => {
     const repository = new Repository(t, bench('2'));
     repository.git('worktree', 'add', '--quiet', '--detach', '.millrace/compare/old', 'HEAD');
     repository.write('.millrace/compare/owner.pid', JSON.stringify({ pid: process.pid, command: 'another' }));
@@ -137,7 +137,7 @@ describe('a comparison', () => {
       },
     });
     assert.equal(error, undefined);
-    assert.match(String(await during), /Another comparison runs already \(process \d+\)/);
+    assert.match(String(await during), /Another comparison is running \(process \d+\)/);
     repository.assertClean();
   });
 });

@@ -10,7 +10,7 @@ import type { Options } from './options.ts';
 import { runOrder, type Pair, type Side } from './pairs.ts';
 import { runScript, type Ended } from './script.ts';
 
-/** What was measured until it was done, or ended by an error. */
+/** The results until the end, or until an error. */
 export interface Measured {
   /** complete pairs only */
   pairs: Pair[];
@@ -18,10 +18,10 @@ export interface Measured {
 }
 
 /**
- * Measures a commit and the working tree of `root` in turn, after a short run of each, which finds Kafka's jars and fills
+ * Measures a commit and the working tree of `root` in turn. Before, a short run of each finds Kafka's jars and fills
  * Node's compile cache.
- * @param say is told of each run
- * @throws where the commit cannot be checked out
+ * @param say is called for each run
+ * @throws if the commit cannot be checked out
  */
 export async function measurePairs(
   root: string,
@@ -30,7 +30,7 @@ export async function measurePairs(
 ): Promise<Measured> {
   const folder = join(root, '.millrace/compare');
   const checkout = await checkOut(root, folder, commit, script);
-  // benches put their data there, and one that is stopped leaves it
+  // benches put their data there, and a stopped bench leaves it
   const temporary = mkdtempSync(join(tmpdir(), 'millrace-compare-'));
   chmodSync(temporary, 0o755); // PostgreSQL may run as a user of its own
   const sides: Record<Side, { folder: string; title: string }> = {

@@ -12,7 +12,7 @@ describe('options of a comparison', () => {
     assert.equal(bench.figure, 'ordersPerSecond');
   });
 
-  test('may have arguments of the bench, and a number of pairs at any place', () => {
+  test('may have arguments of the bench, and a number of pairs in any position', () => {
     for (const given of [
       ['v1', 'streams', '1000', '1,2', '--pairs', '3'],
       ['--pairs=3', 'v1', 'streams', '1000', '1,2'],
@@ -23,12 +23,12 @@ describe('options of a comparison', () => {
   });
 
   const refused: [string[], RegExp][] = [
-    [[], /have to be named/],
-    [['HEAD'], /have to be named/],
+    [[], /Name a commit and a bench/],
+    [['HEAD'], /Name a commit and a bench/],
     [['HEAD', 'cluster'], /^"cluster" is none of orders, flow, start, streams\.$/],
     [['HEAD', 'toString'], /is none of/],
-    [['HEAD', 'start', '1'], /^bench:start takes no arguments, and was given 1\.$/],
-    [['HEAD', 'orders', '1', '2', '3'], /takes 2 arguments, and was given 3/],
+    [['HEAD', 'start', '1'], /^bench:start takes no arguments, not 1\.$/],
+    [['HEAD', 'orders', '1', '2', '3'], /takes 2 arguments, not 3/],
     [['HEAD', 'orders', '0'], /^"0" is not a whole number of 1 or more\.$/],
     [['HEAD', 'orders', '1.5'], /"1\.5" is not/],
     [['HEAD', 'orders', '--pairs', '0'], /--pairs is "0"/],

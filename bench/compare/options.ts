@@ -2,9 +2,9 @@ import { parseArgs } from 'node:util';
 
 import { Fault } from '#local/fault.ts';
 
-/** What the comparison has to know of a bench. */
+/** The description of a bench for the comparison. */
 export interface Bench {
-  /** a figure that its last line has had in every version; it tells that line from others that are JSON */
+  /** a figure of the last line in every version; it distinguishes that line from other JSON */
   figure: string;
   /** its arguments, and those of a short run */
   args: { name: string; short: string }[];
@@ -35,9 +35,9 @@ const BENCHES: Record<string, Bench> = {
   },
 };
 
-/** What `npm run bench:compare` was asked for. */
+/** The options of `npm run bench:compare`. */
 export interface Options {
-  /** a hash, a tag, or anything else that git knows as a commit */
+  /** a hash, a tag, or another name of a commit for git */
   commit: string;
   /** such as `bench:orders` */
   script: string;
@@ -54,16 +54,16 @@ Benches: ${Object.entries(BENCHES)
 
 /**
  * Reads the command line.
- * @throws Fault with a sentence for anything that is not understood
+ * @throws Fault with a sentence for each mistake
  */
 export function parseOptions(given: string[]): Options {
   const { positionals, values } = parse(given);
   const [commit, name, ...args] = positionals;
-  if (commit === undefined || name === undefined) throw fault('A commit and a bench have to be named.');
+  if (commit === undefined || name === undefined) throw fault('Name a commit and a bench.');
   const bench = Object.hasOwn(BENCHES, name) ? BENCHES[name] : undefined;
   if (bench === undefined) throw fault(`"${name}" is none of ${Object.keys(BENCHES).join(', ')}.`);
   if (args.length > bench.args.length)
-    throw fault(`bench:${name} takes ${bench.args.length || 'no'} arguments, and was given ${args.length}.`);
+    throw fault(`bench:${name} takes ${bench.args.length || 'no'} arguments, not ${args.length}.`);
   for (const arg of args)
     if (!/^[1-9]\d*(,[1-9]\d*)*$/.test(arg)) throw fault(`"${arg}" is not a whole number of 1 or more.`);
   if (!/^[1-9]\d*$/.test(values.pairs))

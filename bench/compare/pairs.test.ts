@@ -17,7 +17,7 @@ const pair = (older: Record<string, number>, newer: Record<string, number>): Pai
 });
 
 describe('the order of runs', () => {
-  test('takes turns, within a pair and from pair to pair', () => {
+  test('alternates within a pair and from pair to pair', () => {
     assert.deepEqual(runOrder(3), [
       ['old', 'new'],
       ['new', 'old'],
@@ -25,13 +25,13 @@ describe('the order of runs', () => {
     ]);
   });
 
-  test('puts old and new at the same place on average, however many pairs there are', () => {
+  test('gives old and new the same average position for any number of pairs', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 50 }), (count) => {
         const runs = runOrder(count).flat();
         const places = (side: string) => runs.reduce((sum, other, i) => sum + (other === side ? i : 0), 0);
         const apart = Math.abs(places('old') - places('new'));
-        assert.equal(apart, count % 2); // one place where the number is odd
+        assert.equal(apart, count % 2); // one position if the number is odd
       }),
     );
   });
@@ -44,7 +44,7 @@ describe('the median', () => {
     assert.equal(median([Infinity, Infinity]), Infinity);
   });
 
-  test('has as many values above as below, in whichever order they are', () => {
+  test('has as many values above as below, in any order', () => {
     fc.assert(
       fc.property(fc.array(figure, { minLength: 1 }), (values) => {
         const middle = median(values);
@@ -58,14 +58,14 @@ describe('the median', () => {
 });
 
 describe('ratios', () => {
-  test('are new by old, and 1 of what is alike', () => {
+  test('are new by old, and 1 for equal values', () => {
     assert.equal(ratio(2, 3), 1.5);
     assert.equal(ratio(0, 0), 1);
     assert.equal(ratio(0, 3), Infinity);
     fc.assert(fc.property(figure, (value) => assert.equal(ratio(value, value), 1)));
   });
 
-  test('show a change whatever the machine gives from pair to pair', () => {
+  test('show a change although the speed of the machine varies from pair to pair', () => {
     const machine = fc.array(fc.double({ min: 0.1, max: 10, noNaN: true }), { minLength: 1, maxLength: 9 });
     fc.assert(
       fc.property(machine, fc.double({ min: 0.5, max: 2, noNaN: true }), (speeds, change) => {
@@ -77,7 +77,7 @@ describe('ratios', () => {
 });
 
 describe('the comparison', () => {
-  test('has a row for each figure, also for one that some runs lack', () => {
+  test('has a row for each figure, also if some runs lack it', () => {
     const pairs = [pair({ a: 2, gone: 1 }, { a: 3, added: 4 }), pair({ a: 4 }, { a: 5, added: 6 })];
     assert.deepEqual(compareFigures(pairs), [
       { name: 'a', old: 3, new: 4, ratios: [1.5, 1.25], ratio: 1.375 },
@@ -86,7 +86,7 @@ describe('the comparison', () => {
     ]);
   });
 
-  test('is a table, and names what was false', () => {
+  test('is a table, and names the false conditions', () => {
     const pairs: Pair[] = [
       { old: result({ p99Ms: 60, n: 1 }, { ok: true, correct: true }), new: result({ p99Ms: 90 }, { ok: false }) },
       { old: result({ p99Ms: 80 }, { ok: false, correct: true }), new: result({ p99Ms: 80 }, { ok: false }) },

@@ -2,10 +2,10 @@ import { noteOf, type Result } from './figures.ts';
 
 export type Side = 'old' | 'new';
 
-/** A run of each, one right after the other. */
+/** One run of each, one directly after the other. */
 export type Pair = Record<Side, Result>;
 
-/** Which runs first in each pair: they take turns, so that what grows or shrinks all the while favours neither. */
+/** Which runs first in each pair: it alternates, so that a steady change of the machine favours neither. */
 export function runOrder(pairs: number): [Side, Side][] {
   return Array.from({ length: pairs }, (_, i) => (i % 2 === 0 ? ['old', 'new'] : ['new', 'old']));
 }
@@ -17,12 +17,12 @@ export function median(values: number[]): number {
   return low === undefined || high === undefined ? Number.NaN : low === high ? low : (low + high) / 2;
 }
 
-/** New by old; two zeros are alike. */
+/** New by old; 1 for two zeros. */
 export function ratio(older: number, newer: number): number {
   return older === newer ? 1 : newer / older;
 }
 
-/** A figure of the bench. What only some runs have, such as a process that has another name, lacks some of it. */
+/** A figure of the bench. Values are missing if only some runs have it, for example if a process was renamed. */
 export interface Row {
   name: string;
   /** medians */
@@ -52,7 +52,7 @@ function medianOf(values: (number | undefined)[]): number | undefined {
   return present.length === 0 ? undefined : median(present);
 }
 
-/** The comparison as a table, followed by what was false in some runs. */
+/** The comparison as a table, followed by the conditions that were false in some runs. */
 export function formatComparison(pairs: Pair[]): string {
   const text = (value: number | undefined, digits: number) => (value === undefined ? '-' : value.toFixed(digits));
   const plain = (value: number | undefined) => (value === undefined ? '-' : String(Number(value.toFixed(3))));
@@ -72,7 +72,7 @@ export function formatComparison(pairs: Pair[]): string {
   ].join('\n');
 }
 
-/** The first and the last column to the left, the others to the right. */
+/** Aligns the first and the last column left, the others right. */
 function align(rows: string[][]): string[] {
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
   return rows.map((row) =>

@@ -5,17 +5,17 @@ import { endProcess, waitUntilGone } from '#local/process.ts';
 
 import { listBelow } from '../processes.ts';
 
-/** How an npm script ended. */
+/** The result of an npm script. */
 export interface Ended {
   code: number;
-  /** all that it printed */
+  /** its whole output */
   output: string;
 }
 
 /**
  * Runs an npm script of a checkout to its end.
- * @param options.log the file that keeps what it prints; a pipe would stay open as long as anything that it left behind
- * @param options.signal stops it, as Ctrl-C in a terminal does, and then whatever it has left running
+ * @param options.log the file for its output; a pipe would stay open until every process that it has left ends
+ * @param options.signal stops it, as Ctrl-C in a terminal does, and then all processes that it has left
  * @throws the signal's reason
  */
 export async function runScript(
@@ -32,7 +32,7 @@ export async function runScript(
     cwd: checkout,
     env: { ...process.env, ...options.env },
     stdio: ['ignore', log, log],
-    detached: true, // a process group of its own, which signals are sent to
+    detached: true, // its own process group, which gets the signals
   });
   closeSync(log);
   const exited = new Promise<number>((resolve, reject) => {
@@ -56,8 +56,8 @@ export async function runScript(
 }
 
 /**
- * Ends a process group, and what is below it in groups of their own. The platform stops its own servers when it is told to;
- * a bench that is ended before it could leaves them.
+ * Ends a process group, and its descendants in other groups. The platform stops its servers on a signal, but a bench that
+ * ends too early leaves them.
  */
 async function endTree(leader: number): Promise<void> {
   const all = listBelow(leader);

@@ -40,7 +40,7 @@ export async function differences(pool: Pool, expected: Expected): Promise<strin
   return found;
 }
 
-/** What the query without a window has emitted. */
+/** The emitted results of the query without a window. */
 async function emittedOrders(pool: Pool): Promise<{ events: number; distinct: number; cents: number }> {
   const ids = new Set<string>();
   let events = 0;

@@ -27,7 +27,7 @@ export interface DrainOptions {
   servers: { postgres: number; broker: number | undefined };
 }
 
-/** What draining the topic took. CPU seconds are those of user and system together. */
+/** The cost of draining the topic. CPU seconds are the sum of user and system time. */
 export interface Drained {
   /** from the start of the workers until everything was committed */
   seconds: number;

@@ -1,12 +1,12 @@
 import { JavaRandom } from './java-random.ts';
 
-/** 2026-01-01T00:00:00Z, at which the events begin, and over how long they are spread, in milliseconds. */
+/** The events begin at 2026-01-01T00:00:00Z; their span is in milliseconds. */
 const startMs = Date.UTC(2026, 0, 1);
 const spanMs = 7_200_000;
 
 const minuteMs = 60_000;
 
-/** Orders of a minute beyond which it is a spike, and the amount in cents beyond which an order is one of high value. */
+/** More orders in a minute are a spike; an order above this amount in cents has a high value. */
 export const spikeOver = 10;
 const highValueOverCents = 100_000;
 
@@ -22,8 +22,8 @@ interface Order {
 }
 
 /**
- * Orders of two items by 10,000 users over two hours, the same for the same `n`: about 400 bytes of JSON each. They are
- * those that the Kafka Streams figures in docs/streams.md were measured on.
+ * Orders of two items by 10,000 users over two hours, the same for the same `n`: about 400 bytes of JSON each. The Kafka
+ * Streams figures in docs/streams.md used the same orders.
  */
 export function* orders(n: number): Generator<Order> {
   const random = new JavaRandom(42);
@@ -63,7 +63,7 @@ function money(cents: number): string {
   return `${Math.floor(cents / 100)}.${String(cents % 100).padStart(2, '0')}`;
 }
 
-/** What the queries must come to: figures by `start/key` for windows; sums in cents. */
+/** The expected results of the queries: figures by `start/key` for windows; sums in cents. */
 export interface Expected {
   byStatus: Map<string, number>;
   revenue: Map<string, number>;
@@ -72,7 +72,7 @@ export interface Expected {
   spikes: Map<string, number>;
 }
 
-/** Computes the windows of the same events the obvious way: one event after the other, whole numbers only. */
+/** Computes the windows of the same events directly: one event after the other, with whole numbers. */
 export class BruteForce {
   readonly expected: Expected = {
     byStatus: new Map(),

@@ -6,10 +6,10 @@ import { BruteForce, orders } from './events.ts';
 import type { Expected } from './events.ts';
 
 const partitions = 6;
-/** messages of a partition that are sent at once */
+/** messages of a partition in one request */
 const sendSize = 1_000;
 
-/** Fills a topic of six partitions with `n` order events. @returns what the queries must come to */
+/** Fills a topic of six partitions with `n` order events. @returns the expected results of the queries */
 export async function fill(connection: KafkaConnection, topic: string, n: number): Promise<Expected> {
   const kafka = createKafka({ ...connection, clientId: 'bench', log: createLogger('bench', 'warn') });
   try {

@@ -4,7 +4,7 @@ const half = 2 ** 24;
 const multiplier = { high: 0x5de, low: 0xece66d };
 
 /**
- * `java.util.Random` for a seed below 2^48: the linear congruential generator of its documentation, which every Java has.
+ * `java.util.Random` for a seed below 2^48: the linear congruential generator of its documentation, the same in every Java.
  * https://docs.oracle.com/en/java/javase/21/docs/api/java.base/java/util/Random.html
  */
 export class JavaRandom {

@@ -27,8 +27,8 @@ resources:
   limits: { memory: 1Gi }
 `;
 
-describe('what is generated of values.yaml', () => {
-  test('is a schema that refuses what it does not name', () => {
+describe('the files generated from values.yaml', () => {
+  test('are a schema that refuses unknown keys', () => {
     const { properties, additionalProperties } = schemaOf('demo', readValues(text)) as Record<string, never>;
     assert.deepEqual(properties, {
       image: {
@@ -46,7 +46,7 @@ describe('what is generated of values.yaml', () => {
     assert.equal(additionalProperties, false);
   });
 
-  test('is a table in the README, below its mark', () => {
+  test('are a table in the README, below its mark', () => {
     const readme = readmeOf('# demo\n\n<!-- values -->\nold', readValues(text));
     assert.ok(readme.startsWith('# demo\n\n<!-- values -->\n\n| value |'));
     assert.ok(!readme.includes('old'));
@@ -55,9 +55,9 @@ describe('what is generated of values.yaml', () => {
     assert.throws(() => readmeOf('# demo', []), /has no <!-- values -->/);
   });
 
-  test('needs a word on each key', () => {
-    assert.throws(() => readValues('a: 1\n'), /nothing is said of a/);
-    assert.throws(() => readValues('# A.\na:\n  # B.\n  b: 1\n  c: 2\n'), /nothing is said of a\.c/);
+  test('need a comment on each key', () => {
+    assert.throws(() => readValues('a: 1\n'), /a has no comment/);
+    assert.throws(() => readValues('# A.\na:\n  # B.\n  b: 1\n  c: 2\n'), /a\.c has no comment/);
     assert.throws(() => readValues('# @schema {enum: [}\n# A.\na: 1\n'), /@schema of a is not readable/);
   });
 });

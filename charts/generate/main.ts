@@ -1,6 +1,6 @@
-// Makes what is generated of the charts: values.schema.json and README.md from values.yaml, Grafana's dashboards from
-// dashboards/, and the CRDs from the operator's types, with their tables in docs/operator.md. With --check nothing is written,
-// and a file that is not what would be written fails.
+// Generates the files of the charts: values.schema.json and README.md from values.yaml, Grafana's dashboards from
+// dashboards/, and the CRDs from the operator's types, with their tables in docs/operator.md. With --check it writes nothing,
+// and fails if a file differs.
 import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -46,9 +46,9 @@ const extra = readdirSync(crdsDir)
   .map((name) => join(crdsDir, name))
   .filter((file) => !wanted.has(file));
 const names = [...stale.map(([file]) => file), ...extra].map((file) => relative(root, file)).join(', ');
-if (names === '') console.log('What is generated of the charts and the operator is up to date.');
+if (names === '') console.log('The generated files of the charts and the operator are up to date.');
 else if (process.argv.includes('--check')) {
-  console.error(`${names}: not what would be generated. Run: npm run charts`);
+  console.error(`${names}: not up to date. Run: npm run charts`);
   process.exitCode = 1;
 } else {
   for (const [file, text] of stale) writeFileSync(file, text);

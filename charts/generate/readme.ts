@@ -4,7 +4,7 @@ const mark = '<!-- values -->';
 
 /**
  * A chart's README: its text up to the mark, and a table of every value after it.
- * @throws Error where the text has no mark
+ * @throws Error if the text has no mark
  */
 export function readmeOf(text: string, values: Value[]): string {
   const end = text.indexOf(mark);

@@ -2,7 +2,7 @@ import type { Value } from './values.ts';
 
 type Schema = Record<string, unknown>;
 
-/** CPU and memory as containers have them, for values that are passed on as they are. */
+/** CPU and memory in the form of containers, for values that templates copy. */
 const quantities = { type: 'object', additionalProperties: { type: ['string', 'number'] } };
 const definitions = {
   resources: {
@@ -12,7 +12,7 @@ const definitions = {
   },
 };
 
-/** The JSON Schema of a chart's values: what is not named is refused, so that a misspelt key is told. */
+/** The JSON Schema of a chart's values: it refuses unknown keys, so that Helm reports a misspelt one. */
 export function schemaOf(chart: string, values: Value[]): Schema {
   return {
     $schema: 'http://json-schema.org/draft-07/schema#',
@@ -30,7 +30,7 @@ function objectOf(values: Value[]): Schema {
 }
 
 function schemaOfValue({ description, default: value, schema, children }: Value): Schema {
-  // in draft 7 what stands beside a $ref is not read
+  // draft 7 ignores keys beside a $ref
   if ('$ref' in schema) return schema;
   const described = description === '' ? {} : { description };
   if (children !== undefined) return { ...described, ...objectOf(children), ...schema };

@@ -1,27 +1,27 @@
 import { isMap, isScalar, parseDocument, type Document, type Node, type Pair, type Scalar, type YAMLMap } from 'yaml';
 
-/** A key of values.yaml, with what its comment says. */
+/** A key of values.yaml, with its comment. */
 export interface Value {
   /** the keys that lead to it */
   path: string[];
   description: string;
   /** the default, as JavaScript */
   default: unknown;
-  /** what its `@schema` line adds to the inferred schema */
+  /** the schema of its `@schema` line */
   schema: Record<string, unknown>;
-  /** the keys below it; undefined where it is shown and described as one value */
+  /** the keys below it; undefined if it is described as one value */
   children: Value[] | undefined;
 }
 
 /**
  * Reads a chart's values with their comments. A comment above a key describes it; a line `@schema {...}` is JSON Schema in
  * YAML's flow style. A map whose keys have no comments is one value.
- * @throws Error with the path of a key that nothing is said of, or whose schema is not readable
+ * @throws Error with the path of a key without a comment, or with an invalid schema
  */
 export function readValues(text: string): Value[] {
   const document = parseDocument(text, { keepSourceTokens: true });
   if (document.errors[0]) throw document.errors[0];
-  if (!isMap(document.contents)) throw new Error('values.yaml is no map');
+  if (!isMap(document.contents)) throw new Error('values.yaml is not a map');
   // the first key's comment is the file's head, a blank line, and its own
   const head = (document.contents as YAMLMap & { commentBefore?: string }).commentBefore ?? '';
   return readMap(document, document.contents, [], head.split(/\n\s*\n/).at(-1) ?? '');
@@ -45,7 +45,7 @@ function readPair(document: Document, pair: Pair, path: string[], comment: strin
     .trim();
   const node = pair.value as Node;
   const inner = isMap(node) && isDescribed(node) ? readMap(document, node, path, node.commentBefore ?? '') : undefined;
-  if (description === '' && inner === undefined) throw new Error(`values.yaml: nothing is said of ${where}`);
+  if (description === '' && inner === undefined) throw new Error(`values.yaml: ${where} has no comment`);
   return {
     path,
     description,
@@ -62,7 +62,7 @@ function readSchema(line: string, where: string): unknown {
   return parsed.toJS();
 }
 
-/** Whether some key below a map has a comment of its own. */
+/** Whether a key below a map has its own comment. */
 function isDescribed(map: YAMLMap): boolean {
   if (map.commentBefore) return true;
   return map.items.some(

@@ -17,7 +17,7 @@ const refusal = (values: object): string => {
   } catch (error) {
     return (error as { stderr: string }).stderr;
   }
-  return assert.fail('Helm took it');
+  return assert.fail('Helm accepted it');
 };
 
 test('the platform’s chart mounts the ConfigMap that the operator writes the queries to', () => {
@@ -62,7 +62,7 @@ describe('the platform’s chart', { skip: withoutHelm }, () => {
     }
   });
 
-  test('shows no secret: what a pod is told of one is its name', () => {
+  test('contains no secret: pods refer to Secrets by name', () => {
     const password = find(resources, 'Secret', 'postgresql-superuser')['data'].password as string;
     const rest = resources.filter(({ kind }) => kind !== 'Secret');
     assert.ok(!JSON.stringify(rest).includes(password));
@@ -72,7 +72,7 @@ describe('the platform’s chart', { skip: withoutHelm }, () => {
         if (/PASSWORD|DATABASE_URL|_CA$/.test(name)) assert.equal(value, undefined, name);
   });
 
-  test('leaves data where it is', () => {
+  test('keeps data', () => {
     const { spec } = find(resources, 'StatefulSet', 'postgresql');
     assert.deepEqual(spec.persistentVolumeClaimRetentionPolicy, { whenDeleted: 'Retain', whenScaled: 'Retain' });
     assert.equal(find(resources, 'KafkaNodePool', 'dual-role')['spec'].storage.volumes[0].deleteClaim, false);
@@ -102,7 +102,7 @@ describe('the platform’s chart', { skip: withoutHelm }, () => {
     }
   });
 
-  test('tells a service what its declaration says, and waits for the migrations of each of its databases', () => {
+  test('configures a service by its declaration, and waits for the migrations of each of its databases', () => {
     const { data } = find(resources, 'ConfigMap', 'orders') as unknown as { data: Record<string, string> };
     assert.equal(data['USERS_URL'], 'http://users:8081');
     assert.equal(data['KAFKA_BROKERS'], 'millrace-kafka-bootstrap:9093');
@@ -128,7 +128,7 @@ describe('the platform’s chart', { skip: withoutHelm }, () => {
     }
   });
 
-  test('leaves the number of pods to the operator where it scales', () => {
+  test('leaves the number of pods to the operator if it scales', () => {
     const scaling = { minReplicas: 2, maxReplicas: 5, lagPerReplica: 100, stabilization: '1m' };
     const scaled = render('millrace', { values: { services: { orders: { scaling } } } });
     assert.deepEqual(find(scaled, 'EventService', 'orders')['spec'].scaling, scaling);
@@ -142,7 +142,7 @@ describe('the platform’s chart', { skip: withoutHelm }, () => {
     for (const [name, value] of Object.entries(brokerSettings())) assert.equal(String(kafka.config[name]), value, name);
   });
 
-  test('gives the queries that the operator has found valid to the service that runs them', () => {
+  test('mounts the valid queries of the operator into the service that runs them', () => {
     const mounting = declared.filter(({ metadata }) => {
       const { volumes } = find(resources, 'Deployment', metadata.name)['spec'].template.spec;
       return volumes.some((volume: Resource) => volume['configMap']?.name === configMapName);
@@ -154,7 +154,7 @@ describe('the platform’s chart', { skip: withoutHelm }, () => {
     assert.equal(mounting.length, 1);
   });
 
-  test('rolls a service, and that service alone, when a setting of it changes', () => {
+  test('rolls only the service whose setting changes', () => {
     const changed = render('millrace', { values: { services: { orders: { config: { LOG_LEVEL: 'debug' } } } } });
     const checksums = (all: Resource[]) =>
       declared.map(({ metadata }) => find(all, 'Deployment', metadata.name)['spec'].template.metadata.annotations);
@@ -168,7 +168,7 @@ describe('the platform’s chart', { skip: withoutHelm }, () => {
     );
   });
 
-  test('refuses values that it does not know, with their path', () => {
+  test('refuses unknown values, with their path', () => {
     assert.match(refusal({ kafka: { brokers: 3 } }), /\/kafka.*'brokers' not allowed/);
     assert.match(refusal({ services: { orders: { replicaz: 3 } } }), /\/services\/orders.*'replicaz' not allowed/);
     assert.match(refusal({ postgresql: { mode: 'mysql' } }), /\/postgresql\/mode/);
@@ -182,7 +182,7 @@ describe('the policies of the platform’s chart', { skip: withoutHelm }, () => 
   const policies = resources.filter(({ kind }) => kind === 'NetworkPolicy');
   const policy = (name: string) => find(resources, 'NetworkPolicy', name)['spec'];
 
-  test('deny everything to every pod first', () => {
+  test('deny all traffic of every pod by default', () => {
     assert.deepEqual(policy('default-deny').policyTypes, ['Ingress', 'Egress']);
     for (const [name, { metadata }] of podTemplates(resources)) {
       const labels = (metadata as Resource['metadata'] & { labels: Record<string, string> }).labels;
@@ -191,7 +191,7 @@ describe('the policies of the platform’s chart', { skip: withoutHelm }, () => 
     }
   });
 
-  test('allow each declared edge by its name, on both sides, on one port', () => {
+  test('allow each declared call by its name, on both sides, on one port', () => {
     for (const { metadata, spec } of declared) {
       for (const callee of spec.calls ?? []) {
         const { port } = declared.find((service) => service.metadata.name === callee)!.spec;
@@ -206,7 +206,7 @@ describe('the policies of the platform’s chart', { skip: withoutHelm }, () => 
     assert.ok(!names(policies, 'NetworkPolicy').includes('users-to-orders'));
   });
 
-  test('open no door but the gateway’s to everybody', () => {
+  test('allow all clients only to reach the gateway', () => {
     const open = policies.filter((resource) => JSON.stringify(resource['spec'].ingress ?? []).includes('0.0.0.0/0'));
     assert.deepEqual(
       open.map(({ metadata }) => metadata.name),
@@ -231,10 +231,10 @@ describe('the policies of the platform’s chart', { skip: withoutHelm }, () => 
   });
 });
 
-describe('what the cluster knows', { skip: withoutHelm }, () => {
+describe('the kinds of the cluster', { skip: withoutHelm }, () => {
   const monitoring = ['ServiceMonitor', 'PrometheusRule', 'GrafanaDashboard'];
 
-  test('decides on what is created for monitoring', () => {
+  test('decide which resources are created for monitoring', () => {
     const kinds = (apis: string[]) => {
       const found = new Set(render('millrace', { apis }).map(({ kind }) => kind));
       return monitoring.filter((kind) => found.has(kind));
@@ -244,7 +244,7 @@ describe('what the cluster knows', { skip: withoutHelm }, () => {
     assert.deepEqual(kinds(['monitoring.coreos.com/v1', 'grafana.integreatly.org/v1beta1']), monitoring);
   });
 
-  test('CloudNativePG takes the place of the bundled PostgreSQL', () => {
+  test('CloudNativePG replaces the bundled PostgreSQL', () => {
     const resources = render('millrace', { values: { postgresql: { mode: 'cloudnative-pg' } } });
     const { spec } = find(resources, 'Cluster', 'postgresql');
     assert.equal(spec.instances, 3);

@@ -1,4 +1,4 @@
-/** An answer that is no success, or none at all; the message is for the user. */
+/** An unsuccessful response, or none; the message is for the user. */
 export class ApiError extends Error {
   /**
    * @param {string} message
@@ -10,7 +10,7 @@ export class ApiError extends Error {
     this.errors = errors;
     this.traceId = traceId;
     this.retryAfter = retryAfter;
-    /** the whole body, for answers that are more than a problem */
+    /** the whole body, for responses with more than a problem */
     this.report = report;
   }
 }
@@ -23,15 +23,15 @@ export const token = {
   set: (value) => sessionStorage.setItem(tokenKey, value),
 };
 
-/** Called when the API wants a token, or another one. */
+/** Called when the API needs a token, or another one. */
 export const onUnauthorized = { call: () => {} };
 
 /**
- * A request of the gateway.
+ * Sends a request to the gateway.
  *
  * @param {string} path
  * @param {RequestInit} [init]
- * @returns {Promise<Response>} a successful answer
+ * @returns {Promise<Response>} a successful response
  * @throws {ApiError}
  */
 export async function request(path, init = {}) {
@@ -53,7 +53,7 @@ export async function request(path, init = {}) {
 /** @param {Response} response */
 async function errorOf(response) {
   const problem = await response.json().catch(() => ({}));
-  return new ApiError(problem.detail ?? `The answer was ${response.status}`, {
+  return new ApiError(problem.detail ?? `The status of the response is ${response.status}`, {
     status: response.status,
     errors: problem.errors ?? [],
     traceId: response.headers.get('x-trace-id') ?? undefined,
@@ -71,7 +71,7 @@ export async function getJson(path, signal = AbortSignal.timeout(10_000)) {
 }
 
 /**
- * A command.
+ * Sends a command.
  *
  * @param {string} method
  * @param {string} path

@@ -55,7 +55,7 @@ const refreshNotifications = panel(
 panel('queries', '/analytics/streams/status', 3_000, (streams) => showQueries(byId('queries'), streams));
 panel('alerts', '/analytics/alerts?limit=8', 60_000, (list) => alerts.show(list));
 refresh({
-  // an aggregated report that says DOWN is 503, and worth showing all the same
+  // a report with DOWN has the status 503, and the panel shows it, too
   path: '/health',
   everyMs: 5_000,
   show: (health) => showHealth(byId('health'), health),
@@ -93,7 +93,7 @@ void follow('/analytics/stream', {
 });
 
 /**
- * A panel that shows what an address answers, and says so where it fails.
+ * A panel that shows the responses of an address, and its failures.
  *
  * @param {string} id
  * @param {string} path

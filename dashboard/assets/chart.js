@@ -6,7 +6,7 @@ const height = 220;
 const margin = { top: 12, right: 18, bottom: 24, left: 48 };
 
 /**
- * Hours without an order have no period: they are filled in, oldest first.
+ * Adds the hours without an order, which have no period; oldest first.
  *
  * @param {{periodStart: string, revenue: number, orders: number, averageOrderValue: number}[]} periods
  * @param {number} hours
@@ -25,7 +25,7 @@ export function fillHours(periods, hours, now) {
 const hourOf = (/** @type {number} */ time) => `${String(new Date(time).getUTCHours()).padStart(2, '0')}:00`;
 
 /**
- * Revenue by hour as bars, with the same figures as a table for those who read rather than look.
+ * Revenue by hour as bars, with the same figures as a table.
  *
  * @param {HTMLElement} panel
  */

@@ -1,5 +1,5 @@
 /**
- * Makes an element. Text goes in as text nodes only, so that no data can become markup.
+ * Makes an element. It inserts text only as text nodes, so that no data can become markup.
  *
  * @param {string} tag
  * @param {Record<string, string | number | boolean | undefined>} [attributes] `true` sets an empty attribute, `undefined` and `false` none
@@ -49,7 +49,7 @@ export function byId(id) {
 }
 
 /**
- * A sentence of a document: what stands between backticks is code.
+ * A sentence of a document: text between backticks is code.
  *
  * @param {string} text
  */
@@ -58,7 +58,7 @@ export function prose(text) {
 }
 
 /**
- * A table with a caption for those who do not see its heading.
+ * A table with a caption for screen readers.
  *
  * @param {string} caption
  * @param {{title: string, numeric?: boolean}[]} columns
@@ -89,7 +89,7 @@ export function table(caption, columns, rows) {
 }
 
 /**
- * Words where there is nothing to show.
+ * A text for an empty panel.
  *
  * @param {string} title
  * @param {string} [detail]

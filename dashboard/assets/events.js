@@ -43,8 +43,8 @@ const maxPauseMs = 15_000;
 const silenceMs = 40_000;
 
 /**
- * Follows an event stream for as long as the page lives: reconnects, with growing pauses, where it left off. It reads with
- * fetch, as EventSource can send no token and does not tell why a connection failed.
+ * Follows an event stream while the page is open: reconnects with growing pauses, and resumes after the last event. It uses
+ * fetch, because EventSource cannot send a token and does not report why a connection failed.
  *
  * @param {string} path
  * @param {{onEvent: (event: {type: string, data: string, id: string}) => void, onState: (state: 'live' | 'waiting', reason?: string) => void}} handlers

@@ -11,8 +11,8 @@ const drawMs = 250;
  */
 
 /**
- * The latest news of orders. News may come by the thousand each second: they are drawn at most four times a second, and
- * only the newest are kept.
+ * The latest changes of orders. Thousands may come each second: the panel is drawn at most four times a second, and keeps
+ * only the newest.
  *
  * @param {HTMLElement} panel
  * @param {HTMLElement} hint
@@ -30,7 +30,7 @@ export function orderFeed(panel, hint, pause) {
     if (paused) return;
     panel.dataset['loaded'] = '';
     if (news.length === 0) {
-      panel.replaceChildren(note('No orders yet', 'They appear here the moment they are accepted.'));
+      panel.replaceChildren(note('No orders yet', 'They appear here when they are accepted.'));
       return;
     }
     panel.replaceChildren(el('ol', { class: 'feed' }, ...news.map(row)));
@@ -61,7 +61,7 @@ export function orderFeed(panel, hint, pause) {
       plan();
     },
     /**
-     * What was there before the page.
+     * The orders from before the page was opened.
      *
      * @param {{id: number, userId: number, status: string, totalAmount: number, updatedAt: string}[]} orders newest first
      */
@@ -129,12 +129,12 @@ export function alertFeed(panel) {
     drawing = 0;
     panel.dataset['loaded'] = '';
     if (alerts.length === 0) {
-      panel.replaceChildren(note('All quiet', 'An order over 1,000 raises one.'));
+      panel.replaceChildren(note('No alerts', 'An order of more than 1,000 raises one.'));
       return;
     }
     panel.replaceChildren(el('ol', { class: 'alerts' }, ...alerts.map(alertRow)));
   }
-  // the words for how long ago grow old
+  // update the ages
   setInterval(draw, 30_000);
 
   return {

@@ -38,14 +38,14 @@ export function figures(panel) {
     /** @param {Error} error */
     fail(error) {
       for (const { value } of values) value.classList.remove('loading');
-      hint.textContent = `${error.message}. These figures may be old.`;
+      hint.textContent = `${error.message}. These figures may be out of date.`;
       hint.classList.add('stale');
     },
   };
 }
 
 /**
- * How many orders are in each status, as bars.
+ * The number of orders in each status, as bars.
  *
  * @param {HTMLElement} panel
  * @param {Record<string, number>} byStatus

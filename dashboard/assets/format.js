@@ -36,7 +36,7 @@ export function timeOfDay(time) {
 export const fullTime = (time) => full.format(new Date(time));
 
 /**
- * How long ago, in one unit.
+ * The age of a time, in one unit.
  *
  * @param {string | number | Date} time
  * @param {number} [now] ms since the epoch

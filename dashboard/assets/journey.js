@@ -13,11 +13,11 @@ const stations = [
   'E-mail sent',
 ];
 
-/** How many orders of the live stream are remembered: news of an order can overtake the answer to its command. */
+/** The number of remembered orders of the live stream: an event can arrive before the response to its command. */
 const remembered = 200;
 
 /**
- * Shows what becomes of a command: the answer, the read model, the live stream, the e-mail, each when it happens.
+ * Shows the progress of a command: the response, the read model, the live stream, the e-mail.
  *
  * @param {HTMLElement} panel
  * @param {{traceUrl?: string, mailUrl?: string}} settings
@@ -31,7 +31,7 @@ export function journey(panel, settings) {
 
   function intro() {
     panel.replaceChildren(
-      el('p', { class: 'hint' }, 'Place an order and watch it go:'),
+      el('p', { class: 'hint' }, 'Place an order and watch its progress:'),
       el('ol', { class: 'steps' }, ...stations.map((text) => step(text).item)),
     );
   }
@@ -77,7 +77,7 @@ export function journey(panel, settings) {
     );
     offer(next, order);
     const since = () => `after ${(performance.now() - placedAt).toFixed(0)} ms`;
-    if (recent.includes(`${order.id} ${order.status}`)) counted.done('before the answer');
+    if (recent.includes(`${order.id} ${order.status}`)) counted.done('before the response');
     else awaited = { orderId: order.id, status: order.status, seen: () => counted.done(since()) };
     await Promise.all([
       getJson(`/api/orders/${order.id}?minVersion=${order.version}`).then(
@@ -88,7 +88,7 @@ export function journey(panel, settings) {
         (mail) => {
           const link =
             settings.mailUrl &&
-            el('a', { href: settings.mailUrl, target: '_blank', rel: 'noopener noreferrer' }, 'look at it');
+            el('a', { href: settings.mailUrl, target: '_blank', rel: 'noopener noreferrer' }, 'read it');
           mailed.done(since(), mail.subject, ...(link ? [' – ', link] : []));
         },
         (error) => mailed.fail(error.message),
@@ -97,7 +97,7 @@ export function journey(panel, settings) {
   }
 
   /**
-   * Buttons for the next steps of the order's life.
+   * Buttons for the allowed status changes of the order.
    *
    * @param {HTMLElement} row
    * @param {any} order
@@ -165,7 +165,7 @@ export function journey(panel, settings) {
 const mailPatienceMs = 20_000;
 
 /**
- * Waits for the e-mail about an order as it is now.
+ * Waits for the e-mail about the present status of an order.
  *
  * @param {{id: number, userId: number, version: number}} order
  */

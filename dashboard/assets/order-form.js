@@ -55,7 +55,7 @@ export function orderForm(form, journey) {
     );
     if (users.some(({ id }) => String(id) === chosen)) fields.userId.value = chosen;
     button.disabled = users.length === 0;
-    if (users.length === 0) fields.userId.append(el('option', { value: '' }, 'Nobody yet: register a customer'));
+    if (users.length === 0) fields.userId.append(el('option', { value: '' }, 'No customers: register one'));
   }
 
   return {
@@ -122,7 +122,7 @@ export function userForm(form, journey, onRegistered) {
       onRegistered(answer.body);
       journey.registered(answer.body, answer.traceId);
     } catch (error) {
-      journey.failed('Nobody was registered.', error);
+      journey.failed('The customer was not registered.', error);
     }
     button.disabled = false;
   }

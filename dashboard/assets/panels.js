@@ -41,9 +41,7 @@ export function showQueries(panel, streams) {
 export function showNotifications(panel, notifications) {
   panel.dataset['loaded'] = '';
   if (notifications.length === 0) {
-    panel.replaceChildren(
-      note('Nobody was told anything yet', 'A new customer gets a welcome, an order its messages.'),
-    );
+    panel.replaceChildren(note('No notifications yet', 'The platform sends e-mails about new customers and orders.'));
     return;
   }
   const columns = [

@@ -1,11 +1,11 @@
 import { getJson } from './api.js';
 
-/** Pages that nobody looks at ask for nothing. */
+/** A hidden page sends no requests. */
 const visible = () => document.visibilityState === 'visible';
 
 /**
- * Keeps a panel up to date: asks at an interval, at once when told to (but not more often than `minMs`), with longer pauses
- * while the answer is an error, and never twice at the same time.
+ * Keeps a panel up to date: polls at an interval, at once on request (but not more often than `minMs`), and with longer
+ * pauses after errors. It has at most one request in flight.
  *
  * @param {{path: string, everyMs: number, minMs?: number, show: (data: any) => void, fail: (error: Error) => void}} options
  * @returns {() => void} asks soon
@@ -52,7 +52,7 @@ export function refresh({ path, everyMs, minMs = 1_000, show, fail }) {
 }
 
 /**
- * What a panel says when its service fails: instead of the data, or, once there was some, below it.
+ * Shows a failure in a panel: in place of the data, or below existing data.
  *
  * @param {HTMLElement} panel
  * @param {(title: string, detail?: string) => Node} note

@@ -1,5 +1,5 @@
 /**
- * What is needed of JSON Schema to show one: names, types, limits and an example.
+ * The parts of JSON Schema that the page shows: names, types, limits and an example.
  *
  * @typedef {Record<string, any>} Schema
  */
@@ -7,7 +7,7 @@
 /**
  * @param {Schema} schema
  * @param {Record<string, Schema>} named
- * @returns {Schema} what a reference stands for
+ * @returns {Schema} the target of a reference
  */
 export function resolve(schema, named) {
   const name = nameOf(schema);

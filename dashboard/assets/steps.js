@@ -1,7 +1,7 @@
 import { el } from './dom.js';
 
 /**
- * One step of a way: waiting, then done or failed.
+ * One step: waiting, then done or failed.
  *
  * @param {string} text
  */

@@ -17,7 +17,7 @@ function stored() {
 apply(stored());
 
 /**
- * A button that goes through the themes.
+ * A button that cycles through the themes.
  *
  * @param {HTMLElement} button
  */

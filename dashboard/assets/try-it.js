@@ -3,7 +3,7 @@ import { el } from './dom.js';
 import { sample } from './schema.js';
 
 /**
- * A request to look at, change, copy as curl, and send.
+ * A request that the user can edit, copy as curl, and send.
  *
  * @param {string} method
  * @param {string} path with `{name}` parameters

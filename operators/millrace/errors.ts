@@ -4,12 +4,12 @@ import type { ErrorCatalogue } from '#platform/errors';
 /** The errors of the operator. */
 export const operatorErrors = {
   ERR_OPERATOR_POSTGRESQL: {
-    means: 'The Secret of the superuser of PostgreSQL cannot be used; the message says why.',
-    action: 'Create or mend the Secret that the EventService names.',
+    means: 'The Secret of the superuser of PostgreSQL is missing or wrong; the message has the reason.',
+    action: 'Create or correct the Secret that the EventService names.',
   },
   ERR_OPERATOR_QUERIES_UNANSWERED: {
     means: 'The workload that runs the stream queries does not answer the operator.',
-    action: 'See whether its pods are ready. The status of the queries is as old as its `lastSeen`.',
+    action: 'Check whether its pods are ready. The `lastSeen` of the queries tells how old their status is.',
   },
 } as const satisfies ErrorCatalogue;
 

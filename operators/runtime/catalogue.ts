@@ -5,7 +5,8 @@ import type { ErrorCatalogue } from '#platform/errors';
 export const runtimeErrors = {
   ERR_KUBERNETES_ANSWER: {
     means: 'The API server has refused a request; the message has its status and reason.',
-    action: 'For 403 see the role of the operator; for 409 and 429 nothing: it tries again. Else see the message.',
+    action:
+      'For 403 check the role of the operator; for 409 and 429 nothing: it tries again. Otherwise follow the message.',
   },
   ERR_KUBERNETES_CONNECTION: {
     means: 'The operator does not know which cluster to use.',
@@ -13,7 +14,7 @@ export const runtimeErrors = {
   },
   ERR_KUBERNETES_WATCH_SILENT: {
     means: 'A watch has been silent for longer than bookmarks allow: its connection is dead.',
-    action: 'Nothing: the watch is begun again.',
+    action: 'Nothing: the watch starts again.',
   },
   ERR_OPERATOR_INDEX: {
     means: 'A controller asks an informer for an index that it does not have.',
@@ -21,10 +22,10 @@ export const runtimeErrors = {
   },
   ERR_OPERATOR_NOT_READY: {
     means: 'The operator has not listed all kinds that it watches.',
-    action: 'Nothing, within the first seconds. Else see whether the CRDs are installed and its role may list them.',
+    action: 'Nothing in the first seconds. Otherwise check whether the CRDs are installed and its role may list them.',
   },
   ERR_OPERATOR_OWNER: {
-    means: 'An object is to be owned by one that the API does not have.',
+    means: 'The owner of an object does not exist in the API.',
     action: 'Report it: this is a fault of the controller.',
   },
   ERR_OPERATOR_STOPPING: {
@@ -33,10 +34,10 @@ export const runtimeErrors = {
   },
   ERR_OPERATOR_STUCK: {
     means: 'A controller gives no sign of life. The liveness probe ends the process.',
-    action: 'Nothing: Kubernetes restarts the process. If it comes back, see the log before the restart.',
+    action: 'Nothing: Kubernetes restarts the process. If the error returns, read the log before the restart.',
   },
   ERR_OPERATOR_THROWN: {
-    means: 'A reconcile threw something that is no error.',
+    means: 'A reconcile threw a value that is not an Error.',
     action: 'Report it: this is a fault of the controller.',
   },
 } as const satisfies ErrorCatalogue;

@@ -116,7 +116,7 @@ function methodNotAllowed(allow: string) {
       response.status(204).set('Allow', allow).end();
       return;
     }
-    throw new Problem(405, { detail: `${request.method} is not possible here`, headers: { Allow: allow } });
+    throw new Problem(405, { detail: `${request.method} is not allowed here`, headers: { Allow: allow } });
   };
 }
 

@@ -12,24 +12,26 @@ import { dirname, join, resolve } from 'node:path';
 
 import { Fault } from '#local/fault.ts';
 
+import { Changes } from '../changes.ts';
 import { newService } from '../service.ts';
 import { fillTemplates } from '../template.ts';
 import { trackedFiles } from '../tracked.ts';
+import { withoutMissing, withoutShop } from './documents.ts';
 import { importsOf } from './imports.ts';
 import { shop } from './shop.ts';
 
-/** The service that takes the place of the shop: it reads what it sends, so that a copy shows an event's whole way. */
+/** The service in place of the shop: it consumes its own events, so that a copy shows the whole path of an event. */
 const example = { name: 'items', topic: 'item-events', consumes: ['item-events'] };
 
-/** Files that may go when what they import is gone. */
+/** Files that the copy omits if it lacks one of their imports. */
 const isOfTests = (path: string) => /\.test\.ts$|^tests\/|\/testing(\.ts$|\/)/.test(path);
 
 /**
  * Copies the project without its shop.
- * @param root the project, of which what git tracks is copied
- * @param folder is made, or empty
- * @returns what to say of it
- * @throws Fault where the folder has something in it, or the project is no git clone
+ * @param root the project; the copy has the files that git tracks
+ * @param folder the new or empty folder
+ * @returns the message for the user
+ * @throws Fault if the folder is not empty, or the project is not a git clone
  */
 export async function copyWithoutShop(root: string, folder: string): Promise<string> {
   const target = resolve(root, folder);
@@ -42,29 +44,29 @@ export async function copyWithoutShop(root: string, folder: string): Promise<str
 
   for (const [path, source] of kept) copy(source, join(target, path));
   for (const [path, text] of written) write(join(target, path), text);
-  forgetCommands(target);
-  forgetErrors(target);
+  dropCommands(target);
+  dropErrors(target);
   const service = newService(target, example, { schemas: {}, events: {} })!;
   await service.write();
+  await dropMissing(target, [...kept.keys()]);
 
   const next = ['git init && git add . && git commit -m "Begin with Millrace"', 'npm start', 'npm test'];
   return `${folder} has the platform, the gateway, analytics without a query of the shop, and the service ${example.name}.
-Tests that try the platform with the shop are left out. Next:
+Tests of the platform with the shop are left out. Next:
 
   cd ${folder}
 ${next.map((line) => `  ${line}`).join('\n')}
 
-README.md there says how to go on.`;
+Its README.md explains how to continue.`;
 }
 
 function assertEmpty(target: string, folder: string): void {
   const found = statSync(target, { throwIfNoEntry: false });
-  if (found && !found.isDirectory()) throw new Fault(`${folder} is a file: name a folder that is to be made.`);
-  if (found && readdirSync(target).length > 0)
-    throw new Fault(`${folder} is not empty: name a folder that is to be made.`);
+  if (found && !found.isDirectory()) throw new Fault(`${folder} is a file: name a new folder.`);
+  if (found && readdirSync(target).length > 0) throw new Fault(`${folder} is not empty: name a new folder.`);
 }
 
-/** What a copy has other contents for. */
+/** The files with other contents in a copy. */
 function writtenFiles(): Map<string, string> {
   return fillTemplates(join(import.meta.dirname, 'files'), {});
 }
@@ -73,7 +75,7 @@ function isOfShop(path: string): boolean {
   return shop.some((part) => path === part || path.startsWith(`${part}/`));
 }
 
-/** Drops the tests that need what is not copied. */
+/** Drops the tests that need a missing file. */
 function dropTests(kept: Map<string, string>, written: ReadonlySet<string>): void {
   const databases = shop.flatMap((part) => /^prisma\/(.+)/.exec(part)?.[1] ?? []);
   const usesDatabase = new RegExp(`createTestDatabase\\('(${databases.join('|')})'\\)`);
@@ -102,8 +104,8 @@ function write(file: string, text: string): void {
   if (text.startsWith('#!')) chmodSync(file, 0o755);
 }
 
-/** Takes the npm scripts away whose programs are not copied. */
-function forgetCommands(target: string): void {
+/** Removes the npm scripts without a program. */
+function dropCommands(target: string): void {
   const door = join(target, 'local/start.mjs');
   const gone: string[] = [];
   const programs = readFileSync(door, 'utf8').replaceAll(
@@ -122,13 +124,13 @@ function forgetCommands(target: string): void {
       ([, command]) => !gone.includes(/start\.mjs ([\w:-]+)/.exec(command)?.[1] ?? ''),
     ),
   );
-  // a team may need later what nothing uses without the shop
+  // a team may need later the code that only the shop uses
   contents.scripts['check'] = contents.scripts['check']!.replaceAll(/knip [^&]*&& /g, '');
   writeFileSync(manifest, `${JSON.stringify(contents, null, 2)}\n`);
 }
 
-/** Takes the errors of the shop's services out of the page of errors. */
-function forgetErrors(target: string): void {
+/** Removes the errors of the shop's services from the page of errors. */
+function dropErrors(target: string): void {
   const page = join(target, 'docs/errors.md');
   const sections = readFileSync(page, 'utf8').split(/^(?=## )/m);
   const kept = sections.filter((section) => {
@@ -136,4 +138,16 @@ function forgetErrors(target: string): void {
     return source === undefined || existsSync(join(target, source));
   });
   writeFileSync(page, `${kept.join('').trimEnd()}\n`);
+}
+
+/** Removes the shop, and links to missing files, from the pages. */
+async function dropMissing(target: string, paths: readonly string[]): Promise<void> {
+  const { scripts } = JSON.parse(readFileSync(join(target, 'package.json'), 'utf8')) as {
+    scripts: Record<string, string>;
+  };
+  const changes = new Changes(target);
+  for (const path of paths.filter((name) => name.endsWith('.md') && !name.startsWith('scaffold/templates/')))
+    changes.edit(path, (text) => withoutMissing(join(target, path), text, scripts));
+  changes.edit('dashboard/index.html', withoutShop);
+  await changes.write();
 }

@@ -1,6 +1,6 @@
 import { posix } from 'node:path';
 
-/** The folders that package.json gives a name to. */
+/** The import names of package.json. */
 const named: [RegExp, string][] = [
   [/^#(platform|streams)\/(.+\.ts)$/, '$1/$2'],
   [/^#(platform|streams)\/(.+)$/, '$1/$2/index.ts'],
@@ -10,7 +10,7 @@ const named: [RegExp, string][] = [
   [/^#test\/(.+)$/, 'tests/support/$1'],
 ];
 
-/** The files of the project that a file imports, types included; clients of Prisma are made, and count as there. */
+/** The files of the project that a file imports, types included; generated Prisma clients count as present. */
 export function importsOf(path: string, text: string): string[] {
   const statement = /^(?:import|export)\b[^;']*?\bfrom '([^']+)'|\bimport\('([^']+)'\)/gm;
   const specifiers = [...text.matchAll(statement)].map(([, from, call]) => from ?? call!);

@@ -1,6 +1,6 @@
 /**
- * What is the shop's, beside what `files` has other contents for: files and folders, from the top of the project. Tests that
- * import any of it, or use one of its databases, go with it and are not listed.
+ * The files and folders of the shop that a copy omits, beside those that `files` replaces. Tests that import any of them, or
+ * use one of its databases, are omitted, too, and are not listed.
  */
 export const shop: readonly string[] = [
   'services/users',

@@ -89,7 +89,7 @@ await runService('analytics', async (service) => {
     decode: decodeLazily,
     maxBatch: 250,
     sessionMs,
-    lingerMs: 100, // figures may be a tenth of a second old
+    lingerMs: 100, // figures may lag by a tenth of a second
     onCommitted: () => relay.wake(),
   });
   inbox.start();
@@ -100,6 +100,6 @@ await runService('analytics', async (service) => {
   const http = createHttp({ contract: analytics, handlers, health, log });
   const port = await http.listen(config.PORT, config.HOST);
   service.onStop('http', () => http.close());
-  service.onStop('live streams', () => live.stop()); // before http, which waits for every answer to end
+  service.onStop('live streams', () => live.stop()); // before http, which waits for the end of every response
   log.info({ port, queries: versions().serving.plans.length }, 'listening');
 });

@@ -51,10 +51,10 @@ export type Period = (typeof revenuePeriods)[number];
 const windows = { 200: { description: 'Windows, newest first', schema: Type.Array(Window) } };
 const range = { from: Type.Optional(QueryTime), to: Type.Optional(QueryTime) };
 
-/** What analytics offers. */
+/** The contract of analytics. */
 export const analytics = defineContract('analytics', {
   schemas: { ...streamSchemas, Dashboard, RevenuePeriod, TopUser, Summary, ServiceHealth },
-  prefixes: ['/api', ''], // the system that Millrace replaces serves these paths without one
+  prefixes: ['/api', ''], // the system that Millrace replaces serves these paths without a prefix
   events: streamEvents({
     metrics: ['analytics-events', 'revenue-analytics', 'user-activity-analytics'],
     alerts: ['analytics-alerts'],
@@ -101,10 +101,10 @@ export const analytics = defineContract('analytics', {
     getAnalyticsHealth: {
       method: 'get',
       path: '/analytics/health',
-      summary: 'Whether the service does all that it is there for, as `/health` of its own port says',
+      summary: 'Whether the service and its consumers work, as `/health` of its own port reports',
       responses: {
         200: { description: 'It does', schema: ServiceHealth },
-        503: { description: 'It does not, or cannot be reached', schema: ServiceHealth },
+        503: { description: 'Something does not work, or the service cannot be reached', schema: ServiceHealth },
       },
     },
     getSummary: {

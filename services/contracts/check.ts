@@ -1,5 +1,4 @@
-// Compares the contract with that of the last release (release.json); `--release` makes the contract as it stands the
-// last release.
+// Compares the contract with that of the last release (release.json); `--release` releases the present contract.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { contracts } from './index.ts';
@@ -14,12 +13,12 @@ const current = currentRelease(contracts, version);
 
 if (process.argv.includes('--release')) {
   writeFileSync(file, `${JSON.stringify(current, null, 1)}\n`);
-  console.log(`${version} is the release that later contracts are compared with`);
+  console.log(`later contracts are compared with ${version}`);
 } else {
   const last = JSON.parse(readFileSync(file, 'utf8')) as Release;
   const found = releaseBreaks(last, current);
   if (found.length > 0) {
-    console.error(`The contract breaks readers of ${last.version}:\n  ${found.join('\n  ')}`);
+    console.error(`The contract would break readers of ${last.version}:\n  ${found.join('\n  ')}`);
     process.exit(1);
   }
   const events = Object.keys(current.events).length;

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { buildAsyncApi, buildOpenApi, currentRelease, releaseBreaks } from '#platform/contract';
 import { contracts } from './index.ts';
 
-/** Every `$ref` of a document with what it points to, undefined where that is nothing. */
+/** Every `$ref` of a document with its target; undefined if there is no target. */
 function references(document: unknown): [string, unknown][] {
   const found: [string, unknown][] = [];
   const visit = (value: unknown): void => {
@@ -38,7 +38,7 @@ test('the OpenAPI document has every operation, below the prefix, and no danglin
   for (const [reference, target] of found) assert.ok(target, reference);
 });
 
-test('an answer 503 that has a body of its own is documented beside the problem', () => {
+test('documents a 503 response with its own body beside the problem', () => {
   const { paths } = buildOpenApi(contracts, { version: '1' }) as unknown as {
     paths: Record<string, { get: { responses: Record<string, { content: object }> } }>;
   };

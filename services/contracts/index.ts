@@ -5,7 +5,7 @@ import { notifications } from './notifications.ts';
 import { orders } from './orders.ts';
 import { users } from './users.ts';
 
-/** The whole interface. A service whose contract stands here has its routes, its topics and its place in the documents. */
+/** All contracts: a service in this list has its routes, its topics and its operations in the documents. */
 export const contracts = collectContracts(
   { title: 'Millrace', description: 'Users, orders, notifications and analytics of an event-driven platform.' },
   [users, orders, notifications, analytics],

@@ -22,7 +22,7 @@ const list = {
   200: { description: 'Notifications, newest first', schema: Type.Array(Notification), headers: pageHeaders },
 };
 
-/** What notifications offers. */
+/** The contract of notifications. */
 export const notifications = defineContract('notifications', {
   schemas: { Notification },
   operations: {

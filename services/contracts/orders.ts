@@ -122,7 +122,7 @@ export const OrderDeleted = Type.Object({
 });
 export type OrderDeleted = Static<typeof OrderDeleted>;
 
-/** What orders offers. */
+/** The contract of orders. */
 export const orders = defineContract('orders', {
   schemas: { Order, OrderInput, OrderItem, OrderStatistics, StoredEvent },
   events: {
@@ -132,7 +132,7 @@ export const orders = defineContract('orders', {
       schema: OrderCreated,
     },
     'order.status-changed': {
-      summary: 'An order moved along its life',
+      summary: 'The status of an order changed',
       topics: ['order-events'],
       schema: OrderStatusChanged,
     },
@@ -153,17 +153,17 @@ export const orders = defineContract('orders', {
       responses: {
         201: { description: 'The new order', schema: Order, headers: { Location: 'where the order is', ...entityTag } },
       },
-      problems: { 422: 'An unknown user, or an Idempotency-Key that came with another body' },
+      problems: { 422: 'An unknown user, or an Idempotency-Key that was sent with another body' },
     },
     setOrderStatus: {
       method: 'put',
       path: '/orders/{id}/status',
-      summary: 'Move an order along its life',
+      summary: 'Change the status of an order',
       params: byId,
       headers: { 'if-match': { description: "the order's ETag", maxLength: 255 } },
       body: Type.Object({ status: OrderStatus }, { additionalProperties: false }),
       responses: one,
-      problems: { ...unknown, 409: "A step that the order's life does not have", 412: 'The order has changed' },
+      problems: { ...unknown, 409: 'A status change that is not allowed', 412: 'The order has changed' },
     },
     deleteOrder: {
       method: 'delete',

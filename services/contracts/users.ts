@@ -53,13 +53,13 @@ export type UserCreated = Static<typeof UserCreated>;
 const UserDeleted = Type.Object({ userId: Id, version: Type.Integer(), deletedAt: Time });
 type UserDeleted = Static<typeof UserDeleted>;
 
-/** What users offers. */
+/** The contract of users. */
 export const users = defineContract('users', {
   schemas: { User, UserInput },
   events: {
     'user.created': { summary: 'A user has registered', topics: ['user-events'], schema: UserCreated },
     'user.updated': { summary: 'A user has changed', topics: ['user-events'], schema: UserCreated },
-    'user.deleted': { summary: 'A user is gone', topics: ['user-events'], schema: UserDeleted },
+    'user.deleted': { summary: 'A user was deleted', topics: ['user-events'], schema: UserDeleted },
   },
   operations: {
     createUser: {
@@ -105,7 +105,7 @@ export const users = defineContract('users', {
     deleteUser: {
       method: 'delete',
       path: '/users/{id}',
-      summary: 'Delete a user; events keep their history',
+      summary: 'Delete a user; its events remain',
       params: byId,
       responses: { 204: { description: 'Deleted' } },
       problems: unknown,

@@ -1,11 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Problem } from '#platform/http';
 
-/** How long, and for how many bytes, a body is still read after the answer was sent without it. */
+/** The time and the bytes for which the gateway reads the rest of a body after an early answer. */
 const lingerMs = 1_000;
 const lingerBytes = 8 * 1024 * 1024;
 
-/** Answers with `application/problem+json`. Too late for that, the connection is cut, so that nobody takes half an answer for a whole one. */
+/** Answers with `application/problem+json`. After a part of the answer it cuts the connection instead, so that the client sees that the answer is incomplete. */
 export function sendProblem(problem: Problem, request: IncomingMessage, response: ServerResponse): void {
   if (response.destroyed) return;
   if (response.headersSent) {
@@ -21,7 +21,7 @@ export function sendProblem(problem: Problem, request: IncomingMessage, response
     String(payload.length),
   ];
   const unread = !request.complete;
-  // what is left of the body would be taken for the next request
+  // the server would read the rest of the body as the next request
   if (unread) headers.push('Connection', 'close');
   response.writeHead(problem.status, headers);
   if (unread) linger(request, response, payload);
@@ -29,7 +29,7 @@ export function sendProblem(problem: Problem, request: IncomingMessage, response
 }
 
 /**
- * Sends the whole answer and goes on reading for a while before it closes: a connection closed with unread data is
+ * Sends the whole answer and keeps reading for a while before it closes: a connection that closes with unread data is
  * reset, and the reset can overtake the answer on its way to a client that is still sending.
  */
 function linger(request: IncomingMessage, response: ServerResponse, payload: Buffer): void {

@@ -12,12 +12,12 @@ const types: Record<string, string> = {
   '.json': 'application/json; charset=utf-8',
 };
 
-/** Always asked for again, but answered with 304 while nothing changed. */
+/** Browsers always ask again, and get 304 while the file is unchanged. */
 export const revalidate = 'no-cache';
-/** For addresses that carry a hash of their content. */
+/** For addresses that contain a hash of their content. */
 export const immutable = 'public, max-age=31536000, immutable';
 
-/** A file that is served from memory, compressed once at its first use. */
+/** A file in memory, compressed once at its first use. */
 export class Asset {
   readonly type: string;
   readonly etag: string;
@@ -68,13 +68,13 @@ export class Asset {
 export interface Site {
   /** pages by name, as `index.html` */
   pages: ReadonlyMap<string, Asset>;
-  /** what the pages load, by name below `/assets/<hash>/` */
+  /** the assets of the pages, by name below `/assets/<hash>/` */
   assets: ReadonlyMap<string, Asset>;
-  /** changes with any asset; part of their address, so that browsers may keep them for ever */
+  /** changes with any asset; part of their address, so that browsers may cache them for ever */
   hash: string;
 }
 
-/** Reads the web pages: `*.html` in a folder, and below `assets/` what they load. */
+/** Reads the web pages: `*.html` in a folder, and their assets below `assets/`. */
 export function loadSite(dir: URL): Site {
   const assets = new Map<string, Asset>();
   const digest = createHash('sha256');

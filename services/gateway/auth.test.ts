@@ -44,14 +44,14 @@ describe('authentication', () => {
     return { gateway, call };
   }
 
-  it('lets a valid token pass, and on to the service', async (t) => {
+  it('accepts a valid token and passes it to the service', async (t) => {
     const { call } = await guarded(t);
     const bearer = `Bearer ${await token(key)}`;
     const response = await call(bearer);
     assert.deepEqual([response.status, await response.text()], [200, bearer]);
   });
 
-  it('refuses anything else with 401 and says why', async (t) => {
+  it('refuses any other token with 401 and gives the reason', async (t) => {
     const { call } = await guarded(t);
     const claims = { sub: 'ada', iss: issuer, aud: audience, exp: Math.floor(Date.now() / 1000) + 300 };
     const unsigned = `${encode({ alg: 'none' })}.${encode(claims)}.`;
@@ -68,8 +68,8 @@ describe('authentication', () => {
       [`Bearer ${await token(stranger)}`, /not valid/],
       [`Bearer ${await token(key, {}, 'k2')}`, /not valid/],
       [`Bearer ${await token(key, { exp: Math.floor(Date.now() / 1000) - 60 })}`, /expired/],
-      [`Bearer ${await token(key, { aud: 'another' })}`, /aud claim/],
-      [`Bearer ${await token(key, { iss: 'https://another.example' })}`, /iss claim/],
+      [`Bearer ${await token(key, { aud: 'another' })}`, /claim aud/],
+      [`Bearer ${await token(key, { iss: 'https://another.example' })}`, /claim iss/],
     ];
     for (const [authorization, why] of cases) {
       const response = await call(authorization);
@@ -89,7 +89,7 @@ describe('authentication', () => {
     assert.equal(((await (await call(undefined, '/settings.json')).json()) as { auth: boolean }).auth, true);
   });
 
-  it('is 503, not 401, while the keys of the issuer cannot be had', async (t) => {
+  it('is 503, not 401, while it cannot fetch the keys of the issuer', async (t) => {
     const { url } = await unusedUrl(t);
     const gateway = await startGateway(t, url, { auth: { jwksUrl: `${url}/jwks`, issuer, audience } });
     const response = await fetch(`${gateway.url}/api/orders`, {

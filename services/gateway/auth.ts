@@ -9,10 +9,10 @@ export interface AuthOptions {
   audience: string;
 }
 
-/** Resolves with the token's subject. @throws Problem 401, or 503 while the issuer's keys cannot be had */
+/** Resolves with the token's subject. @throws Problem 401, or 503 while the issuer's keys cannot be fetched */
 export type Authenticate = (request: IncomingMessage) => Promise<string>;
 
-/** Signatures that only the holder of a private key can make: a shared secret or `none` is never accepted. */
+/** Signatures that need a private key: shared secrets and `none` are refused. */
 const algorithms = [
   'RS256',
   'RS384',
@@ -27,7 +27,7 @@ const algorithms = [
   'Ed25519',
 ];
 
-/** A check of bearer tokens (RFC 6750, RFC 7519). The library is loaded here, so that a gateway without it pays nothing. */
+/** A check of bearer tokens (RFC 6750, RFC 7519). It loads the library here, so that a gateway without authentication does not load it. */
 export async function createAuthenticate({ jwksUrl, issuer, audience }: AuthOptions): Promise<Authenticate> {
   const { createRemoteJWKSet, jwtVerify, errors } = await import('jose');
   const keys: JWTVerifyGetKey = createRemoteJWKSet(new URL(jwksUrl), {
@@ -50,14 +50,14 @@ export async function createAuthenticate({ jwksUrl, issuer, audience }: AuthOpti
     } catch (error) {
       if (error instanceof errors.JWTExpired) throw unauthorized('The token has expired', 'invalid_token', error);
       if (error instanceof errors.JWTClaimValidationFailed) {
-        throw unauthorized(`The token is not for here: its ${error.claim} claim`, 'invalid_token', error);
+        throw unauthorized(`The token does not match this API: its claim ${error.claim}`, 'invalid_token', error);
       }
-      if (isUnreachable(error)) throw unavailable("The issuer's keys cannot be had", 5, error);
+      if (isUnreachable(error)) throw unavailable("The issuer's keys cannot be fetched", 5, error);
       throw unauthorized('The token is not valid', 'invalid_token', error);
     }
   };
 
-  /** No key set was read: the network's or the issuer's fault, not the token's. */
+  /** The key set could not be read: a fault of the network or the issuer, not of the token. */
   function isUnreachable(error: unknown): boolean {
     if (!(error instanceof errors.JOSEError)) return true;
     return (

@@ -2,12 +2,12 @@ import type { IncomingMessage } from 'node:http';
 import { Transform } from 'node:stream';
 import { bodyLimit, Problem } from '#platform/http';
 
-/** A body up to this size is read before the upstream is called: a slow sender then occupies no place there. */
+/** The gateway reads a body up to this size before it calls the upstream, so that a slow sender holds no permit. */
 const heldBytes = 64 * 1024;
 
 /**
- * What of the request goes to the upstream after its head: nothing, a whole body, or a stream that ends with a
- * `Problem` where the body is larger than allowed.
+ * The body of the request to the upstream: nothing, a whole body, or a stream that fails with a `Problem` if the body
+ * is larger than allowed.
  */
 export type RequestBody = null | Buffer | Transform;
 
@@ -21,7 +21,7 @@ export function declaredLength({ headers }: IncomingMessage): number | undefined
 }
 
 /**
- * Hands over the body as soon as the upstream may be called. Where the client leaves in the middle of a small body,
+ * Passes the body to `ready` when the gateway may call the upstream. If the client leaves in the middle of a small body,
  * `ready` is not called.
  *
  * @param length the declared length in bytes, at most `bodyLimit`; undefined for a chunked body

@@ -21,7 +21,7 @@ const faults = (env: NodeJS.ProcessEnv): readonly string[] => {
 };
 
 describe('configuration', () => {
-  it('wants the addresses only', () => {
+  it('needs only the addresses', () => {
     const config = read(addresses);
     assert.equal(config.MAX_IN_FLIGHT, 256);
     assert.equal(config.AUTH_JWKS_URL, undefined);
@@ -34,7 +34,7 @@ describe('configuration', () => {
     for (const name of [missing, malformed, 'MAX_IN_FLIGHT']) assert.match(found, new RegExp(name));
   });
 
-  it('refuses authentication that is configured by half', () => {
+  it('refuses an incomplete configuration of authentication', () => {
     assert.match(faults({ ...addresses, AUTH_JWKS_URL: 'https://issuer/keys' }).join(), /AUTH_ISSUER.*AUTH_AUDIENCE/);
     assert.match(faults({ ...addresses, AUTH_ISSUER: 'https://issuer' }).join(), /AUTH_JWKS_URL/);
   });

@@ -12,21 +12,21 @@ const schema = Type.Object({
     minimum: 1,
     maximum: 10_000,
     default: 256,
-    description: 'calls to one service at a time',
+    description: 'concurrent calls to one service',
   }),
   MAX_STREAMS: Type.Integer({
     minimum: 1,
     maximum: 10_000,
     default: 1_000,
-    description: 'event streams open at a time',
+    description: 'concurrent event streams',
   }),
   UPSTREAM_TIMEOUT_MS: Type.Integer({ minimum: 100, maximum: 60_000, default: 5_000 }),
-  TRUST_PROXY: Type.Boolean({ default: false, description: 'believe the X-Forwarded headers of the peer' }),
+  TRUST_PROXY: Type.Boolean({ default: false, description: 'trust the X-Forwarded headers of the peer' }),
   RATE_LIMIT_PER_SECOND: Type.Integer({
     minimum: 0,
     maximum: 100_000,
     default: 0,
-    description: 'a client; 0 is no limit',
+    description: 'per client; 0 is no limit',
   }),
   AUTH_JWKS_URL: Type.Optional({ ...http(), needs: ['AUTH_ISSUER', 'AUTH_AUDIENCE'] }),
   AUTH_ISSUER: Type.Optional(Type.String({ needs: ['AUTH_JWKS_URL'] })),
@@ -44,7 +44,7 @@ export interface GatewayConfig extends Static<typeof schema> {
   addresses: Record<string, string>;
 }
 
-/** The gateway's settings. @throws ConfigError, also where authentication is configured by half */
+/** The gateway's settings. @throws ConfigError, also if the configuration of authentication is incomplete */
 export function gatewayConfig(source?: ConfigSource): GatewayConfig {
   const config = loadConfig(Type.Object({ ...schema.properties, ...addressSchema.properties }), source);
   const addresses = names.map((name) => [name, (config as Record<string, unknown>)[addressVariable(name)] as string]);

@@ -1,11 +1,11 @@
 import { CodedError } from '#platform/errors';
 import type { ErrorCatalogue } from '#platform/errors';
 
-/** The errors of the gateway, which answers with problems else. */
+/** The errors of the gateway; its HTTP answers are problems. */
 export const gatewayErrors = {
   ERR_GATEWAY_CLIENT_GONE: {
-    means: 'A client has gone before it had its answer, and the call on its behalf was ended.',
-    action: 'Nothing. It is seen in traces only.',
+    means: 'A client disconnected before its answer, and the gateway ended the call to the service.',
+    action: 'Nothing: only traces show it.',
   },
 } as const satisfies ErrorCatalogue;
 

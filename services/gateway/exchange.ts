@@ -16,8 +16,8 @@ import type { Permit, Upstream } from './upstream.ts';
 
 type Controller = Dispatcher.DispatchController;
 
-const gone = new GatewayError('ERR_GATEWAY_CLIENT_GONE', 'the client has gone');
-/** What the metrics count where nobody waited for an answer; no status of HTTP, but known from nginx. */
+const gone = new GatewayError('ERR_GATEWAY_CLIENT_GONE', 'the client has disconnected');
+/** The status in metrics when the client has disconnected: not of HTTP, but known from nginx. */
 const clientGone = 499;
 
 function codeOf(error: unknown): string {
@@ -25,16 +25,16 @@ function codeOf(error: unknown): string {
   return code ?? name;
 }
 
-/** What all exchanges share. */
+/** The parts that all exchanges share. */
 export interface ExchangeContext {
-  /** whether X-Forwarded headers of the peer are to be believed */
+  /** whether to trust the X-Forwarded headers of the peer */
   trustProxy: boolean;
   health: Health;
   log: Logger;
 }
 
 /**
- * One request on its way through the gateway: it is undici's handler for the upstream's answer, so that a proxied
+ * One request through the gateway. It is undici's handler for the upstream's answer, so that a proxied
  * request costs this object, two spans and no promise.
  */
 export class Exchange implements Dispatcher.DispatchHandler {
@@ -47,7 +47,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #upstream: Upstream | undefined;
   #target = '';
   #body: RequestBody = null;
-  /** the attempt under way: its permit at the upstream, its span, and the controller once the request was written */
+  /** the current attempt: its permit, its span, and the controller after the request was written */
   #permit: Permit | undefined;
   #call: Span | undefined;
   #controller: Controller | undefined;
@@ -68,7 +68,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     response.once('close', () => this.#end());
   }
 
-  /** Sends the request on. `target` is path and query on the service. */
+  /** Forwards the request. `target` is path and query on the service. */
   forward(upstream: Upstream, target: string, body: RequestBody): void {
     if (this.#closed) return;
     this.#upstream = upstream;
@@ -78,13 +78,13 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#attempt();
   }
 
-  /** Answers the request here. */
+  /** Answers the request without the service. */
   refuse(problem: Problem): void {
     this.#name(problem);
     sendProblem(problem, this.#request, this.#response);
   }
 
-  /** Ends an open event stream as if the service had: the client reconnects, to a gateway that stays. */
+  /** Ends an open event stream as if the service had ended it: the client reconnects to another gateway. */
   endStream(): void {
     this.#controller?.abort(gone);
     if (this.#response.headersSent) this.#response.end();
@@ -113,7 +113,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
       pool.dispatch({ method, path: this.#target, headers, body: this.#body }, this);
     } catch (error) {
       this.#release('abandoned', error);
-      this.refuse(new Problem(400, { detail: 'The request is not well formed', cause: error }));
+      this.refuse(new Problem(400, { detail: 'The request is malformed', cause: error }));
     }
   }
 
@@ -125,7 +125,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   onResponseStart(_: Controller, status: number, headers: IncomingHttpHeaders): void {
     if (status < 200 || this.#closed) return;
     const upstream = this.#upstream!;
-    // the answer, whatever it says, shows that the service is there
+    // any answer shows that the service is reachable
     upstream.settle(this.#permit!, 'success');
     const flat = responseHeaders(headers, this.route.prefix, upstream.origin);
     flat.push('x-content-type-options', 'nosniff', 'x-trace-id', this.#span.spanContext().traceId);
@@ -147,7 +147,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   onResponseError(_: Controller | undefined, error: Error): void {
     if (this.#closed || error === gone) return this.#release('abandoned', error);
-    // the sender's fault, found while its body was passed on
+    // a fault of the sender, found while its body was forwarded
     if (error instanceof Problem) {
       this.#release('abandoned', error);
       return this.refuse(error);
@@ -164,7 +164,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#attempt();
   }
 
-  /** Nothing is sent twice that might have been carried out, and no body that was streamed away. */
+  /** Excludes a request that the service may have processed, and a streamed body, which is gone. */
   #mayRetry(): boolean {
     const { method } = this.#request;
     const harmless = method === 'GET' || method === 'HEAD';
@@ -175,14 +175,14 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #fail(error: Error): void {
     const problem = this.#problemOf(error);
     const { traceId } = this.#span.spanContext();
-    // while the service is down this would be a line a request; the breaker says so once
+    // while the service is down, this would log a line per request; the breaker logs it once
     if (problem.status !== 503) {
       this.#context.log.warn({ err: error, route: this.route.name, trace_id: traceId }, problem.message);
     }
     this.refuse(problem);
   }
 
-  /** 503 promises that nothing was done; 502 and 504 do not know. */
+  /** 503 means that the service did nothing; 502 and 504 mean that it is unknown. */
   #problemOf(cause: Error): Problem {
     const { name, headersTimeoutMs } = this.#upstream!;
     if (this.#controller === undefined) return this.#upstream!.down(cause);
@@ -207,12 +207,12 @@ export class Exchange implements Dispatcher.DispatchHandler {
     call.end();
   }
 
-  /** Lets the user find the trace of a refused request too. */
+  /** Names the trace of a refused request, too. */
   #name(problem: Problem): void {
     problem.headers['X-Trace-Id'] = this.#span.spanContext().traceId;
   }
 
-  /** The answer is out, or the client is gone: then so is the call on its behalf. */
+  /** The answer is sent, or the client has disconnected: ends the call to the service. */
   #end(): void {
     this.#closed = true;
     if (this.#permit !== undefined) this.#controller?.abort(gone);

@@ -8,7 +8,7 @@ async function problem(response: Response) {
   assert.match(response.headers.get('content-type') ?? '', /^application\/problem\+json/);
   const body = (await response.json()) as { status: number; detail: string };
   assert.equal(body.status, response.status);
-  assert.ok(response.headers.get('x-trace-id'), 'a refused request has a trace as well');
+  assert.ok(response.headers.get('x-trace-id'), 'a refused request has a trace, too');
   return { status: body.status, detail: body.detail, retryAfter: response.headers.get('retry-after') };
 }
 
@@ -23,15 +23,15 @@ describe('a service that is down', () => {
     for (let i = 0; i < 20; i += 1) {
       const { status, detail, retryAfter } = await problem(await post(gateway.url));
       assert.deepEqual([status, detail], [503, 'The orders service cannot be reached']);
-      // the pause grows with each attempt in vain, up to 15 s
+      // the pause grows with each failed attempt, up to 15 s
       assert.ok(Number(retryAfter) >= 1 && Number(retryAfter) <= 15, String(retryAfter));
     }
-    assert.ok(performance.now() - startedAt < 20_000, 'nobody waited for a connection to time out');
+    assert.ok(performance.now() - startedAt < 20_000, 'no request waited for a connection timeout');
     await startUpstream(t, (_, response) => response.end('back'), port);
     await eventually(async () => (await post(gateway.url)).status === 200);
   });
 
-  it('does not hurt the others', async (t) => {
+  it('does not affect the others', async (t) => {
     const { url } = await unusedUrl(t);
     const upstream = await startUpstream(t, (_, response) => response.end('{"status":"UP","checks":{}}'));
     const gateway = await startGateway(t, upstream.url, { addresses: { orders: url } as never });
@@ -65,9 +65,9 @@ describe('a service that hangs', () => {
     }
     const refused = await problem(await post(gateway.url));
     assert.equal(refused.status, 503);
-    // what is left of the pause
+    // the rest of the pause
     assert.ok(Number(refused.retryAfter) > 0 && Number(refused.retryAfter) <= 60, String(refused.retryAfter));
-    assert.equal(calls, 2, 'the service was not asked');
+    assert.equal(calls, 2, 'the service was not called');
   });
 
   it('is tried by one request at a time while the circuit is half open', async (t) => {
@@ -97,7 +97,7 @@ describe('a service that hangs', () => {
     assert.equal((await after).status, 200);
   });
 
-  it('in the middle of its answer ends the connection, so that nobody takes half of it for the whole', async (t) => {
+  it('in the middle of its answer ends the connection, so that the client sees that it is incomplete', async (t) => {
     const upstream = await startUpstream(t, (_, response) => {
       response.writeHead(200, { 'content-length': '10' }).write('half');
     });
@@ -122,7 +122,7 @@ function breaking(count: number) {
 }
 
 describe('a service that breaks the connection', () => {
-  it('is asked a second time for what changes nothing', async (t) => {
+  it('gets a request again if it changes nothing', async (t) => {
     const { methods, listener } = breaking(1);
     const upstream = await startUpstream(t, listener);
     const gateway = await startGateway(t, upstream.url);
@@ -131,7 +131,7 @@ describe('a service that breaks the connection', () => {
     assert.deepEqual(methods, ['GET', 'GET']);
   });
 
-  it('is not asked a third time', async (t) => {
+  it('gets no third attempt', async (t) => {
     const { methods, listener } = breaking(5);
     const upstream = await startUpstream(t, listener);
     const gateway = await startGateway(t, upstream.url);
@@ -139,7 +139,7 @@ describe('a service that breaks the connection', () => {
     assert.equal(methods.length, 2);
   });
 
-  it('is 502 for a command, which may have been carried out and is never sent twice', async (t) => {
+  it('is 502 for a command, which it may have processed and which is never sent twice', async (t) => {
     const { methods, listener } = breaking(1);
     const upstream = await startUpstream(t, listener);
     const gateway = await startGateway(t, upstream.url);
@@ -147,7 +147,7 @@ describe('a service that breaks the connection', () => {
     assert.deepEqual([status, retryAfter, methods], [502, null, ['POST']]);
   });
 
-  it('is not asked a second time for much when it is ill', async (t) => {
+  it('gets few retries while it fails', async (t) => {
     const { methods, listener } = breaking(1_000);
     const upstream = await startUpstream(t, listener);
     const gateway = await startGateway(t, upstream.url, { limits: { breaker: { failures: 1_000 } } });
@@ -156,8 +156,8 @@ describe('a service that breaks the connection', () => {
   });
 });
 
-describe('a service with all its places taken', () => {
-  it('is 503 at once, and free again when a call ends', async (t) => {
+describe('a service with no free permit', () => {
+  it('is 503 at once, until a call ends', async (t) => {
     const held: ServerResponse[] = [];
     const upstream = await startUpstream(t, (_, response) => held.push(response));
     const gateway = await startGateway(t, upstream.url, { limits: { maxInFlight: 2 } });

@@ -56,7 +56,7 @@ export async function createGateway(options: GatewayOptions): Promise<Draining> 
   mountPages(app, contracts, { auth: auth !== undefined, ...options.pages });
   mountErrors(app, log);
 
-  // what is proxied does not pass through Express: nothing of it is needed there, and it costs 5 µs a request
+  // proxied requests bypass Express: they do not need it, and it costs 5 µs a request
   const server = createEdgeServer((request, response) => {
     if (!proxy.handle(request, response)) app(request, response);
   }, health);

@@ -25,7 +25,7 @@ const sent = (received: string[], trustProxy = false) =>
   lines(requestHeaders(incoming(received), { trustProxy, prefix: '/api' }, parent));
 
 describe('request headers', () => {
-  it('leave out what is of one connection only, also what Connection names', () => {
+  it('omit headers of one connection, and those that Connection names', () => {
     const headers = sent([
       'Host: shop.example',
       'Connection: close, X-Secret',
@@ -56,7 +56,7 @@ describe('request headers', () => {
 
   const forged = ['Host: a', 'X-Forwarded-For: 1.2.3.4', 'X-Forwarded-Proto: https', 'X-Forwarded-Host: b'];
 
-  it('do not believe a client who it is', () => {
+  it('do not trust the forwarded headers of a client', () => {
     const headers = sent([...forged, 'Forwarded: for=1.2.3.4', 'Traceparent: mine']);
     assert.deepEqual(headers.slice(0, 3), [
       'x-forwarded-for: 10.0.0.9',
@@ -66,7 +66,7 @@ describe('request headers', () => {
     assert.equal(headers.length, 5);
   });
 
-  it('believe a proxy that is trusted', () => {
+  it('trust the forwarded headers of a trusted proxy', () => {
     const headers = sent(forged, true);
     assert.deepEqual(headers.slice(0, 3), [
       'x-forwarded-for: 1.2.3.4, 10.0.0.9',
@@ -77,7 +77,7 @@ describe('request headers', () => {
 });
 
 describe('client address', () => {
-  it('is the last one that a trusted proxy saw, which a client cannot forge', () => {
+  it('is the last one that a trusted proxy added, which a client cannot forge', () => {
     const request = incoming(['X-Forwarded-For: 6.6.6.6', 'X-Forwarded-For: 1.2.3.4']);
     assert.equal(clientAddress(request, true), '1.2.3.4');
     assert.equal(clientAddress(request, false), '10.0.0.9');

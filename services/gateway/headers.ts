@@ -27,15 +27,15 @@ const rewritten = new Set([
 ]);
 
 export interface Forwarding {
-  /** whether a proxy that we trust stands before the gateway and its X-Forwarded headers are to be believed */
+  /** whether a trusted proxy is before the gateway, so that its X-Forwarded headers hold */
   trustProxy: boolean;
-  /** the public prefix that is cut off, or nothing */
+  /** the public prefix that the gateway removes, or nothing */
   prefix: string;
 }
 
 /**
  * The headers of the proxied request, flat, without its body's length.
- * @throws nothing: Node's parser has refused malformed names and values before
+ * @throws nothing: Node's parser refuses malformed names and values
  */
 export function requestHeaders(request: IncomingMessage, forwarding: Forwarding, traceparent: string): string[] {
   const { rawHeaders, headers, socket } = request;
@@ -56,7 +56,7 @@ export function requestHeaders(request: IncomingMessage, forwarding: Forwarding,
   return result;
 }
 
-/** The client's address: the peer's, or, behind a trusted proxy, the one that this proxy saw. */
+/** The client's address: the peer's, or, behind a trusted proxy, the peer of this proxy. */
 export function clientAddress(request: IncomingMessage, trustProxy: boolean): string {
   const peer = request.socket.remoteAddress ?? 'unknown';
   if (!trustProxy) return peer;
@@ -64,7 +64,7 @@ export function clientAddress(request: IncomingMessage, trustProxy: boolean): st
   return chain === undefined ? peer : first(chain).split(',').at(-1)!.trim() || peer;
 }
 
-/** The headers of the answer, flat, with addresses that lead through the gateway. */
+/** The headers of the answer, flat, with addresses of the gateway. */
 export function responseHeaders(headers: IncomingHttpHeaders, prefix: string, origin: string): string[] {
   const named = connectionOptions(headers.connection);
   const result: string[] = [];
@@ -84,7 +84,7 @@ export function responseHeaders(headers: IncomingHttpHeaders, prefix: string, or
   return result;
 }
 
-/** A service's own address (`/orders/5`, `http://orders:8082/orders/5`) as the gateway's; others stay as they are. */
+/** A service's own address (`/orders/5`, `http://orders:8082/orders/5`) as the gateway's; other addresses do not change. */
 export function publicAddress(address: string, prefix: string, origin: string): string {
   const path = address.startsWith(`${origin}/`) ? address.slice(origin.length) : address;
   return path.startsWith('/') && !path.startsWith('//') ? prefix + path : path;
@@ -94,7 +94,7 @@ function publicLinks(value: string, prefix: string, origin: string): string {
   return value.replaceAll(/<([^>]*)>/g, (_, address: string) => `<${publicAddress(address, prefix, origin)}>`);
 }
 
-/** The further headers that `Connection` declares to be of this connection only. */
+/** The headers that `Connection` limits to this connection. */
 function connectionOptions(value: string | undefined): Set<string> | undefined {
   if (value === undefined || value === 'keep-alive' || value === 'close') return undefined;
   return new Set(value.split(',').map((option) => option.trim().toLowerCase()));

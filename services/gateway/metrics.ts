@@ -4,11 +4,11 @@ import type { Upstream } from './upstream.ts';
 
 const states: readonly BreakerState[] = ['closed', 'open', 'half-open'];
 
-/** Publishes what the gateway knows of its upstreams; the figures are read at each scrape. */
+/** Publishes the state of the upstreams; each scrape reads it. */
 export function publishMetrics(upstreams: readonly Upstream[]): void {
   gauge({
     name: 'millrace_gateway_in_flight',
-    help: 'Calls under way, and event streams open, by upstream',
+    help: 'Calls in flight and open event streams by upstream',
     labelNames: ['upstream', 'kind'],
     collect() {
       for (const { name, inFlight, openStreams } of upstreams) {
@@ -19,7 +19,7 @@ export function publishMetrics(upstreams: readonly Upstream[]): void {
   });
   gauge({
     name: 'millrace_gateway_circuit',
-    help: 'State of the circuit breaker: 1 for the state that it is in',
+    help: 'State of the circuit breaker: 1 for the current state',
     labelNames: ['upstream', 'state'],
     collect() {
       for (const { name, breaker } of upstreams) {
@@ -31,7 +31,7 @@ export function publishMetrics(upstreams: readonly Upstream[]): void {
 
 const refused = counter({
   name: 'millrace_gateway_refused_total',
-  help: 'Requests that were not passed on: shed (all places taken) or the circuit open',
+  help: 'Requests that were not forwarded: shed (too many in flight) or the circuit open',
   labelNames: ['upstream', 'reason'],
 });
 
@@ -43,7 +43,7 @@ const failed = counter({
 
 const retried = counter({
   name: 'millrace_gateway_retries_total',
-  help: 'Calls that were made a second time',
+  help: 'Calls that were retried',
   labelNames: ['upstream'],
 });
 

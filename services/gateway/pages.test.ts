@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { contracts, startGateway } from './testing.ts';
 
 describe('pages', () => {
-  it('have strict headers and load what is theirs only', async (t) => {
+  it('have strict headers and load only their own assets', async (t) => {
     const { url } = await startGateway(t, 'http://127.0.0.1:9');
     for (const path of ['/', '/docs']) {
       const response = await fetch(url + path);
@@ -23,7 +23,7 @@ describe('pages', () => {
     }
   });
 
-  it('are kept by the browser until they change', async (t) => {
+  it('are cached by the browser until they change', async (t) => {
     const { url } = await startGateway(t, 'http://127.0.0.1:9');
     const page = await fetch(`${url}/`);
     assert.equal(page.headers.get('cache-control'), 'no-cache');
@@ -64,7 +64,7 @@ describe('pages', () => {
     }
   });
 
-  it('stand beside health and metrics', async (t) => {
+  it('are served beside health and metrics', async (t) => {
     const { url } = await startGateway(t, 'http://127.0.0.1:9');
     await (await fetch(`${url}/api/orders/1`)).text();
     assert.equal((await fetch(`${url}/livez`)).status, 200);

@@ -8,7 +8,7 @@ import { Asset, immutable, loadSite, revalidate } from './assets.ts';
 
 const site = new URL('../../dashboard/', import.meta.url);
 
-/** What a browser may do with our pages: nothing but show them, with their own scripts and styles, and call this gateway. */
+/** Lets a browser only show our pages with their own scripts and styles, and call this gateway. */
 const pageHeaders = {
   'Content-Security-Policy': [
     "default-src 'none'",
@@ -28,17 +28,17 @@ const pageHeaders = {
   'Referrer-Policy': 'no-referrer',
 };
 
-/** What the dashboard is told about where it runs. */
+/** The settings of the dashboard. */
 export interface PageSettings {
-  /** whether the API wants a bearer token */
+  /** whether the API needs a bearer token */
   auth: boolean;
-  /** where sent mail can be looked at */
+  /** the page that shows sent mails */
   mailUrl?: string | undefined;
-  /** where a trace can be looked at; `{traceId}` stands for its id */
+  /** the page that shows a trace; `{traceId}` stands for its id */
   traceUrl?: string | undefined;
 }
 
-/** The dashboard, the documents of the API and of the events, and the page that shows them. */
+/** Serves the dashboard, the documents of the API and of the events, and the page that shows these. */
 export function mountPages(app: Express, contracts: ContractRegistry, settings: PageSettings): void {
   const { pages, assets, hash } = loadSite(site);
   for (const [path, name] of [
@@ -50,7 +50,7 @@ export function mountPages(app: Express, contracts: ContractRegistry, settings: 
   mountRead(app, '/assets/:hash/:name', (request, response) => {
     const asset = assets.get(String(request.params['name']));
     if (!asset) throw notFound(`There is nothing at ${request.path}`);
-    // another version's page, served while the gateways are being replaced, gets what there is but must not keep it
+    // during a rollout, the page of another version gets the present asset, but must not cache it
     asset.send(request, response, request.params['hash'] === hash ? immutable : revalidate, {
       'Cross-Origin-Resource-Policy': 'same-origin',
     });

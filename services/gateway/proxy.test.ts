@@ -18,7 +18,7 @@ const expecting = (length: number) =>
   `POST /api/orders HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: ${length}\r\n\r\n`;
 
 describe('proxy', () => {
-  it('passes method, path, query, headers and body on, and the answer back', async (t) => {
+  it('forwards method, path, query, headers and body, and returns the answer', async (t) => {
     const upstream = await startUpstream(t, async (request, response) => {
       const body = await textOf(request);
       response.writeHead(201, {
@@ -54,7 +54,7 @@ describe('proxy', () => {
     assert.equal(seen.headers['x-forwarded-for'], '127.0.0.1');
   });
 
-  it('goes on with the trace of the request and names it in the answer', async (t) => {
+  it('continues the trace of the request and names it in the answer', async (t) => {
     const upstream = await startUpstream(t, (request, response) => response.end(request.headers['traceparent']));
     const gateway = await startGateway(t, upstream.url);
     const traceId = '0af7651916cd43dd8448eb211c80319c';
@@ -79,7 +79,7 @@ describe('proxy', () => {
     assert.equal(await text('/analytics/dashboard'), 'analytics /analytics/dashboard');
   });
 
-  it('leaves addresses of analytics under the prefix that was asked for', async (t) => {
+  it('keeps addresses of analytics under the prefix of the request', async (t) => {
     const upstream = await startUpstream(t, (_, response) => {
       response.writeHead(200, { Link: '</analytics/alerts?cursor=1>; rel="next"' }).end('[]');
     });
@@ -89,7 +89,7 @@ describe('proxy', () => {
     assert.equal(await link('/api/analytics/alerts'), '</api/analytics/alerts?cursor=1>; rel="next"');
   });
 
-  it('passes faults of the service and empty answers through', async (t) => {
+  it('passes through problems of the service and empty answers', async (t) => {
     const upstream = await startUpstream(t, (request, response) => {
       if (request.method === 'DELETE') response.writeHead(204).end();
       else if (request.method === 'HEAD') response.writeHead(200, { 'content-length': '42' }).end();
@@ -139,7 +139,7 @@ describe('bodies', () => {
     assert.equal(await post({}), '0 ');
   });
 
-  it('over the limit are refused at the door, declared or chunked', async (t) => {
+  it('over the limit are refused by the gateway, declared or chunked', async (t) => {
     const finished: number[] = [];
     const upstream = await startUpstream(t, (request, response) => {
       request.on('error', () => {});
@@ -159,17 +159,17 @@ describe('bodies', () => {
       assert.match(response.headers.get('content-type') ?? '', /^application\/problem\+json/);
       assert.equal(((await response.json()) as { status: number }).status, 413);
     }
-    assert.deepEqual(finished, [], 'the service must not get such a body whole');
+    assert.deepEqual(finished, [], 'the service must not get the whole body');
   });
 
-  it('over the limit by far are refused without reading them to their end', async (t) => {
+  it('far over the limit are refused before their end', async (t) => {
     const upstream = await startUpstream(t, (_, response) => response.end());
     const gateway = await startGateway(t, upstream.url);
     const head = `POST /api/orders HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999999\r\n\r\n`;
     assert.match(await raw(gateway.port, head, 'a'.repeat(100_000)), /^HTTP\/1.1 413 /);
   });
 
-  it('that are announced with Expect are asked for only if they will be read', async (t) => {
+  it('with Expect are requested only if the gateway reads them', async (t) => {
     const upstream = await startUpstream(t, async (request, response) => response.end(await textOf(request)));
     const gateway = await startGateway(t, upstream.url);
     const refused = await raw(gateway.port, expecting(bodyLimit + 1));
@@ -177,7 +177,7 @@ describe('bodies', () => {
     assert.match(await raw(gateway.port, expecting(2), 'ok'), /^HTTP\/1.1 100 Continue\r\n\r\nHTTP\/1.1 200 OK[^]*ok$/);
   });
 
-  it('of a client that leaves never reach the service half', async (t) => {
+  it('of a client that disconnects never reach the service in part', async (t) => {
     let calls = 0;
     let broken = 0;
     const upstream = await startUpstream(t, (request) => {
@@ -198,12 +198,12 @@ describe('bodies', () => {
     small.destroy();
     large.destroy();
     await eventually(() => broken === 1);
-    assert.equal(calls, 1, 'a small body is read before the service is called');
+    assert.equal(calls, 1, 'the gateway reads a small body before it calls the service');
   });
 });
 
 describe('limits', () => {
-  it('count the requests of a client, where configured', async (t) => {
+  it('limit the requests of a client, if configured', async (t) => {
     const upstream = await startUpstream(t, (_, response) => response.end());
     const gateway = await startGateway(t, upstream.url, { rateLimit: 2 });
     const answers = [];

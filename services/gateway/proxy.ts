@@ -29,7 +29,7 @@ export class Proxy {
     this.#routes = new Routes(options.contracts);
   }
 
-  /** Serves a request, or answers false where its path is no operation's. */
+  /** Serves a request; returns false if no operation has its path. */
   handle(request: IncomingMessage, response: ServerResponse): boolean {
     const method = request.method ?? 'GET';
     const match = this.#routes.match(method, request.url ?? '/');
@@ -46,7 +46,7 @@ export class Proxy {
     return true;
   }
 
-  /** Ends all event streams: they would hold a drain up for ever. */
+  /** Ends all event streams: a drain would wait for them for ever. */
   endStreams(): void {
     for (const exchange of this.#streams) exchange.endStream();
   }
@@ -81,4 +81,4 @@ export class Proxy {
 }
 
 const wrongMethod = (method: string, allow: string) =>
-  new Problem(405, { detail: `${method} is not possible here`, headers: { Allow: allow } });
+  new Problem(405, { detail: `${method} is not allowed here`, headers: { Allow: allow } });

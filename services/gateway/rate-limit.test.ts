@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { RateLimiter } from './rate-limit.ts';
 
-it('lets a burst pass, then the average, for each client apart', () => {
+it('allows a burst, then the average, per client', () => {
   const clock = { now: 0 };
   const limiter = new RateLimiter(2, 4, () => clock.now);
   const passed = (client: string) => limiter.take(client) === undefined;

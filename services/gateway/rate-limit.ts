@@ -6,7 +6,7 @@ interface Bucket {
   at: number;
 }
 
-/** How many clients are remembered: the ones that were not seen for longest are forgotten first. */
+/** The most clients to remember; the least recently seen client is forgotten first. */
 const maxClients = 50_000;
 
 /** A token bucket per client: `perSecond` on average, at most `burst` at once. */
@@ -22,7 +22,7 @@ export class RateLimiter {
     this.#now = now;
   }
 
-  /** Counts a request of a client; the answer where it is one too many. */
+  /** Counts a request of a client; returns the problem if the client is over its limit. */
   take(client: string): Problem | undefined {
     const now = this.#now();
     const bucket = this.#buckets.get(client) ?? { tokens: this.#burst, at: now };

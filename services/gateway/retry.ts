@@ -2,8 +2,8 @@ const perRequest = 0.1;
 const reserve = 10;
 
 /**
- * Lets retries add at most a tenth to the requests: when an upstream is ill, retrying everything would double its load
- * at the worst moment.
+ * Limits retries to a tenth of the requests: to retry every request would double the load of an upstream that already
+ * fails.
  */
 export class RetryBudget {
   #tokens = reserve;
@@ -13,7 +13,7 @@ export class RetryBudget {
     this.#tokens = Math.min(reserve, this.#tokens + perRequest);
   }
 
-  /** Takes the right to one retry, where there is one left. */
+  /** Takes the right to one retry; returns false if none is left. */
   withdraw(): boolean {
     if (this.#tokens < 1) return false;
     this.#tokens -= 1;

@@ -13,7 +13,7 @@ function routed(method: string, url: string) {
 }
 
 describe('routes', () => {
-  it('cuts off the prefix and keeps the query', () => {
+  it('removes the prefix and keeps the query', () => {
     assert.deepEqual(routed('GET', '/api/orders/date-range?startDate=a%2Fb&endDate=?'), {
       name: 'GET /api/orders/date-range',
       upstream: 'orders',
@@ -43,14 +43,14 @@ describe('routes', () => {
     assert.equal(routed('HEAD', '/api/users/1').name, 'HEAD /api/users/{id}');
   });
 
-  it('names the methods of a path that has others', () => {
+  it('names the allowed methods of a path', () => {
     assert.deepEqual(routes.match('PATCH', '/api/users/1'), {
       kind: 'wrong-method',
       allow: 'GET, HEAD, PUT, DELETE, OPTIONS',
     });
   });
 
-  it('knows nothing else', () => {
+  it('finds no other path', () => {
     for (const url of [
       '/',
       '/orders',
@@ -68,7 +68,7 @@ describe('routes', () => {
     assert.equal(routes.match('GET', 'http://elsewhere/api/orders').kind, 'unknown');
   });
 
-  it('finds every operation of the contract, whatever its parameters are', () => {
+  it('finds every operation of the contract with any parameters', () => {
     const segment = fc.string({ minLength: 1, unit: fc.constantFrom(...'abz019-._~%é'.split('')) });
     const operation = fc.constantFrom(...contracts.operations);
     fc.assert(

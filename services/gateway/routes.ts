@@ -10,9 +10,9 @@ export interface Route {
   path: string;
   /** the name of the service */
   upstream: string;
-  /** what the public path has before the service's own: `/api` or nothing */
+  /** the prefix of the public path: `/api` or nothing */
   prefix: string;
-  /** whether the answer is an endless event stream */
+  /** whether the answer is an event stream without an end */
   streams: boolean;
 }
 
@@ -34,7 +34,7 @@ interface Node {
 
 const unknown: Match = { kind: 'unknown' };
 
-/** Finds the operation of a request. Literal segments win over parameters, as `/orders/statistics` over `/orders/{id}`. */
+/** Finds the operation of a request. Literal segments win over parameters, such as `/orders/statistics` over `/orders/{id}`. */
 export class Routes {
   readonly #root: Node = { literals: new Map() };
 
@@ -96,7 +96,7 @@ function child(node: Node, segment: string): Node {
   return added;
 }
 
-/** Depth first with literals before parameters; a path has few segments and a node at most two ways on. */
+/** Depth first, literals before parameters; a path has few segments and a node at most two branches. */
 function find(node: Node, segments: readonly string[], index: number): Leaf | undefined {
   if (index === segments.length) return node.leaf;
   const segment = segments[index] ?? '';

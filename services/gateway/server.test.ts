@@ -5,7 +5,7 @@ import { raw, startGateway, startUpstream, textOf } from './testing.ts';
 import { createEdgeServer } from './server.ts';
 
 describe('the edge server', () => {
-  it('refuses a request whose end can be read in two ways', async (t) => {
+  it('refuses a request with an ambiguous end', async (t) => {
     let calls = 0;
     const upstream = await startUpstream(t, (_, response) => {
       calls += 1;
@@ -30,7 +30,7 @@ describe('the edge server', () => {
     assert.equal(calls, 0);
   });
 
-  it('does not let a body become a second request at the service', async (t) => {
+  it('never sends a body to the service as a second request', async (t) => {
     const seen: string[] = [];
     const upstream = await startUpstream(t, async (request, response) => {
       seen.push(`${request.method} ${request.url} ${(await textOf(request)).length}`);
@@ -52,7 +52,7 @@ describe('the edge server', () => {
     assert.match(answer, /^HTTP\/1.1 431 [^]*"status":431/);
   });
 
-  it('refuses what is no HTTP, and a request without a host', async (t) => {
+  it('refuses bytes that are not HTTP, and a request without a host', async (t) => {
     const { port } = await startGateway(t, 'http://127.0.0.1:9');
     assert.match(await raw(port, 'hello\r\n\r\n'), /^HTTP\/1.1 400 /);
     assert.match(await raw(port, 'GET /api/orders HTTP/1.1\r\nConnection: close\r\n\r\n'), /^HTTP\/1.1 400 /);

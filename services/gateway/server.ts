@@ -6,7 +6,7 @@ import { bodyLimit, drainable, Problem } from '#platform/http';
 import type { Draining } from '#platform/http';
 import type { Health } from '#platform/health';
 
-/** The limits of a client: a slow or an endless request ends here. */
+/** Limits for a client with a slow or an endless request. */
 const limits = {
   headersTimeout: 10_000,
   requestTimeout: 30_000,
@@ -24,14 +24,14 @@ export function createEdgeServer(
   overrides: Partial<typeof limits> = {},
 ): Draining {
   const serve: RequestListener = (request, response) => {
-    // a client that keeps its connection would hold the drain up
+    // a client that keeps its connection would delay the drain
     if (health.draining) response.setHeader('Connection', 'close');
     listener(request, response);
   };
   const server: Server = createServer({ ...limits, ...overrides }, serve);
   server.maxConnections = maxConnections;
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
-    // a body that will be refused for its length need not be sent
+    // do not request a body that the gateway will refuse for its length
     if (Number(request.headers['content-length'] ?? 0) <= bodyLimit) response.writeContinue();
     serve(request, response);
   });
@@ -44,13 +44,13 @@ const reasons: Record<string, { status: number; line: string; detail: string }> 
   ERR_HTTP_REQUEST_TIMEOUT: { status: 408, line: 'Request Timeout', detail: 'The request did not arrive in time' },
 };
 
-/** Answers what is no HTTP/1.1 request (among others one with both a length and chunks) and hangs up. */
+/** Answers a malformed HTTP/1.1 request (such as one with both a length and chunks) and closes the connection. */
 function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
   if (error.code === 'ECONNRESET' || !socket.writable || (socket as Socket).bytesWritten > 0) {
     socket.destroy();
     return;
   }
-  const malformed = { status: 400, line: 'Bad Request', detail: 'The request is not well formed HTTP/1.1' };
+  const malformed = { status: 400, line: 'Bad Request', detail: 'The request is malformed HTTP/1.1' };
   const { status, line, detail } = reasons[error.code ?? ''] ?? malformed;
   const body = JSON.stringify(new Problem(status, { detail }).toJSON(''));
   const head = [

@@ -54,7 +54,7 @@ describe('event streams', () => {
     await eventually(() => open === 0);
   });
 
-  it('do not take the places of calls, and have a limit of their own', async (t) => {
+  it('take no permits of calls, and have their own limit', async (t) => {
     const upstream = await startUpstream(t, (request, response) => {
       if (request.url === '/analytics/stream') response.writeHead(200, sse).flushHeaders();
       else response.end();
@@ -78,7 +78,7 @@ describe('event streams', () => {
 });
 
 describe('a client that leaves', () => {
-  it('ends its call at the service, and its place is free', async (t) => {
+  it('ends its call at the service, and releases its permit', async (t) => {
     let calls = 0;
     let left = 0;
     const upstream = await startUpstream(t, (request, response) => {
@@ -117,7 +117,7 @@ describe('a client that leaves', () => {
     const response = await fetch(`${gateway.url}/api/orders`);
     const seen: number[] = [];
     await eventually(() => seen.push(written) > 10 && seen.at(-10) === written, 'the service has to wait');
-    assert.ok(written < size / 2, `${written} bytes were taken from the service`);
+    assert.ok(written < size / 2, `${written} bytes were read from the service`);
     let received = 0;
     for await (const chunk of response.body!) received += chunk.length;
     assert.equal(received, size);
@@ -125,7 +125,7 @@ describe('a client that leaves', () => {
 });
 
 describe('drain', () => {
-  it('finishes calls, ends event streams, takes nothing new', async (t) => {
+  it('finishes calls, ends event streams, accepts no new requests', async (t) => {
     let call: ServerResponse | undefined;
     let streams = 0;
     const upstream = await startUpstream(t, (request, response) => {

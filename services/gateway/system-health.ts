@@ -5,7 +5,7 @@ import type { Upstream } from './upstream.ts';
 export interface ServiceHealth {
   status: 'UP' | 'DOWN';
   reason?: string;
-  /** what the gateway does with requests for the service: lets them through, or refuses them */
+  /** whether the gateway forwards requests for the service, or refuses them */
   circuit: BreakerState;
   responseMs?: number;
   /** the service's own checks */
@@ -22,7 +22,7 @@ export interface SystemHealth {
 const timeoutMs = 1_000;
 const freshMs = 1_000;
 
-/** Asks every service how it is, at most once a second however many ask the gateway. */
+/** Asks every service for its health, at most once a second for any number of requests to the gateway. */
 export class SystemHealthCheck {
   readonly #upstreams: readonly Upstream[];
   #latest: Promise<SystemHealth> | undefined;
@@ -83,6 +83,6 @@ function unreachable(error: unknown): string {
   const { name, code } = error as { name?: string; code?: string };
   if (name === 'TimeoutError' || code?.endsWith('TIMEOUT')) return `no answer within ${timeoutMs} ms`;
   if (code === 'ECONNREFUSED') return 'connection refused';
-  if (code === 'ENOTFOUND') return 'its name is not known';
+  if (code === 'ENOTFOUND') return 'unknown host name';
   return 'cannot be reached';
 }

@@ -20,7 +20,7 @@ function get(path: string) {
   return { method: 'get', path, summary: path, responses: ok } as const;
 }
 
-/** Contracts for the gateway's tests: nothing of the gateway depends on which services there are. */
+/** Contracts for the gateway's tests: the gateway depends on no service. */
 export const contracts = collectContracts({ title: 'Tests', description: 'Services that the tests start.' }, [
   defineContract('users', {
     operations: {

@@ -43,7 +43,7 @@ describe('trace', () => {
     assert.deepEqual(more, []);
   });
 
-  it('says what failed', async (t) => {
+  it('names the failure', async (t) => {
     const { url } = await unusedUrl(t);
     const gateway = await startGateway(t, url);
     const response = await fetch(`${gateway.url}/api/orders/7`);
@@ -55,7 +55,7 @@ describe('trace', () => {
     for (const call of calls) assert.equal(call.attributes['error.type'], 'ECONNREFUSED');
   });
 
-  it('leaves an unsampled trace unrecorded, and passes it on', async (t) => {
+  it('does not record an unsampled trace, and forwards it', async (t) => {
     let received: string | undefined;
     const upstream = await startUpstream(t, (request, response) => {
       received = request.headers['traceparent'] as string;

@@ -5,9 +5,9 @@ import { countRefused } from './metrics.ts';
 import { RetryBudget } from './retry.ts';
 
 export interface UpstreamLimits {
-  /** calls in flight, each on a connection of its own; the next one is refused at once */
+  /** calls in flight, each on its own connection; the next one is refused at once */
   maxInFlight?: number;
-  /** event streams open at a time; they do not count as calls in flight */
+  /** concurrent event streams; they do not count as calls in flight */
   maxStreams?: number;
   /** from the end of the request to the head of its answer */
   headersTimeoutMs?: number;
@@ -16,7 +16,7 @@ export interface UpstreamLimits {
   breaker?: BreakerOptions;
 }
 
-/** Idle connections end sooner than a service that is to go ends them (SHUTDOWN_DELAY_MS): no call crosses with that. */
+/** Shorter than SHUTDOWN_DELAY_MS: idle connections end before a terminating service closes them under a new call. */
 export const idleMs = 4_000;
 const connectTimeoutMs = 1_000;
 
@@ -34,7 +34,7 @@ export interface Permit {
   settled: boolean;
 }
 
-/** One service behind the gateway: its connections, how much of it may be used at a time, and whether it is well. */
+/** One service behind the gateway: its connections, permits and circuit breaker. */
 export class Upstream {
   readonly name: string;
   readonly origin: string;
@@ -67,7 +67,7 @@ export class Upstream {
       allowH2: false,
       keepAliveMaxTimeout: idleMs,
     };
-    // as many connections as permits: a call with a permit never waits for the answer to another one
+    // as many connections as permits: a call with a permit never waits for another call
     this.calls = new Pool(this.origin, { ...common, connections: maxInFlight, bodyTimeout: bodyTimeoutMs });
     this.streams = new Pool(this.origin, { ...common, connections: maxStreams, bodyTimeout: 0 });
   }
@@ -80,7 +80,7 @@ export class Upstream {
     return this.#openStreams;
   }
 
-  /** Acquires a permit, or returns why there is none: a request must not wait for one. */
+  /** Acquires a permit, or returns the problem, so that no request waits for a permit. */
   acquire(streams: boolean): Permit | Problem {
     if (streams ? this.#openStreams >= this.#maxStreams : this.#inFlight >= this.#maxInFlight) {
       countRefused(this.name, 'shed');
@@ -110,7 +110,7 @@ export class Upstream {
     else this.#inFlight -= 1;
   }
 
-  /** The answer while the service cannot be reached. */
+  /** The problem while the service cannot be reached. */
   down(cause?: unknown): Problem {
     const seconds = Math.ceil(this.breaker.retryAfterMs() / 1000);
     return unavailable(`The ${this.name} service cannot be reached`, seconds, cause);

@@ -62,14 +62,14 @@ describe('the span of an attempt', () => {
     assert.doesNotMatch(JSON.stringify(span.attributes), /ada|lovelace/i);
   });
 
-  it('says that the server refused', async () => {
+  it('reports a refusal of the server', async () => {
     const [span] = await spansOf({ ...claim, email: 'gone@example.com' });
     assert.equal(span?.status.code, 2);
     assert.equal(span.status.message, 'SMTP 550');
     assert.deepEqual(span.events, []);
   });
 
-  it('is not made where the trace is not recorded', async () => {
+  it('does not exist if the trace is not recorded', async () => {
     assert.deepEqual(await spansOf({ ...claim, traceparent: claim.traceparent!.replace(/01$/, '00') }), []);
     assert.deepEqual(await spansOf({ ...claim, traceparent: null }), []);
   });

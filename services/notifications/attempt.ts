@@ -15,8 +15,7 @@ export interface Sender {
 }
 
 /**
- * The result of a claim that cannot be sent now, because its recipient is deleted or not known yet. Undefined where an
- * attempt can be made.
+ * The result of a claim whose recipient is deleted or not known yet, so that it cannot be sent; undefined if it can.
  */
 export function resultWithoutSending({ id, known, email, attempts }: Claim): DeliveryResult | undefined {
   if (!known) return failed(id, null, 'the recipient is not known', attempts, recipientRetry);
@@ -28,14 +27,14 @@ export function resultWithoutSending({ id, known, email, attempts }: Claim): Del
 }
 
 /**
- * Sends one claimed notification. The Message-ID comes of the event id: a mail that goes out twice, because a sender died
- * before it wrote the outcome down, is the same mail to its reader.
+ * Sends one claimed notification. The Message-ID comes from the event id, so that a mail program recognises a mail that is
+ * sent twice because a sender died before it wrote the result.
  *
- * @throws SmtpUnavailable where the mail was not tried
+ * @throws SmtpUnavailable if the mail was not tried
  */
 export async function attempt(smtp: SmtpClient, from: Sender, claim: Claim): Promise<DeliveryResult> {
   const { id, eventId, subject, body, email, firstName, lastName, traceparent } = claim;
-  const address = email!; // resultWithoutSending() has looked
+  const address = email!; // resultWithoutSending() has checked it
   const span = isSampled(traceparent ?? undefined) ? spanOf(smtp, claim) : undefined;
   const startedAt = performance.now();
   try {
@@ -83,13 +82,13 @@ function failed(
   return { id, recipient, status: 'PENDING', error, retryInMs };
 }
 
-/** What a span may say of an error: a server's own words often repeat the address. */
+/** The error text of a span; not the server's own words, which often repeat the address. */
 function spanErrorOf(error: unknown): string {
   if (error instanceof SmtpRefused) return error.replyCode ? `SMTP ${error.replyCode}` : 'the connection was lost';
   return error instanceof SmtpUnavailable ? 'the SMTP server cannot be used' : 'the mail could not be composed';
 }
 
-/** Not a word of whom it goes to: traces are seen by more people than the database. */
+/** Without the recipient: more people can read traces than the database. */
 function spanOf(smtp: SmtpClient, { eventId, type, traceparent, attempts }: Claim) {
   return startSpan('send e-mail', {
     kind: SpanKind.CLIENT,

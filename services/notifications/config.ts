@@ -9,7 +9,7 @@ export const configSchema = Type.Object({
   DATABASE_URL: url('postgres', 'postgresql'),
   DATABASE_POOL_SIZE: Type.Integer({ minimum: 2, maximum: 200, default: 6 }),
   SMTP_URL: url('smtp', 'smtps'),
-  SMTP_CONNECTIONS: Type.Integer({ minimum: 1, maximum: 100, default: 6, description: 'mails sent at once' }),
+  SMTP_CONNECTIONS: Type.Integer({ minimum: 1, maximum: 100, default: 6, description: 'concurrent mails' }),
   MAIL_FROM: Type.String({
     default: 'millrace@example.com',
     pattern: '^[^\\s<>@,;:"\\\\]+@[A-Za-z0-9.-]+$',
@@ -19,12 +19,12 @@ export const configSchema = Type.Object({
     minimum: 1,
     maximum: 100_000,
     default: 72,
-    description: 'events older than that are recorded but not sent',
+    description: 'events older than this are recorded but not sent',
   }),
   NOTIFICATION_RETENTION_DAYS: Type.Integer({
     minimum: 1,
     maximum: 36_500,
     default: 90,
-    description: 'notifications are deleted after that',
+    description: 'notifications are deleted after this time',
   }),
 });

@@ -58,7 +58,7 @@ describe('from Kafka to the mailbox', () => {
     return inbox;
   }
 
-  it('tells each event once, though it is published twice and read again by the next process', async () => {
+  it('sends one mail per event, although it is published twice and read again by the next process', async () => {
     const user = {
       userId: 1,
       username: 'ada',

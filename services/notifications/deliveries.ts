@@ -1,6 +1,6 @@
 import type { Pool } from '#platform/postgres';
 
-/** A notification that a sender has claimed, with what is known of its recipient now. */
+/** A notification that a sender has claimed, with the present data of its recipient. */
 export interface Claim {
   id: string;
   userId: string;
@@ -12,7 +12,7 @@ export interface Claim {
   traceparent: string | null;
   /** whether any event of the user has arrived */
   known: boolean;
-  /** null where the user is deleted, or not known yet */
+  /** null if the user is deleted or not known yet */
   email: string | null;
   firstName: string | null;
   lastName: string | null;
@@ -62,18 +62,18 @@ export class Deliveries {
   #floor = everything;
   #scannedAt = Number.NEGATIVE_INFINITY;
 
-  /** @param rescanMs how often to look for what is behind, in milliseconds: claims that ran out, commits that took long */
+  /** @param rescanMs the pause between scans from the start, in milliseconds: for expired claims and late commits */
   constructor(pool: Pool, rescanMs = 5_000) {
     this.#pool = pool;
     this.#rescanMs = rescanMs;
   }
 
   /**
-   * Claims what is due, the longest due first. Nobody else gets it until it is settled or released, or the lease has run out:
-   * a sender that died took it along.
+   * Claims due notifications, the longest due first. No other sender gets them until they are settled or released, or until
+   * the lease expires because the sender died.
    *
-   * A claim looks from where the last one began, as a rule: before that the index is full of what was done since the last
-   * vacuum, tens of thousands of dead entries under load, and to pass over them takes longer than all the rest.
+   * A claim usually scans from the start of the last one. Before that, the index is full of entries that died since the last
+   * vacuum, tens of thousands under load, and to skip them takes longer than all other work.
    */
   async claim(limit: number, leaseMs: number): Promise<Claim[]> {
     const now = performance.now();
@@ -90,7 +90,7 @@ export class Deliveries {
     return rows;
   }
 
-  /** Writes outcomes down, in one statement. */
+  /** Writes results, in one statement. */
   async settle(outcomes: readonly DeliveryResult[]): Promise<void> {
     await this.#pool.query({
       name: 'settle-deliveries',
@@ -105,7 +105,7 @@ export class Deliveries {
     });
   }
 
-  /** Gives claims back that were not tried: they are due as before. */
+  /** Releases claims that were not tried: they are due as before. */
   async release(ids: readonly string[]): Promise<void> {
     this.#floor = everything;
     await this.#pool.query('UPDATE deliveries SET claimed_until = NULL WHERE notification_id = ANY($1::bigint[])', [
@@ -113,7 +113,7 @@ export class Deliveries {
     ]);
   }
 
-  /** How many are PENDING, and for how many seconds the oldest has been. */
+  /** The number of PENDING notifications, and the age of the oldest in seconds. */
   async backlog(): Promise<{ pending: number; oldestSeconds: number }> {
     const { rows } = await this.#pool.query<{ pending: number; oldest: number | null }>(
       `SELECT count(*)::int AS pending, (SELECT extract(epoch FROM now() - created_at)::float8 FROM notifications

@@ -24,7 +24,7 @@ describe('intake', () => {
       ])
     ).rows[0] as { email: string | null; first_name: string | null; version: number; deleted_at: Date | null };
 
-  it('makes one notification and one delivery an event, however often it comes', async () => {
+  it('makes one notification and one delivery per event, even if it is repeated', async () => {
     const events = [userEvent(1), orderEvent(1, 1), orderEvent(2, 1), orderEvent(1, 1)];
     await give(database.pool, events);
     await give(database.pool, events);
@@ -36,14 +36,14 @@ describe('intake', () => {
     assert.equal(await count('deliveries'), 4);
   });
 
-  it('makes one where two consumers get the event at once', async () => {
+  it('makes one if two consumers get the event at once', async () => {
     const events = Array.from({ length: 200 }, (_, i) => orderEvent(i + 1, 1));
     await Promise.all([give(database.pool, events), give(database.pool, events), give(database.pool, events)]);
     assert.equal(await count('notifications'), 200);
     assert.equal(await count('deliveries'), 200);
   });
 
-  it('leaves nothing where the transaction is rolled back', async () => {
+  it('leaves nothing if the transaction rolls back', async () => {
     const client = await database.pool.connect();
     try {
       await client.query('BEGIN');
@@ -56,7 +56,7 @@ describe('intake', () => {
     for (const table of ['notifications', 'deliveries', 'recipients']) assert.equal(await count(table), 0);
   });
 
-  it('keeps the newest of a user, whatever comes late', async () => {
+  it('keeps the newest state of a user when older events come late', async () => {
     await give(database.pool, [userEvent(1, 3, 'Third')]);
     await give(database.pool, [userEvent(1, 2, 'Second')]);
     assert.equal((await recipient(1)).first_name, 'Third');
@@ -90,7 +90,7 @@ describe('intake', () => {
     assert.equal(await count('deliveries'), 0);
   });
 
-  it('forgets notifications after their time, but none that is PENDING', async () => {
+  it('deletes old notifications that are not PENDING', async () => {
     await give(
       database.pool,
       Array.from({ length: 4 }, (_, i) => orderEvent(i + 1, 1)),

@@ -10,7 +10,7 @@ const upsertRecipients = `
     first_name = excluded.first_name, last_name = excluded.last_name, deleted_at = excluded.deleted_at
   WHERE excluded.version > r.version`;
 
-/** Addresses, and what servers said of them. */
+/** Deletes addresses, and the errors that may contain them. */
 const eraseAddresses = `
   UPDATE notifications SET recipient = NULL, last_error = NULL WHERE user_id = ANY($1) AND recipient IS NOT NULL`;
 
@@ -34,7 +34,7 @@ const insertNotifications = `
  * Applies a batch of user-events and order-events in the transaction that moves the offsets: it stores the users, and one
  * notification for each event. A repeated event changes nothing.
  *
- * @param oldest milliseconds since 1970; events before are recorded, not sent
+ * @param oldest milliseconds since 1970; earlier events are recorded, not sent
  */
 export async function applyEvents(tx: PoolClient, events: readonly ReceivedEvent[], oldest: number): Promise<void> {
   const { recipients, notifications } = planIntake(events, oldest);

@@ -34,12 +34,12 @@ await runService('notifications', async (service) => {
   const kafka = createKafka({ ...kafkaConnection(config), clientId: 'notifications', log });
   service.onStop('kafka', () => kafka.close());
 
-  // dead letters leave by the outbox
+  // the outbox publishes dead letters
   const relay = new OutboxRelay({ name: 'notifications', pool, kafka, log, health });
   relay.start();
   service.onStop('outbox relay', () => relay.stop());
 
-  // The SMTP server is no part of readiness: while it is away, notifications are still taken in and shown, and wait.
+  // The SMTP server does not affect readiness: without it, the service still stores and shows notifications.
   const smtp = new SmtpClient({ url: config.SMTP_URL });
   service.onStop('smtp', async () => smtp.close());
   const deliveries = new Deliveries(pool);
@@ -63,7 +63,7 @@ await runService('notifications', async (service) => {
     decode: decodeEvent,
     handle: (tx, events) => applyEvents(tx, events, Date.now() - config.MAIL_MAX_AGE_HOURS * 3_600_000),
     onCommitted: () => sender.wake(),
-    lingerMs: 100, // a mail may be a tenth of a second later
+    lingerMs: 100, // mails may lag by a tenth of a second
   });
   inbox.start();
   service.onStop('inbox', () => inbox.stop());

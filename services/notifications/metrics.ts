@@ -1,10 +1,10 @@
 import { counter, gauge, histogram } from '#platform/telemetry';
 import type { Deliveries } from './deliveries.ts';
 
-/** Attempts to send a mail, by what came of them. */
+/** Attempts to send a mail, by result. */
 export const mails = counter({
   name: 'millrace_mails_total',
-  help: 'E-mails by outcome of an attempt: sent, retried, or failed for good',
+  help: 'E-mails by result of an attempt: sent, retried, or failed permanently',
   labelNames: ['outcome'],
 });
 
@@ -20,22 +20,22 @@ export const smtpUp = gauge({
   help: 'Whether the SMTP server could be used when it was last tried: 1 or 0',
 });
 
-/** The work list's length and age, asked of the database at each scrape. */
+/** The length and age of the work list; each scrape queries the database. */
 export function observeBacklog(deliveries: Pick<Deliveries, 'backlog'>): void {
   const oldest = gauge({
     name: 'millrace_mails_oldest_pending_seconds',
-    help: 'How long the oldest e-mail has been waiting to be sent',
+    help: 'Age of the oldest e-mail that waits to be sent',
   });
   gauge({
     name: 'millrace_mails_pending',
-    help: 'E-mails that wait to be sent, or to be tried again',
+    help: 'E-mails that wait for their first or next attempt',
     async collect() {
       try {
         const { pending, oldestSeconds } = await deliveries.backlog();
         this.set(pending);
         oldest.set(oldestSeconds);
       } catch {
-        // a scrape must not fail with the database; an unknown backlog is no backlog of nought
+        // a scrape must not fail with the database; without an answer the metric is absent, not 0
         this.set(Number.NaN);
         oldest.set(Number.NaN);
       }

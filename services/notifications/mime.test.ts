@@ -14,7 +14,7 @@ const mail: Mail = {
   date: new Date('2026-01-02T03:04:05.678Z'),
 };
 
-/** A message as a mail reader takes it apart. */
+/** A message as a mail program parses it. */
 function parse(message: Buffer): { names: string[]; header: (name: string) => string; body: string; lines: string[] } {
   const text = message.toString();
   const end = text.indexOf('\r\n\r\n');
@@ -30,7 +30,7 @@ function parse(message: Buffer): { names: string[]; header: (name: string) => st
   };
 }
 
-/** Header text out of its encoded words. */
+/** Decodes the encoded words of header text. */
 function decoded(text: string): string {
   if (!text.startsWith('=?')) return text;
   return text
@@ -39,7 +39,7 @@ function decoded(text: string): string {
     .join('');
 }
 
-/** A display name out of its quotes or encoded words. */
+/** Decodes the quotes or encoded words of a display name. */
 function unquoted(text: string): string {
   return text.startsWith('"') ? text.slice(1, -1).replaceAll(/\\(.)/g, '$1') : decoded(text);
 }
@@ -79,7 +79,7 @@ describe('composeMail', () => {
     );
   });
 
-  it('encodes what is not ASCII', () => {
+  it('encodes characters outside ASCII', () => {
     const { header, body } = parse(
       composeMail({ ...mail, to: { ...mail.to, name: 'Zoë 🦊' }, subject: 'Grüße', text: 'Hello Zoë 🦊,\n' }),
     );
@@ -127,7 +127,7 @@ describe('composeMail', () => {
     );
   });
 
-  it('refuses an address that would be more than one', () => {
+  it('refuses an address that contains several', () => {
     for (const address of [
       'a@b.c>\r\nBcc: <x@y.z',
       'a@b.c, x@y.z',

@@ -7,21 +7,21 @@ export interface Mail {
   /** the sender's address, and the domain of the Message-ID */
   from: { name: string; address: string };
   to: { name: string; address: string };
-  /** makes the Message-ID: the same mail sent twice can be told by it */
+  /** the source of the Message-ID, which identifies a mail that is sent twice */
   id: string;
   subject: string;
   text: string;
   date: Date;
 }
 
-/** Whether an address can stand in an SMTP envelope and in a header as it is. */
+/** Whether an address is valid in an SMTP envelope and in a header without changes. */
 export function isUsableAddress(address: string): boolean {
   return address.length <= 254 && /^[^\s<>\\@,;:]+@[^\s<>\\@,;:]+$/.test(address) && isPrintableAscii(address);
 }
 
 /**
- * A plain text message as it goes over the wire (RFC 5322), composed here because nodemailer's composer and pool take several
- * times the processor time of its bare connection. Whatever the parts contain, no header can be added and none ended early.
+ * A plain text message in the wire format (RFC 5322), composed here because nodemailer's composer and pool take several
+ * times the processor time of its bare connection. No content of the parts can add a header or end one early.
  */
 export function composeMail({ from, to, id, subject, text, date }: Mail): Buffer {
   const ascii = isPlainText(text);
@@ -55,7 +55,7 @@ function mailbox({ name, address }: Mail['to']): string {
 /** Text of a header: one line, as it is where it is ASCII, else in encoded words of at most 75 characters (RFC 2047). */
 function phrase(text: string, plain: (text: string) => string): string {
   const line = oneLine(text);
-  // text that looks like an encoded word would be decoded by the reader
+  // a mail program would decode text that looks like an encoded word
   if (isPrintableAscii(line) && !line.includes('=?')) return plain(line);
   return encodeWord(line, 'B', 52).replaceAll(' ', '\r\n ');
 }

@@ -92,7 +92,7 @@ describe('notifications over HTTP', () => {
     assert.deepEqual((await list('/notifications/user/9223372036854775807')).body, []);
   });
 
-  it('answers what is not there, and what cannot be', async () => {
+  it('answers 404 for unknown ids and 400 for invalid ones', async () => {
     assert.equal((await get('/notifications/9223372036854775807')).status, 404);
     assert.equal((await get('/notifications/9223372036854775808')).status, 400);
     assert.equal((await get('/notifications/user/x')).status, 400);

@@ -28,7 +28,7 @@ function event(id: string, type: string, data: unknown, time = 1_000): ReceivedE
 }
 
 describe('planIntake', () => {
-  it('keeps the newest of each user, in the order of ids', () => {
+  it('keeps the newest state of each user, in the order of ids', () => {
     const { recipients } = planIntake(
       [
         event('user-9-1', 'user.created', user(9, 1)),
@@ -52,7 +52,7 @@ describe('planIntake', () => {
     assert.equal(planIntake([twice, twice], 0).notifications.length, 1);
   });
 
-  it('marks what is too old to be told', () => {
+  it('marks events that are too old to be sent', () => {
     const changed = { orderId: 1, userId: 9, status: 'SHIPPED' };
     const { notifications } = planIntake(
       [event('a', 'order.status-changed', changed, 999), event('b', 'order.status-changed', changed, 1_000)],

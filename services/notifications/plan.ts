@@ -4,7 +4,7 @@ import type { ReceivedEvent } from '#platform/contract';
 import { messageOf } from './templates.ts';
 import type { Message } from './templates.ts';
 
-/** What is known of a user after an event; without data where the user is deleted. */
+/** The state of a user after an event; without data if the user is deleted. */
 export interface RecipientChange {
   userId: number;
   version: number;
@@ -18,22 +18,22 @@ export interface NewNotification extends Message {
   eventId: string;
   type: string;
   traceparent: string | undefined;
-  /** too old to be sent: it is recorded only */
+  /** too old to be sent: it is only recorded */
   stale: boolean;
 }
 
 export interface IntakePlan {
-  /** one a user, the newest, in the order of the users' ids: two batches that lock the same rows do so in one order */
+  /** the newest state of each user, in the order of ids: batches that lock the same rows do so in one order */
   recipients: RecipientChange[];
-  /** one an event, however often it is in the batch */
+  /** one per event, even if the batch repeats it */
   notifications: NewNotification[];
 }
 
 /**
- * What a batch of events changes.
+ * The changes of a batch of events.
  *
- * @param oldest milliseconds since 1970: what happened before is not told any more. Where a group reads its topics again
- *   from the beginning, nobody gets the mail of years.
+ * @param oldest milliseconds since 1970: earlier events are not sent, so that no user gets old mails when a group reads its
+ *   topics again from the beginning.
  */
 export function planIntake(events: readonly ReceivedEvent[], oldest: number): IntakePlan {
   const recipients = new Map<number, RecipientChange>();

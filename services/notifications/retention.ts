@@ -4,7 +4,7 @@ import type { Pool } from '#platform/postgres';
 
 const batch = 2_000;
 
-/** Ids are in the order of age, so only the first few need a look: no index on the age. PENDING ones stay. */
+/** Ids are in the order of age, so that only the first rows are read and age needs no index. PENDING ones remain. */
 const deleteOldest = `
   DELETE FROM notifications WHERE id IN (
     SELECT id FROM (SELECT id, created_at, status FROM notifications ORDER BY id LIMIT $2) AS first
@@ -12,14 +12,14 @@ const deleteOldest = `
   )`;
 
 /**
- * A mail that was under way when its user was deleted leaves an address behind; this takes it away. Deletions of the last two
- * days are looked at, so that a pass that was missed does not matter.
+ * Deletes the address that a mail leaves behind if it was being sent when its user was deleted. It checks deletions of the
+ * last two days, so that it recovers from a missed pass.
  */
 const eraseAddresses = `
   UPDATE notifications n SET recipient = NULL, last_error = NULL FROM recipients r
   WHERE r.deleted_at > now() - interval '2 days' AND n.user_id = r.user_id AND n.recipient IS NOT NULL`;
 
-/** Deletes notifications older than `days`, in small transactions. Answers how many. */
+/** Deletes notifications older than `days`, in small transactions. Returns their number. */
 export async function deleteOld(pool: Pool, days: number): Promise<number> {
   let deleted = 0;
   for (;;) {
@@ -35,7 +35,7 @@ export async function tidy(pool: Pool, days: number): Promise<number> {
   return deleteOld(pool, days);
 }
 
-/** Tidies up every hour. */
+/** Runs the pass every hour. */
 export function createTidier(pool: Pool, days: number, log: Logger): Ticker {
   return new Ticker({
     name: 'delete old notifications',

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { recipientRetry, retryDelay, smtpRetry } from './retry.ts';
 import type { RetryPolicy } from './retry.ts';
 
-/** Milliseconds from the first attempt to the last, at least. */
+/** The least milliseconds from the first attempt to the last. */
 const whole = (policy: RetryPolicy) =>
   Array.from({ length: policy.maxAttempts }, (_, i) => retryDelay(policy, i + 1, 0) ?? 0).reduce((a, b) => a + b, 0);
 

@@ -1,26 +1,26 @@
 import { backoffMs } from '#platform/lifecycle';
 
-/** How a mail that could not be sent is tried again. */
+/** The retry policy of mails. */
 export interface RetryPolicy {
-  /** attempts in all; the last failure is final */
+  /** the most attempts; the last failure is final */
   maxAttempts: number;
   /** milliseconds before the second attempt; doubles with each further one */
   firstMs: number;
-  /** milliseconds at most */
+  /** the most milliseconds before an attempt */
   maxMs: number;
 }
 
-/** A server that refused for now, or a connection that broke: about three hours in all (greylisting takes minutes). */
+/** After a temporary refusal or a lost connection: about three hours in all (greylisting takes minutes). */
 export const smtpRetry: RetryPolicy = { maxAttempts: 12, firstMs: 5_000, maxMs: 3_600_000 };
 
-/** A recipient not yet known: its event comes by another topic, as a rule within milliseconds. */
+/** For a recipient that is not known yet: its event comes by another topic, usually within milliseconds. */
 export const recipientRetry: RetryPolicy = { maxAttempts: 14, firstMs: 250, maxMs: 3_600_000 };
 
 /**
- * Milliseconds until the next attempt, undefined where the one before was the last. Between half and the whole of the
- * exponential delay, by `random` in [0, 1), so that mails that failed together do not come back together.
+ * Milliseconds until the next attempt; undefined after the last one. They are half to all of the exponential delay, by
+ * `random` in [0, 1), so that mails that failed together are not retried together.
  *
- * @param attempts how many there were
+ * @param attempts the number of attempts so far
  */
 export function retryDelay(policy: RetryPolicy, attempts: number, random: number = Math.random()): number | undefined {
   if (attempts >= policy.maxAttempts) return undefined;

@@ -38,7 +38,7 @@ describe('MailSender', () => {
   const only = async (): Promise<Row> => (await rows(database.pool))[0]!;
   const withAttempts = (attempts: number) => eventually(async () => (await only()).attempts === attempts);
 
-  it('sends what is pending to where the user is now, and writes it down', async () => {
+  it('sends pending mails to the present address, and records them', async () => {
     const { url, mails } = await sink();
     await give(database.pool, [userEvent(1), orderEvent(7, 1)]);
     sender(url);
@@ -56,7 +56,7 @@ describe('MailSender', () => {
     }
   });
 
-  it('sends each mail once where several senders share the work', async () => {
+  it('sends each mail once if several senders share the work', async () => {
     const { url, mails } = await sink();
     await give(database.pool, [userEvent(1)]);
     await give(
@@ -69,7 +69,7 @@ describe('MailSender', () => {
     assert.equal(new Set(mails.map((mail) => mail.messageId)).size, 500);
   });
 
-  it('waits while the server is down, which counts against no mail, and goes on when it is back', async () => {
+  it('waits while the server is down without counting attempts, and continues when it is back', async () => {
     const { url, port, close } = await startTestSmtp();
     await close();
     await give(database.pool, [userEvent(1), orderEvent(1, 1)]);
@@ -89,7 +89,7 @@ describe('MailSender', () => {
     assert.equal((await only()).attempts, 1);
   });
 
-  it('tries again where the server refuses for now (4xx)', async () => {
+  it('tries again after a temporary refusal (4xx)', async () => {
     let refusals = 2;
     const { url, mails } = await sink({
       onRecipient() {
@@ -114,7 +114,7 @@ describe('MailSender', () => {
     assert.equal((await only()).attempts, 3);
   });
 
-  it('gives up after the last attempt and says why', async () => {
+  it('gives up after the last attempt and records the reason', async () => {
     const { url } = await sink({
       onRecipient() {
         throw reply(452, 'mailbox full');
@@ -129,7 +129,7 @@ describe('MailSender', () => {
     assert.match(last_error!, /^452 mailbox full/);
   });
 
-  it('gives up at once where the server refuses for good (5xx), and the others get their mail', async () => {
+  it('gives up at once after a permanent refusal (5xx), and sends the other mails', async () => {
     const { url, mails } = await sink({
       onRecipient(address) {
         if (address === 'user1@example.com') throw reply(550, 'no such mailbox');
@@ -145,7 +145,7 @@ describe('MailSender', () => {
     );
   });
 
-  it('sends again with the same Message-ID where a sender died before it wrote the outcome down', async () => {
+  it('sends again with the same Message-ID if a sender died before it wrote the result', async () => {
     const { url, mails } = await sink();
     await give(database.pool, [userEvent(1), userEvent(2)]);
     const dead = new Deliveries(database.pool);
@@ -164,7 +164,7 @@ describe('MailSender', () => {
     );
   });
 
-  it('finds what became due before what it has claimed already', async () => {
+  it('finds notifications that became due earlier than claimed ones', async () => {
     const deliveries = new Deliveries(database.pool, 0);
     await give(database.pool, [userEvent(1)]);
     assert.equal((await deliveries.claim(10, 60_000)).length, 1);
@@ -209,7 +209,7 @@ describe('MailSender', () => {
     }
   });
 
-  it('lets no name put a header or a recipient into a mail', async () => {
+  it('adds no header and no recipient from a name', async () => {
     const { url, mails } = await sink();
     const name = 'Eve\r\nBcc: all@example.com\r\n\r\nYou have won';
     await give(database.pool, [userEvent(1, 1, name)]);
@@ -225,7 +225,7 @@ describe('MailSender', () => {
     assert.equal((await rows(database.pool))[1]?.last_error, 'the address cannot be used for e-mail');
   });
 
-  it('wakes at once, and finishes what is under way when it stops', async () => {
+  it('wakes at once, and finishes current mails when it stops', async () => {
     const arrival = Promise.withResolvers<void>();
     const acknowledgement = Promise.withResolvers<void>();
     const { url } = await sink({
@@ -246,17 +246,17 @@ describe('MailSender', () => {
       ['SENT', 'PENDING'],
     );
     const { rows: claims } = await database.pool.query('SELECT claimed_until FROM deliveries');
-    assert.deepEqual(claims, [{ claimed_until: null }], 'what was not begun is free for others');
+    assert.deepEqual(claims, [{ claimed_until: null }], 'mails that were not started are free for others');
   });
 
-  it('tells how much waits and for how long', async () => {
+  it('reports the number and age of waiting mails', async () => {
     const deliveries = new Deliveries(database.pool);
     assert.deepEqual(await deliveries.backlog(), { pending: 0, oldestSeconds: 0 });
     await give(database.pool, [userEvent(1), userEvent(2)]);
     await database.pool.query(`UPDATE notifications SET created_at = now() - interval '1 hour' WHERE id = 1`);
     const { pending, oldestSeconds } = await deliveries.backlog();
     assert.equal(pending, 2);
-    // the column keeps milliseconds, so that the row may seem half of one younger
+    // the column keeps milliseconds, so that the age of the row can be half a millisecond too low
     assert.ok(oldestSeconds > 3_599.999 && oldestSeconds < 3_660, `${oldestSeconds} s`);
   });
 });

@@ -13,25 +13,25 @@ export interface MailSenderOptions {
   smtp: SmtpClient;
   from: Sender;
   log: Logger;
-  /** mails under way at once, each over its own connection; default 6 */
+  /** concurrent mails, each over its own connection; default 6 */
   concurrency?: number;
-  /** claims at once, at most; default 200 */
+  /** the most claims of a batch; default 200 */
   maxBatch?: number;
-  /** how long a claim holds, in milliseconds; far longer than a batch may take; default 5 minutes */
+  /** the lease of a claim, in milliseconds; far longer than a batch may take; default 5 minutes */
   leaseMs?: number;
-  /** how often to look for what is due without being woken, in milliseconds; default 500 */
+  /** the pause between polls without a wake-up, in milliseconds; default 500 */
   pollMs?: number;
   /** pauses while the SMTP server cannot be used; default from 1 s to 60 s */
   backoff?: BackoffOptions;
 }
 
-/** No new mail of a batch is begun after that: outcomes are written down soon even where the server is slow. */
+/** The time in which a batch starts mails, so that it writes results soon even if the server is slow. */
 const batchMs = 2_000;
 
 /**
- * Sends what is PENDING: claims a batch, sends it with bounded concurrency, writes the outcomes down in one statement.
- * At least once: a process that dies between the server's answer and the write leaves a claim that runs out, and the mail
- * goes out again with the same Message-ID. While the server cannot be used, no attempt counts against a mail.
+ * Sends PENDING notifications: claims a batch, sends it with bounded concurrency, and writes the results in one statement.
+ * It sends at least once: if a process dies between the server's answer and the write, its claim expires, and another
+ * sends the mail again with the same Message-ID. Attempts do not count while the server cannot be used.
  */
 export class MailSender {
   readonly #options: Required<MailSenderOptions>;
@@ -57,12 +57,12 @@ export class MailSender {
     this.#running ??= this.#run();
   }
 
-  /** Something may be due now. */
+  /** Wakes the sender: a notification may be due. */
   wake(): void {
     this.#waker.wake();
   }
 
-  /** Finishes the mails under way, gives the other claims back. */
+  /** Finishes the current mails and releases the other claims. */
   async stop(): Promise<void> {
     this.#stopping = true;
     this.#waker.close();
@@ -84,10 +84,10 @@ export class MailSender {
     }
   }
 
-  /** One batch. Answers whether there was any; throws where the database or the SMTP server cannot be used. */
+  /** Sends one batch. Returns whether it had claims. @throws if the database or the SMTP server cannot be used */
   async #round(): Promise<boolean> {
     const { deliveries, leaseMs, concurrency } = this.#options;
-    // after a failure one mail is enough to see whether the server is back
+    // after a failure, one mail shows whether the server is back
     const claims = await deliveries.claim(this.#failures > 0 ? 1 : this.#batch, leaseMs);
     if (claims.length === 0) {
       this.#failures = 0;
@@ -110,7 +110,7 @@ export class MailSender {
       smtpUp.set(1);
       this.#failures = 0;
     }
-    // a slow server gets fewer claims at once, so that other processes find some too
+    // with a slow server, claim fewer mails, so that other processes find some, too
     this.#batch =
       untried.length > 0 ? Math.max(concurrency, sent.length) : Math.min(this.#batch * 2, this.#options.maxBatch);
     return true;

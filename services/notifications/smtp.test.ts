@@ -30,7 +30,7 @@ describe('SmtpClient', () => {
     }
   });
 
-  it('tells refusals for good from those for now, and keeps the connection', async () => {
+  it('distinguishes permanent from temporary refusals, and keeps the connection', async () => {
     const sink = await startTestSmtp({
       onRecipient(address) {
         if (address.startsWith('gone')) throw reply(550, 'no such mailbox');
@@ -59,7 +59,7 @@ describe('SmtpClient', () => {
     }
   });
 
-  it('says that the server cannot be used where nobody listens', async () => {
+  it('reports an unavailable server if no process listens', async () => {
     const sink = await startTestSmtp();
     await sink.close();
     const client = new SmtpClient({ url: sink.url });
@@ -67,7 +67,7 @@ describe('SmtpClient', () => {
     client.close();
   });
 
-  it('says so too where somebody listens who does not greet', async () => {
+  it('reports an unavailable server if it does not greet', async () => {
     const mute = createServer((socket) => socket.on('error', () => undefined)).listen(0, '127.0.0.1');
     await once(mute, 'listening');
     const client = new SmtpClient({
@@ -109,7 +109,7 @@ describe('SmtpClient', () => {
     await sink.close();
   });
 
-  it('comes back after the server has closed an unused connection', async () => {
+  it('reconnects after the server has closed an unused connection', async () => {
     const first = await startTestSmtp();
     const client = new SmtpClient({ url: first.url });
     await client.send(from, 'a@b.c', message('1'));
@@ -121,7 +121,7 @@ describe('SmtpClient', () => {
     await second.close();
   });
 
-  it('closes connections that nobody uses', async () => {
+  it('closes unused connections', async () => {
     const sink = await startTestSmtp();
     const client = new SmtpClient({ url: sink.url, idleMs: 20 });
     await client.send(from, 'a@b.c', message('1'));

@@ -3,7 +3,7 @@ import { parseConnectionUrl } from 'nodemailer/lib/shared';
 import SMTPConnection from 'nodemailer/lib/smtp-connection';
 import { NotificationsError } from './errors.ts';
 
-/** The server cannot be used: not reached, no greeting, no login, or it takes nothing from this sender. No mail's fault. */
+/** The server cannot be used: unreachable, no greeting, no login, or it refuses this sender. The mail is not the cause. */
 export class SmtpUnavailable extends NotificationsError {
   override name = 'SmtpUnavailable';
 
@@ -12,18 +12,18 @@ export class SmtpUnavailable extends NotificationsError {
   }
 }
 
-/** The server did not take one mail. */
+/** The server did not accept one mail. */
 export class SmtpRefused extends NotificationsError {
   override name = 'SmtpRefused';
   /** the same mail would be refused again */
   readonly permanent: boolean;
-  /** the server's reply, such as 550; undefined where the connection broke. Its text may name the recipient */
+  /** the server's reply, such as 550; undefined if the connection broke. Its text may name the recipient */
   readonly replyCode: number | undefined;
 
   constructor(cause: NodemailerError) {
     super('ERR_MAIL_REFUSED', cause.response ?? cause.message, { cause });
     this.replyCode = cause.responseCode;
-    // without a reply: what the client itself refuses stays wrong, a connection that broke may have a successor
+    // without a reply: a refusal of the client itself is permanent; after a lost connection another can succeed
     this.permanent = cause.permanent ?? (cause.code === 'EENVELOPE' || cause.code === 'EMESSAGE');
   }
 }
@@ -40,17 +40,17 @@ interface NodemailerError extends Error {
 const replyTimeoutMs = 30_000;
 
 export interface SmtpOptions {
-  /** `smtp://user:password@host:port`, or `smtps://` for TLS from the start; STARTTLS is used where it is offered */
+  /** `smtp://user:password@host:port`, or `smtps://` for TLS from the start; STARTTLS is used if the server offers it */
   url: string;
   /** how long the server may take to accept a connection and to greet, in milliseconds */
   connectTimeoutMs?: number;
-  /** an unused connection is closed after that, before servers do (from about a minute on), in milliseconds */
+  /** closes an unused connection after this time, before servers do (after about a minute), in milliseconds */
   idleMs?: number;
 }
 
 /**
- * Connections to an SMTP server that are used again. nodemailer's own pool builds each message through streams and takes four
- * times the processor time; its connections, which this keeps, are the same.
+ * A pool of nodemailer's connections to an SMTP server. nodemailer's own pool builds each message through streams and takes
+ * four times the processor time.
  */
 export class SmtpClient {
   readonly host: string;
@@ -82,17 +82,17 @@ export class SmtpClient {
   }
 
   /**
-   * Sends one message over a connection of its own for the time; the caller bounds how many are sent at once.
+   * Sends one message over a connection that no other message uses meanwhile; the caller bounds the concurrency.
    *
    * @throws SmtpUnavailable before the mail was offered
-   * @throws SmtpRefused where the server, or the connection in the middle of it, did not take the mail
+   * @throws SmtpRefused if the server did not accept the mail, or the connection broke in the middle of it
    */
   async send(from: string, to: string, message: Buffer): Promise<void> {
     const reused = this.#idle.pop()?.connection;
     let connection = reused ?? (await this.#connect());
     let { error, offered } = await deliver(connection, from, to, message);
     if (error && reused && !offered && isLost(error)) {
-      // the server gave up the connection while it was not used
+      // the server closed the unused connection
       connection.close();
       connection = await this.#connect();
       ({ error, offered } = await deliver(connection, from, to, message));
@@ -104,7 +104,7 @@ export class SmtpClient {
     if (!isLost(error) && (await reset(connection))) this.#keep(connection);
     else connection.close();
     if (error.command === 'MAIL FROM' && error.responseCode !== undefined) {
-      throw new SmtpUnavailable(`the server takes no mail from ${from}: ${error.response}`, { cause: error });
+      throw new SmtpUnavailable(`the server refuses mail from ${from}: ${error.response}`, { cause: error });
     }
     throw new SmtpRefused(error);
   }
@@ -150,7 +150,7 @@ export class SmtpClient {
     if (at >= 0) this.#idle.splice(at, 1);
   }
 
-  /** The longest unused are in front: send() takes from the end. */
+  /** Closes from the front, where the longest unused ones are: send() takes from the end. */
   #sweep(): void {
     const oldest = performance.now() - this.#idleMs;
     while (this.#idle[0] && this.#idle[0].since < oldest) this.#idle.shift()!.connection.quit();
@@ -164,8 +164,8 @@ function isLost({ responseCode, code }: NodemailerError): boolean {
 }
 
 /**
- * Resolves with the error of a mail that was not taken; a connection that ends settles it too. `offered` says whether the
- * server may have got the message itself.
+ * Resolves with the error of a mail that was not accepted; the end of the connection settles it, too. `offered` tells
+ * whether the server may have received the message.
  */
 function deliver(
   connection: SMTPConnection,
@@ -193,7 +193,7 @@ function deliver(
   });
 }
 
-/** Ends the transaction of a mail that was refused, so that the connection can take the next. */
+/** Ends the transaction of a mail that was refused, so that the connection can send the next one. */
 function reset(connection: SMTPConnection): Promise<boolean> {
   return new Promise((resolve) => {
     const settle = (done: boolean) => {

@@ -55,13 +55,13 @@ describe('messages', () => {
     });
   }
 
-  it('are not made of other events', () => {
+  it('are not made for other events', () => {
     for (const type of ['user.updated', 'user.deleted', 'order.deleted', 'metric.updated', 'of.tomorrow']) {
       assert.equal(messageOf({ type, data: {} }), undefined);
     }
   });
 
-  it('become letters with a salutation of one line', () => {
+  it('start with a salutation of one line', () => {
     assert.equal(letter('all is well.', 'Ada'), 'Hello Ada,\n\nall is well.\n\nMillrace\n');
     assert.equal(letter('x', 'Ada\r\n\r\nYou have won'), 'Hello Ada You have won,\n\nx\n\nMillrace\n');
     assert.equal(letter('x', '\t'), 'Hello,\n\nx\n\nMillrace\n');

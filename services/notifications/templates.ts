@@ -4,8 +4,8 @@ import type { ReceivedEvent } from '#platform/contract';
 import { oneLine } from './text.ts';
 
 /**
- * What an event tells a person. Subject and body hold no personal data (the salutation is added when the message is sent),
- * so that nothing has to be erased from them when a user is deleted.
+ * The message of an event. Subject and body contain no personal data (the sender adds the salutation), so that
+ * nothing must be erased from them when a user is deleted.
  */
 export interface Message {
   userId: number;
@@ -21,7 +21,7 @@ const statusTexts: Record<OrderStatusChanged['status'], { subject: string; sente
   CANCELLED: { subject: 'was cancelled', sentence: 'was cancelled. Nothing will be sent.' },
 };
 
-/** The message that an event calls for, undefined where nobody is to be told. */
+/** The message for an event; undefined if it needs none. */
 export function messageOf(event: Pick<ReceivedEvent, 'type' | 'data'>): Message | undefined {
   switch (event.type) {
     case 'user.created':

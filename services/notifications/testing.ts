@@ -11,7 +11,7 @@ import { SmtpClient } from './smtp.ts';
 
 type EventInput = Pick<ReceivedEvent, 'id' | 'type' | 'data'> & Partial<ReceivedEvent>;
 
-/** An event as the inbox hands it over. */
+/** An event as the inbox delivers it. */
 function received(event: EventInput): ReceivedEvent {
   return {
     source: '/tests',
@@ -45,12 +45,12 @@ export function orderEvent(orderId: number, userId: number): ReceivedEvent {
   return received({ id: `order-${orderId}-3`, type: 'order.status-changed', data });
 }
 
-/** Hands events to the service as the inbox does. */
+/** Delivers events to the service as the inbox does. */
 export function give(pool: Pool, events: ReceivedEvent[], oldest = 0): Promise<void> {
   return transaction(pool, (tx) => applyEvents(tx, events, oldest));
 }
 
-/** A sender that is quick to try again. */
+/** A sender with short retry pauses. */
 export function startSender(pool: Pool, url: string, options: Partial<MailSenderOptions> = {}) {
   const smtp = new SmtpClient({ url, connectTimeoutMs: 500 });
   const sender = new MailSender({
@@ -96,7 +96,7 @@ export async function settled(pool: Pool): Promise<void> {
   }, 'nothing is pending');
 }
 
-/** Makes what waits for a later attempt due now. */
+/** Makes all waiting notifications due now. */
 export async function hurry(pool: Pool): Promise<void> {
   await pool.query('UPDATE deliveries SET due_at = now() WHERE due_at > now()');
 }

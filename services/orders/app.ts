@@ -23,9 +23,9 @@ export interface OrdersOptions {
 
 export interface OrdersApp {
   http: HttpService;
-  /** to be called when this process's projection has committed: those who wait for a version look again */
+  /** call it after a commit of this process's projection: requests that wait for a version check again */
   projected(): void;
-  /** resolves when no command is under way */
+  /** resolves when no command is running */
   drain(): Promise<void>;
 }
 

@@ -7,7 +7,7 @@ import { mayStep } from './domain/lifecycle.ts';
 import { lamp, startOrders } from './testing.ts';
 import type { TestOrders } from './testing.ts';
 
-/** What an order must be, kept without a database. */
+/** The expected state of an order, without a database. */
 interface Model {
   status: OrderStatus;
   version: number;
@@ -72,14 +72,14 @@ class Delete extends OnOne {
   override toString = () => `delete ${this.which}`;
 }
 
-/** Projects what has come since, so that batches of every cut are applied. */
+/** Projects the new events, so that batches of all sizes are applied. */
 class Project implements fc.AsyncCommand<Models, TestOrders> {
   check = () => true;
   run = (_: Models, orders: TestOrders) => orders.project();
   toString = () => 'project';
 }
 
-test('any sequence of commands keeps to the model, and so do the read model and its counts', async (t) => {
+test('after any sequence of commands, the read model and its counts match the model of the test', async (t) => {
   const orders = await startOrders(t);
   const which = fc.nat(5);
   const commands = fc.commands<Models, TestOrders, false>(

@@ -14,8 +14,8 @@ import { Rebuilder } from '#platform/projection';
 import { UserServiceClient } from './users/client.ts';
 import { forgetChangedUsers } from './users/changed-users.ts';
 
-// Readiness is about the databases alone: while Kafka or users is away, orders still answers what it can, and says 503
-// where it cannot.
+// Readiness depends only on the databases: without Kafka or users, orders still answers most requests, and 503 for the
+// others.
 await runService('orders', async ({ log, health, onStop }) => {
   const config = loadConfig(configSchema);
 
@@ -36,7 +36,7 @@ await runService('orders', async ({ log, health, onStop }) => {
 
   // the event store is the outbox of the commands
   const relay = new OutboxRelay({ name: 'orders', pool: writePool, kafka, log, health, source: 'outbox' });
-  // dead letters leave by the outbox of the database that the consumer writes to
+  // the outbox of the consumer's database publishes dead letters
   const deadLetterRelay = new OutboxRelay({ name: 'orders-read', pool: readPool, kafka, log, health });
 
   const users = new UserServiceClient({ url: config.USERS_URL, log });
@@ -73,7 +73,7 @@ await runService('orders', async ({ log, health, onStop }) => {
   rebuilder.start();
   onStop('rebuild of the projection', () => rebuilder.stop());
 
-  // stopped before the consumers, which may have to wait for their group: other replicas take the shards over at once
+  // stops before the consumers, which may wait for their group: other replicas take over the shards at once
   for (const [step, one] of [
     ['outbox relay', relay],
     ['dead letter relay', deadLetterRelay],

@@ -20,7 +20,7 @@ import { testKafka, uniqueTopic } from '#test/kafka.ts';
 import { clientOf, lamp, log } from './testing.ts';
 import type { Send } from './testing.ts';
 
-/** Kafka takes half a minute to see that a consumer was killed. */
+/** Kafka takes half a minute to detect that a consumer was killed. */
 const waitMs = 60_000;
 const main = fileURLToPath(new URL('main.ts', import.meta.url));
 
@@ -38,11 +38,11 @@ interface Stage {
   write: TestDatabase;
   read: TestDatabase;
   env: Record<string, string>;
-  /** how often users was asked for each user */
+  /** the number of lookups of each user */
   lookups: Map<string, number>;
 }
 
-/** Databases, topics, a declaration and a users service for replicas of orders that no other test meets. */
+/** Databases, topics, a declaration and a users service that only the replicas of this test use. */
 async function stage(t: TestContext): Promise<Stage> {
   const [write, read, topic, userTopic] = await Promise.all([
     createTestDatabase('orders'),
@@ -50,7 +50,7 @@ async function stage(t: TestContext): Promise<Stage> {
     uniqueTopic('order-events').catch(() => uniqueTopic('order-events')),
     uniqueTopic('user-events').catch(() => uniqueTopic('user-events')),
   ]);
-  // every replica listens to user-events itself, to forget who a user was
+  // every replica consumes user-events itself, to clear its cache
   await withKafka((kafka) => kafka.admin.ensureTopics([{ name: 'user-events', partitions: 6, retentionMs: -1 }]));
 
   const { rows } = await write.pool.query<{ sql: string }>(`SELECT pg_get_viewdef('outbox') AS sql`);
@@ -94,7 +94,7 @@ async function stage(t: TestContext): Promise<Stage> {
 interface Replica {
   process: ChildProcess;
   send: Send;
-  /** what it logged at level error or fatal */
+  /** its logs at level error or fatal */
   errors: string[];
   stop(signal: NodeJS.Signals): Promise<unknown>;
 }
@@ -126,7 +126,7 @@ async function startReplica(t: TestContext, env: Record<string, string>): Promis
   return { process: child, send: clientOf(`http://127.0.0.1:${port}`), errors, stop };
 }
 
-/** Places orders and moves them along, on any replica; answers how many orders were accepted. */
+/** Places orders and changes their status, on any replica; returns the number of accepted orders. */
 async function drive(pick: () => Send, clients: number, ordersEach: number): Promise<number> {
   let accepted = 0;
   const attempt = async (...request: Parameters<Send>) => {
@@ -144,7 +144,7 @@ async function drive(pick: () => Send, clients: number, ordersEach: number): Pro
         accepted += 1;
         const path = `/orders/${placed.body.id}`;
         const steps = [['CONFIRMED'], ['CONFIRMED', 'SHIPPED', 'DELIVERED'], ['CANCELLED'], []][n % 4]!;
-        // the same step on two replicas at once: one of them takes it
+        // the same change on two replicas at once: one of them succeeds
         for (const status of steps) {
           await Promise.all([1, 2].map(() => attempt('PUT', `${path}/status`, { status })));
         }
@@ -193,7 +193,7 @@ function readTopic(topic: string, count: number): Promise<IncomingMessage[]> {
   });
 }
 
-/** A user event, of whatever kind, makes each replica ask for its user once more. */
+/** Any user event makes each replica look up its user again. */
 async function checkForgetting({ lookups }: Stage, replicas: Replica[]): Promise<void> {
   const user = 987_654;
   const asked = () => lookups.get(`/users/${user}`) ?? 0;
@@ -218,7 +218,7 @@ async function checkForgetting({ lookups }: Stage, replicas: Replica[]): Promise
   }
 }
 
-/** Each order's events, as their first copies lie in its partition, are versions 1, 2, 3, ... */
+/** The first copies of an order's events in its partition have the versions 1, 2, 3, ... */
 function checkOrderPerKey(messages: IncomingMessage[]): void {
   const versions = new Map<string, number>();
   const partitions = new Map<string, number>();
@@ -249,7 +249,7 @@ async function checkProjection({ write, read }: Stage): Promise<void> {
   assert.deepEqual(counts, (await write.pool.query(countsOf)).rows, 'each event is counted exactly once');
 }
 
-/** From how many partitions of the topic something was projected. */
+/** The number of the topic's partitions with projected events. */
 async function partitionsConsumed({ read, topic }: Stage): Promise<number> {
   const { rows } = await read.pool.query('SELECT count(*)::int AS n FROM millrace.inbox_offsets WHERE topic = $1', [
     topic,
@@ -293,7 +293,7 @@ describe('two replicas of orders', () => {
     pick = [spare];
     assert.equal(await drained.stop('SIGTERM'), 0, drained.errors.join('\n'));
     const accepted = await driving;
-    assert.ok((await orders()) >= accepted, 'what was accepted is stored');
+    assert.ok((await orders()) >= accepted, 'all accepted orders are stored');
     const messages = await readTopic(all.topic, (await storedEvents(all)).length);
     checkOrderPerKey(messages);
     await checkProjection(all);

@@ -16,7 +16,7 @@ import { processOrderEvents } from './projection/order-event-processor.ts';
 
 export const log = createLogger('orders-test', 'silent');
 
-/** Users 1 to 9, and nobody else. */
+/** Users 1 to 9, and no other. */
 const someUsers: Users = {
   find: (id) =>
     Promise.resolve<KnownUser | undefined>(
@@ -29,13 +29,13 @@ export const lamp = { productId: 1, productName: 'Lamp', quantity: 2, unitPrice:
 export interface Answer {
   status: number;
   headers: Headers;
-  // what a test expects there is what it asserts
+  // the test asserts the type
   body: Order & Order[] & Record<string, unknown>;
 }
 
 export type Send = (method: string, path: string, body?: unknown, headers?: Record<string, string>) => Promise<Answer>;
 
-/** Speaks JSON with a server. */
+/** Sends JSON to a server. */
 export function clientOf(origin: string): Send {
   return async (method, path, body, headers = {}) => {
     const response = await fetch(`${origin}${path}`, {
@@ -55,15 +55,15 @@ export interface TestOrders {
   readPool: Pool;
   writeUrl: string;
   readUrl: string;
-  /** places an order of one item and answers it */
+  /** places an order of one item and returns it */
   place(changes?: Record<string, unknown>, headers?: Record<string, string>): Promise<Order>;
-  /** what the outbox holds, as a consumer would get it, oldest first */
+  /** the events of the outbox, as a consumer gets them, oldest first */
   events(): Promise<ReceivedEvent[]>;
-  /** projects what the outbox has got since the last time */
+  /** projects the new events of the outbox */
   project(): Promise<void>;
 }
 
-/** Orders on databases of its own, served on a free port, without Kafka. */
+/** Orders with its own databases, on a free port, without Kafka. */
 export async function startOrders(t: { after(close: () => Promise<void>): void }, users = someUsers) {
   const [write, read] = await Promise.all([createTestDatabase('orders'), createTestDatabase('orders-read')]);
   const app = createOrdersApp({

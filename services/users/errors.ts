@@ -4,7 +4,7 @@ import type { ErrorCatalogue } from '#platform/errors';
 /** The errors of users. */
 export const usersErrors = {
   ERR_USERS_TAKEN: {
-    means: 'A username or an e-mail belongs to another user.',
+    means: 'Another user has the username or the e-mail.',
     action: 'Nothing: the client gets 409 and chooses another.',
   },
 } as const satisfies ErrorCatalogue;

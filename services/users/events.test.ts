@@ -17,7 +17,7 @@ const ada: UserRow = {
   updatedAt: new Date('2026-01-02T10:00:00.000Z'),
 };
 
-/** The row as a consumer would read it; throws where it breaks the contract. */
+/** The row as a consumer reads it. @throws if it violates the contract */
 function decoded(row: OutboxEvent) {
   const headers = {
     ce_id: row.eventId,
@@ -30,7 +30,7 @@ function decoded(row: OutboxEvent) {
 }
 
 describe('user events', () => {
-  it('carry the user as the contract says', () => {
+  it('contain the user as the contract declares it', () => {
     const row = userChanged('user.updated', ada, '00-trace');
     assert.equal(row.eventId, 'user-42-3');
     assert.equal(row.key, '42');

@@ -16,7 +16,7 @@ export interface UserRow {
 
 type UserEventType = 'user.created' | 'user.updated' | 'user.deleted';
 
-/** The event that says a user is now as this row has it. */
+/** The event of a user's new state. */
 export function userChanged(
   type: 'user.created' | 'user.updated',
   user: UserRow,
@@ -39,7 +39,7 @@ export function userChanged(
   );
 }
 
-/** The event that ends a user's history; its version is the one after the last. */
+/** The event that ends a user's history; its version follows the last one. */
 export function userDeleted(
   user: Pick<UserRow, 'id' | 'version'>,
   deletedAt: Date,

@@ -11,7 +11,7 @@ import { userChanged, userDeleted } from './events.ts';
 import type { UserRow } from './events.ts';
 import { isMissing, takenField } from './prisma-errors.ts';
 
-/** A username or an e-mail that another user has, whatever its case. */
+/** A username or an e-mail that another user has, in any case. */
 export class Taken extends UsersError {
   override name = 'Taken';
   readonly field: 'username' | 'email';
@@ -52,7 +52,7 @@ export class UserStore {
     });
   }
 
-  /** Answers the user as it is now, undefined where there is none. @throws Taken */
+  /** Returns the changed user, undefined if there is none. @throws Taken */
   async update(id: bigint, input: UserInput): Promise<UserRow | undefined> {
     return this.#existing(async (tx) => {
       const user = await tx.user.update({
@@ -64,7 +64,7 @@ export class UserStore {
     });
   }
 
-  /** Answers whether there was such a user. Its events stay; its username and e-mail are free again. */
+  /** Returns whether the user existed. Its events remain; its username and e-mail are free again. */
   async delete(id: bigint): Promise<boolean> {
     const deleted = await this.#existing(async (tx) => {
       const user = await tx.user.delete({ where: { id }, select: { id: true, version: true } });
@@ -85,7 +85,7 @@ export class UserStore {
 
   /** Finds a user by its username, in any case. */
   async findByUsername(username: string): Promise<UserRow | undefined> {
-    if (username.includes('\0')) return undefined; // PostgreSQL refuses it in a text
+    if (username.includes('\0')) return undefined; // PostgreSQL refuses this character
     const { rows } = await this.#pool.query<UserRow>({
       name: 'user-by-username',
       text: `SELECT ${columns} FROM users WHERE lower(username) = lower($1)`,

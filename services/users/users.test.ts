@@ -102,7 +102,7 @@ describe('users', () => {
     ['username', { ...grace, username: 'ADA' }],
     ['email', { ...grace, email: 'Ada@Example.com' }],
   ] as const) {
-    it(`answers 409 and names the field where the ${field} is taken, in any case`, async () => {
+    it(`answers 409 and names the field if the ${field} is taken, in any case`, async () => {
       await call('POST', '/users', ada);
       const created = await call('POST', '/users', other);
       assert.equal(created.status, 409);
@@ -119,7 +119,7 @@ describe('users', () => {
     });
   }
 
-  it('lets one of many win who ask for the same username at once', async () => {
+  it('gives a username to one of several concurrent requests', async () => {
     const answers = await Promise.all(
       Array.from({ length: 12 }, (_, i) => call('POST', '/users', { ...ada, email: `ada${i}@example.com` })),
     );
@@ -128,7 +128,7 @@ describe('users', () => {
     assert.equal((await events()).length, 1);
   });
 
-  it('changes a user, and its own values are not in its way', async () => {
+  it('changes a user that keeps its username and e-mail', async () => {
     await call('POST', '/users', ada);
     const { status, body } = await call('PUT', '/users/1', { ...ada, username: 'Ada', lastName: 'Byron' });
     assert.equal(status, 200);
@@ -151,7 +151,7 @@ describe('users', () => {
     );
   });
 
-  it('publishes the changes of a user in the order in which they were made, however many come at once', async () => {
+  it('publishes concurrent changes of a user in their order', async () => {
     await call('POST', '/users', ada);
     const changes = Array.from({ length: 40 }, (_, i) => call('PUT', '/users/1', { ...ada, lastName: `L${i}` }));
     assert.ok((await Promise.all(changes)).every((answer) => answer.status === 200));
@@ -162,7 +162,7 @@ describe('users', () => {
     );
   });
 
-  it('takes neither the change nor its event where the transaction fails', async () => {
+  it('keeps neither the change nor its event if the transaction fails', async () => {
     await call('POST', '/users', ada);
     await database.pool.query(
       `ALTER TABLE millrace.outbox ADD CONSTRAINT refused CHECK (type = 'user.created') NOT VALID`,
@@ -194,7 +194,7 @@ describe('users', () => {
     assert.equal((await call('GET', '/users?limit=-1')).status, 400);
   });
 
-  it('tells ids that nobody has from ids that cannot be', async () => {
+  it('distinguishes unknown ids from invalid ids', async () => {
     for (const method of ['GET', 'DELETE']) {
       assert.equal((await call(method, '/users/9223372036854775807')).status, 404);
       assert.equal((await call(method, '/users/9223372036854775808')).status, 400);
@@ -204,7 +204,7 @@ describe('users', () => {
     assert.equal((await call('GET', '/users?cursor=9223372036854775807')).status, 200);
   });
 
-  it('names each field that is wrong', async () => {
+  it('names each wrong field', async () => {
     const { status, body } = await call('POST', '/users', {
       username: 'ad',
       email: 'x',
@@ -216,7 +216,7 @@ describe('users', () => {
     for (const field of ['username', 'email', 'extra', 'lastName']) assert.ok(fields.includes(field), field);
   });
 
-  it('reads times right where the database server has another time zone', async () => {
+  it('reads times correctly if the database server has another time zone', async () => {
     const { rows } = await database.pool.query<{ name: string }>('SELECT current_database() AS name');
     await database.pool.query(`ALTER DATABASE ${rows[0]!.name} SET timezone = 'Asia/Tokyo'`);
     const { createPool } = await import('#platform/postgres/pool.ts');

@@ -12,8 +12,8 @@ if (process.argv.includes('--write')) {
   writeFileSync(file, current);
   console.log(`${file} is written`);
 } else if (readFileSync(file, 'utf8') === current) {
-  console.log('The JSON Schema of stream queries is what the language is');
+  console.log('The JSON Schema of stream queries is up to date');
 } else {
-  console.error(`${file} is not what streams/language/schema.ts says: npm run query:schema writes it`);
+  console.error(`${file} differs from streams/language/schema.ts: npm run query:schema writes it`);
   process.exitCode = 1;
 }

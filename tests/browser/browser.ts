@@ -35,7 +35,7 @@ export interface Site {
   close(): Promise<void>;
 }
 
-/** The gateway, with services that are in memory behind it. */
+/** The gateway, with in-memory services behind it. */
 export async function startSite(): Promise<Site> {
   const stand = await startStand();
   const { url } = stand;
@@ -58,7 +58,7 @@ export async function startSite(): Promise<Site> {
   };
 }
 
-/** Opens a page; `faults` collects what the browser complains of, a policy that was broken among others. */
+/** Opens a page; `faults` collects the errors of the browser, such as violations of a policy. */
 export async function open(
   browser: Browser,
   url: string,
@@ -70,11 +70,11 @@ export async function open(
   const faults: string[] = [];
   page.on('pageerror', (error) => faults.push(error.message));
   page.on('console', (message) => {
-    // a request that was answered with an error is the business of the page, which says so
+    // the page itself shows error responses
     const refused = message.text().startsWith('Failed to load resource');
     if (message.type() === 'error' && !refused) faults.push(message.text());
   });
-  // Chromium gives up what it is loading when the machine gets another network interface, as from a container
+  // Chromium aborts loads when the machine gets another network interface, for example from a container
   let networkChanged = false;
   page.on('requestfailed', (request) => {
     networkChanged ||= request.failure()?.errorText === 'net::ERR_NETWORK_CHANGED';

@@ -1,6 +1,6 @@
 /**
- * Runs in the page: texts whose contrast with what is behind them is less than WCAG's AA asks for. The browser itself
- * turns any notation of a colour into bytes.
+ * Runs in the page: finds texts whose contrast with their background is below WCAG's AA. The browser converts any notation
+ * of a colour to bytes.
  */
 const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
 const known = new Map();

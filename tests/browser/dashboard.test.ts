@@ -36,7 +36,7 @@ const alert = (id: number, message: string) => ({
 
 const iso = (time: number) => new Date(time).toISOString();
 
-/** Enough of everything for each panel to show something. */
+/** Data for every panel. */
 function fill({ stand }: Site): void {
   const now = Date.now();
   const hour = Math.floor(now / 3_600_000) * 3_600_000;
@@ -100,14 +100,14 @@ describe('the pages of the gateway, in a browser', { skip }, () => {
     await site.close();
   });
 
-  it('explain themselves while there is nothing to show', async () => {
+  it('explain themselves while they have no data', async () => {
     const { page, faults } = await open(browser, site.url);
     await sees(page, '#connection', /^Live$/);
     await sees(page, '#figures', /Orders today\s+0/);
     await sees(page, '#revenue', /No revenue yet/);
     await sees(page, '#orders', /No orders yet/);
-    await sees(page, '#alerts', /All quiet/);
-    await sees(page, '#notifications', /Nobody was told anything yet/);
+    await sees(page, '#alerts', /No alerts/);
+    await sees(page, '#notifications', /No notifications yet/);
     await page.getByLabel('Username').waitFor();
     assert.deepEqual(faults, []);
   });
@@ -146,7 +146,7 @@ describe('the pages of the gateway, in a browser', { skip }, () => {
     assert.deepEqual(faults, []);
   });
 
-  it('say why a command was refused, field by field', async () => {
+  it('show why a command was refused, field by field', async () => {
     fill(site);
     const { page } = await open(browser, site.url);
     const errors = [{ field: 'items[0].quantity', message: 'must be at most 5' }];
@@ -182,7 +182,7 @@ describe('the pages of the gateway, in a browser', { skip }, () => {
     assert.deepEqual(faults, []);
   });
 
-  it('follow what happens, and go on after the stream broke', async () => {
+  it('follow the live stream, and resume after it breaks', async () => {
     const { page } = await open(browser, site.url);
     await sees(page, '#connection', /^Live$/);
     site.stand.push('alert', alert(1, 'the first'));
@@ -196,7 +196,7 @@ describe('the pages of the gateway, in a browser', { skip }, () => {
     await sees(page, '#alerts', /the second/);
   });
 
-  it('say which service is down, keep what they know, and recover', async () => {
+  it('name the service that is down, keep their data, and recover', async () => {
     fill(site);
     const { page } = await open(browser, site.url);
     await sees(page, '#queries', /Running/);
@@ -209,7 +209,7 @@ describe('the pages of the gateway, in a browser', { skip }, () => {
     await sees(page, '#health', /Up\s+analytics/);
   });
 
-  it('stay quick while orders pour in', async () => {
+  it('stay fast under many orders', async () => {
     const { page } = await open(browser, site.url);
     await sees(page, '#connection', /^Live$/);
     const time = new Date().toISOString();
@@ -219,7 +219,7 @@ describe('the pages of the gateway, in a browser', { skip }, () => {
     await sees(page, '#orders', /Order 5000/);
     assert.equal(await page.locator('#orders li').count(), 12);
     const asked = site.stand.seen.filter((call) => call === 'GET /analytics/dashboard').length;
-    assert.ok(asked <= 6, `the figures were asked for ${asked} times`);
+    assert.ok(asked <= 6, `the figures were requested ${asked} times`);
   });
 
   it('can be read in both themes, which a button changes', async () => {

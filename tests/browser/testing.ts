@@ -6,10 +6,10 @@ import { json } from 'node:stream/consumers';
 import type { Order } from '#contracts/orders.ts';
 import type { User } from '#contracts/users.ts';
 
-/** What the pages need of the services, in memory: the pages are what is tested here, and each state can be had at once. */
+/** In-memory services for the pages: these tests cover only the pages, and need each state at once. */
 export interface Stand {
   url: string;
-  /** what the next requests of a path that begins so are answered with, instead of the data */
+  /** the responses to the next requests of a path with this prefix, instead of the data */
   broken: Map<string, number>;
   users: User[];
   orders: Order[];
@@ -18,7 +18,7 @@ export interface Stand {
   streams: Record<string, unknown>[];
   revenue: Record<string, unknown>[];
   dashboard: Record<string, unknown>;
-  /** what came in, as `POST /orders` */
+  /** the received requests, such as `POST /orders` */
   seen: string[];
   push(type: string, data: unknown): void;
   endStreams(): void;

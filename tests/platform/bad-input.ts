@@ -7,7 +7,7 @@ import type { PlatformUnderTest } from './under-test.ts';
 const huge = '9223372036854775808'; // 2^63: one more than a 64-bit id can be
 const sql = "'; DROP TABLE orders; --";
 
-/** Method, path, body, expected status, and the fields that the answer has to name. */
+/** Method, path, body, expected status, and the fields that the response must name. */
 type Row = [method: string, path: string, body: unknown, status: number, ...fields: string[]];
 
 const user = newUser('bad');
@@ -69,7 +69,7 @@ const bodies: Row[] = [
   ['PUT', '/orders/1/status', '{', 400, 'body'],
 ];
 
-/** The same faults for each parameter of each operation, from the contract: nobody can forget one. */
+/** The same faults for each parameter of each operation: the contract lists them, so that none is forgotten. */
 const parameters: Row[] = contracts.operations.flatMap((operation): Row[] => {
   const method = operation.method.toUpperCase();
   const good: Record<string, string> = {
@@ -127,7 +127,7 @@ const parameters: Row[] = contracts.operations.flatMap((operation): Row[] => {
   return rows;
 });
 
-/** What is not there, or not possible there. */
+/** Unknown paths and methods. */
 const doors: Row[] = [
   ['GET', '/users/9223372036854775807', undefined, 404],
   ['GET', '/users/username/nobody-at-all', undefined, 404],
@@ -151,7 +151,7 @@ const doors: Row[] = [
 export function badInput(platform: PlatformUnderTest): void {
   describe('bad input', () => {
     for (const [where, rows] of Object.entries({ bodies, parameters, doors })) {
-      test(`${where}: each of ${rows.length} faults is answered as the interface says`, async () => {
+      test(`${where}: each of ${rows.length} faults is answered as the contract says`, async () => {
         const gateway = clientOf(`${platform.gateway}/api`);
         const wrong: string[] = [];
         for (const [method, path, body, status, ...fields] of rows) {
@@ -167,12 +167,12 @@ export function badInput(platform: PlatformUnderTest): void {
       });
     }
 
-    test('a 405 says what is possible', async () => {
+    test('a 405 names the allowed methods', async () => {
       const answer = await clientOf(`${platform.gateway}/api`).call('PATCH', '/orders/1');
       assert.deepEqual(answer.headers.get('allow')?.split(', ').toSorted(), ['DELETE', 'GET', 'HEAD', 'OPTIONS']);
     });
 
-    test('SQL in a search finds nothing and breaks nothing', async () => {
+    test('SQL in a search finds and changes nothing', async () => {
       const gateway = clientOf(`${platform.gateway}/api`);
       for (const text of [sql, '%', '_', '\\', "' OR '1'='1"]) {
         const answer = await gateway.call('GET', `/orders/search/username?username=${encodeURIComponent(text)}`);

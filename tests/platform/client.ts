@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 
-/** An answer, read whole. */
+/** A complete response. */
 export interface Answer<T = unknown> {
   status: number;
   headers: Headers;
@@ -51,7 +51,7 @@ export function newOrder(userId: number, unitPrice = 19.99) {
   };
 }
 
-/** Asserts a problem+json answer and answers the fields that it names. */
+/** Asserts a problem+json response and returns the fields that it names. */
 export function assertProblem(answer: Answer, status: number, what = ''): string[] {
   const problem = answer.body as { type?: string; title?: string; status?: number; detail?: string; instance?: string };
   const seen = `${what} answered ${answer.status} ${JSON.stringify(answer.body)}`;

@@ -9,9 +9,9 @@ import { assertProblem, clientOf, newOrder, newUser } from './client.ts';
 import { untilPasses } from '#test/eventually.ts';
 import type { PlatformUnderTest } from './under-test.ts';
 
-/** The way of a user and an order through every service, over the gateway, as a client of the interface goes it. */
+/** A user and an order through every service, as a client of the gateway. */
 export function tour(platform: PlatformUnderTest): void {
-  describe('the way of an order', () => {
+  describe('the path of an order', () => {
     test('register, order, status, read model, notification, e-mail, dashboard, alert', async () => {
       const gateway = clientOf(`${platform.gateway}/api`);
       const before = (await gateway.call<Dashboard>('GET', '/analytics/dashboard')).body;
@@ -127,7 +127,7 @@ export function tour(platform: PlatformUnderTest): void {
       assertProblem(other, 422);
     });
 
-    test('server-sent events show the order, and Last-Event-ID goes on behind it', async () => {
+    test('server-sent events show the order, and Last-Event-ID resumes after it', async () => {
       const gateway = clientOf(`${platform.gateway}/api`);
       const user = (await gateway.call<User>('POST', '/users', newUser())).body;
       const first = await readEvents(
@@ -148,7 +148,7 @@ export function tour(platform: PlatformUnderTest): void {
       assert.match(resumed.data, new RegExp(`"orderId":${second.id}\\b`));
     });
 
-    test('every service says how it is, and the documents are served', async () => {
+    test('every service reports its health, and the documents are served', async () => {
       for (const name of ['gateway', 'users', 'orders', 'notifications', 'analytics'] as const) {
         const service = clientOf(platform[name]);
         for (const path of ['/health', '/livez', '/readyz']) {
@@ -192,7 +192,7 @@ interface StreamEvent {
   data: string;
 }
 
-/** Opens a stream of server-sent events, acts once it is open, and answers the first event that is wanted. */
+/** Opens a stream of server-sent events, acts once it is open, and returns the first wanted event. */
 async function readEvents(
   url: string,
   headers: Record<string, string>,

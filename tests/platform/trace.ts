@@ -9,7 +9,7 @@ import { clientOf, newOrder, newUser } from './client.ts';
 import { untilPasses } from '#test/eventually.ts';
 import type { PlatformUnderTest } from './under-test.ts';
 
-/** A tree as nested lines, `service: span`, so that a difference is read at a glance. */
+/** A tree as nested lines, `service: span`, so that a difference is easy to see. */
 function lines(node: SpanNode, depth = 0): string[] {
   const children = node.children.map((child) => lines(child, depth + 1)).toSorted((a, b) => (a[0]! < b[0]! ? -1 : 1));
   return [`${'  '.repeat(depth)}${node.service}: ${node.name}`, ...children.flat()];

@@ -1,6 +1,6 @@
 import type { ReceivedSpan } from '#test/otlp.ts';
 
-/** The running platform that the suites of this folder share; filled in before they run. */
+/** The running platform of the suites in this folder; set before they run. */
 export interface PlatformUnderTest {
   gateway: string;
   users: string;

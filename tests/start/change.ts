@@ -5,13 +5,13 @@ import { eventually } from '#test/eventually.ts';
 import { withinMs } from '#test/npm-start.ts';
 import type { StartedPlatform } from './platform.ts';
 
-/** Saves a source of the clone as it is. */
+/** Saves a source of the clone without a change. */
 export function touch(platform: StartedPlatform, file: string): void {
   const now = new Date();
   utimesSync(join(platform.clone, file), now, now);
 }
 
-/** Whether a service takes requests. */
+/** Whether a service accepts requests. */
 export async function isReady(platform: StartedPlatform, service: string): Promise<boolean> {
   return await fetch(`${platform.url(service)}/readyz`).then(
     async (answer) => (await answer.arrayBuffer(), answer.ok),
@@ -20,8 +20,8 @@ export async function isReady(platform: StartedPlatform, service: string): Promi
 }
 
 /**
- * Waits until other processes of services serve than before something was done.
- * @returns after how many milliseconds they did
+ * Waits until new processes of services serve after an action.
+ * @returns the milliseconds until then
  */
 export async function untilReplaced(platform: StartedPlatform, services: string[], act: () => void): Promise<number> {
   const before = services.map((name) => platform.servicePid(name));

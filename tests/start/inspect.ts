@@ -6,7 +6,7 @@ import type { StartedPlatform } from './platform.ts';
 
 /** `--inspect orders`. */
 export function inspectTests(platform: StartedPlatform): void {
-  test('a debugger finds the service where the screen says, before and after a reload', async () => {
+  test('a debugger finds the service at the printed address, before and after a reload', async () => {
     const [, address] = /debugger +(\S+)/.exec(platform.run().output()) ?? [];
     const target = async (): Promise<{ title: string; webSocketDebuggerUrl: string } | undefined> =>
       ((await (await fetch(`http://${address}/json`)).json()) as { title: string; webSocketDebuggerUrl: string }[])[0];

@@ -10,9 +10,9 @@ import { root, start, untilPrinted, withinMs } from '#test/npm-start.ts';
 import { isReady } from './change.ts';
 import type { StartedPlatform } from './platform.ts';
 
-/** `--only users`, from another clone than that which runs the rest. */
+/** `--only users`, from another clone than the platform. */
 export function onlyTests(platform: StartedPlatform): void {
-  /** The clone whose users serve. */
+  /** The clone of the serving users process. */
   const served = async (): Promise<string | undefined> => {
     if (!(await isReady(platform, 'users'))) return undefined;
     const command = commandOf(platform.servicePid('users')) ?? '';
@@ -28,7 +28,7 @@ export function onlyTests(platform: StartedPlatform): void {
     assert.equal(answer.status, 200);
   };
 
-  test('runs the service in the place of the other one, which Ctrl-C gives it back to', async () => {
+  test('runs the service in place of the other one; Ctrl-C returns it', async () => {
     const only = start(['--only', 'users', '--inspect', 'users', '--data', platform.data]);
     await untilPrinted(only, 'users runs here');
     assert.equal(await served(), root);
@@ -45,7 +45,7 @@ export function onlyTests(platform: StartedPlatform): void {
     await untilGivenBack();
   });
 
-  test('gives the service back when it is killed', async () => {
+  test('returns the service when it is killed', async () => {
     const { KAFKA_BROKERS: _, NODE_TEST_CONTEXT: __, ...env } = process.env;
     const args = ['--no-warnings', 'local/main.ts', '--only', 'users', '--data', platform.data];
     const only = spawn(process.execPath, args, { cwd: root, env, stdio: 'ignore' });

@@ -1,6 +1,6 @@
 import type { Run } from '#test/npm-start.ts';
 
-/** A platform that `npm start` runs from a clone of its own. */
+/** A platform that `npm start` runs from a separate clone. */
 export interface StartedPlatform {
   clone: string;
   data: string;

@@ -13,13 +13,13 @@ import { isReady, touch, untilReplaced } from './change.ts';
 import type { StartedPlatform } from './platform.ts';
 
 const ORDERS_MAIN = 'services/orders/main.ts';
-/** It takes about 0.7 s; the machine may have much else to do. */
+/** It takes about 0.7 s; the machine may be busy. */
 const SERVED_WITHIN_MS = 10_000;
 
 const names = eventServices().map(({ metadata }) => metadata.name);
 const jsonType = { 'Content-Type': 'application/json' };
 
-/** A user that nobody else orders for. */
+/** A user for the orders of this test only. */
 async function register(platform: StartedPlatform): Promise<{ id: number; email: string }> {
   const username = `reload${randomUUID().slice(0, 8)}`;
   const user = { username, email: `${username}@example.com`, firstName: 'Re', lastName: 'Load' };
@@ -41,7 +41,7 @@ async function post(platform: StartedPlatform, userId: number, key: string): Pro
   });
 }
 
-/** A client that places one order after the other and reads it back, and repeats what was not acknowledged. */
+/** A client that places one order after the other and reads it back, and repeats unacknowledged requests. */
 async function placeOrders(platform: StartedPlatform, userId: number, isOver: () => boolean) {
   const acknowledged: number[] = [];
   let refused = 0;
@@ -74,7 +74,7 @@ async function get(url: string): Promise<{ ok: boolean; body: unknown }> {
 export function reloadTests(platform: StartedPlatform): void {
   const main = join(platform.clone, ORDERS_MAIN);
 
-  test('reloads the service, and no other; orders of that time are there once, and so is what follows from them', async (t) => {
+  test('reloads only that service; orders of that time and their effects exist once', async (t) => {
     const { id: userId, email } = await register(platform);
     const others = names.filter((name) => name !== 'orders');
     const pids = others.map((name) => platform.servicePid(name));
@@ -88,7 +88,7 @@ export function reloadTests(platform: StartedPlatform): void {
     const placed = results.flatMap(({ acknowledged }) => acknowledged).toSorted((a, b) => a - b);
     const refused = results.reduce((sum, result) => sum + result.refused, 0);
     t.diagnostic(
-      `served anew ${served.map((ms) => Math.round(ms)).join(', ')} ms after the save; ` +
+      `served again ${served.map((ms) => Math.round(ms)).join(', ')} ms after the save; ` +
         `${placed.length} orders placed meanwhile, ${refused} requests repeated`,
     );
     assert.ok(Math.min(...served) < SERVED_WITHIN_MS, `${served.join(', ')} ms`);
@@ -117,22 +117,22 @@ export function reloadTests(platform: StartedPlatform): void {
   test('reloads all services that share the source', async (t) => {
     const shared = relative(root, fileURLToPath(import.meta.resolve('#platform/lifecycle')));
     const served = await untilReplaced(platform, names, () => touch(platform, shared));
-    t.diagnostic(`all served anew ${Math.round(served)} ms after the save`);
+    t.diagnostic(`all served again ${Math.round(served)} ms after the save`);
   });
 
-  test('goes on with what runs while the source has a mistake, and says it once', async () => {
+  test('keeps the running process while the source has a mistake, and reports it once', async () => {
     const source = readFileSync(main, 'utf8');
     const pid = platform.servicePid('orders');
     const { length } = platform.run().output();
     writeFileSync(main, `${source}\n}`);
-    await untilPrinted(platform.run(), 'orders goes on as it was until its source changes', length);
+    await untilPrinted(platform.run(), 'orders keeps the old process until its source changes', length);
     assert.equal(platform.servicePid('orders'), pid);
     assert.ok(await isReady(platform, 'orders'));
     await untilReplaced(platform, ['orders'], () => writeFileSync(main, source));
     assert.equal(platform.run().output().slice(length).split('SyntaxError').length, 2);
   });
 
-  test('brings a service that cannot be started back with the next save', async () => {
+  test('restarts a service that cannot start with the next save', async () => {
     const source = readFileSync(main, 'utf8');
     const { length } = platform.run().output();
     writeFileSync(main, `${source}\nthrow new Error('not today');\n`);

@@ -1,8 +1,8 @@
-// What keeps this process alive: timers with who set them, connections with where they lead.
+// Finds what keeps this process alive: timers with their origin, connections with their peer.
 
 import { createHook } from 'node:async_hooks';
 
-/** The part of Node's timers and handles that is read here; Node has no public list of either. */
+/** The fields of Node's timers and handles that are read here; Node has no public list of either. */
 interface Resource {
   hasRef?(): boolean;
   // of a timer
@@ -52,22 +52,22 @@ const hook = createHook({
   init(id, type, _, resource: Resource) {
     if (!(type in kinds)) return;
     const limit = Error.stackTraceLimit;
-    Error.stackTraceLimit = framesKept; // those of the program are below those of Node
+    Error.stackTraceLimit = framesKept; // the program's frames are below those of Node
     made.set(id, { type, resource: new WeakRef(resource), by: new Error() });
     Error.stackTraceLimit = limit;
   },
   destroy: (id) => void made.delete(id),
-  trackPromises: false, // nothing here waits for them, and there are many
+  trackPromises: false, // they are many, and do not keep a process alive
 });
 
-/** Something that keeps this process alive. */
+/** A timer or handle that keeps this process alive. */
 export interface Living {
   kind: string;
-  /** what it is, and below it who made it */
+  /** its kind, and below it its origin */
   text: string;
 }
 
-/** Begins to note what is made. @returns what tells of that what keeps this process alive */
+/** Starts to record timers and handles. @returns a function that lists those that keep this process alive */
 export function watchResources(): () => Living[] {
   hook.enable();
   const before = new Set(made.keys());

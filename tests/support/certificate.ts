@@ -1,4 +1,4 @@
-/** A certificate that is valid for a hundred years, of nobody whom a test talks to; its key was thrown away. */
+/** A certificate that is valid for a hundred years, of no server of a test; its key is deleted. */
 export const strangersCertificate = `-----BEGIN CERTIFICATE-----
 MIIBejCCAR+gAwIBAgIUD4Z2S6Kacv14oDVXkAayqB8sbj8wCgYIKoZIzj0EAwIw
 ETEPMA0GA1UEAwwGbm9ib2R5MCAXDTI2MTEyNTEzMzUxOFoYDzIxMjYxMTAxMTMz

@@ -12,7 +12,7 @@ import { platformMigrations } from '#platform/migrate/platform.ts';
 
 import { testServers } from './servers.ts';
 
-/** An empty database of a test's own, migrated. */
+/** A separate, migrated database of a test. */
 export interface TestDatabase {
   /** Connection string of the role that owns the database, as a service has it. */
   url: string;
@@ -23,7 +23,7 @@ export interface TestDatabase {
 
 const templates = new Map<string, Promise<string>>();
 
-/** The role that owns databases that have the platform's tables alone. */
+/** The role that owns databases with only the platform's tables. */
 const bare = 'bare';
 
 /**
@@ -52,7 +52,7 @@ export async function createTestDatabase(schema = bare): Promise<TestDatabase> {
   };
 }
 
-/** The template's name says which migrations it has, so that servers that are kept serve a changed migration too. */
+/** The template's name depends on its migrations, so that kept servers serve a changed migration, too. */
 function prepareTemplate(postgres: string, schema: string): Promise<string> {
   const hash = createHash('sha256');
   for (const { name, checksum } of platformMigrations()) hash.update(name).update(checksum);
@@ -65,7 +65,7 @@ function prepareTemplate(postgres: string, schema: string): Promise<string> {
   const name = `template_${roleOf(schema)}_${hash.digest('hex').slice(0, 12)}`;
 
   const prepared = withClient(postgres, async (client) => {
-    // Test files run in processes of their own: the first one makes the template, the others wait for it.
+    // Each test file has its own process: the first one makes the template, the others wait for it.
     await client.query('SELECT pg_advisory_lock(hashtext($1))', ['millrace test templates']);
     const { rows } = await client.query<{ ready: boolean }>(
       'SELECT NOT datallowconn AS ready FROM pg_database WHERE datname = $1',
@@ -77,7 +77,7 @@ function prepareTemplate(postgres: string, schema: string): Promise<string> {
     await client.query(`CREATE DATABASE ${name} OWNER ${client.escapeIdentifier(roleOf(schema))}`);
     const target = { url: databaseUrl(postgres, name, roleOf(schema)), database: name };
     await migrate([schemaFolder === undefined ? target : { ...target, schemaFolder }]);
-    // PostgreSQL refuses to copy a database that somebody is connected to.
+    // PostgreSQL refuses to copy a database with connections.
     await client.query(`ALTER DATABASE ${name} ALLOW_CONNECTIONS false`);
     return name;
   });

@@ -12,7 +12,7 @@ export function testKafka(): { brokers: string } {
 
 /**
  * Creates a topic that no other test uses.
- * @param prefix begins the name, for people who read logs
+ * @param prefix of the name, for readers of logs
  */
 export async function uniqueTopic(prefix: string, partitions = 6): Promise<string> {
   const name = `${prefix}-${randomBytes(6).toString('hex')}`;

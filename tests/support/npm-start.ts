@@ -12,7 +12,7 @@ import { eventually } from './eventually.ts';
 /** The project under test. */
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 
-/** The machine may have little to spare while other tests run. */
+/** Other tests may keep the machine busy. */
 export const withinMs = 120_000;
 
 /** A run of `npm start`. */
@@ -44,7 +44,7 @@ export function start(
   return { child, output: () => output, exited: once(child, 'close').then(([code]) => code as number | null) };
 }
 
-/** Waits for what a run prints; fails when it ends before. */
+/** Waits for an output of a run; fails if the run ends before. */
 export async function untilPrinted(run: Run, text: string, from = 0): Promise<void> {
   await eventually(() => run.output().includes(text, from) || run.child.exitCode !== null, run.output, withinMs);
   assert.ok(run.output().includes(text, from), run.output());
@@ -58,14 +58,14 @@ export function temporaryFolder(): string {
   return folder;
 }
 
-/** A clone of the project as it stands, whose sources a test may change. */
+/** A clone of the present project, whose sources a test may change. */
 export function makeClone(): string {
   const clone = temporaryFolder();
   for (const name of readdirSync(root))
     if (!name.startsWith('.') && name !== 'node_modules')
       cpSync(join(root, name), join(clone, name), { recursive: true });
   symlinkSync(join(root, 'node_modules'), join(clone, 'node_modules'));
-  // Where the broker's jars are; finding them takes long.
+  // The list of the broker's jars, which Maven takes long to find.
   cpSync(join(root, '.millrace'), join(clone, '.millrace'), {
     recursive: true,
     filter: (path) => path.endsWith('.millrace') || path.endsWith('.classpath'),

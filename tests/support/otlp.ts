@@ -72,7 +72,7 @@ function spansOf(body: OtlpBody): ReceivedSpan[] {
   });
 }
 
-/** An OTLP receiver (http/json) in this process that keeps what it is sent. */
+/** An OTLP receiver (http/json) in this process that keeps the spans. */
 export async function startOtlpReceiver(): Promise<{
   endpoint: string;
   spans: ReceivedSpan[];
@@ -100,14 +100,14 @@ export async function startOtlpReceiver(): Promise<{
   };
 }
 
-/** A span with what it caused, oldest first. */
+/** A span with its children, oldest first. */
 export interface SpanNode {
   service: string;
   name: string;
   children: SpanNode[];
 }
 
-/** The spans of a trace as a tree from its root. @throws where a span's parent is missing, or there is not one root. */
+/** The spans of a trace as a tree from its root. @throws if a span's parent is missing, or there is not exactly one root. */
 export function spanTree(spans: readonly ReceivedSpan[], rootParent?: string): SpanNode {
   const ids = new Set(spans.map((span) => span.spanId));
   const roots = spans.filter((span) => span.parentSpanId === rootParent);

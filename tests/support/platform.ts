@@ -25,18 +25,18 @@ export interface Platform {
 }
 
 export interface PlatformOptions {
-  /** shifts every port, so that a platform that runs here already is left alone */
+  /** shifts every port, to run beside another platform */
   portOffset: number;
-  /** where its data goes */
+  /** the folder of its data */
   data: string;
   env?: NodeJS.ProcessEnv;
-  /** prints what it prints */
+  /** prints its output */
   verbose?: boolean;
 }
 
 /**
  * Starts the whole platform as `npm start` does and waits until every service is ready.
- * @throws with the last lines it printed, where it ends or is not ready within 2 minutes
+ * @throws with its last lines if it ends or is not ready within 2 minutes
  */
 export async function startPlatform({ portOffset, data, env, verbose = false }: PlatformOptions): Promise<Platform> {
   const begin = performance.now();

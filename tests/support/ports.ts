@@ -3,10 +3,10 @@ import { eventServices } from '#platform/declarations';
 import { PORTS } from '#local/plan.ts';
 import { assertPortFree } from '#local/ports.ts';
 
-/** From here on systems give ports to connections that go out: a server that listens there may find its port taken. */
+/** Systems use ports from here on for outgoing connections, so that a server may find such a port taken. */
 const firstEphemeral = 32_768;
 
-/** A port of 127.0.0.1 that nothing listens on right now, and that no connection is given either. */
+/** A free port of 127.0.0.1 that outgoing connections do not get. */
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = randomInt(10_000, firstEphemeral);
@@ -19,12 +19,12 @@ export async function freePort(): Promise<number> {
   }
 }
 
-/** The ports of a platform that was started with that offset. */
+/** The ports of a platform with that offset. */
 export function platformPorts(offset: number): number[] {
   return [...Object.values(PORTS), ...eventServices().map(({ spec }) => spec.port)].map((port) => port + offset);
 }
 
-/** An offset at which no port of a platform is taken, so that several test runs can go on at once. */
+/** An offset at which all ports of a platform are free, so that several test runs can run at once. */
 export async function freePortOffset(): Promise<number> {
   const highest = firstEphemeral - Math.max(...platformPorts(0));
   for (;;) {

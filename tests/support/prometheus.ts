@@ -19,13 +19,13 @@ export interface Series {
 }
 
 export interface Prometheus {
-  /** The series of an instant query. @throws with Prometheus's own words where it refuses the query */
+  /** The series of an instant query. @throws with Prometheus's message if it refuses the query */
   query(promql: string): Promise<Series[]>;
   stop(): Promise<void>;
 }
 
 /**
- * Starts a Prometheus that scrapes every second, and answers when it is ready.
+ * Starts a Prometheus that scrapes every second, and waits until it is ready.
  * @param targets `host:port` by job
  */
 export async function startPrometheus(targets: Record<string, string>): Promise<Prometheus> {

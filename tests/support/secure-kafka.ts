@@ -12,12 +12,12 @@ import type { KafkaConnection } from '#platform/kafka';
 const cache = fileURLToPath(new URL('../../.millrace', import.meta.url));
 const listeners = ['SCRAM', 'TLS'] as const;
 
-/** Why there can be no such broker on this machine; undefined where there can. */
+/** Why this machine cannot run such a broker; undefined if it can. */
 export const noSecureKafka: string | undefined = findJava().problem;
 
-/** A broker of a test's own that wants to know who connects. */
+/** A separate broker of a test with authentication. */
 export interface SecureKafka {
-  /** With SCRAM-SHA-512, in the open. */
+  /** With SCRAM-SHA-512, without TLS. */
   scram: Required<Pick<KafkaConnection, 'brokers' | 'sasl'>>;
   /** With SCRAM-SHA-512 over TLS. */
   tls: Required<KafkaConnection>;
@@ -58,7 +58,7 @@ export async function startSecureKafka(sasl: { username: string; password: strin
   }
 }
 
-/** The broker talks to itself in the open; with others it insists on SCRAM, on one port of two over TLS. */
+/** The broker connects to itself in plain text; other clients need SCRAM, on one of two ports over TLS. */
 function listening(ports: { port: number; controllerPort: number; scram: number; tls: number }) {
   const { port, controllerPort, scram, tls } = ports;
   const open = `PLAINTEXT://127.0.0.1:${port}`;
@@ -75,7 +75,7 @@ function listening(ports: { port: number; controllerPort: number; scram: number;
   };
 }
 
-/** A certificate of `localhost` that is its own authority, and the broker's settings for its keystore. */
+/** A self-signed certificate of `localhost`, and the broker's settings for its keystore. */
 function makeCertificate(java: string, folder: string): { keystore: Record<string, string>; ca: string } {
   const file = join(folder, 'keystore.p12');
   const password = 'of-a-test';

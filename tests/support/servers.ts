@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 
 const environmentFile = fileURLToPath(new URL('../../.millrace/test.env', import.meta.url));
 
-/** Where the PostgreSQL (superuser) and Kafka that tests use are. */
+/** The addresses of the PostgreSQL (superuser) and Kafka of tests. */
 export interface TestServers {
   postgres: string;
   brokers: string;
@@ -16,10 +16,10 @@ export interface TestServers {
 export function testServers(): TestServers {
   const { MILLRACE_TEST_POSTGRES: postgres, MILLRACE_TEST_KAFKA: brokers } = { ...keptServers(), ...process.env };
   if (postgres && brokers) return { postgres, brokers };
-  throw new Error('No servers to test with: run `npm test -- <files>`, or keep some with `npm run test:servers`.');
+  throw new Error('The tests need servers: run `npm test -- <files>`, or keep servers with `npm run test:servers`.');
 }
 
-/** What `npm run test:servers` wrote down; empty when it does not run. */
+/** The addresses that `npm run test:servers` has written; empty if it does not run. */
 export function keptServers(): Record<string, string> {
   try {
     const lines = readFileSync(environmentFile, 'utf8').split('\n');

@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 
-/** What the tables of a database are like, line by line, to be compared with another one's. */
+/** The structure of a database's tables, line by line, to compare with that of another one. */
 export async function shapeOf(pool: Pool): Promise<string[]> {
   const { rows } = await pool.query<{ line: string }>(`
     WITH tables AS (

@@ -15,7 +15,7 @@ export interface TestSmtpOptions {
   onMessage?: (mail: TestMail) => void | Promise<void>;
 }
 
-/** The platform's SMTP server on a port of its own, which keeps what it gets and refuses what the test says. */
+/** The platform's SMTP server on a free port. It keeps messages, and refuses those that the test selects. */
 export async function startTestSmtp({ port = 0, onRecipient, onMessage }: TestSmtpOptions = {}) {
   const mails: TestMail[] = [];
   let connections = 0;
@@ -43,11 +43,11 @@ export async function startTestSmtp({ port = 0, onRecipient, onMessage }: TestSm
     url: `smtp://127.0.0.1:${bound}`,
     port: bound,
     mails,
-    /** how many there have been */
+    /** the number of connections so far */
     connections: () => connections,
-    /** how many there are */
+    /** the number of open connections */
     open: () => server.connections.size,
-    /** Ends the connections as well, also those that a client keeps. */
+    /** Ends all connections, too, also those that a client keeps. */
     close() {
       const closed = new Promise<void>((resolve) => server.close(resolve));
       for (const connection of server.connections) connection.close();
@@ -56,7 +56,7 @@ export async function startTestSmtp({ port = 0, onRecipient, onMessage }: TestSm
   };
 }
 
-/** An error with which the server answers that code. */
+/** An error that makes the server answer with the code. */
 export function reply(responseCode: number, message: string): Error {
   return Object.assign(new Error(message), { responseCode });
 }

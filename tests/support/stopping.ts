@@ -6,7 +6,7 @@ import { eventually } from './eventually.ts';
 
 import { watchResources } from './alive.ts';
 
-/** Something that goes on by itself between `start` and `stop`. */
+/** A part that runs between `start` and `stop`. */
 export interface Part {
   start(): unknown;
   stop(): Promise<void>;
@@ -18,12 +18,12 @@ const moments = [0, 0, 10, 100, 300, 1_000];
 const apartMs = 300;
 
 /**
- * Starts two parts that share the work, stops them at random moments, and asserts that nothing of them is left: no timer, no
- * connection, no request to Kafka.
- * @param make makes one of two with this Kafka, whose requests are counted, as parts of a process share one
+ * Starts two parts that share the work, stops them at random times, and asserts that they leave no timer, no connection and
+ * no request to Kafka.
+ * @param make makes one of the two with this Kafka, which counts requests; parts of a process share one Kafka
  */
 export async function assertStopsCompletely(kafka: Kafka, make: (kafka: Kafka) => Part | Promise<Part>): Promise<void> {
-  await kafka.admin.topics(); // the connection that all share stays
+  await kafka.admin.topics(); // the shared connection stays open
   for (const moment of moments) {
     const left = watchResources();
     const counting = countingRequests(kafka);
@@ -42,12 +42,12 @@ export async function assertStopsCompletely(kafka: Kafka, make: (kafka: Kafka) =
       [],
       when,
     );
-    await eventually(() => left().length === 0, `all connections closed, ${when}`); // both ends close theirs
+    await eventually(() => left().length === 0, `all connections closed, ${when}`); // both ends close
     await Promise.all(starting);
   }
 }
 
-/** The same Kafka, and the requests that are under way on the connection that all share. */
+/** The same Kafka, and the requests in flight on the shared connection. */
 function countingRequests(kafka: Kafka) {
   const underWay = new Set<string>();
   let requests = 0;

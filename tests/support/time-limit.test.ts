@@ -26,12 +26,12 @@ describe('the time limit of a test file', { concurrency: true }, () => {
     return { code, output, file };
   }
 
-  it('leaves alone one that ends', async () => {
+  it('does not affect a file that ends', async () => {
     const { code, output } = await run('good', `test('passes', () => setTimeout(() => undefined, 1e6).unref());`);
     assert.equal(code, 0, output);
   });
 
-  it('ends one that stays when its tests have passed, and names what is left', async (context) => {
+  it('ends a file that does not exit after its tests, and names what is left', async (context) => {
     const server = createServer();
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -56,7 +56,7 @@ describe('the time limit of a test file', { concurrency: true }, () => {
     assert.match(output, new RegExp(`timer of 1234567 ms\n.* at askAgain .*${file}:5`));
   });
 
-  it('ends one whose test takes too long', async () => {
+  it('ends a file whose test takes too long', async () => {
     const { code, output } = await run(
       'long',
       `allowSeconds(1);

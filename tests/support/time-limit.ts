@@ -1,4 +1,4 @@
-// Ends the process of a test file that does not end by itself, and says what kept it alive. `npm test` loads this before
+// Ends the process of a test file that does not end by itself, and prints what kept it alive. `npm test` loads this before
 // each test file.
 
 import { writeSync } from 'node:fs';
@@ -6,15 +6,15 @@ import { after } from 'node:test';
 
 import { watchResources } from './alive.ts';
 
-/** How long a file may take, in seconds, unless it says otherwise. */
+/** How long a file may take, in seconds, unless it calls `allowSeconds`. */
 const usualSeconds = process.env['STREAMS_LONG'] ? 3_600 : 120;
-/** How long a process may stay when its tests are done, in seconds. */
+/** How long a process may run after its tests, in seconds. */
 const graceSeconds = 10;
 
 const living = watchResources();
 let limit: NodeJS.Timeout | undefined;
 
-/** Says how long this test file may take. Where `node --test` runs it, without `npm test`, there is no limit. */
+/** Sets how long this test file may take. Without `npm test`, under `node --test`, there is no limit. */
 export function allowSeconds(seconds: number): void {
   if (limit) setLimit(seconds);
 }
@@ -35,7 +35,7 @@ function end(reason: string): never {
   process.exit(1);
 }
 
-// a process that a test forks with its own flags is no test file
+// a process that a test forks with its own flags is not a test file
 if (/\.test\.[cm]?[jt]s$/.test(process.argv[1] ?? '')) {
   setLimit(usualSeconds);
   after(() => {

@@ -32,7 +32,7 @@ def helm(chart, name, namespace, values=(), set=()):
 
 
 def decode_yaml_stream(text):
-    # what reads YAML is the project's own parser
+    # the project's own parser reads YAML
     script = "let t='';for await(const c of process.stdin)t+=c;const {parseAllDocuments:p}=await import('yaml');console.log(JSON.stringify(p(t).map((d)=>d.toJS()).filter(Boolean)))"
     command = ["node", "--input-type=module", "-e", script]
     return json.loads(subprocess.run(command, input=text, check=True, capture_output=True, text=True).stdout)

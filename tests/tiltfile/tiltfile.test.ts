@@ -1,4 +1,4 @@
-// Tilt itself is not needed: the Tiltfile runs in a Starlark interpreter, with Tilt's functions replaced by recorders.
+// The test does not need Tilt: a Starlark interpreter runs the Tiltfile, with recorders in place of Tilt's functions.
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -23,7 +23,7 @@ interface Call {
   named: Record<string, never>;
 }
 
-/** What the Tiltfile asks Tilt for. */
+/** The recorded calls of the Tiltfile. */
 function interpret(context: string, ...settings: string[]): Call[] {
   const args = [join(root, 'tests/tiltfile/interpret.py'), 'Tiltfile', context, ...settings];
   const env = { ...process.env, PATH: `${dirname(process.execPath)}:${process.env['PATH']}` };
@@ -39,12 +39,12 @@ describe('the Tiltfile', { skip }, () => {
       ({ name: args[0], ...options }) as unknown as Record<string, unknown> & { name: string },
   );
 
-  test('deploys to the local cluster alone', () => {
+  test('deploys only to the local cluster', () => {
     assert.deepEqual(named(calls, 'allow_k8s_contexts')[0]?.args, [['kind-millrace']]);
     assert.throws(() => interpret('production'), /The current context is production/);
   });
 
-  test('keeps the TypeScript of the image in step', () => {
+  test('synchronises the TypeScript of the image', () => {
     const [image] = named(calls, 'docker_build') as unknown as { args: string[]; named: Record<string, unknown[]> }[];
     assert.equal(image?.args[0], 'millrace');
     assert.ok(image?.named['entrypoint']?.includes('--watch'));
@@ -56,7 +56,7 @@ describe('the Tiltfile', { skip }, () => {
     }
   });
 
-  test('has the kinds first, then the operator, then what is declared, then the services', () => {
+  test('has the kinds first, then the operator, then the declarations, then the services', () => {
     const after = (name: string) =>
       resources.find((resource) => (resource['new_name'] ?? resource.name) === name)?.['resource_deps'];
     const crds = JSON.parse(named(calls, 'k8s_yaml')[1]!.args[0] as string) as { kind: string }[];
@@ -74,7 +74,7 @@ describe('the Tiltfile', { skip }, () => {
     }
   });
 
-  test('has observability where it is asked for', () => {
+  test('has observability on request', () => {
     assert.deepEqual(named(calls, 'kustomize'), []);
     const more = interpret('kind-millrace', 'observability=true');
     assert.deepEqual(named(more, 'kustomize')[0]?.args, ['k8s/observability']);

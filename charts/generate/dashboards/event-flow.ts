@@ -1,13 +1,13 @@
 import { quantile, type Dashboard } from './panel.ts';
 
-/** From the outbox to the effect: what waits, how old it is, and what was given up. */
+/** From the outbox to the effect: waiting events, their age, and dead letters. */
 export const eventFlow: Dashboard = {
   uid: 'millrace-event-flow',
   title: 'Millrace: event flow',
-  description: 'From the outbox to the effect: what waits, how old it is, and what was given up',
+  description: 'From the outbox to the effect: waiting events, their age, and dead letters',
   rows: [
     {
-      title: 'At a glance',
+      title: 'Overview',
       panels: [
         {
           title: 'Oldest event in an outbox',
@@ -66,7 +66,7 @@ export const eventFlow: Dashboard = {
         },
         {
           title: 'Shards that are published',
-          description: 'Four a database; fewer for longer than a lease means that nobody publishes some',
+          description: 'Four per database; if there are fewer for longer than a lease, some shards are not published',
           queries: { '{{database}}': 'sum by (database) (millrace_outbox_shards)' },
         },
         {
@@ -139,7 +139,7 @@ export const eventFlow: Dashboard = {
         },
         {
           title: 'Skipped',
-          description: 'Gone from the log before they were read: lost to this group',
+          description: 'Deleted from the log before they were read: lost for this group',
           unit: 'ops',
           queries: {
             '{{group}} {{topic}}':

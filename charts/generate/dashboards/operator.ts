@@ -1,10 +1,10 @@
 import { quantile, type Dashboard } from './panel.ts';
 
-/** What the operator does, how long it takes, and whether it sees the cluster. */
+/** The work of the operator, its duration, and the state of its watches. */
 export const operator: Dashboard = {
   uid: 'millrace-operator',
   title: 'Millrace: operator',
-  description: 'What the operator does, how long it takes, and whether it sees the cluster',
+  description: 'The work of the operator, its duration, and the state of its watches',
   rows: [
     {
       title: 'Reconciles',
@@ -58,7 +58,7 @@ export const operator: Dashboard = {
           },
         },
         {
-          title: 'Requests without success',
+          title: 'Failed requests',
           unit: 'ops',
           queries: {
             '{{resource}} {{code}}':
@@ -66,7 +66,7 @@ export const operator: Dashboard = {
           },
         },
         {
-          title: 'Watches begun anew',
+          title: 'Restarted watches',
           unit: 'ops',
           queries: {
             '{{resource}} {{reason}}':

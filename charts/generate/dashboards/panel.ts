@@ -1,4 +1,4 @@
-/** What a panel shows: queries in PromQL, each with the legend of its series. */
+/** The queries of a panel in PromQL, by the legend of their series. */
 export interface Panel {
   title: string;
   description?: string;
@@ -7,7 +7,7 @@ export interface Panel {
   kind?: 'timeseries' | 'stat' | 'bargauge';
   /** columns of the 24 that a dashboard has; default 8 */
   width?: number;
-  /** from which value on it is orange, and red */
+  /** the values from which it is orange, and red */
   thresholds?: readonly [number, number];
   stacked?: boolean;
 }

@@ -21,7 +21,7 @@ export const services: Dashboard = {
         },
         {
           title: 'Errors',
-          description: 'Part of the answers that are 5xx',
+          description: 'Ratio of 5xx responses',
           unit: 'percentunit',
           queries: {
             '{{job}}': `(sum by (job) (rate(${requests}_count${failed}[$__rate_interval])) or sum by (job) (rate(${requests}_count${selected}[$__rate_interval])) * 0) / (sum by (job) (rate(${requests}_count${selected}[$__rate_interval])) > 0)`,
@@ -44,7 +44,7 @@ export const services: Dashboard = {
           },
         },
         {
-          title: 'Answers by status',
+          title: 'Responses by status',
           unit: 'reqps',
           stacked: true,
           queries: { '{{status}}': `sum by (status) (rate(${requests}_count${selected}[$__rate_interval]))` },
@@ -55,11 +55,11 @@ export const services: Dashboard = {
       title: 'The gateway',
       panels: [
         {
-          title: 'Calls under way',
+          title: 'Calls in flight',
           queries: { '{{upstream}} {{kind}}': 'sum by (upstream, kind) (millrace_gateway_in_flight)' },
         },
         {
-          title: 'Circuits that are not closed',
+          title: 'Open and half-open circuits',
           kind: 'stat',
           queries: { '{{upstream}}': 'max by (upstream) (millrace_gateway_circuit{state!="closed"})' },
           thresholds: [0.5, 1],

@@ -2,11 +2,11 @@ import type { Dashboard } from './panel.ts';
 
 const selected = '{query=~"$query"}';
 
-/** What each stream query has counted, how far behind it is, and what it could not count. */
+/** The counted events of each stream query, its lag, and the events that it could not count. */
 export const streamQueries: Dashboard = {
   uid: 'millrace-stream-queries',
   title: 'Millrace: stream queries',
-  description: 'What each stream query has counted, how far behind it is, and what it could not count',
+  description: 'The counted events of each stream query, its lag, and the events that it could not count',
   variables: [{ name: 'query', metric: 'millrace_stream_matched_events', label: 'query' }],
   rows: [
     {
@@ -28,13 +28,13 @@ export const streamQueries: Dashboard = {
         },
         {
           title: 'Watermark',
-          description: 'Age of the event time up to which everything is seen',
+          description: 'Age of the query watermark',
           unit: 's',
           width: 12,
           queries: { '{{query}}': `time() - max by (query) (millrace_stream_watermark_seconds${selected})` },
         },
         {
-          title: 'Events passed over as repeated',
+          title: 'Repeated events, ignored',
           unit: 'ops',
           width: 12,
           queries: {
@@ -44,7 +44,7 @@ export const streamQueries: Dashboard = {
       ],
     },
     {
-      title: 'What was not counted',
+      title: 'Events not counted',
       panels: [
         {
           title: 'Late',

@@ -2,7 +2,7 @@
 const gateway = process.env.GATEWAY_URL;
 const within = AbortSignal.timeout(60_000);
 
-/** One call; a service that is not ready yet is asked again. */
+/** One call, repeated while the service is not ready. */
 async function call(method, path, body) {
   for (;;) {
     const response = await fetch(gateway + path, {
@@ -34,7 +34,7 @@ console.log(`user ${user.id} is registered`);
 const item = { productId: 1, productName: 'Pocket watch', quantity: 2, unitPrice: 600, totalPrice: 1200 };
 const placed = await call('POST', '/api/orders', { userId: user.id, items: [item] });
 console.log(`order ${placed.id} is placed`);
-// from the read model, which the events of the order and of its user reach through Kafka, each in its own time
+// from the read model, which gets the events of the order and of its user through Kafka, at different times
 let order;
 do {
   within.throwIfAborted();

@@ -31,7 +31,7 @@ const registered = (id: number, userId: number) => ({
   data: { userId },
 });
 
-/** Yesterday one order; today three of two users, one of them shipped, one deleted. */
+/** Yesterday one order; today three orders of two users, one of them shipped, one deleted. */
 const orders: OrderEventOptions[] = [
   { id: 1, userId: 1, total: 99.99, time: now - day },
   { id: 2, userId: 1, total: 1500.1, time: now - 2 * hour },
@@ -106,7 +106,7 @@ describe('the HTTP interface of analytics', () => {
   });
   after(() => stop());
 
-  /** Asks, checks the answer against the contract, and answers the body. */
+  /** Sends a request, checks the response against the contract, and returns its body. */
   async function get(
     id: keyof typeof analytics.operations,
     path: string,
@@ -133,7 +133,7 @@ describe('the HTTP interface of analytics', () => {
     });
   });
 
-  it('says how the service is, as its own port does', async () => {
+  it('reports the health of the service, as its own port does', async () => {
     let fault: string | undefined;
     health.addWork('inbox', () => {
       if (fault) throw new Error(fault);
@@ -254,7 +254,7 @@ describe('the HTTP interface of analytics', () => {
     assert.equal((await fetch(`${base}/analytics/alerts?severity=loud`)).status, 400);
   });
 
-  it('has the windows of any query, and 404 for one that is none', async () => {
+  it('has the windows of any query, and 404 for an unknown query', async () => {
     const windows = await list('getQueryWindows', '/analytics/queries/revenue-by-user/windows?key=1&limit=1');
     assert.deepEqual(
       windows.map(({ key, values }) => [key, values]),
@@ -268,7 +268,7 @@ describe('the HTTP interface of analytics', () => {
     assert.equal((await fetch(`${base}/analytics/queries/revenue/windows?key=%00`)).status, 200);
   });
 
-  it('says how each query is doing', async () => {
+  it('reports the status of each query', async () => {
     const revenue = streamQueryFiles().find(({ file }) => basename(file) === 'revenue.yaml');
     const streams = await list('getStreamsStatus', '/analytics/streams/status');
     assert.equal(streams.length, 14);
@@ -290,7 +290,7 @@ describe('the HTTP interface of analytics', () => {
     );
   });
 
-  it('has everything at a glance', async () => {
+  it('has the summary', async () => {
     const { body } = await get('getSummary', '/analytics/summary');
     const { dashboard, alerts, streams, topUsers } = body as Record<string, unknown[]> & {
       dashboard: { ordersToday: number };

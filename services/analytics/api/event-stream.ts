@@ -1,6 +1,6 @@
 import type { FeedPosition, FeedRow } from '#streams/store';
 
-/** What the id of a server-sent event says: all rows up to (xid, after) were sent, and `sent` items of the one behind it. */
+/** The id of a server-sent event: all rows up to (xid, after) were sent, and `sent` items of the next row. */
 export interface EventId {
   xid: string;
   after: string;
@@ -9,14 +9,14 @@ export interface EventId {
 
 const eventId = /^(\d{1,18})-(\d{1,18})-(\d{1,6})$/;
 
-/** Reads the id of an event; undefined where it is none of ours. */
+/** Reads the id of an event; undefined if it is not ours. */
 export function parseEventId(text: string | undefined): EventId | undefined {
   const match = eventId.exec(text ?? '');
   if (!match || match[2] === '0') return undefined;
   return { xid: match[1]!, after: String(BigInt(match[2]!) - 1n), sent: Number(match[3]) };
 }
 
-/** Whether there can be anything between what was sent and the head. */
+/** Whether there can be rows between the sent position and the head. */
 export function isBehind(sent: EventId, head: FeedPosition): boolean {
   const [a, b] = [BigInt(sent.xid), BigInt(head.xid)];
   return a === b ? BigInt(sent.after) < BigInt(head.id) : a < b;

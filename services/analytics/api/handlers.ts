@@ -8,7 +8,7 @@ import { domainHandlers } from '../domain/index.ts';
 import { filterOf, windowsOf } from './parts.ts';
 import type { AnalyticsParts } from './parts.ts';
 
-/** The operations of the analytics contract: here what is the same for any queries, beside them those of the domain. */
+/** The operations of the analytics contract: the general ones of any query, and those of the domain. */
 export function createHandlers(parts: AnalyticsParts): Handlers<typeof analytics.operations> {
   const { pool, board, live, health } = parts;
   return {

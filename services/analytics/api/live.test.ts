@@ -39,7 +39,7 @@ class Reader {
     return this.#answer;
   }
 
-  /** The next events; undefined where the stream ends first. */
+  /** The next events; undefined if the stream ends first. */
   async take(count: number): Promise<Received[] | undefined> {
     const taken: Received[] = [];
     while (taken.length < count) {
@@ -67,7 +67,7 @@ class Reader {
     }
   }
 
-  /** Waits for the answer's head: from then on the client is fed. */
+  /** Waits for the head of the response: from then on the client gets events. */
   async opened(): Promise<this> {
     const { status } = await this.#answer;
     assert.equal(status, 200);
@@ -122,7 +122,7 @@ describe('the live stream', () => {
     readers.push(reader);
     return reader.opened();
   };
-  /** Waits until no open transaction, of whichever test, holds the end of the feed back: what is in it stays behind. */
+  /** Waits until no open transaction of any test holds back the end of the feed, so that the next client starts after it. */
   const untilSettled = () =>
     eventually(async () => {
       const { rows } = await database.pool.query<{ last: string | null }>(
@@ -130,14 +130,14 @@ describe('the live stream', () => {
       );
       return BigInt(rows[0]!.last ?? 0) < BigInt((await feedEnd(database.pool)).xid);
     }, 'every transaction that was open has ended');
-  /** Attaches a client that is sent nothing of what is in the feed already, where it does not ask for that. */
+  /** Attaches a client that gets no earlier rows of the feed, unless it asks for them. */
   const open = async (lastEventId?: string) => {
     await untilSettled();
     return attach(lastEventId);
   };
   const write = (...items: string[]) => transaction(database.pool, (tx) => appendToFeed(tx, { order: items }));
 
-  it('sends what is committed, to everyone', async () => {
+  it('sends committed rows to all clients', async () => {
     await write('"before"');
     const [one, two] = [await open(), await open()];
     await transaction(database.pool, (tx) => appendToFeed(tx, { order: ['{"n":1}', '{"n":2}'], alert: ['{"n":3}'] }));
@@ -151,7 +151,7 @@ describe('the live stream', () => {
     }
   });
 
-  it('sends what was written before, too, where its end was held back, and never loses what commits after', async () => {
+  it('sends earlier rows, too, while an open transaction holds back the end, and loses no later commit', async () => {
     await untilSettled();
     const [held, slow] = [await database.pool.connect(), await database.pool.connect()];
     await held.query('BEGIN');
@@ -171,7 +171,7 @@ describe('the live stream', () => {
     ]);
   });
 
-  it('resumes behind the last event, in the middle of a batch and over several pages', async () => {
+  it('resumes after the last event, in the middle of a batch and over several pages', async () => {
     const first = await open();
     await write('1', '2', '3');
     const [, second] = (await first.take(3))!;
@@ -197,14 +197,14 @@ describe('the live stream', () => {
     assert.deepEqual(dataOf(await reader.take(2)), ['"slow"', '"quick"']);
   });
 
-  it('takes an unknown id for none', async () => {
+  it('ignores an unknown id', async () => {
     for (const id of ['x', '0-0-0', '99999999999999999999-1-1', '999999999999999999-5-1']) {
       const reader = await open(id);
       reader.leave();
     }
   });
 
-  it('is event-stream that nobody keeps', async () => {
+  it('is an event stream that is not cached', async () => {
     const { headers } = await (await open()).answer();
     assert.equal(headers.get('content-type'), 'text/event-stream; charset=utf-8');
     assert.equal(headers.get('cache-control'), 'no-store');
@@ -225,7 +225,7 @@ describe('the live stream', () => {
     }
   });
 
-  it('has room for so many clients', async () => {
+  it('limits the number of clients', async () => {
     await Promise.all(Array.from({ length: 200 }, () => open()));
     assert.equal((await fetch(url)).status, 503);
   });

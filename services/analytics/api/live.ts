@@ -14,19 +14,19 @@ export interface LiveOptions {
   log: Logger;
   pollMs?: number;
   heartbeatMs?: number;
-  /** bytes that a client may leave unread before it is disconnected */
+  /** the most unread bytes of a client before it is disconnected */
   maxUnread?: number;
 }
 
 interface Client {
   response: ServerResponse;
-  /** what it has been sent; undefined once it is fed with all the others */
+  /** the position that it has been sent; undefined once it has caught up with the others */
   behind: EventId | undefined;
 }
 
-/** Clients at a time, in one process. */
+/** The most clients of one process. */
 const maxClients = 200;
-/** Rows that are read at once. */
+/** Rows of one read. */
 const page = 100;
 /** How long a client waits before it connects again, in milliseconds. */
 const reconnectMs = 2_000;
@@ -37,8 +37,8 @@ const disconnected = counter({
 });
 
 /**
- * Feeds clients with server-sent events. The database is asked once for all of them, and only while there are any. A client
- * that reads too slowly is disconnected: it comes back and goes on where it was, by the id of the last event.
+ * Sends server-sent events to clients. One query to the database serves all clients; without clients there is none. A client
+ * that reads too slowly is disconnected: it reconnects and resumes by the id of the last event.
  */
 export class LiveFeed {
   readonly #pool: Pool;
@@ -46,7 +46,7 @@ export class LiveFeed {
   readonly #poller: Ticker;
   readonly #maxUnread: number;
   readonly #heartbeat: NodeJS.Timeout;
-  /** up to where those who are not behind have been fed */
+  /** the position of the clients that are not behind */
   #head: FeedPosition | undefined;
   #stopped = false;
 
@@ -66,14 +66,14 @@ export class LiveFeed {
   }
 
   /**
-   * Feeds a response until its client leaves: whatever is committed once the client has the head of the answer is sent.
-   * @param lastEventId where the client goes on; what it missed is sent first, as far as it is still kept. Without it the
-   * first events may be some that were committed a moment before.
-   * @throws Problem 503 where there are too many clients
+   * Sends events to a response until its client leaves: all rows that commit after the client has the head of the response.
+   * @param lastEventId where the client resumes; it first gets the missed rows that still exist. Without it, the first
+   * events may be slightly older than the request.
+   * @throws Problem 503 if there are too many clients
    */
   async attach(response: ServerResponse, lastEventId: string | undefined): Promise<void> {
     this.#checkRoom();
-    // before the head of the answer, so that nothing is missed in between
+    // before the head of the response, so that no row is missed in between
     const end = this.#head ?? (await feedEnd(this.#pool));
     this.#checkRoom();
     this.#head ??= end;
@@ -91,7 +91,7 @@ export class LiveFeed {
     this.#clients.add(client);
     const onGone = () => this.#disconnect(client);
     response.once('close', onGone);
-    response.on('error', onGone); // the client went while it was being written to
+    response.on('error', onGone); // the client left during a write
     if (response.destroyed) onGone();
     this.#poller.start();
   }
@@ -103,7 +103,7 @@ export class LiveFeed {
 
   #disconnect(client: Client): void {
     this.#clients.delete(client);
-    if (this.#clients.size === 0) this.#head = undefined; // the next one begins at the end of its time
+    if (this.#clients.size === 0) this.#head = undefined; // the next client starts at the end of the feed
   }
 
   /** Ends every stream. */
@@ -123,7 +123,7 @@ export class LiveFeed {
       return false;
     }
     const rows = await readFeed(this.#pool, from, undefined, page);
-    if (this.#head !== from) return true; // all have left, and others have come
+    if (this.#head !== from) return true; // all clients have left, and new ones have come
     for (const row of rows) {
       this.#write(encodeRow(row), this.#fed());
       this.#head = { xid: row.xid, id: row.id };
@@ -137,7 +137,7 @@ export class LiveFeed {
     return [...this.#clients].filter(({ behind }) => behind === undefined);
   }
 
-  /** Sends each client that is behind another page, if it has read the last one. @returns whether any can have more now */
+  /** Sends the next page to each client that is behind and has read the last one. @returns whether any can take more */
   async #catchUp(head: FeedPosition): Promise<boolean> {
     let more = false;
     for (const client of this.#clients) {
@@ -168,7 +168,7 @@ export class LiveFeed {
   }
 }
 
-/** How many items of a row a client has been sent before. */
+/** The number of a row's items that a client already has. */
 function sentOf(row: FeedRow, { xid, after, sent }: EventId): number {
   return row.xid === xid && BigInt(row.id) === BigInt(after) + 1n ? sent : 0;
 }

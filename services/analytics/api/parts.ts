@@ -8,7 +8,7 @@ import { listWindows } from '#streams/store';
 import type { WindowFilter } from '#streams/store';
 import type { LiveFeed } from './live.ts';
 
-/** What the operations of analytics work on. */
+/** The parts that the operations of analytics use. */
 export interface AnalyticsParts {
   pool: Pool;
   plans: () => PlanSet;
@@ -19,7 +19,7 @@ export interface AnalyticsParts {
   now?: () => number;
 }
 
-/** The windows of the query of that name; undefined where there is none. */
+/** The windows of the query with that name; undefined if there is none. */
 export async function windowsOf(
   { pool, plans, board }: AnalyticsParts,
   name: string,
@@ -29,7 +29,7 @@ export async function windowsOf(
   return plan && (await listWindows(pool, plan, filter, board.watermark(plan)));
 }
 
-/** The range and the limit that a list is asked for. */
+/** The requested range and limit of a list. */
 export function filterOf(query: { from?: string; to?: string; limit?: number }) {
   return {
     from: query.from === undefined ? undefined : parseTime(query.from),

@@ -1,4 +1,4 @@
-/** A value that is read at most once per `maxAgeMs`, and by one reader at a time, however many ask for it. */
+/** A value that is read at most once per `maxAgeMs`, and by one reader at a time. */
 export class Cached<T> {
   readonly #maxAgeMs: number;
   readonly #read: () => Promise<T>;

@@ -6,7 +6,7 @@ import type { PlanSet } from '#streams/engine';
 import { readWindowsAt, sumByKey, sumByPeriod } from '#streams/store';
 import type { TimeRange } from '#streams/store';
 
-/** The stream queries that the figures come from; their files say what they count. */
+/** The stream queries of the figures. */
 export const queryNames = {
   byDay: 'revenue-by-day',
   activeUsers: 'active-users-by-day',

@@ -10,13 +10,13 @@ import { dayMs, queryNames, readDashboard, readRevenue, readTopUsers } from './f
 type DomainOperation =
   'getDashboard' | 'getOrderMetrics' | 'getUserActivity' | 'getTopUsers' | 'getRevenue' | 'getSummary';
 
-/** How old a figure may be that many clients ask for, in milliseconds. */
+/** The maximum age of a cached figure, in milliseconds. */
 const dashboardAgeMs = 500;
 const topUsersAgeMs = 5_000;
 /** Alerts and users in the summary. */
 const summaryLimit = 10;
 
-/** The operations that know orders and users, and the names of the queries that are about them. */
+/** The operations on orders and users, and the names of their queries. */
 export function domainHandlers(parts: AnalyticsParts): Pick<Handlers<typeof analytics.operations>, DomainOperation> {
   const { pool, plans, board, now = Date.now } = parts;
   const dashboard = new Cached<Dashboard>(dashboardAgeMs, () => readDashboard(pool, plans(), now()));

@@ -1,3 +1,3 @@
-// What of analytics is about orders and users; all else runs whatever queries there are.
+// The part of analytics about orders and users; the other parts run any queries.
 export { domainHandlers } from './handlers.ts';
 export { orderFeed as sourceFeed } from './order-feed.ts';

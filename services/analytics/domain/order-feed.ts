@@ -1,6 +1,6 @@
 import type { ReceivedEvent } from '#platform/contract';
 
-/** What the live stream says of an order's event: neither items nor addresses. */
+/** The fields of an order's event in the live stream: without items and addresses. */
 function orderItem({ type, time, data }: ReceivedEvent): string | undefined {
   if (!type.startsWith('order.') || typeof data !== 'object' || data === null) return undefined;
   const { orderId, userId, status, previousStatus, totalAmount } = data as Record<string, unknown>;

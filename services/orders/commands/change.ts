@@ -5,9 +5,9 @@ import type { OrderStatus } from '#contracts/orders.ts';
 import { statusesBefore } from '../domain/lifecycle.ts';
 import type { OrderState } from '../domain/order.ts';
 
-// One statement, so one round trip and one transaction. `current` locks the order's row, so whoever comes second reads
-// what the first one committed and is decided on that. The id of an event is drawn under that lock: the ids of an order's
-// events are in the order of their commits, which the relay relies on.
+// One statement is one round trip and one transaction. `current` locks the order's row, so that a second change sees the
+// committed result of the first. The event takes its id under that lock, so that the ids of an order's events are in
+// commit order, on which the relay relies.
 const current = `current AS MATERIALIZED (
   SELECT o.id, o.user_id, o.status, o.total_amount, o.version, o.is_deleted, o.created_at, o.updated_at, e.data
   FROM orders o LEFT JOIN order_events e ON e.order_id = o.id AND e.version = 1
@@ -71,14 +71,14 @@ export interface StatusChange {
   traceparent: string | undefined;
 }
 
-/** What became of a change of status; `from` is what the order was when it was refused. It does not say who the user is. */
+/** The result of a status change, without the user's names; `from` is the status for which the change was refused. */
 export type StatusOutcome =
   | { kind: 'changed'; order: Omit<OrderState, 'user'> }
   | { kind: 'not-found' }
   | { kind: 'version-mismatch'; version: number }
   | { kind: 'no-such-step'; from: OrderStatus };
 
-/** Takes one step of an order's life: state and event in one transaction, decided on the newest committed state. */
+/** Changes the status of an order: one transaction checks the newest committed state and writes state and event. */
 export async function changeStatus(pool: Pool, change: StatusChange): Promise<StatusOutcome> {
   const { id, status, versions, traceparent } = change;
   const now = new Date();
@@ -94,7 +94,7 @@ export async function changeStatus(pool: Pool, change: StatusChange): Promise<St
   return { kind: 'changed', order: changedOrder(Number(id), row, changed) };
 }
 
-/** Deletes an order, softly. Answers whether there was one that was not deleted yet. */
+/** Deletes an order softly. Returns false if it does not exist or is already deleted. */
 export async function deleteOrder(pool: Pool, id: string, traceparent: string | undefined): Promise<boolean> {
   const { rowCount } = await pool.query({ ...remove, values: [id, new Date(), traceparent ?? null] });
   return rowCount === 1;

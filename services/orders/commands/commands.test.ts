@@ -22,7 +22,7 @@ before(async () => {
 });
 after(() => Promise.all(closing.map((close) => close())));
 
-test('a new order is answered whole, with where it is and its tag', async () => {
+test('the response to a new order has all fields, its Location and its ETag', async () => {
   const body = { userId: 4, items: [lamp, { ...lamp, quantity: 1, totalPrice: 9.99 }], notes: 'Ring "twice" \\ 😀' };
   const answer = await orders.send('POST', '/orders', body);
   assert.equal(answer.status, 201);
@@ -70,7 +70,7 @@ test('a wrong total is named, and nothing is stored', async () => {
   assert.equal((await orders.events()).length, earlier.length);
 });
 
-test('an unknown user is 422, also one whose id JSON cannot carry; users away are 503', async () => {
+test('an unknown user is 422, also one whose id JSON cannot hold; without users it is 503', async () => {
   lookUp = () => Promise.resolve(undefined);
   for (const userId of ['12', '9007199254740993', '9223372036854774784']) {
     const answer = await orders.send('POST', '/orders', `{"userId":${userId},"items":[${JSON.stringify(lamp)}]}`);
@@ -95,7 +95,7 @@ const ways: Record<OrderStatus, OrderStatus[]> = {
 
 for (const from of orderStatuses) {
   for (const to of orderStatuses) {
-    test(`an order that is ${from} is told to be ${to}`, async () => {
+    test(`a ${from} order is changed to ${to}`, async () => {
       const { id } = await orders.place();
       for (const status of ways[from]) await orders.send('PUT', `/orders/${id}/status`, { status });
       const version = ways[from].length + 1;
@@ -126,7 +126,7 @@ for (const from of orderStatuses) {
   }
 }
 
-test('a change of status does not fail because its user cannot be named', async () => {
+test('a status change succeeds without the names of its user', async () => {
   const { id } = await orders.place();
   lookUp = () => Promise.reject(new Problem(503));
   const answer = await orders.send('PUT', `/orders/${id}/status`, { status: 'CONFIRMED' });
@@ -135,7 +135,7 @@ test('a change of status does not fail because its user cannot be named', async 
   assert.equal(answer.body.userUsername, null);
 });
 
-test('of many changes on the same version exactly one wins', async () => {
+test('exactly one of several changes on the same version succeeds', async () => {
   const { id } = await orders.place();
   const tries = Array.from({ length: 20 }, (_, i) =>
     orders.send(
@@ -150,7 +150,7 @@ test('of many changes on the same version exactly one wins', async () => {
   assert.equal((await orders.events()).filter(({ key }) => key === String(id)).length, 2);
 });
 
-test('without If-Match the life of the order alone decides a race', async () => {
+test('without If-Match only the allowed status changes decide a race', async () => {
   const { id } = await orders.place();
   const steps = ['CONFIRMED', 'SHIPPED', 'DELIVERED', 'CANCELLED'];
   const tries = Array.from({ length: 24 }, (_, i) =>
@@ -176,7 +176,7 @@ test('If-Match is compared strongly, * matches any version', async () => {
   assert.equal((await confirm('*')).status, 409);
 });
 
-test('an order is deleted once; then commands do not know it', async () => {
+test('an order is deleted once; then it is 404 for commands', async () => {
   const { id } = await orders.place();
   const answers = await Promise.all([1, 2, 3].map(() => orders.send('DELETE', `/orders/${id}`)));
   assert.deepEqual(answers.map(({ status }) => status).toSorted(), [204, 404, 404]);
@@ -188,7 +188,7 @@ test('an order is deleted once; then commands do not know it', async () => {
   assert.equal(data['status'], 'PENDING');
 });
 
-test('ids that nothing has are 404', async () => {
+test('unknown ids are 404', async () => {
   for (const id of ['0', '999999999', '9223372036854775807']) {
     assert.equal((await orders.send('PUT', `/orders/${id}/status`, { status: 'CONFIRMED' })).status, 404);
     assert.equal((await orders.send('DELETE', `/orders/${id}`)).status, 404);

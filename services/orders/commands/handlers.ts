@@ -12,9 +12,9 @@ import { changeStatus, deleteOrder } from './change.ts';
 import { findByKey } from './idempotency.ts';
 import type { OrderPlacer } from './place.ts';
 
-/** Where commands learn who a user is. */
+/** Looks users up for commands. */
 export interface Users {
-  /** undefined where there is no such user; throws a Problem where that cannot be known */
+  /** undefined if there is no such user. @throws Problem if the lookup fails */
   find(id: number): Promise<KnownUser | undefined>;
 }
 
@@ -30,7 +30,7 @@ type Commands = Pick<Handlers<typeof orders.operations>, 'createOrder' | 'setOrd
 
 /** The commands on orders, on the write database alone. */
 export function commandHandlers({ writePool, placer, users, wakeRelay }: CommandOptions): Commands {
-  /** The names for an answer, where they can be had: a command that is done does not fail for them. */
+  /** The names for a response, if the lookup succeeds: a committed command does not fail because of them. */
   const namesOf = (userId: number) => users.find(userId).catch(() => undefined);
 
   async function knownUser(userId: number): Promise<KnownUser> {
@@ -46,7 +46,7 @@ export function commandHandlers({ writePool, placer, users, wakeRelay }: Command
       const found = await findByKey(writePool, key);
       if (!found) return undefined;
       if (found.fingerprint !== mark) {
-        throw unprocessable('This Idempotency-Key came with another body before', [
+        throw unprocessable('This Idempotency-Key was sent with another body before', [
           { field: 'Idempotency-Key', message: 'was used for another order' },
         ]);
       }
@@ -56,7 +56,7 @@ export function commandHandlers({ writePool, placer, users, wakeRelay }: Command
     try {
       user = await knownUser(order.userId);
     } catch (error) {
-      // what was answered once is answered again, though the user is gone or cannot be asked for now
+      // repeats the first response, even if the user is deleted or cannot be looked up
       const reply = await earlier();
       if (reply) return reply;
       throw error;
@@ -64,7 +64,7 @@ export function commandHandlers({ writePool, placer, users, wakeRelay }: Command
     const placed = await placer.place(order, { key, fingerprint: mark }, inject());
     if (placed) wakeRelay();
     const reply = placed ? created(placedOrder(placed.id, order, user, placed.createdAt)) : await earlier();
-    return reply ?? createWithKey(input, key); // the key was forgotten in between: it is a day old
+    return reply ?? createWithKey(input, key); // the key has expired in between, after a day
   }
 
   return {

@@ -30,7 +30,7 @@ test('a repeated POST gets the first answer', async () => {
   assert.equal(second.headers.get('etag'), '"1"');
 });
 
-test('it also does when the user cannot be asked for any more', async () => {
+test('a repeated POST gets the first answer if the user cannot be looked up', async () => {
   const key = randomUUID();
   const first = await post(key);
   away = true;
@@ -55,7 +55,7 @@ test('a key that is empty or too long is 400', async () => {
   assert.equal((await post('k'.repeat(255))).status, 201);
 });
 
-test('of many at once with few keys each key makes exactly one order, among orders without a key', async () => {
+test('each key of many concurrent requests makes exactly one order, among orders without a key', async () => {
   const keys = Array.from({ length: 5 }, () => randomUUID());
   const earlier = (await orders.events()).length;
   const answers = await Promise.all(
@@ -73,7 +73,7 @@ test('of many at once with few keys each key makes exactly one order, among orde
   assert.equal((await orders.events()).length - earlier, 50 + 5);
 });
 
-test('keys are forgotten after a day, in chunks', async () => {
+test('keys are deleted after a day, in chunks', async () => {
   await orders.writePool.query(
     `INSERT INTO idempotency_keys (key, fingerprint, order_id, created_at)
      SELECT 'old-' || n, '', n, now() - interval '25 hours' FROM generate_series(1, 1234) n`,

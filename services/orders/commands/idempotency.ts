@@ -5,7 +5,7 @@ import { Ticker } from '#platform/lifecycle';
 import type { Logger } from '#platform/telemetry';
 import type { NewOrder } from '../domain/order.ts';
 
-/** The order that a repeated key stands for, as it was placed. */
+/** The order of a repeated key, as it was placed. */
 export interface EarlierOrder {
   id: number;
   fingerprint: string;
@@ -13,7 +13,7 @@ export interface EarlierOrder {
   createdAt: Date;
 }
 
-/** What was placed with a key, from the order's first event; undefined where the key is not known. */
+/** The order of a key, from its first event; undefined if the key is unknown. */
 export async function findByKey(pool: Pool, key: string): Promise<EarlierOrder | undefined> {
   const { rows } = await pool.query<{ fingerprint: string; data: OrderCreated }>({
     name: 'order-of-key',
@@ -34,7 +34,7 @@ export async function findByKey(pool: Pool, key: string): Promise<EarlierOrder |
 
 const chunk = 500;
 
-/** Forgets keys that are older than a day, a chunk at a time so that no lock is held for long. Answers how many. */
+/** Deletes keys older than a day, in chunks, so that no lock is held for long. Returns their number. */
 export async function forgetOldKeys(pool: Pool): Promise<number> {
   let forgotten = 0;
   for (;;) {
@@ -48,7 +48,7 @@ export async function forgetOldKeys(pool: Pool): Promise<number> {
   }
 }
 
-/** Forgets old keys every five minutes. */
+/** Deletes old keys every five minutes. */
 export function createKeyCleaner(pool: Pool, log: Logger): Ticker {
   return new Ticker({
     name: 'forget old idempotency keys',
@@ -56,7 +56,7 @@ export function createKeyCleaner(pool: Pool, log: Logger): Ticker {
     log,
     async run() {
       const forgotten = await forgetOldKeys(pool);
-      if (forgotten > 0) log.debug({ forgotten }, 'old idempotency keys were forgotten');
+      if (forgotten > 0) log.debug({ forgotten }, 'deleted old idempotency keys');
     },
   });
 }

@@ -11,7 +11,7 @@ const orderOf = (changes: Partial<NewOrder> = {}): NewOrder => ({
   ...changes,
 });
 
-test('orders of one batch differ in everything and stay apart', async (t) => {
+test('orders of one batch do not mix, although they differ in every field', async (t) => {
   const { writePool, events } = await startOrders(t);
   const { mock: statements } = t.mock.method(writePool, 'query');
   const placer = new OrderPlacer(writePool);
@@ -59,7 +59,7 @@ test('the events of the store are of the shards that the relays share', async (t
   assert.deepEqual(ofEvents.rows, shared.rows);
 });
 
-test('an order that cannot be stored does not take the others of its batch with it', async (t) => {
+test('an order that cannot be stored does not affect the others of its batch', async (t) => {
   const { writePool } = await startOrders(t);
   const placer = new OrderPlacer(writePool);
   const results = await Promise.allSettled(
@@ -90,13 +90,13 @@ test('a connection that dies between order and commit leaves neither order, even
   for (const table of ['orders', 'idempotency_keys']) {
     assert.equal((await writePool.query(`SELECT * FROM ${table}`)).rowCount, 0, table);
   }
-  // the client comes back, with the same key
+  // the client repeats the request with the same key
   await writePool.query('DROP TRIGGER die ON order_events');
   assert.equal((await send('POST', '/orders', body, { 'idempotency-key': 'k' })).status, 201);
   assert.equal((await events()).length, 1);
 });
 
-test('what waits is bounded in bytes too', async (t) => {
+test('the bytes of the queue are bounded, too', async (t) => {
   const { writePool } = await startOrders(t);
   const placer = new OrderPlacer(writePool);
   const big = orderOf({ notes: 'x'.repeat(4_000_000) });

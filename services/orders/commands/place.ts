@@ -22,7 +22,7 @@ export interface Placed {
 /** The result of one placement of a batch. */
 type PlacementResult = Placed | 'key-taken' | { error: unknown };
 
-/** Between the texts of a batch: JSON text has no control character. */
+/** Separates the texts of a batch: JSON text has no control character. */
 const separator = '\u001e';
 
 const insertOrders = `INSERT INTO orders (id, user_id, status, total_amount, created_at, updated_at)
@@ -40,8 +40,8 @@ const plain = {
 SELECT array_agg(id::text ORDER BY n) AS ids FROM accepted`,
 };
 
-// Keys are claimed in order, so that two batches that share some cannot deadlock. A key that is taken stays as it is,
-// once the transaction that took it has committed, and its order is left out.
+// Keys are inserted in order, so that two batches with common keys cannot deadlock. If another transaction has committed
+// a key, the key does not change, and the statement omits its order.
 const keyed = {
   name: 'place-orders-with-keys',
   text: `WITH input AS MATERIALIZED (
@@ -63,8 +63,8 @@ const maxQueue = 2_000;
 const maxQueuedBytes = 32 * 1024 * 1024;
 
 /**
- * Writes new orders and their events. Requests that are under way at the same time share one statement, which is one
- * transaction: an order is durable, event included, when its promise resolves.
+ * Writes new orders and their events. Concurrent requests share one statement, which is one transaction: an order and its
+ * event are durable when its promise resolves.
  */
 export class OrderPlacer {
   readonly #pool: Pool;
@@ -73,17 +73,17 @@ export class OrderPlacer {
 
   constructor(pool: Pool) {
     this.#pool = pool;
-    // one in flight: what arrives while it waits for the disk shares the next transaction
+    // one in flight: orders that arrive while it waits for the disk share the next transaction
     this.#batcher = new Batcher({ run: (batch) => this.#run(batch), maxBatch, maxQueue });
   }
 
   /**
-   * Stores an order; undefined where its idempotency key was taken before.
-   * @throws BatcherFull where too much is waiting already
+   * Stores an order; undefined if its idempotency key was used before.
+   * @throws BatcherFull if the queue is full
    */
   async place(order: NewOrder, key?: IdempotencyKey, traceparent?: string): Promise<Placed | undefined> {
     const bytes = sizeOf(order);
-    if (this.#queuedBytes + bytes > maxQueuedBytes) throw new BatcherFull(`${this.#queuedBytes} bytes wait already`);
+    if (this.#queuedBytes + bytes > maxQueuedBytes) throw new BatcherFull(`${this.#queuedBytes} bytes are waiting`);
     this.#queuedBytes += bytes;
     try {
       const outcome = await this.#batcher.submit({ order, idempotency: key, traceparent });
@@ -95,7 +95,7 @@ export class OrderPlacer {
     }
   }
 
-  /** Resolves when nothing is under way. */
+  /** Resolves when no order is in flight. */
   drain(): Promise<void> {
     return this.#batcher.drain();
   }
@@ -105,7 +105,7 @@ export class OrderPlacer {
       return await this.#insert(batch);
     } catch (error) {
       if (batch.length === 1 || isUnavailable(error)) throw error;
-      // one of them cannot be stored: the others must not fail with it
+      // if one order cannot be stored, the others must not fail
       const outcomes: PlacementResult[] = [];
       for (const placement of batch) {
         outcomes.push(
@@ -141,7 +141,7 @@ export class OrderPlacer {
   }
 }
 
-/** About what an order takes in memory while it waits. */
+/** About the memory of a waiting order. */
 function sizeOf(order: NewOrder): number {
   const texts = (order.shippingAddress?.length ?? 0) + (order.notes?.length ?? 0);
   return order.items.reduce((sum, item) => sum + 150 + item.productName.length, 500 + texts);

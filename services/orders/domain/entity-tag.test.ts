@@ -21,6 +21,6 @@ for (const [header, versions] of cases) {
   });
 }
 
-test('a tag is read as the version that it was written for', () => {
+test('a tag is read as its version', () => {
   assert.deepEqual(parseIfMatch(entityTag(42)), [42]);
 });

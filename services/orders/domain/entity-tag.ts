@@ -4,7 +4,7 @@ export function entityTag(version: number): string {
 }
 
 /**
- * Reads If-Match (RFC 9110, 13.1.1): the versions that it allows, or undefined where any will do. Weak and foreign tags
+ * Reads If-Match (RFC 9110, 13.1.1): the versions that it allows, or undefined if it allows any. Weak and foreign tags
  * match nothing.
  */
 export function parseIfMatch(header: string | undefined): number[] | undefined {

@@ -21,8 +21,8 @@ for (const from of orderStatuses) {
   }
 }
 
-test('a refusal says what is possible instead', () => {
-  assert.equal(refusal('PENDING', 'PENDING'), 'The order is PENDING already');
+test('a refusal names the allowed statuses', () => {
+  assert.equal(refusal('PENDING', 'PENDING'), 'The order is already PENDING');
   assert.equal(refusal('CANCELLED', 'PENDING'), 'The order is CANCELLED, which is final');
   assert.equal(refusal('PENDING', 'SHIPPED'), 'A PENDING order can become CONFIRMED or CANCELLED, not SHIPPED');
 });

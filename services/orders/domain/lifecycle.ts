@@ -2,8 +2,8 @@ import type { OrderStatus } from '#contracts/orders.ts';
 import { orderStatuses } from '#contracts/orders.ts';
 
 /**
- * The steps of an order's life. What was shipped cannot be cancelled any more; DELIVERED and CANCELLED are ends.
- * Staying where it is is no step: a repeated one is a conflict that tells the client so.
+ * The allowed status changes. A shipped order cannot be cancelled; DELIVERED and CANCELLED are final. A change to the same
+ * status is a conflict, so that the client notices that it repeats a change.
  */
 const steps: Record<OrderStatus, readonly OrderStatus[]> = {
   PENDING: ['CONFIRMED', 'CANCELLED'],
@@ -13,19 +13,19 @@ const steps: Record<OrderStatus, readonly OrderStatus[]> = {
   CANCELLED: [],
 };
 
-/** Whether an order may go from one status to another. */
+/** Whether an order may change from one status to another. */
 export function mayStep(from: OrderStatus, to: OrderStatus): boolean {
   return steps[from].includes(to);
 }
 
-/** The statuses from which an order may get to `to`. */
+/** The statuses from which an order may change to `to`. */
 export function statusesBefore(to: OrderStatus): OrderStatus[] {
   return orderStatuses.filter((from) => mayStep(from, to));
 }
 
-/** Why an order cannot take a step, for people. */
+/** The reason of a refused status change, for the client. */
 export function refusal(from: OrderStatus, to: OrderStatus): string {
-  if (from === to) return `The order is ${from} already`;
+  if (from === to) return `The order is already ${from}`;
   const next = steps[from];
   return next.length === 0
     ? `The order is ${from}, which is final`

@@ -19,7 +19,7 @@ function faultsOf(order: OrderInput): string[] {
   }
 }
 
-test('three times 0.1 is 0.3, which binary floating point denies', () => {
+test('three times 0.1 is 0.3, unlike in binary floating point', () => {
   assert.notEqual(3 * 0.1, 0.3);
   assert.equal(newOrder(input()).totalCents, 30);
 });
@@ -32,7 +32,7 @@ test('a total price that is not quantity × unit price is named', () => {
   ]);
 });
 
-test('text that PostgreSQL cannot keep is named', () => {
+test('text that PostgreSQL cannot store is named', () => {
   assert.deepEqual(faultsOf(input({ notes: 'a\0b', shippingAddress: 'half \ud83d' })), ['shippingAddress', 'notes']);
   assert.deepEqual(faultsOf(input({ items: [{ ...item, productName: '\0' }] })), ['items[0].productName']);
   assert.deepEqual(faultsOf(input({ notes: 'whole 😀, tab \t, newline \n' })), []);
@@ -63,7 +63,7 @@ test('totals are exact: the sum in cents of any items', () => {
   );
 });
 
-test('the same order has the same fingerprint, however it was written', () => {
+test('the same order has the same fingerprint in any JSON form', () => {
   const { productName, totalPrice, ...rest } = item;
   const same = newOrder({ notes: null, items: [{ totalPrice, ...rest, productName }], userId: 1 });
   assert.equal(fingerprint(same), fingerprint(newOrder(input())));

@@ -4,7 +4,7 @@ import type { Order, OrderInput, OrderItem, OrderStatus } from '#contracts/order
 import { badRequest } from '#platform/http';
 import type { FieldError } from '#platform/http';
 
-/** An order that fits every rule that can be checked without asking anybody. */
+/** An order that fits every rule that needs no other service. */
 export interface NewOrder {
   userId: number;
   totalCents: number;
@@ -13,15 +13,15 @@ export interface NewOrder {
   notes: string | null;
 }
 
-/** What orders show of a user. */
+/** The fields of a user in an order. */
 export interface KnownUser {
   username: string | null;
   email: string | null;
 }
 
 /**
- * Checks what a schema cannot say: that each `totalPrice` is quantity × unitPrice, in whole cents, and that the texts
- * can be stored.
+ * Checks the rules that a schema cannot express: each `totalPrice` is quantity × unitPrice, in whole cents, and PostgreSQL
+ * can store the texts.
  * @throws Problem 400 that names each field
  */
 export function newOrder(input: OrderInput): NewOrder {
@@ -42,7 +42,7 @@ export function newOrder(input: OrderInput): NewOrder {
   const { userId, shippingAddress = null, notes = null } = input;
   checkText(errors, 'shippingAddress', shippingAddress);
   checkText(errors, 'notes', notes);
-  if (errors.length > 0) throw badRequest('The order does not add up', errors);
+  if (errors.length > 0) throw badRequest('The order has mistakes', errors);
   return { userId, totalCents, items, shippingAddress, notes };
 }
 
@@ -53,7 +53,7 @@ function checkText(errors: FieldError[], field: string, text: string | null): vo
   }
 }
 
-/** Tells whether two requests ask for the same order, however their JSON was written. */
+/** Equal for two requests with the same order, in any JSON form. */
 export function fingerprint(order: NewOrder): string {
   return createHash('sha256').update(JSON.stringify(order)).digest('base64url');
 }
@@ -70,11 +70,11 @@ export function createdData(order: NewOrder, createdAt: Date): Record<string, un
   return { userId, status: 'PENDING', totalAmount, items, shippingAddress, notes, createdAt };
 }
 
-/** What is known of an order, wherever it was read. */
+/** The known fields of an order, from either database. */
 export interface OrderState {
   id: number;
   userId: number;
-  /** undefined where it is not known who the user is */
+  /** undefined if the user is unknown */
   user: KnownUser | undefined;
   totalAmount: number;
   status: OrderStatus;
@@ -87,7 +87,7 @@ export interface OrderState {
   updatedAt: Date;
 }
 
-/** The order as a client sees it. */
+/** The order in the form of the contract. */
 export function orderOf(state: OrderState): Order {
   const { user, items, createdAt, updatedAt } = state;
   return {

@@ -70,7 +70,7 @@ test('a user has the newest names; a deletion keeps them', () => {
   assert.deepEqual(changesOf([gone]).users, [{ id: 3, username: null, email: null, isDeleted: true, version: 9 }]);
 });
 
-test('events that are not meant here are passed over', () => {
+test('other events are ignored', () => {
   assert.deepEqual(changesOf([event('order.archived', { orderId: 1 }), event('metric.updated', {})]), {
     orders: [],
     users: [],

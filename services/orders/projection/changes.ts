@@ -3,14 +3,14 @@ import type { EventData } from '#contracts/index.ts';
 import type { OrderCreated, OrderDeleted, OrderStatusChanged } from '#contracts/orders.ts';
 import type { OrderItem, OrderStatus } from '#contracts/orders.ts';
 
-/** What only `order.created` tells. */
+/** The fields that only `order.created` has. */
 export interface OrderDetails {
   items: OrderItem[];
   shippingAddress: string | null;
   notes: string | null;
 }
 
-/** What a batch of events says about an order, up to its last version in the batch. */
+/** The changes of an order by a batch of events, up to its last version in the batch. */
 export interface OrderChange {
   id: number;
   userId: number;
@@ -21,11 +21,11 @@ export interface OrderChange {
   version: number;
   createdAt: string;
   updatedAt: string;
-  /** of order-events, that the last event came from */
+  /** the partition of order-events with the last event */
   partition: number;
 }
 
-/** The same about a user; a deletion tells no names. */
+/** The same for a user; a deletion has no names. */
 export interface UserChange {
   id: number;
   username: string | null;

@@ -47,7 +47,7 @@ const changed = (id: number, version: number, status: OrderStatus) =>
 const deleted = (id: number, version: number, status: OrderStatus) =>
   orderEvent(id, version, 'order.deleted', { status, version, deletedAt: second(version) });
 
-/** Everything that was projected. */
+/** The whole read model. */
 async function state() {
   const { rows: orders } = await pool.query(
     `SELECT id::int, status, items, shipping_address, notes, is_deleted, version, created_at, updated_at
@@ -70,7 +70,7 @@ const lives = [
   [created(8)],
 ];
 
-test('a life is projected, whatever the batches and however often', async () => {
+test('the events of an order are projected in any batches, also repeated', async () => {
   await apply(...lives.flat());
   const expected = await state();
   assert.deepEqual(expected[0], {
@@ -107,7 +107,7 @@ async function names(): Promise<string | null> {
   return rows[0]!.username;
 }
 
-test('an order may come before its user, and a new name shows on its old orders', async () => {
+test('an order may come before its user, and old orders show a new name', async () => {
   await apply(created(1));
   assert.equal(await names(), null);
   await apply(userCreated(3, 'ada'));
@@ -119,7 +119,7 @@ test('an order may come before its user, and a new name shows on its old orders'
   assert.equal(await names(), 'lovelace');
 });
 
-test('order.created that comes last, as a replayed dead letter, adds only what was missing', async () => {
+test('order.created that comes last, as a replayed dead letter, adds only the missing fields', async () => {
   await apply(changed(1, 3, 'SHIPPED'));
   const [early] = await state();
   assert.deepEqual([early.status, early.items], ['SHIPPED', null]);
@@ -129,7 +129,7 @@ test('order.created that comes last, as a replayed dead letter, adds only what w
   assert.deepEqual(late.updated_at, new Date(second(3)));
 });
 
-test('text and amounts arrive unharmed', async () => {
+test('text and amounts arrive unchanged', async () => {
   const notes = `NULL {"a", \\} ' \u0001 😀 \n`;
   const items = [{ ...lamp, productName: notes }];
   const event = orderEvent(1, 1, 'order.created', {
@@ -173,7 +173,7 @@ test('batches that share orders and users in any order do not deadlock', async (
   assert.equal((await state()).length, 200);
 });
 
-test('orders are looked up by key though the plan was made when there were none', async () => {
+test('orders are looked up by key, although the plan was made for an empty table', async () => {
   const client = await pool.connect();
   try {
     for (let i = 0; i < 10; i++) await processOrderEvents(client, [created(i + 1)]);

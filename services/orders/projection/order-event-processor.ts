@@ -3,12 +3,12 @@ import type { ReceivedEvent } from '#platform/contract';
 import { changesOf } from './changes.ts';
 import type { OrderChange, UserChange } from './changes.ts';
 
-/** What the projection writes. */
+/** The tables of the projection. */
 export const projectionTables = ['users', 'orders', 'order_statistics'];
 
-// The version decides: what was applied before changes nothing, so a batch may come again. `order.created` may also come
-// after later events (when it was a dead letter and is replayed) and then adds only what they did not tell. The counts
-// follow from the row before and after, and are kept by partition.
+// The version decides: an event that was applied before changes nothing, so that a batch may be repeated. `order.created`
+// may also come after later events (as a replayed dead letter); it then adds only the fields that they do not have. The
+// counts follow from the row before and after, and are kept by partition.
 const projectOrders = {
   name: 'project-orders',
   text: `WITH input AS MATERIALIZED (
@@ -17,7 +17,7 @@ const projectOrders = {
     AS i(id, user_id, status, total_amount, items, shipping_address, notes, is_deleted, version, created_at,
       updated_at, partition)
 ), before AS MATERIALIZED (
-  -- LIMIT keeps this a lookup by key: a plan made while the table was empty would read all of it ever after
+  -- LIMIT keeps this a lookup by key: a plan for the empty table would read the whole table from then on
   SELECT o.* FROM input CROSS JOIN LATERAL (
     SELECT id, status, is_deleted FROM orders WHERE orders.id = input.id LIMIT 1
   ) o
@@ -49,7 +49,7 @@ SELECT partition, status, delta FROM deltas ORDER BY partition, status
 ON CONFLICT (partition, status) DO UPDATE SET orders = s.orders + excluded.orders`,
 };
 
-// A deleted user keeps the names that orders show; an event before the deletion may still bring them.
+// A deleted user keeps the names that orders show; a late event from before the deletion may still set them.
 const projectUsers = {
   name: 'project-order-users',
   text: `INSERT INTO users AS u (id, username, email, is_deleted, version)
@@ -66,7 +66,7 @@ const projectUsers = {
 
 /**
  * Projects order-events and user-events into the read database, within the transaction that also moves their offsets.
- * It costs a statement for the orders of a batch and one for its users, however many events there are.
+ * A batch of any size costs one statement for its orders and one for its users.
  */
 export async function processOrderEvents(tx: PoolClient, events: readonly ReceivedEvent[]): Promise<void> {
   const { orders, users } = changesOf(events);

@@ -11,7 +11,7 @@ import type { VersionWaiter } from '#platform/projection';
 
 export interface QueryOptions {
   readPool: Pool;
-  /** only for an order's own events: the event store is there */
+  /** only for an order's own events: it has the event store */
   writePool: Pool;
   waiter: VersionWaiter;
 }
@@ -23,7 +23,7 @@ interface ListQuery {
   cursor?: string | undefined;
 }
 
-/** The queries on orders. They read the read database, which may be a few milliseconds behind the commands. */
+/** The queries on orders, on the read database, which may lag the commands by some milliseconds. */
 export function queryHandlers({ readPool, writePool, waiter }: QueryOptions): Queries {
   async function list(
     path: string,

@@ -3,7 +3,7 @@ import type { Order, OrderStatus } from '#contracts/orders.ts';
 import { orderColumns, orderOfRow } from './row.ts';
 import type { OrderRow } from './row.ts';
 
-/** What a list is narrowed to; every part that is given must hold. */
+/** The conditions of a list; all given ones must hold. */
 export interface OrderFilter {
   /** decimal digits of a 64-bit integer */
   userId?: string;
@@ -26,11 +26,11 @@ export interface Page {
 
 export interface OrderPage {
   orders: Order[];
-  /** the cursor of the next page, where there is one */
+  /** the cursor of the next page, if there is one */
   next: string | undefined;
 }
 
-/** A page ends early where its items take more than this: 1,000 orders of 500 items each would not fit in memory. */
+/** A page ends early if its items take more than this: 1,000 orders of 500 items each would not fit in memory. */
 const maxPageBytes = 4 * 1024 * 1024;
 
 /** `text` as a LIKE pattern that finds it anywhere; `%`, `_` and `\` stand for themselves. */
@@ -55,12 +55,12 @@ function conditions(filter: OrderFilter, page: Page, parameter: (value: unknown)
   return found;
 }
 
-/** Lists orders, newest first, without deleted ones. A page is continued after its last order, whatever came since. */
+/** Lists orders, newest first, without deleted ones. The next page continues after the last order, also if new orders have come. */
 export async function listOrders(pool: Pool, filter: OrderFilter, page: Page): Promise<OrderPage> {
   const values: unknown[] = [];
   const where = conditions(filter, page, (value) => `$${values.push(value)}`).join(' AND ');
   const join = filter.username === undefined ? 'LEFT JOIN' : 'JOIN';
-  // one more than a page tells whether there is a next one
+  // one more than a page shows whether there is a next one
   const limit = `$${values.push(page.limit + 1)}`;
   const { rows } = await pool.query<OrderRow & { found: string }>(
     `SELECT * FROM (

@@ -48,7 +48,7 @@ interface EventRow {
   created_at: Date;
 }
 
-/** Reads an order's events from the event store, oldest first; none where there is no such order. */
+/** Reads an order's events from the event store, oldest first; none if there is no such order. */
 export async function storedEvents(writePool: Pool, id: string): Promise<StoredEvent[]> {
   const { rows } = await writePool.query<EventRow>({
     name: 'stored-events',

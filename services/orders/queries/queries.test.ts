@@ -86,7 +86,7 @@ for (const [name, path, expected] of lists) {
 
 test('a date range includes both ends, and a time without a zone is UTC', async () => {
   const expected = live((n) => n >= 2 && n <= 9);
-  // orders that were placed in the same millisecond as an end are in it too
+  // orders that were placed in the same millisecond as an end are included
   const inside = (found: number[]) => expected.every((n) => found.includes(n));
   assert.ok(inside(numbers(await orders.send('GET', between(2, 9)))));
   assert.ok(inside(numbers(await orders.send('GET', between(2, 9).replaceAll('Z', '')))));
@@ -97,7 +97,7 @@ test('a date range includes both ends, and a time without a zone is UTC', async 
   assert.deepEqual(numbers(await orders.send('GET', '/orders/date-range?startDate=2020-01-01&endDate=2020-12-31')), []);
 });
 
-test('a page goes on after its last order, whatever came since', async () => {
+test('a page continues after the last order, although new orders have come', async () => {
   const first = await orders.send('GET', '/orders?limit=5');
   const next = /<(.+)>/.exec(first.headers.get('link')!)![1]!;
   const newer = await orders.place({ notes: '99' });
@@ -114,7 +114,7 @@ test('an order has its user and every field', async () => {
   assert.deepEqual(answer.body, { ...placed[1], userUsername: 'Adam_1', userEmail: '2@example.org' });
 });
 
-test('a deleted order is shown by its id alone', async () => {
+test('only a query by id shows a deleted order', async () => {
   const { body } = await orders.send('GET', `/orders/${placed[7]!.id}`);
   assert.equal(body.isDeleted, true);
   assert.equal(body.version, 2);
@@ -132,7 +132,7 @@ test('orders are counted by status, without deleted ones', async () => {
   });
 });
 
-test("an order's events are its store, oldest first", async () => {
+test("an order's events are those of the event store, oldest first", async () => {
   const { id, createdAt } = placed[6]!;
   const { body } = await orders.send('GET', `/orders/${id}/events`);
   const events = body as unknown as { id: string; type: string; version: number; time: string; data: Order }[];
@@ -180,12 +180,12 @@ for (const path of bad) {
   });
 }
 
-test('the largest limit and cursor, and a cursor that is no order, are no fault', async () => {
+test('the largest limit and cursor, and a cursor without an order, are valid', async () => {
   assert.equal(numbers(await orders.send('GET', '/orders?limit=1000')).length, 24);
   assert.deepEqual(numbers(await orders.send('GET', '/orders?cursor=9223372036854775807')), []);
 });
 
-test('a page ends early where its orders are large', async () => {
+test('a page ends early if its orders are large', async () => {
   const items = Array.from({ length: 500 }, () => ({ ...lamp, productName: 'x'.repeat(200) }));
   for (let n = 0; n < 40; n++) await orders.place({ userId: 9, items, notes: `${n}` });
   await orders.project();
@@ -210,7 +210,7 @@ test('minVersion waits until the version is projected', async () => {
   assert.deepEqual([status, body.version, body.status, headers.get('etag')], [200, 2, 'CONFIRMED', '"2"']);
 });
 
-test('minVersion ends after a second with what there is', async () => {
+test('minVersion answers after a second with the present version', async () => {
   const startedAt = performance.now();
   const [missing, older] = await Promise.all([
     orders.send('GET', '/orders/987654?minVersion=1'),

@@ -2,7 +2,7 @@ import { fromDecimal } from '#platform/contract';
 import type { Order, OrderItem, OrderStatus } from '#contracts/orders.ts';
 import { orderOf } from '../domain/order.ts';
 
-/** What a query of the read model selects; see `orderColumns`. */
+/** A row of the read model; see `orderColumns`. */
 export interface OrderRow {
   id: string;
   user_id: string;

@@ -6,7 +6,7 @@ import { forgetChangedUsers } from './changed-users.ts';
 
 type ConsumerOptions = Parameters<Kafka['consumer']>[0];
 
-test('a user is forgotten with its event, and all are after a rejoin, when events may have been missed', async () => {
+test('an event clears its user from the cache, and a rejoin clears all users, because events may have been missed', async () => {
   let options: ConsumerOptions | undefined;
   const consumer = { start: () => undefined } as ConsumerHandle;
   const kafka = { consumer: (given: ConsumerOptions) => ((options = given), consumer) } as unknown as Kafka;

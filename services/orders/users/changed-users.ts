@@ -9,7 +9,7 @@ export interface ChangedUsersOptions {
   log: Logger;
 }
 
-/** Forgets each cached user as soon as an event of that user arrives, and all of them where events may have been missed. */
+/** Clears a cached user when an event of that user arrives, and all of them when events may have been missed. */
 export function forgetChangedUsers({ kafka, users, log }: ChangedUsersOptions): ConsumerHandle {
   return subscribeLatest({
     kafka,

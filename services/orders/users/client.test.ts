@@ -12,7 +12,7 @@ import { UserServiceClient } from './client.ts';
 
 const log = pino({ level: 'silent' });
 
-/** A users service that answers what the test says, and a client of it. */
+/** A users service with the answers of the test, and a client of it. */
 async function usersService(t: TestContext, answer: (request: IncomingMessage, response: ServerResponse) => void) {
   const paths: string[] = [];
   const server = createServer((request, response) => {
@@ -38,7 +38,7 @@ const sendJson = (response: ServerResponse, body: unknown, status = 200) =>
 const unreachable = (error: unknown) =>
   error instanceof Problem && error.status === 503 && Number(error.headers['Retry-After']) > 0;
 
-test('a user is asked for once, until it is forgotten', async (t) => {
+test('a user is looked up once, until the cache forgets it', async (t) => {
   const { client, paths } = await usersService(t, (_, response) => sendJson(response, ada));
   assert.deepEqual(await client.find(7), { username: 'ada', email: 'ada@example.org' });
   await client.find(7);
@@ -51,14 +51,14 @@ test('a user is asked for once, until it is forgotten', async (t) => {
   assert.deepEqual(paths, ['/users/7', '/users/7', '/users/7']);
 });
 
-test('a user that does not exist is undefined and asked for again', async (t) => {
+test('a user that does not exist is undefined and is looked up again', async (t) => {
   const { client, paths } = await usersService(t, (_, response) => sendJson(response, {}, 404));
   assert.equal(await client.find(8), undefined);
   assert.equal(await client.find(8), undefined);
   assert.equal(paths.length, 2);
 });
 
-test('a connection that breaks is tried once more', async (t) => {
+test('a lookup is retried once after a lost connection', async (t) => {
   let first = true;
   const { client, paths } = await usersService(t, (request, response) => {
     if (first) request.socket.destroy();
@@ -84,7 +84,7 @@ test('a service that does not answer is a 503 after a second', async (t) => {
   assert.ok(took > 900 && took < 2_000, `${took} ms`);
 });
 
-test('a service that keeps failing is left alone, and found again', async (t) => {
+test('a service that keeps failing opens the circuit, which closes when the service works again', async (t) => {
   let broken = true;
   const { client, paths } = await usersService(t, (_, response) => sendJson(response, ada, broken ? 500 : 200));
   for (let id = 1; id <= 20; id++) await assert.rejects(client.find(id), unreachable);
@@ -99,16 +99,16 @@ test('a service that keeps failing is left alone, and found again', async (t) =>
   assert.equal(user?.username, 'ada');
 });
 
-test('an answer that is no user is a 503, not a user without a name', async (t) => {
+test('a response that is not a user is a 503, not a user without a name', async (t) => {
   const { client } = await usersService(t, (_, response) => sendJson(response, { id: 7 }));
   await assert.rejects(client.find(7), unreachable);
 });
 
-test('a lookup beyond those that may be under way is a 503 at once', async (t) => {
+test('a lookup above the limit is a 503 at once', async (t) => {
   const { client } = await usersService(t, () => undefined);
   const underWay = Array.from({ length: 256 }, (_, id) => client.find(id + 1).catch(() => 'late'));
   const startedAt = performance.now();
   await assert.rejects(client.find(1_000), unreachable);
-  assert.ok(performance.now() - startedAt < 900, 'before those under way are given up');
+  assert.ok(performance.now() - startedAt < 900, 'before the lookups in flight time out');
   await Promise.all(underWay);
 });

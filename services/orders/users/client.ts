@@ -14,7 +14,7 @@ const maxConnections = 16;
 const maxUnderWay = 256;
 const cacheTtlMs = 60_000;
 const cacheEntries = 20_000;
-/** how long users is left alone when it keeps failing */
+/** how long the circuit stays open */
 const pauseMs = 2_000;
 
 const connectionFaults = new Set([
@@ -28,8 +28,8 @@ const connectionFaults = new Set([
 ]);
 
 /**
- * Asks the users service who a user is. Answers are cached until a user event or a minute has passed; lookups have a
- * deadline, are tried again where the connection failed, and fail at once while users keeps failing.
+ * Looks users up in the users service. It caches responses until a user event comes or a minute has passed. Lookups have
+ * a deadline, are retried after a failed connection, and fail at once while users keeps failing.
  */
 export class UserServiceClient {
   readonly #pool: Pool;
@@ -43,8 +43,8 @@ export class UserServiceClient {
       pauseMs,
       maxPauseMs: pauseMs,
       onChange(state) {
-        if (state === 'open') log.warn({ service: 'users' }, 'users keeps failing: it is left alone for a while');
-        if (state === 'closed') log.info({ service: 'users' }, 'users answers again');
+        if (state === 'open') log.warn({ service: 'users' }, 'users keeps failing: the circuit is open');
+        if (state === 'closed') log.info({ service: 'users' }, 'users works again: the circuit is closed');
       },
     });
     this.#cache = new LookupCache({
@@ -56,8 +56,8 @@ export class UserServiceClient {
   }
 
   /**
-   * The user of an id; undefined where there is none.
-   * @throws Problem 503 where users cannot be asked
+   * The user with the id; undefined if there is none.
+   * @throws Problem 503 if the lookup fails
    */
   async find(id: number): Promise<KnownUser | undefined> {
     try {
@@ -67,12 +67,12 @@ export class UserServiceClient {
     }
   }
 
-  /** Forgets what is cached of a user. */
+  /** Clears a user from the cache. */
   forget(id: number): void {
     this.#cache.forget(id);
   }
 
-  /** Forgets what is cached of all users. */
+  /** Clears the cache. */
   forgetAll(): void {
     this.#cache.forgetAll();
   }
@@ -83,10 +83,10 @@ export class UserServiceClient {
 
   async #askUnlessOpen(id: number): Promise<KnownUser | undefined> {
     if (this.#underWay >= maxUnderWay)
-      throw new OrdersError('ERR_ORDERS_USERS_BUSY', `${maxUnderWay} lookups are under way already`);
+      throw new OrdersError('ERR_ORDERS_USERS_BUSY', `${maxUnderWay} lookups are in flight`);
     const permit = this.#breaker.admit();
     if (permit === undefined)
-      throw new OrdersError('ERR_ORDERS_USERS_OPEN', 'users keeps failing and is left alone for a while');
+      throw new OrdersError('ERR_ORDERS_USERS_OPEN', 'users keeps failing: the circuit is open');
     this.#underWay += 1;
     try {
       const user = await this.#ask(id);
@@ -138,7 +138,7 @@ export class UserServiceClient {
     }
     const user = (await body.json()) as Partial<User> | null;
     if (typeof user?.username !== 'string' || typeof user.email !== 'string') {
-      throw new OrdersError('ERR_ORDERS_USERS_ANSWER', 'users answered something that is no user');
+      throw new OrdersError('ERR_ORDERS_USERS_ANSWER', 'the response of users is not a user');
     }
     return { username: user.username, email: user.email };
   }

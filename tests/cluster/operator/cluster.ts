@@ -6,7 +6,7 @@ import type { ResourceType } from '#runtime/objects.ts';
 
 const kubeconfig = process.env['KUBECONFIG'];
 
-/** For tests that need a cluster: why they are skipped, where they are. */
+/** Skips tests that need a cluster, with the reason. */
 export const needsCluster = kubeconfig ? {} : { skip: 'KUBECONFIG is not set: there is no cluster' };
 
 const namespaces: ResourceType = {
@@ -25,7 +25,7 @@ export interface TestNamespace {
   close(): Promise<void>;
 }
 
-/** A namespace of a test's own in the cluster of KUBECONFIG. */
+/** A separate namespace of a test in the cluster of KUBECONFIG. */
 export async function testNamespace(): Promise<TestNamespace> {
   const connection = await kubeconfigConnection(kubeconfig!.split(':')[0]!);
   const api = new Api(connection);

@@ -10,7 +10,7 @@ import type { TestNamespace } from './cluster.ts';
 import { celMessages, declaredCrds, installCrds } from './crds.ts';
 import { allowSeconds } from '#test/time-limit.ts';
 
-allowSeconds(1_200); // a cluster takes its time
+allowSeconds(1_200); // a cluster is slow
 
 type Spec = Record<string, unknown>;
 
@@ -45,7 +45,7 @@ describe('the API server and the CRDs', needsCluster, () => {
       return true;
     });
 
-  it('accept what the platform declares', async () => {
+  it('accept the declarations of the platform', async () => {
     for (const { spec, metadata } of eventServices()) await create(kinds.eventServices, spec, metadata.name);
     for (const { text } of streamQueryFiles()) {
       const { spec, metadata } = parse(text) as Resource;
@@ -58,16 +58,16 @@ describe('the API server and the CRDs', needsCluster, () => {
   const consumed = { group: 'g', topics: ['t'], database: 'a' };
   const services = kinds.eventServices;
 
-  it('do not let partitions of a topic become fewer', async () => {
+  it('refuse fewer partitions of a topic', async () => {
     await change(services, { port: 1, produces: [produced] }, { produces: [{ ...produced, partitions: 4 }] });
     const fewer = change(services, { port: 1, produces: [produced] }, { produces: [{ ...produced, partitions: 2 }] });
     await refuses(fewer, /partitions can only grow/);
   });
 
-  it('refuse a retention that is none', () =>
+  it('refuse an invalid retention', () =>
     refuses(create(services, { port: 1, produces: [{ ...produced, retention: '1 week' }] }), /retention/));
 
-  it('do not let a database get another schema folder, or be taken away', async () => {
+  it('refuse another schema folder of a database, and its removal', async () => {
     const spec = { port: 1, databases: [database] };
     await refuses(
       change(services, spec, { databases: [{ ...database, schema: 'prisma/b' }] }),
@@ -77,14 +77,14 @@ describe('the API server and the CRDs', needsCluster, () => {
     await refuses(change(services, spec, { databases: null }), /cannot be taken from a service/);
   });
 
-  it('do not let a group move to another database, or name one that is not there', async () => {
+  it('refuse another database of a group, and an unknown one', async () => {
     const databases = [database, { name: 'b', schema: 'prisma/b' }];
     const spec = { port: 1, databases, consumes: [consumed] };
     await refuses(change(services, spec, { consumes: [{ ...consumed, database: 'b' }] }), /the offsets of a group/);
     await refuses(create(services, { port: 1, consumes: [consumed] }), /a database that the service does not have/);
   });
 
-  it('do not let a service move to another Kafka', () =>
+  it('refuse another Kafka of a service', () =>
     refuses(
       change(services, { port: 1, kafka: { cluster: 'a' } }, { kafka: { cluster: 'b' } }),
       /stays with its Kafka/,
@@ -96,7 +96,7 @@ describe('the API server and the CRDs', needsCluster, () => {
       /maxReplicas must be at least minReplicas/,
     ));
 
-  it('do not let a replay change, but how long it is kept', async () => {
+  it('allow only the TTL of a replay to change', async () => {
     const spec = { group: 'g', maxMessages: 10, select: { topic: 't' }, retryFailed: false };
     for (const changes of [{ group: 'h' }, { maxMessages: 11 }, { select: { topic: 'u' } }, { retryFailed: true }]) {
       await refuses(change(kinds.deadLetterReplays, spec, changes), /make another one/);
@@ -104,7 +104,7 @@ describe('the API server and the CRDs', needsCluster, () => {
     await change(kinds.deadLetterReplays, spec, { ttlSecondsAfterFinished: 60 });
   });
 
-  it('do not let a rebuild change, but how long it is kept', async () => {
+  it('allow only the TTL of a rebuild to change', async () => {
     const spec = { service: 'orders', group: 'g', timeoutSeconds: 60 };
     for (const changes of [{ service: 'users' }, { group: 'h' }, { timeoutSeconds: 61 }]) {
       await refuses(change(kinds.projectionRebuilds, spec, changes), /make another one/);
@@ -112,7 +112,7 @@ describe('the API server and the CRDs', needsCluster, () => {
     await change(kinds.projectionRebuilds, spec, { ttlSecondsAfterFinished: 60 });
   });
 
-  it('have no rule that nothing was refused by', () => {
+  it('have no rule that no test has violated', () => {
     const rules = declaredCrds().flatMap(celMessages);
     assert.ok(rules.length >= 14);
     for (const [message, same] of Map.groupBy(rules, (rule) => rule)) {

@@ -23,7 +23,7 @@ export function declaredCrds(): Crd[] {
   return readdirSync(crdsDir).map((file) => parse(readFileSync(join(crdsDir, file), 'utf8')) as Crd);
 }
 
-/** What the CEL rules in a part of a CRD say, one for each rule. */
+/** The messages of the CEL rules in a part of a CRD. */
 export function celMessages(part: unknown): string[] {
   if (typeof part !== 'object' || part === null) return [];
   return Object.entries(part).flatMap(([name, inner]) =>
@@ -33,7 +33,7 @@ export function celMessages(part: unknown): string[] {
   );
 }
 
-/** Brings the CRDs of Millrace in the cluster to what the operator's chart has, and waits until they are served. */
+/** Applies the CRDs of the operator's chart to the cluster, and waits until they are served. */
 export async function installCrds(api: Api): Promise<void> {
   for (const { metadata, ...rest } of declaredCrds()) {
     await api.apply(crds, { ...rest, metadata }, 'millrace-tests');

@@ -17,7 +17,7 @@ import type { OperatorProcess } from './process.ts';
 import { ApiProxy } from './proxy.ts';
 import { allowSeconds } from '#test/time-limit.ts';
 
-allowSeconds(1_200); // a cluster takes its time
+allowSeconds(1_200); // a cluster is slow
 
 const many = 1_000;
 const changes = 100;
@@ -70,44 +70,44 @@ describe('the operator in a cluster', needsCluster, () => {
   const files = async () => (await home.api.get<ConfigMap>(configMaps, home.namespace, configMapName))?.data ?? {};
   const ready = async (name: string) => conditionOf((await query(name)).status?.conditions, 'Ready');
 
-  it('hands queries to analytics, and says on which line a mistake is', async () => {
+  it('passes queries to analytics, and reports the line of a mistake', async () => {
     await create('good');
     await create('bad', 'order > 0');
     await eventually(
       async () => (await files())['good.yaml']?.includes('having: orders > 0'),
-      'the good one is handed on',
+      'the valid query is passed on',
     );
-    await eventually(async () => (await ready('bad'))?.reason === 'Invalid', 'the bad one is refused');
+    await eventually(async () => (await ready('bad'))?.reason === 'Invalid', 'the invalid query is refused');
     assert.match((await ready('bad'))!.message, /line \d+ \(having: order > 0\): spec\.having: .*order/);
     assert.equal((await files())['bad.yaml'], undefined);
     await change('bad', 'orders > 1');
     await eventually(
       async () => (await files())['bad.yaml']?.includes('orders > 1'),
-      'it is handed on when it is mended',
+      'the corrected query is passed on',
     );
     await change('bad', 'orders >');
     await eventually(
       async () => /that was accepted before goes on/.test((await ready('bad'))?.message ?? ''),
-      'a slip is told',
+      'a new mistake is reported',
     );
     assert.ok((await files())['bad.yaml']?.includes('orders > 1'));
     await home.api.delete(streamQueries, home.namespace, 'bad');
-    await eventually(async () => (await files())['bad.yaml'] === undefined, 'its file is gone');
+    await eventually(async () => (await files())['bad.yaml'] === undefined, 'its file is deleted');
   });
 
-  it(`reconciles a change within a second with ${many} queries, and rests when there is none`, async (test) => {
+  it(`reconciles a change within a second with ${many} queries, and rests without changes`, async (test) => {
     const begin = performance.now();
     for (let i = 0; i < many; i += 50) {
       await Promise.all(Array.from({ length: 50 }, (_, k) => create(`query-${i + k}`)));
     }
     const isHandedOn = async () => Object.keys(await files()).length === many + 1;
-    await eventually(isHandedOn, 'all are handed on', 120_000);
+    await eventually(isHandedOn, 'all are passed on', 120_000);
     await eventually(
       async () => Boolean((await query(`query-${many - 1}`)).status?.observedGeneration),
       'all are reported',
       60_000,
     );
-    test.diagnostic(`${many} queries created and handed on in ${((performance.now() - begin) / 1000).toFixed(1)} s`);
+    test.diagnostic(`${many} queries created and passed on in ${((performance.now() - begin) / 1000).toFixed(1)} s`);
 
     const took: number[] = [];
     for (let i = 0; i < changes; i += 1) {
@@ -133,7 +133,7 @@ describe('the operator in a cluster', needsCluster, () => {
         settled = await operator.lines(writes);
         return settled.join() === earlier.join();
       },
-      'what the changes have caused has settled',
+      'the effects of the changes have settled',
       120_000,
     );
     await sleep(steadyMs);
@@ -161,14 +161,14 @@ describe('the operator in a cluster', needsCluster, () => {
       'all three are known',
       60_000,
     );
-    test.diagnostic(`everything is right ${((performance.now() - begin) / 1000).toFixed(1)} s after its return`);
+    test.diagnostic(`everything is correct ${((performance.now() - begin) / 1000).toFixed(1)} s after its return`);
     test.diagnostic(`${(await operator.metric(lists)) - listed} lists`);
     assert.ok((await operator.metric(lists)) - listed <= 16, 'no more than two pages for each kind');
     assert.equal(operator.child.pid, pid);
     assert.equal(operator.child.exitCode, null);
   });
 
-  it('goes on through resets', async () => {
+  it('continues after resets', async () => {
     for (let i = 0; i < 5; i += 1) {
       proxy.reset();
       const { metadata } = await change('query-3', `orders > ${6_000 + i}`);
@@ -179,7 +179,7 @@ describe('the operator in a cluster', needsCluster, () => {
     }
   });
 
-  it('is taken over by another replica, at once when it stops, and when its lease is over when it is killed', async (test) => {
+  it('is replaced by another replica, at once when it stops, and after its lease when it is killed', async (test) => {
     const kubeconfig = process.env['KUBECONFIG']!.split(':')[0]!;
     const second = await startOperator(kubeconfig, home.namespace);
     let begin = performance.now();

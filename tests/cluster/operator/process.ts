@@ -8,13 +8,13 @@ import { eventually } from '#test/eventually.ts';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 
-/** What the chart runs: Node's flags, and the program. */
+/** The command of the chart: Node's flags, and the program. */
 function chartArguments(): string[] {
   const template = readFileSync(join(root, 'charts/millrace-operator/templates/operator.yaml'), 'utf8');
   return /args: \[(.*)\]/.exec(template)![1]!.split(', ');
 }
 
-/** An operator in a process of its own, as a pod runs it. */
+/** An operator in a separate process, as a pod runs it. */
 export interface OperatorProcess {
   child: ChildProcess;
   /** the metrics whose name and labels match */
@@ -23,7 +23,7 @@ export interface OperatorProcess {
   metric(pattern: RegExp): Promise<number>;
   isLeading(): Promise<boolean>;
   isAlive(): Promise<boolean>;
-  /** what it has logged */
+  /** its log */
   log(): string;
   stop(signal?: NodeJS.Signals): Promise<void>;
 }

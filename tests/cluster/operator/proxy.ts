@@ -13,8 +13,8 @@ interface Kubeconfig {
 }
 
 /**
- * A TCP proxy before the API server, which can do to a client what must not be done to a cluster that others use: stop,
- * reset, and go silent.
+ * A TCP proxy before the API server. It simulates outages, resets and silence for one client, without effect on other
+ * users of the cluster.
  */
 export class ApiProxy {
   readonly #dir = mkdtempSync(join(tmpdir(), 'api-proxy-'));
@@ -27,7 +27,7 @@ export class ApiProxy {
     this.#original = parse(readFileSync(kubeconfig, 'utf8')) as Kubeconfig;
   }
 
-  /** A kubeconfig that leads by way of this proxy; there once it has been started. */
+  /** A kubeconfig with the address of this proxy; it exists after the start. */
   get kubeconfig(): string {
     return join(this.#dir, 'kubeconfig');
   }
@@ -58,7 +58,7 @@ export class ApiProxy {
     for (const socket of this.#sockets) socket.resetAndDestroy();
   }
 
-  /** The connections of now bring nothing any more, though they stay open. */
+  /** Makes the present connections silent; they stay open. */
   silence(): void {
     for (const socket of this.#sockets) socket.unpipe().pause();
   }

@@ -18,7 +18,7 @@ import type { TestNamespace } from './cluster.ts';
 import { ApiProxy } from './proxy.ts';
 import { allowSeconds } from '#test/time-limit.ts';
 
-allowSeconds(1_200); // a cluster takes its time
+allowSeconds(1_200); // a cluster is slow
 
 const deployments = { group: 'apps', version: 'v1', kind: 'Deployment', plural: 'deployments', namespaced: true };
 
@@ -74,13 +74,13 @@ describe("the operator's runtime and a real API server", needsCluster, () => {
       if (harm === 'stop') await proxy.start();
       await eventually(
         () => knows(`during-${number}`) && !knows(`before-${number}`),
-        `the cache is right after ${harm}`,
+        `the cache is correct after ${harm}`,
       );
     }
     assert.ok(restarts.includes('silent') && restarts.includes('error'), restarts.join(', '));
   });
 
-  it('learns that a version is gone', async (test) => {
+  it('learns that a version has expired', async (test) => {
     const { api, namespace } = home;
     const options = { namespace, labelSelector: undefined, timeoutSeconds: 5, silenceMs: 5_000, clock: systemClock };
     const watch = api.watch(configMaps, { ...options, resourceVersion: '1', signal: AbortSignal.timeout(5_000) });
@@ -119,11 +119,11 @@ describe("the operator's runtime and a real API server", needsCluster, () => {
     const both = [{ containerPort: 80 }, { containerPort: 81, name: 'admin' }];
     assert.equal((await applier.apply(deployments, desired('100m', both), await read())).written, true);
     assert.equal(needsApply(desired('100m', both), (await read())!, manager), false);
-    // the port that is no longer desired goes
+    // the undesired port is removed
     const one = desired('100m', [{ containerPort: 80 }]);
     assert.equal((await applier.apply(deployments, one, await read())).written, true);
     assert.equal((await applier.apply(deployments, one, await read())).written, false);
-    // written in another way than it was given: the answer to the last apply tells that nothing has changed
+    // in another notation: the response to the last apply shows that nothing has changed
     const other = desired('1000m', [{ containerPort: 80 }]);
     assert.equal((await applier.apply(deployments, other, await read())).written, true);
     // the deployment controller writes the status meanwhile, which is a new version
@@ -132,7 +132,7 @@ describe("the operator's runtime and a real API server", needsCluster, () => {
       return (object as KubeObject & { status?: { observedGeneration?: number } }).status?.observedGeneration === 3;
     }, 'the status has settled');
     assert.equal((await applier.apply(deployments, other, await read())).written, false);
-    // what somebody else has taken over is taken back
+    // it takes back the fields of another manager
     await api.patch(deployments, namespace, 'rest', { metadata: { labels: { app: 'other' } } }, { manager: 'kubectl' });
     assert.equal((await applier.apply(deployments, one, await read())).written, true);
   });
@@ -167,7 +167,7 @@ describe("the operator's runtime and a real API server", needsCluster, () => {
     assert.ok(performance.now() - begin < 3_000);
   });
 
-  it('says that a version is not the newest, and writes events that kubectl shows', async () => {
+  it('reports an old version, and writes events that kubectl shows', async () => {
     const { api, namespace } = home;
     const map = await api.create(configMaps, configMap('conflict'));
     await api.replace(configMaps, { ...map, data: { a: '1' } });

@@ -1,4 +1,4 @@
-// In a pod that stays when others go: hands every request on to the gateway, by its name in the cluster.
+// Runs in a pod that stays when others are deleted: forwards every request to the gateway, by its name in the cluster.
 import { createServer, request } from 'node:http';
 
 const server = createServer((incoming, outgoing) => {
@@ -10,6 +10,6 @@ const server = createServer((incoming, outgoing) => {
   onward.once('error', ({ message }) => outgoing.writeHead(502).end(message));
   incoming.pipe(onward);
 });
-server.keepAliveTimeout = 600_000; // a client may think as long as it wants
+server.keepAliveTimeout = 600_000; // a client may pause for long
 server.listen(8000);
 process.on('SIGTERM', () => process.exit(0));

@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-/** The installed platform that is tested, its operator, and why it is not where there is none. */
+/** The installed platform under test, its operator, and the reason to skip the tests without one. */
 export const namespace = process.env['MILLRACE_NAMESPACE'];
 export const operatorNamespace = process.env['MILLRACE_OPERATOR_NAMESPACE'] ?? 'millrace-system';
 export const withoutPlatform: string | false = whyNot();
@@ -18,7 +18,7 @@ function whyNot(): string | false {
   return false;
 }
 
-/** What a command prints. @throws with what it says on its error output */
+/** The output of a command. @throws with its error output */
 export async function output(program: string, args: string[], input?: string): Promise<string> {
   const child = run(program, args, { maxBuffer: 64 << 20 });
   if (input !== undefined) child.child.stdin!.end(input);
@@ -49,7 +49,7 @@ export interface Condition {
   message: string;
 }
 
-/** A resource of Millrace, as far as the tests look at it. */
+/** The fields of a Millrace resource that the tests read. */
 export interface Resource {
   metadata: { name: string; generation: number; finalizers?: string[] };
   // oxlint-disable-next-line typescript/no-explicit-any -- of several kinds, whose shape each test knows
@@ -70,7 +70,7 @@ export async function rolledOut(where = namespace!, withinSeconds = 300): Promis
   await Promise.all(all.map(wait));
 }
 
-/** What SQL as the superuser answers, a line a row; of the bundled PostgreSQL. */
+/** The rows of SQL as the superuser of the bundled PostgreSQL, a line each. */
 export const sql = (database: string, ...statements: string[]) =>
   kubectl(
     'exec',
@@ -120,7 +120,7 @@ async function ended(child: ChildProcess): Promise<void> {
   await exited;
 }
 
-/** A pod of the platform's image that runs a script; in the platform's namespace it is nobody's policy's business. */
+/** A pod of the platform's image that runs a script; no network policy selects it. */
 export function scriptPod(name: string, image: string, script: string): object[] {
   const labels = { app: name };
   const configMap = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data: { 'script.mjs': script } };

@@ -1,7 +1,7 @@
 import { apply, kubectlIn, output, scriptPod } from './cluster.ts';
 import { script } from './installed.ts';
 
-/** Where the charts expect monitoring. */
+/** The namespace of monitoring. */
 export const monitoring = 'observability';
 export const collectorUrl = `http://otel-collector.${monitoring}:4318`;
 

@@ -5,7 +5,7 @@ import { untilPasses } from '#test/eventually.ts';
 import { apply, conditionOf, kubectl, read, sql } from './cluster.ts';
 import type { Installed } from './installed.ts';
 
-/** An EventService that no chart knows, from its declaration to its deletion. */
+/** An EventService without a chart, from its declaration to its deletion. */
 export function declaredServices(platform: Installed): void {
   describe('an EventService of one’s own', { concurrency: 1 }, () => {
     const service = (spec: object) =>
@@ -31,7 +31,7 @@ export function declaredServices(platform: Installed): void {
       await kubectl('delete', 'eventservice', 'ledger', '--ignore-not-found');
     });
 
-    test('gets what it declares; its data stays when it is deleted, and goes where it says so', async () => {
+    test('gets its declared objects; a deletion keeps its data, or deletes it if the policy says so', async () => {
       await service({});
       await isReady();
       const { status } = await read('eventservice/ledger');
@@ -53,7 +53,7 @@ export function declaredServices(platform: Installed): void {
       await kubectl('wait', '--for=delete', 'kafkatopic/ledger-events', '--timeout=60s');
     });
 
-    test('says what it waits for', async () => {
+    test('reports what it waits for', async () => {
       await service({ postgresql: { superuserSecret: 'none' } });
       await untilPasses(async () => {
         const ready = conditionOf(await read('eventservice/ledger'), 'Ready');

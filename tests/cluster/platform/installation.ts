@@ -7,13 +7,13 @@ import type { Resource } from './cluster.ts';
 import { chart, podsOf, release } from './installed.ts';
 import type { Installed } from './installed.ts';
 
-/** What an installation is good for, and what it refuses. */
+/** The functions of an installation, and its refusals. */
 export function installation(platform: Installed): void {
   test('helm test places an order and reads it back', async () => {
     assert.match(await helm('test', release, '--logs'), /order \d+ is read back/);
   });
 
-  test('every resource says that it is ready', async () => {
+  test('every resource is ready', async () => {
     await untilPasses(async () => {
       const { items } = JSON.parse(await kubectl('get', 'eventservices,streamqueries', '-o', 'json')) as {
         items: (Resource & { kind: string })[];
@@ -25,7 +25,7 @@ export function installation(platform: Installed): void {
     }, 120_000);
   });
 
-  test('a service reaches what it is declared to call, and nothing else', async () => {
+  test('a service reaches only the services that it declares to call', async () => {
     const reach = (from: string, to: string) => {
       const script = `fetch('http://${to}/livez', { signal: AbortSignal.timeout(3000) }).then((r) => console.log(r.status), () => console.log('refused'))`;
       return kubectl('exec', `deployment/${from}`, '-c', from, '--', 'node', '-e', script);
@@ -35,7 +35,7 @@ export function installation(platform: Installed): void {
     assert.equal((await reach('gateway', 'postgresql:5432')).trim(), 'refused');
   });
 
-  test('a bad setting does not take the platform down, and says what is wrong', async () => {
+  test('a wrong setting is reported and does not stop the platform', async () => {
     await helm('upgrade', release, chart, '--reuse-values', '--set', 'services.users.config.DATABASE_POOL_SIZE=none');
     try {
       await untilPasses(async () => {

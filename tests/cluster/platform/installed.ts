@@ -14,7 +14,7 @@ export const chart = fileURLToPath(new URL('../../../charts/millrace', import.me
 export const operatorChart = fileURLToPath(new URL('../../../charts/millrace-operator', import.meta.url));
 export const release = 'millrace';
 export const services = eventServices().map(({ metadata }) => metadata.name);
-/** The pods of a workload; those of its migrations have the name alone. */
+/** The pods of a workload, without those of its migrations, which have only the name label. */
 export const podsOf = (name: string) => `app.kubernetes.io/name=${name},app.kubernetes.io/instance=${release}`;
 
 export const script = (name: string) => readFileSync(new URL(name, import.meta.url), 'utf8');
@@ -25,7 +25,7 @@ export interface Order {
   totalAmount: number;
 }
 
-/** What became of the orders of the load: how many, the ids of the first, the middle and the last, and what failed first. */
+/** The result of a load: the number of orders, the ids of the first, the middle and the last, and the first failure. */
 export interface Load {
   placed: number;
   some: number[];
@@ -33,7 +33,7 @@ export interface Load {
   failures: string[];
 }
 
-/** The installed platform, called through a pod of its own that stays when others are lost. */
+/** The installed platform, called through a separate pod that stays when others are lost. */
 export class Installed {
   image = '';
   gateway!: Client;
@@ -52,14 +52,14 @@ export class Installed {
     await kubectl('delete', 'pod,configmap', 'client', 'load', '--ignore-not-found', '--wait=false');
   }
 
-  /** Runs a script of this folder in a pod, anew. */
+  /** Runs a script of this folder in a new pod. */
   async run(name: string, file: string): Promise<void> {
     await kubectl('delete', 'pod,configmap', name, '--ignore-not-found');
     for (const object of scriptPod(name, this.image, script(file))) await apply(object);
     await kubectl('wait', '--for=condition=Ready', `pod/${name}`, '--timeout=60s');
   }
 
-  /** Orders while something happens; what became of them. */
+  /** Places orders during an action. @returns their result */
   async underLoad(happening: () => Promise<void>): Promise<Load> {
     await this.run('load', 'load.mjs');
     await untilPasses(async () => assert.match(await kubectl('logs', 'load'), /user \d+/), 60_000);

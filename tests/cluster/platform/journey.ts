@@ -10,7 +10,7 @@ import { services } from './installed.ts';
 import type { Installed } from './installed.ts';
 import { monitoring } from './collector.ts';
 
-/** What a client of the platform sees, and the traces of it: the suites of the local platform, in the cluster. */
+/** Runs the suites of the local platform in the cluster: the view of a client, and traces. */
 export function journey(platform: Installed): void {
   describe('a client', () => {
     const underTest = { spans: [] as ReceivedSpan[] } as unknown as PlatformUnderTest;
@@ -35,7 +35,7 @@ export function journey(platform: Installed): void {
         underTest.spans = (await answer.json()) as ReceivedSpan[];
       };
       await listen();
-      listening = setInterval(() => void listen().catch(() => undefined), 500); // what was missed comes with the next
+      listening = setInterval(() => void listen().catch(() => undefined), 500); // the next one fetches missed spans
     });
     after(async () => {
       clearInterval(listening);

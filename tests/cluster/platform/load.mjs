@@ -1,4 +1,4 @@
-// Orders without a pause, in a pod, as several clients do, until SIGTERM; then what became of them is printed as one line.
+// Runs in a pod: several clients place orders without a pause until SIGTERM. It then prints the result as one line.
 const gateway = process.env.GATEWAY_URL;
 const clients = 4;
 const pauseMs = 40;

@@ -25,7 +25,7 @@ export function losses(platform: Installed): void {
       });
     }
 
-    test('and none is refused, while Kafka is away for half a minute', async (t) => {
+    test('and none is refused, while Kafka is down for half a minute', async (t) => {
       const load = await platform.underLoad(async () => {
         for (const end = performance.now() + 30_000; performance.now() < end; await sleep(1_000))
           await kubectl('delete', 'pod', `--selector=${kafkaPods}`, '--grace-period=0', '--force');
@@ -36,7 +36,7 @@ export function losses(platform: Installed): void {
       await platform.allReadBack(load.some);
     });
 
-    test('with the leading operator, whose work another takes over', async (t) => {
+    test('with the leading operator, which another one replaces', async (t) => {
       const leader = () =>
         kubectlIn(operatorNamespace, 'get', 'lease', 'millrace-operator', '-o', 'jsonpath={.spec.holderIdentity}');
       const before = await leader();
@@ -69,7 +69,7 @@ export function losses(platform: Installed): void {
   });
 }
 
-/** How many orders were placed, and of what kinds the failures were. */
+/** The number of orders, and the kinds of failures. */
 function outcome({ placed, failed, failures }: Load): string {
   const kinds = new Set(failures.map((text) => text.replace(/ after \d+ ms$/, '')));
   return [`${placed} orders, ${failed} failures`, ...kinds].join('; ');

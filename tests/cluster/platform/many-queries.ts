@@ -14,7 +14,7 @@ const many = 1_000;
 const changes = 100;
 const apiVersion = 'millrace.dev/v1alpha1';
 
-/** The memory of each pod of the operator in MB: its resident pages, those of files included. */
+/** The memory of each pod of the operator in MB: its resident pages, including those of files. */
 async function memory(): Promise<number[]> {
   const pods = await operatorPods();
   const read = (pod: string) => kubectlIn(operatorNamespace, 'exec', pod, '--', 'cat', '/proc/1/status');
@@ -50,7 +50,7 @@ export function manyQueries(): void {
         await Promise.all(Array.from({ length: 50 }, (_, k) => create(i + k)));
       }
       const files = async () => (await api.get<ConfigMap>(configMaps, namespace, configMapName))?.data ?? {};
-      await eventually(async () => Object.keys(await files()).length === many, 'all are handed on', 120_000);
+      await eventually(async () => Object.keys(await files()).length === many, 'all are passed on', 120_000);
 
       const took: number[] = [];
       for (let i = 0; i < changes; i += 1) {

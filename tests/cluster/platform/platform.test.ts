@@ -1,5 +1,5 @@
-// The installed platform of MILLRACE_NAMESPACE, in this order: how it was installed, an upgrade, what clients see, what the operator
-// does with each kind, lost pods, an uninstall.
+// Tests the installed platform of MILLRACE_NAMESPACE in this order: the installation, an upgrade, the view of clients, the
+// operator and each kind, lost pods, an uninstall.
 import { after, before, describe } from 'node:test';
 
 import { withoutPlatform } from './cluster.ts';
@@ -19,7 +19,7 @@ import { uninstall } from './uninstall.ts';
 import { upgrade } from './upgrade.ts';
 import { allowSeconds } from '#test/time-limit.ts';
 
-allowSeconds(3_600); // it upgrades, scales and loses what a cluster runs
+allowSeconds(3_600); // it upgrades, scales and kills pods
 
 describe('the platform in a cluster', { skip: withoutPlatform }, () => {
   const platform = new Installed();
@@ -35,7 +35,7 @@ describe('the platform in a cluster', { skip: withoutPlatform }, () => {
   installation(platform);
   upgrade(platform);
   journey(platform);
-  // none of these minds the others
+  // these do not affect each other
   describe('meanwhile', { concurrency: true }, () => {
     describe('of orders', { concurrency: 1 }, () => {
       rebuilds();

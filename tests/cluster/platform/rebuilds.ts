@@ -4,14 +4,14 @@ import { after, describe, test } from 'node:test';
 import { apply, conditionOf, kubectl, read } from './cluster.ts';
 import { watchOf } from './watching.ts';
 
-/** The read model of orders, built anew. */
+/** A rebuild of the read model of orders. */
 export function rebuilds(): void {
   describe('a ProjectionRebuild', { concurrency: 1 }, () => {
     const rebuild = (name: string, spec: object) =>
       apply({ apiVersion: 'millrace.dev/v1alpha1', kind: 'ProjectionRebuild', metadata: { name }, spec });
     after(() => kubectl('delete', 'projectionrebuilds', '--all', '--wait=false'));
 
-    test('builds a version beside the one in use, shows how far it is, switches, and goes when its time is over', async (t) => {
+    test('builds a version beside the one in use, shows its progress, switches, and is deleted after its TTL', async (t) => {
       const begin = performance.now();
       const watch = watchOf('prb');
       const spec = { service: 'orders', group: 'orders-projection', timeoutSeconds: 300, ttlSecondsAfterFinished: 5 };
@@ -24,7 +24,7 @@ export function rebuilds(): void {
       await kubectl('wait', '--for=delete', 'prb/anew', '--timeout=30s');
     });
 
-    test('that cannot be says why', async () => {
+    test('reports why it is impossible', async () => {
       await rebuild('impossible', { service: 'notifications', group: 'notifications' });
       await kubectl('wait', '--for=condition=Failed', 'prb/impossible', '--timeout=30s');
       const failed = conditionOf(await read('prb/impossible'), 'Failed');

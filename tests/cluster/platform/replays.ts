@@ -7,7 +7,7 @@ import { apply, conditionOf, kubectl, read, sql } from './cluster.ts';
 import type { Installed } from './installed.ts';
 import { watchOf } from './watching.ts';
 
-/** Dead letters of notifications, made by a table that refuses what it is given, and replayed before and after that is mended. */
+/** Dead letters of notifications, caused by a table that refuses rows, and replayed before and after its repair. */
 export function replays(platform: Installed): void {
   describe('a DeadLetterReplay', { concurrency: 1 }, () => {
     const replay = (name: string, spec: object) =>
@@ -23,7 +23,7 @@ export function replays(platform: Installed): void {
       await kubectl('delete', 'deadletterreplays', '--all', '--wait=false');
     });
 
-    test('has its group handle what it gave up on, says why one fails again, and goes when its time is over', async () => {
+    test('replays the dead letters of its group, reports a second failure, and is deleted after its TTL', async () => {
       const { body } = await platform.gateway.call<{ id: number }>('POST', '/api/users', newUser('dead'));
       const check = `CHECK (user_id <> ${body.id} OR type <> 'order.created') NOT VALID`;
       await sql('notifications', `ALTER TABLE notifications ADD CONSTRAINT no_sluice ${check}`);

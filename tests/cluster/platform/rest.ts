@@ -7,7 +7,7 @@ import { kubectlIn, operatorNamespace, operatorPods } from './cluster.ts';
 const steadyMs = 60_000;
 const settleMs = 15_000;
 
-/** The counters of the operators' writes; their leases apart. */
+/** The counters of the operators' writes, without leases. */
 async function writes(): Promise<string> {
   const pods = await operatorPods();
   const script = `fetch('http://localhost:8090/metrics').then((r) => r.text()).then(console.log)`;
@@ -18,10 +18,10 @@ async function writes(): Promise<string> {
   return metrics.flatMap((text) => text.split('\n').filter((line) => write.test(line))).join('\n');
 }
 
-/** Nothing is written while nothing happens. */
+/** Without events, the operator writes nothing. */
 export function rest(): void {
   test(`the operator makes no write in ${steadyMs / 1000} s without events`, async () => {
-    // rates are those of the last minute: they come to rest after that
+    // rates cover the last minute: they settle after that
     let before: string | undefined;
     for (let settled = await writes(); settled !== before; settled = await writes()) {
       before = settled;

@@ -6,7 +6,7 @@ import { field, kubectl, read, sql } from './cluster.ts';
 import type { Installed } from './installed.ts';
 import { watchOf } from './watching.ts';
 
-/** How many pods of orders there are to be, each time that this has changed. */
+/** The desired numbers of pods of orders, one per change. */
 function observeReplicas() {
   const watch = watchOf('deployment/orders', '-o', 'jsonpath={.spec.replicas}{"\\n"}');
   const seen = () => {
@@ -16,7 +16,7 @@ function observeReplicas() {
   return { seen, close: () => watch.close() };
 }
 
-/** Orders scales by how far its projection is behind. */
+/** Orders scales by the lag of its projection. */
 export function scaling(platform: Installed): void {
   describe('an EventService with spec.scaling', { concurrency: 1 }, () => {
     const patch = (scale: object | null) =>

@@ -10,10 +10,10 @@ interface Window {
   values: Record<string, number>;
 }
 
-/** A kubelet brings a changed ConfigMap within a minute or so; then the query reads its topics from the first event on. */
+/** A kubelet updates a changed ConfigMap within about a minute; then the query reads its topics from the first event on. */
 const withinMs = 240_000;
 
-/** StreamQueries as a person writes them with kubectl. */
+/** StreamQueries that a user applies with kubectl. */
 export function streamQueries(platform: Installed): void {
   describe('a StreamQuery', { concurrency: 1 }, () => {
     const query = (name: string, spec: object) => ({
@@ -37,7 +37,7 @@ export function streamQueries(platform: Installed): void {
       kubectl('wait', '--for=condition=Ready', `streamquery/${name}`, `--timeout=${withinMs / 1000}s`);
     after(() => kubectl('delete', 'streamqueries', 'by-hand', 'mistaken', '--ignore-not-found', '--wait=false'));
 
-    test('that is applied gives windows, and one that is changed takes over when it has caught up', async (t) => {
+    test('has windows after it is applied, and a changed one takes over when it has caught up', async (t) => {
       await platform.place();
       let begin = performance.now();
       await apply(query('by-hand', {}));
@@ -60,7 +60,7 @@ export function streamQueries(platform: Installed): void {
       assert.match(listed, /^NAME +READY +REASON +VERSION +BUILDING +LAG +RATE +WATERMARK +AGE/);
     });
 
-    test('with a mistake says which, where and what was meant', async () => {
+    test('with a mistake reports it, its line and a suggestion', async () => {
       await apply(query('mistaken', { having: 'order > 3' }));
       await untilPasses(async () => {
         const refused = conditionOf(await read('streamquery/mistaken'), 'Ready');

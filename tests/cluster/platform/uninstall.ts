@@ -7,7 +7,7 @@ import { helm, kubectl, output, operatorNamespace, rolledOut } from './cluster.t
 import { chart, operatorChart, release } from './installed.ts';
 import type { Installed, Order } from './installed.ts';
 
-/** The values that a release was given, as arguments. */
+/** The values of a release, as arguments. */
 async function valuesOf(name: string, where: string): Promise<string[]> {
   const text = await output('helm', ['--namespace', where, 'get', 'values', name, '-o', 'yaml']);
   return Object.entries((parse(text) ?? {}) as object).flatMap(([key, value]) => [
@@ -16,9 +16,9 @@ async function valuesOf(name: string, where: string): Promise<string[]> {
   ]);
 }
 
-/** The last thing that is tested. */
+/** The last test. */
 export function uninstall(platform: Installed): void {
-  test('an uninstall leaves the data and the kinds, and an install of the same name goes on with them', async () => {
+  test('an uninstall keeps the data and the kinds, and an install of the same name uses them again', async () => {
     const order = await platform.place();
     await platform.allReadBack([order.id]);
     const [values, ofOperator] = [

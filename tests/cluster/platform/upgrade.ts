@@ -14,14 +14,14 @@ interface Pod {
   status: { containerStatuses: { state: { running?: { startedAt: string } } }[] };
 }
 
-/** An upgrade that rolls every service: a setting of all, and where there is one, the next release with a migration. */
+/** An upgrade that rolls every service: a common setting, and, if it is given, the next release with a migration. */
 export function upgrade(platform: Installed): void {
   describe('an upgrade', () => {
     test('of every service under load loses no request', async (t) => {
       const earlier = await Promise.all(services.map((name) => field(`deployment/${name}`, '.metadata.generation')));
       const settings = [
         `telemetry.otlpEndpoint=${collectorUrl}`,
-        'telemetry.sampleRatio=0', // what a client has begun to trace, and nothing else
+        'telemetry.sampleRatio=0', // only the traces that a client starts
         `defaults.podAnnotations.rolled=at-${Date.now()}`,
         ...(nextTag === undefined ? [] : [`image.tag=${nextTag}`]),
       ];

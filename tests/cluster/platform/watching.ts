@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { untilPasses } from '#test/eventually.ts';
 import { namespace } from './cluster.ts';
 
-/** `kubectl get -w` of a resource or a kind, as a person follows it. */
+/** `kubectl get -w` of a resource or a kind. */
 export function watchOf(what: string, ...how: string[]) {
   let shown = '';
   const args = ['--namespace', namespace!, 'get', what, '--watch', ...how];
@@ -13,7 +13,7 @@ export function watchOf(what: string, ...how: string[]) {
   child.stdout.on('data', (part: Buffer) => (shown += String(part)));
   return {
     shown: () => shown,
-    /** What has been shown, once it matches. */
+    /** The output, once it matches. */
     until: (pattern: RegExp) =>
       untilPasses(() => {
         if (!pattern.test(shown)) throw new Error(`${String(pattern)} is not in\n${shown}`);

@@ -1,7 +1,7 @@
 const json = "-H 'Content-Type: application/json'";
 
 /**
- * What to try on a platform that has just come up: a sentence, and commands.
+ * Commands to try on a new platform, with a sentence about them.
  * @param door the gateway
  */
 export function firstSteps(door: string): string {

@@ -1,4 +1,4 @@
-// The whole platform, started as `npm start` starts it: a command, its event, the projection and the window that it reaches.
+// The whole platform, started as `npm start` starts it: a command, its event, the projection and the window.
 import assert from 'node:assert/strict';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -24,7 +24,7 @@ describe('the platform', () => {
     rmSync(data, { recursive: true, force: true });
   });
 
-  /** Asks until the answer is as wanted. */
+  /** Repeats a request until its response is as wanted. */
   async function until(path: string, isWanted: (body: never) => boolean): Promise<void> {
     const ask = async () => isWanted((await (await fetch(`${gateway}${path}`)).json()) as never);
     await eventually(ask, path, 60_000);

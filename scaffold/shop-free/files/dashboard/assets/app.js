@@ -20,7 +20,7 @@ refresh({
   fail: failing(byId('queries'), note),
 });
 refresh({
-  // an aggregated report that says DOWN is 503, and worth showing all the same
+  // a report with DOWN has the status 503, and the panel shows it, too
   path: '/health',
   everyMs: 5_000,
   show: (health) => showHealth(byId('health'), health),

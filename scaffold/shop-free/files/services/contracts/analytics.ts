@@ -1,7 +1,7 @@
 import { defineContract, ServiceHealth } from '#platform/contract';
 import { streamEvents, streamOperations, streamSchemas } from '#streams/contract';
 
-/** What analytics offers. */
+/** The contract of analytics. */
 export const analytics = defineContract('analytics', {
   schemas: { ...streamSchemas, ServiceHealth },
   prefixes: ['/api', ''],
@@ -11,10 +11,10 @@ export const analytics = defineContract('analytics', {
     getAnalyticsHealth: {
       method: 'get',
       path: '/analytics/health',
-      summary: 'Whether the service does all that it is there for, as `/health` of its own port says',
+      summary: 'Whether the service and its consumers work, as `/health` of its own port reports',
       responses: {
         200: { description: 'It does', schema: ServiceHealth },
-        503: { description: 'It does not, or cannot be reached', schema: ServiceHealth },
+        503: { description: 'Something does not work, or the service cannot be reached', schema: ServiceHealth },
       },
     },
   },

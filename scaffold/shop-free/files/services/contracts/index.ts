@@ -2,7 +2,7 @@ import { collectContracts, contractDecoder } from '#platform/contract';
 import type { EventDataOf } from '#platform/contract';
 import { analytics } from './analytics.ts';
 
-/** The whole interface. A service whose contract stands here has its routes, its topics and its place in the documents. */
+/** All contracts: a service in this list has its routes, its topics and its operations in the documents. */
 export const contracts = collectContracts(
   { title: 'Millrace', description: 'The services of an event-driven platform.' },
   [analytics],

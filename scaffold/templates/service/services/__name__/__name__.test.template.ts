@@ -66,7 +66,7 @@ describe('__name__', () => {
     assert.equal(second.headers.get('link'), null);
   });
 
-  it('refuses what the contract does not know, and says 404 where there is none', async () => {
+  it('refuses a body that violates the contract, and answers 404 for an unknown id', async () => {
     assert.equal((await post({ name: '' })).status, 400);
     assert.equal((await post({ name: 'x', colour: 'red' })).status, 400);
     assert.equal((await fetch(`${origin}/__name__/999`)).status, 404);

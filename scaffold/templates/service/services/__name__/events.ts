@@ -3,7 +3,7 @@ import type { OutboxEvent } from '#platform/outbox';
 import { inject } from '#platform/telemetry';
 import type { __Entity__Row } from './store.ts';
 
-/** The event that says that there is one more of __name__. */
+/** The event of a new __entity__. */
 export function __entityCamel__Created({ id, name, createdAt }: __Entity__Row): OutboxEvent {
   const data: EventData['__entity__.created'] = {
     __entityCamel__Id: Number(id),

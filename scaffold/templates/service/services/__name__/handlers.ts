@@ -35,7 +35,7 @@ export function createHandlers(
   };
 }
 
-/** One of __name__ as the interface shows it. */
+/** One of __name__ in the form of the contract. */
 function present({ id, name, createdAt }: __Entity__Row): __Entity__ {
   return { id: Number(id), name, createdAt: createdAt.toISOString() };
 }

@@ -39,7 +39,7 @@ describe('the projection of __name__', () => {
     return rows.map(({ key, eventId }) => `${key}: ${eventId}`);
   };
 
-  it('has the latest event of each key, however often and in whatever order events come', async () => {
+  it('has the latest event of each key, also if events are repeated or out of order', async () => {
     await give(received('1', 'one-1', at(1)), received('2', 'two-1', at(2)), received('1', 'one-2', at(3)));
     assert.deepEqual(await ids(), ['1: one-2', '2: two-1']);
     await give(received('1', 'one-1', at(1)), received('2', 'two-1', at(2)));

@@ -9,8 +9,8 @@ const upsert = `
   WHERE excluded.time >= known.time`;
 
 /**
- * Keeps the latest event of each aggregate, in the transaction that moves the inbox on. An event that comes again, or after
- * a later one, changes nothing.
+ * Keeps the latest event of each aggregate, in the transaction that moves the offset. A repeated event, or one that comes
+ * after a later one, changes nothing.
  */
 export async function project(tx: PoolClient, events: readonly ReceivedEvent[]): Promise<void> {
   const latest = new Map<string, ReceivedEvent>();

@@ -4,7 +4,7 @@ import { transaction } from '#platform/postgres';
 import type { Pool } from '#platform/postgres';
 import { __entityCamel__Created } from './events.ts';
 
-/** One of __name__ as the database has it; 64-bit numbers stay text. */
+/** One of __name__ as the database has it; 64-bit numbers are text. */
 export interface __Entity__Row {
   id: string;
   name: string;
@@ -13,7 +13,7 @@ export interface __Entity__Row {
 
 const columns = `id::text, name, created_at AS "createdAt"`;
 
-/** The database of __name__. Each change and its event are one transaction. */
+/** The database of __name__. One transaction writes each change and its event. */
 export class __Entity__Store {
   readonly #pool: Pool;
 
@@ -54,7 +54,7 @@ export class __Entity__Store {
   }
   //? consumes
 
-  /** What the projection has, newest first. */
+  /** The rows of the projection, newest first. */
   async latestEvents(limit: number): Promise<LatestEventRow[]> {
     const { rows } = await this.#pool.query<LatestEventRow>({
       name: 'list-latest-events',

@@ -24,7 +24,7 @@ const __Pascal__LatestEvent = Type.Object({
 });
 //? end
 
-/** What __name__ offers. */
+/** The contract of __name__. */
 export const __camel__ = defineContract('__name__', {
   schemas: {
     __Entity__,

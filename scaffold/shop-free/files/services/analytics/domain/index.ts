@@ -1,7 +1,7 @@
 import type { AnalyticsParts } from '../api/parts.ts';
 
-/** Operations of your own domain, beside those that serve any queries. */
+/** Operations of your own domain, beside the general ones of any query. */
 export const domainHandlers = (_parts: AnalyticsParts) => ({});
 
-/** What the live stream says of the events themselves, beside windows and alerts: nothing yet. */
+/** The events in the live stream, beside windows and alerts: none yet. */
 export const sourceFeed = undefined;

@@ -1,0 +1,37 @@
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+
+/** The files to which a Markdown text links, as the text names them. */
+export function linksOf(text: string): string[] {
+  return [...text.matchAll(/\]\(([^)#\s]+)(?:#[^)\s]*)?\)/g)]
+    .map(([, link]) => link!)
+    .filter((link) => !/^[a-z]+:/.test(link));
+}
+
+/**
+ * A page of a copy without the table rows and paragraphs that link to missing files, and without the rows of missing
+ * commands.
+ * @param file the page in the copy
+ * @param scripts the npm scripts of the copy
+ */
+export function withoutMissing(file: string, text: string, scripts: Readonly<Record<string, string>>): string {
+  const isComplete = (part: string) => linksOf(part).every((link) => existsSync(join(dirname(file), link)));
+  const isPossible = (row: string) => {
+    const script = /npm run (?:--silent )?([\w:-]+)/.exec(row)?.[1];
+    return !row.includes('shop-free') && (script === undefined || script in scripts);
+  };
+  return text
+    .split('\n\n')
+    .map((block) => {
+      if (!block.startsWith('|')) return isComplete(block) ? block : undefined;
+      const rows = block.split('\n').filter((row) => isComplete(row) && isPossible(row));
+      return rows.join('\n');
+    })
+    .filter((block) => block !== undefined)
+    .join('\n\n');
+}
+
+/** An HTML page without the parts that it marks as the shop's. */
+export function withoutShop(text: string): string {
+  return text.replaceAll(/^ *<!-- shop -->\n[\s\S]*?^ *<!-- \/shop -->\n/gm, '');
+}
