@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
+import { Server as NetServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 
 const sweepMs = 50;
@@ -22,11 +23,13 @@ export function drainable(server: Server): Draining {
     },
     async close() {
       const closed = once(server, 'close');
-      server.close();
+      // the close of an HTTP server ends idle connections at once, and a request may be on its way on one of them
+      NetServer.prototype.close.call(server);
       // a connection with a running request becomes idle only later, and its client can keep it open
       const sweep = setInterval(() => server.closeIdleConnections(), sweepMs);
       await closed;
       clearInterval(sweep);
+      server.close(); // ends its timer
     },
   };
 }

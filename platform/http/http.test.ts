@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { connect } from 'node:net';
 import { before, describe, test } from 'node:test';
 import { Type } from 'typebox';
@@ -145,8 +146,16 @@ describe('an HTTP service', () => {
   test('finishes what is under way when it closes, and accepts nothing more', async () => {
     const underWay = fetch(`${base}/things/99`);
     await eventually(() => release !== undefined);
+    const request = 'GET /livez HTTP/1.1\r\nHost: things\r\n\r\n';
+    const idle = connect(Number(new URL(base).port), '127.0.0.1').setEncoding('utf8');
+    await once(
+      idle.on('connect', () => idle.write(request)),
+      'data',
+    );
     health.drain();
     const closed = http.close();
+    const late = once(idle, 'data');
+    idle.write(request); // crosses with the close
     await assert.rejects(
       new Promise((resolve, reject) => {
         connect(Number(new URL(base).port), '127.0.0.1')
@@ -157,6 +166,7 @@ describe('an HTTP service', () => {
     );
     release?.();
     assert.equal((await underWay).status, 200);
+    assert.match(String(await late), /^HTTP\/1\.1 200 [^]*Connection: close/i);
     await closed;
   });
 });

@@ -19,6 +19,11 @@ type Controller = Dispatcher.DispatchController;
 const gone = new GatewayError('ERR_GATEWAY_CLIENT_GONE', 'the client has disconnected');
 /** The status in metrics when the client has disconnected: not of HTTP, but known from nginx. */
 const clientGone = 499;
+/**
+ * Pauses before a connection that was refused is tried again: long enough for a process to listen in the place of another.
+ * They need no budget of retries: what listens nowhere gets no load from them.
+ */
+const refusedPausesMs = [20, 40, 80, 160, 320];
 
 function codeOf(error: unknown): string {
   const { code, name } = error as { code?: string; name: string };
@@ -52,6 +57,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #call: Span | undefined;
   #controller: Controller | undefined;
   #attempts = 0;
+  #refusals = 0;
   #closed = false;
 
   constructor(context: ExchangeContext, route: Route, request: IncomingMessage, response: ServerResponse) {
@@ -104,8 +110,14 @@ export class Exchange implements Dispatcher.DispatchHandler {
       parent: trace.setSpan(ROOT_CONTEXT, this.#span),
       attributes: { 'http.request.method': method, 'server.address': upstream.host, 'server.port': upstream.port },
     });
+    this.#send();
+  }
+
+  #send(): void {
+    const upstream = this.#upstream!;
+    const method = this.#request.method ?? 'GET';
     const forwarding = { trustProxy: this.#context.trustProxy, prefix: this.route.prefix };
-    const headers = requestHeaders(this.#request, forwarding, traceparentOf(this.#call));
+    const headers = requestHeaders(this.#request, forwarding, traceparentOf(this.#call!));
     const length = this.#body && !Buffer.isBuffer(this.#body) ? this.#request.headers['content-length'] : undefined;
     if (length !== undefined) headers.push('content-length', length);
     const pool = this.route.streams ? upstream.streams : upstream.calls;
@@ -152,11 +164,26 @@ export class Exchange implements Dispatcher.DispatchHandler {
       this.#release('abandoned', error);
       return this.refuse(error);
     }
+    if (this.#sendAgain(error)) return;
     this.#release('failure', error);
     countFailed(this.#upstream!.name, codeOf(error));
     if (this.#response.headersSent) this.#response.destroy();
     else if (this.#mayRetry()) this.#retry();
     else this.#fail(error);
+  }
+
+  /** A refused connection has carried nothing: whatever the method is, the request can wait for the next one. */
+  #sendAgain(error: Error): boolean {
+    if (codeOf(error) !== 'ECONNREFUSED' || !this.#isWhole) return false;
+    const pauseMs = refusedPausesMs[this.#refusals];
+    if (pauseMs === undefined) return false;
+    this.#refusals += 1;
+    setTimeout(() => {
+      if (this.#closed) return this.#release('abandoned', gone);
+      countRetry(this.#upstream!.name);
+      this.#send();
+    }, pauseMs);
+    return true;
   }
 
   #retry(): void {
@@ -168,8 +195,12 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #mayRetry(): boolean {
     const { method } = this.#request;
     const harmless = method === 'GET' || method === 'HEAD';
-    const whole = this.#body === null || Buffer.isBuffer(this.#body);
-    return harmless && whole && this.#attempts === 1 && this.#upstream!.retries.withdraw();
+    return harmless && this.#isWhole && this.#attempts === 1 && this.#upstream!.retries.withdraw();
+  }
+
+  /** Whether the body, where there is one, was not streamed away. */
+  get #isWhole(): boolean {
+    return this.#body === null || Buffer.isBuffer(this.#body);
   }
 
   #fail(error: Error): void {

@@ -15,6 +15,12 @@ async function problem(response: Response) {
 const post = (url: string) => fetch(`${url}/api/orders`, { method: 'POST', body: '{}' });
 const get = (url: string) => fetch(`${url}/api/orders/1`);
 
+/** How many calls to orders were made again. */
+async function retries(url: string): Promise<number> {
+  const metrics = await (await fetch(`${url}/metrics`)).text();
+  return Number(/^millrace_gateway_retries_total\{upstream="orders"\} (\d+)/m.exec(metrics)?.[1] ?? 0);
+}
+
 describe('a service that is down', () => {
   it('is 503 with Retry-After at once, and back as soon as it is', async (t) => {
     const { url, port } = await unusedUrl(t);
@@ -49,6 +55,46 @@ describe('a service that is down', () => {
       ['users UP ', 'orders DOWN connection refused', 'notifications UP ', 'analytics UP '],
     );
     assert.equal((await fetch(`${gateway.url}/readyz`)).status, 200, 'the gateway itself is ready');
+  });
+});
+
+describe('a service that another process takes over', () => {
+  it('gets what came while nobody listened, once', async (t) => {
+    const { url, port } = await unusedUrl(t);
+    const gateway = await startGateway(t, url, { limits: { breaker: { failures: 1 } } });
+    const before = await retries(gateway.url);
+    const answers = Array.from({ length: 10 }, () => [post(gateway.url), get(gateway.url)]).flat();
+    await eventually(async () => (await retries(gateway.url)) >= before + 20);
+    const methods: string[] = [];
+    await startUpstream(t, (request, response) => (methods.push(request.method!), response.end('here')), port);
+    for (const answer of answers) assert.equal((await answer).status, 200);
+    assert.deepEqual(methods.toSorted(), [...Array<string>(10).fill('GET'), ...Array<string>(10).fill('POST')]);
+  });
+
+  it('does not get what its sender has given up', async (t) => {
+    const { url, port } = await unusedUrl(t);
+    const gateway = await startGateway(t, url, { limits: { maxInFlight: 1 } });
+    const before = await retries(gateway.url);
+    const leaving = new AbortController();
+    const given = fetch(`${gateway.url}/api/orders`, { method: 'POST', body: '{}', signal: leaving.signal });
+    await eventually(async () => (await retries(gateway.url)) > before);
+    leaving.abort();
+    await assert.rejects(given);
+    const methods: string[] = [];
+    await startUpstream(t, (request, response) => (methods.push(request.method!), response.end('here')), port);
+    await eventually(async () => (await get(gateway.url)).status === 200); // the only place is free again
+    assert.deepEqual(methods, ['GET']);
+  });
+
+  it('is 503 for a body that is streamed, which is there once only', async (t) => {
+    const { url } = await unusedUrl(t);
+    const gateway = await startGateway(t, url);
+    const before = await retries(gateway.url);
+    const { status } = await problem(
+      await fetch(`${gateway.url}/api/orders`, { method: 'POST', body: Buffer.alloc(100_000) }),
+    );
+    assert.equal(status, 503);
+    assert.equal(await retries(gateway.url), before);
   });
 });
 

@@ -44,14 +44,14 @@ async function post(platform: StartedPlatform, userId: number, key: string): Pro
 /** A client that places one order after the other and reads it back, and repeats unacknowledged requests. */
 async function placeOrders(platform: StartedPlatform, userId: number, isOver: () => boolean) {
   const acknowledged: number[] = [];
-  let refused = 0;
+  const refused: number[] = [];
   while (!isOver()) {
     const key = randomUUID();
     let id = 0;
     const take = async (): Promise<boolean> => {
       const answer = await post(platform, userId, key);
       ({ id } = (await answer.json()) as { id: number });
-      if (answer.status !== 201) refused += 1;
+      if (answer.status !== 201) refused.push(answer.status);
       return answer.status === 201;
     };
     await eventually(take, () => 'an order to be taken', withinMs);
@@ -86,11 +86,13 @@ export function reloadTests(platform: StartedPlatform): void {
     isOver = true;
     const results = await Promise.all(clients);
     const placed = results.flatMap(({ acknowledged }) => acknowledged).toSorted((a, b) => a - b);
-    const refused = results.reduce((sum, result) => sum + result.refused, 0);
+    const refused = results.flatMap((result) => result.refused);
     t.diagnostic(
       `served again ${served.map((ms) => Math.round(ms)).join(', ')} ms after the save; ` +
-        `${placed.length} orders placed meanwhile, ${refused} requests repeated`,
+        `${placed.length} orders placed meanwhile, ${refused.length} requests repeated`,
     );
+    // 502 is possible: the old process may end an idle connection that a request is on its way on
+    assert.ok(!refused.includes(503), 'the gateway waits while nobody listens');
     assert.ok(Math.min(...served) < SERVED_WITHIN_MS, `${served.join(', ')} ms`);
     assert.deepEqual(
       others.map((name) => platform.servicePid(name)),

@@ -66,4 +66,47 @@ describe('the time limit of a test file', { concurrency: true }, () => {
     assert.match(output, /was ended: it took more than 1 s/);
     assert.match(output, /timer of 1234567 ms/);
   });
+
+  const blocks = {
+    'a loop': 'while (true);',
+    'a regular expression': "/^(a+)+$/.test('a'.repeat(60) + 'b');",
+    'Atomics.wait': 'Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);',
+  };
+  for (const [what, statement] of Object.entries(blocks))
+    it(`ends one whose event loop is blocked by ${what}, and says where`, async () => {
+      const { code, output, file } = await run(
+        `blocked by ${what}`,
+        `allowSeconds(1);
+         process.once('exit', () => console.error('the exit was told'));
+         function block() {
+           ${statement}
+         }
+         test('never ends', () => block());`,
+      );
+      assert.equal(code, 1, output);
+      assert.ok(output.includes(`${file} was ended: its event loop was blocked when its time was over`), output);
+      assert.match(output, /It was here:\n.* at block \(.*blocked%20by%20.*\.test\.mjs:6:\d+\)\n.*\.test\.mjs:8:/);
+      assert.match(output, /the exit was told/);
+    });
+
+  it('ends one that stays when its tests have passed, in a loop', async () => {
+    const { code, output } = await run(
+      'blocked-later',
+      `test('passes', () => { setTimeout(() => { while (true); }); });`,
+    );
+    assert.equal(code, 1, output);
+    assert.match(output, /✔ passes/);
+    assert.match(output, /its event loop was blocked .*\n.* at .*blocked-later\.test\.mjs:3:/);
+  });
+
+  it('ends one that waits outside of JavaScript', async () => {
+    const { code, output } = await run(
+      'outside',
+      `import { execFileSync } from 'node:child_process';
+       allowSeconds(1);
+       test('never ends', () => void execFileSync(process.execPath, ['-e', 'setInterval(() => console.log(), 50)']));`,
+    );
+    assert.equal(code, 1, output);
+    assert.match(output, /It was here:\n +outside of JavaScript, as execFileSync and readSync are/);
+  });
 });

@@ -1,16 +1,19 @@
-// Ends the process of a test file that does not end by itself, and prints what kept it alive. `npm test` loads this before
-// each test file.
+// Ends the process of a test file that does not end by itself, and prints what kept it alive, or where its event
+// loop is blocked. `npm test` loads this before each test file.
 
 import { writeSync } from 'node:fs';
 import { after } from 'node:test';
+import { Worker } from 'node:worker_threads';
 
 import { watchResources } from './alive.ts';
+import type { Watched } from './watchdog.ts';
 
 /** How long a file may take, in seconds, unless it calls `allowSeconds`. */
 const usualSeconds = process.env['STREAMS_LONG'] ? 3_600 : 120;
 /** How long a process may run after its tests, in seconds. */
 const graceSeconds = 10;
 
+const deadline = new BigInt64Array(new SharedArrayBuffer(8));
 const living = watchResources();
 let limit: NodeJS.Timeout | undefined;
 
@@ -20,8 +23,14 @@ export function allowSeconds(seconds: number): void {
 }
 
 function setLimit(seconds: number): void {
+  endIn(seconds * 1_000 - performance.now(), `it took more than ${seconds} s`);
+}
+
+function endIn(ms: number, reason: string): void {
   clearTimeout(limit);
-  limit = setTimeout(() => end(`it took more than ${seconds} s`), seconds * 1_000 - performance.now()).unref();
+  limit = setTimeout(() => end(reason), ms).unref();
+  Atomics.store(deadline, 0, process.hrtime.bigint() + BigInt(Math.round(ms)) * 1_000_000n);
+  Atomics.notify(deadline, 0);
 }
 
 function end(reason: string): never {
@@ -38,8 +47,8 @@ function end(reason: string): never {
 // a process that a test forks with its own flags is not a test file
 if (/\.test\.[cm]?[jt]s$/.test(process.argv[1] ?? '')) {
   setLimit(usualSeconds);
-  after(() => {
-    const stays = () => end(`its tests were done, and ${graceSeconds} s later it was still there`);
-    setTimeout(stays, graceSeconds * 1_000).unref();
-  });
+  after(() => endIn(graceSeconds * 1_000, `its tests were done, and ${graceSeconds} s later it was still there`));
+  const workerData: Watched = { file: process.argv[1]!, deadline };
+  // the thread must not load what this process preloads: that would be this file
+  new Worker(new URL('watchdog.ts', import.meta.url), { workerData, execArgv: [] }).unref();
 }
