@@ -161,6 +161,6 @@ describe('npm run new', () => {
     assert.ok(!existsSync(join(copy, 'bench')));
     const refusal = launch(root, process.execPath, [door, 'new', 'shop-free', copy]);
     assert.equal(await refusal.exited, 1);
-    assert.match(refusal.output(), /is not empty: name a folder/);
+    assert.match(refusal.output(), /is not empty: name a new folder/);
   });
 });
