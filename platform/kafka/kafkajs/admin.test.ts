@@ -29,23 +29,31 @@ describe('the offsets of a topic', () => {
     assert.deepEqual([shared.counts.closed, fresh.counts], [0, { opened: 2, closed: 2 }]);
   });
 
-  it('are asked for one topic after the other, also where an answer is an error', async () => {
+  it('and those of a group are asked for one after the other, also where an answer is an error', async () => {
     let asking = 0;
     let most = 0;
+    const ask = async <T>(answer: T) => {
+      most = Math.max(most, ++asking);
+      await new Promise((resolve) => setImmediate(resolve));
+      asking -= 1;
+      return answer;
+    };
     const admin = {
       async fetchTopicOffsets(topic: string) {
-        most = Math.max(most, ++asking);
-        await new Promise((resolve) => setImmediate(resolve));
-        asking -= 1;
+        await ask(topic);
         if (topic === 'bad') throw new Error('no');
         return offsets;
       },
+      fetchOffsets: () => ask([{ topic: 'c', partitions: [] }]),
     };
     const administration = new KafkaJsAdmin(() => Promise.resolve(admin as unknown as Admin), connections().open);
-    const outcomes = await Promise.allSettled(['a', 'bad', 'c'].map((topic) => administration.watermarks(topic)));
+    const outcomes = await Promise.allSettled([
+      ...['a', 'bad', 'c'].map((topic) => administration.watermarks(topic)),
+      administration.committed('g', ['c']),
+    ]);
     assert.deepEqual(
       outcomes.map(({ status }) => status),
-      ['fulfilled', 'rejected', 'fulfilled'],
+      ['fulfilled', 'rejected', 'fulfilled', 'fulfilled'],
     );
     assert.equal(most, 1);
   });

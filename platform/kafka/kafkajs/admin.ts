@@ -65,11 +65,18 @@ export class KafkaJsAdmin implements KafkaAdmin {
     }
   }
 
-  /** One request after the other: kafkajs forgets a topic if the first requests for two topics run at the same time. */
-  watermarks(topic: string): Promise<Map<number, Watermarks>> {
-    const answer = this.#asking.then(() => this.#watermarks(topic));
+  /**
+   * One request after the other: kafkajs forgets a topic if the first requests for two topics run at the same time, and fails
+   * a request because another one names a topic that does not exist.
+   */
+  #inTurn<T>(ask: () => Promise<T>): Promise<T> {
+    const answer = this.#asking.then(ask);
     this.#asking = answer.catch(() => undefined);
     return answer;
+  }
+
+  watermarks(topic: string): Promise<Map<number, Watermarks>> {
+    return this.#inTurn(() => this.#watermarks(topic));
   }
 
   async #watermarks(topic: string): Promise<Map<number, Watermarks>> {
@@ -97,7 +104,11 @@ export class KafkaJsAdmin implements KafkaAdmin {
     }
   }
 
-  async committed(group: string, topics: readonly string[]): Promise<(TopicPartition & { offset: bigint })[]> {
+  committed(group: string, topics: readonly string[]): Promise<(TopicPartition & { offset: bigint })[]> {
+    return this.#inTurn(() => this.#committed(group, topics));
+  }
+
+  async #committed(group: string, topics: readonly string[]): Promise<(TopicPartition & { offset: bigint })[]> {
     const admin = await this.#connect();
     const found = await admin.fetchOffsets({ groupId: group, topics: [...topics] });
     return found.flatMap(({ topic, partitions }) =>

@@ -16,6 +16,13 @@ const message = (n: number | string) => ({ key: `key ${n}`, value: Buffer.from(S
 const textOf = ({ value }: IncomingMessage) => String(value);
 const range = (start: number, end: number) => Array.from({ length: end - start }, (_, i) => start + i);
 
+/** What the handlers of a test wait for; its end releases them at the latest, so that a consumer can stop. */
+function releaseOf(context: TestContext): PromiseWithResolvers<void> {
+  const release = Promise.withResolvers<void>();
+  context.after(() => release.resolve());
+  return release;
+}
+
 /** Declares the tests of a consumer. @param open makes a Kafka that these tests close */
 export function testConsumers(name: string, open: () => Promise<KafkaUnderTest>): void {
   describe(`a consumer of ${name}`, { concurrency: true }, () => {
@@ -244,17 +251,24 @@ export function testConsumers(name: string, open: () => Promise<KafkaUnderTest>)
       const topic = await newTopic(4);
       for (const partition of range(0, 4)) await send(topic, partition, 'first');
       const happened: string[] = [];
-      const release = Promise.withResolvers<void>();
+      const allBegun = Promise.withResolvers<void>();
+      const release = releaseOf(t);
       consume(t, topic, {
         async onBatch({ partition, messages }) {
           const what = `${partition} ${textOf(messages.at(-1)!)}`;
           happened.push(`begins ${what}`);
+          if (happened.length === 4) allBegun.resolve();
+          await Promise.race([allBegun.promise, release.promise]);
           if (what === '0 first') await release.promise;
           happened.push(`ends ${what}`);
           return true;
         },
       });
-      await eventually(() => range(0, 4).every((n) => happened.includes(`begins ${n} first`)), 'all have begun');
+      await eventually(() => happened.includes('ends 1 first'), 'one has ended, after all have begun');
+      assert.deepEqual(
+        happened.slice(0, 4).toSorted(),
+        range(0, 4).map((n) => `begins ${n} first`),
+      );
       const others = collect(t, topic);
       await send(topic, 1, 'second');
       await eventually(() => others.includes('second'), 'another group has it');
@@ -287,7 +301,7 @@ export function testConsumers(name: string, open: () => Promise<KafkaUnderTest>)
       const topic = await newTopic(1);
       await send(topic, 0, 'a');
       const happened: string[] = [];
-      const release = Promise.withResolvers<void>();
+      const release = releaseOf(t);
       const consumer = consume(t, topic, {
         async onBatch({ messages }) {
           happened.push(...messages.map(textOf));
@@ -332,7 +346,7 @@ export function testConsumers(name: string, open: () => Promise<KafkaUnderTest>)
       const group = `group-${topic}`;
       await send(topic, 0, 'a');
       const first = Promise.withResolvers<IncomingBatch>();
-      const release = Promise.withResolvers<void>();
+      const release = releaseOf(t);
       consume(t, topic, {
         group,
         async onBatch(batch) {
