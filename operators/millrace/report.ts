@@ -6,13 +6,13 @@ import { writeStatus } from '#runtime/status.ts';
 import type { ControllerContext } from './controller-context.ts';
 import { manager } from './labels.ts';
 
-/** What the status of every kind has. */
+/** The common fields of every kind's status. */
 export interface StatusWithConditions {
   observedGeneration?: number | undefined;
   conditions?: Condition[] | undefined;
 }
 
-/** What a reconcile has found out: the conditions, and the other fields of the status. */
+/** The result of a reconcile: the conditions, and the other fields of the status. */
 export interface StatusUpdate<Status extends StatusWithConditions> {
   conditions: readonly ConditionUpdate[];
   fields: Omit<Status, keyof StatusWithConditions>;

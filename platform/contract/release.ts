@@ -34,7 +34,7 @@ export function currentRelease({ events, operations }: ContractRegistry, version
   };
 }
 
-/** What a release would break for a reader or a client of the release before, a sentence each. */
+/** The breaking changes of a release for a reader or a client of the previous one, a sentence each. */
 export function releaseBreaks(before: Release, after: Release): string[] {
   const found: string[] = [];
   for (const [type, schema] of Object.entries(before.events)) {

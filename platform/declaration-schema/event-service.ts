@@ -72,7 +72,7 @@ const Scaling = Type.Object(
   }),
 );
 
-/** What a service declares; the CRD of the operator is made from it. */
+/** The declaration of a service; the CRD of the operator is made from it. */
 export const EventServiceSpec = Type.Object(
   {
     port: Type.Integer({ minimum: 1, maximum: 65_535, description: 'Port of the service' }),

@@ -25,7 +25,7 @@ export function declarationFaults(
   });
 }
 
-/** What of a schema leads to its rules. */
+/** The parts of a schema that lead to its rules. */
 interface Schema {
   properties?: Record<string, Schema>;
   items?: Schema;

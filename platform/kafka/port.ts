@@ -1,5 +1,5 @@
 // The port to Kafka: the rest of the code knows only these types; `createKafka` alone decides which client implements them.
-// What the rest relies on is in testing/*-conformance.ts, as tests that every implementation passes.
+// The tests in testing/*-conformance.ts define the guarantees; every implementation passes them.
 export { createKafka } from './kafkajs/kafkajs.ts';
 export type { KafkaConnection } from './kafkajs/kafkajs.ts';
 export { KafkaUnreachable, sendTimeoutMs } from './errors.ts';

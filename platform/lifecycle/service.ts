@@ -5,7 +5,7 @@ import { Health } from '#platform/health';
 import { createLogger, startTelemetry } from '#platform/telemetry';
 import type { Logger } from '#platform/telemetry';
 
-/** What a service's start gets to build itself from. */
+/** The parts that a service's start gets. */
 export interface Service {
   name: string;
   log: Logger;

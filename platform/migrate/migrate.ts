@@ -17,7 +17,7 @@ export class MigrationError extends CodedError<'ERR_MIGRATION_EDITED' | 'ERR_MIG
   override name = 'MigrationError';
 }
 
-/** What the worker answers. */
+/** The result of the worker. */
 export interface MigrationOutcome {
   applied: { database: string; migrations: string[] }[];
   failure?: { code: MigrationError['code']; message: string };

@@ -43,7 +43,7 @@ function toMessage({ key, event_id: id, type, source, data, created_at: time }: 
   return { key, value: data, headers: encodeHeaders({ id, type, source, subject: key, time }) };
 }
 
-/** What a pod of version 0.1.0 does, until it is stopped: each round again where a lock was not had. */
+/** Simulates a pod of version 0.1.0 until it is stopped; repeats a round that did not get its lock. */
 class OldPod {
   readonly #pool: Pool;
   readonly #topic: string;

@@ -11,7 +11,7 @@ import { createLogger } from '#platform/telemetry';
 import { createGateway } from './gateway.ts';
 import type { GatewayOptions } from './gateway.ts';
 
-// What the gateway's tests start: real servers on free ports, closed with the test.
+// Starts real servers on free ports for the gateway's tests, and closes them with the test.
 
 const ok = { 200: { description: 'The answer' } };
 const id = { params: Type.Object({ id: Type.String() }) };

@@ -73,7 +73,7 @@ export const StreamStatus = Type.Object({
 });
 export type StreamStatus = Static<typeof StreamStatus>;
 
-/** What a query says of a window to its topic. */
+/** The event of a window that a query emits to its topic. */
 export const MetricUpdated = Type.Object({
   query: Type.String(),
   version: Type.Integer(),

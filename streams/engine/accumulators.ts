@@ -30,7 +30,7 @@ export interface WindowState {
   sets: string[];
 }
 
-/** What a window stores, and how its aggregates are read from that. */
+/** The stored state of a window, and how to read its aggregates. */
 export interface Layout {
   accumulators: readonly AccumulatorSpec[];
   /** whether no accumulator has an expression */

@@ -56,7 +56,7 @@ describe('aggregating a stream', () => {
   });
 });
 
-/** What a stream from its start means to a single query. */
+/** Aggregates a stream from its start for one query. */
 function run(spec: string, events: ReceivedEvent[], now = start + 3_600_000) {
   const plan = planOf(queryOf('one', spec), 1, 1);
   const effects = new Aggregation();

@@ -16,7 +16,7 @@ export interface Crossing {
   row: Row;
 }
 
-/** What a batch has caused. */
+/** The effects of a batch. */
 export interface BatchResult {
   /** of queries with an alert on change */
   crossings: Crossing[];

@@ -19,7 +19,7 @@ import {
 } from '#streams/store';
 import type { AlertCandidate, PartitionMemory, SeenIds, WindowChanges } from '#streams/store';
 
-/** What the live stream says of the source events themselves. */
+/** The source events in the live stream. */
 export interface SourceFeed {
   /** the name of these events in the live stream */
   kind: string;

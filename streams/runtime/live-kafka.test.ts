@@ -161,7 +161,7 @@ spec:
       );
   }
 
-  /** What the windows come to, by user, of the orders that a definition wants. */
+  /** The expected windows by user, for the orders that a definition selects. */
   function expected(wants: (id: number) => boolean = () => true) {
     return Array.from({ length: users }, (_, user) => {
       const own = Array.from({ length: sent }, (__, id) => id).filter((id) => id % users === user && wants(id));

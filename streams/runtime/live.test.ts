@@ -37,7 +37,7 @@ const names = Object.keys(emissions) as Name[];
 
 /** The kind of a query, if there is one: the last, which has a clock of its own, more often. */
 const kind = fc.option(fc.constantFrom(0, 1, 2, 3, 4, 5, 5, 5), { freq: 7, nil: undefined });
-/** What the files say: of each name which kind of query it is. */
+/** The kind of query in the file of each name. */
 const declarations = fc.record({ changing: kind, closing: kind, alerting: kind });
 type Declared = { [name in Name]: number | undefined };
 
@@ -192,7 +192,7 @@ describe('stream queries that change while two workers run', () => {
     );
   }
 
-  /** What a reader has that keeps the last word of a version on each window. */
+  /** The view of a reader that keeps the last event of a version for each window. */
   async function readersView({ query }: OracleQuery, version: number) {
     const view = new Map<string, MetricUpdated>();
     for (const { key, data } of await readOutbox(database.pool)) {

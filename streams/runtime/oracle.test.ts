@@ -145,7 +145,7 @@ describe('stream queries on PostgreSQL, by two workers that exchange partitions'
     );
   }
 
-  /** What a reader has that keeps the last word on each window and forgets those that others have taken the place of. */
+  /** The view of a reader that keeps the last event of each window and deletes replaced windows. */
   async function readersView({ query }: OracleQuery) {
     const events = (await readOutbox(database.pool))
       .filter(({ key }) => key.startsWith(`${query.name}/`))

@@ -89,7 +89,7 @@ window: { tumbling: 15s, grace: 2s }`,
   },
 ];
 
-/** What a query of one name may come to mean: as many as there are kinds. @param kind from 0 */
+/** A definition of the query with this name, one per kind. @param kind from 0 */
 export function oracleQueryOf(name: string, kind: number, emission: string): OracleQuery {
   const { spec, where, key, window, time } = kinds[kind % kinds.length]!;
   return { query: queryOf(name, specOf(spec, emission)), where, key, window, ...(time && { time }) };

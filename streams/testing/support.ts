@@ -118,7 +118,7 @@ export function cut<T>(items: readonly T[], sizes: readonly number[]): T[][] {
   return parts;
 }
 
-/** What tests have the live stream say of an order's event. */
+/** The fields of an order's event in the live stream of tests. */
 export const orderFeed = {
   kind: 'order',
   itemOf: ({ type, time, data }: ReceivedEvent) => {

@@ -5,7 +5,7 @@ import { Session } from 'node:inspector';
 import type { Debugger, InspectorNotification } from 'node:inspector';
 import { workerData } from 'node:worker_threads';
 
-/** What the thread is given. */
+/** The data of the thread. */
 export interface Watched {
   file: string;
   /** when the file's time is over, in nanoseconds of `process.hrtime`; the main thread may change it, and notifies then */

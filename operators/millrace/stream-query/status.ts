@@ -7,7 +7,7 @@ import type { StatusUpdate } from '../report.ts';
 import { configMapName } from './config-map.ts';
 import type { ValidationResult } from './validate.ts';
 
-/** What the operator knows of a query. */
+/** The operator's view of a query. */
 export interface ObservedQuery {
   validation: ValidationResult;
   /** whether a service of the namespace runs stream queries */

@@ -12,7 +12,7 @@ export interface StoredEvent {
   object: KubeObject;
 }
 
-/** What a request addresses: a collection, in one namespace or in all, or an object in it. */
+/** The target of a request: a collection, in one namespace or in all, or an object in it. */
 export interface ResourcePath {
   collection: string;
   namespace: string | undefined;

@@ -24,7 +24,7 @@ export interface ProduceFields {
 /** The room for the request header: length, kind, correlation id and client id. */
 const headRoom = 512;
 
-/** What a record usually has beside its value: the key and the headers of an event. */
+/** The usual size of a record beside its value: the key and the headers of an event. */
 const usualOverhead = 512;
 
 const produceKey = 0;

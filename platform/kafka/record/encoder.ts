@@ -191,7 +191,7 @@ export class PartitionRecords {
   }
 }
 
-/** What the head of a record batch says of its records. */
+/** The fields about the records in the head of a record batch. */
 export interface BatchHead {
   count: number;
   /** milliseconds since 1970 */

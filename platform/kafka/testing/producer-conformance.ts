@@ -1,4 +1,4 @@
-// What users of the port rely on, as tests. The producer's part holds for kafkajs and for the fake alike; the fake has
+// The guarantees for users of the port, as tests. The producer's part holds for kafkajs and for the fake alike; the fake has
 // nothing else of the port, so the rest (consumer-conformance.ts, admin-conformance.ts) is for kafkajs alone.
 
 import assert from 'node:assert/strict';
