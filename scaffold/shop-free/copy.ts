@@ -12,6 +12,8 @@ import { dirname, join, resolve } from 'node:path';
 
 import { Fault } from '#local/fault.ts';
 
+import { shopRows } from '../../charts/generate/dashboards/shop.ts';
+
 import { Changes } from '../changes.ts';
 import { newService } from '../service.ts';
 import { fillTemplates } from '../template.ts';
@@ -149,5 +151,13 @@ async function dropMissing(target: string, paths: readonly string[]): Promise<vo
   for (const path of paths.filter((name) => name.endsWith('.md') && !name.startsWith('scaffold/templates/')))
     changes.edit(path, (text) => withoutMissing(join(target, path), text, scripts));
   changes.edit('dashboard/index.html', withoutShop);
+  changes.edit('charts/millrace/monitoring/dashboards/event-flow.json', withoutShopRows);
   await changes.write();
+}
+
+/** The model of the event flow in Grafana without the rows of the shop, which are its last ones. */
+function withoutShopRows(text: string): string {
+  const model = JSON.parse(text) as { panels: { type: string; title: string }[] };
+  const first = model.panels.findIndex(({ type, title }) => type === 'row' && title === shopRows[0]?.title);
+  return JSON.stringify({ ...model, panels: model.panels.slice(0, first) });
 }

@@ -1,4 +1,5 @@
 import { quantile, type Dashboard } from './panel.ts';
+import { shopRows } from './shop.ts';
 
 /** From the outbox to the effect: waiting events, their age, and dead letters. */
 export const eventFlow: Dashboard = {
@@ -148,23 +149,6 @@ export const eventFlow: Dashboard = {
         },
       ],
     },
-    {
-      title: 'E-mails',
-      panels: [
-        {
-          title: 'Attempts',
-          unit: 'ops',
-          stacked: true,
-          queries: { '{{outcome}}': 'sum by (outcome) (rate(millrace_mails_total[$__rate_interval]))' },
-        },
-        { title: 'Waiting', queries: { 'e-mails': 'max(millrace_mails_pending)' } },
-        {
-          title: 'Wait of the oldest',
-          unit: 's',
-          queries: { oldest: 'max(millrace_mails_oldest_pending_seconds)' },
-          thresholds: [60, 600],
-        },
-      ],
-    },
+    ...shopRows,
   ],
 };

@@ -115,7 +115,8 @@ export const services: Dashboard = {
           unit: 'ops',
           stacked: true,
           queries: {
-            '{{cache}} {{result}}': 'sum by (cache, result) (rate(millrace_cache_lookups_total[$__rate_interval]))',
+            '{{cache}} {{result}}':
+              'sum by (cache, result) (rate(millrace_cache_lookups_total[$__rate_interval])) or vector(0)',
           },
         },
       ],
