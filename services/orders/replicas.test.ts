@@ -126,21 +126,27 @@ async function startReplica(t: TestContext, env: Record<string, string>): Promis
   return { process: child, send: clientOf(`http://127.0.0.1:${port}`), errors, stop };
 }
 
-/** Places orders and changes their status, on any replica; returns the number of accepted orders. */
-async function drive(pick: () => Send, clients: number, ordersEach: number): Promise<number> {
+/**
+ * Places orders and changes their status, on any replica; returns the number of accepted orders.
+ * @param refused gets the reason for each other order
+ */
+async function drive(pick: () => Send, clients: number, ordersEach: number, refused: string[] = []): Promise<number> {
   let accepted = 0;
   const attempt = async (...request: Parameters<Send>) => {
     try {
       return await pick()(...request);
-    } catch {
-      return undefined; // the replica was killed
+    } catch (error) {
+      return { status: 0, reason: String((error as Error).cause ?? error) }; // the replica was killed
     }
   };
   await Promise.all(
     Array.from({ length: clients }, async (_, client) => {
       for (let n = 0; n < ordersEach; n++) {
         const placed = await attempt('POST', '/orders', { userId: 1 + (client % 7), items: [lamp] });
-        if (placed?.status !== 201) continue;
+        if (placed.status !== 201 || !('body' in placed)) {
+          refused.push(JSON.stringify(placed));
+          continue;
+        }
         accepted += 1;
         const path = `/orders/${placed.body.id}`;
         const steps = [['CONFIRMED'], ['CONFIRMED', 'SHIPPED', 'DELIVERED'], ['CANCELLED'], []][n % 4]!;
@@ -262,8 +268,9 @@ describe('two replicas of orders', () => {
     const all = await stage(t);
     const replicas = await Promise.all([startReplica(t, all.env), startReplica(t, all.env)]);
     let turn = 0;
-    const accepted = await drive(() => replicas[turn++ % 2]!.send, 16, 20);
-    assert.equal(accepted, 320);
+    const refused: string[] = [];
+    const accepted = await drive(() => replicas[turn++ % 2]!.send, 16, 20, refused);
+    assert.equal(accepted, 320, refused.join('\n'));
     await checkForgetting(all, replicas);
     const stored = await storedEvents(all);
     const messages = await readTopic(all.topic, stored.length);
