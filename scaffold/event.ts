@@ -2,7 +2,7 @@ import { Fault } from '#local/fault.ts';
 import { eventServices } from '#platform/declarations';
 
 import { Changes } from './changes.ts';
-import { assertName, pascal } from './names.ts';
+import { assertName, camel, pascal } from './names.ts';
 import { declarationsOf } from './service.ts';
 import type { ContractNames } from './service.ts';
 
@@ -50,7 +50,7 @@ function withEvent(
   { service, type, entity, topic }: { service: string; type: string; entity: string; topic: string },
 ): string | undefined {
   const name = pascal(type);
-  const id = `${pascal(entity).replace(/^./, (letter) => letter.toLowerCase())}Id`;
+  const id = `${camel(entity)}Id`;
   const schema = `const ${name} = Type.Object({ ${id}: Id, time: Time });\n\n`;
   const event = `'${type}': { summary: '${type.replaceAll(/[.-]/g, ' ')}', topics: ['${topic}'], schema: ${name} },\n`;
   const definition = /(?:^\/\*\*[^\n]*\*\/\n)?^export const \w+ = defineContract\(/m;

@@ -82,6 +82,7 @@ export function pascal(name: string): string {
   return name.replaceAll(/(?:^|[-.])([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 }
 
-function camel(name: string): string {
+/** `stock-level` as `stockLevel`. */
+export function camel(name: string): string {
   return name.replaceAll(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 }

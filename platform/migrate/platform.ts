@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import type { PoolClient } from 'pg';
 
-import { messageOf, PlatformError } from '#platform/errors';
+import { isLockFailure, messageOf, PlatformError } from '#platform/errors';
 import { MigrationError } from './migrate.ts';
 import { splitStatements } from './statements.ts';
 
@@ -17,7 +17,6 @@ const migrationLock = 72_707_369;
 
 /** How long a statement may wait for a table, and make others wait behind it: less than PostgreSQL takes to see a deadlock. */
 const lockTimeoutMs = 800;
-const lockCodes = new Set(['55P03', '40P01']);
 const retryMs = 200;
 const giveUpAfterMs = 60_000;
 
@@ -72,8 +71,8 @@ export async function migratePlatform(session: PoolClient, database: string): Pr
       return await applyPending(session, database);
     } catch (error) {
       await session.query('ROLLBACK');
-      const { code } = (error instanceof FailedStatement ? error.cause : error) as { code?: string };
-      if (!lockCodes.has(code ?? '') || performance.now() > end) throw error;
+      const reason = error instanceof FailedStatement ? error.cause : error;
+      if (!isLockFailure(reason) || performance.now() > end) throw error;
     }
   }
 }

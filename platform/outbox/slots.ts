@@ -1,5 +1,6 @@
+import { isLockFailure } from '#platform/errors';
 import type { Pool } from '#platform/postgres';
-import { isLockFailure, transaction } from '#platform/postgres';
+import { transaction } from '#platform/postgres';
 import { outboxTable } from './write.ts';
 
 /** The number of slots of the partitioned outbox; a row goes to the slot of its day. A test holds it to `sql`. */

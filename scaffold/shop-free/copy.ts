@@ -159,5 +159,5 @@ async function dropMissing(target: string, paths: readonly string[]): Promise<vo
 function withoutShopRows(text: string): string {
   const model = JSON.parse(text) as { panels: { type: string; title: string }[] };
   const first = model.panels.findIndex(({ type, title }) => type === 'row' && title === shopRows[0]?.title);
-  return JSON.stringify({ ...model, panels: model.panels.slice(0, first) });
+  return first < 0 ? text : JSON.stringify({ ...model, panels: model.panels.slice(0, first) });
 }

@@ -3,6 +3,7 @@ import { ROOT_CONTEXT, trace } from '@opentelemetry/api';
 import type { Dispatcher } from 'undici';
 import { observeRequest, Problem, unavailable } from '#platform/http';
 import type { CallOutcome } from '#platform/http';
+import { backoffMs } from '#platform/lifecycle';
 import { SpanKind, SpanStatusCode, startSpan, traceparentOf } from '#platform/telemetry';
 import type { Health } from '#platform/health';
 import type { Logger, Span } from '#platform/telemetry';
@@ -23,7 +24,8 @@ const clientGone = 499;
  * Pauses before a connection that was refused is tried again: long enough for a process to listen in the place of another.
  * They need no budget of retries: what listens nowhere gets no load from them.
  */
-const refusedPausesMs = [20, 40, 80, 160, 320];
+const refusedBackoff = { firstMs: 20, maxMs: 320 };
+const refusedAttempts = 5;
 
 function codeOf(error: unknown): string {
   const { code, name } = error as { code?: string; name: string };
@@ -175,9 +177,9 @@ export class Exchange implements Dispatcher.DispatchHandler {
   /** A refused connection has carried nothing: whatever the method is, the request can wait for the next one. */
   #sendAgain(error: Error): boolean {
     if (codeOf(error) !== 'ECONNREFUSED' || !this.#isWhole) return false;
-    const pauseMs = refusedPausesMs[this.#refusals];
-    if (pauseMs === undefined) return false;
+    if (this.#refusals === refusedAttempts) return false;
     this.#refusals += 1;
+    const pauseMs = backoffMs(this.#refusals, refusedBackoff);
     setTimeout(() => {
       if (this.#closed) return this.#release('abandoned', gone);
       countRetry(this.#upstream!.name);

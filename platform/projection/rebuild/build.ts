@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { PlatformError } from '#platform/errors';
+import { isLockFailure, PlatformError } from '#platform/errors';
 import type { DecodeEvent } from '#platform/contract';
 import { rebuildGroup } from '#platform/declarations';
 import { loadOffsets, moveOffsets, nameOf } from '#platform/inbox';
 import type { Handle } from '#platform/inbox';
 import type { IncomingBatch, IncomingMessage, Kafka, TopicPartition } from '#platform/kafka';
 import type { Logger } from '#platform/telemetry';
-import { isLockFailure, isUnavailable, transaction } from '#platform/postgres';
+import { isUnavailable, transaction } from '#platform/postgres';
 import type { Pool, PoolClient } from '#platform/postgres';
 import { beginBuilding, finish, noteProgress } from './requests.ts';
 import type { Request } from './requests.ts';
