@@ -12,8 +12,14 @@ interface Sent {
   answer: PromiseWithResolvers<RecordMetadata[]>;
 }
 
-/** A kafkajs producer whose requests the test answers. */
+/** A kafkajs producer whose requests the test answers, and topics with ten partitions each. */
 function fakeClient() {
+  const topics = new Set(['t']);
+  const fetchTopicMetadata: Admin['fetchTopicMetadata'] = async (asked) => {
+    const [name = assert.fail()] = asked?.topics ?? [];
+    if (!topics.has(name)) throw Object.assign(new Error('missing'), { type: 'UNKNOWN_TOPIC_OR_PARTITION' });
+    return { topics: [{ name, partitions: Array.from({ length: 10 }) }] };
+  };
   const requests: Sent[] = [];
   const record = (messages: { partition?: number }[]) => {
     const answer = Promise.withResolvers<RecordMetadata[]>();
@@ -30,7 +36,8 @@ function fakeClient() {
     while (requests.length <= n) await new Promise((resolve) => setImmediate(resolve));
     return requests[n]!;
   };
-  return { requests, request, producer: new KafkaJsProducer(client, () => Promise.reject<Admin>(new Error('unused'))) };
+  const admin = { fetchTopicMetadata } as Admin;
+  return { topics, requests, request, producer: new KafkaJsProducer(client, () => Promise.resolve(admin)) };
 }
 
 describe('KafkaJsProducer', () => {
@@ -92,6 +99,20 @@ describe('KafkaJsProducer', () => {
     await first;
     (await request(1)).answer.resolve([ack(0)]);
     await second;
+  });
+
+  it('keeps a topic from kafkajs until it exists', async () => {
+    const { producer, request, requests, topics } = fakeClient();
+    const early = producer.send('new', 0, [message('1')]);
+    const sent = producer.send('t', 3, [message('1')]);
+    const first = await request(0);
+    assert.deepEqual(first.partitions, [3]);
+    first.answer.resolve([ack(3)]);
+    await sent;
+    assert.equal(requests.length, 1);
+    topics.add('new');
+    (await request(1)).answer.resolve([{ ...ack(0), topicName: 'new' }]);
+    await early;
   });
 
   it('tries again after a passing error', async () => {

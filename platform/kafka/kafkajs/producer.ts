@@ -95,6 +95,10 @@ export class KafkaJsProducer implements Producer {
 
   partitionsOf(topic: string): Promise<number> {
     if (this.#closed) return Promise.reject(new PlatformError('ERR_KAFKA_CLOSED', 'the producer was closed'));
+    return this.#knownPartitions(topic);
+  }
+
+  #knownPartitions(topic: string): Promise<number> {
     const known = this.#partitions.get(topic);
     if (known && known.expires > performance.now()) return known.count;
     const count = this.#askPartitions(topic).catch((error: unknown) => {
@@ -132,13 +136,21 @@ export class KafkaJsProducer implements Producer {
           : messages.map((message) => timed(message, partition, deadline)),
     };
     const name = nameOf(sending);
-    const before = this.#lastSends.get(name);
-    const appended = before ? before.then(() => this.#join(sending)) : this.#join(sending);
+    const before = this.#lastSends.get(name) ?? Promise.resolve();
+    const appended = before.then(() => this.#untilKnown(sending)).then(() => this.#join(sending));
     this.#lastSends.set(
       name,
       appended.catch(() => undefined),
     );
-    return withDeadline(appended, deadline, name);
+    return withDeadline(appended, sending);
+  }
+
+  /**
+   * Waits until the topic exists. kafkajs asks for the metadata of all topics of its sends in one request, which fails for
+   * all of them if one does not exist; so a missing topic must not come to it.
+   */
+  #untilKnown(sending: Send): Promise<unknown> {
+    return retrying(sending, () => withDeadline(this.#knownPartitions(sending.topic), sending));
   }
 
   #join(sending: Send): Promise<void> {
@@ -171,26 +183,16 @@ export class KafkaJsProducer implements Producer {
     }
   }
 
-  async #sendAlone({ topic, partition, messages, deadline }: Send): Promise<void> {
-    const name = nameOf({ topic, partition });
-    for (let failures = 1; ; failures += 1) {
-      try {
-        const acknowledged = await this.#client.send({ topic, acks: -1, timeout: brokerTimeoutMs, messages });
-        const problem =
-          acknowledged.length > 1
-            ? 'more than one partition was acknowledged'
-            : acknowledgementError(acknowledged, topic, partition);
-        if (problem) throw new SendFailed(`${name}: ${problem}`);
-        return;
-      } catch (cause) {
-        if (cause instanceof SendFailed) throw cause;
-        const retryInMs = backoffMs(failures, retry);
-        if (!isPassing(cause) || performance.now() + retryInMs > deadline) {
-          throw new SendFailed(`${name}: ${messageOf(cause)}`, { cause });
-        }
-        await sleep(retryInMs);
-      }
-    }
+  #sendAlone(sending: Send): Promise<void> {
+    const { topic, partition, messages } = sending;
+    return retrying(sending, async () => {
+      const acknowledged = await this.#client.send({ topic, acks: -1, timeout: brokerTimeoutMs, messages });
+      const problem =
+        acknowledged.length > 1
+          ? 'more than one partition was acknowledged'
+          : acknowledgementError(acknowledged, topic, partition);
+      if (problem) throw new SendFailed(`${nameOf(sending)}: ${problem}`);
+    });
   }
 
   async close(): Promise<void> {
@@ -211,21 +213,37 @@ function encoded(messages: EncodedMessages, partition: number, deadline: number)
   return { value: null, partition, deadline, timestamp: String(messages.timestamp), encoded: messages };
 }
 
+/** Makes attempts until one succeeds, fails for good, or the time of the send is over. */
+async function retrying<T>(sending: Send, attempt: () => Promise<T>): Promise<T> {
+  for (let failures = 1; ; failures += 1) {
+    try {
+      return await attempt();
+    } catch (cause) {
+      if (cause instanceof SendFailed) throw cause;
+      const retryInMs = backoffMs(failures, retry);
+      if (!isPassing(cause) || performance.now() + retryInMs > sending.deadline)
+        throw new SendFailed(`${nameOf(sending)}: ${messageOf(cause)}`, { cause });
+      await sleep(retryInMs);
+    }
+  }
+}
+
 /** Whether another attempt can succeed. kafkajs wraps the last error when it makes no more attempts itself. */
 function isPassing(error: unknown): boolean {
-  const { retriable, cause, name } = error as { retriable?: boolean; cause?: unknown; name?: string };
+  const { retriable, cause, name, code } = error as Partial<Record<'retriable' | 'cause' | 'name' | 'code', unknown>>;
+  if (code === 'ERR_KAFKA_TOPIC_MISSING') return true; // it may be new
   if (name === 'KafkaJSNumberOfRetriesExceeded' && cause) return isPassing(cause);
   return retriable === true;
 }
 
-async function withDeadline(work: Promise<void>, deadline: number, name: string): Promise<void> {
+async function withDeadline<T>(work: Promise<T>, sending: Send): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    const fail = () => reject(new SendFailed(`${name}: not acknowledged within ${sendTimeoutMs} ms`));
-    timer = setTimeout(fail, deadline - performance.now());
+    const fail = () => reject(new SendFailed(`${nameOf(sending)}: not acknowledged within ${sendTimeoutMs} ms`));
+    timer = setTimeout(fail, sending.deadline - performance.now());
   });
   try {
-    await Promise.race([work, late]);
+    return await Promise.race([work, late]);
   } finally {
     clearTimeout(timer);
   }
