@@ -1,4 +1,4 @@
-import { getJson, onUnauthorized, token } from './api.js';
+import { getJson } from './api.js';
 import { revenueChart } from './chart.js';
 import { byId, note } from './dom.js';
 import { follow } from './events.js';
@@ -6,18 +6,11 @@ import { alertFeed, orderFeed } from './feed.js';
 import { figures, showStatuses } from './figures.js';
 import { journey } from './journey.js';
 import { orderForm, userForm } from './order-form.js';
-import { showHealth, showNotifications, showQueries } from './panels.js';
+import { startPage } from './page.js';
+import { showNotifications } from './panels.js';
 import { failing, refresh } from './refresh.js';
-import { themeButton } from './theme.js';
 
-themeButton(byId('theme'));
-
-const settings = await getJson('/settings.json').catch(() => ({}));
-if (settings.mailUrl) {
-  byId('mail-link').href = settings.mailUrl;
-  byId('mail-link').hidden = false;
-}
-if (settings.auth) askForToken();
+const settings = await startPage();
 
 const tiles = figures(byId('figures'));
 const chart = revenueChart(byId('revenue'));
@@ -52,15 +45,7 @@ const refreshNotifications = panel(
   (list) => showNotifications(byId('notifications'), list),
   2_000,
 );
-panel('queries', '/analytics/streams/status', 3_000, (streams) => showQueries(byId('queries'), streams));
 panel('alerts', '/analytics/alerts?limit=8', 60_000, (list) => alerts.show(list));
-refresh({
-  // a report with DOWN has the status 503, and the panel shows it, too
-  path: '/health',
-  everyMs: 5_000,
-  show: (health) => showHealth(byId('health'), health),
-  fail: (error) => healthOf(error),
-});
 void getJson('/api/orders?limit=12').then((list) => orders.start(list), failing(byId('orders'), note));
 void offerCustomers();
 
@@ -105,12 +90,6 @@ function panel(id, path, everyMs, show, minMs) {
   return refresh({ path, everyMs, show, fail: failing(byId(id), note), ...(minMs && { minMs }) });
 }
 
-/** @param {Error & {report?: any}} error */
-function healthOf(error) {
-  if (error.report?.checks) showHealth(byId('health'), error.report);
-  else failing(byId('health'), note)(error);
-}
-
 async function offerCustomers() {
   try {
     const users = await form.load();
@@ -119,15 +98,4 @@ async function offerCustomers() {
     trip.failed('The customers cannot be shown.', error);
     setTimeout(offerCustomers, 5_000);
   }
-}
-
-function askForToken() {
-  const box = byId('token-panel');
-  onUnauthorized.call = () => (box.hidden = false);
-  box.hidden = token.get() !== null;
-  byId('token-form').addEventListener('submit', (/** @type {SubmitEvent} */ event) => {
-    event.preventDefault();
-    token.set(byId('token-form').elements.token.value.trim());
-    location.reload();
-  });
 }
