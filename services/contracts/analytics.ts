@@ -1,16 +1,6 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
-import {
-  defaultLimit,
-  defineContract,
-  Id,
-  maxLimit,
-  money,
-  PathId,
-  QueryTime,
-  ServiceHealth,
-  Time,
-} from '#platform/contract';
+import { defaultLimit, defineContract, Id, maxLimit, money, PathId, QueryTime, Time } from '#platform/contract';
 import { Alert, StreamStatus, Window, streamEvents, streamOperations, streamSchemas } from '#streams/contract';
 
 const limit = Type.Optional(Type.Integer({ minimum: 1, maximum: maxLimit, default: defaultLimit }));
@@ -53,7 +43,7 @@ const range = { from: Type.Optional(QueryTime), to: Type.Optional(QueryTime) };
 
 /** The contract of analytics. */
 export const analytics = defineContract('analytics', {
-  schemas: { ...streamSchemas, Dashboard, RevenuePeriod, TopUser, Summary, ServiceHealth },
+  schemas: { ...streamSchemas, Dashboard, RevenuePeriod, TopUser, Summary },
   prefixes: ['/api', ''], // the system that Millrace replaces serves these paths without a prefix
   events: streamEvents({
     metrics: ['analytics-events', 'revenue-analytics', 'user-activity-analytics'],
@@ -97,15 +87,6 @@ export const analytics = defineContract('analytics', {
       params: Type.Object({ period: Type.Enum(revenuePeriods) }),
       query: Type.Object({ ...range, limit }),
       responses: { 200: { description: 'Periods, newest first', schema: Type.Array(RevenuePeriod) } },
-    },
-    getAnalyticsHealth: {
-      method: 'get',
-      path: '/analytics/health',
-      summary: 'Whether the service and its consumers work, as `/health` of its own port reports',
-      responses: {
-        200: { description: 'It does', schema: ServiceHealth },
-        503: { description: 'Something does not work, or the service cannot be reached', schema: ServiceHealth },
-      },
     },
     getSummary: {
       method: 'get',

@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import { PathId, QueryTime, defaultLimit, maxLimit } from '#platform/contract';
+import { PathId, QueryTime, ServiceHealth, defaultLimit, maxLimit } from '#platform/contract';
 import { Alert, MetricUpdated, StreamStatus, Window, severities } from './schemas.ts';
 
 const limit = Type.Optional(Type.Integer({ minimum: 1, maximum: maxLimit, default: defaultLimit }));
@@ -7,7 +7,7 @@ const range = { from: Type.Optional(QueryTime), to: Type.Optional(QueryTime) };
 const windows = { 200: { description: 'Windows, newest first', schema: Type.Array(Window) } };
 
 /** The schemas that documents name. */
-export const streamSchemas = { Window, Alert, StreamStatus };
+export const streamSchemas = { Window, Alert, StreamStatus, ServiceHealth };
 
 /** What stream queries emit. @param topics that they are sent to, as the queries say */
 export function streamEvents(topics: { metrics: readonly string[]; alerts: readonly string[] }) {
@@ -67,5 +67,14 @@ export const streamOperations = {
     query: Type.Object({ ...range, key: Type.Optional(Type.String({ maxLength: 500 })), limit }),
     responses: windows,
     problems: { 404: 'No such query' },
+  },
+  getAnalyticsHealth: {
+    method: 'get',
+    path: '/analytics/health',
+    summary: 'Whether the service and its consumers work, as `/health` of its own port reports',
+    responses: {
+      200: { description: 'It does', schema: ServiceHealth },
+      503: { description: 'Something does not work, or the service cannot be reached', schema: ServiceHealth },
+    },
   },
 } as const;
