@@ -8,11 +8,12 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
+import { serviceUrl } from '#local/plan.ts';
 import { memoryBelow, type MemoryUse } from './memory.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const PORT_OFFSET = 2_500;
-const GATEWAY = `http://127.0.0.1:${8080 + PORT_OFFSET}`;
+const GATEWAY = serviceUrl('gateway', PORT_OFFSET);
 const ORDERS = 2_000;
 const SETTLE_MS = 3_000;
 

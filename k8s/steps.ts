@@ -102,7 +102,7 @@ export const downSteps: Step[] = [
   { say: 'the kind cluster, with everything in it', command: ['kind', 'delete', 'cluster', '--name', cluster] },
 ];
 
-const door = 'http://localhost:8080';
+const gatewayUrl = 'http://localhost:8080';
 
 /** The next commands. */
 export function nextWords({ observability }: UpOptions): string {
@@ -113,9 +113,9 @@ Traces, metrics and dashboards:
   http://localhost:3000
 `;
   return `
-Millrace is ready: ${door}
+Millrace is ready: ${gatewayUrl}
 
-${firstSteps(door)}
+${firstSteps(gatewayUrl)}
 
 What is declared, and how it is:
 

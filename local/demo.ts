@@ -20,7 +20,7 @@ interface Customer {
  * in each run, the times only roughly.
  */
 export class Demo {
-  readonly #door: string;
+  readonly #gatewayUrl: string;
   readonly #rate: number;
   readonly #say: (level: 'info' | 'warn', line: string) => void;
   readonly #random = seededRandom(20_260_101);
@@ -32,11 +32,11 @@ export class Demo {
   #counts = { users: 0, orders: 0, steps: 0, mistakes: 0, surprises: 0, skipped: 0 };
 
   /**
-   * @param door the gateway
+   * @param gatewayUrl the address of the gateway
    * @param rate orders per second
    */
-  constructor(door: string, rate: number, say: (level: 'info' | 'warn', line: string) => void) {
-    this.#door = door;
+  constructor(gatewayUrl: string, rate: number, say: (level: 'info' | 'warn', line: string) => void) {
+    this.#gatewayUrl = gatewayUrl;
     this.#rate = rate;
     this.#say = say;
   }
@@ -108,7 +108,7 @@ export class Demo {
   async #send({ method, path, body, expected }: DemoRequest): Promise<Record<string, unknown> | undefined> {
     this.#inFlight += 1;
     try {
-      const response = await fetch(this.#door + path, {
+      const response = await fetch(this.#gatewayUrl + path, {
         method,
         signal: AbortSignal.any([this.#stopping.signal, AbortSignal.timeout(10_000)]),
         ...(body !== undefined && { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) }),

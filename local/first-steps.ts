@@ -5,12 +5,12 @@ const order =
 
 /**
  * Commands to try on a new platform, with a sentence about them.
- * @param door the gateway
+ * @param gatewayUrl the address of the gateway
  */
-export function firstSteps(door: string): string {
+export function firstSteps(gatewayUrl: string): string {
   return `Register a user, who gets a mail; order something; read the order back:
 
-  curl -s ${door}/api/users ${json} -d '${user}'
-  curl -s ${door}/api/orders ${json} -d '${order}'
-  curl -s '${door}/api/orders/1?minVersion=1'`;
+  curl -s ${gatewayUrl}/api/users ${json} -d '${user}'
+  curl -s ${gatewayUrl}/api/orders ${json} -d '${order}'
+  curl -s '${gatewayUrl}/api/orders/1?minVersion=1'`;
 }

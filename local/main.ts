@@ -46,7 +46,7 @@ async function runPlatform(options: Options, listener: Listener): Promise<void> 
   await supervise(platform, listener, () => {
     console.log(welcomeScreen({ ...options, platform, seconds: (performance.now() - started) / 1000 }));
     if (!options.demo) return {};
-    const demo = new Demo(platform.door, options.rate, (level, line) => listener.say(level, line));
+    const demo = new Demo(platform.gatewayUrl, options.rate, (level, line) => listener.say(level, line));
     demo.start();
     return { beforeStop: () => demo.stop() };
   });

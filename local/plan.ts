@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 
 import { addressVariable } from '#platform/config';
+import { eventServices } from '#platform/declarations';
 import type { EventService } from '#platform/declarations';
 import type { KafkaConnection } from '#platform/kafka';
 
@@ -15,6 +16,16 @@ export const INSPECT_PORT = 9_229;
 /** Those ports, moved by the offset. */
 export function portsWith(offset: number): typeof PORTS {
   return Object.fromEntries(Object.entries(PORTS).map(([name, port]) => [name, port + offset])) as typeof PORTS;
+}
+
+/**
+ * The address of a service in the local run.
+ * @throws if no service has that name
+ */
+export function serviceUrl(name: string, portOffset: number, services = eventServices()): string {
+  const service = services.find(({ metadata }) => metadata.name === name);
+  if (!service) throw new Error(`no service ${name} is declared`);
+  return `http://127.0.0.1:${service.spec.port + portOffset}`;
 }
 
 /**
@@ -61,8 +72,7 @@ export function serviceEnvironment(
     NODE_COMPILE_CACHE: join(cache, 'compile-cache'),
     MALLOC_ARENA_MAX: '2', // with an arena for each thread, the free space of buffers adds up to 40 MB
   };
-  for (const { metadata, spec } of all)
-    env[addressVariable(metadata.name)] = `http://127.0.0.1:${spec.port + portOffset}`;
+  for (const { metadata } of all) env[addressVariable(metadata.name)] = serviceUrl(metadata.name, portOffset, all);
   for (const { name } of service.spec.databases ?? [])
     env[databaseVariable(service, name)] = databaseUrl(superuserUrl, name);
   return env;

@@ -12,7 +12,7 @@ import { forgetKafka, startKafka } from './kafka.ts';
 import { Supervised, type Running, type Start } from './supervised.ts';
 import type { Listener } from './listener.ts';
 import type { Options } from './options.ts';
-import { INSPECT_PORT, portsWith, serviceEnvironment, startOrder } from './plan.ts';
+import { INSPECT_PORT, portsWith, serviceEnvironment, serviceUrl, startOrder } from './plan.ts';
 import { assertPortFree, firstFreePort } from './ports.ts';
 import { forgetPostgres, startPostgres } from './postgres.ts';
 import { prepareDatabases, prepareTopics } from './prepare.ts';
@@ -58,9 +58,8 @@ export class Platform {
   }
 
   /** The address of the gateway. */
-  get door(): string {
-    const gateway = this.services.find(({ metadata }) => metadata.name === 'gateway');
-    return `http://127.0.0.1:${(gateway?.spec.port ?? 8080) + this.#options.portOffset}`;
+  get gatewayUrl(): string {
+    return serviceUrl('gateway', this.#options.portOffset, this.services);
   }
 
   /** The brokers of Kafka. */

@@ -4,18 +4,18 @@ import type { Platform } from './platform.ts';
 
 /** The text that `npm start` prints when everything is ready: the addresses, and commands to try. */
 export function welcomeScreen(options: {
-  platform: Pick<Platform, 'services' | 'door' | 'brokers' | 'kafkaOrigin' | 'inspectPort'>;
+  platform: Pick<Platform, 'services' | 'gatewayUrl' | 'brokers' | 'kafkaOrigin' | 'inspectPort'>;
   portOffset: number;
   data: string;
   seconds: number;
 }): string {
   const { platform, portOffset, data, seconds } = options;
   const ports = portsWith(portOffset);
-  const door = platform.door.replace('127.0.0.1', 'localhost');
+  const gatewayUrl = platform.gatewayUrl.replace('127.0.0.1', 'localhost');
   const others = platform.services.filter(({ metadata }) => metadata.name !== 'gateway');
   const rows = [
-    ['dashboard', `${door}/`],
-    ['API', `${door}/docs`],
+    ['dashboard', `${gatewayUrl}/`],
+    ['API', `${gatewayUrl}/docs`],
     ['mail', `http://localhost:${ports.mail}/`],
     ...others.map(({ metadata, spec }) => [metadata.name, `http://localhost:${spec.port + portOffset}`]),
     ['PostgreSQL', `127.0.0.1:${ports.postgres}`],
@@ -29,7 +29,7 @@ Millrace is up after ${seconds.toFixed(1)} s.
 
 ${rows.map(([name, place]) => `  ${name.padEnd(width)}  ${place}`).join('\n')}
 
-${firstSteps(door)}
+${firstSteps(gatewayUrl)}
 
 Ctrl-C stops everything.
 `;

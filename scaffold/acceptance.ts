@@ -8,13 +8,14 @@ import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 
+import { serviceUrl } from '#local/plan.ts';
 import { freePortOffset } from '#test/ports.ts';
 
 import { trackedFiles } from './tracked.ts';
 
 const root = join(import.meta.dirname, '..');
 /** Every npm script starts this program with the machine's own Node; it finds the Node that runs TypeScript. */
-const door = 'local/start.mjs';
+const starter = 'local/start.mjs';
 const patience = 120_000;
 
 const env: NodeJS.ProcessEnv = { ...process.env };
@@ -52,7 +53,7 @@ async function run(folder: string, program: string, ...args: string[]): Promise<
   return output();
 }
 
-const millrace = (folder: string, ...args: string[]) => run(folder, process.execPath, door, ...args);
+const millrace = (folder: string, ...args: string[]) => run(folder, process.execPath, starter, ...args);
 
 /** Gives a copy the packages of this project and the list of Kafka's jars, so that it does not fetch them. */
 function equip(folder: string): void {
@@ -65,12 +66,19 @@ async function start(folder: string): Promise<{ gateway: string; stop(): Promise
   const offset = await freePortOffset();
   const data = join(dirname(folder), 'data');
   mkdirSync(data);
-  const platform = launch(folder, process.execPath, [door, 'start', '--port-offset', String(offset), '--data', data]);
+  const platform = launch(folder, process.execPath, [
+    starter,
+    'start',
+    '--port-offset',
+    String(offset),
+    '--data',
+    data,
+  ]);
   while (!platform.output().includes('is up after')) {
     assert.ok(!platform.hasEnded(), platform.output());
     await delay(50);
   }
-  return { gateway: `http://127.0.0.1:${8080 + offset}`, stop: platform.stop };
+  return { gateway: serviceUrl('gateway', offset), stop: platform.stop };
 }
 
 /** Repeats a request until its response is as wanted. */
@@ -159,7 +167,7 @@ describe('npm run new', () => {
     await run(copy, 'npm', 'run', '--silent', 'check');
     assert.match(await run(copy, 'npm', 'test'), /takes an item, and its event reaches the projection and the window/);
     assert.ok(!existsSync(join(copy, 'bench')));
-    const refusal = launch(root, process.execPath, [door, 'new', 'shop-free', copy]);
+    const refusal = launch(root, process.execPath, [starter, 'new', 'shop-free', copy]);
     assert.equal(await refusal.exited, 1);
     assert.match(refusal.output(), /is not empty: name a new folder/);
   });

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { eventServices } from '#platform/declarations';
-import { PORTS } from '#local/plan.ts';
+import { PORTS, serviceUrl } from '#local/plan.ts';
 import { assertPortFree } from '#local/ports.ts';
 import { commandOf } from '#local/process.ts';
 
@@ -109,8 +109,7 @@ describe('npm start', () => {
     clone,
     data,
     run: () => run,
-    url: (service: string) =>
-      `http://127.0.0.1:${eventServices().find(({ metadata }) => metadata.name === service)!.spec.port + offset}`,
+    url: (service: string) => serviceUrl(service, offset),
     mail: () => `http://127.0.0.1:${PORTS.mail + offset}`,
     servicePid,
   };
@@ -123,7 +122,7 @@ describe('npm start', () => {
     process.kill(pid, 'SIGKILL');
     await run.exited;
     await startPlatform();
-    const answer = await fetch(`http://127.0.0.1:${8080 + offset}/api/users/username/ada`);
+    const answer = await fetch(`${serviceUrl('gateway', offset)}/api/users/username/ada`);
     assert.equal(answer.status, 200, run.output());
   });
 

@@ -108,9 +108,9 @@ function write(file: string, text: string): void {
 
 /** Removes the npm scripts without a program. */
 function dropCommands(target: string): void {
-  const door = join(target, 'local/start.mjs');
+  const starter = join(target, 'local/start.mjs');
   const gone: string[] = [];
-  const programs = readFileSync(door, 'utf8').replaceAll(
+  const programs = readFileSync(starter, 'utf8').replaceAll(
     /^ {2}'?([\w:-]+)'?: '([\w/.-]+\.ts)',\n/gm,
     (line, name, file) => {
       if (existsSync(join(target, file as string))) return line;
@@ -118,7 +118,7 @@ function dropCommands(target: string): void {
       return '';
     },
   );
-  writeFileSync(door, programs);
+  writeFileSync(starter, programs);
   const manifest = join(target, 'package.json');
   const contents = JSON.parse(readFileSync(manifest, 'utf8')) as { scripts: Record<string, string> };
   contents.scripts = Object.fromEntries(

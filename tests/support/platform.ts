@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { eventServices } from '#platform/declarations';
 import { eventually } from '#test/eventually.ts';
-import { PORTS } from '#local/plan.ts';
+import { PORTS, serviceUrl } from '#local/plan.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -59,11 +59,7 @@ export async function startPlatform({ portOffset, data, env, verbose = false }: 
     ended = true;
   });
   const services = eventServices();
-  const url = (service: string) => {
-    const declared = services.find(({ metadata }) => metadata.name === service);
-    if (!declared) throw new Error(`no service ${service}`);
-    return `http://127.0.0.1:${declared.spec.port + portOffset}`;
-  };
+  const url = (service: string) => serviceUrl(service, portOffset, services);
   try {
     for (const { metadata } of services)
       await eventually(

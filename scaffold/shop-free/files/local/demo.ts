@@ -2,17 +2,17 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 /** Traffic: items are created at a steady rate. */
 export class Demo {
-  readonly #door: string;
+  readonly #gatewayUrl: string;
   readonly #rate: number;
   readonly #say: (level: 'info' | 'warn', line: string) => void;
   readonly #stopping = new AbortController();
 
   /**
-   * @param door the gateway
+   * @param gatewayUrl the address of the gateway
    * @param rate items per second
    */
-  constructor(door: string, rate: number, say: (level: 'info' | 'warn', line: string) => void) {
-    this.#door = door;
+  constructor(gatewayUrl: string, rate: number, say: (level: 'info' | 'warn', line: string) => void) {
+    this.#gatewayUrl = gatewayUrl;
     this.#rate = rate;
     this.#say = say;
   }
@@ -36,7 +36,7 @@ export class Demo {
 
   async #create(name: string): Promise<void> {
     try {
-      const response = await fetch(`${this.#door}/api/items`, {
+      const response = await fetch(`${this.#gatewayUrl}/api/items`, {
         method: 'POST',
         headers: { 'Content-Type': 'application/json' },
         body: JSON.stringify({ name }),
