@@ -1,4 +1,5 @@
 import type { EventData } from '#contracts/index.ts';
+import { users } from '#contracts/users.ts';
 import type { OutboxEvent } from '#platform/outbox';
 
 /** A user as the database has it. */
@@ -55,7 +56,7 @@ function outboxEvent<T extends UserEventType>(
   traceparent: string | undefined,
 ): OutboxEvent {
   return {
-    topic: 'user-events',
+    topic: users.events[type].topics[0],
     key: String(data.userId),
     eventId: `user-${data.userId}-${data.version}`,
     type,

@@ -1,3 +1,4 @@
+import { users as contract } from '#contracts/users.ts';
 import { subscribeLatest } from '#platform/kafka';
 import type { ConsumerHandle, Kafka } from '#platform/kafka';
 import type { Logger } from '#platform/telemetry';
@@ -13,7 +14,7 @@ export interface ChangedUsersOptions {
 export function forgetChangedUsers({ kafka, users, log }: ChangedUsersOptions): ConsumerHandle {
   return subscribeLatest({
     kafka,
-    topics: ['user-events'],
+    topics: contract.events['user.updated'].topics,
     log,
     onMessage: ({ key }) => users.forget(Number(key)),
     onReset: () => users.forgetAll(),

@@ -1,4 +1,5 @@
 import type { EventData } from '#contracts/index.ts';
+import { __camel__ } from '#contracts/__name__.ts';
 import type { OutboxEvent } from '#platform/outbox';
 import { inject } from '#platform/telemetry';
 import type { __Entity__Row } from './store.ts';
@@ -11,7 +12,7 @@ export function __entityCamel__Created({ id, name, createdAt }: __Entity__Row): 
     createdAt: createdAt.toISOString(),
   };
   return {
-    topic: '__topic__',
+    topic: __camel__.events['__entity__.created'].topics[0],
     key: id,
     eventId: `__entity__-${id}-created`,
     type: '__entity__.created',
