@@ -3,7 +3,7 @@ import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 
-import { linksOf } from '../scaffold/shop-free/documents.ts';
+import { linksOf, scriptsOf } from '../scaffold/shop-free/documents.ts';
 
 const root = join(import.meta.dirname, '..');
 const pages = globSync('{*.md,{docs,platform,streams,operators,services,scaffold,charts}/**/*.md}', {
@@ -18,6 +18,16 @@ describe('the documents', () => {
       linksOf(read(page))
         .filter((link) => !existsSync(join(root, dirname(page), link)))
         .map((link) => `${page}: ${link}`),
+    );
+    assert.deepEqual(missing, []);
+  });
+
+  test('name only existing commands', () => {
+    const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
+    const missing = pages.flatMap((page) =>
+      scriptsOf(read(page))
+        .filter((script) => !(script in scripts))
+        .map((script) => `${page}: npm run ${script}`),
     );
     assert.deepEqual(missing, []);
   });

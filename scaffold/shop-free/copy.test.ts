@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { copyWithoutShop } from './copy.ts';
-import { linksOf } from './documents.ts';
+import { linksOf, scriptsOf } from './documents.ts';
 
 const root = join(import.meta.dirname, '../..');
 
@@ -36,6 +36,19 @@ describe('a copy without the shop', { skip }, () => {
     assert.ok('start' in scripts && 'new' in scripts);
     assert.ok(!Object.keys(scripts).some((name) => name.startsWith('bench') || name === 'test:new'));
     assert.doesNotMatch(readFileSync(join(target, 'local/start.mjs'), 'utf8'), /bench/);
+  });
+
+  test('has no page that names a missing command', () => {
+    const { scripts } = JSON.parse(readFileSync(join(target, 'package.json'), 'utf8')) as {
+      scripts: Record<string, string>;
+    };
+    const missing = globSync('**/*.md', { cwd: target }).flatMap((page) =>
+      scriptsOf(readFileSync(join(target, page), 'utf8'))
+        .filter((script) => !(script in scripts))
+        .map((script) => `${page}: npm run ${script}`),
+    );
+    assert.deepEqual(missing, []);
+    assert.doesNotMatch(readFileSync(join(target, 'docs/streams.md'), 'utf8'), /^## How fast/m);
   });
 
   test('has no link to a missing file, and no panel of the shop', () => {

@@ -8,19 +8,29 @@ export function linksOf(text: string): string[] {
     .filter((link) => !/^[a-z]+:/.test(link));
 }
 
+/** The npm scripts that a text runs. */
+export function scriptsOf(text: string): string[] {
+  return [...text.matchAll(/npm run (?:--silent )?([\w:-]+)/g)].map(([, script]) => script!);
+}
+
 /**
- * A page of a copy without the table rows and paragraphs that link to missing files, and without the rows of missing
- * commands.
+ * A page of a copy without the table rows and paragraphs that link to missing files, without the rows of missing
+ * commands, and without the sections that begin with one.
  * @param file the page in the copy
  * @param scripts the npm scripts of the copy
  */
 export function withoutMissing(file: string, text: string, scripts: Readonly<Record<string, string>>): string {
   const isComplete = (part: string) => linksOf(part).every((link) => existsSync(join(dirname(file), link)));
-  const isPossible = (row: string) => {
-    const script = /npm run (?:--silent )?([\w:-]+)/.exec(row)?.[1];
-    return !row.includes('shop-free') && (script === undefined || script in scripts);
+  const isPossible = (part: string) =>
+    !part.includes('shop-free') && scriptsOf(part).every((script) => script in scripts);
+  const beginsPossibly = (section: string) => {
+    const [, first = ''] = section.split('\n\n');
+    return !first.startsWith('```') || isPossible(first);
   };
   return text
+    .split(/^(?=## )/m)
+    .filter(beginsPossibly)
+    .join('')
     .split('\n\n')
     .map((block) => {
       if (!block.startsWith('|')) return isComplete(block) ? block : undefined;
