@@ -46,11 +46,17 @@ const violations: Record<string, { file: string; imports: string; right?: string
     imports: '#platform/outbox/relay.ts',
     right: '#platform/outbox',
   },
+  'only-the-adapter-imports-kafkajs': {
+    file: 'services/users/a.ts',
+    imports: 'kafkajs',
+    right: '#platform/kafka',
+  },
   'no-circle': { file: 'services/users/main.ts', imports: './b.ts' },
   'what-is-imported-exists': { file: 'services/users/a.ts', imports: '#platform/nothing' },
 };
 
 const others = [
+  'platform/kafka/index.ts',
   'platform/outbox/index.ts',
   'platform/outbox/relay.ts',
   'streams/language/index.ts',
