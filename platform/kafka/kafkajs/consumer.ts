@@ -14,7 +14,7 @@ const defaultSessionMs = 15_000;
 const leastSessionMs = 6_000;
 /** how long members have to rejoin in a rebalance: a transaction can be running */
 const rebalanceMs = 15_000;
-/** how soon a member learns of a rebalance */
+/** how soon a member learns of a rebalance; where the session is short, the interval is a sixth of it */
 const heartbeatMs = 1_000;
 /** how long the broker holds a fetch that finds nothing; it answers at once when messages come, and `stop` waits for it */
 const fetchWaitMs = 500;
@@ -130,7 +130,7 @@ export class KafkaJsConsumer implements ConsumerHandle {
       groupId: group,
       sessionTimeout: this.#sessionMs,
       rebalanceTimeout: Math.max(this.#sessionMs, rebalanceMs),
-      heartbeatInterval: heartbeatMs,
+      heartbeatInterval: Math.min(heartbeatMs, this.#sessionMs / 6),
       maxWaitTimeInMs: fetchWaitMs,
       minBytes: 1,
       maxBytes: fetchBytes,
