@@ -5,8 +5,9 @@
 FROM node:24-bookworm-slim AS packages
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-# --omit=optional leaves out the packages with Node itself, which the image has
-RUN npm ci --omit=dev --omit=optional --ignore-scripts --no-audit --no-fund \
+# the optional packages are Node itself, which the image has, and the native parts of the codecs, which it needs
+RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund \
+ && rm -r node_modules/node-* node_modules/.bin/node && node -e "require('snappy'), require('lz4-napi')" \
 # Prisma ships query compilers for five databases, each in four forms; its clients here import this one
  && find node_modules/@prisma/client/runtime -name '*query_compiler*' ! -name 'query_compiler_fast_bg.postgresql.*mjs' -delete \
  && find node_modules/@prisma/client/runtime -name '*edge*' -delete \

@@ -40,7 +40,7 @@ export const USAGE = `Usage: npm start -- [options]
 A service is reloaded when its sources change.
 
 Environment: KAFKA_BROKERS uses a Kafka of your own; OTEL_EXPORTER_OTLP_ENDPOINT sends traces to a collector;
-LOG_LEVEL sets how much the services log.`;
+LOG_LEVEL sets how much the services log; KAFKA_COMPRESSION (gzip, snappy, lz4, zstd) compresses the events that they send.`;
 
 const HIGHEST_PORT = Math.max(...Object.values(PORTS));
 

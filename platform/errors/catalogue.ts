@@ -72,6 +72,11 @@ export const platformErrors = {
     means: 'The process used its Kafka client after it was closed.',
     action: 'Nothing if the process stops. Otherwise report it: a part of the process outlives its Kafka client.',
   },
+  ERR_KAFKA_COMPRESSION: {
+    means: 'The records of a batch cannot be decompressed, or have too many bytes when decompressed.',
+    action:
+      'Find the producer of the batch. To read the partition from the next batch on, move the stored offset of the group.',
+  },
   ERR_KAFKA_HEARTBEAT: {
     means: 'A consumer has sent no heartbeat to its group for too long.',
     action: 'Check whether the brokers answer, and whether the process lacks processor time.',

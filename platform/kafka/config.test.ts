@@ -30,6 +30,11 @@ describe("Kafka's settings", () => {
     }
   });
 
+  it('may have a compression that Kafka knows', () => {
+    assert.equal(read({ KAFKA_BROKERS, KAFKA_COMPRESSION: 'zstd' }).compression, 'zstd');
+    assert.match(faults({ KAFKA_BROKERS, KAFKA_COMPRESSION: 'rar' }), /KAFKA_COMPRESSION .*one of none, gzip/);
+  });
+
   it('have both of a user and a password, or none', () => {
     const half = { KAFKA_BROKERS, KAFKA_SASL_USERNAME: 'orders' };
     assert.equal(faults(half), 'KAFKA_SASL_PASSWORD is missing (KAFKA_SASL_USERNAME needs it)');

@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import type { KafkaConnection } from './port.ts';
+import { compressionTypes } from './record/codecs.ts';
 
 const certificate = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
@@ -28,6 +29,7 @@ export const kafkaConfig = {
   KAFKA_SSL_CA: Type.Optional(
     Type.Refine(Type.String(), isPem, () => 'must be certificates in PEM, not the name of a file'),
   ),
+  KAFKA_COMPRESSION: Type.Optional(Type.Enum([...compressionTypes])),
 };
 
 const schema = Type.Object(kafkaConfig);
@@ -35,9 +37,11 @@ const schema = Type.Object(kafkaConfig);
 /** The options of `createKafka` from these settings. */
 export function kafkaConnection(config: Static<typeof schema>): KafkaConnection {
   const { KAFKA_BROKERS, KAFKA_SASL_USERNAME: username, KAFKA_SASL_PASSWORD: password, KAFKA_SSL_CA: ca } = config;
+  const { KAFKA_COMPRESSION: compression } = config;
   return {
     brokers: KAFKA_BROKERS.split(','),
     ...(username !== undefined && password !== undefined && { sasl: { username, password } }),
     ...(ca !== undefined && { ca }),
+    ...(compression !== undefined && { compression }),
   };
 }

@@ -10,6 +10,7 @@
 {{- if include "millrace.usesKafka" $spec -}}
 {{- $_ := set $config "KAFKA_BROKERS" (include "millrace.kafkaBootstrap" $root) -}}
 {{- $_ := set $config "KAFKA_SASL_USERNAME" $name -}}
+{{- $_ := set $config "KAFKA_COMPRESSION" $root.Values.kafka.compression -}}
 {{- end -}}
 {{- if eq $name "notifications" -}}
 {{- $_ := set $config "MAIL_FROM" $root.Values.mail.from -}}

@@ -1,10 +1,7 @@
-import { createRequire } from 'node:module';
 import { decodeBatches } from '../record/decoder.ts';
-import type { CodecOf, LogMessage } from '../record/decoder.ts';
+import type { LogMessage } from '../record/decoder.ts';
 
 // kafkajs makes a decoder, a buffer for each header and several numbers as text for each record; ours makes one object.
-
-const require = createRequire(import.meta.url);
 
 interface Decoder {
   buffer: Buffer;
@@ -13,15 +10,11 @@ interface Decoder {
   canReadBytes(length: number): boolean;
 }
 
-const { lookupCodecByAttributes } = require('kafkajs/src/protocol/message/compression') as {
-  lookupCodecByAttributes: CodecOf;
-};
-
 /** Decodes the messages of a partition in the response to a fetch; it replaces kafkajs's function of this name. */
 export async function decodeMessages(decoder: Decoder): Promise<LogMessage[]> {
   const size = decoder.readInt32();
   if (size <= 0 || !decoder.canReadBytes(size)) return [];
   const start = decoder.offset;
   decoder.offset += size;
-  return decodeBatches(decoder.buffer, start, start + size, lookupCodecByAttributes);
+  return decodeBatches(decoder.buffer, start, start + size);
 }

@@ -1,4 +1,4 @@
-import type { Admin, Kafka as Kafkajs, KafkaConfig } from 'kafkajs';
+import type { Admin, CompressionTypes, Kafka as Kafkajs, KafkaConfig, Producer as KafkajsProducer } from 'kafkajs';
 import { messageOf, PlatformError } from '#platform/errors';
 import type { Logger } from '#platform/telemetry';
 import { KafkaJsAdmin } from './admin.ts';
@@ -9,6 +9,7 @@ import { answersOf, kafkajs } from './patches.ts';
 import { KafkaJsProducer, chosenPartition } from './producer.ts';
 import { KafkaUnreachable, sendTimeoutMs } from '../errors.ts';
 import type { Kafka, Producer } from '../port.ts';
+import type { CompressionType } from '../record/codecs.ts';
 
 const connectionTimeoutMs = 2_000;
 /** How to connect to Kafka. */
@@ -19,6 +20,8 @@ export interface KafkaConnection {
   sasl?: { username: string; password: string };
   /** connects over TLS, and trusts the brokers' certificates that these authorities have signed: one or more in PEM */
   ca?: string;
+  /** how sent records are compressed; default: not at all */
+  compression?: CompressionType;
 }
 
 export interface KafkaOptions extends KafkaConnection {
@@ -28,7 +31,7 @@ export interface KafkaOptions extends KafkaConnection {
 }
 
 /** Kafka over kafkajs; it connects when it is used. */
-export function createKafka({ brokers, sasl, ca, clientId, log }: KafkaOptions): Kafka {
+export function createKafka({ brokers, sasl, ca, compression = 'none', clientId, log }: KafkaOptions): Kafka {
   const common: KafkaConfig = {
     brokers,
     clientId,
@@ -70,7 +73,10 @@ export function createKafka({ brokers, sasl, ca, clientId, log }: KafkaOptions):
     async producer(): Promise<Producer> {
       assertOpen();
       const client = clientOf(sending, (own) =>
-        own.producer({ allowAutoTopicCreation: false, idempotent: false, createPartitioner: chosenPartition }),
+        compressing(
+          own.producer({ allowAutoTopicCreation: false, idempotent: false, createPartitioner: chosenPartition }),
+          compression,
+        ),
       );
       const producer = new KafkaJsProducer(client, connectAdmin, answersOf);
       const close = () => producer.close();
@@ -98,6 +104,24 @@ export function createKafka({ brokers, sasl, ca, clientId, log }: KafkaOptions):
       await Promise.all([...closing].map((close) => close()));
       await (await admin?.catch(() => undefined))?.disconnect();
     },
+  };
+}
+
+const compressionOf: Record<CompressionType, CompressionTypes> = {
+  none: kafkajs.CompressionTypes.None,
+  gzip: kafkajs.CompressionTypes.GZIP,
+  snappy: kafkajs.CompressionTypes.Snappy,
+  lz4: kafkajs.CompressionTypes.LZ4,
+  zstd: kafkajs.CompressionTypes.ZSTD,
+};
+
+/** A producer of kafkajs that compresses whatever it sends. */
+function compressing(producer: KafkajsProducer, type: CompressionType): KafkajsProducer {
+  const compression = compressionOf[type];
+  return {
+    ...producer,
+    send: (record) => producer.send({ ...record, compression }),
+    sendBatch: (batch) => producer.sendBatch({ ...batch, compression }),
   };
 }
 

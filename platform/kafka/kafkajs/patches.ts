@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import type * as Kafkajs from 'kafkajs';
 import { PlatformError } from '#platform/errors';
+import { filterAbortedMessages } from '../record/aborted.ts';
 import { decodeMessages } from './fetch.ts';
 import { prefetching } from './prefetch.ts';
 import type { Fetch } from './prefetch.ts';
@@ -118,7 +119,7 @@ function keepAnswers(): void {
 }
 
 /**
- * kafkajs 2.2.4 with six patches. Without them:
+ * kafkajs 2.2.4 with seven patches. Without them:
  * - It sets a timer for waiting requests even if none waits. The time is negative, so that Node prints
  *   TimeoutNegativeWarning, and the timer sets itself again, so that every connection has a timer of 1 ms that never ends.
  *   The patch sets the timer only if requests wait; `push` asks for it with each request.
@@ -126,6 +127,8 @@ function keepAnswers(): void {
  * - It copies all messages of a partition once for each message: a thousand messages cost half a million steps.
  * - Its connections keep the last response, after a fetch megabytes, until the next one.
  * - It does not fetch while a consumer handles a batch.
+ * - It hands out records of aborted transactions: after two that begin before the same record, or a record whose key is four
+ *   zero bytes, as a serialized integer 0.
  * - When one partition of a produce request fails, it forgets which ones have succeeded; `answersOf` returns them.
  */
 function load(): typeof Kafkajs {
@@ -133,6 +136,7 @@ function load(): typeof Kafkajs {
   replaceModule('kafkajs/src/protocol/requests/produce/v3/request.js', produceRequest);
   replaceModule('kafkajs/src/producer/groupMessagesPerPartition.js', groupMessagesPerPartition);
   replaceModule('kafkajs/src/protocol/requests/fetch/v4/decodeMessages.js', decodeMessages);
+  replaceModule('kafkajs/src/consumer/filterAbortedMessages.js', filterAbortedMessages);
   const kafkajs = require('kafkajs') as typeof Kafkajs;
   patchMethods<RequestQueue>('kafkajs/src/network/requestQueue', {
     scheduleCheckPendingRequests: () => scheduleCheckPendingRequests,

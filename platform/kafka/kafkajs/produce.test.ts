@@ -74,6 +74,17 @@ describe('a produce request', () => {
   });
 });
 
+describe('a compressed produce request', () => {
+  it('has the compression in the attributes of its batch, and the messages compressed', async () => {
+    const messages = [{ key: 'k', value: Buffer.alloc(100_000), timestamp: '1767225600000' }];
+    const topicData = [{ topic: 't', partitions: [{ partition: 0, messages }] }];
+    const { buffer } = await produceRequest({ acks: -1, timeout: 1, compression: 4, topicData }).encode();
+    assert.ok(buffer.length < 1_000, `${buffer.length} bytes`);
+    const batchAt = 2 + 2 + 4 + 4 + 2 + 't'.length + 4 + 4 + 4;
+    assert.equal(buffer.readInt16BE(batchAt + 21), 4);
+  });
+});
+
 describe('the head of another request', () => {
   it('is the one that kafkajs writes', async () => {
     const request = originalMetadata({ topics: ['orders'], allowAutoTopicCreation: false });

@@ -3,8 +3,9 @@
 // https://kafka.apache.org/protocol#The_Messages_Produce
 
 import type { EncodedMessages } from '../port.ts';
+import { codecOf } from '../record/codecs.ts';
 import { RecordWriter, batchHeadSize, writeBatch, writeRecord } from '../record/encoder.ts';
-import type { RecordFields } from '../record/encoder.ts';
+import type { BatchHead, RecordFields } from '../record/encoder.ts';
 
 /** A message as kafkajs passes it to its encoder. */
 interface Message extends Omit<RecordFields, 'offsetDelta' | 'timestampDelta'> {
@@ -13,9 +14,11 @@ interface Message extends Omit<RecordFields, 'offsetDelta' | 'timestampDelta'> {
   encoded?: EncodedMessages;
 }
 
-/** The arguments of kafkajs's encoder of produce requests; we use neither compression nor transactions. */
+/** The arguments of kafkajs's encoder of produce requests; we use no transactions. */
 export interface ProduceFields {
   acks: number;
+  /** as in the attributes of a record batch; default: not compressed */
+  compression?: number;
   /** milliseconds */
   timeout: number;
   topicData: { topic: string; partitions: { partition: number; messages: Message[] }[] }[];
@@ -58,11 +61,16 @@ export function produceRequest(fields: ProduceFields) {
     apiVersion: 3,
     apiName: 'Produce',
     expectResponse: () => fields.acks !== 0,
-    encode: () => Promise.resolve(encode(fields)),
+    encode: async () => encode(fields, fields.compression ? await compressAll(fields) : toRecords),
   };
 }
 
-function encode({ acks, timeout, topicData }: ProduceFields): Payload {
+/** The records of one batch. */
+interface Records extends BatchHead {
+  write(writer: RecordWriter): void;
+}
+
+function encode({ acks, timeout, topicData }: ProduceFields, recordsOf: (messages: Message[]) => Records): Payload {
   const writer = new RecordWriter(expectedSize(topicData));
   writer.skip(headRoom);
   writer.int16(-1); // in no transaction
@@ -77,7 +85,8 @@ function encode({ acks, timeout, topicData }: ProduceFields): Payload {
     for (const { partition, messages } of partitions) {
       writer.int32(partition);
       const sizeAt = writer.skip(4);
-      writeMessages(writer, messages);
+      const records = recordsOf(messages);
+      writeBatch(writer, records, () => records.write(writer));
       writer.setInt32(sizeAt, writer.length - sizeAt - 4);
     }
   }
@@ -97,23 +106,42 @@ function expectedSize(topicData: ProduceFields['topicData']): number {
   return size;
 }
 
-function writeMessages(writer: RecordWriter, messages: readonly Message[]): void {
+function toRecords(messages: readonly Message[]): Records {
   const encoded = messages[0]?.encoded;
   if (encoded) {
     const { count, bytes, timestamp } = encoded;
-    writeBatch(writer, { count, firstTimestamp: timestamp, maxTimestamp: timestamp }, () => writer.copy(bytes));
-    return;
+    return { count, firstTimestamp: timestamp, maxTimestamp: timestamp, write: (writer) => writer.copy(bytes) };
   }
   const now = Date.now();
   const times = messages.map(({ timestamp }) => Number(timestamp ?? now));
   const firstTimestamp = times.reduce((a, b) => Math.min(a, b), times[0] ?? now);
   const maxTimestamp = times.reduce((a, b) => Math.max(a, b), firstTimestamp);
-  writeBatch(writer, { count: messages.length, firstTimestamp, maxTimestamp }, () => {
-    for (const [i, { key, value, headers }] of messages.entries()) {
-      const timestampDelta = times[i]! - firstTimestamp;
-      writeRecord(writer, { offsetDelta: i, timestampDelta, key, value, headers });
-    }
-  });
+  return {
+    count: messages.length,
+    firstTimestamp,
+    maxTimestamp,
+    write(writer) {
+      for (const [i, { key, value, headers }] of messages.entries()) {
+        const timestampDelta = times[i]! - firstTimestamp;
+        writeRecord(writer, { offsetDelta: i, timestampDelta, key, value, headers });
+      }
+    },
+  };
+}
+
+/** Compresses the records of each partition. @returns what finds them */
+async function compressAll({ topicData, compression }: ProduceFields): Promise<(messages: Message[]) => Records> {
+  const attributes = compression!;
+  const codec = codecOf(attributes)!;
+  const compressed = new Map<Message[], Records>();
+  for (const { messages } of topicData.flatMap(({ partitions }) => partitions)) {
+    const records = toRecords(messages);
+    const writer = new RecordWriter();
+    records.write(writer);
+    const bytes = await codec.compress(writer.bytes);
+    compressed.set(messages, { ...records, attributes, write: (into) => into.copy(bytes) });
+  }
+  return (messages) => compressed.get(messages)!;
 }
 
 /** The fields of a request header, and the request. */

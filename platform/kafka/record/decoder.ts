@@ -1,11 +1,9 @@
 import { PlatformError } from '#platform/errors';
+import { codecOf } from './codecs.ts';
 import type { ByteRange, IncomingMessage, TopicPartition } from '../port.ts';
 
 // The record format of Kafka's log (version 2), decoded lazily: one pass finds the records, and a field is decoded when it
 // is read. https://kafka.apache.org/documentation/#recordbatch
-
-/** Returns what decompresses the records of a batch, by its attributes; null where they are not compressed. */
-export type CodecOf = (attributes: number) => { decompress(buffer: Buffer): Promise<Buffer> } | null;
 
 /** The attributes that all records of a batch share. kafkajs needs them to leave out aborted transactions. */
 interface BatchContext {
@@ -220,12 +218,7 @@ export class LogMessage extends RecordBody implements IncomingMessage {
  * Decodes record batches; the last one may be incomplete, and is left out then.
  * @throws for the record formats before Kafka 0.11
  */
-export async function decodeBatches(
-  buffer: Buffer,
-  start: number,
-  end: number,
-  codecOf: CodecOf,
-): Promise<LogMessage[]> {
+export async function decodeBatches(buffer: Buffer, start: number, end: number): Promise<LogMessage[]> {
   const messages: LogMessage[] = [];
   for (let at = start; at + recordsAt <= end;) {
     const next = at + 12 + buffer.readInt32BE(at + 8);

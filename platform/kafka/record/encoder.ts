@@ -197,6 +197,8 @@ export interface BatchHead {
   /** milliseconds since 1970 */
   firstTimestamp: number;
   maxTimestamp: number;
+  /** the number of the compression; default: 0, not compressed */
+  attributes?: number;
 }
 
 export const batchHeadSize = 61;
@@ -205,7 +207,7 @@ const noProducer = -1n;
 
 /** Writes a record batch. @param writeRecords writes its records */
 export function writeBatch(writer: RecordWriter, head: BatchHead, writeRecords: () => void): void {
-  const { count, firstTimestamp, maxTimestamp } = head;
+  const { count, firstTimestamp, maxTimestamp, attributes = 0 } = head;
   const start = writer.skip(batchHeadSize);
   writeRecords();
   const batch = writer.bytes.subarray(start);
@@ -213,7 +215,7 @@ export function writeBatch(writer: RecordWriter, head: BatchHead, writeRecords: 
   batch.writeInt32BE(batch.length - 12, 8);
   batch.writeInt32BE(0, 12);
   batch.writeInt8(2, 16);
-  batch.writeInt16BE(0, 21);
+  batch.writeInt16BE(attributes, 21);
   batch.writeInt32BE(count - 1, 23);
   batch.writeBigInt64BE(BigInt(firstTimestamp), 27);
   batch.writeBigInt64BE(BigInt(maxTimestamp), 35);

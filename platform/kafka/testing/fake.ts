@@ -91,6 +91,6 @@ function copied({ key, value, headers, timestamp = Date.now() }: OutgoingMessage
 async function decoded({ count, bytes, timestamp }: EncodedMessages): Promise<Required<OutgoingMessage>[]> {
   const writer = new RecordWriter();
   writeBatch(writer, { count, firstTimestamp: timestamp, maxTimestamp: timestamp }, () => writer.copy(bytes));
-  const records = await decodeBatches(writer.bytes, 0, writer.length, () => null);
+  const records = await decodeBatches(writer.bytes, 0, writer.length);
   return records.map(({ key, value, headers }) => copied({ key: key!, value: value!, headers, timestamp }));
 }

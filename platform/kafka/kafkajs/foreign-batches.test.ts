@@ -1,0 +1,145 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { after, before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { eventually } from '#test/eventually.ts';
+import { testKafka, uniqueTopic } from '#test/kafka.ts';
+import { createLogger } from '#platform/telemetry';
+import { createKafka } from '../port.ts';
+import type { IncomingMessage, Kafka } from '../port.ts';
+import { compressionTypes } from '../record/codecs.ts';
+import type { Plan, Step } from '../testing/foreign-producer.ts';
+import { kafkajs } from './patches.ts';
+
+const log = createLogger('foreign-batches-test', 'silent');
+const brokers = testKafka().brokers.split(',');
+const foreignProducer = fileURLToPath(import.meta.resolve('../testing/foreign-producer.ts'));
+
+let kafka: Kafka;
+before(() => {
+  kafka = createKafka({ brokers, clientId: 'foreign-batches-test', log });
+});
+after(() => kafka.close());
+
+/** Reads a topic up to the message with this value. */
+async function readUpTo(topic: string, last: string): Promise<IncomingMessage[]> {
+  const messages: IncomingMessage[] = [];
+  const consumer = kafka.consumer({
+    group: `reader-${topic}`,
+    topics: [topic],
+    from: 'earliest',
+    async onBatch(batch) {
+      messages.push(...batch.messages);
+      return true;
+    },
+  });
+  consumer.start();
+  try {
+    await eventually(() => messages.some(({ value }) => String(value) === last), `the message ${last}`);
+  } finally {
+    await consumer.stop();
+  }
+  return messages;
+}
+
+/** Creates a topic whose batches the broker compresses again, as another producer would. */
+async function compressedTopic(type: string): Promise<string> {
+  const topic = `compressed-${type}-${process.pid}-${Date.now()}`;
+  const admin = new kafkajs.Kafka({ brokers, logLevel: kafkajs.logLevel.NOTHING }).admin();
+  await admin.connect();
+  try {
+    const configEntries = [{ name: 'compression.type', value: type === 'none' ? 'uncompressed' : type }];
+    await admin.createTopics({ topics: [{ topic, numPartitions: 1, configEntries }] });
+  } finally {
+    await admin.disconnect();
+  }
+  return topic;
+}
+
+describe('compressed batches', () => {
+  for (const type of compressionTypes) {
+    it(`of the broker are read: ${type}`, async () => {
+      const topic = await compressedTopic(type);
+      const producer = await kafka.producer();
+      const messages = Array.from({ length: 50 }, (_, i) => ({
+        key: `k${i}`,
+        value: Buffer.from(`${i} ${'large enough for more than one block '.repeat(100)}`),
+        headers: { ce_id: String(i) },
+      }));
+      await producer.send(topic, 0, messages);
+      await producer.send(topic, 0, [{ key: 'k', value: Buffer.from('last'), headers: {} }]);
+      const read = await readUpTo(topic, 'last');
+      assert.deepEqual(
+        read.slice(0, -1).map(({ key, value, headers }) => ({ key, value, headers })),
+        messages,
+      );
+    });
+
+    it(`are written, and the broker and we read them: ${type}`, async () => {
+      const topic = await uniqueTopic(`written-${type}`, 1);
+      const compressing = createKafka({ brokers, clientId: 'foreign-batches-test', log, compression: type });
+      try {
+        const producer = await compressing.producer();
+        const value = Buffer.from('compressible '.repeat(10_000));
+        await producer.send(topic, 0, [{ key: 'a', value, headers: { a: 'b' } }]);
+        await producer.send(topic, 0, [
+          { key: 'b', value: Buffer.from('1'), headers: {}, timestamp: 1_767_225_600_000 },
+          { key: 'c', value: Buffer.from('last'), headers: {}, timestamp: 1_767_225_700_000 },
+        ]);
+        const [first, ...rest] = await readUpTo(topic, 'last');
+        assert.deepEqual([first?.key, first?.value, first?.headers], ['a', value, { a: 'b' }]);
+        assert.deepEqual(
+          rest.map(({ key, timestamp }) => [key, timestamp]),
+          [
+            ['b', 1_767_225_600_000],
+            ['c', 1_767_225_700_000],
+          ],
+        );
+      } finally {
+        await compressing.close();
+      }
+    });
+  }
+});
+
+describe('transactions of others', () => {
+  it('are read when they are committed, and never when they are aborted', async () => {
+    const topic = await uniqueTopic('transactions', 1);
+    const record = (producer: string, value: string, key: string | null = null): Step => ({
+      producer,
+      kind: 'record',
+      key,
+      value,
+    });
+    await produce(topic, [
+      record('a', 'a1 aborted'),
+      record('b', 'b1'),
+      record('c', 'c1 aborted'),
+      record('a', 'a2 aborted', '\0\0\0\0'),
+      record('a', 'a3 aborted'),
+      record('b', 'b2', '\0\0\0\0'),
+      { producer: 'a', kind: 'abort' },
+      record('a', 'a4'),
+      record('c', 'c2 aborted'),
+      { producer: 'c', kind: 'abort' },
+      { producer: 'b', kind: 'commit' },
+      { producer: 'a', kind: 'commit' },
+      record('c', 'last'),
+    ]);
+    const read = await readUpTo(topic, 'last');
+    assert.deepEqual(
+      read.map(({ value }) => String(value)),
+      ['b1', 'b2', 'a4', 'last'],
+    );
+  });
+});
+
+/** Lets a foreign producer run steps. */
+async function produce(topic: string, steps: Step[]): Promise<void> {
+  const plan: Plan = { brokers, topic, steps };
+  const child = spawn(process.execPath, ['--no-warnings', foreignProducer], { stdio: ['pipe', 'inherit', 'inherit'] });
+  child.stdin.end(JSON.stringify(plan));
+  const [code] = (await once(child, 'exit')) as [number | null];
+  assert.equal(code, 0, 'the foreign producer failed');
+}
