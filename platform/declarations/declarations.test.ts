@@ -13,6 +13,15 @@ test('every topic that the contract sends to or a service reads is declared, onc
   for (const topic of used) assert.ok(names.includes(topic), topic);
 });
 
+test('a service declares exactly the topics of the events in its contract', () => {
+  const declared = new Map(eventServices().map(({ metadata, spec }) => [metadata.name, spec.produces ?? []]));
+  for (const { name, events } of contracts.contracts) {
+    const sent = new Set(Object.values(events).flatMap((event) => event.topics));
+    const produced = new Set(declared.get(name)?.map(({ topic }) => topic));
+    assert.deepEqual(produced, sent, name);
+  }
+});
+
 test('every service of the contract is declared, with a port of its own', () => {
   const services = eventServices();
   const ports = services.map((service) => service.spec.port);
