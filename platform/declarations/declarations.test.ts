@@ -34,5 +34,5 @@ test('durations are read, and what is none is refused', () => {
   assert.equal(parseDuration('500ms'), 500);
   assert.equal(parseDuration('7d'), 604_800_000);
   assert.equal(parseDuration(-1), -1);
-  assert.throws(() => parseDuration('1 week'), /'1 week' is no duration/);
+  assert.throws(() => parseDuration('1 week'), /'1 week' is not a duration/);
 });
