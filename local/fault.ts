@@ -1,5 +1,5 @@
 /**
- * An error that the user can fix: its message is a whole sentence, shown without a stack. `hint` says what to do.
+ * A fault, which the user must correct. Its message is a whole sentence, shown without a stack; `hint` says what to do.
  */
 export class Fault extends Error {
   readonly hint: string | undefined;

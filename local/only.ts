@@ -18,7 +18,7 @@ export class OnlyService {
   readonly #stopping = new AbortController();
   #started: Promise<void> = Promise.resolve();
   #taken: Taken | undefined;
-  #kept: Supervised | undefined;
+  #supervised: Supervised | undefined;
   #sources: SourceWatch | undefined;
   /** The port for debuggers. */
   inspectPort: number | undefined;
@@ -57,25 +57,25 @@ export class OnlyService {
       { root: this.#root, data, inspectPort: this.inspectPort, listener: this.#listener },
     );
     const say: Listener['say'] = (level, line) => this.#listener.say(level, line);
-    const kept = new Supervised(this.#name, (start) => startService(process, start), say);
-    this.#kept = kept;
+    const supervised = new Supervised(this.#name, (start) => startService(process, start), say);
+    this.#supervised = supervised;
     const since = Date.now();
-    await kept.start();
-    this.#sources = reloadOnChange(this.#root, () => [kept], { since, listener: this.#listener });
+    await supervised.start();
+    this.#sources = reloadOnChange(this.#root, () => [supervised], { since, listener: this.#listener });
   }
 
-  /** Stops the service and returns its place. */
+  /** Stops the service and returns it to the platform. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     // The signal, or the end of the service, ends a running start.
-    await Promise.all([this.#kept?.stop(), this.#started.catch(() => undefined)]);
+    await Promise.all([this.#supervised?.stop(), this.#started.catch(() => undefined)]);
     this.#sources?.stop();
-    await this.#kept?.stop();
+    await this.#supervised?.stop();
     this.#taken?.giveBack();
   }
 
   /** Ends its process at once. */
   kill(): void {
-    this.#kept?.kill();
+    this.#supervised?.kill();
   }
 }

@@ -104,12 +104,12 @@ export class Platform {
     await Promise.allSettled([this.#started]);
     this.#sources?.stop();
     this.#takeovers.close();
-    for (const group of this.#groups.toReversed()) await Promise.all(group.map((kept) => kept.stop()));
+    for (const group of this.#groups.toReversed()) await Promise.all(group.map((supervised) => supervised.stop()));
   }
 
   /** Ends every process at once. */
   kill(): void {
-    for (const kept of this.#groups.flat()) kept.kill();
+    for (const supervised of this.#groups.flat()) supervised.kill();
   }
 
   async #forget(): Promise<void> {
@@ -188,8 +188,8 @@ export class Platform {
 
   #supervise(name: string, start: (start: Start) => Promise<Running>): Supervised {
     // A replacement is stopped by its `Supervised`.
-    const whileWanted = ({ signal, takePlace }: Start): Promise<Running> =>
-      start(takePlace ? { signal, takePlace } : { signal: AbortSignal.any([signal, this.#starting.signal]) });
+    const whileWanted = ({ signal, replaceOld }: Start): Promise<Running> =>
+      start(replaceOld ? { signal, replaceOld } : { signal: AbortSignal.any([signal, this.#starting.signal]) });
     return new Supervised(name, whileWanted, (level, line) => this.#listener.say(level, line));
   }
 
@@ -229,7 +229,7 @@ export class Platform {
   #onTakeover(service: string, isTaken: boolean): void {
     if (this.#starting.signal.aborted) return;
     this.#listener.say('info', `${service} is ${isTaken ? 'taken over by another npm start' : 'given back'}`);
-    for (const kept of this.#groups.flat()) if (kept.name === service) kept.replace();
+    for (const supervised of this.#groups.flat()) if (supervised.name === service) supervised.replace();
   }
 
   /** The services that run from this clone. */
@@ -240,7 +240,7 @@ export class Platform {
 
   async #startGroup(group: Supervised[]): Promise<void> {
     this.#groups.push(group);
-    await this.#together(group.map((kept) => kept.start()));
+    await this.#together(group.map((supervised) => supervised.start()));
   }
 }
 

@@ -43,11 +43,11 @@ export function createPidFile(file: string, pid: number): void {
   writeAside(file, pid, (aside) => linkSync(aside, file));
 }
 
-function writeAside(file: string, pid: number, takePlace: (aside: string) => void): void {
+function writeAside(file: string, pid: number, replaceOld: (aside: string) => void): void {
   const aside = `${file}.${process.pid}.tmp`;
   try {
     writeFileSync(aside, JSON.stringify({ pid, command: commandOf(pid) ?? '' }));
-    takePlace(aside);
+    replaceOld(aside);
   } finally {
     rmSync(aside, { force: true });
   }

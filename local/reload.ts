@@ -23,7 +23,7 @@ export function reloadOnChange(
         if (changed.length === 0) return;
         const list = changed.map(({ name }) => name).join(', ');
         listener.say('info', `${relative(root, file)} has changed: reloads ${list}`);
-        for (const kept of changed) kept.replace();
+        for (const supervised of changed) supervised.replace();
       },
       onError: (error) => listener.say('warn', `services are not reloaded when their sources change: ${error.message}`),
     },

@@ -27,7 +27,7 @@ export function welcomeScreen(options: {
   return `
 Millrace is up after ${seconds.toFixed(1)} s.
 
-${rows.map(([name, place]) => `  ${name.padEnd(width)}  ${place}`).join('\n')}
+${rows.map(([name, address]) => `  ${name.padEnd(width)}  ${address}`).join('\n')}
 
 ${firstSteps(gatewayUrl)}
 

@@ -43,13 +43,13 @@ describe('a service that takes the place of another', () => {
   /** Replaces the running one, and returns it: it has been asked to end. */
   const begin = async (onTakePlace?: () => void, until = signal): Promise<Running> => {
     const old = running;
-    const takePlace = (other: Running): Running => {
+    const replaceOld = (other: Running): Running => {
       running = other;
       onTakePlace?.();
       void old.stop();
       return old;
     };
-    await startService(service, { signal: until, takePlace });
+    await startService(service, { signal: until, replaceOld });
     return old;
   };
   const replace = async (...args: Parameters<typeof begin>): Promise<void> => (await begin(...args)).stop();

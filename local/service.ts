@@ -63,11 +63,11 @@ export function pidFolder(data: string): string {
  * asks the old process to end, which drains while the new one already serves.
  * @throws Fault if it ends, or is not ready within a minute
  */
-export async function startService(service: ServiceProcess, { signal, takePlace }: Start): Promise<Running> {
+export async function startService(service: ServiceProcess, { signal, replaceOld }: Start): Promise<Running> {
   signal.throwIfAborted();
   // It has its own session, so that Ctrl-C in the terminal reaches only the runner; the channel tells the service when
   // the runner was killed.
-  const child = spawn(process.execPath, [...flagsOf(service, takePlace !== undefined), service.file], {
+  const child = spawn(process.execPath, [...flagsOf(service, replaceOld !== undefined), service.file], {
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     env: { ...process.env, ...service.env },
@@ -93,9 +93,9 @@ export async function startService(service: ServiceProcess, { signal, takePlace 
   const wanted = AbortSignal.any([signal, failed.signal]);
   let hasPlace = false;
   try {
-    if (takePlace) {
+    if (replaceOld) {
       await untilStandingBy(child, service.name, wanted);
-      const old = takePlace(running);
+      const old = replaceOld(running);
       hasPlace = true;
       for (const port of [service.port, service.inspectPort])
         if (port !== undefined) await untilPortFree(port, service.name, () => old?.kill());

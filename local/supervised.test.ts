@@ -72,9 +72,9 @@ describe('Supervised', () => {
     /** Starts that the test ends, with a record of the events. */
     function controlled() {
       const happened: string[] = [];
-      const starts: { takePlace(): number | undefined; signal: AbortSignal; up(): void; fail(): void }[] = [];
+      const starts: { replaceOld(): number | undefined; signal: AbortSignal; up(): void; fail(): void }[] = [];
       const events = new EventEmitter<{ start: []; said: [] }>();
-      const kept = new Supervised(
+      const supervised = new Supervised(
         'it',
         (start) => {
           const { promise, resolve, reject } = Promise.withResolvers<Running>();
@@ -83,7 +83,7 @@ describe('Supervised', () => {
           const running: Running = { pid: number, died: new Promise(() => undefined), stop, kill: () => undefined };
           start.signal.addEventListener('abort', () => reject(new Error('aborted')));
           starts.push({
-            takePlace: () => start.takePlace?.(running)?.pid,
+            replaceOld: () => start.replaceOld?.(running)?.pid,
             signal: start.signal,
             up: () => resolve(running),
             fail: () => reject(new Error(`no ${number}`)),
@@ -103,42 +103,42 @@ describe('Supervised', () => {
       const said = async (line: string): Promise<void> => {
         while (!happened.includes(line)) await once(events, 'said');
       };
-      return { kept, happened, started, said };
+      return { supervised, happened, started, said };
     }
 
     async function runningOne() {
       const all = controlled();
-      const up = all.kept.start();
+      const up = all.supervised.start();
       (await all.started(1)).up();
       await up;
       return all;
     }
 
     test('one by another, when that asks for it', async () => {
-      const { kept, happened, started, said } = await runningOne();
-      kept.replace();
-      const { takePlace, up } = await started(2);
+      const { supervised, happened, started, said } = await runningOne();
+      supervised.replace();
+      const { replaceOld, up } = await started(2);
       assert.deepEqual(happened, []);
-      assert.equal(takePlace(), 1);
+      assert.equal(replaceOld(), 1);
       assert.deepEqual(happened, ['stop 1']);
       up();
       await said('it is replaced after a while');
-      assert.equal(kept.pid, 2);
-      await kept.stop();
+      assert.equal(supervised.pid, 2);
+      await supervised.stop();
     });
 
     test('nothing where the other cannot be started, and tries again with the next call', async () => {
-      const { kept, happened, started, said } = await runningOne();
-      kept.replace();
+      const { supervised, happened, started, said } = await runningOne();
+      supervised.replace();
       (await started(2)).fail();
       await said('it keeps the old process until its source changes');
-      assert.equal(kept.pid, 1);
-      kept.replace();
-      const { takePlace, up } = await started(3);
-      takePlace();
+      assert.equal(supervised.pid, 1);
+      supervised.replace();
+      const { replaceOld, up } = await started(3);
+      replaceOld();
       up();
       await said('it is replaced after a while');
-      await kept.stop();
+      await supervised.stop();
       assert.deepEqual(happened.toSpliced(2, 1), [
         'no 2',
         'it keeps the old process until its source changes',
@@ -148,31 +148,31 @@ describe('Supervised', () => {
     });
 
     test('what failed at its start, with the next call alone', async () => {
-      const { kept, started, said } = await runningOne();
-      kept.replace();
+      const { supervised, started, said } = await runningOne();
+      supervised.replace();
       const second = await started(2);
-      second.takePlace();
+      second.replaceOld();
       second.fail();
       await said('it is down until its source changes');
-      assert.equal(kept.pid, undefined);
-      kept.replace();
-      const { takePlace, up } = await started(3);
-      assert.equal(takePlace(), undefined);
+      assert.equal(supervised.pid, undefined);
+      supervised.replace();
+      const { replaceOld, up } = await started(3);
+      assert.equal(replaceOld(), undefined);
       up();
       await said('it is replaced after a while');
-      await kept.stop();
+      await supervised.stop();
     });
 
     test('what is being started, and stops all of it', async () => {
-      const { kept, happened, started } = await runningOne();
-      kept.replace();
+      const { supervised, happened, started } = await runningOne();
+      supervised.replace();
       const second = await started(2);
-      second.takePlace();
-      kept.replace();
+      second.replaceOld();
+      supervised.replace();
       const third = await started(3);
-      assert.equal(third.takePlace(), 2);
+      assert.equal(third.replaceOld(), 2);
       assert.ok(second.signal.aborted && !third.signal.aborted);
-      await kept.stop();
+      await supervised.stop();
       assert.ok(third.signal.aborted);
       assert.deepEqual(new Set(happened), new Set(['stop 1', 'stop 2', 'stop 3']));
     });

@@ -1,6 +1,7 @@
-import { messageOf } from '#platform/errors';
-
 import { setTimeout as delay } from 'node:timers/promises';
+
+import { messageOf } from '#platform/errors';
+import { backoffMs } from '#platform/lifecycle';
 
 /** A part that runs until it is stopped or dies. */
 export interface Running {
@@ -19,14 +20,13 @@ export interface Start {
   /** Ends the start. */
   signal: AbortSignal;
   /**
-   * Set if an old one may run. Call it as soon as the new one needs its place: it asks the
-   * old one to end, without waiting, and returns it. If the start fails before, the old one keeps running.
+   * Set if an old one may run. Call it as soon as the new one needs the port of the old one: it asks the old one to end,
+   * without waiting, and returns it. If the start fails before, the old one keeps running.
    */
-  takePlace?: (running: Running) => Running | undefined;
+  replaceOld?: (running: Running) => Running | undefined;
 }
 
-const FIRST_WAIT_MS = 500;
-const LONGEST_WAIT_MS = 10_000;
+const BACKOFF = { firstMs: 500, maxMs: 10_000 };
 /** A run of this length resets the pause. */
 const HEALTHY_MS = 30_000;
 
@@ -43,7 +43,7 @@ export class Supervised {
   #isReplaced = Promise.withResolvers<void>();
   #running: Running | undefined;
   #loop: Promise<void> | undefined;
-  #wait = FIRST_WAIT_MS;
+  #deaths = 0;
   #since = Date.now();
 
   constructor(
@@ -110,11 +110,11 @@ export class Supervised {
     this.#isReplaced = Promise.withResolvers();
     const signal = AbortSignal.any([this.#replaced.signal, this.#stopping.signal]);
     try {
-      await this.#start({ signal, takePlace: (running) => this.#takePlace(running) });
+      await this.#start({ signal, replaceOld: (running) => this.#replaceOld(running) });
       this.#since = Date.now();
       this.#say('info', `${this.name} is replaced after ${((performance.now() - began) / 1000).toFixed(2)} s`);
     } catch (error) {
-      // A new one that already has the place keeps it until the next one replaces it.
+      // A new one that has already replaced the old one keeps running until the next one replaces it.
       if (signal.aborted) return;
       if (this.#running !== before) this.#running = undefined;
       this.#say('error', error instanceof Error ? error.message : String(error));
@@ -122,7 +122,7 @@ export class Supervised {
     }
   }
 
-  #takePlace(running: Running): Running | undefined {
+  #replaceOld(running: Running): Running | undefined {
     const old = this.#running;
     this.#running = running;
     if (old) {
@@ -137,13 +137,13 @@ export class Supervised {
     const { signal } = this.#stopping;
     this.#say('error', sentence);
     this.#running = undefined;
-    if (Date.now() - this.#since > HEALTHY_MS) this.#wait = FIRST_WAIT_MS;
+    if (Date.now() - this.#since > HEALTHY_MS) this.#deaths = 0;
     while (this.#running === undefined) {
-      this.#say('warn', `${this.name} is started again in ${this.#wait / 1000} s`);
+      const waitMs = backoffMs((this.#deaths += 1), BACKOFF);
+      this.#say('warn', `${this.name} is started again in ${waitMs / 1000} s`);
       const wanted = AbortSignal.any([signal, this.#replaced.signal]);
-      await delay(this.#wait, undefined, { signal: wanted }).catch(() => undefined);
+      await delay(waitMs, undefined, { signal: wanted }).catch(() => undefined);
       if (wanted.aborted) return;
-      this.#wait = Math.min(this.#wait * 2, LONGEST_WAIT_MS);
       this.#since = Date.now();
       await this.#startAgain(wanted);
       if (wanted.aborted) return;

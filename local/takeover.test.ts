@@ -45,7 +45,7 @@ describe('a takeover', () => {
     assert.equal(statSync(join(data, 'runner.sock')).mode & 0o777, 0o600);
   });
 
-  test('gets the place when it is free, and ends with the connection', async () => {
+  test('gets the service when its port is free, and ends with the connection', async () => {
     let taken = takeOver(data, 'orders', signal);
     assert.deepEqual(await once(heard, 'orders'), [true]);
     assert.ok(takeovers.isTaken('orders') && !takeovers.isTaken('users'));
@@ -64,7 +64,7 @@ describe('a takeover', () => {
     await Promise.all([lost, stopped]);
   });
 
-  test('can be given up before it has the place', async () => {
+  test('can be given up before it has the service', async () => {
     const giveUp = new AbortController();
     const taken = takeOver(data, 'users', giveUp.signal);
     assert.deepEqual(await once(heard, 'users'), [true]);

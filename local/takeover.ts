@@ -10,12 +10,12 @@ import { untilPortFree } from './ports.ts';
 import { endOrphan, runningPid, waitUntilGone } from './process.ts';
 
 /** The information that a run with `--only` needs to run the service of another run. */
-export interface Place {
+export interface LaunchSettings {
   port: number;
   env: Record<string, string>;
 }
 
-type Answer = Place | { refused: string };
+type Answer = LaunchSettings | { refused: string };
 
 /** Longer than the drain of a service. */
 const STOP_WITHIN_MS = 10_000;
@@ -31,7 +31,7 @@ function socketOf(data: string): string {
 }
 
 /** A service that can be taken over. */
-export interface Takable extends Place {
+export interface Takable extends LaunchSettings {
   name: string;
   pidFile: string;
 }
@@ -75,11 +75,11 @@ export class Takeovers {
   }
 
   /** Ends our process of a service that is taken over, and lets the other run start its own. */
-  async startTaken(service: string, { signal, takePlace }: Start): Promise<Running> {
+  async startTaken(service: string, { signal, replaceOld }: Start): Promise<Running> {
     const taker = this.#takers.get(service);
-    const place = this.#services().find(({ name }) => name === service);
-    if (!taker || !place) throw new Error(`${service} is not taken over`);
-    const { port, env, pidFile } = place;
+    const own = this.#services().find(({ name }) => name === service);
+    if (!taker || !own) throw new Error(`${service} is not taken over`);
+    const { port, env, pidFile } = own;
     const kill = (): void => void endOrphan(pidFile, 'SIGKILL', 0);
     const stop = async (): Promise<void> => {
       taker.end(); // The other run then stops the service; if that run was killed, the service ends by itself.
@@ -88,7 +88,7 @@ export class Takeovers {
     };
     const running = { died: new Promise<never>(() => undefined), stop, kill };
     signal.throwIfAborted();
-    const old = takePlace?.(running);
+    const old = replaceOld?.(running);
     await untilPortFree(port, service, () => old?.kill());
     signal.throwIfAborted();
     taker.write(lineOf({ port, env }));
@@ -132,14 +132,14 @@ function onceLine(socket: Socket, onLine: (line: string) => void): void {
 }
 
 /** A service that was taken over. */
-export interface Taken extends Place {
+export interface Taken extends LaunchSettings {
   /** Resolves when the other run has ended. */
   lost: Promise<void>;
   giveBack(): void;
 }
 
 /**
- * Asks the run on a data folder for the place of one of its services; resolves when it is free.
+ * Asks the run on a data folder for one of its services; resolves when this run may start it.
  * @throws Fault if no platform runs there, or it refuses
  */
 export async function takeOver(data: string, service: string, signal: AbortSignal): Promise<Taken> {

@@ -19,7 +19,9 @@ export function newEvent(
 ): Changes | undefined {
   const [entity = '', happened = '', ...rest] = type.split('.');
   if (happened === '' || rest.length > 0)
-    throw new Fault(`"${type}" is no event type: it has to be like ${service}.changed, of what and what happened.`);
+    throw new Fault(
+      `"${type}" is not a valid event type. It must be like ${service}.changed: the entity, and what happened to it.`,
+    );
   assertName(entity, 'kind of aggregate');
   assertName(happened, 'change');
   const contract = contracts.find(({ name }) => name === service);

@@ -29,7 +29,7 @@ const types = new Set(
  */
 export function assertName(name: string, what: string): void {
   if (!wellFormed.test(name))
-    throw new Fault(`"${name}" is no name of a ${what}: it has to be of small letters, digits and single hyphens.`);
+    throw new Fault(`"${name}" is not a valid name of a ${what}: use lower-case letters, digits and single hyphens.`);
   if (name.length > longest) throw new Fault(`"${name}" is longer than ${longest} characters.`);
 }
 

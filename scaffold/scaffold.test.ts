@@ -73,12 +73,12 @@ describe('npm run new', () => {
     refusal({ topic: 'stock-events' }, /^The topic stock-events is taken: stock-levels sends its events there\.$/);
     refusal({ consumes: ['nothing'] }, /^No service declares the topic nothing\. There are /);
     refusal({ name: 'alerts' }, /^Another contract has a schema Alert/);
-    refusal({ topic: 'a topic' }, /^"a topic" is no name of a topic/);
+    refusal({ topic: 'a topic' }, /^"a topic" is not a valid name of a topic/);
   });
 
   test('refuses invalid names', () => {
     for (const name of ['', 'Depots', 'depot_s', '-depots', 'depots-', '1depots', '../depots', 'a b'])
-      assert.throws(() => serviceNames(name), /is no name of a service/, name);
+      assert.throws(() => serviceNames(name), /is not a valid name of a service/, name);
     assert.throws(() => serviceNames('x'.repeat(41)), /longer than 40/);
     for (const name of ['user', 'class', 'types']) assert.throws(() => serviceNames(name), /choose another name/, name);
   });
@@ -117,7 +117,7 @@ describe('npm run new', () => {
     assert.match(text, /'stock-level\.sold-out': \{[^}]*topics: \['stock-events'\]/);
     assert.equal(newEvent(copy, 'stock-levels', 'stock-level.created', all), undefined);
     assert.throws(() => newEvent(copy, 'nobody', 'a.b', all), /There is no contract nobody/);
-    assert.throws(() => newEvent(copy, 'stock-levels', 'created', all), /"created" is no event type/);
+    assert.throws(() => newEvent(copy, 'stock-levels', 'created', all), /"created" is not a valid event type/);
     const [taken] = Object.keys(contracts.events);
     assert.throws(() => newEvent(copy, 'stock-levels', taken!, all), /is taken: it is in the contract of/);
   });

@@ -104,10 +104,9 @@ function collect(text: string, constant: string, file: string): string {
     [/(?<=collectContracts\([^;]*\[[^\]]*?),?\s*\](?=,?\s*\);)/, `, ${constant}]`],
     [/(?<=export type EventData = [^;]*);/, ` & EventDataOf<typeof ${constant}>;`],
   ];
-  const collected = edits.reduce((changed, [place, insertion]) => {
-    if (!place.test(changed))
-      throw new Fault(`services/contracts/index.ts has no place for ${constant} that is known.`);
-    return changed.replace(place, insertion);
+  const collected = edits.reduce((changed, [position, insertion]) => {
+    if (!position.test(changed)) throw new Fault(`services/contracts/index.ts has no known position for ${constant}.`);
+    return changed.replace(position, insertion);
   }, text);
   return collected.replace(/(?:import \{ \w+ \} from '\.\/[^\n]*\n)+/, (imports) =>
     imports

@@ -3,6 +3,8 @@ import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 
+import { eventServices } from '#platform/declarations';
+
 import { linksOf, scriptsOf } from '../scaffold/shop-free/documents.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -20,6 +22,12 @@ describe('the documents', () => {
         .map((link) => `${page}: ${link}`),
     );
     assert.deepEqual(missing, []);
+  });
+
+  test('name the declared ports', () => {
+    const ports = new Map(eventServices().map(({ metadata, spec }) => [metadata.name, spec.port]));
+    for (const [, name, port] of read('README.md').matchAll(/^\| `([\w-]+)` +\| (\d+) +\|/gm))
+      assert.equal(Number(port), ports.get(name!), name);
   });
 
   test('name only existing commands', () => {

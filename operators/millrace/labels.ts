@@ -1,7 +1,7 @@
 /** The one field manager of what this operator applies. */
 export const manager = 'millrace-operator';
 
-/** The labels of every object that the operator creates: it watches no others of the kinds that are not its own. */
+/** The labels of every object that the operator creates. Of other kinds than its own, it watches only objects with these labels. */
 export const managedBy = { 'app.kubernetes.io/managed-by': manager };
 export const managedSelector = `app.kubernetes.io/managed-by=${manager}`;
 

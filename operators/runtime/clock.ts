@@ -10,7 +10,7 @@ export interface Clock {
   after(ms: number, run: () => void): () => void;
 }
 
-/** The time of the machine. It ignores steps of the machine's clock, so that no lease expires by one. */
+/** The time of the machine. It ignores steps of the machine's clock: such a step must not end a lease. */
 export const systemClock: Clock = {
   now: () => performance.timeOrigin + performance.now(),
   async sleep(ms, signal) {

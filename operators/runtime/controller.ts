@@ -94,7 +94,7 @@ export class Controller {
     this.#options.metrics.depth(this.name, this.#queue.depth);
   }
 
-  /** Starts with everything in the caches, as the state in which the last leader stopped is unknown. */
+  /** Starts with every key in the caches: nobody knows which keys the last leader has reconciled. */
   start(): void {
     for (const keys of this.#resyncs) for (const key of keys()) this.enqueue(key, { urgent: false });
     this.#canaryAt = this.#options.clock.now();

@@ -28,7 +28,7 @@ export interface InformerOptions<T extends KubeObject> {
   namespaces: readonly string[] | undefined;
   labelSelector?: string;
   indexers?: Record<string, Indexer<T>>;
-  /** the form in which the cache keeps an object; it need not hold what no controller reads */
+  /** changes an object before the cache stores it, to remove fields that no controller reads */
   transform?: (object: T) => T;
   clock: Clock;
   log: Log;

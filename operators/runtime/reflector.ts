@@ -35,7 +35,7 @@ export interface ReflectorTuning {
   pageSize: number;
   /** A watch that brings nothing for that long is dead: the server sends a bookmark every minute. */
   silenceMs: number;
-  /** The server ends a watch after that time and a random part of it more, so that watches do not all end together. */
+  /** The server ends a watch after this time plus a random part of it, so that watches do not all end together. */
   watchMs: number;
   backoff: BackoffOptions;
   /** A watch that lasts that long, or brings an event, resets the backoff. */

@@ -57,7 +57,7 @@ function readMounted(dir: string): Record<string, string> {
 
 /**
  * Reads the settings of a schema from mounted files and the environment (which wins) and validates them. A setting with
- * `needs` in its schema requires the settings that it names, so that half a configuration does not pass for none.
+ * `needs` in its schema requires the settings that it names: an incomplete configuration is an error, not the same as none.
  * @throws ConfigError with every fault, but without values, because they can be secrets
  */
 export function loadConfig<T extends TObject>(schema: T, source: ConfigSource = {}): Static<T> {

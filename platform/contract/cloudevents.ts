@@ -82,7 +82,7 @@ export function createDecoder<M extends Message>(read: ReadData<M>): DecodeEvent
       throw new InvalidEvent('the headers ce_id, ce_type and ce_source are required');
     }
     const time = headers['ce_time'] === undefined ? Number.NaN : Date.parse(headers['ce_time']);
-    if (Number.isNaN(time)) throw new InvalidEvent('the header ce_time is no time');
+    if (Number.isNaN(time)) throw new InvalidEvent('the header ce_time is not a time');
     const data = read(message, type);
     return {
       id,

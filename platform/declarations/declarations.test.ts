@@ -13,6 +13,15 @@ test('every topic that the contract sends to or a service reads is declared, onc
   for (const topic of used) assert.ok(names.includes(topic), topic);
 });
 
+test('a service declares exactly the topics of the events in its contract', () => {
+  const declared = new Map(eventServices().map(({ metadata, spec }) => [metadata.name, spec.produces ?? []]));
+  for (const { name, events } of contracts.contracts) {
+    const sent = new Set(Object.values(events).flatMap((event) => event.topics));
+    const produced = new Set(declared.get(name)?.map(({ topic }) => topic));
+    assert.deepEqual(produced, sent, name);
+  }
+});
+
 test('every service of the contract is declared, with a port of its own', () => {
   const services = eventServices();
   const ports = services.map((service) => service.spec.port);
@@ -25,5 +34,5 @@ test('durations are read, and what is none is refused', () => {
   assert.equal(parseDuration('500ms'), 500);
   assert.equal(parseDuration('7d'), 604_800_000);
   assert.equal(parseDuration(-1), -1);
-  assert.throws(() => parseDuration('1 week'), /'1 week' is no duration/);
+  assert.throws(() => parseDuration('1 week'), /'1 week' is not a duration/);
 });

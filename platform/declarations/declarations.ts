@@ -78,7 +78,7 @@ export function parseDuration(text: string | number): number {
   if (!match)
     throw new PlatformError(
       'ERR_DECLARATION_DURATION',
-      `'${text}' is no duration: a whole number with ms, s, m, h or d`,
+      `'${text}' is not a duration: a whole number with ms, s, m, h or d`,
     );
   return Number.parseInt(text, 10) * units[match[1] as string]!;
 }

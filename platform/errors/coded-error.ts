@@ -9,7 +9,7 @@ export interface ErrorEntry {
 /** The errors of a part of Millrace, by code. */
 export type ErrorCatalogue = Readonly<Record<`ERR_${string}`, ErrorEntry>>;
 
-/** An error whose code stands in a catalogue; the message says what it is about this time. */
+/** An error with a code. The catalogue explains the code; the message describes this one occurrence. */
 export class CodedError<Code extends string> extends Error {
   override name = 'CodedError';
   readonly code: Code;

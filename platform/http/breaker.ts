@@ -25,9 +25,9 @@ export interface BreakerOptions {
 const slots = 10;
 
 /**
- * A circuit breaker as a plain state machine, without promises and timers. Unlike one that wraps a promise it fits calls
- * that stream: the head of an answer settles a call that goes on, a caller that leaves counts for nothing, and what is
- * late, from before a change of state, is ignored.
+ * A circuit breaker as a plain state machine, without promises and timers. The breakers of the libraries wrap a promise, which
+ * does not suit calls that stream. Here the head of a response settles a call while its body is still being sent. A caller
+ * that disconnects counts neither as a success nor as a failure. The outcome of a call from before a change of state is ignored.
  *
  * @example
  * const generation = breaker.admit();

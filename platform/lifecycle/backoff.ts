@@ -4,7 +4,7 @@ export interface BackoffOptions {
   firstMs: number;
   /** at most */
   maxMs: number;
-  /** the part of a pause that is chance, from 0 to 1, so that those who failed together do not come back together; default 0 */
+  /** the random part of a pause, from 0 to 1, so that parts that failed together do not retry together; default 0 */
   jitter?: number;
 }
 

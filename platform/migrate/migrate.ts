@@ -25,8 +25,9 @@ export interface MigrationOutcome {
 
 /**
  * Applies the migrations that each database does not have yet: first those of the platform's tables, then the service's own,
- * through Prisma's engine, which writes them down in `_prisma_migrations`: `prisma migrate deploy` goes on from there. The engine is WebAssembly that keeps its memory, and
- * timers that keep a process alive, so it gets a thread for as long as it works.
+ * through Prisma's engine, which writes them down in `_prisma_migrations`: `prisma migrate deploy` can continue from
+ * there. The engine is WebAssembly. It does not free its memory and leaves timers that keep a process alive, so it runs in a thread
+ * that ends with its work.
  * @returns the names of the migrations that were applied now, by database
  * @throws MigrationError that names the file and the statement that failed
  */

@@ -122,11 +122,11 @@ class OldPod {
       const values = ['running-group', ['others'], [0], [offset], [offset + 1]];
       const { rowCount } = await tx.query({ name: 'inbox-move-offsets', text: released.moveOffsetsSql, values });
       assert.equal(rowCount, 1, `the offset is ${offset}`);
-      const letter = [['others'], [0], [offset], ['k'], [Buffer.from('{}')], ['{}'], [new Date()], ['no'], [5]];
+      const deadLetter = [['others'], [0], [offset], ['k'], [Buffer.from('{}')], ['{}'], [new Date()], ['no'], [5]];
       await tx.query({
         name: 'inbox-dead-letters',
         text: released.deadLettersSql,
-        values: ['running-group', ...letter],
+        values: ['running-group', ...deadLetter],
       });
       await this.#append(tx, '4');
     });
@@ -287,9 +287,11 @@ describe('a database of version 0.1.0', () => {
       { consumer_group: group, next_offset: published.length },
       { consumer_group: 'running-group', next_offset: 100 + pod.moves },
     ]);
-    const { rows: letters } = await pool.query('SELECT id::int, "offset"::int FROM millrace.dead_letters ORDER BY id');
-    assert.equal(letters.length, 1 + pod.moves);
-    assert.deepEqual(letters[0], { id: 1, offset: 7 });
+    const { rows: deadLetters } = await pool.query(
+      'SELECT id::int, "offset"::int FROM millrace.dead_letters ORDER BY id',
+    );
+    assert.equal(deadLetters.length, 1 + pod.moves);
+    assert.deepEqual(deadLetters[0], { id: 1, offset: 7 });
     const { rows: rebuilds } = await pool.query(
       "INSERT INTO millrace.projection_rebuilds (consumer_group, request) VALUES ('g', 'two') RETURNING version",
     );

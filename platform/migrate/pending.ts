@@ -7,8 +7,8 @@ const CONNECT_WITHIN_MS = 2_000;
 const UNDEFINED_TABLE = '42P01';
 
 /**
- * The migrations, of the platform and of a schema's folder, that the database does not have yet. One that the database has and the folder does
- * not is of a later version, which an earlier one can live with while it is being replaced.
+ * The migrations of the platform and of a schema's folder that the database does not have yet. If the database has a migration
+ * that the folder does not have, a later version has applied it; this version keeps working until it is replaced.
  * @throws where the database cannot be reached
  */
 export async function pendingMigrations(url: string, schemaFolder: string): Promise<string[]> {

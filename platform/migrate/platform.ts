@@ -59,7 +59,8 @@ export function platformMigrations(): PlatformMigration[] {
 
 /**
  * Applies the platform's migrations that the database does not have yet, all or none, and writes them down in
- * `millrace.migrations`. A table that a service is using is waited for in short tries, between which the service goes on.
+ * `millrace.migrations`. To lock a table that a service uses, it waits
+ * for a short time and tries again; the service continues between the tries.
  * @param session takes the lock, which it keeps until it ends: the service's migrations follow in it
  * @returns the names of the migrations that were applied now
  * @throws MigrationError where one was changed afterwards, FailedStatement, or what PostgreSQL says

@@ -107,7 +107,7 @@ async function describeFailure(error: unknown, target: ServiceTarget): Promise<M
   const shown = failed.text.length > 400 ? `${failed.text.slice(0, 400)} ...` : failed.text;
   return new MigrationError(
     'ERR_MIGRATION_FAILED',
-    `Database ${database} could not be migrated: ${failed.place}: ${failed.reason}, in\n${shown}`,
+    `Database ${database} could not be migrated: ${failed.at}: ${failed.reason}, in\n${shown}`,
     { cause: error },
   );
 }
@@ -129,7 +129,7 @@ async function failedStatement({ url, schemaFolder }: ServiceTarget) {
       try {
         await client.query(text);
       } catch (cause) {
-        return { place: `${file}:${line}`, text, reason: messageOf(cause) };
+        return { at: `${file}:${line}`, text, reason: messageOf(cause) };
       }
     }
     return undefined;

@@ -1,7 +1,7 @@
 import type { EventData } from '#contracts/index.ts';
 import type { UserCreated } from '#contracts/users.ts';
 import type { ReceivedEvent } from '#platform/contract';
-import { messageOf } from './templates.ts';
+import { messageFor } from './templates.ts';
 import type { Message } from './templates.ts';
 
 /** The state of a user after an event; without data if the user is deleted. */
@@ -41,7 +41,7 @@ export function planIntake(events: readonly ReceivedEvent[], oldest: number): In
   for (const event of events) {
     const change = recipientOf(event);
     if (change && change.version > (recipients.get(change.userId)?.version ?? 0)) recipients.set(change.userId, change);
-    const message = messageOf(event);
+    const message = messageFor(event);
     if (message) {
       const { id: eventId, type, traceparent } = event;
       notifications.set(eventId, { ...message, eventId, type, traceparent, stale: event.time < oldest });

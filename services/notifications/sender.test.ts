@@ -6,6 +6,7 @@ import type { TestDatabase } from '#test/database.ts';
 import { Deliveries } from './deliveries.ts';
 import { reply, startTestSmtp } from '#test/smtp.ts';
 import type { TestMail, TestSmtpOptions } from '#test/smtp.ts';
+import { watchResources } from '#test/alive.ts';
 import { eventually } from '#test/eventually.ts';
 import { give, hurry, orderEvent, rows, settled, startSender, userDeletedEvent, userEvent } from './testing.ts';
 import type { Row } from './testing.ts';
@@ -247,6 +248,24 @@ describe('MailSender', () => {
     );
     const { rows: claims } = await database.pool.query('SELECT claimed_until FROM deliveries');
     assert.deepEqual(claims, [{ claimed_until: null }], 'mails that were not started are free for others');
+  });
+
+  it('leaves no timer and no connection behind when it stops, at work or at rest', async () => {
+    const left = watchResources();
+    const { url, close } = await startTestSmtp();
+    for (const isAtWork of [true, false]) {
+      await give(database.pool, [userEvent(1), userEvent(2)]);
+      const started = startSender(database.pool, url);
+      if (!isAtWork) await settled(database.pool);
+      await started.stop();
+    }
+    await close();
+    assert.deepEqual(
+      left().filter(({ kind }) => kind !== 'connection'),
+      [],
+    );
+    const port = new RegExp(`:${new URL(url).port}\\b`);
+    await eventually(() => !left().some(({ text }) => port.test(text)), 'its connections are closed');
   });
 
   it('reports the number and age of waiting mails', async () => {

@@ -17,8 +17,6 @@ export interface MailSenderOptions {
   concurrency?: number;
   /** the most claims of a batch; default 200 */
   maxBatch?: number;
-  /** the lease of a claim, in milliseconds; far longer than a batch may take; default 5 minutes */
-  leaseMs?: number;
   /** the pause between polls without a wake-up, in milliseconds; default 500 */
   pollMs?: number;
   /** pauses while the SMTP server cannot be used; default from 1 s to 60 s */
@@ -27,6 +25,8 @@ export interface MailSenderOptions {
 
 /** The time in which a batch starts mails, so that it writes results soon even if the server is slow. */
 const batchMs = 2_000;
+/** The lease of a claim, far longer than a batch may take. */
+const leaseMs = 300_000;
 
 /**
  * Sends PENDING notifications: claims a batch, sends it with bounded concurrency, and writes the results in one statement.
@@ -45,7 +45,6 @@ export class MailSender {
     this.#options = {
       concurrency: 6,
       maxBatch: 200,
-      leaseMs: 300_000,
       pollMs: 500,
       backoff: { firstMs: 1_000, maxMs: 60_000, jitter: 0.25 },
       ...options,
@@ -86,7 +85,7 @@ export class MailSender {
 
   /** Sends one batch. Returns whether it had claims. @throws if the database or the SMTP server cannot be used */
   async #round(): Promise<boolean> {
-    const { deliveries, leaseMs, concurrency } = this.#options;
+    const { deliveries, concurrency } = this.#options;
     // after a failure, one mail shows whether the server is back
     const claims = await deliveries.claim(this.#failures > 0 ? 1 : this.#batch, leaseMs);
     if (claims.length === 0) {

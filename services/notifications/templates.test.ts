@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { letter, messageOf } from './templates.ts';
+import { letter, messageFor } from './templates.ts';
 import { oneLine } from './text.ts';
 
 const order = {
@@ -17,14 +17,14 @@ const order = {
 describe('messages', () => {
   it('welcome a new user, without personal data', () => {
     const data = { userId: 3, username: 'ada', email: 'ada@example.com', firstName: 'Ada', lastName: 'Lovelace' };
-    const message = messageOf({ type: 'user.created', data });
+    const message = messageFor({ type: 'user.created', data });
     assert.equal(message?.userId, 3);
     assert.equal(message.subject, 'Welcome to Millrace');
     assert.doesNotMatch(message.body, /ada|lovelace/i);
   });
 
   it('tell of a new order, with its lines and not its address', () => {
-    const message = messageOf({ type: 'order.created', data: order });
+    const message = messageFor({ type: 'order.created', data: order });
     assert.equal(message?.subject, 'Order 7 received');
     assert.equal(
       message.body,
@@ -34,7 +34,7 @@ describe('messages', () => {
 
   it('keep long orders short', () => {
     const items = Array.from({ length: 25 }, () => ({ ...order.items[0], productName: 'K\r\n'.repeat(100) }));
-    const body = messageOf({ type: 'order.created', data: { ...order, items } })!.body;
+    const body = messageFor({ type: 'order.created', data: { ...order, items } })!.body;
     assert.match(body, /\n {2}and 5 more\n/);
     assert.doesNotMatch(body, /\r/);
     assert.ok(body.length < 2_500);
@@ -49,7 +49,7 @@ describe('messages', () => {
   ]) {
     it(`tell of an order that is ${status}`, () => {
       assert.equal(
-        messageOf({ type: 'order.status-changed', data: { orderId: 7, userId: 3, status } })?.subject,
+        messageFor({ type: 'order.status-changed', data: { orderId: 7, userId: 3, status } })?.subject,
         subject,
       );
     });
@@ -57,7 +57,7 @@ describe('messages', () => {
 
   it('are not made for other events', () => {
     for (const type of ['user.updated', 'user.deleted', 'order.deleted', 'metric.updated', 'of.tomorrow']) {
-      assert.equal(messageOf({ type, data: {} }), undefined);
+      assert.equal(messageFor({ type, data: {} }), undefined);
     }
   });
 

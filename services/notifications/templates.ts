@@ -22,7 +22,7 @@ const statusTexts: Record<OrderStatusChanged['status'], { subject: string; sente
 };
 
 /** The message for an event; undefined if it needs none. */
-export function messageOf(event: Pick<ReceivedEvent, 'type' | 'data'>): Message | undefined {
+export function messageFor(event: Pick<ReceivedEvent, 'type' | 'data'>): Message | undefined {
   switch (event.type) {
     case 'user.created':
       return welcome((event.data as EventData['user.created']).userId);

@@ -19,7 +19,7 @@ export function explain(query: StreamQuery): string {
     ['key', query.keyBy ? query.keyBy.source : 'one for all events, named all'],
     ['time', query.timestamp ? query.timestamp.source : 'when the event happened (ce_time)'],
     ...windowRows(query),
-    ...query.select.map((aggregate, i): [string, string] => [i === 0 ? 'figures' : '', aggregateText(aggregate)]),
+    ...query.select.map((aggregate, i): [string, string] => [i === 0 ? 'selects' : '', aggregateText(aggregate)]),
     ...(query.having ? [['having', query.having.source] as [string, string]] : []),
     ['emits', emissionText(query)],
     ['state', stateText(plan)],
@@ -81,8 +81,8 @@ function aggregateText({ name, kind, of, scale, exactUpTo }: Aggregate): string 
   const meanings: Record<Aggregate['kind'], string> = {
     count: 'how many events',
     sum: `the sum of ${source}, exact`,
-    min: `the least ${source}`,
-    max: `the greatest ${source}`,
+    min: `the minimum of ${source}`,
+    max: `the maximum of ${source}`,
     avg: `the average of ${source}, rounded to ${scale} decimal places`,
     distinct: `how many different ${source}: exact up to ${exactUpTo}, an estimate (1.6 %) beyond`,
     value: source,
@@ -93,7 +93,7 @@ function aggregateText({ name, kind, of, scale, exactUpTo }: Aggregate): string 
 function emissionText({ emit, alert, having, window }: StreamQuery): string {
   if (!emit) return 'nothing; its windows are read over HTTP';
   const what = having ? ' where having is true' : '';
-  const kind = alert ? `${alert.severity} alerts` : 'its figures';
+  const kind = alert ? `${alert.severity} alerts` : 'its values';
   if (!window) return `${kind} to ${emit.to}, at every event${what}`;
   if (emit.on === 'close') return `${kind} to ${emit.to}, once a window, when it closes${what}`;
   if (alert) return `${kind} to ${emit.to}, once a window, with the first batch after which having is true`;

@@ -56,7 +56,7 @@ export function runQueries(queries: readonly StreamQuery[], events: readonly Rec
 export function runText({ plan: { query }, tally, watermark, windows, emitted }: QueryRun): string {
   const { matched, late, latestMs, failed, failure } = tally;
   const names = query.select.map(({ name }) => name);
-  const figures = (row: Row) =>
+  const valuesOf = (row: Row) =>
     names.map((name) => (row.estimates?.includes(name) ? `~${row.values[name]}` : (row.values[name] ?? '')));
   const parts = [
     `${query.name}: ${countOf(matched, 'event')} counted`,
@@ -72,7 +72,7 @@ export function runText({ plan: { query }, tally, watermark, windows, emitted }:
       isoText(row.windowEnd),
       row.key,
       closed ? 'closed' : 'open',
-      ...figures(row),
+      ...valuesOf(row),
     ]);
     if (rows.length > 0) lines.push(table([['start', 'end', 'key', 'state', ...names], ...rows], '    '));
   }
@@ -80,7 +80,7 @@ export function runText({ plan: { query }, tally, watermark, windows, emitted }:
   if (!emit) return lines.join('\n');
   lines.push(`  ${countOf(emitted.length, alert ? 'alert' : 'event')} to ${emit.to}`);
   const said = emitted.map((row) =>
-    alert ? [alert.severity, alert.message(row)] : [isoText(row.windowStart), row.key, ...figures(row)],
+    alert ? [alert.severity, alert.message(row)] : [isoText(row.windowStart), row.key, ...valuesOf(row)],
   );
   if (said.length > 0) lines.push(table(said, '    '));
   return lines.join('\n');

@@ -80,9 +80,9 @@ const maxAheadMs = 60_000;
 /**
  * Aggregates events into deltas. The same events and watermarks have the same effects, however they are divided into
  * batches. An event is late when the watermark of its own partition has passed the end and the grace of its window: that
- * depends only on the order in the partition, not on which partition is read first. In a query of sessions, the window of
- * an event is the one that it would open alone, from its time to the end of the gap: whether the event counts does not
- * depend on earlier ones.
+ * depends only on the order in the partition, not on which partition is read first. In a query of sessions, an event
+ * counts as if it opened a session alone, from its time to the end of the gap. So earlier events do not decide whether it is
+ * late.
  */
 export class Aggregation implements Effects {
   readonly windows = new Map<Plan, Deltas>();

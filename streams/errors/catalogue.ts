@@ -3,7 +3,7 @@ import type { ErrorCatalogue } from '#platform/errors';
 /** The errors of the stream queries. */
 export const streamsErrors = {
   ERR_QUERY_EVENT_UNUSABLE: {
-    means: 'A query cannot use an event: its key is not a text, or a figure is not a number.',
+    means: 'A query cannot use an event: its key is not a text, or an aggregated value is not a number.',
     action:
       'Nothing stops: the query leaves the event out and counts it. Correct the query, or the producer of the events.',
   },

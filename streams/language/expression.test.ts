@@ -124,7 +124,7 @@ describe('expressions over a row', () => {
   const row = { key: '7', windowStart: 0, windowEnd: 60_000, values: { orders: 11, revenue: '90071992547409930.01' } };
   const aggregates = { orders: 'int', revenue: 'double' } as const;
 
-  it('see the key, the window, the figures and the threshold', () => {
+  it('see the key, the window, the aggregates and the threshold', () => {
     for (const source of [
       'orders > 10',
       'orders > threshold',

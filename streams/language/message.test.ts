@@ -5,7 +5,7 @@ import { compileMessage } from './message.ts';
 const row = { key: '42', windowStart: 0, windowEnd: 60_000, values: { revenue: 1000.5, big: '12345678901234567.891' } };
 
 describe('a message', () => {
-  it('prints the key, the window, figures and the threshold', () => {
+  it('prints the key, the window, aggregates and the threshold', () => {
     const message = compileMessage(
       '{key}: {revenue} {revenue:2} {big:1} > {threshold} in {window.start}',
       ['revenue', 'big'],

@@ -53,15 +53,15 @@ const Selected = Type.Object(
   {
     name: Type.String({
       pattern: '^[a-z][A-Za-z0-9_]{0,62}$',
-      description: 'the name of the figure: a letter, then letters, digits and _',
+      description: 'the name of the aggregate: a letter, then letters, digits and _',
     }),
     count: Type.Optional(Type.Boolean({ description: 'true: how many events' })),
     sum: Type.Optional(Cel('a number: added up, exactly')),
-    min: Type.Optional(Cel('a number: the least')),
-    max: Type.Optional(Cel('a number: the greatest')),
+    min: Type.Optional(Cel('a number: the minimum')),
+    max: Type.Optional(Cel('a number: the maximum')),
     avg: Type.Optional(Cel('a number: the average, rounded to `scale`')),
     distinct: Type.Optional(Cel('a text: how many different ones there are')),
-    value: Type.Optional(Cel("a query without a window: the event's own figure")),
+    value: Type.Optional(Cel('a query without a window: a value of the event itself')),
     scale: Type.Optional(
       Type.Integer({ minimum: 0, maximum: 18, description: 'avg: decimal places, rounded half up; default 6' }),
     ),
@@ -97,7 +97,8 @@ const AlertSpec = Type.Object(
     message: Type.String({
       minLength: 1,
       maxLength: 1000,
-      description: 'text with {key}, {window}, {threshold} and {name} of a figure; {name:2} gives two decimal places',
+      description:
+        'text with {key}, {window}, {threshold} and {name} of an aggregate; {name:2} gives two decimal places',
     }),
     threshold: Type.Optional(Type.Number({ description: 'a number that `having` and `message` may name' })),
   },

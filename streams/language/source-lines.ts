@@ -23,7 +23,7 @@ export class SourceLines {
     this.#document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false });
     this.faults = this.#document.errors.map(({ code, message, pos }) => ({
       line: this.#lines.linePos(pos[0]).line,
-      message: messageOf(code, message, wordAt(text, pos[0])),
+      message: syntaxMessage(code, message, wordAt(text, pos[0])),
     }));
     // the rest of a document with a repeated key can be read
     const isReadable = this.#document.errors.every(({ code }) => code === 'DUPLICATE_KEY');
@@ -69,7 +69,7 @@ function wordAt(text: string, offset: number): string {
   return /^[^\s:,{}]+/.exec(text.slice(offset))?.[0] ?? 'a key';
 }
 
-function messageOf(code: ErrorCode, message: string, word: string): string {
+function syntaxMessage(code: ErrorCode, message: string, word: string): string {
   if (code === 'DUPLICATE_KEY') return `${word} is there twice`;
   if (code === 'BLOCK_AS_IMPLICIT_KEY') return `${message}: an expression with ': ' in it has to be in quotes`;
   return message;

@@ -38,7 +38,7 @@ export async function raiseAlerts(tx: PoolClient, candidates: readonly AlertCand
       sorted.map(({ plan }) => plan.id),
       sorted.map(({ plan }) => plan.query.name),
       sorted.map(({ plan }) => plan.query.alert!.severity),
-      sorted.map(messageOf),
+      sorted.map(alertText),
       sorted.map(({ row }) => row.key),
       sorted.map(({ occurrence }) => occurrence),
       sorted.map(({ row }) => isoOrNull(row.windowStart)),
@@ -76,7 +76,7 @@ function compare(a: string, b: string): number {
   return a < b ? -1 : 1;
 }
 
-function messageOf({ plan, row }: AlertCandidate): string {
+function alertText({ plan, row }: AlertCandidate): string {
   return plan.query.alert!.message(row);
 }
 
@@ -94,7 +94,7 @@ export function alertOf(candidate: AlertCandidate, id: number, createdAt: Date):
     id,
     type: plan.query.name,
     severity: plan.query.alert!.severity,
-    message: messageOf(candidate),
+    message: alertText(candidate),
     key: row.key,
     windowStart: isoOrNull(row.windowStart),
     windowEnd: isoOrNull(row.windowEnd),

@@ -18,7 +18,7 @@ alert: { severity: info, message: x, threshold: 10.5 }`;
 }
 
 describe('having as SQL', () => {
-  it('compares figures with numbers', () => {
+  it('compares aggregates with numbers', () => {
     assert.equal(sqlOf('orders > 3'), 'accumulators[2] > 3::numeric');
     assert.equal(sqlOf('threshold >= revenue'), '10.5::numeric >= accumulators[1]');
     assert.equal(

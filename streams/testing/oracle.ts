@@ -121,7 +121,7 @@ export function windowName(key: string, start: number, end: number): string {
   return `${key}@${start}-${end}`;
 }
 
-/** The windows of a query by name, with the figures that it selects; computed the slow and obvious way. */
+/** The windows of a query by name, with the aggregates that it selects; computed the slow and obvious way. */
 export function oracle(
   { where, key, window, time }: OracleQuery,
   events: readonly ReceivedEvent[],
@@ -154,7 +154,7 @@ export function oracle(
     whole.data.push(data);
     windows.set(name, whole);
   }
-  return { windows: new Map([...windows].map(([name, { data }]) => [name, figuresOf(data)])), late, matched };
+  return { windows: new Map([...windows].map(([name, { data }]) => [name, aggregatesOf(data)])), late, matched };
 }
 
 /** The time up to which events are complete for a query when all have been read: that of the partition that is least far. */
@@ -196,7 +196,7 @@ function sessionOf(
   return { start, end };
 }
 
-function figuresOf(data: readonly OrderData[]): Record<string, number | string> {
+function aggregatesOf(data: readonly OrderData[]): Record<string, number | string> {
   const cents = data.map(({ totalAmount }) => BigInt(totalAmount.toFixed(2).replace('.', '')));
   const sum = cents.reduce((a, b) => a + b, 0n);
   const count = BigInt(cents.length);

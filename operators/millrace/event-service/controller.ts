@@ -121,7 +121,7 @@ export class EventServiceController {
     return topicsCondition(service, observed);
   }
 
-  /** Whether the service that a topic was created for is gone: the topic then belongs to the next one that declares it. */
+  /** Whether the service of a topic is deleted. The next service that declares the topic then gets it. */
   #isOrphan(topic: KafkaTopic): boolean {
     const { namespace = '', labels } = topic.metadata;
     const key = `${namespace}/${labels?.[madeForLabel] ?? ''}`;

@@ -9,7 +9,7 @@ export interface Recommendation {
 
 const defaultStabilization = '5m';
 
-/** The replicas that a lag asks for: at least minReplicas, and beyond that no more than there are partitions to read. */
+/** The replicas for a lag: at least minReplicas; more than that only up to maxReplicas and the number of partitions. */
 export function desiredReplicas(
   { minReplicas, maxReplicas = Infinity, lagPerReplica }: NonNullable<EventServiceSpec['scaling']>,
   lag: number,
@@ -21,7 +21,7 @@ export function desiredReplicas(
 
 /**
  * The next number of replicas. It scales up at once. It scales down only to the highest recommendation within the
- * stabilization window, so that a lag that comes and goes does not add and remove pods again and again.
+ * stabilization window, so that a changing lag does not add and remove pods all the time.
  * @param current the replicas that the workload has
  * @param history the recommendations before
  * @returns the replicas, and the history for the next call

@@ -15,9 +15,9 @@ const upsert = `
 export async function project(tx: PoolClient, events: readonly ReceivedEvent[]): Promise<void> {
   const latest = new Map<string, ReceivedEvent>();
   for (const event of events) {
-    const place = `${event.topic} ${event.key}`;
-    const known = latest.get(place);
-    if (event.key !== null && (known === undefined || event.time >= known.time)) latest.set(place, event);
+    const aggregate = `${event.topic} ${event.key}`;
+    const known = latest.get(aggregate);
+    if (event.key !== null && (known === undefined || event.time >= known.time)) latest.set(aggregate, event);
   }
   // in the order of their keys, so that two transactions never wait for each other
   const rows = [...latest].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, event]) => event);
