@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import * as fc from 'fast-check';
 import { Type } from 'typebox';
+import { Check } from 'typebox/value';
 import { breaks } from './compatibility.ts';
 import { collectContracts, defineContract } from './contract.ts';
 import { currentRelease, releaseBreaks } from './release.ts';
 import type { Release } from './release.ts';
+import { toDocument } from './schema-document.ts';
 
 const schema = (properties: object, required: string[] = []) => ({ type: 'object', properties, required }) as never;
 const text = { type: 'string' };
@@ -43,6 +46,71 @@ test('what is received may loosen but not ask for more', () => {
   assert.match(
     breaks(schema({ a: { enum: ['x', 'y'] } }), schema({ a: { enum: ['x'] } }), 'received')[0]!,
     /does not take "y"/,
+  );
+});
+
+test('an event may gain an optional field, and nothing that a reader of either version refuses', () => {
+  const nullable = { anyOf: [text, { type: 'null' }] };
+  assert.deepEqual(breaks(schema({ a: text }, ['a']), schema({ a: text, b: nullable }, ['a']), 'event'), []);
+  const cases: [object, object, RegExp][] = [
+    [schema({ a: text }), schema({ a: text, b: nullable }, ['b']), /^b is required, but older events do not have it/],
+    [schema({ a: text }), schema({ a: text }, ['a']), /^a is required, but older events do not have it/],
+    [schema({ a: text }, ['a']), schema({ a: text }), /^a is no longer always there/],
+    [schema({ a: { enum: ['x'] } }), schema({ a: { enum: ['x', 'y'] } }), /^a takes a new value, "y"/],
+    [schema({ a: { enum: ['x', 'y'] } }), schema({ a: { enum: ['x'] } }), /^a does not take "y" any more/],
+    [schema({ a: { maximum: 5 } }), schema({ a: { maximum: 4 } }), /^a has a narrower maximum: 4/],
+    [schema({ a: { maximum: 5 } }), schema({ a: { maximum: 6 } }), /^a has a wider maximum: 6/],
+    [schema({ a: { maximum: 5 } }), schema({ a: {} }), /^a has a wider maximum: null/],
+    [schema({ a: { pattern: 'a' } }), schema({ a: { pattern: 'b' } }), /^a changed its pattern/],
+    [schema({ a: nullable }), schema({ a: { anyOf: [text] } }), /^a may no longer be: .*null/],
+    [
+      { type: 'object', properties: { a: text } },
+      { type: 'object', properties: { a: text }, additionalProperties: false },
+      /no longer accepts fields/,
+    ],
+  ];
+  for (const [before, after, expected] of cases) {
+    const found = breaks(before as never, after as never, 'event');
+    assert.equal(found.length, 1, `${expected}: ${found.join('; ')}`);
+    assert.match(found[0]!, expected);
+  }
+});
+
+const bounds = fc.record({
+  minimum: fc.option(fc.integer({ min: 0, max: 3 }), { nil: undefined }),
+  maximum: fc.option(fc.integer({ min: 3, max: 6 }), { nil: undefined }),
+});
+const field = fc.oneof(
+  bounds.map((own) => Type.Integer(JSON.parse(JSON.stringify(own)) as { minimum?: number; maximum?: number })),
+  fc.subarray(['x', 'y', 'z'], { minLength: 1 }).map((values) => Type.Enum(values)),
+  fc.constant(Type.Union([Type.String(), Type.Null()])),
+  fc.constant(Type.String()),
+);
+const eventSchema = fc
+  .dictionary(fc.constantFrom('a', 'b', 'c'), fc.tuple(field, fc.boolean()), { maxKeys: 3 })
+  .map((fields) =>
+    Type.Object(
+      Object.fromEntries(
+        Object.entries(fields).map(([name, [type, isOptional]]) => [name, isOptional ? Type.Optional(type) : type]),
+      ),
+    ),
+  );
+const data = fc.dictionary(
+  fc.constantFrom('a', 'b', 'c'),
+  fc.constantFrom<unknown>(0, 2, 4, 6, 'x', 'y', 'z', 'other', null),
+);
+
+test('where no change of an event breaks anything, both versions accept the events of both', () => {
+  fc.assert(
+    fc.property(eventSchema, eventSchema, fc.array(data, { minLength: 20, maxLength: 40 }), (before, after, values) => {
+      const all = breaks(toDocument(before), toDocument(after), 'event');
+      fc.pre(all.length === 0);
+      for (const value of values) {
+        const known = Object.fromEntries(Object.entries(value).filter(([name]) => name in before.properties));
+        assert.equal(Check(before, known), Check(after, known), JSON.stringify(known));
+      }
+    }),
+    { numRuns: 2_000 },
   );
 });
 

@@ -2,8 +2,11 @@ import type { Json } from './schema-document.ts';
 
 type JsonObject = { [name: string]: Json };
 
-/** Whom a change can break: the readers of what we send, or the senders of what we read. */
-export type Direction = 'sent' | 'received';
+/**
+ * Whom a change can break: the readers of what we send, the senders of what we read, or, with an event, both. The log keeps events
+ * of every version, and during a rolling upgrade both versions run; and each reader validates what it reads.
+ */
+export type Direction = 'sent' | 'received' | 'event';
 
 const isObject = (value: Json | undefined): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -18,7 +21,7 @@ const lower = ['minimum', 'minLength', 'minItems'] as const;
 /**
  * What a change of a schema breaks, a sentence each; empty if the schema has only grown. A sent schema can gain fields, but
  * it must not lose one, nor allow values that a reader does not know. A received schema can allow more, but must not require
- * more.
+ * more. An event can gain optional fields, and nothing else.
  */
 export function breaks(before: Json, after: Json, direction: Direction, path = ''): string[] {
   const old = object(before);
@@ -32,8 +35,11 @@ export function breaks(before: Json, after: Json, direction: Direction, path = '
   found.push(...fieldBreaks(old, now, direction, path));
   if (isObject(old['items'])) found.push(...breaks(old['items'], now['items'] ?? {}, direction, `${path}[]`));
   found.push(...valueBreaks(old, now, direction, at));
-  if (direction === 'received') found.push(...boundBreaks(old, now, at));
-  if (old['pattern'] !== now['pattern'] && direction === 'received') found.push(`${at} changed its pattern`);
+  if (direction !== 'sent') found.push(...boundBreaks(old, now, at));
+  if (direction === 'event') found.push(...boundBreaks(now, old, at, 'wider'));
+  if (old['pattern'] !== now['pattern'] && direction !== 'sent') found.push(`${at} changed its pattern`);
+  if (direction !== 'sent' && now['additionalProperties'] === false && old['additionalProperties'] !== false)
+    found.push(`${at} no longer accepts fields that it does not know`);
   if (old['format'] !== now['format']) found.push(`${at} changed its format`);
   found.push(...variantBreaks(old, now, direction, at));
   return found;
@@ -54,34 +60,45 @@ function fieldBreaks(old: JsonObject, now: JsonObject, direction: Direction, pat
     else found.push(...breaks(schema, kept, direction, field));
   }
   const required = { before: names(old['required']), after: names(now['required']) };
-  const changed =
-    direction === 'sent'
-      ? required.before.filter((name) => !required.after.includes(name) && after[name] !== undefined)
-      : required.after.filter((name) => !required.before.includes(name));
-  const verb = direction === 'sent' ? 'is no longer always there' : 'is now required';
-  return [...found, ...changed.map((name) => `${path === '' ? '' : `${path}.`}${name} ${verb}`)];
+  const fieldOf = (name: string) => (path === '' ? name : `${path}.${name}`);
+  const lost = required.before.filter((name) => !required.after.includes(name) && after[name] !== undefined);
+  const added = required.after.filter((name) => !required.before.includes(name));
+  if (direction !== 'received') found.push(...lost.map((name) => `${fieldOf(name)} is no longer always there`));
+  if (direction === 'received') found.push(...added.map((name) => `${fieldOf(name)} is now required`));
+  if (direction === 'event')
+    found.push(
+      ...added.map((name) => `${fieldOf(name)} is required, but older events do not have it: make it optional`),
+    );
+  return found;
 }
 
 function valueBreaks(old: JsonObject, now: JsonObject, direction: Direction, at: string): string[] {
   if (!Array.isArray(old['enum']) && !Array.isArray(now['enum'])) return [];
   const before = list(old['enum']);
   const after = list(now['enum']);
-  if (direction === 'sent') {
-    if (!Array.isArray(now['enum'])) return [`${at} takes any value now`];
+  const found: string[] = [];
+  if (direction !== 'received') {
     const added = Array.isArray(old['enum']) ? after.filter((value) => !before.includes(value)) : [];
-    return added.map((value) => `${at} takes a new value, ${JSON.stringify(value)}`);
+    if (Array.isArray(now['enum']))
+      found.push(...added.map((value) => `${at} takes a new value, ${JSON.stringify(value)}`));
+    else found.push(`${at} takes any value now`);
   }
-  if (!Array.isArray(old['enum'])) return [`${at} is limited to some values now`];
-  const gone = Array.isArray(now['enum']) ? before.filter((value) => !after.includes(value)) : [];
-  return gone.map((value) => `${at} does not take ${JSON.stringify(value)} any more`);
+  if (direction !== 'sent') {
+    const gone = Array.isArray(now['enum']) ? before.filter((value) => !after.includes(value)) : [];
+    if (Array.isArray(old['enum']))
+      found.push(...gone.map((value) => `${at} does not take ${JSON.stringify(value)} any more`));
+    else found.push(`${at} is limited to some values now`);
+  }
+  return found;
 }
 
-function boundBreaks(old: JsonObject, now: JsonObject, at: string): string[] {
+function boundBreaks(old: JsonObject, now: JsonObject, at: string, verb = 'narrower'): string[] {
   const narrower = (name: string, isNarrower: (before: number, after: number) => boolean) => {
     const after = now[name];
     if (typeof after !== 'number') return [];
     const before = old[name];
-    return typeof before !== 'number' || isNarrower(before, after) ? [`${at} has a narrower ${name}: ${after}`] : [];
+    if (typeof before === 'number' && !isNarrower(before, after)) return [];
+    return [`${at} has a ${verb} ${name}: ${JSON.stringify(verb === 'wider' ? (before ?? null) : after)}`];
   };
   return [
     ...upper.flatMap((name) => narrower(name, (before, after) => after < before)),
@@ -93,7 +110,10 @@ function boundBreaks(old: JsonObject, now: JsonObject, at: string): string[] {
 function variantBreaks(old: JsonObject, now: JsonObject, direction: Direction, at: string): string[] {
   const before = list(old['anyOf']).map((variant) => JSON.stringify(variant));
   const after = list(now['anyOf']).map((variant) => JSON.stringify(variant));
-  const [from, to, verb] =
-    direction === 'sent' ? [after, before, 'may be something new'] : [before, after, 'may no longer be'];
-  return from.filter((variant) => !to.includes(variant)).map((variant) => `${at} ${verb}: ${variant}`);
+  const added = direction === 'received' ? [] : after.filter((variant) => !before.includes(variant));
+  const gone = direction === 'sent' ? [] : before.filter((variant) => !after.includes(variant));
+  return [
+    ...added.map((variant) => `${at} may be something new: ${variant}`),
+    ...gone.map((variant) => `${at} may no longer be: ${variant}`),
+  ];
 }

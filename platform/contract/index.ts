@@ -8,6 +8,6 @@ export { fromCents, fromDecimal, money, toCents } from './money.ts';
 export { buildOpenApi } from './openapi.ts';
 export { Page, ServiceHealth, defaultLimit, maxLimit, pageHeaders } from './operation.ts';
 export type { Operation, OperationRequest } from './operation.ts';
-export { currentRelease, releaseBreaks } from './release.ts';
+export { currentRelease, eventBreaks, releaseBreaks } from './release.ts';
 export type { Release } from './release.ts';
 export { QueryTime, Time, parseTime } from './time.ts';

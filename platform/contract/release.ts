@@ -34,14 +34,21 @@ export function currentRelease({ events, operations }: ContractRegistry, version
   };
 }
 
-/** The breaking changes of a release for a reader or a client of the previous one, a sentence each. */
-export function releaseBreaks(before: Release, after: Release): string[] {
-  const found: string[] = [];
-  for (const [type, schema] of Object.entries(before.events)) {
+/**
+ * What changes of the events break, a sentence each: for readers of an earlier release, and for the present readers, which read
+ * the events of every release in the log.
+ */
+export function eventBreaks(before: Release, after: Release): string[] {
+  return Object.entries(before.events).flatMap(([type, schema]) => {
     const now = after.events[type];
-    const what = now === undefined ? ['the event is gone'] : breaks(schema, now, 'sent');
-    found.push(...what.map((text) => `event ${type}: ${text}`));
-  }
+    const what = now === undefined ? ['the event is gone'] : breaks(schema, now, 'event');
+    return what.map((text) => `event ${type}: ${text}`);
+  });
+}
+
+/** What a release breaks for a reader of events or a client of the previous one, a sentence each. */
+export function releaseBreaks(before: Release, after: Release): string[] {
+  const found = eventBreaks(before, after);
   for (const [id, old] of Object.entries(before.operations)) {
     const now = after.operations[id];
     const what: string[] = [];

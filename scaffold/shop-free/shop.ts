@@ -11,6 +11,7 @@ export const shop: readonly string[] = [
   'services/contracts/users.ts',
   'services/contracts/orders.ts',
   'services/contracts/notifications.ts',
+  'services/contracts/releases/0.1.0.jsonl',
   'prisma/users',
   'prisma/orders',
   'prisma/orders-read',
