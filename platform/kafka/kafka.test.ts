@@ -7,6 +7,7 @@ import { assertStopsCompletely } from '#test/stopping.ts';
 import { createLogger } from '#platform/telemetry';
 import { subscribeLatest } from './broadcast.ts';
 import { KafkaUnreachable, createKafka } from './port.ts';
+import { kafkajs } from './kafkajs/patches.ts';
 import type { ConsumerHandle, IncomingMessage, Kafka, Producer } from './port.ts';
 import { testAdmin } from './testing/admin-conformance.ts';
 import { testConsumers } from './testing/consumer-conformance.ts';
@@ -29,7 +30,22 @@ testProducers('kafkajs', async () => {
   return { kafka, newTopic, read: (topic, count) => read(kafka, topic, count) };
 });
 testConsumers('kafkajs', underTest);
-testAdmin('kafkajs', underTest);
+testAdmin('kafkajs', async () => ({ ...(await underTest()), deleteTopic }));
+
+/** Deletes a topic, and waits until the brokers have forgotten it. */
+async function deleteTopic(topic: string): Promise<void> {
+  const admin = new kafkajs.Kafka({
+    brokers: testKafka().brokers.split(','),
+    logLevel: kafkajs.logLevel.NOTHING,
+  }).admin();
+  await admin.connect();
+  try {
+    await admin.deleteTopics({ topics: [topic] });
+    await eventually(async () => !(await admin.listTopics()).includes(topic), `${topic} is deleted`);
+  } finally {
+    await admin.disconnect();
+  }
+}
 
 async function read(kafka: Kafka, topic: string, count: number): Promise<IncomingMessage[]> {
   const messages: IncomingMessage[] = [];

@@ -135,6 +135,11 @@ export interface KafkaAdmin {
   topics(): Promise<string[]>;
   /** Creates the missing topics, and leaves the others as they are. @returns the names of the created topics */
   ensureTopics(topics: readonly TopicDeclaration[]): Promise<string[]>;
+  /**
+   * The id of a topic, 32 hexadecimal digits: a topic that is deleted and created again gets another one (KIP-516). Undefined if
+   * the brokers are older than Kafka 3.1. @throws if the topic does not exist
+   */
+  topicId(topic: string): Promise<string | undefined>;
   /** The watermarks of each partition of a topic, by partition. @throws if the topic does not exist */
   watermarks(topic: string): Promise<Map<number, Watermarks>>;
   /** The committed offsets of a group; partitions without one are left out. */

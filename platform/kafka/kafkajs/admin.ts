@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Admin } from 'kafkajs';
 import type { KafkaAdmin, TopicDeclaration, TopicPartition, Watermarks } from '../port.ts';
+import type { IdentifiedPartition } from './metadata.ts';
 import { topicConfig } from '../topic-config.ts';
 
 /** All brokers know a new topic within this time, in milliseconds. */
@@ -73,6 +74,13 @@ export class KafkaJsAdmin implements KafkaAdmin {
     const answer = this.#asking.then(ask);
     this.#asking = answer.catch(() => undefined);
     return answer;
+  }
+
+  async topicId(topic: string): Promise<string | undefined> {
+    const admin = await this.#connect();
+    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
+    const [first] = topics.flatMap(({ partitions }) => partitions) as unknown as IdentifiedPartition[];
+    return first?.topicId;
   }
 
   watermarks(topic: string): Promise<Map<number, Watermarks>> {

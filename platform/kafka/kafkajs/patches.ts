@@ -3,6 +3,7 @@ import type * as Kafkajs from 'kafkajs';
 import { PlatformError } from '#platform/errors';
 import { filterAbortedMessages } from '../record/aborted.ts';
 import { decodeMessages } from './fetch.ts';
+import { metadataProtocol, metadataVersion } from './metadata.ts';
 import { prefetching } from './prefetch.ts';
 import type { Fetch } from './prefetch.ts';
 import { createRequest, produceRequest } from './produce.ts';
@@ -118,8 +119,21 @@ function keepAnswers(): void {
   };
 }
 
+/** Adds the version of the metadata request that tells the ids of topics; brokers from before Kafka 3.1 answer an older one. */
+function addMetadataVersion(): void {
+  const metadata = require('kafkajs/src/protocol/requests/metadata') as {
+    versions: string[];
+    protocol(options: { version: number }): unknown;
+  };
+  const newest = Math.max(...metadata.versions.map(Number));
+  const protocol = metadata.protocol.bind(metadata);
+  metadata.versions.push(String(metadataVersion));
+  metadata.protocol = ({ version }) =>
+    version >= metadataVersion ? metadataProtocol : protocol({ version: Math.min(version, newest) });
+}
+
 /**
- * kafkajs 2.2.4 with seven patches. Without them:
+ * kafkajs 2.2.4 with eight patches. Without them:
  * - It sets a timer for waiting requests even if none waits. The time is negative, so that Node prints
  *   TimeoutNegativeWarning, and the timer sets itself again, so that every connection has a timer of 1 ms that never ends.
  *   The patch sets the timer only if requests wait; `push` asks for it with each request.
@@ -129,6 +143,7 @@ function keepAnswers(): void {
  * - It does not fetch while a consumer handles a batch.
  * - It hands out records of aborted transactions: after two that begin before the same record, or a record whose key is four
  *   zero bytes, as a serialized integer 0.
+ * - It does not tell the ids of topics.
  * - When one partition of a produce request fails, it forgets which ones have succeeded; `answersOf` returns them.
  */
 function load(): typeof Kafkajs {
@@ -143,6 +158,7 @@ function load(): typeof Kafkajs {
   });
   patchMethods<Connection>('kafkajs/src/network/connection', { processData: forgettingAnswers });
   patchMethods<Broker>('kafkajs/src/broker', { fetch: prefetching });
+  addMetadataVersion();
   keepAnswers();
   return kafkajs;
 }

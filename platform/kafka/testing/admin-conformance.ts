@@ -7,13 +7,17 @@ import type { KafkaUnderTest } from './consumer-conformance.ts';
 const message = { key: 'k', value: Buffer.from('v'), headers: {} };
 
 /** Declares the tests of topics and offsets. @param open makes a Kafka that these tests close */
-export function testAdmin(name: string, open: () => Promise<KafkaUnderTest>): void {
+export function testAdmin(
+  name: string,
+  open: () => Promise<KafkaUnderTest & { deleteTopic(topic: string): Promise<void> }>,
+): void {
   describe(`the administration of ${name}`, { concurrency: true }, () => {
     let kafka: Kafka;
     let newTopic: KafkaUnderTest['newTopic'];
+    let deleteTopic: (topic: string) => Promise<void>;
     let producer: Producer;
     before(async () => {
-      ({ kafka, newTopic } = await open());
+      ({ kafka, newTopic, deleteTopic } = await open());
       producer = await kafka.producer();
     });
     after(() => kafka.close());
@@ -46,6 +50,18 @@ export function testAdmin(name: string, open: () => Promise<KafkaUnderTest>): vo
           [1, { low: 0n, high: 3n }],
         ]),
       );
+    });
+
+    it('tells a topic from an earlier one of its name by the id', async () => {
+      const { admin } = kafka;
+      const topic = await newTopic(2);
+      const id = await admin.topicId(topic);
+      assert.match(String(id), /^[0-9a-f]{32}$/);
+      assert.equal(await admin.topicId(topic), id);
+      await deleteTopic(topic);
+      await assert.rejects(admin.topicId(topic), { type: 'UNKNOWN_TOPIC_OR_PARTITION' });
+      await admin.ensureTopics([{ name: topic, partitions: 1, retentionMs: -1 }]);
+      assert.notEqual(await admin.topicId(topic), id);
     });
 
     it('has no watermarks of a topic that does not exist', async () => {
