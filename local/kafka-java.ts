@@ -1,12 +1,13 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { Fault } from './fault.ts';
 import { kafkaSettings } from './kafka-settings.ts';
 import type { BrokerOptions, KafkaServer, SearchOptions } from './kafka.ts';
+import { lastLines, openLog } from './log-file.ts';
 import { endChild, endOrphan, writePidFile } from './process.ts';
 
 const here = (path: string): string => fileURLToPath(new URL(`kafka/${path}`, import.meta.url));
@@ -115,7 +116,7 @@ export async function startJavaKafka(
     await format(java, env, data, ['-c', properties, ...(options.formatting ?? [])]);
 
   const logFile = join(options.folder, 'kafka.log');
-  const log = openSync(logFile, 'w');
+  const log = openLog(logFile);
   const broker = spawn(java, [...JVM, 'kafka.Kafka', properties], { env, detached: true, stdio: ['ignore', log, log] });
   closeSync(log);
   let stopping = false;
@@ -123,8 +124,7 @@ export async function startJavaKafka(
     broker.once('error', (error) => resolve(`Kafka could not be started: ${error.message}`));
     broker.once('exit', (code, signal) => {
       rmSync(pidFile, { force: true });
-      const end = readFileSync(logFile, 'utf8').trim().split('\n').slice(-12).join('\n');
-      if (!stopping) resolve(`Kafka ended (${signal ?? `exit code ${code}`}).\n${end}`);
+      if (!stopping) resolve(`Kafka ended (${signal ?? `exit code ${code}`}).\n${lastLines(logFile, 12)}`);
     });
   });
   if (broker.pid === undefined) throw new Fault(await died);

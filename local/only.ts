@@ -57,7 +57,11 @@ export class OnlyService {
       { root: this.#root, data, inspectPort: this.inspectPort, listener: this.#listener },
     );
     const say: Listener['say'] = (level, line) => this.#listener.say(level, line);
-    const supervised = new Supervised(this.#name, (start) => startService(process, start), say);
+    const supervised = new Supervised(
+      this.#name,
+      (start) => startService(process, start, (line) => say('warn', line)),
+      say,
+    );
     this.#supervised = supervised;
     const since = Date.now();
     await supervised.start();

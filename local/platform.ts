@@ -144,6 +144,7 @@ export class Platform {
     const { data: folder, portOffset } = this.#options;
     const ports = portsWith(portOffset);
     const say: Listener['say'] = (level, line) => this.#listener.say(level, line);
+    const what = { services: this.services, say: (line: string) => say('info', line), signal: this.#starting.signal };
     const postgres = this.#supervise('PostgreSQL', async () => {
       const server = await startPostgres({ folder, port: ports.postgres });
       this.#superuserUrl = server.url;
@@ -162,15 +163,15 @@ export class Platform {
       });
       this.#kafka = server.connection;
       this.kafkaOrigin = server.origin;
+      await stoppingOnFailure(server, () => prepareTopics(this.#kafka, what)); // at a restart, too: it may come back empty
       say('info', `Kafka is ready at ${this.brokers} (${server.origin})`);
       return server;
     });
     const mail = this.#supervise('mail', () => keepMail(ports));
     this.#groups.push([postgres, kafka, mail]);
-    const what = { services: this.services, say: (line: string) => say('info', line), signal: this.#starting.signal };
     await this.#together([
       postgres.start().then(() => prepareDatabases(this.#root, this.#superuserUrl, what)),
-      kafka.start().then(() => prepareTopics(this.#kafka, what)),
+      kafka.start(),
       mail.start(),
     ]);
   }
@@ -188,8 +189,10 @@ export class Platform {
 
   #supervise(name: string, start: (start: Start) => Promise<Running>): Supervised {
     // A replacement is stopped by its `Supervised`.
-    const whileWanted = ({ signal, replaceOld }: Start): Promise<Running> =>
-      start(replaceOld ? { signal, replaceOld } : { signal: AbortSignal.any([signal, this.#starting.signal]) });
+    const whileWanted = (request: Start): Promise<Running> =>
+      start(
+        request.replaceOld ? request : { ...request, signal: AbortSignal.any([request.signal, this.#starting.signal]) },
+      );
     return new Supervised(name, whileWanted, (level, line) => this.#listener.say(level, line));
   }
 
@@ -213,8 +216,9 @@ export class Platform {
       },
     );
     this.#processes.push(process);
+    const warn = (line: string) => this.#listener.say('warn', line);
     return this.#supervise(name, (start) =>
-      this.#takeovers.isTaken(name) ? this.#takeovers.startTaken(name, start) : startService(process, start),
+      this.#takeovers.isTaken(name) ? this.#takeovers.startTaken(name, start) : startService(process, start, warn),
     );
   }
 
@@ -241,6 +245,16 @@ export class Platform {
   async #startGroup(group: Supervised[]): Promise<void> {
     this.#groups.push(group);
     await this.#together(group.map((supervised) => supervised.start()));
+  }
+}
+
+/** Prepares a server that runs; stops it if that fails. */
+async function stoppingOnFailure(server: Running, prepare: () => Promise<void>): Promise<void> {
+  try {
+    await prepare();
+  } catch (error) {
+    await server.stop();
+    throw error;
   }
 }
 

@@ -1,16 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import {
-  chownSync,
-  closeSync,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { chownSync, closeSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -20,6 +10,7 @@ import pg from 'pg';
 import { asFileFault, Fault } from './fault.ts';
 import type { Running } from './supervised.ts';
 import { assertPortFree } from './ports.ts';
+import { lastLines, openLog } from './log-file.ts';
 import { reachableBinaries, reachableFolder, serverAccount, type Account } from './postgres-account.ts';
 import { endChild, endOrphan, endProcess, commandOf, writePidFile } from './process.ts';
 
@@ -97,7 +88,7 @@ async function start(
   if (!existsSync(data)) await createData(binaries, data, passwordFile, account);
 
   const logFile = join(folder, 'postgres.log');
-  const log = openSync(logFile, 'w');
+  const log = openLog(logFile);
   const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
   // It has its own session, so that Ctrl-C in the terminal reaches only the runner, which stops the services first.
   const server = spawn(join(binaries, 'bin/postgres'), ['-D', data, '-p', String(port), ...flags], {
@@ -114,7 +105,7 @@ async function start(
     server.once('error', (error) => resolve(`PostgreSQL could not be started: ${error.message}`));
     server.once('exit', (code, signal) => {
       rmSync(pidFile, { force: true });
-      if (!stopping) resolve(`PostgreSQL ended (${signal ?? `exit code ${code}`}).\n${lastLines(logFile)}`);
+      if (!stopping) resolve(`PostgreSQL ended (${signal ?? `exit code ${code}`}).\n${lastLines(logFile, 8)}`);
     });
   });
   if (server.pid === undefined) throw new Fault(await died);
@@ -217,8 +208,4 @@ function installedBinaries(): { native: string; version: string } {
       cause: error,
     });
   }
-}
-
-function lastLines(file: string): string {
-  return existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n').slice(-8).join('\n') : '';
 }

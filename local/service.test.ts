@@ -49,7 +49,7 @@ describe('a service that takes the place of another', () => {
       void old.stop();
       return old;
     };
-    await startService(service, { signal: until, replaceOld });
+    await startService(service, { signal: until, isRestart: true, replaceOld }, () => undefined);
     return old;
   };
   const replace = async (...args: Parameters<typeof begin>): Promise<void> => (await begin(...args)).stop();
@@ -68,7 +68,7 @@ describe('a service that takes the place of another', () => {
       pidFile: join(folder, 'it.pid'),
       onLine: (line) => lines.push(line),
     };
-    running = await startService(service, { signal });
+    running = await startService(service, { signal, isRestart: false }, () => undefined);
   });
   after(async () => {
     await running.stop();

@@ -19,6 +19,8 @@ export interface Running {
 export interface Start {
   /** Ends the start. */
   signal: AbortSignal;
+  /** Whether it ran before: it has to be there again, and what it uses need not be. */
+  isRestart: boolean;
   /**
    * Set if an old one may run. Call it as soon as the new one needs the port of the old one: it asks the old one to end,
    * without waiting, and returns it. If the start fails before, the old one keeps running.
@@ -63,7 +65,7 @@ export class Supervised {
 
   /** The first start; it throws a failure and does not retry. */
   async start(): Promise<void> {
-    this.#running = await this.#start({ signal: this.#stopping.signal });
+    this.#running = await this.#start({ signal: this.#stopping.signal, isRestart: false });
     this.#loop = this.#watch();
   }
 
@@ -110,7 +112,7 @@ export class Supervised {
     this.#isReplaced = Promise.withResolvers();
     const signal = AbortSignal.any([this.#replaced.signal, this.#stopping.signal]);
     try {
-      await this.#start({ signal, replaceOld: (running) => this.#replaceOld(running) });
+      await this.#start({ signal, isRestart: true, replaceOld: (running) => this.#replaceOld(running) });
       this.#since = Date.now();
       this.#say('info', `${this.name} is replaced after ${((performance.now() - began) / 1000).toFixed(2)} s`);
     } catch (error) {
@@ -152,7 +154,7 @@ export class Supervised {
 
   async #startAgain(signal: AbortSignal): Promise<void> {
     try {
-      const running = await this.#start({ signal });
+      const running = await this.#start({ signal, isRestart: true });
       this.#running = running;
       if (this.#stopping.signal.aborted) await running.stop();
       else this.#say('info', `${this.name} is running again`);

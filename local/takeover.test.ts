@@ -50,7 +50,7 @@ describe('a takeover', () => {
     assert.deepEqual(await once(heard, 'orders'), [true]);
     assert.ok(takeovers.isTaken('orders') && !takeovers.isTaken('users'));
     await assert.rejects(takeOver(data, 'orders', signal), /has that service already/);
-    await takeovers.startTaken('orders', { signal });
+    await takeovers.startTaken('orders', { signal, isRestart: true });
     const { giveBack, port: given, env } = await taken;
     assert.deepEqual([given, env], [port, { NAME: 'orders' }]);
     assert.equal(await change('orders', giveBack), false);
@@ -58,7 +58,7 @@ describe('a takeover', () => {
 
     taken = takeOver(data, 'orders', signal);
     await once(heard, 'orders');
-    const ours = await takeovers.startTaken('orders', { signal });
+    const ours = await takeovers.startTaken('orders', { signal, isRestart: true });
     const { lost } = await taken;
     const stopped = ours.stop();
     await Promise.all([lost, stopped]);

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, globSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -124,6 +124,24 @@ describe('npm start', () => {
     await startPlatform();
     const answer = await fetch(`${serviceUrl('gateway', offset)}/api/users/username/ada`);
     assert.equal(answer.status, 200, run.output());
+  });
+
+  test('Kafka comes back without its data, and has its topics again', async () => {
+    const { pid } = JSON.parse(readFileSync(join(data, 'kafka.pid'), 'utf8')) as { pid: number };
+    const logged = statSync(join(data, 'kafka.log')).size;
+    const services = eventServices().map(({ metadata }) => servicePid(metadata.name));
+    rmSync(join(data, 'kafka'), { recursive: true });
+    process.kill(pid, 'SIGKILL');
+    await eventually(() => run.output().includes('Kafka is running again'), run.output, withinMs);
+    assert.match(run.output(), /created the topics .*order-events/);
+    assert.ok(statSync(join(data, 'kafka.log')).size > logged, 'kafka.log has lost what it had');
+    const answer = await fetch(`${serviceUrl('gateway', offset)}/api/users/username/ada`);
+    assert.equal(answer.status, 200, run.output());
+    assert.deepEqual(
+      eventServices().map(({ metadata }) => servicePid(metadata.name)),
+      services,
+      'the services are those of before',
+    );
   });
 
   test('Ctrl-C stops everything and leaves nothing behind', async () => {
