@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import pg from 'pg';
 import { PlatformError } from '#platform/errors';
-import { Unavailable, isOutcomeUnknown, isUnavailable, markUndone } from './errors.ts';
+import { Unavailable, isOutcomeUnknown, isUnavailable, markConnecting, markUndone } from './errors.ts';
 
 const coded = (code: string, fields: object = {}) => Object.assign(new Error('x'), { code, ...fields });
 const ofPostgres = (code: string) => Object.assign(new pg.DatabaseError('x', 1, 'error'), { code, severity: 'ERROR' });
@@ -51,6 +51,7 @@ test('what the code throws itself is a fault of the work', () => {
     assert.ok(!isUnavailable(error), String(error));
   assert.ok(isUnavailable(new Unavailable('later')));
   assert.ok(!isOutcomeUnknown(new Unavailable('later')));
+  assert.ok(!isUnavailable(markUndone(new TypeError('x'))));
 });
 
 test('a connection that was not made is unavailable, and nothing is done', () => {
@@ -64,7 +65,8 @@ test('a connection that was not made is unavailable, and nothing is done', () =>
     throughPrisma('P1001', { kind: 'DatabaseNotReachable' }),
     coded('P2024'),
     coded('CERT_HAS_EXPIRED'),
-    markUndone(new Error('The server does not support SSL connections')),
+    markConnecting(new Error('The server does not support SSL connections')),
+    markConnecting(coded('ECONNRESET')),
   ]) {
     assert.ok(isUnavailable(error), error.message + JSON.stringify(error));
     assert.ok(!isOutcomeUnknown(error), error.message + JSON.stringify(error));

@@ -30,13 +30,20 @@ interface ErrorLink {
 type Fault = 'work' | 'away' | 'lost';
 
 const undone = new WeakSet<object>();
+const ofConnecting = new WeakSet<object>();
 
-/**
- * Marks an error of the database whose work is known to be undone, such as that of a failed attempt to connect.
- * @returns the error
- */
+/** Marks an error whose work is known to be undone: no outcome is unknown after it. @returns the error */
 export function markUndone<T>(error: T): T {
-  if (typeof error === 'object' && error !== null) undone.add(error);
+  return addTo(undone, error);
+}
+
+/** Marks the error of an attempt to connect: whatever it says, the database is unavailable, and nothing is done. @returns the error */
+export function markConnecting<T>(error: T): T {
+  return addTo(ofConnecting, error);
+}
+
+function addTo<T>(set: WeakSet<object>, error: T): T {
+  if (typeof error === 'object' && error !== null) set.add(error);
   return error;
 }
 
@@ -70,7 +77,7 @@ function linksOf(error: unknown): ErrorLink[] {
 }
 
 function faultOf(link: ErrorLink): Fault {
-  if (link instanceof Unavailable || undone.has(link)) return 'away';
+  if (link instanceof Unavailable || ofConnecting.has(link)) return 'away';
   const { code, originalCode, kind, message, name } = link;
   if (typeof originalCode === 'string') return faultOfState(originalCode);
   if (typeof kind === 'string') return faultOfKind(kind);

@@ -4,7 +4,7 @@ import type { PoolClient } from 'pg';
 import { PlatformError } from '#platform/errors';
 import type { Logger } from '#platform/telemetry';
 import { gauge } from '#platform/telemetry';
-import { isOutcomeUnknown, markUndone } from './errors.ts';
+import { markConnecting, markUndone } from './errors.ts';
 
 export type { Pool, PoolClient } from 'pg';
 
@@ -70,11 +70,11 @@ class MarkingPool extends Pool {
   override connect(callback?: Connected): Promise<PoolClient> | void {
     if (callback === undefined) {
       return super.connect().catch((error: unknown) => {
-        throw markUndone(error);
+        throw markConnecting(error);
       });
     }
     // so calls pg's `query`
-    super.connect((error, client, release) => callback(markUndone(error), client, release));
+    super.connect((error, client, release) => callback(markConnecting(error), client, release));
   }
 }
 
@@ -129,7 +129,7 @@ export async function transaction<T>(pool: Pool, work: (tx: PoolClient) => Promi
     }
     return result;
   } catch (error) {
-    if (!isCommitting && isOutcomeUnknown(error)) markUndone(error);
+    if (!isCommitting) markUndone(error);
     try {
       await client.query('ROLLBACK');
     } catch (rollbackError) {

@@ -4,9 +4,10 @@ import type { AddressInfo, Socket } from 'node:net';
 
 /**
  * How a connection breaks at a statement. `answer-lost`: the server has executed it and answers, and the answer does not
- * arrive. `statement-lost`: the server does not get it. `statement-late`: it gets the statement only after `release`.
+ * arrive. `statement-passed`: the connection breaks when the server has the statement. `statement-lost`: the server does not
+ * get it. `statement-late`: it gets the statement only after `release`.
  */
-export type Cut = 'answer-lost' | 'statement-lost' | 'statement-late';
+export type Cut = 'answer-lost' | 'statement-passed' | 'statement-lost' | 'statement-late';
 
 export interface CuttingProxy {
   /** the connection string of the server, by the proxy */
@@ -41,7 +42,7 @@ export async function startCuttingProxy(url: string): Promise<CuttingProxy> {
         cuts += 1;
         cut = armed.how;
       }
-      if (cut === undefined || cut === 'answer-lost') upstream.write(chunk);
+      if (cut === undefined || cut === 'answer-lost' || cut === 'statement-passed') upstream.write(chunk);
       else if (cut === 'statement-late') held.push(() => deliver(upstream, chunk));
       if (cut !== undefined && cut !== 'answer-lost') client.destroy();
     });
@@ -49,7 +50,8 @@ export async function startCuttingProxy(url: string): Promise<CuttingProxy> {
       if (cut === undefined) client.write(chunk);
       else client.destroy();
     });
-    client.on('close', () => cut !== 'statement-late' && upstream.destroy());
+    const isServerLeft = () => cut === 'statement-late' || cut === 'statement-passed';
+    client.on('close', () => isServerLeft() || upstream.destroy());
     upstream.on('close', () => client.destroy());
   });
   server.listen(0, '127.0.0.1');
