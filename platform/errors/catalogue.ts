@@ -50,7 +50,7 @@ export const platformErrors = {
   ERR_HTTP_PROBLEM: {
     means: 'The response to a request is a problem; its `type`, `status` and `detail` describe the mistake.',
     action:
-      'For a status below 500 correct the request; for 503 repeat it after `Retry-After`; otherwise read the log.',
+      'For a status below 500 correct the request; for 503 repeat it after `Retry-After`; for `outcome-unknown` look whether it took effect; otherwise read the log.',
   },
   ERR_INBOX_MESSAGE_GIVEN_UP: {
     means: 'The processing of a message failed, and it goes to the dead letters of the group.',
