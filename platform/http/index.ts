@@ -11,7 +11,6 @@ export {
   conflict,
   notFound,
   outcomeUnknown,
-  outcomeUnknownType,
   preconditionFailed,
   unavailable,
   unprocessable,

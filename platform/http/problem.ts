@@ -86,9 +86,6 @@ export const unprocessable = (detail: string, errors?: FieldError[]) =>
 export const unavailable = (detail: string, retryAfterSeconds = 1, cause?: unknown) =>
   new Problem(503, { detail, headers: { 'Retry-After': String(retryAfterSeconds) }, cause });
 
-/** The `type` of a problem after which nobody knows whether the command took effect. */
-export const outcomeUnknownType = 'outcome-unknown';
-
 /** 504 without `Retry-After`: the command may have taken effect, so that a repetition may do it twice. */
 export const outcomeUnknown = (detail: string, cause?: unknown) =>
-  new Problem(504, { type: outcomeUnknownType, detail, cause });
+  new Problem(504, { type: 'outcome-unknown', detail, cause });

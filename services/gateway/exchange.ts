@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import { ROOT_CONTEXT, trace } from '@opentelemetry/api';
 import type { Dispatcher } from 'undici';
-import { observeRequest, outcomeUnknown, outcomeUnknownType, Problem, unavailable } from '#platform/http';
+import { observeRequest, outcomeUnknown, Problem, unavailable } from '#platform/http';
 import type { CallOutcome } from '#platform/http';
 import { backoffMs } from '#platform/lifecycle';
 import { SpanKind, SpanStatusCode, startSpan, traceparentOf } from '#platform/telemetry';
@@ -219,16 +219,15 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.refuse(problem);
   }
 
-  /** 503 means that the service did nothing. After a command 502 and 504 have the type `outcome-unknown`. */
+  /** 503 means that the service did nothing. If it is not known what became of a command, that is 504 `outcome-unknown`. */
   #problemOf(cause: Error): Problem {
     const { name, headersTimeoutMs } = this.#upstream!;
     if (this.#controller === undefined) return this.#upstream!.down(cause);
-    if (codeOf(cause) === 'UND_ERR_HEADERS_TIMEOUT') {
-      const detail = `The ${name} service did not answer within ${headersTimeoutMs} ms`;
-      return this.#isHarmless ? new Problem(504, { detail, cause }) : outcomeUnknown(detail, cause);
-    }
-    const detail = `The connection to the ${name} service was lost before its answer`;
-    return new Problem(502, { ...(!this.#isHarmless && { type: outcomeUnknownType }), detail, cause });
+    const isLate = codeOf(cause) === 'UND_ERR_HEADERS_TIMEOUT';
+    const detail = isLate
+      ? `The ${name} service did not answer within ${headersTimeoutMs} ms`
+      : `The connection to the ${name} service was lost before its answer`;
+    return this.#isHarmless ? new Problem(isLate ? 504 : 502, { detail, cause }) : outcomeUnknown(detail, cause);
   }
 
   #release(outcome: CallOutcome, error?: unknown): void {

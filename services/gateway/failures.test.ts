@@ -193,12 +193,12 @@ describe('a service that breaks the connection', () => {
     assert.equal(methods.length, 2);
   });
 
-  it('is 502 for a command, which it may have processed and which is never sent twice', async (t) => {
+  it('is 504 for a command, which it may have processed and which is never sent twice', async (t) => {
     const { methods, listener } = breaking(1);
     const upstream = await startUpstream(t, listener);
     const gateway = await startGateway(t, upstream.url);
     const { type, status, retryAfter } = await problem(await post(gateway.url));
-    assert.deepEqual([status, retryAfter, methods], [502, null, ['POST']]);
+    assert.deepEqual([status, retryAfter, methods], [504, null, ['POST']]);
     assert.equal(type, 'urn:millrace:problem:outcome-unknown');
   });
 
