@@ -14,6 +14,8 @@ export interface CuttingProxy {
   url: string;
   /** breaks the next `times` connections that send `text`; `text` is in the statement, or is the name of a prepared one */
   cutAt(text: string, how: Cut, times?: number): void;
+  /** forgets the cuts that have not happened */
+  heal(): void;
   /** how many connections were cut */
   readonly cuts: number;
   /** sends the held statements to the server. @returns when it has answered them */
@@ -26,7 +28,7 @@ export async function startCuttingProxy(url: string): Promise<CuttingProxy> {
   const target = new URL(url);
   const sockets = new Set<Socket>();
   const held: (() => Promise<void>)[] = [];
-  let armed: { text: string; how: Cut; times: number } | undefined;
+  let armed: { text: string; how: Cut; times: number }[] = [];
   let cuts = 0;
 
   const server = createServer((client) => {
@@ -37,10 +39,11 @@ export async function startCuttingProxy(url: string): Promise<CuttingProxy> {
     }
     let cut: Cut | undefined;
     client.on('data', (chunk) => {
-      if (cut === undefined && armed && armed.times > 0 && chunk.includes(armed.text)) {
-        armed.times -= 1;
+      const next = armed.find(({ text, times }) => times > 0 && chunk.includes(text));
+      if (cut === undefined && next) {
+        next.times -= 1;
         cuts += 1;
-        cut = armed.how;
+        cut = next.how;
       }
       if (cut === undefined || cut === 'answer-lost' || cut === 'statement-passed') upstream.write(chunk);
       else if (cut === 'statement-late') held.push(() => deliver(upstream, chunk));
@@ -62,7 +65,8 @@ export async function startCuttingProxy(url: string): Promise<CuttingProxy> {
   own.port = String((server.address() as AddressInfo).port);
   return {
     url: own.href,
-    cutAt: (text, how, times = 1) => void (armed = { text, how, times }),
+    cutAt: (text, how, times = 1) => void armed.push({ text, how, times }),
+    heal: () => void (armed = []),
     get cuts() {
       return cuts;
     },

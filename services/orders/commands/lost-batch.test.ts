@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
+import fc from 'fast-check';
 import { createPool, isOutcomeUnknown, isUnavailable } from '#platform/postgres';
 import { startCuttingProxy } from '#platform/postgres/testing.ts';
+import type { Cut } from '#platform/postgres/testing.ts';
 import { eventually } from '#test/eventually.ts';
 import { newOrder } from '../domain/order.ts';
 import { lamp, log, startOrders } from '../testing.ts';
@@ -66,6 +68,45 @@ describe('a batch of orders whose connection is lost', () => {
       assert.equal(status, 422, 'the key is of another body');
     });
   }
+
+  it('is stored once where it is 201, and never where it is 503, after any cuts', async (t) => {
+    const { proxy, post, stored } = await start(t);
+    const round = fc.record({
+      how: fc.constantFrom<Cut>('answer-lost', 'statement-passed', 'statement-lost', 'statement-late'),
+      times: fc.nat(3),
+      orders: fc.integer({ min: 1, max: 6 }),
+      keyed: fc.boolean(),
+      /** cuts of the question what became of the batch */
+      asking: fc.constantFrom('(placer, number) VALUES', 'COMMIT'),
+      askingHow: fc.constantFrom<Cut>('answer-lost', 'statement-lost'),
+      askingTimes: fc.nat(2),
+    });
+    let rounds = 0;
+    await fc.assert(
+      fc.asyncProperty(round, async ({ how, times, orders, keyed, asking, askingHow, askingTimes }) => {
+        rounds += 1;
+        const all = Array.from({ length: orders }, (_, i) => `${rounds}-${i}`);
+        proxy.heal();
+        proxy.cutAt('place-orders', how, times);
+        proxy.cutAt(asking, askingHow, askingTimes);
+        const answers = await Promise.all(
+          all.map((notes) => post(notes, keyed ? { 'idempotency-key': notes } : undefined)),
+        );
+        await proxy.release();
+        // on a slow machine the time to find out can be up: 504 says so
+        for (const { status } of answers) assert.ok([201, 503, 504].includes(status), String(status));
+        const known = all.filter((_, i) => answers[i]!.status !== 504);
+        const expected = answers.flatMap(({ status, body }, i) =>
+          status === 201 ? [{ notes: all[i]!, id: String(body.id) }] : [],
+        );
+        assert.deepEqual(
+          (await stored()).filter(({ notes }) => known.includes(notes)),
+          expected,
+        );
+      }),
+      { numRuns: 40 },
+    );
+  });
 
   it('is 503 if it is lost again and again, and it is known that nothing is stored', async (t) => {
     const { proxy, post, stored } = await start(t);
