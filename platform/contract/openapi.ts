@@ -36,6 +36,9 @@ const commonProblems = {
   default: { description: 'Any other fault', content: problemContent },
 };
 
+const outcomeUnknown =
+  'It is not known whether the request took effect (`outcome-unknown`): look before you repeat it, or repeat it with its Idempotency-Key where the operation has one';
+
 export interface OpenApiOptions {
   version: string;
   /** in front of the services' own paths, for the document that the gateway serves */
@@ -92,7 +95,11 @@ function operationDocument(operation: Operation, named: Readonly<Record<string, 
     },
   ]);
   const input = operation.params ?? operation.query ?? operation.body;
-  const problems = { ...(input && { 400: 'Bad input; `errors` names each field' }), ...operation.problems };
+  const problems = {
+    ...(input && { 400: 'Bad input; `errors` names each field' }),
+    ...(operation.method !== 'get' && { 504: outcomeUnknown }),
+    ...operation.problems,
+  };
   return {
     operationId: operation.id,
     tags: [operation.service],

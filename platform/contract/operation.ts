@@ -30,7 +30,7 @@ export interface OperationSpec {
   headers?: Record<string, { description: string; maxLength: number }>;
   body?: TObject;
   responses: Record<number, ResponseSpec>;
-  /** the status codes of its problems, without 400, 413, 500 and 503, which every operation has */
+  /** the status codes of its problems, without 400, 413, 500 and 503, which every operation has, and 504, which all but GET have */
   problems?: Record<number, string>;
 }
 

@@ -22,6 +22,15 @@ export const platformErrors = {
     means: 'The database of a consumer cannot be used.',
     action: 'Nothing during a restart of the database: the consumer waits. Otherwise read the cause in the log.',
   },
+  ERR_DATABASE_ROLLED_BACK: {
+    means: 'A statement of a transaction failed, the code went on, and PostgreSQL has rolled the transaction back.',
+    action: 'Report it: the code of the transaction must not catch the error of a statement.',
+  },
+  ERR_DATABASE_SILENT: {
+    means: 'PostgreSQL has not answered a statement in time: its process, its machine or the network hangs.',
+    action:
+      'Nothing: the work goes on with another connection. If the error returns, check PostgreSQL and the network.',
+  },
   ERR_DECLARATION_CONSUMES_NOTHING: {
     means: 'A service consumes topics, but its declaration names none.',
     action: 'Add `consumes` to its declaration in charts/millrace/files.',
@@ -41,7 +50,7 @@ export const platformErrors = {
   ERR_HTTP_PROBLEM: {
     means: 'The response to a request is a problem; its `type`, `status` and `detail` describe the mistake.',
     action:
-      'For a status below 500 correct the request; for 503 repeat it after `Retry-After`; otherwise read the log.',
+      'For a status below 500 correct the request; for 503 repeat it after `Retry-After`; for `outcome-unknown` look whether it took effect; otherwise read the log.',
   },
   ERR_INBOX_MESSAGE_GIVEN_UP: {
     means: 'The processing of a message failed, and it goes to the dead letters of the group.',

@@ -6,6 +6,7 @@ import { Type } from 'typebox';
 import { defineContract, Page, PathId } from '#platform/contract';
 import { createHttp } from './http.ts';
 import { Health } from '#platform/health';
+import { markUndone } from '#platform/postgres';
 import { createLogger } from '#platform/telemetry';
 import { eventually } from '#test/eventually.ts';
 import { conflict } from './problem.ts';
@@ -36,14 +37,30 @@ const things = defineContract('things', {
       params: Type.Object({ id: PathId }),
       responses: ok,
     },
+    remove: {
+      method: 'delete',
+      path: '/things/{id}',
+      summary: '',
+      params: Type.Object({ id: PathId }),
+      responses: ok,
+    },
   },
 });
 
 interface ProblemBody {
+  type: string;
   status: number;
   instance: string;
   errors?: { field: string }[];
 }
+
+/** Errors of the database by an id. */
+const outages: Record<string, () => Error> = {
+  '503': () => Object.assign(new Error('x'), { code: 'ECONNREFUSED' }),
+  '504': () => Object.assign(new Error('x'), { code: 'ECONNRESET' }),
+  '505': () => markUndone(Object.assign(new Error('x'), { code: 'ECONNRESET' })),
+  '400': () => Object.assign(new Error('x'), { code: 'ECONNABORTED', status: 400, type: 'request.aborted' }),
+};
 
 describe('an HTTP service', () => {
   const health = new Health();
@@ -58,13 +75,16 @@ describe('an HTTP service', () => {
       read: async ({ params }) => {
         if (params.id === '409') throw conflict('taken');
         if (params.id === '500') throw new Error('secret detail');
-        if (params.id === '503') throw Object.assign(new Error('x'), { code: 'ECONNREFUSED' });
+        if (outages[params.id]) throw outages[params.id]!();
         if (params.id === '99') {
           await new Promise<void>((resolve) => {
             release = resolve;
           });
         }
         return { body: params };
+      },
+      remove: ({ params }) => {
+        throw outages[params.id]!();
       },
     },
   });
@@ -134,6 +154,22 @@ describe('an HTTP service', () => {
     const unavailable = await fetch(`${base}/things/503`);
     assert.ok(Number(unavailable.headers.get('retry-after')) > 0);
     await expectProblem(unavailable, 503);
+  });
+
+  test('says 504 outcome-unknown where a command may have taken effect, else 503', async () => {
+    const problemAt = async (method: string, id: string) => {
+      const response = await fetch(`${base}/things/${id}`, { method });
+      const { type } = (await response.json()) as ProblemBody;
+      return [response.status, type, response.headers.has('retry-after')];
+    };
+    const unknown = [504, 'urn:millrace:problem:outcome-unknown', false];
+    const undone = [503, 'urn:millrace:problem:service-unavailable', true];
+    assert.deepEqual(await problemAt('DELETE', '504'), unknown);
+    assert.deepEqual(await problemAt('DELETE', '503'), undone);
+    assert.deepEqual(await problemAt('DELETE', '505'), undone);
+    assert.deepEqual(await problemAt('GET', '504'), undone);
+    const ofBody = [400, 'urn:millrace:problem:bad-input', false];
+    assert.deepEqual(await problemAt('DELETE', '400'), ofBody, "an error of the request's body is not the database's");
   });
 
   test('shows health and metrics', async () => {

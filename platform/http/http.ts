@@ -9,8 +9,8 @@ import { healthAnswer } from '#platform/health';
 import type { Health, HealthReport } from '#platform/health';
 import type { Logger } from '#platform/telemetry';
 import { histogram, registry, SpanKind, SpanStatusCode, startSpan, withSpan } from '#platform/telemetry';
-import { BatcherFull, isUnavailable } from '#platform/postgres';
-import { Problem, badRequest, notFound, unavailable } from './problem.ts';
+import { BatcherFull, isOutcomeUnknown, isUnavailable } from '#platform/postgres';
+import { Problem, badRequest, notFound, outcomeUnknown, unavailable } from './problem.ts';
 import { expressPath, routesOf } from './routes.ts';
 import { bodyValidator, parameterValidator } from './validation.ts';
 
@@ -244,10 +244,9 @@ function send(response: Response, { status, headers, body }: Reply): void {
 }
 
 /** The problem for an error; internal errors show no details to the client. */
-function problemOf(error: unknown): Problem {
+function problemOf(error: unknown, method: string): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof BatcherFull) return unavailable('The service is busy', 1, error);
-  if (isUnavailable(error)) return unavailable('The database cannot be reached', 2, error);
   const { status, type } = (error ?? {}) as { status?: number; type?: string };
   if (type === 'entity.too.large') return new Problem(413, { detail: `The body is larger than ${bodyLimit} bytes` });
   if (type === 'entity.parse.failed')
@@ -256,6 +255,15 @@ function problemOf(error: unknown): Problem {
     return new Problem(status, {
       detail: error instanceof URIError ? 'The path is not well formed' : 'The request is not well formed',
     });
+  }
+  if (isUnavailable(error)) {
+    // a query changes nothing, whatever became of it
+    return isOutcomeUnknown(error) && method !== 'GET' && method !== 'HEAD'
+      ? outcomeUnknown(
+          'The connection to the database was lost, and it is not known whether the request took effect',
+          error,
+        )
+      : unavailable('The database cannot be used now', 2, error);
   }
   return new Problem(500, { detail: 'Something went wrong here; the log says what', cause: error });
 }
@@ -269,7 +277,7 @@ function instanceOf(request: Request): string {
 
 /** Sends an error as `application/problem+json`; internal errors are logged with their stack. */
 function sendProblem(error: unknown, request: Request, response: Response, log: Logger): void {
-  const problem = problemOf(error);
+  const problem = problemOf(error, request.method);
   if (problem.status >= 500) {
     const level = problem.status === 500 ? 'error' : 'warn';
     log[level]({ err: problem.cause ?? problem, method: request.method, path: request.path }, problem.message);

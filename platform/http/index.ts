@@ -5,6 +5,15 @@ export type { Draining } from './drain.ts';
 export { bodyLimit, createApp, createHttp, mountErrors, mountHealth, mountRead, observeRequest } from './http.ts';
 export type { Handlers, HttpService, Reply } from './http.ts';
 export { nextPage } from './page.ts';
-export { Problem, badRequest, conflict, notFound, preconditionFailed, unavailable, unprocessable } from './problem.ts';
+export {
+  Problem,
+  badRequest,
+  conflict,
+  notFound,
+  outcomeUnknown,
+  preconditionFailed,
+  unavailable,
+  unprocessable,
+} from './problem.ts';
 export type { FieldError } from './problem.ts';
 export { routesOf } from './routes.ts';

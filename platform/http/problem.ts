@@ -7,6 +7,8 @@ export interface FieldError {
 }
 
 export interface ProblemOptions {
+  /** the end of the problem's `type`; default: that of its status */
+  type?: string;
   detail?: string;
   errors?: FieldError[];
   headers?: Record<string, string>;
@@ -40,6 +42,7 @@ export class Problem extends PlatformError {
   override name = 'Problem';
   readonly status: number;
   readonly title: string;
+  readonly type: string;
   readonly errors: FieldError[] | undefined;
   readonly headers: Record<string, string>;
 
@@ -52,15 +55,15 @@ export class Problem extends PlatformError {
     );
     this.status = status;
     this.title = title;
+    this.type = options.type ?? slugs[status] ?? title.toLowerCase().replaceAll(' ', '-');
     this.errors = options.errors;
     this.headers = options.headers ?? {};
   }
 
   /** The body of the answer; `instance` is the requested path. */
   toJSON(instance: string): Record<string, unknown> {
-    const slug = slugs[this.status] ?? this.title.toLowerCase().replaceAll(' ', '-');
     return {
-      type: `urn:millrace:problem:${slug}`,
+      type: `urn:millrace:problem:${this.type}`,
       title: this.title,
       status: this.status,
       detail: this.message,
@@ -82,3 +85,7 @@ export const unprocessable = (detail: string, errors?: FieldError[]) =>
 /** 503 with `Retry-After`: the caller should try again after this many seconds. */
 export const unavailable = (detail: string, retryAfterSeconds = 1, cause?: unknown) =>
   new Problem(503, { detail, headers: { 'Retry-After': String(retryAfterSeconds) }, cause });
+
+/** 504 without `Retry-After`: the command may have taken effect, so that a repetition may do it twice. */
+export const outcomeUnknown = (detail: string, cause?: unknown) =>
+  new Problem(504, { type: 'outcome-unknown', detail, cause });

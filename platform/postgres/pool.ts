@@ -1,8 +1,10 @@
+import type { Socket } from 'node:net';
 import { Pool } from 'pg';
 import type { PoolClient } from 'pg';
 import { PlatformError } from '#platform/errors';
 import type { Logger } from '#platform/telemetry';
 import { gauge } from '#platform/telemetry';
+import { markConnecting, markUndone } from './errors.ts';
 
 export type { Pool, PoolClient } from 'pg';
 
@@ -19,12 +21,14 @@ export interface PoolOptions {
 
 /** how long a query may wait for a connection, in milliseconds */
 const waitMs = 5_000;
+/** how much longer than a statement may take a connection may be silent, in milliseconds */
+const graceMs = 2_000;
 
 const pools = new Map<string, Pool>();
 
-/** A bounded pool of PostgreSQL connections with metrics. It logs and replaces a lost connection, and does not throw. */
+/** A bounded pool of PostgreSQL connections with metrics. It logs and replaces a lost or silent connection, and does not throw. */
 export function createPool({ name, url, max, log, statementMs = 15_000 }: PoolOptions): Pool {
-  const pool = new Pool({
+  const pool = new MarkingPool({
     connectionString: url,
     max,
     application_name: `millrace-${name}`,
@@ -32,14 +36,61 @@ export function createPool({ name, url, max, log, statementMs = 15_000 }: PoolOp
     idleTimeoutMillis: 60_000,
     statement_timeout: statementMs,
     keepAlive: true,
-    options: '-c TimeZone=UTC', // Prisma's adapter reads and writes timestamptz without a zone
+    keepAliveInitialDelayMillis: 10_000,
+    options: sessionOptions,
   });
   // the next query of a lost connection fails, too; but an event without a listener would end the process
-  pool.on('connect', (client) => client.on('error', () => undefined));
+  pool.on('connect', (client) => {
+    client.on('error', () => undefined);
+    endWhenSilent(client, statementMs + graceMs);
+  });
   pool.on('error', (error) => log.warn({ err: error, pool: name }, 'an idle database connection was lost'));
   pools.set(name, pool);
   registerMetrics();
   return pool;
+}
+
+/**
+ * Prisma's adapter reads and writes timestamptz without a zone. With the keep-alive, the server ends the sessions of a client
+ * that is gone without a word, and with them their locks.
+ */
+const sessionOptions = [
+  '-c TimeZone=UTC',
+  '-c tcp_keepalives_idle=10',
+  '-c tcp_keepalives_interval=2',
+  '-c tcp_keepalives_count=5',
+].join(' ');
+
+type Connected = (error: Error | undefined, client: PoolClient | undefined, release: (error?: unknown) => void) => void;
+
+/** A pool that marks the errors of connecting: the work has not begun. */
+class MarkingPool extends Pool {
+  override connect(): Promise<PoolClient>;
+  override connect(callback: Connected): void;
+  override connect(callback?: Connected): Promise<PoolClient> | void {
+    if (callback === undefined) {
+      return super.connect().catch((error: unknown) => {
+        throw markConnecting(error);
+      });
+    }
+    // so calls pg's `query`
+    super.connect((error, client, release) => callback(markConnecting(error), client, release));
+  }
+}
+
+/**
+ * Destroys a connection on which a statement runs and nothing comes: PostgreSQL ends each statement in time, unless its process
+ * or the network hangs. What waits for the connection fails at once, and the pool makes another one.
+ */
+function endWhenSilent(client: PoolClient, silentMs: number): void {
+  const { connection } = client as PoolClient & { connection: { stream: Socket } };
+  const isIdle = () => (client as { readyForQuery?: boolean }).readyForQuery !== false;
+  connection.stream.setTimeout(silentMs, () => {
+    if (isIdle()) return;
+    connection.stream.destroy(
+      new PlatformError('ERR_DATABASE_SILENT', `PostgreSQL has not answered a statement for ${silentMs} ms`),
+    );
+  });
 }
 
 function registerMetrics(): void {
@@ -57,16 +108,28 @@ function registerMetrics(): void {
   });
 }
 
-/** Runs `work` in one transaction: committed when it resolves, rolled back when it throws. */
+/**
+ * Runs `work` in one transaction: committed when it resolves, rolled back when it throws. If the connection is lost before the
+ * COMMIT, the error is marked as undone: PostgreSQL rolls back.
+ */
 export async function transaction<T>(pool: Pool, work: (tx: PoolClient) => Promise<T>): Promise<T> {
   const client = await pool.connect();
   let broken: Error | undefined;
+  let isCommitting = false;
   try {
     await client.query('BEGIN');
     const result = await work(client);
-    await client.query('COMMIT');
+    isCommitting = true;
+    const { command } = await client.query('COMMIT');
+    if (command !== 'COMMIT') {
+      throw new PlatformError(
+        'ERR_DATABASE_ROLLED_BACK',
+        'PostgreSQL has rolled back the transaction: a statement failed',
+      );
+    }
     return result;
   } catch (error) {
+    if (!isCommitting) markUndone(error);
     try {
       await client.query('ROLLBACK');
     } catch (rollbackError) {
@@ -81,54 +144,4 @@ export async function transaction<T>(pool: Pool, work: (tx: PoolClient) => Promi
 /** Resolves when the database answers; the check of a readiness probe. */
 export async function ping(pool: Pool): Promise<void> {
   await pool.query('SELECT 1');
-}
-
-// Classes and codes of https://www.postgresql.org/docs/18/errcodes-appendix.html
-const passingCodes = new Set(['40001', '40P01', '55P03', '57P01', '57P02', '57P03', '53300', '25006']);
-const networkCodes = new Set([
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'EPIPE',
-  'ETIMEDOUT',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'ENETUNREACH',
-  'EHOSTUNREACH',
-]);
-const passingMessages =
-  /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|not queryable/;
-
-// Prisma's codes: not reached, connection closed, no connection in time, no transaction in time
-const prismaUnavailable = new Set(['P1001', 'P1017', 'P2024', 'P2028']);
-
-/** PostgreSQL's code of an error from Prisma's adapter, or Prisma's own code for a server that it cannot reach. */
-function prismaCode(error: Error): string {
-  const { code, meta } = error as {
-    code?: string;
-    meta?: { driverAdapterError?: { cause?: { originalCode?: string; kind?: string } } };
-  };
-  const cause = meta?.driverAdapterError?.cause;
-  if (cause?.kind === 'DatabaseNotReachable' || prismaUnavailable.has(code ?? '')) return '08006';
-  return cause?.originalCode ?? '';
-}
-
-/** Thrown by work that cannot be done now, for a transient reason. */
-export class Unavailable extends PlatformError {
-  override name = 'Unavailable';
-
-  constructor(message: string, options?: ErrorOptions) {
-    super('ERR_UNAVAILABLE', message, options);
-  }
-}
-
-/**
- * Whether an error says that the database is unavailable now (gone, starting, full, or a lock or serialization failure), so
- * that the same work can succeed later. The work itself has caused any other error.
- */
-export function isUnavailable(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  if (error instanceof Unavailable) return true;
-  const codes = [(error as { code?: string }).code ?? '', prismaCode(error)];
-  if (codes.some((code) => /^(08|53)/.test(code) || passingCodes.has(code) || networkCodes.has(code))) return true;
-  return passingMessages.test(error.message) || (error.cause !== undefined && isUnavailable(error.cause));
 }

@@ -46,6 +46,15 @@ test('documents a 503 response with its own body beside the problem', () => {
   assert.deepEqual(Object.keys(content), ['application/json', 'application/problem+json']);
 });
 
+test('documents 504 for the operations that change something', () => {
+  const { paths } = buildOpenApi(contracts, { version: '1' }) as unknown as {
+    paths: Record<string, Record<string, { responses: Record<string, unknown> }>>;
+  };
+  for (const { method, path, id } of contracts.operations) {
+    assert.equal('504' in paths[path]![method]!.responses, method !== 'get', id);
+  }
+});
+
 test('the contract fits itself', () => {
   assert.deepEqual(releaseBreaks(currentRelease(contracts, '1.0.0'), currentRelease(contracts, '1.1.0')), []);
 });

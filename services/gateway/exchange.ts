@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import { ROOT_CONTEXT, trace } from '@opentelemetry/api';
 import type { Dispatcher } from 'undici';
-import { observeRequest, Problem, unavailable } from '#platform/http';
+import { observeRequest, outcomeUnknown, Problem, unavailable } from '#platform/http';
 import type { CallOutcome } from '#platform/http';
 import { backoffMs } from '#platform/lifecycle';
 import { SpanKind, SpanStatusCode, startSpan, traceparentOf } from '#platform/telemetry';
@@ -195,9 +195,13 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   /** Excludes a request that the service may have processed, and a streamed body, which is gone. */
   #mayRetry(): boolean {
+    return this.#isHarmless && this.#isWhole && this.#attempts === 1 && this.#upstream!.retries.withdraw();
+  }
+
+  /** Whether the request changes nothing, whatever becomes of it. */
+  get #isHarmless(): boolean {
     const { method } = this.#request;
-    const harmless = method === 'GET' || method === 'HEAD';
-    return harmless && this.#isWhole && this.#attempts === 1 && this.#upstream!.retries.withdraw();
+    return method === 'GET' || method === 'HEAD';
   }
 
   /** Whether the body, where there is one, was not streamed away. */
@@ -215,14 +219,15 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.refuse(problem);
   }
 
-  /** 503 means that the service did nothing; 502 and 504 mean that it is unknown. */
+  /** 503 means that the service did nothing. If it is not known what became of a command, that is 504 `outcome-unknown`. */
   #problemOf(cause: Error): Problem {
     const { name, headersTimeoutMs } = this.#upstream!;
     if (this.#controller === undefined) return this.#upstream!.down(cause);
-    if (codeOf(cause) === 'UND_ERR_HEADERS_TIMEOUT') {
-      return new Problem(504, { detail: `The ${name} service did not answer within ${headersTimeoutMs} ms`, cause });
-    }
-    return new Problem(502, { detail: `The connection to the ${name} service was lost before its answer`, cause });
+    const isLate = codeOf(cause) === 'UND_ERR_HEADERS_TIMEOUT';
+    const detail = isLate
+      ? `The ${name} service did not answer within ${headersTimeoutMs} ms`
+      : `The connection to the ${name} service was lost before its answer`;
+    return this.#isHarmless ? new Problem(isLate ? 504 : 502, { detail, cause }) : outcomeUnknown(detail, cause);
   }
 
   #release(outcome: CallOutcome, error?: unknown): void {

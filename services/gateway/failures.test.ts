@@ -6,10 +6,10 @@ import { eventually } from '#test/eventually.ts';
 
 async function problem(response: Response) {
   assert.match(response.headers.get('content-type') ?? '', /^application\/problem\+json/);
-  const body = (await response.json()) as { status: number; detail: string };
+  const body = (await response.json()) as { type: string; status: number; detail: string };
   assert.equal(body.status, response.status);
   assert.ok(response.headers.get('x-trace-id'), 'a refused request has a trace, too');
-  return { status: body.status, detail: body.detail, retryAfter: response.headers.get('retry-after') };
+  return { type: body.type, status: body.status, detail: body.detail, retryAfter: response.headers.get('retry-after') };
 }
 
 const post = (url: string) => fetch(`${url}/api/orders`, { method: 'POST', body: '{}' });
@@ -106,14 +106,22 @@ describe('a service that hangs', () => {
     const gateway = await startGateway(t, upstream.url, { limits });
     const answers = await Promise.all([post(gateway.url), post(gateway.url)]);
     for (const answer of answers) {
-      const { status, detail } = await problem(answer);
+      const { type, status, detail, retryAfter } = await problem(answer);
       assert.deepEqual([status, detail], [504, 'The orders service did not answer within 150 ms']);
+      assert.deepEqual([type, retryAfter], ['urn:millrace:problem:outcome-unknown', null]);
     }
     const refused = await problem(await post(gateway.url));
     assert.equal(refused.status, 503);
     // the rest of the pause
     assert.ok(Number(refused.retryAfter) > 0 && Number(refused.retryAfter) <= 60, String(refused.retryAfter));
     assert.equal(calls, 2, 'the service was not called');
+  });
+
+  it('is 504 for a query, too, whose outcome does not matter', async (t) => {
+    const upstream = await startUpstream(t, () => undefined);
+    const gateway = await startGateway(t, upstream.url, { limits: { headersTimeoutMs: 150 } });
+    const { type, status } = await problem(await get(gateway.url));
+    assert.deepEqual([status, type], [504, 'urn:millrace:problem:gateway-timeout']);
   });
 
   it('is tried by one request at a time while the circuit is half open', async (t) => {
@@ -185,12 +193,13 @@ describe('a service that breaks the connection', () => {
     assert.equal(methods.length, 2);
   });
 
-  it('is 502 for a command, which it may have processed and which is never sent twice', async (t) => {
+  it('is 504 for a command, which it may have processed and which is never sent twice', async (t) => {
     const { methods, listener } = breaking(1);
     const upstream = await startUpstream(t, listener);
     const gateway = await startGateway(t, upstream.url);
-    const { status, retryAfter } = await problem(await post(gateway.url));
-    assert.deepEqual([status, retryAfter, methods], [502, null, ['POST']]);
+    const { type, status, retryAfter } = await problem(await post(gateway.url));
+    assert.deepEqual([status, retryAfter, methods], [504, null, ['POST']]);
+    assert.equal(type, 'urn:millrace:problem:outcome-unknown');
   });
 
   it('gets few retries while it fails', async (t) => {
@@ -199,6 +208,24 @@ describe('a service that breaks the connection', () => {
     const gateway = await startGateway(t, upstream.url, { limits: { breaker: { failures: 1_000 } } });
     for (let i = 0; i < 50; i += 1) await (await get(gateway.url)).text();
     assert.ok(methods.length <= 50 + 10 + 5, `${methods.length} calls for 50 requests`);
+  });
+});
+
+describe('a service that does not know whether a command took effect', () => {
+  it('is passed on as it is, called once, and not counted as a failure', async (t) => {
+    let calls = 0;
+    const body = JSON.stringify({ type: 'urn:millrace:problem:outcome-unknown', status: 504, detail: 'lost' });
+    const upstream = await startUpstream(t, (_, response) => {
+      calls += 1;
+      response.writeHead(504, { 'content-type': 'application/problem+json' }).end(body);
+    });
+    const gateway = await startGateway(t, upstream.url, { limits: { breaker: { failures: 1, pauseMs: 60_000 } } });
+    for (const expected of [1, 2, 3]) {
+      const response = await post(gateway.url);
+      assert.deepEqual([response.status, await response.text()], [504, body]);
+      assert.equal(response.headers.get('content-type'), 'application/problem+json');
+      assert.equal(calls, expected);
+    }
   });
 });
 

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
-import { registry } from '#platform/telemetry';
+import { createPool } from '#platform/postgres';
+import { startCuttingProxy } from '#platform/postgres/testing.ts';
+import { createLogger, registry } from '#platform/telemetry';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
 import { Deliveries } from './deliveries.ts';
@@ -88,6 +90,27 @@ describe('MailSender', () => {
     assert.equal(mails.length, 2);
     assert.match(await registry.metrics(), /millrace_smtp_up 1/);
     assert.equal((await only()).attempts, 1);
+  });
+
+  it('writes the results of sent mails when the database is back, and does not send them again', async () => {
+    const proxy = await startCuttingProxy(database.url);
+    const pool = createPool({ name: 'mails-cut', url: proxy.url, max: 2, log: createLogger('test', 'silent') });
+    cleanup.push(
+      () => proxy.close(),
+      () => pool.end(),
+    );
+    const { url, mails } = await sink();
+    await give(database.pool, [userEvent(1), orderEvent(1, 1)]);
+    proxy.cutAt('settle-deliveries', 'statement-lost', 3);
+    const started = startSender(pool, url);
+    cleanup.push(() => started.stop());
+    await settled(database.pool);
+    assert.equal(proxy.cuts, 3);
+    assert.equal(mails.length, 2);
+    assert.deepEqual(
+      (await rows(database.pool)).map(({ status }) => status),
+      ['SENT', 'SENT'],
+    );
   });
 
   it('tries again after a temporary refusal (4xx)', async () => {

@@ -1,5 +1,6 @@
 import { backoffMs, Waker } from '#platform/lifecycle';
 import type { BackoffOptions } from '#platform/lifecycle';
+import { isUnavailable } from '#platform/postgres';
 import type { Logger } from '#platform/telemetry';
 import { attempt, countOutcomes, resultWithoutSending } from './attempt.ts';
 import type { Sender } from './attempt.ts';
@@ -31,7 +32,8 @@ const leaseMs = 300_000;
 /**
  * Sends PENDING notifications: claims a batch, sends it with bounded concurrency, and writes the results in one statement.
  * It sends at least once: if a process dies between the server's answer and the write, its claim expires, and another
- * sends the mail again with the same Message-ID. Attempts do not count while the server cannot be used.
+ * sends the mail again with the same Message-ID. While the database cannot be used, the sender keeps the results, and writes
+ * them before it claims more. Attempts do not count while the server cannot be used.
  */
 export class MailSender {
   readonly #options: Required<MailSenderOptions>;
@@ -40,6 +42,8 @@ export class MailSender {
   readonly #waker = new Waker();
   #batch: number;
   #failures = 0;
+  /** results that are not written yet */
+  #results: DeliveryResult[] = [];
 
   constructor(options: MailSenderOptions) {
     this.#options = {
@@ -81,28 +85,30 @@ export class MailSender {
       }
       if (this.#failures > 0) await this.#waker.wait(backoffMs(this.#failures, backoff), false);
     }
+    await this.#settle().catch((error: unknown) => {
+      log.warn({ err: error, mails: this.#results.length }, 'the results of mails are lost: they are sent again');
+    });
   }
 
   /** Sends one batch. Returns whether it had claims. @throws if the database or the SMTP server cannot be used */
   async #round(): Promise<boolean> {
     const { deliveries, concurrency } = this.#options;
+    await this.#settle();
     // after a failure, one mail shows whether the server is back
     const claims = await deliveries.claim(this.#failures > 0 ? 1 : this.#batch, leaseMs);
     if (claims.length === 0) {
       this.#failures = 0;
       return false;
     }
-    const outcomes: DeliveryResult[] = [];
     const mails: Claim[] = [];
     for (const claim of claims) {
-      const outcome = resultWithoutSending(claim);
-      if (outcome) outcomes.push(outcome);
+      const result = resultWithoutSending(claim);
+      if (result) this.#results.push(result);
       else mails.push(claim);
     }
     const { sent, untried, failure } = await this.#send(mails);
-    outcomes.push(...sent);
-    if (outcomes.length > 0) await deliveries.settle(outcomes);
-    countOutcomes(outcomes);
+    this.#results.push(...sent);
+    await this.#settle();
     if (untried.length > 0) await deliveries.release(untried.map((claim) => claim.id));
     if (failure) throw failure;
     if (sent.length > 0) {
@@ -113,6 +119,20 @@ export class MailSender {
     this.#batch =
       untried.length > 0 ? Math.max(concurrency, sent.length) : Math.min(this.#batch * 2, this.#options.maxBatch);
     return true;
+  }
+
+  /** Writes the results. It keeps them if the database is unavailable: without them the mails would be sent again. */
+  async #settle(): Promise<void> {
+    const results = this.#results;
+    if (results.length === 0) return;
+    try {
+      await this.#options.deliveries.settle(results);
+    } catch (error) {
+      if (!isUnavailable(error)) this.#results = [];
+      throw error;
+    }
+    this.#results = [];
+    countOutcomes(results);
   }
 
   async #send(mails: Claim[]): Promise<{ sent: DeliveryResult[]; untried: Claim[]; failure: unknown }> {

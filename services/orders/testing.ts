@@ -52,6 +52,8 @@ export interface TestOrders {
   app: OrdersApp;
   send: Send;
   writePool: Pool;
+  /** another pool of the write database, if the test has made the one of the commands */
+  directPool: Pool;
   readPool: Pool;
   writeUrl: string;
   readUrl: string;
@@ -63,11 +65,19 @@ export interface TestOrders {
   project(): Promise<void>;
 }
 
-/** Orders with its own databases, on a free port, without Kafka. */
-export async function startOrders(t: { after(close: () => Promise<void>): void }, users = someUsers) {
+/**
+ * Orders with its own databases, on a free port, without Kafka.
+ * @param connect makes the pool of the commands, from the address of the write database
+ */
+export async function startOrders(
+  t: { after(close: () => Promise<void>): void },
+  users = someUsers,
+  connect?: (url: string) => Promise<Pool>,
+) {
   const [write, read] = await Promise.all([createTestDatabase('orders'), createTestDatabase('orders-read')]);
+  const writePool = (await connect?.(write.url)) ?? write.pool;
   const app = createOrdersApp({
-    writePool: write.pool,
+    writePool,
     readPool: read.pool,
     users,
     health: new Health(),
@@ -77,6 +87,7 @@ export async function startOrders(t: { after(close: () => Promise<void>): void }
   const port = await app.http.listen(0, '127.0.0.1');
   t.after(async () => {
     await app.http.close();
+    if (writePool !== write.pool) await writePool.end();
     await Promise.all([write.drop(), read.drop()]);
   });
   const send = clientOf(`http://127.0.0.1:${port}`);
@@ -84,7 +95,8 @@ export async function startOrders(t: { after(close: () => Promise<void>): void }
   const orders: TestOrders = {
     app,
     send,
-    writePool: write.pool,
+    writePool,
+    directPool: write.pool,
     readPool: read.pool,
     writeUrl: write.url,
     readUrl: read.url,

@@ -2,6 +2,7 @@ import { PrismaPg } from '@prisma/adapter-pg';
 import { UsersError } from './errors.ts';
 import { outboxInsert } from '#platform/outbox';
 import type { OutboxEvent } from '#platform/outbox';
+import { markUndone } from '#platform/postgres';
 import type { Pool } from '#platform/postgres';
 import { inject } from '#platform/telemetry';
 import type { UserInput } from '#contracts/users.ts';
@@ -103,12 +104,19 @@ export class UserStore {
     await this.#prisma.$disconnect();
   }
 
+  /** An error before the COMMIT is marked as undone: PostgreSQL rolls back. */
   async #change<T>(work: (tx: Prisma.TransactionClient) => Promise<T>): Promise<T> {
+    let isCommitting = false;
     try {
-      return await this.#prisma.$transaction(work);
+      return await this.#prisma.$transaction(async (tx) => {
+        const result = await work(tx);
+        isCommitting = true;
+        return result;
+      });
     } catch (error) {
       const field = takenField(error);
-      throw field ? new Taken(field, error) : error;
+      if (field) throw new Taken(field, error);
+      throw isCommitting ? error : markUndone(error);
     }
   }
 

@@ -91,7 +91,7 @@ export function reloadTests(platform: StartedPlatform): void {
       `served again ${served.map((ms) => Math.round(ms)).join(', ')} ms after the save; ` +
         `${placed.length} orders placed meanwhile, ${refused.length} requests repeated`,
     );
-    // 502 is possible: the old process may end an idle connection that a request is on its way on
+    // 504 is possible: the old process may end an idle connection that a request is on its way on
     assert.ok(!refused.includes(503), 'the gateway waits while nobody listens');
     assert.ok(Math.min(...served) < SERVED_WITHIN_MS, `${served.join(', ')} ms`);
     assert.deepEqual(

@@ -1,9 +1,11 @@
 import type { Pool } from 'pg';
 import type { OrderCreated } from '#contracts/orders.ts';
 import { toCents } from '#platform/contract';
+import { markUndone } from '#platform/postgres';
 import { Ticker } from '#platform/lifecycle';
 import type { Logger } from '#platform/telemetry';
 import type { NewOrder } from '../domain/order.ts';
+import { forgetOldBatches } from './lost-batch.ts';
 
 /** The order of a repeated key, as it was placed. */
 export interface EarlierOrder {
@@ -15,12 +17,16 @@ export interface EarlierOrder {
 
 /** The order of a key, from its first event; undefined if the key is unknown. */
 export async function findByKey(pool: Pool, key: string): Promise<EarlierOrder | undefined> {
-  const { rows } = await pool.query<{ fingerprint: string; data: OrderCreated }>({
-    name: 'order-of-key',
-    text: `SELECT k.fingerprint, e.data FROM idempotency_keys k
-      JOIN order_events e ON e.order_id = k.order_id AND e.version = 1 WHERE k.key = $1`,
-    values: [key],
-  });
+  const { rows } = await pool
+    .query<{ fingerprint: string; data: OrderCreated }>({
+      name: 'order-of-key',
+      text: `SELECT k.fingerprint, e.data FROM idempotency_keys k
+        JOIN order_events e ON e.order_id = k.order_id AND e.version = 1 WHERE k.key = $1`,
+      values: [key],
+    })
+    .catch((error: unknown) => {
+      throw markUndone(error); // it only reads
+    });
   const [row] = rows;
   if (!row) return undefined;
   const { orderId, userId, totalAmount, items, shippingAddress, notes, createdAt } = row.data;
@@ -48,7 +54,7 @@ export async function forgetOldKeys(pool: Pool): Promise<number> {
   }
 }
 
-/** Deletes old keys every five minutes. */
+/** Deletes old keys, and the last batches of processes that have ended, every five minutes. */
 export function createKeyCleaner(pool: Pool, log: Logger): Ticker {
   return new Ticker({
     name: 'forget old idempotency keys',
@@ -57,6 +63,7 @@ export function createKeyCleaner(pool: Pool, log: Logger): Ticker {
     async run() {
       const forgotten = await forgetOldKeys(pool);
       if (forgotten > 0) log.debug({ forgotten }, 'deleted old idempotency keys');
+      await forgetOldBatches(pool);
     },
   });
 }

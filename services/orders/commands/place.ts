@@ -1,7 +1,10 @@
+import { randomUUID } from 'node:crypto';
 import type { Pool } from 'pg';
-import { Batcher, BatcherFull, isUnavailable } from '#platform/postgres';
+import { Batcher, BatcherFull, Unavailable, isOutcomeUnknown, isUnavailable, markUndone } from '#platform/postgres';
 import type { NewOrder } from '../domain/order.ts';
 import { createdData, decimalOf } from '../domain/order.ts';
+import { outcomeOf } from './lost-batch.ts';
+import type { BatchId } from './lost-batch.ts';
 
 export interface IdempotencyKey {
   key: string;
@@ -30,12 +33,22 @@ const insertOrders = `INSERT INTO orders (id, user_id, status, total_amount, cre
 const insertEvents = `INSERT INTO order_events (order_id, version, type, data, traceparent, created_at)
   SELECT id, 1, 'order.created', ('{"orderId":' || id || ',' || data)::json, traceparent, $4 FROM accepted`;
 
+// The batch is a row of its process; a batch that must not be committed any more finds its number there already, and then
+// stores nothing.
+const batchIn = `INSERT INTO last_batches AS last (placer, number, order_ids)
+  SELECT $6::uuid, $7::bigint, array_agg(id ORDER BY n) FROM input
+  ON CONFLICT (placer) DO UPDATE SET number = excluded.number, order_ids = excluded.order_ids, placed_at = now()
+    WHERE last.number < excluded.number
+  RETURNING number`;
+
 const plain = {
   name: 'place-orders',
-  text: `WITH accepted AS MATERIALIZED (
+  text: `WITH input AS MATERIALIZED (
   SELECT nextval('orders_id_seq') AS id, input.*
   FROM unnest($1::bigint[], $2::numeric[], $3::text[], string_to_array($5, E'\\x1e'))
     WITH ORDINALITY AS input(user_id, total_amount, traceparent, data, n)
+), batch AS (${batchIn}), accepted AS MATERIALIZED (
+  SELECT * FROM input WHERE EXISTS (SELECT FROM batch)
 ), orders_in AS (${insertOrders}), events_in AS (${insertEvents})
 SELECT array_agg(id::text ORDER BY n) AS ids FROM accepted`,
 };
@@ -46,30 +59,35 @@ const keyed = {
   name: 'place-orders-with-keys',
   text: `WITH input AS MATERIALIZED (
   SELECT nextval('orders_id_seq') AS id, input.*
-  FROM unnest($1::bigint[], $2::numeric[], $3::text[], string_to_array($5, E'\\x1e'), $6::text[], $7::text[])
+  FROM unnest($1::bigint[], $2::numeric[], $3::text[], string_to_array($5, E'\\x1e'), $8::text[], $9::text[])
     WITH ORDINALITY AS input(user_id, total_amount, traceparent, data, key, fingerprint, n)
-), claimed AS (
+), batch AS (${batchIn}), claimed AS (
   INSERT INTO idempotency_keys (key, fingerprint, order_id)
-  SELECT key, fingerprint, id FROM input WHERE key IS NOT NULL ORDER BY key, n
+  SELECT key, fingerprint, id FROM input WHERE key IS NOT NULL AND EXISTS (SELECT FROM batch) ORDER BY key, n
   ON CONFLICT (key) DO NOTHING RETURNING order_id
 ), accepted AS MATERIALIZED (
-  SELECT * FROM input WHERE key IS NULL OR id IN (SELECT order_id FROM claimed)
+  SELECT * FROM input
+  WHERE EXISTS (SELECT FROM batch) AND (key IS NULL OR id IN (SELECT order_id FROM claimed))
 ), orders_in AS (${insertOrders}), events_in AS (${insertEvents})
 SELECT array_agg(accepted.id::text ORDER BY n) AS ids FROM input LEFT JOIN accepted USING (n)`,
 };
 
+/** how often a batch is sent whose connection is lost, where it is known that it was not stored */
+const maxAttempts = 2;
 const maxBatch = 128;
 const maxQueue = 2_000;
 const maxQueuedBytes = 32 * 1024 * 1024;
 
 /**
  * Writes new orders and their events. Concurrent requests share one statement, which is one transaction: an order and its
- * event are durable when its promise resolves.
+ * event are durable when its promise resolves. After a lost connection it finds out whether the batch was committed. If it
+ * cannot, the outcome is unknown (`isOutcomeUnknown`); it does not store an order twice.
  */
 export class OrderPlacer {
   readonly #pool: Pool;
   readonly #batcher: Batcher<Placement, PlacementResult>;
   #queuedBytes = 0;
+  #lastBatch: BatchId = { placer: randomUUID(), number: 0 };
 
   constructor(pool: Pool) {
     this.#pool = pool;
@@ -106,17 +124,26 @@ export class OrderPlacer {
     } catch (error) {
       if (batch.length === 1 || isUnavailable(error)) throw error;
       // if one order cannot be stored, the others must not fail
-      const outcomes: PlacementResult[] = [];
-      for (const placement of batch) {
-        outcomes.push(
-          await this.#insert([placement]).then(
-            ([one]) => one!,
-            (reason: unknown) => ({ error: reason }),
-          ),
-        );
-      }
-      return outcomes;
+      return this.#insertEach(batch);
     }
+  }
+
+  async #insertEach(batch: Placement[]): Promise<PlacementResult[]> {
+    const outcomes: PlacementResult[] = [];
+    let away: Unavailable | undefined;
+    for (const placement of batch) {
+      if (away) {
+        outcomes.push({ error: away });
+        continue;
+      }
+      try {
+        outcomes.push(...(await this.#insert([placement])));
+      } catch (error) {
+        outcomes.push({ error });
+        if (isUnavailable(error)) away = new Unavailable('the database was lost before this order was sent');
+      }
+    }
+    return outcomes;
   }
 
   async #insert(batch: Placement[]): Promise<PlacementResult[]> {
@@ -133,11 +160,36 @@ export class OrderPlacer {
       values.push(batch.map(({ idempotency }) => idempotency?.key ?? null));
       values.push(batch.map(({ idempotency }) => idempotency?.fingerprint ?? null));
     }
-    const { rows } = await this.#pool.query<{ ids: (string | null)[] }>({
-      ...(withKeys ? keyed : plain),
-      values,
-    });
-    return rows[0]!.ids.map((id) => (id === null ? 'key-taken' : { id: Number(id), createdAt }));
+    const ids = await this.#send(withKeys ? keyed : plain, values);
+    return ids.map((id) => (id === null ? 'key-taken' : { id: Number(id), createdAt }));
+  }
+
+  /** @returns the ids of the orders; null for one whose key is taken */
+  async #send(statement: typeof plain, values: unknown[]): Promise<(string | null)[]> {
+    for (let attempt = 1; ; attempt += 1) {
+      const { placer, number } = this.#nextBatch();
+      try {
+        const { rows } = await this.#pool.query<{ ids: (string | null)[] }>({
+          ...statement,
+          values: values.toSpliced(5, 0, placer, number),
+        });
+        return rows[0]!.ids;
+      } catch (error) {
+        if (!isOutcomeUnknown(error)) throw error;
+        const outcome = await outcomeOf(this.#pool, { placer, number });
+        if (outcome === 'unknown') {
+          this.#lastBatch = { placer: randomUUID(), number: 0 }; // the lost batch may lock the row
+          throw error;
+        }
+        if (outcome !== 'undone') return outcome;
+        if (attempt === maxAttempts) throw markUndone(error);
+      }
+    }
+  }
+
+  #nextBatch(): BatchId {
+    const { placer, number } = this.#lastBatch;
+    return (this.#lastBatch = { placer, number: number + 1 });
   }
 }
 

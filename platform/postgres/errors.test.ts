@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import pg from 'pg';
+import { PlatformError } from '#platform/errors';
+import { Unavailable, isOutcomeUnknown, isUnavailable, markConnecting, markUndone } from './errors.ts';
+
+const coded = (code: string, fields: object = {}) => Object.assign(new Error('x'), { code, ...fields });
+const ofPostgres = (code: string) => Object.assign(new pg.DatabaseError('x', 1, 'error'), { code, severity: 'ERROR' });
+const throughPrisma = (code: string, cause: object) =>
+  Object.assign(coded(code), { meta: { driverAdapterError: Object.assign(new Error('x'), { cause }) } });
+
+/** The classes of https://www.postgresql.org/docs/18/errcodes-appendix.html. */
+const classes =
+  '00 01 02 03 08 09 0A 0B 0F 0L 0P 0Z 10 20 21 22 23 24 25 26 27 28 2B 2D 2F 34 38 39 3B 3D 3F 40 42 44 53 54 55 57 58 F0 HV P0 XX'.split(
+    ' ',
+  );
+const ofData = new Set(['21', '22', '23', '44', '54']);
+const digit = fc.constantFrom(...'0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ'.split(''));
+const state = fc.tuple(fc.constantFrom(...classes), digit, digit, digit).map((parts) => parts.join(''));
+
+test('of all codes of PostgreSQL, only those of the data are faults of the work', () => {
+  fc.assert(
+    fc.property(state, (code) => {
+      const isOfData = ofData.has(code.slice(0, 2)) || code === 'P0001';
+      for (const error of [
+        ofPostgres(code),
+        new Error('wrapped', { cause: ofPostgres(code) }),
+        throughPrisma('P2010', { originalCode: code, kind: 'postgres' }),
+      ]) {
+        assert.equal(isUnavailable(error), !isOfData, code);
+        assert.equal(isOutcomeUnknown(error), code.startsWith('08') || code === '57P02', code);
+      }
+    }),
+    { numRuns: 2_000, examples: [['P0001'], ['P0002'], ['57P02'], ['57014'], ['28P01'], ['42P01'], ['23505']] },
+  );
+});
+
+test('what the code throws itself is a fault of the work', () => {
+  for (const error of [
+    new TypeError('undefined is not a function'),
+    new PlatformError('ERR_EVENT_INVALID', 'x'),
+    new PlatformError('ERR_DATABASE_ROLLED_BACK', 'x'),
+    coded('ERR_INVALID_ARG_TYPE'),
+    new RangeError('Invalid time value'),
+    AbortSignal.abort().reason,
+    'text',
+    undefined,
+    { code: '57014' },
+  ])
+    assert.ok(!isUnavailable(error), String(error));
+  assert.ok(isUnavailable(new Unavailable('later')));
+  assert.ok(!isOutcomeUnknown(new Unavailable('later')));
+  assert.ok(!isUnavailable(markUndone(new TypeError('x'))));
+});
+
+test('a connection that was not made is unavailable, and nothing is done', () => {
+  for (const error of [
+    coded('ECONNREFUSED'),
+    coded('ENOTFOUND'),
+    coded('ETIMEDOUT', { syscall: 'connect' }),
+    new Error('timeout exceeded when trying to connect'),
+    new Error('Client has encountered a connection error and is not queryable'),
+    new Error('Cannot use a pool after calling end on the pool'),
+    throughPrisma('P1001', { kind: 'DatabaseNotReachable' }),
+    coded('P2024'),
+    coded('CERT_HAS_EXPIRED'),
+    markConnecting(new Error('The server does not support SSL connections')),
+    markConnecting(coded('ECONNRESET')),
+  ]) {
+    assert.ok(isUnavailable(error), error.message + JSON.stringify(error));
+    assert.ok(!isOutcomeUnknown(error), error.message + JSON.stringify(error));
+  }
+});
+
+test('after a lost connection the outcome is unknown, unless it is known', () => {
+  for (const error of [
+    ...['ECONNRESET', 'ECONNABORTED', 'EPIPE', 'EIO', 'ETIMEDOUT', 'P1017', 'P1008', 'ERR_STREAM_DESTROYED'].map(
+      (code) => coded(code),
+    ),
+    new Error('Connection terminated unexpectedly'),
+    new Error('Query read timeout'),
+    new PlatformError('ERR_DATABASE_SILENT', 'x'),
+    throughPrisma('P1017', { kind: 'ConnectionClosed' }),
+    new Error('wrapped', { cause: new Error('wrapped', { cause: coded('ECONNRESET') }) }),
+  ]) {
+    assert.ok(isUnavailable(error), error.message + JSON.stringify(error));
+    assert.ok(isOutcomeUnknown(error), error.message + JSON.stringify(error));
+    assert.ok(isUnavailable(markUndone(error)));
+    assert.ok(!isOutcomeUnknown(error), 'it is known');
+  }
+});
+
+test('codes of Prisma are not taken for codes of PostgreSQL', () => {
+  for (const code of ['P2002', 'P2003', 'P2025']) assert.ok(!isUnavailable(coded(code)), code);
+  assert.ok(!isUnavailable(throughPrisma('P2002', { originalCode: '23505', kind: 'UniqueConstraintViolation' })));
+  assert.ok(isUnavailable(throughPrisma('P2021', { originalCode: '42P01', kind: 'TableDoesNotExist' })));
+});
+
+test('causes that refer to each other end', () => {
+  const error = new Error('x');
+  error.cause = new Error('y', { cause: error });
+  assert.ok(!isUnavailable(error));
+});
