@@ -19,7 +19,7 @@ export function newEvent(
 ): Changes | undefined {
   const [entity = '', happened = '', ...rest] = type.split('.');
   if (happened === '' || rest.length > 0)
-    throw new Fault(`"${type}" is no event type: it has to be like ${service}.changed, of what and what happened.`);
+    throw new Fault(`"${type}" is no event type: it has to be like order.returned, of what and what happened.`);
   assertName(entity, 'kind of aggregate');
   assertName(happened, 'change');
   const contract = contracts.find(({ name }) => name === service);
@@ -39,7 +39,8 @@ export function newEvent(
   const path = `services/contracts/${service}.ts`;
   changes.edit(path, (text) => {
     const found = withEvent(text, { service, type, entity, topic });
-    if (found === undefined) throw new Fault(`${path} has no defineContract that is known.`);
+    if (found === undefined)
+      throw new Fault(`${path} has its events in a form that is unknown here: add ${type} by hand.`);
     return found;
   });
   return changes;
@@ -56,6 +57,8 @@ function withEvent(
   const definition = /(?:^\/\*\*[^\n]*\*\/\n)?^export const \w+ = defineContract\(/m;
   const opening = new RegExp(`(?<=defineContract\\('${service}', \\{\\n)`);
   if (!definition.test(text) || !opening.test(text)) return undefined;
+  const madeElsewhere = /^ {2}events\b(?!: \{\n)/m;
+  if (madeElsewhere.test(text.slice(text.search(definition)))) return undefined;
   const events = /(?<=^ {2}events: \{\n(?:(?! {2}\}).*\n)*)(?= {2}\})/m;
   const withType = events.test(text) ? text.replace(events, event) : text.replace(opening, `events: {\n${event}},\n`);
   return withImports(

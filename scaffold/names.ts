@@ -31,7 +31,7 @@ const taken = new Set(['contracts', 'kafka', 'mail-catcher', 'millrace', 'networ
 
 /** Types that a service's files use, beside that of its own entity. */
 const types = new Set(
-  `Array Boolean Buffer Date Error EventData Handlers Health HttpService Id Map Number Object Page PathId Pool PoolClient
+  `Array Boolean Buffer Date Error EventData Handlers Health HttpService Id LatestEvent Map Number Object Page PathId Pool PoolClient
   Promise ReceivedEvent Set Static String Symbol TestDatabase Time Type`.split(/\s+/),
 );
 
@@ -41,8 +41,11 @@ const types = new Set(
  */
 export function assertName(name: string, what: string): void {
   if (!wellFormed.test(name))
-    throw new Fault(`"${name}" is no name of a ${what}: it has to be of small letters, digits and single hyphens.`);
-  if (name.length > longest) throw new Fault(`"${name}" is longer than ${longest} characters.`);
+    throw new Fault(
+      `"${name}" is no name of a ${what}: it has to begin with a letter, and to be of small letters, digits and single hyphens.`,
+    );
+  if (name.length > longest)
+    throw new Fault(`"${name}" is longer than the ${longest} characters of a name of a ${what}.`);
 }
 
 /** The names in a service's files, by the placeholder of the templates. */

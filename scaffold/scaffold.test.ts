@@ -89,11 +89,23 @@ describe('npm run new', () => {
     refusal({ topic: 'a topic' }, /^"a topic" is no name of a topic/);
   });
 
+  test('consumes a topic once, however often it is named', async () => {
+    const wanted = [known!, 'parcels-events'];
+    await newService(
+      copy,
+      { name: 'drones', topic: 'drone-events', consumes: [...wanted, known!] },
+      contracts,
+    )!.write();
+    const drones = eventServices(declarationsOf(copy)).find(({ metadata }) => metadata.name === 'drones');
+    assert.deepEqual(drones?.spec.consumes?.[0]?.topics, wanted);
+  });
+
   test('refuses invalid names', () => {
     for (const name of ['', 'Depots', 'depot_s', '-depots', 'depots-', '1depots', '../depots', 'a b'])
       assert.throws(() => serviceNames(name), /is no name of a service/, name);
-    assert.throws(() => serviceNames('x'.repeat(41)), /longer than 40/);
-    for (const name of ['user', 'class', 'types']) assert.throws(() => serviceNames(name), /choose another name/, name);
+    assert.throws(() => serviceNames('x'.repeat(41)), /longer than the 40 characters/);
+    for (const name of ['user', 'class', 'types', 'latest-events'])
+      assert.throws(() => serviceNames(name), /choose another name/, name);
   });
 
   test('refuses the words that PostgreSQL takes for no table', async () => {
@@ -154,6 +166,8 @@ describe('npm run new', () => {
     assert.equal(newEvent(copy, 'stock-levels', 'stock-level.created', all), undefined);
     assert.throws(() => newEvent(copy, 'nobody', 'a.b', all), /There is no contract nobody/);
     assert.throws(() => newEvent(copy, 'stock-levels', 'created', all), /"created" is no event type/);
+    const refusal = { name: 'Fault', message: /analytics\.ts has its events in a form that is unknown here/ };
+    assert.throws(() => newEvent(copy, 'analytics', 'analytics.made', all), refusal);
     const [taken] = Object.keys(contracts.events);
     assert.throws(() => newEvent(copy, 'stock-levels', taken!, all), /is taken: it is in the contract of/);
   });
