@@ -8,7 +8,7 @@ import { Fault } from './fault.ts';
 import { kafkaSettings } from './kafka-settings.ts';
 import type { BrokerOptions, KafkaServer, SearchOptions } from './kafka.ts';
 import { lastLines, openLog } from './log-file.ts';
-import { endChild, endOrphan, writePidFile } from './process.ts';
+import { endChild, endOrphan, writePidFileOf } from './process.ts';
 
 const here = (path: string): string => fileURLToPath(new URL(`kafka/${path}`, import.meta.url));
 
@@ -128,7 +128,7 @@ export async function startJavaKafka(
     });
   });
   if (broker.pid === undefined) throw new Fault(await died);
-  writePidFile(pidFile, broker.pid);
+  await writePidFileOf(broker, broker.pid, pidFile);
   return {
     connection: { brokers: [`127.0.0.1:${options.port}`] },
     origin: `Kafka ${version}`,

@@ -12,7 +12,7 @@ import type { Running } from './supervised.ts';
 import { assertPortFree } from './ports.ts';
 import { lastLines, openLog } from './log-file.ts';
 import { reachableBinaries, reachableFolder, serverAccount, type Account } from './postgres-account.ts';
-import { endChild, endOrphan, endProcess, commandOf, writePidFile } from './process.ts';
+import { endChild, endOrphan, endProcess, commandOf, writePidFileOf } from './process.ts';
 
 /** A running PostgreSQL server. */
 export interface PostgresServer extends Running {
@@ -109,7 +109,7 @@ async function start(
     });
   });
   if (server.pid === undefined) throw new Fault(await died);
-  writePidFile(pidFile, server.pid);
+  await writePidFileOf(server, server.pid, pidFile);
 
   const password = readFileSync(passwordFile, 'utf8').trim();
   const url = `postgresql://postgres:${password}@127.0.0.1:${port}/postgres`;

@@ -8,7 +8,7 @@ import { after, describe, test } from 'node:test';
 
 import { Fault } from './fault.ts';
 import { lockFolder } from './lock.ts';
-import { endChild, endOrphan, runningPid, writePidFile } from './process.ts';
+import { endChild, endOrphan, runningPid, writePidFile, writePidFileOf } from './process.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'millrace-process-'));
 
@@ -73,6 +73,12 @@ describe('pid files', () => {
     await endChild(child, 'SIGTERM', 100);
     assert.equal(child.signalCode, 'SIGKILL');
     await endChild(child, 'SIGTERM', 100);
+  });
+
+  test('a child whose file cannot be written is ended', async () => {
+    const child = await sleeper();
+    await assert.rejects(writePidFileOf(child, child.pid, join(folder, 'missing/x.pid')), { code: 'ENOENT' });
+    assert.equal(child.signalCode, 'SIGTERM');
   });
 
   test('a folder is locked once, and again after its holder has ended', async () => {

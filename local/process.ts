@@ -53,6 +53,19 @@ function writeAside(file: string, pid: number, replaceOld: (aside: string) => vo
   }
 }
 
+/**
+ * Writes the file of a new child. A child without a file is ended: this run has nothing yet to stop it with, and a later run
+ * would not find it.
+ */
+export async function writePidFileOf(child: ChildProcess, pid: number, file: string): Promise<void> {
+  try {
+    writePidFile(file, pid);
+  } catch (error) {
+    await endChild(child, 'SIGTERM', 5_000);
+    throw error;
+  }
+}
+
 /** Removes the file of a process that has ended, unless it already names another process. */
 export function removePidFile(file: string, pid: number): void {
   if (existsSync(file) && readFileSync(file, 'utf8').includes(`"pid":${pid},`)) rmSync(file);

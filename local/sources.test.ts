@@ -40,6 +40,13 @@ describe('sourcesOf', () => {
     assert.deepEqual(sources('a.ts'), ['a.ts', 'b.ts', 'c/d.ts', 'data.json', 'effect.ts', 'lazy.ts', 'missing.ts']);
   });
 
+  test('follows imports in double quotes, as an editor inserts them before the file is formatted', () => {
+    write({
+      'double.ts': `import { e } from "./e.ts";\nimport "./f.ts";\nawait import("./g.ts");\nnew URL("h.json", import.meta.url);\n`,
+    });
+    assert.deepEqual(sources('double.ts'), ['double.ts', 'e.ts', 'f.ts', 'g.ts', 'h.json']);
+  });
+
   test('includes files and folders that modules read', () => {
     write({
       'site.ts': `const site = new URL('./site/', import.meta.url);\nconst data = new URL('declared', import.meta.url);\n`,

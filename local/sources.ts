@@ -2,10 +2,10 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const IMPORT = /^(?:import|export) (?!type )(?:[^'";]*? from )?'([^']+)'/gm;
-const LAZY_IMPORT = /\bimport\('([^']+)'\)/g;
+const IMPORT = /^(?:import|export) (?!type )(?:[^'";]*? from )?['"]([^'"]+)['"]/gm;
+const LAZY_IMPORT = /\bimport\(['"]([^'"]+)['"]\)/g;
 /** How a module names a file that it reads. */
-const ASSET = /\bnew URL\('([^']+)', import\.meta\.url\)/g;
+const ASSET = /\bnew URL\(['"]([^'"]+)['"], import\.meta\.url\)/g;
 const SOURCE = /\.[cm]?[jt]s$/;
 
 const root = fileURLToPath(new URL('..', import.meta.url));

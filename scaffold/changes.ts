@@ -24,19 +24,25 @@ export class Changes {
     this.#texts.set(path, edit(this.#texts.get(path) ?? readFileSync(join(this.root, path), 'utf8')));
   }
 
-  /** Writes everything, formatted as the project is. @returns a line for each written file */
+  /**
+   * Writes everything, formatted as the project is. Formatting takes its time: it comes first, so that a failure or Ctrl-C
+   * leaves no part.
+   * @returns a line for each written file
+   */
   async write(): Promise<string[]> {
-    const lines: string[] = [];
-    for (const [path, text] of this.#texts) {
-      const file = join(this.root, path);
-      const isNew = !existsSync(file);
-      const formatted = await formatFile(file, text);
-      if (!isNew && readFileSync(file, 'utf8') === formatted) continue;
-      mkdirSync(dirname(file), { recursive: true });
-      writeFileSync(file, formatted);
-      lines.push(`${isNew ? 'wrote  ' : 'changed'} ${path}`);
-    }
-    return lines.toSorted();
+    const formatted: [path: string, text: string][] = [];
+    for (const [path, text] of this.#texts) formatted.push([path, await formatFile(join(this.root, path), text)]);
+    return formatted.flatMap(([path, text]) => this.#writeFile(path, text) ?? []).toSorted();
+  }
+
+  /** @returns a line, unless the file has that text already */
+  #writeFile(path: string, text: string): string | undefined {
+    const file = join(this.root, path);
+    const isNew = !existsSync(file);
+    if (!isNew && readFileSync(file, 'utf8') === text) return undefined;
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, text);
+    return `${isNew ? 'wrote  ' : 'changed'} ${path}`;
   }
 }
 

@@ -20,7 +20,7 @@ export function newEvent(
   const [entity = '', happened = '', ...rest] = type.split('.');
   if (happened === '' || rest.length > 0)
     throw new Fault(
-      `"${type}" is not a valid event type. It must be like ${service}.changed: the entity, and what happened to it.`,
+      `"${type}" is not a valid event type. It must be like order.returned: the entity, and what happened to it.`,
     );
   assertName(entity, 'kind of aggregate');
   assertName(happened, 'change');
@@ -41,7 +41,8 @@ export function newEvent(
   const path = `services/contracts/${service}.ts`;
   changes.edit(path, (text) => {
     const found = withEvent(text, { service, type, entity, topic });
-    if (found === undefined) throw new Fault(`${path} has no defineContract that is known.`);
+    if (found === undefined)
+      throw new Fault(`${path} has its events in a form that is unknown here: add ${type} by hand.`);
     return found;
   });
   return changes;
@@ -58,6 +59,8 @@ function withEvent(
   const definition = /(?:^\/\*\*[^\n]*\*\/\n)?^export const \w+ = defineContract\(/m;
   const opening = new RegExp(`(?<=defineContract\\('${service}', \\{\\n)`);
   if (!definition.test(text) || !opening.test(text)) return undefined;
+  const madeElsewhere = /^ {2}events\b(?!: \{\n)/m;
+  if (madeElsewhere.test(text.slice(text.search(definition)))) return undefined;
   const events = /(?<=^ {2}events: \{\n(?:(?! {2}\}).*\n)*)(?= {2}\})/m;
   const withType = events.test(text) ? text.replace(events, event) : text.replace(opening, `events: {\n${event}},\n`);
   return withImports(

@@ -6,12 +6,24 @@ const longest = 40;
 
 /** Reserved words of SQL and TypeScript, which cannot name a table or a constant. */
 const words = new Set(
-  `all analyse analyze and any array as asc async await both break case cast catch check class collate column const
-  constraint continue create debugger default delete desc distinct do else end enum except export extends false fetch
-  finally for foreign from function grant group having if import in initially instanceof interface intersect into
-  lateral leading let limit localtime new not null offset on only or order package placing primary private protected
-  public references return returning select session-user some static super switch symmetric table then this throw to
-  trailing true try typeof union unique user using var variadic void when where while window with yield`.split(/\s+/),
+  `all analyse analyze and any arguments array as asc async asymmetric authorization await binary both break case cast
+  catch check class collate collation column concurrently const constraint continue create cross current-catalog
+  current-date current-role current-schema current-time current-timestamp current-user debugger default deferrable delete
+  desc distinct do else end enum eval except export extends false fetch finally for foreign freeze from full function grant
+  group having if ilike implements import in initially inner instanceof interface intersect into is isnull join lateral
+  leading left let like limit localtime localtimestamp natural new not notnull null offset on only or order outer overlaps
+  package placing primary private protected public references return returning right select session-user similar some static
+  super switch symmetric system-user table tablesample then this throw to trailing true try typeof undefined union unique
+  user using var variadic verbose void when where while window with yield`.split(/\s+/),
+);
+
+/** Names that a service's files give to their own constants, functions and parameters, beside the constant of its contract. */
+const ownNames = new Set(
+  `after assert before collect-contracts config config-schema consumption-of contract-decoder create-handlers create-http
+  create-kafka create-logger create-pool create-test-database created-at data database decode-event default-limit
+  define-contract describe handlers health http id inbox inject it kafka-connection load-config log name next-page
+  not-found origin page-headers ping pool port post present project read-outbox relay run-service service store wake-relay
+  wakes`.split(/\s+/),
 );
 
 /** Names that folders or objects in the cluster already have, beside the declared services. */
@@ -19,7 +31,7 @@ const taken = new Set(['contracts', 'kafka', 'mail-catcher', 'millrace', 'networ
 
 /** Types that a service's files use, beside that of its own entity. */
 const types = new Set(
-  `Array Boolean Buffer Date Error EventData Handlers Health HttpService Id Map Number Object Page PathId Pool PoolClient
+  `Array Boolean Buffer Date Error EventData Handlers Health HttpService Id LatestEvent Map Number Object Page PathId Pool PoolClient
   Promise ReceivedEvent Set Static String Symbol TestDatabase Time Type`.split(/\s+/),
 );
 
@@ -29,7 +41,9 @@ const types = new Set(
  */
 export function assertName(name: string, what: string): void {
   if (!wellFormed.test(name))
-    throw new Fault(`"${name}" is not a valid name of a ${what}: use lower-case letters, digits and single hyphens.`);
+    throw new Fault(
+      `"${name}" is not a valid name of a ${what}. Begin with a letter, and use lower-case letters, digits and single hyphens.`,
+    );
   if (name.length > longest) throw new Fault(`"${name}" is longer than ${longest} characters.`);
 }
 
@@ -59,6 +73,8 @@ export function serviceNames(name: string): ServiceNames {
   const Entity = pascal(entity);
   if (words.has(name) || types.has(Entity))
     throw new Fault(`"${name}" is a word of SQL or TypeScript, or a type of the platform: choose another name.`);
+  if (ownNames.has(name))
+    throw new Fault(`The files of each service use the name "${name}" themselves: choose another name.`);
   return {
     name,
     camel: camel(name),

@@ -1,6 +1,6 @@
 // Tests refusals and the written files; acceptance.ts, which is slow, tests that the result runs.
 import assert from 'node:assert/strict';
-import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -8,6 +8,7 @@ import { after, before, describe, test } from 'node:test';
 import { contracts } from '#contracts/index.ts';
 import { eventServices, streamQueryFiles, topics } from '#platform/declarations';
 import { loadQueries } from '#streams/language';
+import { createTestDatabase } from '#test/database.ts';
 
 import { newEvent } from './event.ts';
 import { serviceNames } from './names.ts';
@@ -15,6 +16,18 @@ import { newQuery } from './query.ts';
 import { declarationsOf, newService } from './service.ts';
 
 const root = join(import.meta.dirname, '..');
+
+/** The names that a template's module declares at its first two levels, as names of services. */
+function namesIn(text: string): string[] {
+  const lists = [...text.matchAll(/^(?:import|(?: {2})?const) \{([^}]*)\}/gm)].flatMap(([, list]) => list!.split(','));
+  const single = [...text.matchAll(/^(?:import|(?:export )?(?: {2})?(?:const|let|function)) (\w+)/gm)].map(
+    ([, one]) => one!,
+  );
+  return [...lists, ...single]
+    .map((name) => name.trim())
+    .filter((name) => /^[a-z]\w*$/.test(name))
+    .map((name) => name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`));
+}
 
 describe('npm run new', () => {
   let copy: string;
@@ -76,11 +89,46 @@ describe('npm run new', () => {
     refusal({ topic: 'a topic' }, /^"a topic" is not a valid name of a topic/);
   });
 
+  test('consumes a topic once, however often it is named', async () => {
+    const wanted = [known!, 'parcels-events'];
+    await newService(
+      copy,
+      { name: 'drones', topic: 'drone-events', consumes: [...wanted, known!] },
+      contracts,
+    )!.write();
+    const drones = eventServices(declarationsOf(copy)).find(({ metadata }) => metadata.name === 'drones');
+    assert.deepEqual(drones?.spec.consumes?.[0]?.topics, wanted);
+  });
+
   test('refuses invalid names', () => {
     for (const name of ['', 'Depots', 'depot_s', '-depots', 'depots-', '1depots', '../depots', 'a b'])
       assert.throws(() => serviceNames(name), /is not a valid name of a service/, name);
     assert.throws(() => serviceNames('x'.repeat(41)), /longer than 40/);
-    for (const name of ['user', 'class', 'types']) assert.throws(() => serviceNames(name), /choose another name/, name);
+    for (const name of ['user', 'class', 'types', 'latest-events'])
+      assert.throws(() => serviceNames(name), /choose another name/, name);
+  });
+
+  test('refuses the words that PostgreSQL takes for no table', async () => {
+    const database = await createTestDatabase('analytics');
+    try {
+      const { rows } = await database.pool.query<{ word: string }>(
+        `SELECT replace(word, '_', '-') AS word FROM pg_get_keywords() WHERE catcode IN ('R', 'T')`,
+      );
+      assert.ok(rows.length > 50);
+      for (const { word } of rows) assert.throws(() => serviceNames(word), /choose another name/, word);
+    } finally {
+      await database.drop();
+    }
+  });
+
+  test('refuses the names that the files with the constant of the contract use for something else', () => {
+    const folder = join(import.meta.dirname, 'templates/service/services');
+    const used = globSync('**/*.ts', { cwd: folder }).flatMap((file) => {
+      const text = readFileSync(join(folder, file), 'utf8');
+      return text.includes('__camel__') ? namesIn(text) : [];
+    });
+    assert.ok(used.includes('relay') && used.includes('project') && used.includes('health'));
+    for (const name of used) assert.throws(() => serviceNames(name), /choose another name/, name);
   });
 
   test('finds the singular of a name', () => {
@@ -118,6 +166,8 @@ describe('npm run new', () => {
     assert.equal(newEvent(copy, 'stock-levels', 'stock-level.created', all), undefined);
     assert.throws(() => newEvent(copy, 'nobody', 'a.b', all), /There is no contract nobody/);
     assert.throws(() => newEvent(copy, 'stock-levels', 'created', all), /"created" is not a valid event type/);
+    const refusal = { name: 'Fault', message: /analytics\.ts has its events in a form that is unknown here/ };
+    assert.throws(() => newEvent(copy, 'analytics', 'analytics.made', all), refusal);
     const [taken] = Object.keys(contracts.events);
     assert.throws(() => newEvent(copy, 'stock-levels', taken!, all), /is taken: it is in the contract of/);
   });

@@ -38,7 +38,8 @@ export const declarationsOf = (root: string): string => join(root, 'charts/millr
  * @returns undefined if exactly this service exists
  * @throws Fault if it cannot be made
  */
-export function newService(root: string, request: ServiceRequest, contracts: ContractNames): Changes | undefined {
+export function newService(root: string, asked: ServiceRequest, contracts: ContractNames): Changes | undefined {
+  const request = { ...asked, consumes: [...new Set(asked.consumes)] };
   const { name, topic, consumes } = request;
   const services = eventServices(declarationsOf(root));
   const same = services.find(({ metadata }) => metadata.name === name);
