@@ -35,6 +35,7 @@ export function asFileFault(error: unknown, what: string): unknown {
     EPERM: 'this user may not write there',
     EROFS: 'the file system is read-only',
     ENOTDIR: 'a part of its path is a file',
+    ENOENT: 'a folder of its path cannot be made', // Node says so where a missing folder is on a read-only file system
     EEXIST: 'a file of that name is in the way',
   };
   const reason = reasons[errorCode(error) ?? ''];

@@ -18,7 +18,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 async function main(args: string[]): Promise<void> {
   const names = eventServices().map(({ metadata }) => metadata.name);
-  const options = parseOptions(args, root, names);
+  const options = parseOptions(args, root, names, process.env);
   if (options.help) return console.log(USAGE);
   const listener = consoleListener(names);
   if (options.only === undefined) await runPlatform(options, listener);

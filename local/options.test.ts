@@ -4,7 +4,8 @@ import { describe, test } from 'node:test';
 import { Fault } from './fault.ts';
 import { parseOptions } from './options.ts';
 
-const parse = (...args: string[]): ReturnType<typeof parseOptions> => parseOptions(args, '/clone', ['orders', 'users']);
+const parse = (...args: string[]): ReturnType<typeof parseOptions> =>
+  parseOptions(args, '/clone', ['orders', 'users'], {});
 
 describe('options', () => {
   test('have defaults', () => {
@@ -34,6 +35,13 @@ describe('options', () => {
     const { only, inspect } = parse('--only', 'orders', '--inspect', 'orders');
     assert.deepEqual([only, inspect], ['orders', 'orders']);
     assert.equal(parse('--inspect', 'users').inspect, 'users');
+  });
+
+  test('before the -- of npm are refused', () => {
+    assert.throws(
+      () => parseOptions([], '/clone', [], { npm_config_demo: 'true', npm_config_port_offset: '' }),
+      /npm keeps --demo and --port-offset for itself: write npm start -- --demo\./,
+    );
   });
 
   const refused: [string[], RegExp][] = [

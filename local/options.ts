@@ -44,14 +44,34 @@ LOG_LEVEL sets how much the services log; KAFKA_COMPRESSION (gzip, snappy, lz4, 
 
 const HIGHEST_PORT = Math.max(...Object.values(PORTS));
 
+const OPTIONS = {
+  demo: { type: 'boolean' },
+  rate: { type: 'string' },
+  fresh: { type: 'boolean' },
+  'port-offset': { type: 'string' },
+  data: { type: 'string' },
+  only: { type: 'string' },
+  inspect: { type: 'string' },
+  help: { type: 'boolean', short: 'h' },
+} as const;
+
 /**
  * Reads the command line.
  * @param root the clone, which relative defaults are below
  * @param services the names of the services
+ * @param env npm keeps options before `--` for itself, and puts them here
  * @throws Fault with a sentence for each mistake
  */
-export function parseOptions(args: string[], root: string, services: readonly string[]): Options {
+export function parseOptions(
+  args: string[],
+  root: string,
+  services: readonly string[],
+  env: NodeJS.ProcessEnv,
+): Options {
   const { values } = parse(args);
+  const missed = Object.keys(OPTIONS).filter((name) => env[`npm_config_${name.replaceAll('-', '_')}`] !== undefined);
+  if (missed.length > 0)
+    throw fault(`npm keeps --${missed.join(' and --')} for itself: write npm start -- --${missed[0]}.`);
   const rate = numberOf('--rate', values.rate, 5);
   const portOffset = numberOf('--port-offset', values['port-offset'], 0);
   if (!(rate > 0 && rate <= 1000)) throw fault(`--rate is ${values.rate}, and has to be above 0 and at most 1000.`);
@@ -87,16 +107,7 @@ function parse(args: string[]) {
       args,
       strict: true,
       allowPositionals: false,
-      options: {
-        demo: { type: 'boolean' },
-        rate: { type: 'string' },
-        fresh: { type: 'boolean' },
-        'port-offset': { type: 'string' },
-        data: { type: 'string' },
-        only: { type: 'string' },
-        inspect: { type: 'string' },
-        help: { type: 'boolean', short: 'h' },
-      },
+      options: OPTIONS,
     });
   } catch (error) {
     const message = messageOf(error);

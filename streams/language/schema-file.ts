@@ -1,7 +1,10 @@
 // The JSON Schema with which editors complete and check query files. In `npm run check` this program fails if the file does
-// not match the language; `--write` writes the file.
+// not match the language, or if a declared query has a mistake; `--write` writes the file.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { streamQueryFiles, topics } from '#platform/declarations';
+import { messageOf } from '#platform/errors';
+import { loadQueries } from './load.ts';
 import { StreamQuerySchema } from './schema.ts';
 
 const file = fileURLToPath(new URL('../../charts/millrace/files/stream-query.schema.json', import.meta.url));
@@ -12,7 +15,13 @@ if (process.argv.includes('--write')) {
   writeFileSync(file, current);
   console.log(`${file} is written`);
 } else if (readFileSync(file, 'utf8') === current) {
-  console.log('The JSON Schema of stream queries is up to date');
+  try {
+    const queries = loadQueries(streamQueryFiles(), new Set(topics().map(({ name }) => name)));
+    console.log(`The JSON Schema of stream queries is up to date; ${queries.length} queries are valid`);
+  } catch (error) {
+    console.error(messageOf(error));
+    process.exitCode = 1;
+  }
 } else {
   console.error(`${file} differs from streams/language/schema.ts: npm run query:schema writes it`);
   process.exitCode = 1;
