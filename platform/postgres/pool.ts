@@ -5,6 +5,7 @@ import { PlatformError } from '#platform/errors';
 import type { Logger } from '#platform/telemetry';
 import { gauge } from '#platform/telemetry';
 import { markConnecting, markUndone } from './errors.ts';
+import { assertSessions } from './sessions.ts';
 
 export type { Pool, PoolClient } from 'pg';
 
@@ -141,7 +142,8 @@ export async function transaction<T>(pool: Pool, work: (tx: PoolClient) => Promi
   }
 }
 
-/** Resolves when the database answers; the check of a readiness probe. */
+/** Resolves when the database answers, and its connections are sessions; the check of a readiness probe. */
 export async function ping(pool: Pool): Promise<void> {
   await pool.query('SELECT 1');
+  await assertSessions(pool);
 }

@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import type { TestContext } from 'node:test';
+import { createLogger } from '#platform/telemetry';
+import { eventually } from '#test/eventually.ts';
+import { freePort } from '#test/ports.ts';
+import { testServers } from '#test/servers.ts';
+import { withClient } from './database-roles.ts';
+import { createPool, ping } from './pool.ts';
+
+const log = createLogger('sessions-test', 'silent');
+const pgbouncer = '/usr/sbin/pgbouncer';
+const skip = !existsSync(pgbouncer) || process.getuid?.() !== 0 ? 'it needs pgbouncer, and root to start it' : false;
+
+/** Starts a pooler in front of the tests' PostgreSQL. @returns the connection string by it */
+async function startPooler(t: TestContext, mode: 'session' | 'transaction'): Promise<string> {
+  const { hostname, port: serverPort, username, password, pathname } = new URL(testServers().postgres);
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-pgbouncer-'));
+  const port = await freePort();
+  const config = join(folder, 'pgbouncer.ini');
+  writeFileSync(
+    config,
+    `[databases]
+* = host=${hostname} port=${serverPort} user=${username} password=${password}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = ${port}
+unix_socket_dir =
+auth_type = any
+pool_mode = ${mode}
+ignore_startup_parameters = options, statement_timeout, extra_float_digits
+`,
+  );
+  chmodSync(folder, 0o755);
+  const child = spawn(pgbouncer, ['-q', '-u', 'nobody', config], { stdio: 'ignore' });
+  t.after(async () => {
+    const exited = once(child, 'exit');
+    child.kill('SIGKILL');
+    await exited;
+    rmSync(folder, { recursive: true });
+  });
+  const url = `postgresql://${username}@127.0.0.1:${port}${pathname}`;
+  await eventually(
+    () => withClient(url, (client) => client.query('SELECT 1')).then(Boolean, () => false),
+    'pgbouncer answers',
+  );
+  return url;
+}
+
+function poolOf(t: TestContext, url: string) {
+  const pool = createPool({ name: `sessions-${process.pid}`, url, max: 1, log });
+  t.after(() => pool.end());
+  return pool;
+}
+
+describe('a database', () => {
+  it('is ready without a pooler', async (t) => {
+    const pool = poolOf(t, testServers().postgres);
+    await ping(pool);
+    await ping(pool);
+  });
+
+  it('is ready behind a pooler of sessions', { skip }, async (t) => {
+    await ping(poolOf(t, await startPooler(t, 'session')));
+  });
+
+  it('is refused behind a pooler of transactions', { skip }, async (t) => {
+    await assert.rejects(ping(poolOf(t, await startPooler(t, 'transaction'))), { code: 'ERR_DATABASE_POOLER' });
+  });
+});

@@ -1,0 +1,48 @@
+import { Client } from 'pg';
+import type { Pool } from 'pg';
+import { PlatformError } from '#platform/errors';
+import { markConnecting } from './errors.ts';
+
+const connectMs = 5_000;
+/** the pools whose connections are known to be sessions */
+const checked = new WeakSet<Pool>();
+
+/**
+ * Checks, once for a pool, that its connections are sessions of PostgreSQL: leases and locks are bound to a session. A pooler in
+ * transaction mode gives a connection another session at each transaction: it gives the session of an idle connection to the next
+ * one that begins.
+ * @throws ERR_DATABASE_POOLER if there is such a pooler, or the error of the database
+ */
+export async function assertSessions(pool: Pool): Promise<void> {
+  if (checked.has(pool)) return;
+  const [first, second] = [clientOf(pool), clientOf(pool)];
+  try {
+    await Promise.all([first, second].map((client) => client.connect()));
+    const idle = await sessionOf(first);
+    await second.query('BEGIN');
+    const other = await sessionOf(second);
+    if (other === idle) {
+      throw new PlatformError(
+        'ERR_DATABASE_POOLER',
+        'a pooler in transaction mode is between the service and PostgreSQL: connect to PostgreSQL itself, or set pool_mode=session',
+      );
+    }
+    checked.add(pool);
+  } catch (error) {
+    throw markConnecting(error); // the work that needs the sessions has not begun
+  } finally {
+    await Promise.all([first, second].map((client) => client.end().catch(() => undefined)));
+  }
+}
+
+function clientOf({ options }: Pool): Client {
+  const { connectionString, application_name: name } = options;
+  const client = new Client({ connectionString, application_name: name, connectionTimeoutMillis: connectMs });
+  client.on('error', () => undefined);
+  return client;
+}
+
+async function sessionOf(client: Client): Promise<number> {
+  const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+  return rows[0]!.pid;
+}
