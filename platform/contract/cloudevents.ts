@@ -72,6 +72,14 @@ export type ReadData<M extends Message = Message> = (message: M, type: string) =
  */
 export type DecodeEvent<M extends Message = Message> = (message: M, headers?: Record<string, string>) => ReceivedEvent;
 
+/** The characters that CloudEvents does not allow in attributes (1.0, "Type System"), and PostgreSQL partly cannot store. */
+const control = /\p{Cc}/u;
+
+/** The header `traceparent`; undefined where it is none, so that the event begins a trace (W3C Trace Context, 3.2). */
+function traceparentIn({ traceparent }: Record<string, string>): string | undefined {
+  return traceparent?.length === 55 && !control.test(traceparent) ? traceparent : undefined;
+}
+
 /** Makes a decoder of events in binary mode. @param read decodes the data of an event from the value of a message */
 export function createDecoder<M extends Message>(read: ReadData<M>): DecodeEvent<M> {
   return (message, headers = message.headers) => {
@@ -81,6 +89,9 @@ export function createDecoder<M extends Message>(read: ReadData<M>): DecodeEvent
     if (!id || !type || !source) {
       throw new InvalidEvent('the headers ce_id, ce_type and ce_source are required');
     }
+    const subject = headers['ce_subject'] ?? '';
+    if (control.test(id) || control.test(type) || control.test(source) || control.test(subject))
+      throw new InvalidEvent('a header ce_id, ce_type, ce_source or ce_subject has a control character');
     const time = headers['ce_time'] === undefined ? Number.NaN : Date.parse(headers['ce_time']);
     if (Number.isNaN(time)) throw new InvalidEvent('the header ce_time is no time');
     const data = read(message, type);
@@ -88,14 +99,14 @@ export function createDecoder<M extends Message>(read: ReadData<M>): DecodeEvent
       id,
       type,
       source,
-      subject: headers['ce_subject'] ?? '',
+      subject,
       time,
       data,
       topic: message.topic,
       partition: message.partition,
       offset: message.offset,
       key: message.key,
-      traceparent: headers['traceparent'],
+      traceparent: traceparentIn(headers),
     };
   };
 }

@@ -40,6 +40,8 @@ interface Work {
   accumulation: Accumulation;
   signal: AbortSignal;
   size: number;
+  /** why the accumulation did not accept some of the events */
+  failure: unknown;
   /** by partition */
   batches: Map<string, Committed & { expected: bigint }>;
 }
@@ -102,7 +104,13 @@ export class AccumulatingWriter implements Sink {
   }
 
   #take(batch: PartitionBatch, signal: AbortSignal): void {
-    this.#pending ??= { accumulation: this.#options.accumulator.begin(), signal, size: 0, batches: new Map() };
+    this.#pending ??= {
+      accumulation: this.#options.accumulator.begin(),
+      signal,
+      size: 0,
+      failure: undefined,
+      batches: new Map(),
+    };
     const { topic, partition, expected, next, items } = batch;
     const name = nameOf(batch);
     const own = this.#pending.batches.get(name) ?? {
@@ -123,8 +131,12 @@ export class AccumulatingWriter implements Sink {
     }
     own.next = next;
     own.messages += items.length;
-    this.#pending.accumulation.add({ topic, partition, events, next });
     this.#pending.batches.set(name, own);
+    try {
+      this.#pending.accumulation.add({ topic, partition, events, next });
+    } catch (error) {
+      this.#pending.failure ??= error; // the fallback finds the message
+    }
     this.#pending.size += items.length;
   }
 
@@ -172,6 +184,7 @@ export class AccumulatingWriter implements Sink {
 
   async #settle(work: Work): Promise<void> {
     for (let failures = 1; ; failures += 1) {
+      if (work.failure !== undefined) return this.#discard(work, work.failure);
       try {
         await this.#commit(work);
         this.#availability.set(undefined);

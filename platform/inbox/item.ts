@@ -4,13 +4,21 @@ import type { IncomingMessage } from '#platform/kafka';
 import { SpanKind, failSpan, isSampled, startSpan, traceparentOf } from '#platform/telemetry';
 import type { Span } from '#platform/telemetry';
 
+/** Why a message is given up, after how many attempts. */
+export interface Failure {
+  reason: string;
+  attempts: number;
+  /** the dead letter could not be written with the message, and says only where it is */
+  isReference?: boolean;
+}
+
 /** A message on its way through the inbox. */
 export interface Item {
   message: IncomingMessage;
   /** undefined where the message is not an event: no retry helps */
   event: ReceivedEvent | undefined;
   /** why the message is given up: it becomes a dead letter, and the handler does not get it */
-  failure: { reason: string; attempts: number } | undefined;
+  failure: Failure | undefined;
   /** present where its trace is sampled */
   span: Span | undefined;
 }
@@ -65,7 +73,8 @@ export function endItem({ span, failure }: Item, error?: Error): void {
   else span.end();
 }
 
-const maxReason = 1_000;
+/** the longest reason */
+export const maxReason = 1_000;
 
 /** The text of an error that a dead letter keeps. */
 export function reasonOf(error: unknown): string {
