@@ -11,6 +11,7 @@ import type { DeadLetterWriter } from './dead-letters.ts';
 import { endItem } from './item.ts';
 import { metrics } from './metrics.ts';
 import { OffsetsMoved, Outdated, moveOffsets, nameOf } from './offsets.ts';
+import { isNotable } from './partition-batch.ts';
 import type { Committed, Sink, PartitionBatch } from './partition-batch.ts';
 
 /** The most events of a transaction. When so many are pending, the inbox fetches nothing until the running one ends. */
@@ -124,7 +125,7 @@ export class AccumulatingWriter implements Sink {
     };
     const events: ReceivedEvent[] = [];
     for (const item of items) {
-      if (item.span || item.failure) own.items.push(item);
+      if (isNotable(item)) own.items.push(item);
       if (!item.event || item.failure) continue;
       events.push(item.event);
       own.times.push(item.event.time);

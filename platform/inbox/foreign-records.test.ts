@@ -10,6 +10,7 @@ import { eventually } from '#test/eventually.ts';
 import kafkajs from 'kafkajs';
 import { deadLetterColumns, messageOf } from './dead-letter-row.ts';
 import type { DeadLetterRow } from './dead-letter-row.ts';
+import { metrics } from './metrics.ts';
 import { inboxStand, log, message } from './testing.ts';
 
 type Header = readonly [name: string | Buffer, value: string | Buffer | null];
@@ -241,6 +242,33 @@ describe('records that others write', () => {
       }
     });
   }
+
+  it('skips a record without a value, with or without the headers of an event', async () => {
+    const skipped = () =>
+      metrics.tombstones.get().then(({ values }) => values.find(({ labels }) => labels.topic === stand.topic));
+    await sendWithNext({ key: '1', value: null, headers: [] });
+    await sendWithNext({ key: '1', value: null, headers: eventHeaders() });
+    start();
+    await reach(2);
+    assert.equal((await letters()).length, 0);
+    assert.equal((await skipped())?.value, 2);
+  });
+
+  it('takes an event in structured mode, and one without a time', async () => {
+    const envelope = { specversion: '1.0', id: '1', type: 'test.happened', source: '/test', data: { n: 5 } };
+    await sendWithNext({
+      key: '1',
+      value: JSON.stringify(envelope),
+      headers: [['content-type', 'application/cloudevents+json']],
+    });
+    await sendWithNext({ key: '1', value: '{"n":6}', headers: eventHeaders().filter(([name]) => name !== 'ce_time') });
+    start();
+    await reach(4);
+    assert.deepEqual(
+      (await effects()).map(({ n }) => n),
+      [5, 1, 6, 1],
+    );
+  });
 
   it('keeps a dead letter that the table refuses by reference', async () => {
     await stand.database.pool.query('ALTER TABLE millrace.dead_letters ADD CHECK (octet_length(value) < 3)');

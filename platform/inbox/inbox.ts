@@ -257,6 +257,7 @@ export class Inbox {
         latency.observe(Math.max(0, now - times[i]!) / 1_000);
       for (const item of items) {
         if (item.failure && !isBackfill) metrics.deadLetters.inc({ group, topic });
+        else if (!item.event && !item.failure) metrics.tombstones.inc({ group, topic });
         endSpan(item);
       }
       metrics.processed.inc({ group, topic }, messages);
