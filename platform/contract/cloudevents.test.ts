@@ -50,7 +50,8 @@ test('a message that is not an event of the contract says why', () => {
   };
   const cases: [object, RegExp][] = [
     [without('ce_id'), /ce_id/],
-    [without('ce_time'), /ce_time/],
+    [{ headers: { ...encodeHeaders(envelope), ce_time: 'noon' } }, /ce_time/],
+    [without('ce_time'), /no time/],
     [{ value: null }, /empty/],
     [{ value: Buffer.from('{') }, /not JSON/],
     [{ value: Buffer.from('{"userId":"x","version":1}') }, /does not fit user\.deleted: .*deletedAt/],
@@ -61,6 +62,55 @@ test('a message that is not an event of the contract says why', () => {
       (error: unknown) => error instanceof InvalidEvent && reason.test(error.message),
     );
   }
+});
+
+test('an event without a time has that of its record', () => {
+  const { ce_time: _, ...headers } = encodeHeaders(envelope);
+  assert.equal(decodeEvent(message({ headers, timestamp: 1_234 })).time, 1_234);
+  for (const timestamp of [-1, 1.8e18])
+    assert.throws(() => decodeEvent(message({ headers, timestamp })), /the time of its record is none/);
+});
+
+test('an event in structured mode is that of its envelope', () => {
+  const { time, ...attributes } = envelope;
+  const structured = (changes: object, contentType = 'application/cloudevents+json; charset=UTF-8') =>
+    message({
+      headers: { 'content-type': contentType },
+      value: Buffer.from(JSON.stringify({ specversion: '1.0', ...attributes, time, data, ...changes })),
+      timestamp: 1_234,
+    });
+  const expected = decodeEvent(message());
+  assert.deepEqual(decodeEvent(structured({})), expected);
+  const data_base64 = Buffer.from(JSON.stringify(data)).toString('base64');
+  assert.deepEqual(decodeEvent(structured({ data: undefined, data_base64 }, 'Application/CloudEvents+JSON')), expected);
+  assert.equal(decodeEvent(structured({ time: undefined })).time, 1_234);
+  const cases: [ReturnType<typeof message>, RegExp][] = [
+    [structured({ id: undefined }), /required/],
+    [structured({ source: 1 }), /required/],
+    [structured({ id: 'a\0b' }), /control/],
+    [structured({ id: '\ud800' }), /surrogate/],
+    [structured({ time: 'noon' }), /no time/],
+    [structured({ data: undefined }), /empty/],
+    [structured({ data: { userId: 'x' } }), /does not fit user\.deleted/],
+    [{ ...structured({}), value: Buffer.from('7') }, /no CloudEvent|required/],
+    [structured({}, 'application/cloudevents-batch+json'), /cloudevents-batch\+json are not supported/],
+    [structured({}, 'application/cloudevents+avro'), /avro are not supported/],
+  ];
+  for (const [one, reason] of cases)
+    assert.throws(
+      () => decodeEvent(one),
+      (error: unknown) => error instanceof InvalidEvent && reason.test(error.message),
+    );
+});
+
+test('a value with the frame of a Schema Registry is named as such', () => {
+  const value = Buffer.concat([Buffer.from([0, 0, 0, 0, 42]), Buffer.from(JSON.stringify(data))]);
+  assert.throws(() => decodeEvent(message({ value })), /frame of a Schema Registry \(schema 42\)/);
+});
+
+test('a traceparent that is none is ignored', () => {
+  const headers = { ...encodeHeaders(envelope), traceparent: `${envelope.traceparent.slice(0, 54)}\0` };
+  assert.equal(decodeEvent(message({ headers })).traceparent, undefined);
 });
 
 test('a type that the contract does not know passes unchecked', () => {

@@ -1,6 +1,9 @@
 import { Compile } from 'typebox/compile';
 import { PlatformError } from '#platform/errors';
 import type { EventTypes } from './contract.ts';
+import { parseEventTime } from './time.ts';
+import { Recogniser } from './recogniser.ts';
+import type { JsonBytes } from './recogniser.ts';
 
 /** An event to publish, with the attributes of CloudEvents 1.0. `data` is JSON text. */
 export interface EventEnvelope {
@@ -18,7 +21,7 @@ export interface ReceivedEvent {
   type: string;
   source: string;
   subject: string;
-  /** `ce_time` in milliseconds since 1970 */
+  /** `ce_time`, or else the time of the record, in milliseconds since 1970 */
   time: number;
   data: unknown;
   topic: string;
@@ -52,18 +55,26 @@ export function encodeHeaders(event: EventEnvelope): Record<string, string> {
   return headers;
 }
 
+/** The value of a message. */
+interface Value {
+  value: Buffer | null;
+  /** the value in the bytes of a fetch */
+  valueRange?: JsonBytes | null;
+}
+
 /** The parts of a Kafka message that make an event. */
-export interface Message {
+export interface Message extends Value {
   topic: string;
   partition: number;
   offset: bigint;
   key: string | null;
-  value: Buffer | null;
   headers: Record<string, string>;
+  /** the time of the record in milliseconds since 1970; default: it has none */
+  timestamp?: number;
 }
 
 /** Decodes the data of an event from the value of a message. @throws InvalidEvent if it cannot */
-export type ReadData<M extends Message = Message> = (message: M, type: string) => unknown;
+export type ReadData = (value: Value, type: string) => unknown;
 
 /**
  * Decodes a Kafka message into an event.
@@ -72,50 +83,152 @@ export type ReadData<M extends Message = Message> = (message: M, type: string) =
  */
 export type DecodeEvent<M extends Message = Message> = (message: M, headers?: Record<string, string>) => ReceivedEvent;
 
-/** Makes a decoder of events in binary mode. @param read decodes the data of an event from the value of a message */
-export function createDecoder<M extends Message>(read: ReadData<M>): DecodeEvent<M> {
+/** The attributes of an event, before they are checked. */
+interface Attributes {
+  id: unknown;
+  type: unknown;
+  source: unknown;
+  subject: unknown;
+  time: unknown;
+  traceparent: unknown;
+}
+
+const jsonType = 'application/json';
+const cloudEvents = /^application\/cloudevents/i;
+const cloudEvent = /^application\/cloudevents\+json\s*(;|$)/i;
+
+/**
+ * Makes a decoder of events in both modes of the CloudEvents Kafka binding: binary (the attributes are headers) and
+ * structured (the value is the whole event in JSON). An event without a time has that of its record.
+ * @param read decodes the data of an event from the value of a message
+ */
+export function createDecoder<M extends Message>(read: ReadData): DecodeEvent<M> {
   return (message, headers = message.headers) => {
-    const id = headers['ce_id'];
-    const type = headers['ce_type'];
-    const source = headers['ce_source'];
-    if (!id || !type || !source) {
-      throw new InvalidEvent('the headers ce_id, ce_type and ce_source are required');
-    }
-    const time = headers['ce_time'] === undefined ? Number.NaN : Date.parse(headers['ce_time']);
-    if (Number.isNaN(time)) throw new InvalidEvent('the header ce_time is not a time');
-    const data = read(message, type);
-    return {
-      id,
-      type,
-      source,
-      subject: headers['ce_subject'] ?? '',
-      time,
-      data,
-      topic: message.topic,
-      partition: message.partition,
-      offset: message.offset,
-      key: message.key,
-      traceparent: headers['traceparent'],
-    };
+    const contentType = headers['content-type'];
+    return contentType !== undefined && contentType !== jsonType && cloudEvents.test(contentType)
+      ? decodeStructured(message, headers, contentType, read)
+      : decodeBinary(message, headers, read);
   };
 }
 
+function decodeBinary(message: Message, headers: Record<string, string>, read: ReadData): ReceivedEvent {
+  const attributes = {
+    id: headers['ce_id'],
+    type: headers['ce_type'],
+    source: headers['ce_source'],
+    subject: headers['ce_subject'],
+    time: headers['ce_time'],
+    traceparent: headers['traceparent'],
+  };
+  return toEvent(message, attributes, 'the headers ce_id, ce_type and ce_source', message, read);
+}
+
+function decodeStructured(
+  message: Message,
+  headers: Record<string, string>,
+  contentType: string,
+  read: ReadData,
+): ReceivedEvent {
+  if (!cloudEvent.test(contentType)) throw new InvalidEvent(`events of the format ${contentType} are not supported`);
+  const envelope = readJson(message);
+  if (typeof envelope !== 'object' || envelope === null) throw new InvalidEvent('the value is not a CloudEvent');
+  const { id, type, source, subject, time, traceparent, data, data_base64 } = envelope as Record<string, unknown>;
+  const attributes = { id, type, source, subject, time, traceparent: traceparent ?? headers['traceparent'] };
+  let value: Buffer | null = null;
+  if (typeof data_base64 === 'string') value = Buffer.from(data_base64, 'base64');
+  else if (data !== undefined) value = Buffer.from(JSON.stringify(data));
+  return toEvent(message, attributes, 'id, type and source', { value }, read);
+}
+
+/** The characters that CloudEvents does not allow in attributes (1.0, "Type System"), and PostgreSQL partly cannot store. */
+const disallowed = /[\p{Cc}\p{Cs}]/u;
+
+const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';
+
+function toEvent(
+  message: Message,
+  { id, type, source, subject = '', time, traceparent }: Attributes,
+  required: string,
+  value: Value,
+  read: ReadData,
+): ReceivedEvent {
+  if (!isText(id) || !isText(type) || !isText(source)) throw new InvalidEvent(`${required} are required`);
+  if (typeof subject !== 'string') throw new InvalidEvent('the subject is not text');
+  if (disallowed.test(id) || disallowed.test(type) || disallowed.test(source) || disallowed.test(subject))
+    throw new InvalidEvent('the id, type, source or subject has a control character or half of a surrogate pair');
+  const { topic, partition, offset, key } = message;
+  return {
+    id,
+    type,
+    source,
+    subject,
+    time: timeOf(time, message),
+    data: read(value, type),
+    topic,
+    partition,
+    offset,
+    key,
+    // one that is none is ignored (W3C Trace Context, 3.2)
+    traceparent:
+      typeof traceparent === 'string' && traceparent.length === 55 && !disallowed.test(traceparent)
+        ? traceparent
+        : undefined,
+  };
+}
+
+/** the last time of a Date, in milliseconds since 1970 */
+const lastTime = 8.64e15;
+
+function timeOf(time: unknown, message: Message): number {
+  if (time === undefined || time === null) {
+    const { timestamp = -1 } = message;
+    if (timestamp >= 0 && timestamp <= lastTime) return timestamp;
+    throw new InvalidEvent('the event has no time, and the time of its record is none');
+  }
+  const parsed = typeof time === 'string' ? parseEventTime(time) : Number.NaN;
+  if (Number.isNaN(parsed)) throw new InvalidEvent('the time of the event (ce_time) is not a time');
+  return parsed;
+}
+
 /** Decodes the data of an event as JSON, without a check. */
-export function readJson({ value }: Pick<Message, 'value'>): unknown {
-  if (!value) throw new InvalidEvent('the value is empty');
+export function readJson(value: Value): unknown {
+  const range = rangeOf(value);
+  if (!range) throw new InvalidEvent('the value is empty');
+  const { bytes, start, end } = range;
   try {
-    return JSON.parse(value.toString());
+    return JSON.parse(bytes.toString('utf8', start, end));
   } catch (cause) {
+    if (bytes[start] === 0 && end - start > frameSize) {
+      const schema = bytes.readInt32BE(start + 1);
+      throw new InvalidEvent(
+        `the value has the frame of a Schema Registry (schema ${schema}): only JSON without a frame is read`,
+      );
+    }
     throw new InvalidEvent('the value is not JSON', { cause });
   }
 }
 
+/** The frame of Confluent's Schema Registry: a zero byte and the id of the schema. */
+const frameSize = 5;
+
+function rangeOf(message: Value): JsonBytes | null {
+  if (message.valueRange) return message.valueRange;
+  const { value } = message;
+  return value && { bytes: value, start: 0, end: value.length };
+}
+
+/** Decodes JSON that is known to fit its contract. It may decode it later. */
+type Take = (json: JsonBytes) => unknown;
+
 /**
  * Makes a decoder that checks the data against the contracts. It does not check unknown types, because a newer producer can
  * send types that an older consumer ignores.
+ * @param take gets the bytes of data that is seen to fit without decoding it; default: all data is decoded
  */
-export function contractDecoder(events: EventTypes): DecodeEvent {
+export function contractDecoder<M extends Message>(events: EventTypes, take?: Take): DecodeEvent<M> {
   const validators = new Map<string, ReturnType<typeof Compile>>();
+  const recognisers = new Map<string, Recogniser>();
+  const anyData = new Recogniser();
 
   function validatorOf(type: string) {
     const known = validators.get(type);
@@ -125,13 +238,27 @@ export function contractDecoder(events: EventTypes): DecodeEvent {
     return validator;
   }
 
-  return createDecoder((message, type) => {
-    const data = readJson(message);
+  function recogniserFor(type: string): Recogniser {
+    const known = recognisers.get(type);
+    if (known) return known;
+    if (!Object.hasOwn(events, type)) return anyData;
+    const recogniser = new Recogniser(events[type]!.schema);
+    recognisers.set(type, recogniser);
+    return recogniser;
+  }
+
+  return createDecoder<M>((value, type) => {
+    if (take) {
+      const range = rangeOf(value);
+      if (range && recogniserFor(type).recognises(range)) return take(range);
+    }
+    const data = readJson(value);
     const validator = validatorOf(type);
     if (validator && !validator.Check(data)) {
       const faults = validator.Errors(data).map((fault) => `${fault.instancePath || 'data'} ${fault.message}`);
       throw new InvalidEvent(`the data does not fit ${type}: ${faults.join('; ')}`);
     }
+    if (take) recogniserFor(type).learn(data);
     return data;
   });
 }

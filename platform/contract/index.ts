@@ -2,7 +2,7 @@ export { buildAsyncApi } from './asyncapi.ts';
 export { InvalidEvent, contractDecoder, createDecoder, encodeHeaders, readJson } from './cloudevents.ts';
 export type { DecodeEvent, ReceivedEvent } from './cloudevents.ts';
 export { collectContracts, defineContract } from './contract.ts';
-export type { Contract, ContractRegistry, EventDataOf } from './contract.ts';
+export type { Contract, ContractRegistry, EventDataOf, EventTypes } from './contract.ts';
 export { Id, IdReference, PathId, isExactId } from './id.ts';
 export { fromCents, fromDecimal, money, toCents } from './money.ts';
 export { buildOpenApi } from './openapi.ts';

@@ -29,9 +29,13 @@ export function fromDecimal(text: string): number {
 /** A schema of an amount of money: a JSON number with at most two decimals, not negative. */
 export function money(options: { maximum?: number; description?: string } = {}) {
   const number = Type.Number({ minimum: 0, maximum: maxAmount, description: 'A decimal with two places', ...options });
-  return Type.Refine(
-    number,
-    (value) => typeof value !== 'number' || toCents(value) !== undefined,
-    () => 'must have at most two decimal places',
-  );
+  return Type.Refine(number, hasCents, () => 'must have at most two decimal places');
+}
+
+const hasCents = (value: unknown) => typeof value !== 'number' || toCents(value) !== undefined;
+
+/** Whether a schema is one of `money`. */
+export function isMoney(schema: object): boolean {
+  const refinements = (schema as { '~refine'?: { check?: unknown }[] })['~refine'] ?? [];
+  return refinements.length === 1 && refinements[0]!.check === hasCents;
 }

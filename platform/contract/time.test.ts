@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { parseTime } from './time.ts';
+import { parseEventTime, parseTime } from './time.ts';
 
 test('a time without a zone is UTC', () => {
   assert.equal(parseTime('2026-01-31T10:00:00')?.toISOString(), '2026-01-31T10:00:00.000Z');
@@ -32,5 +32,24 @@ test('every ISO time is read as itself', () => {
   const years = { min: new Date('1970-01-01'), max: new Date('2200-01-01'), noInvalidDate: true };
   fc.assert(
     fc.property(fc.date(years), (date) => assert.equal(parseTime(date.toISOString())?.getTime(), date.getTime())),
+  );
+});
+
+test('the time of an event is that of Date.parse, whatever came before', () => {
+  const date = fc.date({ min: new Date(0), max: new Date(200_000), noInvalidDate: true });
+  const texts = fc.oneof(
+    date.map((one) => one.toISOString()),
+    fc.date({ noInvalidDate: true }).map((one) => one.toISOString()),
+    fc.tuple(date, fc.nat(23), fc.constantFrom('0', '6', '9', '.', ':', 'Z', ' ', 'x')).map(([one, at, piece]) => {
+      const text = one.toISOString();
+      return text.slice(0, at) + piece + text.slice(at + 1);
+    }),
+    fc.constantFrom('1970-01-01T24:00:00.000Z', '1970-01-01T24:00:01.000Z', '1970-02-30T00:00:00.000Z', '1970', ''),
+  );
+  fc.assert(
+    fc.property(fc.array(texts, { maxLength: 5 }), (all) => {
+      for (const text of all) assert.equal(parseEventTime(text), Date.parse(text), text);
+    }),
+    { numRuns: 1_000 },
   );
 });

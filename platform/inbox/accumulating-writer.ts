@@ -11,6 +11,7 @@ import type { DeadLetterWriter } from './dead-letters.ts';
 import { endItem } from './item.ts';
 import { metrics } from './metrics.ts';
 import { OffsetsMoved, Outdated, moveOffsets, nameOf } from './offsets.ts';
+import { isNotable } from './partition-batch.ts';
 import type { Committed, Sink, PartitionBatch } from './partition-batch.ts';
 
 /** The most events of a transaction. When so many are pending, the inbox fetches nothing until the running one ends. */
@@ -40,6 +41,8 @@ interface Work {
   accumulation: Accumulation;
   signal: AbortSignal;
   size: number;
+  /** why the accumulation did not accept some of the events */
+  failure: unknown;
   /** by partition */
   batches: Map<string, Committed & { expected: bigint }>;
 }
@@ -102,7 +105,13 @@ export class AccumulatingWriter implements Sink {
   }
 
   #take(batch: PartitionBatch, signal: AbortSignal): void {
-    this.#pending ??= { accumulation: this.#options.accumulator.begin(), signal, size: 0, batches: new Map() };
+    this.#pending ??= {
+      accumulation: this.#options.accumulator.begin(),
+      signal,
+      size: 0,
+      failure: undefined,
+      batches: new Map(),
+    };
     const { topic, partition, expected, next, items } = batch;
     const name = nameOf(batch);
     const own = this.#pending.batches.get(name) ?? {
@@ -116,15 +125,19 @@ export class AccumulatingWriter implements Sink {
     };
     const events: ReceivedEvent[] = [];
     for (const item of items) {
-      if (item.span || item.failure) own.items.push(item);
+      if (isNotable(item)) own.items.push(item);
       if (!item.event || item.failure) continue;
       events.push(item.event);
       own.times.push(item.event.time);
     }
     own.next = next;
     own.messages += items.length;
-    this.#pending.accumulation.add({ topic, partition, events, next });
     this.#pending.batches.set(name, own);
+    try {
+      this.#pending.accumulation.add({ topic, partition, events, next });
+    } catch (error) {
+      this.#pending.failure ??= error; // the fallback finds the message
+    }
     this.#pending.size += items.length;
   }
 
@@ -172,6 +185,7 @@ export class AccumulatingWriter implements Sink {
 
   async #settle(work: Work): Promise<void> {
     for (let failures = 1; ; failures += 1) {
+      if (work.failure !== undefined) return this.#discard(work, work.failure);
       try {
         await this.#commit(work);
         this.#availability.set(undefined);

@@ -63,6 +63,14 @@ export class Assignment {
     this.#end.abort();
   }
 
+  /** Reads nothing more of a partition until it is located again. */
+  hold(partition: TopicPartition, reason: string): void {
+    const position = this.at(partition);
+    if (!position) return;
+    position.error = `${nameOf(position)} waits: ${reason}`;
+    this.#options.consumer.pause(position);
+  }
+
   /** @throws while a partition cannot be read */
   check(): void {
     const errors = this.positions.flatMap(({ error }) => error ?? []);

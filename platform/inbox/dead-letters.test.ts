@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createDecoder, readJson } from '#platform/contract';
+import { RecordBody } from '#platform/kafka/record/decoder.ts';
 import { eventually } from '#test/eventually.ts';
 import { assertStopsCompletely } from '#test/stopping.ts';
 import { DeadLetterReplay } from './replay.ts';
@@ -33,12 +34,14 @@ describe('dead letters of an Inbox', () => {
     assert.equal(letter['attempts'], 5);
     assert.equal(String(letter['value']), '{"n":7}');
     const { rows: outbox } = await stand.database.pool.query('SELECT * FROM millrace.outbox');
-    const row = outbox[0]! as { headers: Record<string, string> } & Record<string, unknown>;
+    const row = outbox[0]! as { data: Buffer } & Record<string, unknown>;
+    const record = new RecordBody(4);
     assert.deepEqual(
-      [row['topic'], row['key'], row['event_id'], row['type'], String(row['data']), row['traceparent']],
-      [`${stand.group}.dead-letters`, '7', 'event-7', 'test.happened', '{"n":7}', traceparent],
+      [row['topic'], row['key'], row['event_id'], row['type'], record.keyIn(row.data), row['traceparent']],
+      [`${stand.group}.dead-letters`, '7', 'event-7', 'test.happened', '7', traceparent],
     );
-    const { dlq_group, dlq_topic, dlq_partition, dlq_offset, dlq_reason, dlq_attempts, ce_id, ce_time } = row.headers;
+    const { dlq_group, dlq_topic, dlq_partition, dlq_offset, dlq_reason, dlq_attempts, ce_id, ce_time } =
+      record.headersIn(row.data);
     assert.deepEqual(
       { dlq_group, dlq_topic, dlq_partition, dlq_offset, dlq_reason, dlq_attempts, ce_id, ce_time },
       {

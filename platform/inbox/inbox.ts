@@ -99,7 +99,17 @@ export class Inbox {
     const isBackfill = mode === 'backfill';
     const onCommitted = (committed: readonly Committed[]) => this.#onCommitted(committed);
     const deadLetterWriter = isBackfill ? skip : writeDeadLetters;
-    const writer = new Writer({ group, pool, log, handle, deadLetterWriter, maxBatch, lingerMs, onCommitted });
+    const writer = new Writer({
+      group,
+      pool,
+      log,
+      handle,
+      deadLetterWriter,
+      maxBatch,
+      lingerMs,
+      onCommitted,
+      onRefused: (partition, reason) => this.#assignment?.hold(partition, reason),
+    });
     this.#writer = accumulator
       ? new AccumulatingWriter({
           group,
@@ -219,7 +229,7 @@ export class Inbox {
       if (!committed) {
         for (const item of items)
           endSpan(item, new PlatformError('ERR_INBOX_NOT_COMMITTED', 'not committed by this member of the group'));
-        await assignment.locate([position]);
+        if (!position.error) await assignment.locate([position]); // else it waits for the next recheck
         return false;
       }
       if (position.stored !== expected) return false; // `locate` has moved the position meanwhile
@@ -247,6 +257,7 @@ export class Inbox {
         latency.observe(Math.max(0, now - times[i]!) / 1_000);
       for (const item of items) {
         if (item.failure && !isBackfill) metrics.deadLetters.inc({ group, topic });
+        else if (!item.event && !item.failure) metrics.tombstones.inc({ group, topic });
         endSpan(item);
       }
       metrics.processed.inc({ group, topic }, messages);

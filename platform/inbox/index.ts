@@ -1,4 +1,5 @@
 export type { Accumulation, Accumulator, PartitionEvents } from './accumulation.ts';
 export { Inbox } from './inbox.ts';
+export { isTombstone } from './item.ts';
 export { Outdated, loadOffsets, moveOffsets, nameOf } from './offsets.ts';
 export type { Handle } from './writer.ts';

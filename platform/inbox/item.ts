@@ -4,19 +4,28 @@ import type { IncomingMessage } from '#platform/kafka';
 import { SpanKind, failSpan, isSampled, startSpan, traceparentOf } from '#platform/telemetry';
 import type { Span } from '#platform/telemetry';
 
+/** Why a message is given up, after how many attempts. */
+export interface Failure {
+  reason: string;
+  attempts: number;
+  /** the dead letter could not be written with the message, and says only where it is */
+  isReference?: boolean;
+}
+
 /** A message on its way through the inbox. */
 export interface Item {
   message: IncomingMessage;
-  /** undefined where the message is not an event: no retry helps */
+  /** undefined where the message is not an event: no retry helps; without a failure, it is a tombstone */
   event: ReceivedEvent | undefined;
   /** why the message is given up: it becomes a dead letter, and the handler does not get it */
-  failure: { reason: string; attempts: number } | undefined;
+  failure: Failure | undefined;
   /** present where its trace is sampled */
   span: Span | undefined;
 }
 
 /**
- * Decodes a message. Where its trace is sampled, it gets a span, and the event's `traceparent` names this span as the
+ * Decodes a message. One without a value is a tombstone, which a compacted topic keeps in place of what was deleted; the
+ * inbox skips it, because a deletion is an event of its own. Where its trace is sampled, it gets a span, and the event's `traceparent` names this span as the
  * parent of its effects.
  * @param isTraced false: no span
  */
@@ -33,9 +42,13 @@ export function toItem(
     if (span) event.traceparent = traceparentOf(span);
     return { message, event, failure: undefined, span };
   } catch (error) {
+    if (isTombstone(message)) return { message, event: undefined, failure: undefined, span };
     return { message, event: undefined, failure: { reason: reasonOf(error), attempts: 1 }, span };
   }
 }
+
+/** Whether a message has no value at all; an empty one is no tombstone. */
+export const isTombstone = ({ value }: Pick<IncomingMessage, 'value'>) => value === null;
 
 function startProcessing(message: IncomingMessage, headers: Record<string, string>, group: string): Span | undefined {
   const parent = headers['traceparent'];
@@ -65,7 +78,8 @@ export function endItem({ span, failure }: Item, error?: Error): void {
   else span.end();
 }
 
-const maxReason = 1_000;
+/** the longest reason */
+export const maxReason = 1_000;
 
 /** The text of an error that a dead letter keeps. */
 export function reasonOf(error: unknown): string {

@@ -33,6 +33,16 @@ export const metrics = {
     help: 'Messages that became dead letters',
     labelNames: ['group', 'topic'],
   }),
+  tombstones: counter({
+    name: 'millrace_inbox_tombstones_total',
+    help: 'Messages without a value that were skipped',
+    labelNames: ['group', 'topic'],
+  }),
+  refused: counter({
+    name: 'millrace_inbox_dead_letters_refused_total',
+    help: 'Attempts to write a dead letter that the database refused even without its message: the partition waits',
+    labelNames: ['group', 'topic'],
+  }),
   skipped: counter({
     name: 'millrace_inbox_skipped_total',
     help: 'Offsets that the log lost before the group read them',

@@ -17,9 +17,13 @@ export interface Committed extends TopicPartition {
   messages: number;
   /** the times of the events that were handled, in milliseconds since 1970 */
   times: number[];
-  /** the items with a span or a failure */
+  /** the items that are traced, failed, or tombstones */
   items: Item[];
 }
+
+/** Whether a commit has more to do with an item than to count it. */
+export const isNotable = ({ event, span, failure }: Item) =>
+  event === undefined || span !== undefined || failure !== undefined;
 
 /** Writes the messages of an inbox. */
 export interface Sink {
@@ -42,7 +46,7 @@ export function committedOf({ topic, partition, next, items }: PartitionBatch): 
     next,
     messages: items.length,
     times: items.flatMap(({ event, failure }) => (event && !failure ? event.time : [])),
-    items: items.filter(({ span, failure }) => span ?? failure),
+    items: items.filter(isNotable),
   };
 }
 

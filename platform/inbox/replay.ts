@@ -6,7 +6,9 @@ import { Ticker } from '#platform/lifecycle';
 import type { Logger } from '#platform/telemetry';
 import type { Pool, PoolClient } from '#platform/postgres';
 import { isUnavailable, transaction } from '#platform/postgres';
-import { endItem, reasonOf, toItem } from './item.ts';
+import { deadLetterColumns, messageOf } from './dead-letter-row.ts';
+import type { DeadLetterRow } from './dead-letter-row.ts';
+import { endItem, maxReason, reasonOf, toItem } from './item.ts';
 import type { Item } from './item.ts';
 import { metrics } from './metrics.ts';
 import { storable } from './storable.ts';
@@ -14,16 +16,7 @@ import type { Handle } from './writer.ts';
 
 const pollMs = 2_000;
 
-interface DeadLetter {
-  id: string;
-  topic: string;
-  partition: number;
-  offset: string;
-  key: string | null;
-  value: Buffer | null;
-  headers: Record<string, string>;
-  timestamp: Date;
-}
+const notKept = 'the dead letter is a reference: read the message at its offset, and send it again';
 
 export interface DeadLetterReplayOptions {
   group: string;
@@ -75,19 +68,19 @@ export class DeadLetterReplay {
   async replayNext(): Promise<boolean> {
     const { group, pool, log, decode, onCommitted } = this.#options;
     const done = await transaction(pool, async (tx) => {
-      const { rows } = await tx.query<DeadLetter>(
-        `SELECT id, topic, partition, "offset", key, value, headers, timestamp FROM millrace.dead_letters
+      const { rows } = await tx.query<DeadLetterRow>(
+        `SELECT ${deadLetterColumns} FROM millrace.dead_letters
          WHERE consumer_group = $1 AND replay_requested_at IS NOT NULL AND replayed_at IS NULL AND replay_error IS NULL
          ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED`,
         [group],
       );
       const [row] = rows;
       if (!row) return undefined;
-      const item = toItem({ ...row, offset: BigInt(row.offset), timestamp: row.timestamp.getTime() }, group, decode);
-      const error = await this.#handle(tx, item);
+      const item = toItem(messageOf(row), group, decode);
+      const error = row.is_reference ? new InvalidEvent(notKept) : await this.#handle(tx, item);
       await tx.query(
         `UPDATE millrace.dead_letters SET replayed_at = CASE WHEN $2::text IS NULL THEN now() END, replay_error = $2 WHERE id = $1`,
-        [row.id, error === undefined ? null : storable(reasonOf(error))],
+        [row.id, error === undefined ? null : storable(reasonOf(error), maxReason)],
       );
       return { row, item, error };
     });

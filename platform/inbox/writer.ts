@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { toError } from '#platform/errors';
 import type { ReceivedEvent } from '#platform/contract';
+import type { TopicPartition } from '#platform/kafka';
 import type { Logger } from '#platform/telemetry';
 import type { Pool, PoolClient } from '#platform/postgres';
 import { isUnavailable, transaction } from '#platform/postgres';
@@ -29,6 +30,8 @@ export interface WriterOptions {
   lingerMs: number;
   /** called after each commit, with what was committed */
   onCommitted: (committed: readonly Committed[]) => void;
+  /** called where the first message of a partition can be neither handled nor given up: the partition has to wait */
+  onRefused: (partition: TopicPartition, reason: string) => void;
 }
 
 interface Waiting {
@@ -44,6 +47,8 @@ interface Waiting {
 export class Writer implements Sink {
   readonly #options: WriterOptions;
   readonly #availability: Availability;
+  /** by partition: the offset of the message that can be neither handled nor given up */
+  readonly #refused = new Map<string, bigint>();
   #waiting: Waiting[] = [];
   #running: Promise<void> | undefined;
 
@@ -101,34 +106,59 @@ export class Writer implements Sink {
   }
 
   async #settle(batches: PartitionBatch[], signal: AbortSignal, lost: Set<string>): Promise<void> {
-    if (!(await this.#try(batches, signal, lost))) return;
-    if (batches.length === 1) return this.#isolate(batches[0]!, signal, lost);
-    const guilty: PartitionBatch[] = [];
-    for (const batch of batches) if (await this.#try([batch], signal, lost)) guilty.push(batch);
-    for (const batch of guilty) await this.#isolate(batch, signal, lost);
+    const failure = await this.#try(batches, signal, lost);
+    if (!failure) return;
+    if (batches.length === 1) return this.#isolate(batches[0]!, failure, signal, lost);
+    const guilty: [PartitionBatch, Error][] = [];
+    for (const batch of batches) {
+      const own = await this.#try([batch], signal, lost);
+      if (own) guilty.push([batch, own]);
+    }
+    for (const [batch, own] of guilty) await this.#isolate(batch, own, signal, lost);
   }
 
-  async #isolate(batch: PartitionBatch, signal: AbortSignal, lost: Set<string>): Promise<void> {
-    if (batch.items.length === 1) return this.#retry(batch, signal, lost);
+  async #isolate(batch: PartitionBatch, error: Error, signal: AbortSignal, lost: Set<string>): Promise<void> {
+    if (batch.items.length === 1) return this.#retry(batch, error, signal, lost);
     for (const half of bisect(batch)) await this.#settle([half], signal, lost);
   }
 
-  /** Retries a single message, and gives it up after the last attempt. */
-  async #retry(batch: PartitionBatch, signal: AbortSignal, lost: Set<string>): Promise<void> {
+  /**
+   * Retries a single message, and gives it up after the last attempt. A dead letter that cannot be written becomes one by
+   * reference. Where even that is refused, the partition waits, and the others go on.
+   */
+  async #retry(batch: PartitionBatch, first: Error, signal: AbortSignal, lost: Set<string>): Promise<void> {
+    const { group, log, onRefused } = this.#options;
     const item = batch.items[0]!;
-    for (let attempts = 2; ; attempts += 1) {
-      await sleep(backoffMs(attempts - 1, messageBackoff), undefined, { signal });
-      const error = await this.#try([batch], signal, lost);
-      if (!error) return;
-      const { topic, partition, offset } = item.message;
-      const where = { topic, partition, offset: String(offset), attempts };
-      if (item.failure) this.#options.log.error({ err: error, ...where }, 'the inbox cannot write a dead letter');
-      else if (attempts >= maxAttempts) {
-        this.#options.log.error({ err: error, ...where }, 'the inbox gave up a message, which becomes a dead letter');
+    const { topic, partition, offset } = item.message;
+    const isKnown = this.#refused.get(nameOf(batch)) === offset; // it had its attempts, and waits
+    let error: Error | undefined = first;
+    for (let attempts = 1; !item.failure; attempts += 1) {
+      const where = { group, topic, partition, offset: String(offset), attempts };
+      if (attempts >= maxAttempts || isKnown) {
+        if (!isKnown) log.error({ err: error, ...where }, 'the inbox gave up a message, which becomes a dead letter');
         item.failure = { reason: reasonOf(error), attempts };
-        if (!(await this.#try([batch], signal, lost))) return;
-      } else this.#options.log.warn({ err: error, ...where }, 'a message failed, and the inbox retries it');
+      } else {
+        if (attempts > 1) log.warn({ err: error, ...where }, 'a message failed, and the inbox retries it');
+        await sleep(backoffMs(attempts, messageBackoff), undefined, { signal });
+      }
+      error = await this.#try([batch], signal, lost);
+      if (!error) return;
     }
+    const where = { group, topic, partition, offset: String(offset) };
+    if (!isKnown) {
+      await sleep(backoffMs(1, messageBackoff), undefined, { signal });
+      error = await this.#try([batch], signal, lost);
+      if (!error) return;
+      log.error({ err: error, ...where }, 'a dead letter cannot hold its message, and says only where that is');
+    }
+    item.failure.isReference = true;
+    error = await this.#try([batch], signal, lost);
+    if (!error) return;
+    metrics.refused.inc({ group, topic });
+    if (!isKnown) log.error({ err: error, ...where }, 'not even a reference can be written: the partition waits');
+    this.#refused.set(nameOf(batch), offset);
+    lost.add(nameOf(batch));
+    onRefused(batch, `the dead letter of offset ${offset} cannot be written: ${reasonOf(error)}`);
   }
 
   /**

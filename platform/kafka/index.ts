@@ -13,6 +13,7 @@ export type {
   KafkaConnection,
   OutgoingMessage,
   Producer,
+  RawRecord,
   TopicPartition,
   Watermarks,
 } from './port.ts';

@@ -48,6 +48,18 @@ export interface IncomingMessage {
   headers: Record<string, string>;
   /** milliseconds since 1970 */
   timestamp: number;
+  /** the message as it is in the log */
+  raw?(): RawRecord;
+}
+
+/** A record as it is in the log: without the losses of decoding it as UTF-8 and of naming each header once. */
+export interface RawRecord {
+  key: Buffer | null;
+  value: Buffer | null;
+  /** in their order, with repetitions */
+  headers: (readonly [name: Buffer, value: Buffer | null])[];
+  /** milliseconds since 1970; any 64-bit number */
+  timestamp: bigint;
 }
 
 /** Bytes from `start` to before `end`. */

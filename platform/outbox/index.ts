@@ -1,4 +1,4 @@
-export { RecordBatchBuilder } from './record-batch.ts';
+export { RecordBatchBuilder, rawRecordEvent } from './record-batch.ts';
 export { OutboxRelay } from './relay.ts';
 export { appendToOutbox, outboxInsert } from './write.ts';
 export type { OutboxEvent } from './write.ts';

@@ -21,7 +21,7 @@ export interface PartitionBatches {
  * Distributes the records of record batches to their partitions. It decodes nothing but the keys.
  * @param rows in the order in which their records have to be sent
  * @param partitionsOf how many partitions each topic has
- * @param maxBytes a batch of this size is full
+ * @param maxBytes of the records of a batch; a larger record is a batch of its own
  */
 export function toPartitionBatches(
   rows: readonly OutboxRow[],
@@ -44,7 +44,7 @@ export function toPartitionBatches(
       const key = keyOf(data, start);
       const { batches } = own[partitionOfHash(murmur2(data, key.start, key.end), partitions)]!;
       let batch = batches.at(-1);
-      if (!batch || batch.records.size >= maxBytes) {
+      if (!batch || batch.records.size + end - start > maxBytes) {
         batch = { records: new PartitionRecords(expected), counts: new Map(), timestamp: row.created_at.getTime() };
         batches.push(batch);
       }

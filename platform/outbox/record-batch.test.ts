@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { encodeHeaders } from '#platform/contract';
-import { RecordBatchBuilder, recordBodies, recordBatchType } from './record-batch.ts';
+import { toPartitionBatches } from './partition-batches.ts';
+import { RecordBatchBuilder, rawRecordEvent, recordBodies, recordBatchType } from './record-batch.ts';
+import type { OutboxRow } from './rows.ts';
 import { decodeRecordBatch } from './testing.ts';
 
 const time = new Date();
@@ -49,6 +51,23 @@ describe('a record batch', () => {
         for (const { topic, type, source, headers } of rows)
           assert.deepEqual({ topic, type, source, headers }, { ...head, headers: { 'content-type': recordBatchType } });
       }),
+    );
+  });
+
+  it('of one record as it is leaves a large record in a batch of its own', () => {
+    const row = (id: number, size: number) => {
+      const value = Buffer.alloc(size, id);
+      const { data } = rawRecordEvent(
+        { ...head, key: '', eventId: String(id) },
+        { key: null, value, headers: [[Buffer.from([0xff]), null]] },
+      );
+      return { topic: head.topic, data, created_at: time } as OutboxRow;
+    };
+    const rows = [row(1, 10), row(2, 5_000), row(3, 10), row(4, 20)];
+    const [batches] = toPartitionBatches(rows, new Map([[head.topic, 1]]), 1_000);
+    assert.deepEqual(
+      batches!.batches.map(({ counts }) => [...counts.keys()].map((one) => rows.indexOf(one))),
+      [[0], [1], [2, 3]],
     );
   });
 

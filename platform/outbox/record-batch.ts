@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { PlatformError } from '#platform/errors';
 import { murmur2, RecordWriter } from '#platform/kafka';
+import type { RawRecord } from '#platform/kafka';
 import type { OutboxEvent } from './write.ts';
 import { payloadCache } from './payload-cache.ts';
 
@@ -84,6 +85,21 @@ export class RecordBatchBuilder {
     payloadCache.add(eventId, data);
     this.#full.push({ ...this.#head, key: `pack-${number}`, eventId, data, headers });
   }
+}
+
+/** A row that holds one record as it is: its key can be null or no text, and its headers can repeat. */
+export function rawRecordEvent(
+  event: Omit<OutboxEvent, 'data' | 'headers'>,
+  { key, value, headers }: Pick<RawRecord, 'key' | 'value' | 'headers'>,
+): OutboxEvent {
+  const writer = new RecordWriter((value?.length ?? 0) + 4 * 1024);
+  writer.skip(4);
+  writer.field(key);
+  writer.field(value);
+  writer.varint(headers.length);
+  for (const header of headers) for (const part of header) writer.field(part);
+  writer.setInt32(0, writer.length - 4);
+  return { ...event, data: writer.take(), headers: { 'content-type': recordBatchType } };
 }
 
 /** The encoded headers of a CloudEvent: those that all events share, each part with the name of the header that follows. */

@@ -1,4 +1,5 @@
 import { analytics } from '#contracts/analytics.ts';
+import { contracts } from '#contracts/index.ts';
 import { loadConfig } from '#platform/config';
 import { consumptionOf } from '#platform/declarations';
 import { createHttp } from '#platform/http';
@@ -15,8 +16,8 @@ import { VersionSource } from '#streams/store';
 import {
   Backfill,
   createWorkers,
-  decodeLazily,
   Engine,
+  lazyDecoder,
   LiveQueries,
   sessionMs,
   StatusBoard,
@@ -42,12 +43,14 @@ await runService('analytics', async (service) => {
   const { group } = consumption;
   const { admin } = kafka;
   const source = new VersionSource(group);
+  const decode = lazyDecoder(contracts.events);
   const backfill = new Backfill({
     ...consumption,
     pool,
     kafka,
     log,
     source,
+    decode,
     onCommitted: () => {
       queries.wake();
       relay.wake();
@@ -86,7 +89,7 @@ await runService('analytics', async (service) => {
     health,
     handle: (tx, events) => engine.handle(tx, events),
     accumulator: engine,
-    decode: decodeLazily,
+    decode,
     maxBatch: 250,
     sessionMs,
     lingerMs: 100, // figures may lag by a tenth of a second

@@ -11,7 +11,7 @@ export type { Combine, Delta } from './accumulators.ts';
 export { MemoryEngine } from './memory.ts';
 export { PlanSet, planOf } from './plan.ts';
 export type { Plan } from './plan.ts';
-export { RecentIds, hashOf, maxRepeatDistance } from './recent-ids.ts';
+export { RecentIds, hashOfEvent, maxRepeatDistance } from './recent-ids.ts';
 export { passes, rowOf } from './rows.ts';
 export { mergeSessions } from './sessions.ts';
 export type { StoredSession, MergedSession, SessionChanges, SessionDelta } from './sessions.ts';

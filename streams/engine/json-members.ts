@@ -9,8 +9,8 @@ const [openBrace, closeBrace, openBracket, closeBracket, comma, colon] = [0x7b, 
 
 /**
  * Makes a reader that decodes only the members with these names and skips the others, which are most of an event. It stops
- * when it has found all of them: of a repeated name the first counts, and the rest of the text is not checked. Text that
- * usual serializers do not write goes to JSON.parse.
+ * when it has found all of them, because the decoder of events has seen that the text is JSON in which no name repeats. Text
+ * that usual serializers do not write goes to JSON.parse.
  */
 export function memberReader(names: Iterable<string>): MemberReader {
   const wanted = [...names].map((name) => ({ name, bytes: Buffer.from(name) }));

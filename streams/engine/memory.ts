@@ -5,7 +5,7 @@ import type { Effects, Occurrence, Tally } from './aggregate.ts';
 import { PartitionWatermarks } from './watermarks.ts';
 import { mergeStates } from './accumulators.ts';
 import type { Plan, PlanSet } from './plan.ts';
-import { RecentIds, hashOf } from './recent-ids.ts';
+import { RecentIds, hashOfEvent } from './recent-ids.ts';
 import { passes, rowOf } from './rows.ts';
 import { mergeSessions } from './sessions.ts';
 import type { StoredSession } from './sessions.ts';
@@ -40,7 +40,7 @@ export class MemoryEngine {
 
   /** @param now milliseconds since 1970: a time far ahead of it does not advance the watermark */
   handle(events: readonly ReceivedEvent[], now: number): BatchResult {
-    const fresh = events.filter((event) => this.#recentOf(event).add(hashOf(event.id)));
+    const fresh = events.filter((event) => this.#recentOf(event).add(hashOfEvent(event)));
     const effects = new Aggregation();
     for (const { topic, partition, events: own } of runsOf(fresh)) {
       const name = `${partition}:${topic}`;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { RecentIds, hashOf, maxRepeatDistance } from './recent-ids.ts';
+import { RecentIds, hashOf, hashOfEvent, maxRepeatDistance } from './recent-ids.ts';
 
 describe('the ids of recent events', () => {
   it('tell a repetition within the maxRepeatDistance, and forget what is far behind', () => {
@@ -11,6 +11,13 @@ describe('the ids of recent events', () => {
     assert.equal(recent.add(hashOf('first')), false);
     for (let i = 0; i < 2 * maxRepeatDistance; i++) recent.add(hashOf(`user-${i}-1`));
     assert.equal(recent.add(hashOf('first')), true);
+  });
+
+  it('differ where the sources differ', () => {
+    const of = (source: string, id: string) => hashOfEvent({ source, id });
+    assert.equal(of('/orders', '1'), of('/orders', '1'));
+    assert.notEqual(of('/orders', '1'), of('/users', '1'));
+    assert.notEqual(of('/orders', '1'), of('/order', 's1'));
   });
 
   it('are hashed to whole numbers of 53 bits without a collision', () => {

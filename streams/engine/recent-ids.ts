@@ -4,10 +4,20 @@
  */
 export const maxRepeatDistance = 8_192;
 
+/** Identifies an event: an id is unique within its source (CloudEvents 1.0, "id"). */
+export function hashOfEvent({ source, id }: { source: string; id: string }): number {
+  return hashOf(id, source);
+}
+
 /** A hash of 53 bits: among `maxRepeatDistance` ids, two different ones collide once in 10^12. After cyrb53. */
-export function hashOf(id: string): number {
+export function hashOf(id: string, salt = ''): number {
   let a = 0xdeadbeef;
   let b = 0x41c6ce57;
+  for (let i = 0; i < salt.length; i++) {
+    const unit = salt.charCodeAt(i) + 0x10000; // no id has this unit, so that none continues a salt
+    a = Math.imul(a ^ unit, 0x9e3779b1);
+    b = Math.imul(b ^ unit, 0x5f356495);
+  }
   for (let i = 0; i < id.length; i++) {
     const unit = id.charCodeAt(i);
     a = Math.imul(a ^ unit, 0x9e3779b1);

@@ -150,6 +150,7 @@ function compile<Scope>(
         if (error instanceof EvaluationError || error instanceof CelTypeError) {
           throw new ExpressionError(`${source}: ${error.summary}`);
         }
+        if (error instanceof RangeError) throw new ExpressionError(`${source}: the data is nested too deeply`);
         throw error;
       }
     },

@@ -1,11 +1,11 @@
-import { InvalidEvent, createDecoder } from '#platform/contract';
-import type { ReceivedEvent } from '#platform/contract';
+import { contractDecoder } from '#platform/contract';
+import type { DecodeEvent, EventTypes, ReceivedEvent } from '#platform/contract';
 import type { Accumulation, PartitionEvents } from '#platform/inbox';
 import { nameOf } from '#platform/inbox';
 import { counter } from '#platform/telemetry';
 import type { ByteRange, IncomingMessage, TopicPartition } from '#platform/kafka';
 import type { PoolClient } from '#platform/postgres';
-import { advanceWatermarks, Aggregation, hashOf, maxRepeatDistance, passes } from '#streams/engine';
+import { advanceWatermarks, Aggregation, hashOfEvent, maxRepeatDistance, passes } from '#streams/engine';
 import type { Effects, Occurrence, PartitionWatermarks, Plan, PlanSet, Tally, Versions } from '#streams/engine';
 import {
   addToSessions,
@@ -80,8 +80,8 @@ export class QueryAccumulation implements Accumulation {
     const own = this.#partitions.get(name) ?? { topic, partition, last, hashes: [], watermarks: known.watermarks };
     this.#partitions.set(name, own);
     own.last = last;
-    const fresh = events.filter(({ id }) => {
-      const hash = hashOf(id);
+    const fresh = events.filter((event) => {
+      const hash = hashOfEvent(event);
       const isNew = known.recent.add(hash);
       if (isNew) own.hashes.push(hash);
       return isNew;
@@ -169,18 +169,12 @@ class LazyJson implements ByteRange {
   }
 }
 
-/** Takes the JSON of a message without decoding it. @throws InvalidEvent if it is not an object */
-function lazyJson(message: Pick<IncomingMessage, 'value' | 'valueRange'>): unknown {
-  const range = message.valueRange ?? rangeOf(message.value);
-  if (range?.bytes[range.start] === 0x7b && range.bytes[range.end - 1] === 0x7d) return new LazyJson(range);
-  throw new InvalidEvent('the value is no JSON object');
-}
-
-/** Decodes an event, except for its data, which the queries decode. */
-export const decodeLazily = createDecoder<IncomingMessage>(lazyJson);
-
-function rangeOf(bytes: Buffer | null): ByteRange | null {
-  return bytes && { bytes, start: 0, end: bytes.length };
+/**
+ * Makes a decoder that checks the data against the contracts, as every consumer does, and leaves most of it to the queries,
+ * which decode the members that they need.
+ */
+export function lazyDecoder(events: EventTypes): DecodeEvent<IncomingMessage> {
+  return contractDecoder(events, (json) => new LazyJson(json));
 }
 
 /** Whether an event is recent enough for the live stream: a backfill reads events of the past. */

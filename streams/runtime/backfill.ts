@@ -1,7 +1,8 @@
+import type { DecodeEvent } from '#platform/contract';
 import type { Accumulation, Accumulator, PartitionEvents } from '#platform/inbox';
 import { Health } from '#platform/health';
 import { Inbox, nameOf } from '#platform/inbox';
-import type { Kafka, TopicPartition } from '#platform/kafka';
+import type { IncomingMessage, Kafka, TopicPartition } from '#platform/kafka';
 import type { Logger } from '#platform/telemetry';
 import type { Pool, PoolClient } from '#platform/postgres';
 import { transaction } from '#platform/postgres';
@@ -9,7 +10,6 @@ import { backfillGroup } from '#platform/declarations';
 import type { Versions } from '#streams/engine';
 import { promote, lockLagging, lockCaughtUp, lockVersionsShared } from '#streams/store';
 import type { BackfillOffset, VersionSource } from '#streams/store';
-import { decodeLazily } from './accumulation.ts';
 import type { QueryAccumulation } from './accumulation.ts';
 import { Engine } from './engine.ts';
 
@@ -24,6 +24,8 @@ export interface BackfillOptions {
   kafka: Kafka;
   log: Logger;
   source: VersionSource;
+  /** decodes a message as the live group does */
+  decode: DecodeEvent<IncomingMessage>;
   /** called after each commit of the backfill, and after a promotion */
   onCommitted: () => void;
   /** milliseconds since 1970 */
@@ -73,7 +75,7 @@ export class Backfill {
   }
 
   #read(versions: Versions): Inbox {
-    const { group, topics, pool, kafka, log, source, onCommitted, now = Date.now } = this.#options;
+    const { group, topics, pool, kafka, log, source, decode, onCommitted, now = Date.now } = this.#options;
     const own = backfillGroup(group);
     const engine = new Engine({ group: own, pool, source, versions, now });
     const inbox = new Inbox({
@@ -87,7 +89,7 @@ export class Backfill {
       accumulator: new BackfillAccumulator(engine, source),
       maxBatch: 250,
       mode: 'backfill',
-      decode: decodeLazily,
+      decode,
       sessionMs,
       onCommitted,
     });

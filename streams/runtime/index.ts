@@ -1,4 +1,4 @@
-export { decodeLazily } from './accumulation.ts';
+export { lazyDecoder } from './accumulation.ts';
 export { Backfill, sessionMs } from './backfill.ts';
 export { Engine } from './engine.ts';
 export { LiveQueries } from './live-queries.ts';

@@ -18,7 +18,7 @@ import { assertStopsCompletely } from '#test/stopping.ts';
 import type { Versions } from '#streams/engine';
 import { listWindows, VersionSource } from '#streams/store';
 import { start } from '#streams/testing/support.ts';
-import { decodeLazily } from './accumulation.ts';
+import { lazyDecoder } from './accumulation.ts';
 import { Backfill } from './backfill.ts';
 import { Engine } from './engine.ts';
 import { LiveQueries } from './live-queries.ts';
@@ -101,7 +101,7 @@ spec:
     const pool = createPool({ name: 'live-test', url: database.url, max: 6, log });
     const source = new VersionSource(group);
     const shared = { group, topics: [topic], pool, kafka, log, source };
-    const backfill = new Backfill({ ...shared, onCommitted: () => queries.wake() });
+    const backfill = new Backfill({ decode: lazyDecoder({}), ...shared, onCommitted: () => queries.wake() });
     const queries = new LiveQueries({
       ...shared,
       admin: kafka.admin,
@@ -118,7 +118,7 @@ spec:
     const inbox = new Inbox({
       ...shared,
       health: new Health(),
-      decode: decodeLazily,
+      decode: lazyDecoder({}),
       handle: (tx, events) => engine.handle(tx, events),
       accumulator: engine,
       maxBatch: 20,
@@ -238,7 +238,7 @@ spec:
     const source = new VersionSource(group);
     const shared = { group, topics: [topic], pool: database.pool, log, source, onCommitted: () => undefined };
     await assertStopsCompletely(kafka, (own) => {
-      const backfill = new Backfill({ ...shared, kafka: own });
+      const backfill = new Backfill({ decode: lazyDecoder({}), ...shared, kafka: own });
       return { start: () => backfill.follow(queries.versions), stop: () => backfill.stop() };
     });
   });

@@ -15,7 +15,7 @@ import { testKafka, uniqueTopic } from '#test/kafka.ts';
 import { emitDue, listWindows } from '#streams/store';
 import { declare } from '#streams/testing/declare.ts';
 import { queryOf, start } from '#streams/testing/support.ts';
-import { decodeLazily } from './accumulation.ts';
+import { lazyDecoder } from './accumulation.ts';
 import { Engine } from './engine.ts';
 
 const log = createLogger('test', 'silent');
@@ -77,7 +77,7 @@ alert: { severity: info, message: 'User {key}', threshold: 50 }`,
       kafka,
       log,
       health: new Health(),
-      decode: decodeLazily,
+      decode: lazyDecoder({}),
       handle: (tx, events) => engine.handle(tx, events),
       accumulator: engine,
       maxBatch: 20,

@@ -1,6 +1,6 @@
 import { PlatformError } from '#platform/errors';
 import { codecOf } from './codecs.ts';
-import type { ByteRange, IncomingMessage, TopicPartition } from '../port.ts';
+import type { ByteRange, IncomingMessage, RawRecord, TopicPartition } from '../port.ts';
 
 // The record format of Kafka's log (version 2), decoded lazily: one pass finds the records, and a field is decoded when it
 // is read. https://kafka.apache.org/documentation/#recordbatch
@@ -87,9 +87,9 @@ const cursor = {
 interface RecordBatch {
   buffer: Buffer;
   firstOffset: number;
-  firstTimestamp: number;
+  firstTimestamp: bigint;
   /** the time of all records, if the broker sets it */
-  appendTime: number | undefined;
+  appendTime: bigint | undefined;
   /** for kafkajs */
   context: BatchContext;
   /** the partition that it was fetched from: the reader sets it */
@@ -142,6 +142,21 @@ export class RecordBody {
     }
     return headers;
   }
+
+  /** The fields as they are. */
+  fieldsIn(buffer: Buffer): Omit<RawRecord, 'timestamp'> {
+    const field = () => {
+      const length = cursor.varint(buffer);
+      const start = cursor.at;
+      cursor.at += Math.max(0, length);
+      return length < 0 ? null : buffer.subarray(start, cursor.at);
+    };
+    cursor.at = this.#at;
+    const key = field();
+    const value = field();
+    const headers = Array.from({ length: cursor.varint(buffer) }, () => [field()!, field()] as const);
+    return { key, value, headers };
+  }
 }
 
 /** A message in the bytes of a fetch. A fetch has thousands of them, so a message holds only its position. */
@@ -183,7 +198,11 @@ export class LogMessage extends RecordBody implements IncomingMessage {
   }
 
   get timestamp(): number {
-    return this.#batch.appendTime ?? this.#batch.firstTimestamp + this.#timestampDelta;
+    return Number(this.#exactTime);
+  }
+
+  get #exactTime(): bigint {
+    return this.#batch.appendTime ?? this.#batch.firstTimestamp + BigInt(this.#timestampDelta);
   }
 
   /** for kafkajs */
@@ -212,6 +231,10 @@ export class LogMessage extends RecordBody implements IncomingMessage {
   get headers(): Record<string, string> {
     return this.headersIn(this.#batch.buffer);
   }
+
+  raw(): RawRecord {
+    return { ...this.fieldsIn(this.#batch.buffer), timestamp: this.#exactTime };
+  }
 }
 
 /**
@@ -229,8 +252,8 @@ export async function decodeBatches(buffer: Buffer, start: number, end: number):
     const batch: RecordBatch = {
       buffer,
       firstOffset: Number(buffer.readBigInt64BE(at)),
-      firstTimestamp: Number(buffer.readBigInt64BE(at + 27)),
-      appendTime: attributes & appendTimeFlag ? Number(buffer.readBigInt64BE(at + 35)) : undefined,
+      firstTimestamp: buffer.readBigInt64BE(at + 27),
+      appendTime: attributes & appendTimeFlag ? buffer.readBigInt64BE(at + 35) : undefined,
       context: {
         producerId: String(buffer.readBigInt64BE(at + 43)),
         inTransaction: (attributes & transactionalFlag) > 0,

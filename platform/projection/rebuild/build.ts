@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isLockFailure, PlatformError } from '#platform/errors';
 import type { DecodeEvent } from '#platform/contract';
 import { rebuildGroup } from '#platform/declarations';
-import { loadOffsets, moveOffsets, nameOf } from '#platform/inbox';
+import { isTombstone, loadOffsets, moveOffsets, nameOf } from '#platform/inbox';
 import type { Handle } from '#platform/inbox';
 import type { IncomingBatch, IncomingMessage, Kafka, TopicPartition } from '#platform/kafka';
 import type { Logger } from '#platform/telemetry';
@@ -155,7 +155,9 @@ class Build {
       [this.#options.request.group, topic, partition, String(messages[0]!.offset), String(nextOffset)],
     );
     const dead = new Set(rows.map(({ offset }) => BigInt(offset)));
-    const events = messages.filter(({ offset }) => !dead.has(offset)).map((message) => this.#options.decode(message));
+    const events = messages
+      .filter((message) => !dead.has(message.offset) && !isTombstone(message))
+      .map((message) => this.#options.decode(message));
     await tx.query(`SET LOCAL search_path = ${nextSchema}, public`);
     await this.#options.handle(tx, events);
   }
