@@ -2,7 +2,7 @@ export { subscribeLatest } from './broadcast.ts';
 export { kafkaConfig, kafkaConnection } from './config.ts';
 export { keyOf } from './record/decoder.ts';
 export { murmur2, partitionOfHash } from './partitioning.ts';
-export { KafkaUnreachable, createKafka, sendTimeoutMs } from './port.ts';
+export { KafkaUnreachable, createKafka, refusalOf, sendTimeoutMs } from './port.ts';
 export type {
   ByteRange,
   ConsumerHandle,
@@ -13,6 +13,7 @@ export type {
   KafkaConnection,
   OutgoingMessage,
   Producer,
+  Refusal,
   TopicPartition,
   Watermarks,
 } from './port.ts';

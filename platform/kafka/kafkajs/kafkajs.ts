@@ -69,10 +69,13 @@ export function createKafka({ brokers, sasl, ca, clientId, log }: KafkaOptions):
     admin: new KafkaJsAdmin(connectAdmin, openAdmin),
     async producer(): Promise<Producer> {
       assertOpen();
-      const client = clientOf(sending, (own) =>
-        own.producer({ allowAutoTopicCreation: false, idempotent: false, createPartitioner: chosenPartition }),
-      );
-      const producer = new KafkaJsProducer(client, connectAdmin, answersOf);
+      const newClient = () =>
+        clientOf(sending, (own) =>
+          own.producer({ allowAutoTopicCreation: false, idempotent: false, createPartitioner: chosenPartition }),
+        );
+      const client = newClient();
+      const connect = () => connected(newClient(), brokers);
+      const producer = new KafkaJsProducer(client, connect, connectAdmin, answersOf);
       const close = () => producer.close();
       closing.add(close); // also while it is being connected
       try {
