@@ -1,7 +1,7 @@
 export { subscribeLatest } from './broadcast.ts';
 export { kafkaConfig, kafkaConnection } from './config.ts';
 export { keyOf } from './record/decoder.ts';
-export { murmur2, partitionOfHash } from './partitioning.ts';
+export { murmur2, partitionOf, partitionOfHash } from './partitioning.ts';
 export { KafkaUnreachable, createKafka, refusalOf, sendTimeoutMs } from './port.ts';
 export type {
   ByteRange,

@@ -247,9 +247,13 @@ export class KafkaJsProducer implements Producer {
 }
 
 /** The failure of a former client: it can be about another topic than that of the send, which is tried again. */
-class Exchanged extends Error {
+class Exchanged extends PlatformError {
   override name = 'Exchanged';
   readonly retriable = true;
+
+  constructor(message: string) {
+    super('ERR_KAFKA_SEND_FAILED', message);
+  }
 }
 
 function isPoison(error: unknown): boolean {

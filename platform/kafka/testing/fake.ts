@@ -22,7 +22,9 @@ export const brokerError = (type: string) => Object.assign(new Error(type), { ty
  */
 export function fakeKafka(topics: Record<string, number>) {
   const sent: SentMessage[] = [];
-  let failure: ((topic: string, partition: number) => string | Error | undefined) | undefined;
+  let failure:
+    | ((topic: string, partition: number, messages: readonly OutgoingMessage[]) => string | Error | undefined)
+    | undefined;
   let isClosed = false;
   /** the end of the last send: sends wait for each other, so that they are in the log in their order */
   let last: Promise<void> = Promise.resolve();
@@ -31,9 +33,9 @@ export function fakeKafka(topics: Record<string, number>) {
     const name = `${topic}/${partition}`;
     if (!(partition < (topics[topic] ?? 0)))
       throw new SendFailed(`${name}: there is no such partition`, { cause: brokerError('UNKNOWN_TOPIC_OR_PARTITION') });
-    const reason = failure?.(topic, partition);
-    if (reason !== undefined) throw new SendFailed(`${name}: ${messageOf(reason)}`, { cause: reason });
     const messages = 'bytes' in given ? await decoded(given) : given.map(copied);
+    const reason = failure?.(topic, partition, messages);
+    if (reason !== undefined) throw new SendFailed(`${name}: ${messageOf(reason)}`, { cause: reason });
     if (messages.length === 0) throw new SendFailed(`${name}: there is nothing to send`);
     const bytes = messages.reduce((sum, { value }) => sum + value.length, 0);
     // the bytes of messages that a broker accepts at once
