@@ -33,7 +33,7 @@ export function kafkaTopicOf({ name, partitions, retentionMs }: Topic, options: 
       topicName: name,
       partitions,
       ...(replicas === undefined ? {} : { replicas }),
-      config: topicConfig(retentionMs),
+      config: topicConfig(name, retentionMs),
     },
   };
 }

@@ -89,10 +89,10 @@ test('an event in structured mode is that of its envelope', () => {
     [structured({ source: 1 }), /required/],
     [structured({ id: 'a\0b' }), /control/],
     [structured({ id: '\ud800' }), /surrogate/],
-    [structured({ time: 'noon' }), /no time/],
+    [structured({ time: 'noon' }), /not a time/],
     [structured({ data: undefined }), /empty/],
     [structured({ data: { userId: 'x' } }), /does not fit user\.deleted/],
-    [{ ...structured({}), value: Buffer.from('7') }, /no CloudEvent|required/],
+    [{ ...structured({}), value: Buffer.from('7') }, /not a CloudEvent|required/],
     [structured({}, 'application/cloudevents-batch+json'), /cloudevents-batch\+json are not supported/],
     [structured({}, 'application/cloudevents+avro'), /avro are not supported/],
   ];

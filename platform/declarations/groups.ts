@@ -18,7 +18,13 @@ export function backfillGroup(group: string): string {
   return `${group}.versions`;
 }
 
+const deadLetterSuffix = '.dead-letters';
+
 /** The topic of messages that a consumer group gave up on. */
 export function deadLetterTopic(group: string): string {
-  return `${group}.dead-letters`;
+  return `${group}${deadLetterSuffix}`;
+}
+
+export function isDeadLetterTopic(topic: string): boolean {
+  return topic.endsWith(deadLetterSuffix);
 }

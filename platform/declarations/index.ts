@@ -9,7 +9,14 @@ export {
   streamQueryFiles,
   topics,
 } from './declarations.ts';
-export { backfillGroup, broadcastPrefix, deadLetterTopic, rebuildGroup, versionPrefix } from './groups.ts';
+export {
+  backfillGroup,
+  broadcastPrefix,
+  deadLetterTopic,
+  isDeadLetterTopic,
+  rebuildGroup,
+  versionPrefix,
+} from './groups.ts';
 export type { EventService, Topic } from './declarations.ts';
 export { rebuildPhases } from './rebuild-phases.ts';
 export type { RebuildPhase, ActivePhase } from './rebuild-phases.ts';

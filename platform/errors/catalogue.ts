@@ -152,6 +152,18 @@ export const platformErrors = {
     means: 'A record batch in a row of the outbox is truncated.',
     action: 'Report it: this release did not write the row.',
   },
+  ERR_OUTBOX_PARKED: {
+    means:
+      'Kafka refuses events of a topic, which are parked in millrace.outbox_parked. All other events are published.',
+    action:
+      'Create the topic, grant the right to write to it, or raise its `max.message.bytes`: the relay publishes the events within ' +
+      'half a minute. To discard one, delete its row.',
+  },
+  ERR_OUTBOX_STUCK: {
+    means: 'Nothing of the outbox was published for a while, although there are events to publish.',
+    action:
+      'End the transaction that the message names. Otherwise check whether PostgreSQL and Kafka answer; the relay goes on by itself.',
+  },
   ERR_PROJECTION_REBUILD_CANCELLED: {
     means: 'The rebuild of a read model was cancelled.',
     action: 'Nothing: the version in use remains.',

@@ -1,4 +1,4 @@
-import { PlatformError } from '#platform/errors';
+import { messageOf, PlatformError } from '#platform/errors';
 
 /** A send settles within this time, in milliseconds. */
 export const sendTimeoutMs = 5_000;
@@ -19,4 +19,29 @@ export class KafkaUnreachable extends PlatformError {
   constructor(message: string, options?: ErrorOptions) {
     super('ERR_KAFKA_UNREACHABLE', message, options);
   }
+}
+
+/** What Kafka refuses for good, until somebody changes the topic, its ACLs or the message. */
+export interface Refusal {
+  /** whether every message of the topic is refused, or this one */
+  of: 'topic' | 'message';
+  reason: string;
+}
+
+const refusals: Readonly<Record<string, Refusal['of']>> = {
+  ERR_KAFKA_TOPIC_MISSING: 'topic',
+  UNKNOWN_TOPIC_OR_PARTITION: 'topic',
+  TOPIC_AUTHORIZATION_FAILED: 'topic',
+  INVALID_TOPIC_EXCEPTION: 'topic',
+  MESSAGE_TOO_LARGE: 'message',
+  RECORD_LIST_TOO_LARGE: 'message',
+  INVALID_RECORD: 'message',
+};
+
+/** Kafka's own reason, where an error says that this topic or this message is refused; undefined for a failure of the broker. */
+export function refusalOf(error: unknown): Refusal | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const { code, type, cause } = error as { code?: unknown; type?: unknown; cause?: unknown };
+  const of = refusals[String(type)] ?? refusals[String(code)];
+  return of ? { of, reason: messageOf(error) } : refusalOf(cause);
 }

@@ -1,8 +1,8 @@
 export { subscribeLatest } from './broadcast.ts';
 export { kafkaConfig, kafkaConnection } from './config.ts';
 export { keyOf } from './record/decoder.ts';
-export { murmur2, partitionOfHash } from './partitioning.ts';
-export { KafkaUnreachable, createKafka, sendTimeoutMs } from './port.ts';
+export { murmur2, partitionOf, partitionOfHash } from './partitioning.ts';
+export { KafkaUnreachable, createKafka, refusalOf, sendTimeoutMs } from './port.ts';
 export type {
   ByteRange,
   ConsumerHandle,
@@ -14,6 +14,7 @@ export type {
   OutgoingMessage,
   Producer,
   RawRecord,
+  Refusal,
   TopicPartition,
   Watermarks,
 } from './port.ts';

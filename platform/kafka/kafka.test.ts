@@ -7,8 +7,8 @@ import { assertStopsCompletely } from '#test/stopping.ts';
 import { createLogger } from '#platform/telemetry';
 import { subscribeLatest } from './broadcast.ts';
 import { KafkaUnreachable, createKafka } from './port.ts';
-import { kafkajs } from './kafkajs/patches.ts';
 import type { ConsumerHandle, IncomingMessage, Kafka, Producer } from './port.ts';
+import { kafkajs } from './kafkajs/patches.ts';
 import { testAdmin } from './testing/admin-conformance.ts';
 import { testConsumers } from './testing/consumer-conformance.ts';
 import { testProducers } from './testing/producer-conformance.ts';
@@ -16,8 +16,13 @@ import { testProducers } from './testing/producer-conformance.ts';
 const log = createLogger('kafka-test', 'silent');
 const connect = () => createKafka({ brokers: testKafka().brokers.split(','), clientId: 'kafka-test', log });
 const outgoing = (text: string) => ({ key: 'k', value: Buffer.from(text), headers: {} });
-const newTopic = (partitions: number) => uniqueTopic('conforming', partitions);
-
+const newTopic = async (partitions: number, name?: string) => {
+  if (name === undefined) return uniqueTopic('conforming', partitions);
+  const own = connect();
+  await own.admin.ensureTopics([{ name, partitions, retentionMs: -1 }]);
+  await own.close();
+  return name;
+};
 const warnings: Error[] = [];
 const onWarning = (warning: Error) => warnings.push(warning);
 process.on('warning', onWarning);
@@ -27,7 +32,7 @@ const underTest = async () => ({ kafka: connect(), newTopic });
 
 testProducers('kafkajs', async () => {
   const kafka = connect();
-  return { kafka, newTopic, read: (topic, count) => read(kafka, topic, count) };
+  return { kafka, newTopic, deleteTopic, read: (topic, count) => read(kafka, topic, count) };
 });
 testConsumers('kafkajs', underTest);
 testAdmin('kafkajs', async () => ({ ...(await underTest()), deleteTopic }));

@@ -2,7 +2,8 @@
 // The tests in testing/*-conformance.ts define the guarantees; every implementation passes them.
 export { createKafka } from './kafkajs/kafkajs.ts';
 export type { KafkaConnection } from './kafkajs/kafkajs.ts';
-export { KafkaUnreachable, sendTimeoutMs } from './errors.ts';
+export { KafkaUnreachable, refusalOf, sendTimeoutMs } from './errors.ts';
+export type { Refusal } from './errors.ts';
 
 /** A message to send. */
 export interface OutgoingMessage {

@@ -9,13 +9,18 @@ export const metrics = {
   }),
   oldest: gauge({
     name: 'millrace_outbox_oldest_seconds',
-    help: 'Age of the oldest unpublished event',
+    help: 'Age of the oldest unpublished event of the shards of this process',
     labelNames: ['database'],
   }),
   pending: gauge({
     name: 'millrace_outbox_pending',
-    help: 'Unpublished events, counted up to 1,000 a shard',
+    help: 'Unpublished events of the shards of this process, counted up to 1,000 a shard',
     labelNames: ['database'],
+  }),
+  parked: gauge({
+    name: 'millrace_outbox_parked',
+    help: 'Events that Kafka refuses, and the later ones of their keys, counted up to 10,000 a topic',
+    labelNames: ['database', 'topic'],
   }),
   shards: gauge({
     name: 'millrace_outbox_shards',

@@ -7,7 +7,6 @@ export interface OutgoingBatch {
   records: PartitionRecords;
   /** how many records come from each row */
   counts: Map<OutboxRow, number>;
-  timestamp: number;
 }
 
 /** The sends to one partition, in their order. */
@@ -41,11 +40,10 @@ export function toPartitionBatches(
       );
     const expected = Math.ceil(Math.min(maxBytes, bytes / partitions)) + 32 * 1024;
     for (const { start, end } of recordBodies(data)) {
-      const key = keyOf(data, start);
-      const { batches } = own[partitionOfHash(murmur2(data, key.start, key.end), partitions)]!;
+      const { batches } = own[partitionIn(data, start, partitions)]!;
       let batch = batches.at(-1);
       if (!batch || batch.records.size + end - start > maxBytes) {
-        batch = { records: new PartitionRecords(expected), counts: new Map(), timestamp: row.created_at.getTime() };
+        batch = { records: new PartitionRecords(expected), counts: new Map() };
         batches.push(batch);
       }
       batch.records.add(data, start, end);
@@ -53,4 +51,10 @@ export function toPartitionBatches(
     }
   }
   return [...topics.values()].flat().filter(({ batches }) => batches.length > 0);
+}
+
+/** The partition of the record whose body begins at `start`. */
+export function partitionIn(data: Buffer, start: number, partitions: number): number {
+  const key = keyOf(data, start);
+  return partitionOfHash(murmur2(data, key.start, key.end), partitions);
 }

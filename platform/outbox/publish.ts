@@ -1,94 +1,211 @@
 import { toError } from '#platform/errors';
-import type { Producer } from '#platform/kafka';
+import { partitionOf, PartitionRecords, refusalOf } from '#platform/kafka';
+import type { Producer, Refusal } from '#platform/kafka';
 import { failSpan } from '#platform/telemetry';
-import { toPartitionBatches } from './partition-batches.ts';
-import { byPartition, cutByBytes, isRecordBatch, toOutgoing } from './rows.ts';
+import { partitionIn, toPartitionBatches } from './partition-batches.ts';
+import type { PartitionBatches } from './partition-batches.ts';
+import { bodyHead } from './record-batch.ts';
+import { byPartition, cutByBytes, isRecordBatch, messagesOf, toOutgoing } from './rows.ts';
 import type { OutboxRow, Outgoing } from './rows.ts';
+import type { Tally } from './tally.ts';
 
 /** The most bytes of values in one send: below the 1 MB that a broker accepts by default. */
 const maxSendBytes = 768 * 1024;
 
+/** The most bytes that a record has before its body. */
+const recordHead = 16;
+
+/** A message that Kafka refuses. */
+export interface Refused extends Refusal {
+  /** a row with one message, or one message of a row */
+  row: OutboxRow;
+  /** false for one that waits behind another message of its key */
+  tried: boolean;
+}
+
+/** A message that waits behind another one of its key. */
+export function behind(row: OutboxRow): Refused {
+  return { row, tried: false, of: 'message', reason: 'it waits behind another message of its key' };
+}
+
+/** What failed and can succeed later, and what Kafka refuses. */
+export interface Outcome {
+  /** the first failure */
+  failure: Error | undefined;
+  refused: Refused[];
+}
+
+interface Publication {
+  producer: Producer;
+  tally: Tally;
+  /** gets the number of messages sent to a topic, and the rows whose messages are all settled */
+  onPublished: (topic: string, messages: number, rows: OutboxRow[]) => void;
+}
+
 /**
  * Publishes rows: partitions concurrently, within a partition in order. After a failed send it sends nothing more to the same
- * partition, so that no event overtakes an earlier one of its key.
- * @param onPublished gets the number of messages sent to a topic, and the rows whose messages are all published
- * @returns the first failure, undefined where there was none
+ * partition, so that no event overtakes an earlier one of its key. Where Kafka refuses messages, it finds the single ones, holds
+ * back the later ones of their keys, and sends the others.
  */
-export async function publish(
-  producer: Producer,
-  rows: readonly OutboxRow[],
-  onPublished: (topic: string, messages: number, rows: OutboxRow[]) => void,
-): Promise<Error | undefined> {
-  const failures = await Promise.all([
-    publishSingle(
-      producer,
-      rows.filter((row) => !isRecordBatch(row)),
-      onPublished,
+export async function publish(rows: readonly OutboxRow[], publication: Publication): Promise<Outcome> {
+  const { producer, tally } = publication;
+  const outcome: Outcome = { failure: undefined, refused: [] };
+  const partitionsOf = await findTopics(rows, producer, outcome);
+  const known = partitionsOf.size === 0 ? [] : rows.filter((row) => partitionsOf.has(row.topic));
+  const single = known.filter((row) => !isRecordBatch(row));
+  const batches = known.filter(isRecordBatch);
+  const partitions = single.map((row) => partitionOf(row.key, partitionsOf.get(row.topic)!));
+  const outgoing = toPartitionBatches(batches, partitionsOf, maxSendBytes);
+  for (const { counts } of outgoing.flatMap((partition) => partition.batches))
+    for (const [row, count] of counts) if (row.part === undefined) tally.expect(row, count);
+  await Promise.all([
+    ...byPartition(single.map(toOutgoing), partitions).map((messages) =>
+      new PartitionSender(messages, publication, outcome).sendMessages(messages.items),
     ),
-    publishRecordBatches(producer, rows.filter(isRecordBatch), onPublished),
+    ...outgoing.map((partition) =>
+      new PartitionSender(partition, publication, outcome).sendBatches(
+        partition,
+        batches,
+        partitionsOf.get(partition.topic)!,
+      ),
+    ),
   ]);
-  return failures.find((failure) => failure !== undefined);
+  return outcome;
 }
 
-async function publishSingle(
-  producer: Producer,
-  rows: readonly OutboxRow[],
-  onPublished: (topic: string, messages: number, rows: OutboxRow[]) => void,
-): Promise<Error | undefined> {
-  const partitions = await Promise.all(rows.map((row) => producer.partitionFor(row.topic, row.key)));
-  const batches = byPartition(rows.map(toOutgoing), partitions);
-  const failures = await Promise.all(
-    batches.map(async ({ topic, partition, items }) => {
-      let failure: Error | undefined;
-      for (const part of cutByBytes(items, maxSendBytes)) {
-        const messages = part.map(({ message }) => message);
-        failure ??= await attempt(producer.send(topic, partition, messages));
-        for (const item of part) endSpan(item, failure);
-        if (failure) continue; // the spans of the remaining items end with the failure, too
-        const published = part.map(({ row }) => row);
-        onPublished(topic, published.length, published);
+/** How many partitions the topics of rows have. The rows of a refused topic are refused. */
+async function findTopics(rows: readonly OutboxRow[], producer: Producer, outcome: Outcome) {
+  const found = new Map<string, number>();
+  const topics = new Set(rows.map(({ topic }) => topic));
+  await Promise.all(
+    [...topics].map(async (topic) => {
+      try {
+        found.set(topic, await producer.partitionsOf(topic));
+      } catch (error) {
+        const refusal = refusalOf(error);
+        if (!refusal) outcome.failure ??= toError(error);
+        else for (const row of rows) if (row.topic === topic) outcome.refused.push({ row, tried: true, ...refusal });
       }
-      return failure;
     }),
   );
-  return failures.find((failure) => failure !== undefined);
+  return found;
 }
 
-async function publishRecordBatches(
-  producer: Producer,
-  rows: readonly OutboxRow[],
-  onPublished: (topic: string, messages: number, rows: OutboxRow[]) => void,
-): Promise<Error | undefined> {
-  const topics = [...new Set(rows.map(({ topic }) => topic))];
-  const partitionsOf = await Promise.all(
-    topics.map(async (topic) => [topic, await producer.partitionsOf(topic)] as const),
-  );
-  const partitions = toPartitionBatches(rows, new Map(partitionsOf), maxSendBytes);
-  const missing = new Map<OutboxRow, number>();
-  for (const { counts } of partitions.flatMap(({ batches }) => batches)) {
-    for (const [row, count] of counts) missing.set(row, (missing.get(row) ?? 0) + count);
+/** Sends messages to one partition, in their order. */
+class PartitionSender {
+  readonly #to: { topic: string; partition: number };
+  readonly #publication: Publication;
+  readonly #outcome: Outcome;
+  /** why every message of the topic is refused */
+  #refusal: Refusal | undefined;
+  /** the keys of refused messages */
+  readonly #held = new Set<string>();
+
+  constructor(to: { topic: string; partition: number }, publication: Publication, outcome: Outcome) {
+    this.#to = to;
+    this.#publication = publication;
+    this.#outcome = outcome;
   }
-  const failures = await Promise.all(
-    partitions.map(async ({ topic, partition, batches }) => {
-      for (const { records, counts, timestamp } of batches) {
-        const { count, bytes } = records;
-        const failure = await attempt(producer.send(topic, partition, { count, bytes, timestamp }));
-        if (failure) return failure;
-        const complete = [...counts].filter(([row, sent]) => {
-          const left = missing.get(row)! - sent;
-          missing.set(row, left);
-          return left === 0;
-        });
-        onPublished(
-          topic,
-          count,
-          complete.map(([row]) => row),
-        );
+
+  async sendMessages(items: readonly Outgoing[]): Promise<void> {
+    const unsent = new Set(items);
+    const failure = await this.#sendParts(items, async (part) => {
+      await this.#send(part.map(({ message }) => message));
+      for (const item of part) {
+        item.span?.end();
+        unsent.delete(item);
       }
-      return undefined;
-    }),
-  );
-  return failures.find((failure) => failure !== undefined);
+    });
+    for (const { span } of unsent) if (span) failSpan(span, failure ?? this.#refusal?.reason ?? 'refused');
+  }
+
+  /** @param rows those with the records of the batches, in their order */
+  async sendBatches({ batches }: PartitionBatches, rows: readonly OutboxRow[], partitions: number): Promise<void> {
+    let sent = 0;
+    for (const { records, counts } of batches) {
+      const { count, bytes } = records;
+      const failure = await attempt(this.#send({ count, bytes, timestamp: Date.now() }));
+      if (failure) {
+        if (refusalOf(failure)) await this.#sendRecords(this.#recordsOf(rows, partitions).slice(sent));
+        else this.#outcome.failure ??= failure;
+        return;
+      }
+      sent += count;
+      this.#settle(count, counts);
+    }
+  }
+
+  /** The records of this partition, each as a row. */
+  #recordsOf(rows: readonly OutboxRow[], partitions: number): { row: OutboxRow }[] {
+    const { topic, partition } = this.#to;
+    return rows
+      .filter((row) => row.topic === topic)
+      .flatMap(messagesOf)
+      .filter(({ data }) => partitionIn(data, bodyHead, partitions) === partition)
+      .map((row) => ({ row }));
+  }
+
+  async #sendRecords(items: readonly { row: OutboxRow }[]): Promise<void> {
+    await this.#sendParts(items, (part) => {
+      const records = new PartitionRecords(part.reduce((sum, { row }) => sum + row.data.length + recordHead, 0));
+      for (const { row } of part) records.add(row.data, bodyHead, row.data.length);
+      const { count, bytes } = records;
+      return this.#send({ count, bytes, timestamp: Date.now() });
+    });
+  }
+
+  /** @returns what failed and can succeed later */
+  async #sendParts<T extends { row: OutboxRow }>(items: readonly T[], send: (part: readonly T[]) => Promise<void>) {
+    for (const part of cutByBytes(items, maxSendBytes)) {
+      const failure = await this.#sendApart(part, send);
+      if (!failure) continue;
+      this.#outcome.failure ??= failure;
+      return failure;
+    }
+    return undefined;
+  }
+
+  /** Sends messages together, or, if Kafka refuses one of them, in halves, down to the one that it refuses. */
+  async #sendApart<T extends { row: OutboxRow }>(
+    items: readonly T[],
+    send: (part: readonly T[]) => Promise<void>,
+  ): Promise<Error | undefined> {
+    const part = items.filter(({ row }) => this.#isFree(row));
+    if (part.length === 0) return undefined;
+    const failure = await attempt(send(part));
+    if (!failure) return this.#settle(part.length, new Map(part.map(({ row }) => [row, 1])));
+    const refusal = refusalOf(failure);
+    if (!refusal) return failure;
+    if (refusal.of === 'message' && part.length > 1) {
+      const half = part.length >> 1;
+      return (await this.#sendApart(part.slice(0, half), send)) ?? this.#sendApart(part.slice(half), send);
+    }
+    if (refusal.of === 'topic') this.#refusal = refusal;
+    for (const { row } of part) {
+      this.#held.add(row.key);
+      this.#outcome.refused.push({ row, tried: true, ...refusal });
+    }
+    return undefined;
+  }
+
+  /** Whether a message may be sent; otherwise it is refused, too. */
+  #isFree(row: OutboxRow): boolean {
+    if (this.#refusal) this.#outcome.refused.push({ row, tried: true, ...this.#refusal });
+    else if (this.#held.has(row.key)) this.#outcome.refused.push(behind(row));
+    else return true;
+    return false;
+  }
+
+  #send(messages: Parameters<Producer['send']>[2]): Promise<void> {
+    const { topic, partition } = this.#to;
+    return this.#publication.producer.send(topic, partition, messages);
+  }
+
+  #settle(messages: number, counts: ReadonlyMap<OutboxRow, number>): undefined {
+    const { tally, onPublished } = this.#publication;
+    const settled = [...counts].flatMap(([row, count]) => tally.settle(row, count));
+    onPublished(this.#to.topic, messages, settled);
+  }
 }
 
 async function attempt(sending: Promise<void>): Promise<Error | undefined> {
@@ -98,10 +215,4 @@ async function attempt(sending: Promise<void>): Promise<Error | undefined> {
   } catch (error) {
     return toError(error);
   }
-}
-
-function endSpan({ span }: Outgoing, failure: Error | undefined): void {
-  if (!span) return;
-  if (failure) failSpan(span, failure);
-  else span.end();
 }

@@ -125,28 +125,3 @@ function columns(cursors: readonly Cursor[]): [number[], number[], number[]] {
     cursors.map((cursor) => cursor.id),
   ];
 }
-
-const backlogStatement = (source: string) => ({
-  name: 'outbox-backlog',
-  text: `
-    SELECT coalesce(extract(epoch FROM clock_timestamp() - min(r.oldest)), 0)::float8 AS oldest, sum(r.pending)::int AS pending
-    FROM millrace.outbox_shards s CROSS JOIN LATERAL (
-      SELECT min(created_at) AS oldest, count(*) AS pending FROM (
-        SELECT created_at FROM ${source} o
-        WHERE o.shard = s.shard AND (o.xid, o.id) > (s.xid, s.id) AND o.id <> ALL ($1::bigint[])
-        ORDER BY o.xid, o.id LIMIT 1000
-      ) l
-    ) r`,
-});
-
-/** The age of the oldest unpublished row in seconds, and the number of unpublished rows (counted up to 1,000 a shard). */
-export async function readBacklog(
-  session: PoolClient,
-  { source, ahead }: Pick<ReadRequest, 'source' | 'ahead'>,
-): Promise<{ oldest: number; pending: number }> {
-  const { rows } = await session.query<{ oldest: number; pending: number }>({
-    ...backlogStatement(source),
-    values: [ahead],
-  });
-  return rows[0]!;
-}

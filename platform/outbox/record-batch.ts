@@ -126,10 +126,13 @@ function now(): string {
   return lastTime.text;
 }
 
+/** The bytes before a record body: its length. */
+export const bodyHead = 4;
+
 /** The byte ranges of the record bodies in a record batch. @throws where the batch is truncated */
 export function* recordBodies(data: Buffer): Generator<{ start: number; end: number }> {
   for (let at = 0; at < data.length;) {
-    const start = at + 4;
+    const start = at + bodyHead;
     at = start > data.length ? start : start + data.readUInt32BE(at);
     if (at > data.length) throw new PlatformError('ERR_OUTBOX_PACK', 'the record batch is truncated');
     yield { start, end: at };

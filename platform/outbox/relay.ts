@@ -8,14 +8,19 @@ import type { Kafka, Producer } from '#platform/kafka';
 import { sendTimeoutMs } from '#platform/kafka';
 import type { Logger } from '#platform/telemetry';
 import type { Pool, PoolClient } from '#platform/postgres';
+import { BacklogProbe } from './backlog-probe.ts';
+import { boundQueries } from './bounded.ts';
 import type { Cursor } from './cursor.ts';
 import { metrics } from './metrics.ts';
 import { ShardProgress } from './shard-progress.ts';
+import { Parked } from './parked.ts';
 import { publish } from './publish.ts';
 import { advanceAndRead } from './read.ts';
 import { Pace } from './pace.ts';
 import type { ReadResult } from './read.ts';
+import type { OutboxRow } from './rows.ts';
 import { announce, fairShare, leaseMs, readOutboxShards, relaysAlive, releaseShards, renewShards } from './shards.ts';
+import { Tally } from './tally.ts';
 import { Upkeep } from './upkeep.ts';
 import { outboxTable } from './write.ts';
 
@@ -27,6 +32,8 @@ const manyRows = 50;
 const followMs = 2_000;
 const followPollMs = 5;
 const keepPollMs = 50;
+/** a session that does not answer within this time ends; the shards are leased for longer */
+const answerMs = 8_000;
 const backoff = { firstMs: 100, maxMs: 2_000 };
 
 export interface OutboxRelayOptions {
@@ -63,7 +70,7 @@ export class OutboxRelay {
   #database = '';
   /** those of the outbox, whoever owns them */
   #shards: readonly number[] = [];
-  readonly #progress = new ShardProgress();
+  #progress = new ShardProgress();
   #leasedUntil = 0;
   /** how many relays share this outbox */
   #relays = 1;
@@ -73,21 +80,26 @@ export class OutboxRelay {
   #renewDue = 0;
   /** until when the relay may keep the shards that another one is to get; undefined where there are none */
   #keepUntil: number | undefined;
+  readonly #parked: Parked;
   readonly #upkeep: Upkeep;
+  readonly #probe: BacklogProbe;
 
   constructor({ name, pool, kafka, log, health, owner, source = outboxTable }: OutboxRelayOptions) {
     this.#pool = pool;
     this.#kafka = kafka;
     this.#log = log;
     this.#source = source;
-    this.#upkeep = new Upkeep({ pool, log, source });
     this.#owner = owner ?? `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`;
+    this.#parked = new Parked({ source, owner: this.#owner, log });
+    this.#upkeep = new Upkeep({ pool, log, source });
+    this.#probe = new BacklogProbe({ pool, log, source, progress: () => this.#progress });
     // no part of readiness: requests are answered while Kafka is away
     health.addWork(`outbox ${name}`, () => this.#check());
   }
 
   start(): void {
     this.#loop ??= this.#run();
+    this.#probe.start();
   }
 
   /** Tells the relay that this process has committed events: it reads them at once, not at the next poll. */
@@ -95,19 +107,20 @@ export class OutboxRelay {
     this.#waker.wake();
   }
 
-  /** @throws while the relay cannot publish */
+  /** @throws while the relay cannot publish, or cannot publish everything */
   #check(): void {
     if (this.#failure)
       throw new PlatformError('ERR_OUTBOX_NOT_PUBLISHED', `the outbox is not published: ${this.#failure.message}`, {
         cause: this.#failure,
       });
+    this.#probe.check();
   }
 
   /** Finishes the running batch and releases the shards. */
   async stop(): Promise<void> {
     this.#stopping = true;
     this.#waker.close();
-    await this.#loop;
+    await Promise.all([this.#loop, this.#probe.stop()]);
   }
 
   /** Keeps one database session open: a failure ends it, and after a pause the next one begins. */
@@ -143,6 +156,7 @@ export class OutboxRelay {
     this.#producer ??= await this.#kafka.producer();
     const session = await this.#pool.connect();
     session.on('error', () => undefined); // the next query fails with it
+    boundQueries(session, answerMs);
     try {
       const pid = await this.#prepare(session);
       this.#renewDue = 0; // another relay can own the shards by now
@@ -172,9 +186,10 @@ export class OutboxRelay {
     while (!this.#stopping) {
       const start = performance.now();
       if (start >= this.#renewDue || !this.#mayPublish(start)) await this.#renew(session, pid);
-      await this.#upkeep.run(session, { database: this.#database, progress: this.#progress, now: start });
+      await this.#upkeep.run({ database: this.#database, isFirst: this.#progress.has(0), now: start });
+      const isRetrying = this.#parked.due <= start && (await this.#retryParked(session));
       const read = await this.#read(session);
-      const published = await this.#publish(read);
+      const published = await this.#publish(session, read);
       this.#progress.follow(read);
       if (!published) continue;
       if (read.rows.length > 0) {
@@ -183,7 +198,7 @@ export class OutboxRelay {
       }
       this.#succeed();
       const pause = this.#keepUntil === undefined ? pace.pause(performance.now(), this.#relays) : followPollMs;
-      if (!hasMore(read)) await this.#waker.wait(pause, true);
+      if (!hasMore(read) && !isRetrying) await this.#waker.wait(pause, true);
     }
   }
 
@@ -192,7 +207,7 @@ export class OutboxRelay {
     this.#keepUntil = performance.now() + followMs;
     while (this.#progress.ahead.length > 0 && performance.now() < this.#keepUntil) {
       const read = await this.#read(session);
-      if (!(await this.#publish(read))) break;
+      if (!(await this.#publish(session, read))) break;
       this.#progress.follow(read);
       await sleep(followPollMs);
     }
@@ -222,6 +237,7 @@ export class OutboxRelay {
     const { shards } = this.#progress;
     metrics.shards.set({ database: this.#database }, shards.length);
     if (String(shards) !== String(before)) {
+      await this.#parked.own(session, shards);
       this.#log.info(
         { database: this.#database, shards, relays: alive.length },
         'the relay publishes these shards of the outbox',
@@ -253,21 +269,51 @@ export class OutboxRelay {
     this.#log.warn({ database: this.#database, shards: lost }, 'another relay has taken these shards of the outbox');
   }
 
-  /** Publishes the rows of a read, and pauses after a failure. @returns whether all of them are published */
-  async #publish({ rows }: ReadResult): Promise<boolean> {
+  /**
+   * Publishes the rows of a read, parks what Kafka refuses, and pauses after a failure.
+   * @returns whether all of them are published or parked
+   */
+  async #publish(session: PoolClient, { rows }: ReadResult): Promise<boolean> {
     if (rows.length === 0) return true;
     if (!this.#mayPublish(performance.now())) return false;
     const database = this.#database;
     const due = rows.toSorted((a, b) => a.id - b.id);
+    const tally = new Tally();
+    const { free, waiting } = await this.#parked.split(session, due, tally);
     const end = metrics.publishing.startTimer({ database });
-    const failure = await publish(this.#producer!, due, (topic, messages, published) => {
-      this.#progress.published(published);
-      metrics.published.inc({ database, topic }, messages);
+    const { failure, refused } = await publish(free, {
+      producer: this.#producer!,
+      tally,
+      onPublished: (topic, messages, settled) => {
+        this.#progress.published(settled);
+        metrics.published.inc({ database, topic }, messages);
+      },
     });
     end();
     metrics.batch.observe({ database }, due.length);
+    const toPark = waiting.concat(refused);
+    const parked = toPark.length > 0 ? await this.#parked.add(session, toPark) : [];
+    this.#progress.published(parked.flatMap(({ row }) => tally.settle(row)));
     if (failure) await this.#fail(failure);
     return !failure;
+  }
+
+  /** Tries some of the parked messages again. @returns whether more of them can be tried at once */
+  async #retryParked(session: PoolClient): Promise<boolean> {
+    if (!this.#mayPublish(performance.now())) return false;
+    const database = this.#database;
+    return this.#parked.retry(session, async (rows) => {
+      const published: OutboxRow[] = [];
+      const outcome = await publish(rows, {
+        producer: this.#producer!,
+        tally: new Tally(),
+        onPublished: (topic, messages, settled) => {
+          published.push(...settled);
+          metrics.published.inc({ database, topic }, messages);
+        },
+      });
+      return { ...outcome, published };
+    });
   }
 }
 

@@ -1,9 +1,10 @@
 import { encodeHeaders } from '#platform/contract';
+import { keyOf } from '#platform/kafka';
 import type { OutgoingMessage } from '#platform/kafka';
 import { SpanKind, isSampled, startSpan, traceparentOf } from '#platform/telemetry';
 import type { Span } from '#platform/telemetry';
 import type { ReadPosition } from './cursor.ts';
-import { recordBatchType } from './record-batch.ts';
+import { bodyHead, recordBatchType, recordBodies } from './record-batch.ts';
 
 /** A row of the outbox, as the relay reads it. */
 export interface OutboxRow extends ReadPosition {
@@ -16,6 +17,10 @@ export interface OutboxRow extends ReadPosition {
   headers: Record<string, string> | null;
   traceparent: string | null;
   created_at: Date;
+  /** of one message of a record batch: its number there */
+  part?: number;
+  /** of such a message, as it is read from the outbox: the row of the batch */
+  whole?: OutboxRow;
 }
 
 /** A row with its message, and with a span where the trace is sampled. */
@@ -28,6 +33,22 @@ export interface Outgoing {
 /** Whether a row holds a record batch. */
 export function isRecordBatch(row: OutboxRow): boolean {
   return row.headers?.['content-type'] === recordBatchType;
+}
+
+/** The messages of a row, each as a row: a record batch has many, each of which is a record batch of one record. */
+export function messagesOf(row: OutboxRow): OutboxRow[] {
+  if (!isRecordBatch(row) || row.part !== undefined) return [row];
+  const { data } = row;
+  return [...recordBodies(data)].map(({ start, end }, part) => {
+    const key = keyOf(data, start);
+    return {
+      ...row,
+      key: data.toString('utf8', key.start, key.end),
+      data: data.subarray(start - bodyHead, end),
+      part,
+      whole: row,
+    };
+  });
 }
 
 /** The message of a row. Where the trace is sampled, it gets a span that starts at the time of the event. */
@@ -51,7 +72,7 @@ export function toOutgoing(row: OutboxRow): Outgoing {
   if (row.headers) Object.assign(headers, row.headers);
   const traceparent = span ? traceparentOf(span) : parent;
   if (traceparent) headers['traceparent'] = traceparent;
-  return { row, span, message: { key, value: row.data, headers, timestamp: row.created_at.getTime() } };
+  return { row, span, message: { key, value: row.data, headers } };
 }
 
 /** The messages for one partition, in their order. */
@@ -76,11 +97,11 @@ export function byPartition(items: readonly Outgoing[], partitions: readonly num
 }
 
 /** Divides messages so that no part has more bytes of values than the limit; a larger message is a part of its own. */
-export function cutByBytes(items: readonly Outgoing[], maxBytes: number): Outgoing[][] {
-  const parts: Outgoing[][] = [];
+export function cutByBytes<T extends { row: OutboxRow }>(items: readonly T[], maxBytes: number): T[][] {
+  const parts: T[][] = [];
   let bytes = Number.POSITIVE_INFINITY;
   for (const item of items) {
-    const size = item.message.value.length;
+    const size = item.row.data.length;
     if (bytes + size > maxBytes) {
       parts.push([]);
       bytes = 0;

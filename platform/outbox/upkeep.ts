@@ -1,20 +1,15 @@
 import type { Logger } from '#platform/telemetry';
-import type { Pool, PoolClient } from '#platform/postgres';
-import { metrics } from './metrics.ts';
-import type { ShardProgress } from './shard-progress.ts';
-import { readBacklog } from './read.ts';
+import type { Pool } from '#platform/postgres';
 import { emptySlot } from './slots.ts';
 import { outboxTable } from './write.ts';
 
-const backlogMs = 5_000;
 const emptySlotMs = 3_600_000;
 
-/** The periodic work of a relay beside publishing: it measures the backlog and empties old slots. */
+/** The periodic work of a relay beside publishing: it empties old slots. */
 export class Upkeep {
   readonly #pool: Pool;
   readonly #log: Logger;
   readonly #source: string;
-  #backlogDue = 0;
   #emptySlotDue = 0;
 
   constructor({ pool, log, source }: { pool: Pool; log: Logger; source: string }) {
@@ -24,23 +19,9 @@ export class Upkeep {
   }
 
   /** @param now of `performance.now()` */
-  async run(
-    session: PoolClient,
-    { database, progress, now }: { database: string; progress: ShardProgress; now: number },
-  ) {
-    if (now >= this.#backlogDue) {
-      this.#backlogDue = now + backlogMs;
-      const { oldest, pending } = await readBacklog(session, { source: this.#source, ahead: progress.ahead });
-      metrics.oldest.set({ database }, oldest);
-      metrics.pending.set({ database }, pending);
-    }
-    if (this.#source === outboxTable && now >= this.#emptySlotDue && progress.has(0)) {
-      this.#emptySlotDue = now + emptySlotMs;
-      await this.#emptySlot(database);
-    }
-  }
-
-  async #emptySlot(database: string): Promise<void> {
+  async run({ database, isFirst, now }: { database: string; isFirst: boolean; now: number }): Promise<void> {
+    if (this.#source !== outboxTable || !isFirst || now < this.#emptySlotDue) return;
+    this.#emptySlotDue = now + emptySlotMs;
     try {
       const outcome = await emptySlot(this.#pool, Date.now());
       this.#log.debug({ database, outcome }, 'the relay looked at the next slot of the outbox');

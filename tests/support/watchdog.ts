@@ -15,7 +15,7 @@ export interface Watched {
 /** How long after the deadline the main thread may still end the process itself. */
 const slackMs = 2_000;
 /** How long the main thread may take to stop where it is, and then to exit. */
-const answerMs = 1_000;
+const answerMs = 5_000;
 const framesShown = 10;
 
 const { file, deadline } = workerData as Watched;

@@ -58,7 +58,13 @@ export const eventFlow: Dashboard = {
         {
           title: 'Waiting',
           description: 'Counted up to 1,000 a shard',
-          queries: { '{{database}}': 'max by (database) (millrace_outbox_pending)' },
+          queries: { '{{database}}': 'sum by (database) (millrace_outbox_pending)' },
+        },
+        {
+          title: 'Parked',
+          description:
+            'Kafka refuses these events, or earlier ones of their keys; millrace.outbox_parked has the reasons',
+          queries: { '{{database}} {{topic}}': 'max by (database, topic) (millrace_outbox_parked)' },
         },
         {
           title: 'Time until Kafka acknowledges, 99th percentile',

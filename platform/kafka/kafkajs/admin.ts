@@ -44,7 +44,7 @@ export class KafkaJsAdmin implements KafkaAdmin {
         topic,
         numPartitions: partitions,
         replicationFactor: -1, // the broker's default
-        configEntries: Object.entries(topicConfig(retentionMs)).map(([name, value]) => ({ name, value })),
+        configEntries: Object.entries(topicConfig(topic, retentionMs)).map(([name, value]) => ({ name, value })),
       })),
     });
     const names = missing.map((topic) => topic.name);

@@ -72,13 +72,16 @@ export function createKafka({ brokers, sasl, ca, compression = 'none', clientId,
     admin: new KafkaJsAdmin(connectAdmin, openAdmin),
     async producer(): Promise<Producer> {
       assertOpen();
-      const client = clientOf(sending, (own) =>
-        compressing(
-          own.producer({ allowAutoTopicCreation: false, idempotent: false, createPartitioner: chosenPartition }),
-          compression,
-        ),
-      );
-      const producer = new KafkaJsProducer(client, connectAdmin, answersOf);
+      const newClient = () =>
+        clientOf(sending, (own) =>
+          compressing(
+            own.producer({ allowAutoTopicCreation: false, idempotent: false, createPartitioner: chosenPartition }),
+            compression,
+          ),
+        );
+      const client = newClient();
+      const connect = () => connected(newClient(), brokers);
+      const producer = new KafkaJsProducer(client, connect, connectAdmin, answersOf);
       const close = () => producer.close();
       closing.add(close); // also while it is being connected
       try {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Admin, Producer, RecordMetadata } from 'kafkajs';
 import { KafkaJsProducer, chosenPartition, acknowledgementError } from './producer.ts';
-import { SendFailed } from '../errors.ts';
+import { refusalOf, SendFailed } from '../errors.ts';
 
 const message = (key: string) => ({ key, value: Buffer.from('{}'), headers: {} });
 const ack = (partition: number, errorCode = 0): RecordMetadata => ({ topicName: 't', partition, errorCode });
@@ -37,7 +37,13 @@ function fakeClient() {
     return requests[n]!;
   };
   const admin = { fetchTopicMetadata } as Admin;
-  return { topics, requests, request, producer: new KafkaJsProducer(client, () => Promise.resolve(admin)) };
+  let clients = 1;
+  const connect = async () => {
+    clients += 1;
+    return client;
+  };
+  const producer = new KafkaJsProducer(client, connect, () => Promise.resolve(admin));
+  return { topics, requests, request, producer, clients: () => clients };
 }
 
 describe('KafkaJsProducer', () => {
@@ -113,6 +119,21 @@ describe('KafkaJsProducer', () => {
     topics.add('new');
     (await request(1)).answer.resolve([{ ...ack(0), topicName: 'new' }]);
     await early;
+  });
+
+  it('exchanges its client once another topic makes it fail, and fails itself where its own topic is gone', async () => {
+    const { producer, request, topics, clients } = fakeClient();
+    const gone = () =>
+      Object.assign(new Error('no such topic'), { type: 'UNKNOWN_TOPIC_OR_PARTITION', retriable: true });
+    const sent = producer.send('t', 0, [message('1')]);
+    (await request(0)).answer.reject(gone());
+    (await request(1)).answer.resolve([ack(0)]);
+    await sent;
+    assert.equal(clients(), 2);
+    const late = producer.send('t', 0, [message('1')]);
+    topics.delete('t');
+    (await request(2)).answer.reject(gone());
+    await assert.rejects(late, (error) => refusalOf(error)?.of === 'topic');
   });
 
   it('tries again after a passing error', async () => {

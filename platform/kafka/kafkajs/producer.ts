@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Admin, ICustomPartitioner, Message, Producer as KafkajsProducer, RecordMetadata } from 'kafkajs';
 import { messageOf, PlatformError } from '#platform/errors';
 import { backoffMs } from '#platform/lifecycle';
-import { SendFailed, sendTimeoutMs } from '../errors.ts';
+import { refusalOf, SendFailed, sendTimeoutMs } from '../errors.ts';
 import type { EncodedMessages, OutgoingMessage, Producer } from '../port.ts';
 import { partitionOf } from '../partitioning.ts';
 
@@ -13,6 +13,12 @@ const partitionsMaxAgeMs = 300_000;
 const brokerTimeoutMs = sendTimeoutMs / 2;
 
 const retry = { firstMs: 50, maxMs: 500 };
+
+/** All brokers know a new topic within this time, in milliseconds. Then a topic that none knows is missing. */
+const knownWithinMs = 1_000;
+
+/** kafkajs fails with these for every topic, if it has ever sent to a topic that was deleted or forbidden since. */
+const poisons = new Set(['UNKNOWN_TOPIC_OR_PARTITION', 'TOPIC_AUTHORIZATION_FAILED', 'INVALID_TOPIC_EXCEPTION']);
 
 type TimedMessage = Message & { deadline: number; encoded?: EncodedMessages };
 
@@ -65,7 +71,12 @@ interface Partitions {
  * each partition alone that is not acknowledged.
  */
 export class KafkaJsProducer implements Producer {
-  readonly #client: KafkajsProducer;
+  #client: KafkajsProducer;
+  readonly #connect: () => Promise<KafkajsProducer>;
+  /** the exchange of the client, while one is under way */
+  #exchanging: Promise<void> | undefined;
+  /** former clients that still end their sends */
+  readonly #leaving = new Set<Promise<void>>();
   readonly #admin: () => Promise<Admin>;
   readonly #answersOf: (error: unknown) => RecordMetadata[];
   /** the end of the last send to each partition */
@@ -77,14 +88,17 @@ export class KafkaJsProducer implements Producer {
 
   /**
    * @param client a connected producer with `chosenPartition` and without retries, because this class retries
+   * @param connect makes another one
    * @param answersOf the answers of the partitions in the response to a failed request
    */
   constructor(
     client: KafkajsProducer,
+    connect: () => Promise<KafkajsProducer>,
     admin: () => Promise<Admin>,
     answersOf: (error: unknown) => RecordMetadata[] = () => [],
   ) {
     this.#client = client;
+    this.#connect = connect;
     this.#admin = admin;
     this.#answersOf = answersOf;
   }
@@ -102,8 +116,8 @@ export class KafkaJsProducer implements Producer {
     const known = this.#partitions.get(topic);
     if (known && known.expires > performance.now()) return known.count;
     const count = this.#askPartitions(topic).catch((error: unknown) => {
-      if (!known) this.#partitions.delete(topic);
-      if (known) return known.count;
+      if (known && !refusalOf(error)) return known.count;
+      this.#partitions.delete(topic);
       throw error;
     });
     this.#partitions.set(topic, { count, expires: performance.now() + partitionsMaxAgeMs });
@@ -185,8 +199,19 @@ export class KafkaJsProducer implements Producer {
 
   #sendAlone(sending: Send): Promise<void> {
     const { topic, partition, messages } = sending;
+    let isExchanged = false;
     return retrying(sending, async () => {
-      const acknowledged = await this.#client.send({ topic, acks: -1, timeout: brokerTimeoutMs, messages });
+      await this.#knownPartitions(topic);
+      const client = this.#client;
+      const sent = client.send({ topic, acks: -1, timeout: brokerTimeoutMs, messages });
+      const acknowledged = await sent.catch(async (error: unknown) => {
+        if (!isPoison(error)) throw error;
+        this.#partitions.delete(topic);
+        if (isExchanged || this.#answersOf(error).length > 0) throw error; // it is about this topic
+        isExchanged = true;
+        await this.#exchange(client);
+        throw new Exchanged(messageOf(error));
+      });
       const problem =
         acknowledged.length > 1
           ? 'more than one partition was acknowledged'
@@ -195,11 +220,46 @@ export class KafkaJsProducer implements Producer {
     });
   }
 
+  /**
+   * Replaces the client. kafkajs asks for the metadata of all topics that it has sent to in one request, and forgets none of
+   * them: after one was deleted, every request fails, and only a new client can send to the others.
+   */
+  #exchange(client: KafkajsProducer): Promise<void> {
+    if (this.#client !== client) return Promise.resolve();
+    this.#exchanging ??= this.#connect()
+      .then((next) => {
+        const left = Promise.all(this.#lastSends.values())
+          .then(() => client.disconnect())
+          .catch(() => undefined)
+          .finally(() => this.#leaving.delete(left));
+        this.#leaving.add(left);
+        this.#client = next;
+      })
+      .finally(() => (this.#exchanging = undefined));
+    return this.#exchanging;
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     await Promise.all(this.#lastSends.values());
-    await this.#client.disconnect();
+    await Promise.all([...this.#leaving, this.#client.disconnect()]);
   }
+}
+
+/** The failure of a former client: it can be about another topic than that of the send, which is tried again. */
+class Exchanged extends PlatformError {
+  override name = 'Exchanged';
+  readonly retriable = true;
+
+  constructor(message: string) {
+    super('ERR_KAFKA_SEND_FAILED', message);
+  }
+}
+
+function isPoison(error: unknown): boolean {
+  const { type, name, cause } = error as { type?: string; name?: string; cause?: unknown };
+  if (name === 'KafkaJSNumberOfRetriesExceeded' && cause) return isPoison(cause);
+  return poisons.has(type ?? '');
 }
 
 function timed({ key, value, headers, timestamp }: OutgoingMessage, partition: number, deadline: number): TimedMessage {
@@ -215,13 +275,15 @@ function encoded(messages: EncodedMessages, partition: number, deadline: number)
 
 /** Makes attempts until one succeeds, fails for good, or the time of the send is over. */
 async function retrying<T>(sending: Send, attempt: () => Promise<T>): Promise<T> {
+  const unknownUntil = Math.min(sending.deadline, performance.now() + knownWithinMs);
   for (let failures = 1; ; failures += 1) {
     try {
       return await attempt();
     } catch (cause) {
       if (cause instanceof SendFailed) throw cause;
       const retryInMs = backoffMs(failures, retry);
-      if (!isPassing(cause) || performance.now() + retryInMs > sending.deadline)
+      const until = refusalOf(cause) ? unknownUntil : sending.deadline;
+      if (!isPassing(cause) || performance.now() + retryInMs > until)
         throw new SendFailed(`${nameOf(sending)}: ${messageOf(cause)}`, { cause });
       await sleep(retryInMs);
     }

@@ -7,13 +7,17 @@ import { testProducers } from './producer-conformance.ts';
 
 testProducers('the fake', async () => {
   const topics: Record<string, number> = {};
+  let made = 0;
   const { kafka, sent } = fakeKafka(topics);
   return {
     kafka,
-    async newTopic(partitions) {
-      const name = `topic-${Object.keys(topics).length}`;
+    async newTopic(partitions, name = `topic-${(made += 1)}`) {
       topics[name] = partitions;
       return name;
+    },
+    async deleteTopic(topic) {
+      delete topics[topic];
+      for (let i = sent.length - 1; i >= 0; i--) if (sent[i]!.topic === topic) sent.splice(i, 1);
     },
     read: (topic, count) =>
       eventually(() => {

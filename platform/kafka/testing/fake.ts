@@ -1,4 +1,4 @@
-import { PlatformError } from '#platform/errors';
+import { messageOf, PlatformError } from '#platform/errors';
 import { SendFailed } from '../errors.ts';
 import { partitionOf } from '../partitioning.ts';
 import type { EncodedMessages, Kafka, OutgoingMessage, Producer } from '../port.ts';
@@ -13,8 +13,8 @@ export interface SentMessage {
   message: Required<OutgoingMessage>;
 }
 
-/** The bytes of messages that a broker accepts at once. */
-const maxBytes = Number(topicConfig(-1)['max.message.bytes']);
+/** An error as a broker answers it. */
+export const brokerError = (type: string) => Object.assign(new Error(type), { type });
 
 /**
  * The producers of a Kafka, with a log in memory: `producer` and `close` of the port, and nothing else of it.
@@ -22,20 +22,25 @@ const maxBytes = Number(topicConfig(-1)['max.message.bytes']);
  */
 export function fakeKafka(topics: Record<string, number>) {
   const sent: SentMessage[] = [];
-  let failure: ((topic: string, partition: number) => string | undefined) | undefined;
+  let failure:
+    | ((topic: string, partition: number, messages: readonly OutgoingMessage[]) => string | Error | undefined)
+    | undefined;
   let isClosed = false;
   /** the end of the last send: sends wait for each other, so that they are in the log in their order */
   let last: Promise<void> = Promise.resolve();
 
   const append = async (topic: string, partition: number, given: readonly OutgoingMessage[] | EncodedMessages) => {
     const name = `${topic}/${partition}`;
-    if (!(partition < (topics[topic] ?? 0))) throw new SendFailed(`${name}: there is no such partition`);
-    const reason = failure?.(topic, partition);
-    if (reason !== undefined) throw new SendFailed(`${name}: ${reason}`);
+    if (!(partition < (topics[topic] ?? 0)))
+      throw new SendFailed(`${name}: there is no such partition`, { cause: brokerError('UNKNOWN_TOPIC_OR_PARTITION') });
     const messages = 'bytes' in given ? await decoded(given) : given.map(copied);
+    const reason = failure?.(topic, partition, messages);
+    if (reason !== undefined) throw new SendFailed(`${name}: ${messageOf(reason)}`, { cause: reason });
     if (messages.length === 0) throw new SendFailed(`${name}: there is nothing to send`);
     const bytes = messages.reduce((sum, { value }) => sum + value.length, 0);
-    if (bytes > maxBytes) throw new SendFailed(`${name}: the messages are too large`);
+    // the bytes of messages that a broker accepts at once
+    if (bytes > Number(topicConfig(topic, -1)['max.message.bytes']))
+      throw new SendFailed(`${name}: the messages are too large`, { cause: brokerError('MESSAGE_TOO_LARGE') });
     sent.push(...messages.map((message) => ({ topic, partition, message })));
   };
   const newProducer = (): Producer => {
@@ -76,7 +81,7 @@ export function fakeKafka(topics: Record<string, number>) {
     /** in the order of the log of each partition */
     sent,
     kafka,
-    /** @param answer returns why a send fails, or undefined */
+    /** @param answer returns why a send fails, the error of a broker as an error, or undefined */
     failWith(answer: typeof failure) {
       failure = answer;
     },

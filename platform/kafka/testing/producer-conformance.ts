@@ -3,7 +3,8 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { SendFailed } from '../errors.ts';
+import { eventually } from '#test/eventually.ts';
+import { refusalOf, SendFailed } from '../errors.ts';
 import { partitionOf } from '../partitioning.ts';
 import type { IncomingMessage, Kafka, OutgoingMessage, Producer } from '../port.ts';
 import { PartitionRecords, RecordWriter } from '../record/encoder.ts';
@@ -11,7 +12,9 @@ import { PartitionRecords, RecordWriter } from '../record/encoder.ts';
 /** A Kafka whose producers are tested. */
 export interface ProducersUnderTest {
   kafka: Pick<Kafka, 'producer' | 'close'>;
-  newTopic(partitions: number): Promise<string>;
+  newTopic(partitions: number, name?: string): Promise<string>;
+  /** Deletes a topic; resolves when no broker has it any more. */
+  deleteTopic(topic: string): Promise<void>;
   /** The log of a topic, once it has this many messages; each partition in its order. */
   read(topic: string, count: number): Promise<Logged[]>;
 }
@@ -28,10 +31,11 @@ export function testProducers(name: string, open: () => Promise<ProducersUnderTe
   describe(`a producer of ${name}`, { concurrency: true }, () => {
     let kafka: ProducersUnderTest['kafka'];
     let newTopic: ProducersUnderTest['newTopic'];
+    let deleteTopic: ProducersUnderTest['deleteTopic'];
     let read: ProducersUnderTest['read'];
     let producer: Producer;
     before(async () => {
-      ({ kafka, newTopic, read } = await open());
+      ({ kafka, newTopic, deleteTopic, read } = await open());
       producer = await kafka.producer();
     });
     after(() => kafka.close());
@@ -129,9 +133,35 @@ export function testProducers(name: string, open: () => Promise<ProducersUnderTe
         outcomes.map(({ status }) => status),
         ['fulfilled', 'rejected', 'fulfilled'],
       );
-      assert.ok((outcomes[1] as PromiseRejectedResult).reason instanceof SendFailed);
+      const { reason } = outcomes[1] as PromiseRejectedResult;
+      assert.ok(reason instanceof SendFailed);
+      assert.equal(refusalOf(reason)?.of, 'message');
       const log = await read(topic, 2);
       assert.deepEqual([textsOf(log, 0), textsOf(log, 1)], [['a'], ['b']]);
+    });
+
+    it('sends to the other topics after one was deleted, refuses that one, and takes it when it is back', async () => {
+      const [kept, gone, later] = [await newTopic(1), await newTopic(1), await newTopic(1)];
+      const own = await kafka.producer();
+      await Promise.all([own.send(kept, 0, [message('a')]), own.send(gone, 0, [message('a')])]);
+      await deleteTopic(gone);
+      await Promise.all([
+        own.send(later, 0, [message('a')]), // a topic that the producer has not sent to before
+        own.send(kept, 0, [message('b')]),
+        assert.rejects(own.send(gone, 0, [message('b')]), (error) => refusalOf(error)?.of === 'topic'),
+        own.send(kept, 0, [message('c')]),
+      ]);
+      await assert.rejects(own.partitionsOf(gone), (error) => refusalOf(error)?.of === 'topic');
+      await newTopic(1, gone);
+      await own.send(gone, 0, [message('c')]);
+      // what shared a request with the refused send can be in the log twice
+      await eventually(
+        async () => String([...new Set(textsOf(await read(kept, 3)))]) === 'a,b,c',
+        'all in their order',
+      );
+      assert.deepEqual(textsOf(await read(later, 1)), ['a']);
+      assert.deepEqual(textsOf(await read(gone, 1)), ['c']);
+      await own.close();
     });
 
     for (const [what, partition, messages] of [

@@ -1,0 +1,183 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { createTestDatabase } from '#test/database.ts';
+import type { TestDatabase } from '#test/database.ts';
+import { testKafka, uniqueTopic } from '#test/kafka.ts';
+import { eventually } from '#test/eventually.ts';
+import { Health } from '#platform/health';
+import { createKafka } from '#platform/kafka';
+import type { Kafka } from '#platform/kafka';
+import { brokerError, fakeKafka } from '#platform/kafka/testing/fake.ts';
+import { createLogger, registry } from '#platform/telemetry';
+import { transaction } from '#platform/postgres';
+import { RecordBatchBuilder } from './record-batch.ts';
+import { OutboxRelay } from './relay.ts';
+import { appendToOutbox } from './write.ts';
+import type { OutboxEvent } from './write.ts';
+
+const log = createLogger('parked-test', 'silent');
+const event = (topic: string, key: string, n: number, size = 0): OutboxEvent => ({
+  topic,
+  key,
+  eventId: `${topic}-${key}-${n}`,
+  type: 'order.created',
+  source: '/orders',
+  data: JSON.stringify({ n, text: 'x'.repeat(size) }),
+});
+
+describe('parked events of the outbox', () => {
+  let database: TestDatabase;
+  let relays: OutboxRelay[];
+  let health: Health;
+  beforeEach(async () => {
+    database = await createTestDatabase();
+    relays = [];
+  });
+  afterEach(async () => {
+    await Promise.all(relays.map((relay) => relay.stop()));
+    await database.drop();
+  });
+
+  const start = (kafka: Pick<Kafka, 'producer'>) => {
+    health = new Health();
+    const relay = new OutboxRelay({ name: 'test', pool: database.pool, kafka, log, health });
+    relays.push(relay);
+    relay.start();
+    return relay;
+  };
+  const append = (...events: OutboxEvent[]) => transaction(database.pool, (tx) => appendToOutbox(tx, events));
+  const parked = async () => {
+    const { rows } = await database.pool.query<{ event_id: string; attempts: number; reason: string }>(
+      'SELECT event_id, attempts, reason FROM millrace.outbox_parked ORDER BY id, part',
+    );
+    return rows;
+  };
+  const pastCursor = async () => {
+    const { rowCount } = await database.pool.query(
+      'SELECT FROM millrace.outbox o JOIN millrace.outbox_shards s USING (shard) WHERE (o.xid, o.id) > (s.xid, s.id)',
+    );
+    return rowCount;
+  };
+  const ids = (sent: ReturnType<typeof fakeKafka>['sent']) => sent.map(({ message }) => message.headers['ce_id']);
+
+  it('of a missing topic hold up no others, are named, and are published in order when the topic appears', async () => {
+    const topics: Record<string, number> = { orders: 6 };
+    const { kafka, sent } = fakeKafka(topics);
+    const relay = start(kafka);
+    await append(event('gone', '1', 1), event('orders', '1', 1), event('gone', '2', 1), event('gone', '1', 2));
+    relay.wake();
+    await eventually(async () => (await parked()).length === 3, 'the events of the missing topic are parked');
+    await append(event('gone', '1', 3), event('orders', '1', 2));
+    relay.wake();
+    await eventually(() => sent.length === 2, 'the events of the other topic');
+    await eventually(async () => (await pastCursor()) === 0, 'the cursors have passed all');
+    const reason = await eventually(async () => {
+      const { status, checks } = await health.report();
+      return status === 'DOWN' && checks['outbox test']!.reason!;
+    }, 'the health names the topic');
+    assert.match(reason, /^\d events of gone since \S+Z: topic gone has no partitions$/);
+    assert.equal((await health.readiness()).status, 'UP');
+    const gauge = async () =>
+      /millrace_outbox_parked\{database="[^"]+",topic="gone"[^}]*\} (\d+)/.exec(await registry.metrics())?.[1];
+    await eventually(async () => (await gauge()) === '4', 'the metric');
+    topics['gone'] = 3;
+    await eventually(() => sent.length === 6, 'the parked events');
+    assert.deepEqual(ids(sent.filter(({ message, topic }) => topic === 'gone' && message.key === '1')), [
+      'gone-1-1',
+      'gone-1-2',
+      'gone-1-3',
+    ]);
+    await eventually(async () => (await health.report()).status === 'UP', 'it is well again');
+    assert.deepEqual(await parked(), []);
+    assert.equal(await gauge(), '0');
+    await append(event('gone', '1', 4));
+    relay.wake();
+    await eventually(() => ids(sent).at(-1) === 'gone-1-4', 'a later event');
+  });
+
+  it('that are too large hold up only their keys, until they are discarded', async () => {
+    const { kafka, sent, failWith } = fakeKafka({ orders: 1 });
+    failWith((_topic, _partition, messages) =>
+      messages.some(({ value }) => value.length > 5_000) ? brokerError('MESSAGE_TOO_LARGE') : undefined,
+    );
+    const relay = start(kafka);
+    const small = Array.from({ length: 20 }, (_, n) => event('orders', String(n), 1));
+    await append(...small, event('orders', '3', 2, 10_000), event('orders', '3', 3), event('orders', '4', 2));
+    relay.wake();
+    await eventually(() => sent.length === 21, 'the others');
+    await eventually(async () => (await parked()).length === 2, 'the event and the one behind it');
+    await append(event('orders', '3', 4), event('orders', '4', 3));
+    relay.wake();
+    await eventually(() => ids(sent).at(-1) === 'orders-4-3', 'another key');
+    const waiting = await eventually(async () => {
+      const rows = await parked();
+      return rows.length === 3 && rows;
+    }, 'the later event of the key');
+    assert.deepEqual(
+      waiting.map(({ event_id: id, reason }) => [id, reason.replace(/^.*: /, '')]),
+      [
+        ['orders-3-2', 'MESSAGE_TOO_LARGE'],
+        ['orders-3-3', 'it waits behind another message of its key'],
+        ['orders-3-4', 'it waits behind another message of its key'],
+      ],
+    );
+    await eventually(async () => (await parked())[0]!.attempts > 1, 'another attempt');
+    assert.equal(sent.length, 22);
+    await database.pool.query(`DELETE FROM millrace.outbox_parked WHERE event_id = 'orders-3-2'`);
+    await eventually(() => sent.length === 24, 'those behind it');
+    assert.deepEqual(ids(sent).slice(-2), ['orders-3-3', 'orders-3-4']);
+  });
+
+  it('are published in pages, also those of record batches and by another relay', async () => {
+    const topics: Record<string, number> = {};
+    const { kafka, sent } = fakeKafka(topics);
+    const builder = new RecordBatchBuilder({ topic: 'later', type: 'metric.updated', source: '/analytics' });
+    const keys = 7;
+    const count = 1_800;
+    for (let n = 0; n < count; n++)
+      builder.add({ key: `k${n % keys}`, eventId: String(n), data: JSON.stringify({ n }) });
+    await append(...builder.finish(), ...Array.from({ length: 600 }, (_, n) => event('later', `s${n % keys}`, n)));
+    const first = start(kafka);
+    await eventually(async () => (await parked()).length === count + 600, 'all are parked');
+    await first.stop();
+    topics['later'] = 4;
+    start(kafka);
+    await eventually(() => sent.length === count + 600, 'all are published');
+    const byKey = Map.groupBy(sent, ({ message }) => message.key);
+    for (const messages of byKey.values()) {
+      const order = messages.map(({ message }) => (JSON.parse(String(message.value)) as { n: number }).n);
+      assert.deepEqual(
+        order,
+        order.toSorted((a, b) => a - b),
+      );
+    }
+    assert.equal(byKey.size, 2 * keys);
+    await eventually(async () => (await parked()).length === 0, 'none is parked');
+  });
+
+  it('of a real Kafka: a missing topic that is created, and a message that is too large', async (t) => {
+    const kafka = createKafka({ brokers: testKafka().brokers.split(','), clientId: 'parked-test', log });
+    t.after(() => kafka.close());
+    const topic = await uniqueTopic('parking', 1);
+    const missing = `missing-${randomUUID()}`;
+    const relay = start(kafka);
+    await append(
+      event(missing, '1', 1),
+      event(topic, '1', 1),
+      event(topic, '2', 1, 5 * 1024 * 1024),
+      event(topic, '2', 2),
+      event(topic, '3', 1),
+    );
+    relay.wake();
+    const high = async (name: string) => (await kafka.admin.watermarks(name)).get(0)!.high;
+    await eventually(async () => (await high(topic)) === 2n, 'the neighbours');
+    await eventually(async () => (await parked()).length === 3, 'the others are parked');
+    await kafka.admin.ensureTopics([{ name: missing, partitions: 1, retentionMs: -1 }]);
+    await eventually(async () => (await high(missing)) === 1n, 'the event of the topic that has appeared');
+    assert.deepEqual(
+      (await parked()).map(({ event_id: id }) => id),
+      [`${topic}-2-1`, `${topic}-2-2`],
+    );
+  });
+});

@@ -1,0 +1,121 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import * as fc from 'fast-check';
+import { brokerError, fakeKafka } from '#platform/kafka/testing/fake.ts';
+import { publish } from './publish.ts';
+import { RecordBatchBuilder } from './record-batch.ts';
+import { messagesOf } from './rows.ts';
+import type { OutboxRow } from './rows.ts';
+import { Tally } from './tally.ts';
+
+/** How Kafka answers to a message. */
+type Fate = 'taken' | 'too large';
+
+interface Written {
+  topic: string;
+  key: string;
+  fate: Fate;
+}
+
+const written: fc.Arbitrary<Written> = fc.record({
+  topic: fc.constantFrom('a', 'b', 'gone'),
+  key: fc.constantFrom('1', '2', '3', '4', '5'),
+  fate: fc.constantFrom<Fate>('taken', 'taken', 'taken', 'taken', 'too large'),
+});
+const pack = fc.array(written, { minLength: 1, maxLength: 12 });
+
+const base = { shard: 0, xid: 1, head: true, cut: false, type: 't', source: '/s', traceparent: null };
+
+/** The rows of an outbox: single events, or record batches. The value of a message is its number and its fate. */
+function rowsOf(packs: Written[][], isBatched: boolean): OutboxRow[] {
+  let n = 0;
+  let id = 0;
+  const rows: OutboxRow[] = [];
+  for (const events of packs) {
+    for (const [topic, own] of Map.groupBy(events, (event) => event.topic)) {
+      const builder = new RecordBatchBuilder({ topic, type: 't', source: '/s' });
+      for (const { key, fate } of own) {
+        const data = JSON.stringify({ n: (n += 1), fate });
+        const rest = { ...base, id: (id += 1), topic, created_at: new Date() };
+        if (isBatched) builder.add({ key, eventId: String(n), data });
+        else rows.push({ ...rest, key, event_id: String(n), data: Buffer.from(data), headers: null });
+      }
+      for (const { key, eventId, data, headers } of builder.finish()) {
+        const rest = { ...base, id: (id += 1), topic, created_at: new Date() };
+        rows.push({ ...rest, key, event_id: eventId, data: data as Buffer, headers: headers! });
+      }
+    }
+  }
+  return rows;
+}
+
+/** The event in a message, or in a record batch of one record. */
+const parsed = (value: Buffer) =>
+  JSON.parse(/\{"n":\d+,"fate":"[^"]*"\}/.exec(value.toString('latin1'))![0]) as { n: number; fate: Fate };
+
+describe('publish', () => {
+  for (const isBatched of [false, true]) {
+    it(`sends ${isBatched ? 'record batches' : 'rows'} but what Kafka refuses, and the later messages of its key`, () =>
+      fc.assert(
+        fc.asyncProperty(fc.array(pack, { maxLength: 6 }), async (packs) => {
+          const { kafka, sent, failWith } = fakeKafka({ a: 3, b: 2 });
+          failWith((_topic, _partition, messages) =>
+            messages.some(({ value }) => parsed(value).fate === 'too large')
+              ? brokerError('MESSAGE_TOO_LARGE')
+              : undefined,
+          );
+          const rows = rowsOf(packs, isBatched);
+          const settled: OutboxRow[] = [];
+          const tally = new Tally();
+          const { failure, refused } = await publish(rows, {
+            producer: await kafka.producer(),
+            tally,
+            onPublished: (_topic, _messages, done) => settled.push(...done),
+          });
+          assert.equal(failure, undefined);
+          settled.push(...refused.flatMap(({ row }) => tally.settle(row)));
+          assert.deepEqual(new Set(settled), new Set(rows));
+          assert.equal(settled.length, rows.length, 'each row is settled once');
+          const expected = { sent: new Set<number>(), refused: new Set<number>() };
+          const held = new Set<string>();
+          for (const { topic, key, data } of rows.flatMap(messagesOf)) {
+            const { n, fate } = parsed(data);
+            if (fate === 'too large') held.add(`${topic} ${key}`);
+            expected[topic === 'gone' || held.has(`${topic} ${key}`) ? 'refused' : 'sent'].add(n);
+          }
+          const numbers = sent.map(({ message }) => parsed(message.value).n);
+          assert.deepEqual(new Set(numbers), expected.sent);
+          assert.equal(numbers.length, expected.sent.size, 'nothing twice');
+          assert.deepEqual(
+            new Set(refused.flatMap(({ row }) => messagesOf(row)).map(({ data }) => parsed(data).n)),
+            expected.refused,
+          );
+          for (const own of Map.groupBy(sent, ({ topic, message }) => `${topic} ${message.key}`).values()) {
+            const order = own.map(({ message }) => parsed(message.value).n);
+            assert.deepEqual(
+              order,
+              order.toSorted((x, y) => x - y),
+            );
+          }
+        }),
+        { numRuns: 300 },
+      ));
+  }
+
+  it('sends nothing more to a partition after a failure that can pass', async () => {
+    const { kafka, sent, failWith } = fakeKafka({ a: 1, b: 1 });
+    failWith((topic) => (topic === 'a' ? 'not now' : undefined));
+    const events = (['a', 'b', 'a'] as const).map((topic): Written => ({ topic, key: '1', fate: 'taken' }));
+    const { failure, refused } = await publish(rowsOf([events], false), {
+      producer: await kafka.producer(),
+      tally: new Tally(),
+      onPublished: () => undefined,
+    });
+    assert.match(failure!.message, /not now/);
+    assert.deepEqual(refused, []);
+    assert.deepEqual(
+      sent.map(({ topic }) => topic),
+      ['b'],
+    );
+  });
+});

@@ -1,0 +1,19 @@
+import type { OutboxRow } from './rows.ts';
+
+/** Counts the messages of rows that are neither sent nor parked yet. A row of which none is expected has one. */
+export class Tally {
+  readonly #left = new Map<OutboxRow, number>();
+
+  expect(row: OutboxRow, messages: number): void {
+    this.#left.set(row, (this.#left.get(row) ?? 0) + messages);
+  }
+
+  /** Takes messages off. @param row the row, or one of its messages @returns the row, if these were its last messages */
+  settle(row: OutboxRow, messages = 1): OutboxRow[] {
+    const whole = row.whole ?? row;
+    const expected = this.#left.get(whole);
+    if (expected === undefined) return [whole];
+    this.#left.set(whole, expected - messages);
+    return expected === messages ? [whole] : [];
+  }
+}
