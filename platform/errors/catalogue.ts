@@ -81,6 +81,15 @@ export const platformErrors = {
     means: 'Kafka does not have a partition that it has assigned.',
     action: 'Nothing for a new topic: the consumer tries again. Otherwise check whether the topic exists.',
   },
+  ERR_INBOX_STUCK: {
+    means: 'A consumer has messages to read, and has made no progress for 15 seconds on the partitions that it names.',
+    action:
+      'Read the log of the service: a transaction may wait for a lock, or the handler for an answer. If nothing helps, restart it.',
+  },
+  ERR_INBOX_UNMEASURED: {
+    means: 'A consumer cannot tell whether it makes progress: Kafka or its database gives no offsets.',
+    action: 'Bring Kafka or the database back, whichever the message names.',
+  },
   ERR_KAFKA_CLOSED: {
     means: 'The process used its Kafka client after it was closed.',
     action: 'Nothing if the process stops. Otherwise report it: a part of the process outlives its Kafka client.',

@@ -17,6 +17,8 @@ export interface AssignedPartition extends TopicPartition {
   high: bigint;
   /** whether the consumer has been told to seek to `next` since the last commit */
   sought: boolean;
+  /** the offsets after the handled messages that the consumer has read and that have no message for it */
+  passed: { from: bigint; to: bigint } | undefined;
   /** why the partition cannot be read */
   error: string | undefined;
 }
@@ -41,7 +43,7 @@ export class Assignment {
     this.#positions = new Map(
       options.partitions.map(({ topic, partition }) => [
         nameOf({ topic, partition }),
-        { topic, partition, stored: -1n, next: -1n, high: 0n, sought: false, error: undefined },
+        { topic, partition, stored: -1n, next: -1n, high: 0n, sought: false, passed: undefined, error: undefined },
       ]),
     );
   }
@@ -78,12 +80,21 @@ export class Assignment {
   }
 
   /**
-   * Whether a batch begins at the next offset. If a higher offset comes although the consumer sought to `next`, the log
+   * Whether a batch begins at the next offset, or after records that are not for consumers. If a higher offset comes although the consumer sought to `next`, the log
    * has no readable records in between (it was compacted, or holds only transaction markers): the inbox skips them.
    */
   follows(position: AssignedPartition, { fetchedOffset }: IncomingBatch): boolean {
-    if (fetchedOffset > position.next && position.sought) this.#skip(position, fetchedOffset);
+    const { passed } = position;
+    if (passed?.from === position.next && passed.to === fetchedOffset) position.next = fetchedOffset;
+    else if (fetchedOffset > position.next && position.sought) this.#skip(position, fetchedOffset);
     return fetchedOffset === position.next;
+  }
+
+  /** Notes that the consumer has read up to an offset without a message. */
+  pass({ offset, ...partition }: TopicPartition & { offset: bigint }): void {
+    const position = this.at(partition);
+    if (position && position.next >= 0n && offset > position.next)
+      position.passed = { from: position.next, to: offset };
   }
 
   /** Loads the stored offsets of partitions and tells the consumer to seek to them; tries until it succeeds. */
@@ -126,6 +137,7 @@ export class Assignment {
       if (position.error) consumer.resume(position);
       position.error = undefined;
       position.next = position.stored;
+      position.passed = undefined;
       if (start.skipped > 0n) this.#skip(position, start.next);
       position.sought = true;
       consumer.seek({ ...position, offset: position.next });

@@ -12,6 +12,7 @@ import type { DeadLetterWriter } from './dead-letters.ts';
 import { endItem, toItem } from './item.ts';
 import type { Item } from './item.ts';
 import { metrics } from './metrics.ts';
+import { ProgressProbe } from './progress-probe.ts';
 import { DeadLetterReplay } from './replay.ts';
 import type { Committed, Sink } from './partition-batch.ts';
 import { Writer } from './writer.ts';
@@ -35,6 +36,8 @@ export interface InboxOptions {
   handle: Handle;
   /** decodes a message into an event */
   decode: DecodeEvent<IncomingMessage>;
+  /** how long a partition with something to read may be without progress before health says so, in milliseconds; default 15,000 */
+  stuckMs?: number;
   /** the consumer's session timeout */
   sessionMs?: number;
   /** collects the effects of many events in memory; default: `handle` writes the effects of each transaction */
@@ -71,6 +74,7 @@ export class Inbox {
   readonly #consumer: ConsumerHandle;
   readonly #writer: Sink;
   readonly #replay: DeadLetterReplay | undefined;
+  readonly #probe: ProgressProbe;
   readonly #pending = new Set<Pending>();
   #assignment: Assignment | undefined;
   #located: Promise<void> | undefined;
@@ -131,12 +135,23 @@ export class Inbox {
       ...(options.sessionMs !== undefined && { sessionMs: options.sessionMs }),
       ...(accumulator && { concurrency: 1 }), // an accumulator accepts a batch at once
       onAssigned: (partitions) => this.#onAssigned(partitions),
+      onPassed: (position) => this.#assignment?.pass(position),
       onBatch: (batch) => this.#onBatch(batch),
+    });
+    this.#probe = new ProgressProbe({
+      group,
+      topics,
+      pool,
+      admin: kafka.admin,
+      positions: () => this.#assignment?.positions ?? [],
+      log,
+      stuckMs: options.stuckMs,
     });
     health.addWork(`inbox ${group}`, () => {
       this.#consumer.checkJoined();
       this.#writer.check();
       this.#assignment?.check();
+      this.#probe.check();
     });
     health.addLiveness(`inbox ${group}`, () => this.#consumer.checkAlive());
   }
@@ -150,6 +165,7 @@ export class Inbox {
     ];
     this.#consumer.start();
     this.#replay?.start();
+    this.#probe.start();
   }
 
   /** Finishes the running transaction, leaves the group and stops; no timer and no request is left. */
@@ -157,11 +173,13 @@ export class Inbox {
     this.#stopping = true;
     for (const timer of this.#timers) clearInterval(timer);
     this.#assignment?.end();
+    const probing = this.#probe.stop(); // its request may outlast the membership
     await this.#replay?.stop();
     await this.#writer.idle();
     await this.#commitOffsets();
     await this.#consumer.stop();
     await Promise.allSettled(this.#underWay);
+    await probing;
     this.#forgetLag();
   }
 

@@ -107,6 +107,11 @@ export interface ConsumerOptions {
   /** Called after each (re)join of the group, before the first batch of the new assignment; not after `stop`. Must not throw. */
   onAssigned?(partitions: TopicPartition[]): void;
   /**
+   * Called when the position has moved to `offset` without a batch: the records before it are not for consumers (transaction
+   * markers, messages of aborted transactions). Must not throw.
+   */
+  onPassed?(position: TopicPartition & { offset: bigint }): void;
+  /**
    * Handles a batch. Batches of different partitions come concurrently; the next fetch is handled after all of them. When it
    * resolves with true, the position moves past the batch. When it resolves with false or fails, the batch is handled again,
    * unless a seek has moved the position; when it fails again and again, the consumer rejoins.

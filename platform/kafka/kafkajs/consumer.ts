@@ -150,6 +150,9 @@ export class KafkaJsConsumer implements ConsumerHandle {
       this.#lastHeartbeat = this.#sign();
     });
     consumer.on('consumer.fetch', () => void this.#sign());
+    consumer.on('consumer.end_batch_process', ({ payload: { topic, partition, batchSize, lastOffset } }) => {
+      if (batchSize === 0) this.#options.onPassed?.({ topic, partition, offset: BigInt(lastOffset) + 1n });
+    });
     try {
       await consumer.connect();
       await consumer.subscribe({ topics: [...topics], fromBeginning: from === 'earliest' });
