@@ -19,6 +19,7 @@ import { advanceAndRead } from './read.ts';
 import { Pace } from './pace.ts';
 import type { ReadResult } from './read.ts';
 import type { OutboxRow } from './rows.ts';
+import { PublishedIds, settleServer } from './server.ts';
 import { announce, fairShare, leaseMs, readOutboxShards, relaysAlive, releaseShards, renewShards } from './shards.ts';
 import { Tally } from './tally.ts';
 import { Upkeep } from './upkeep.ts';
@@ -81,6 +82,8 @@ export class OutboxRelay {
   /** until when the relay may keep the shards that another one is to get; undefined where there are none */
   #keepUntil: number | undefined;
   readonly #parked: Parked;
+  #publishedIds: PublishedIds;
+  #markDue = 0;
   readonly #upkeep: Upkeep;
   readonly #probe: BacklogProbe;
 
@@ -91,6 +94,7 @@ export class OutboxRelay {
     this.#source = source;
     this.#owner = owner ?? `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`;
     this.#parked = new Parked({ source, owner: this.#owner, log });
+    this.#publishedIds = new PublishedIds(source);
     this.#upkeep = new Upkeep({ pool, log, source });
     this.#probe = new BacklogProbe({ pool, log, source, progress: () => this.#progress });
     // no part of readiness: requests are answered while Kafka is away
@@ -159,7 +163,6 @@ export class OutboxRelay {
     boundQueries(session, answerMs);
     try {
       const pid = await this.#prepare(session);
-      this.#renewDue = 0; // another relay can own the shards by now
       await this.#work(session, pid);
       await this.#finish(session);
       await releaseShards(session, this.#owner);
@@ -177,7 +180,16 @@ export class OutboxRelay {
     const { database, shards } = await readOutboxShards(session);
     this.#database = database;
     this.#shards = shards;
+    await settleServer(session, { source: this.#source, database, log: this.#log });
+    this.#forget(); // what PostgreSQL has not stored can be lost with it
     return announce(session);
+  }
+
+  /** Forgets everything about the shards: it is read again from the database. */
+  #forget(): void {
+    this.#progress = new ShardProgress();
+    this.#publishedIds = new PublishedIds(this.#source);
+    this.#renewDue = 0;
   }
 
   /** Reads and publishes batch after batch until the relay stops. */
@@ -228,12 +240,17 @@ export class OutboxRelay {
     this.#keepUntil = leaving.length > 0 ? (this.#keepUntil ?? since + followMs) : undefined;
     const keep = since < (this.#keepUntil ?? 0) ? leaving.filter((shard) => this.#progress.isAhead(shard)) : [];
     if (keep.length === 0) this.#keepUntil = undefined;
-    const owned = await renewShards(session, this.#owner, { share, keep });
+    const { cursors, isAhead } = await renewShards(session, this.#owner, { share, keep });
+    const outbox = { source: this.#source, database: this.#database, log: this.#log };
+    if (isAhead && (await settleServer(session, outbox))) {
+      this.#forget();
+      return;
+    }
     this.#leasedUntil = since + leaseMs;
     this.#renewDue = since + (keep.length > 0 ? keepPollMs : renewMs);
     this.#relays = alive.length;
     const before = this.#progress.shards;
-    this.#progress.own(owned);
+    this.#progress.own(cursors);
     const { shards } = this.#progress;
     metrics.shards.set({ database: this.#database }, shards.length);
     if (String(shards) !== String(before)) {
@@ -243,6 +260,9 @@ export class OutboxRelay {
         'the relay publishes these shards of the outbox',
       );
     }
+    if (since < this.#markDue) return;
+    this.#markDue = since + renewMs;
+    await this.#publishedIds.follow(session, this.#owner);
   }
 
   async #store(session: PoolClient): Promise<void> {

@@ -1,4 +1,3 @@
-import { PlatformError } from '#platform/errors';
 import type { PoolClient } from '#platform/postgres';
 import type { Cursor } from './cursor.ts';
 
@@ -47,24 +46,16 @@ export async function relaysAlive(session: PoolClient): Promise<number[]> {
   return rows.map((row) => row.pid);
 }
 
-/** Thrown when a cursor has a transaction id that this server has not reached: the database was restored from a dump. */
-class CursorAhead extends PlatformError {
-  override name = 'CursorAhead';
-
-  constructor(message: string, options?: ErrorOptions) {
-    super('ERR_OUTBOX_CURSOR_AHEAD', message, options);
-  }
-}
-
 /**
  * Renews the leases of the shards in `share` and `keep`, releases the others, and takes the free ones of `share`.
- * @returns the shards that this relay owns for `leaseMs`, with their stored cursors
+ * @returns the shards that this relay owns for `leaseMs`, with their stored cursors, and whether one of these may be of another
+ * server: its transaction id is one that this server has not reached
  */
 export async function renewShards(
   session: PoolClient,
   owner: string,
   { share, keep }: { share: readonly number[]; keep: readonly number[] },
-): Promise<Cursor[]> {
+): Promise<{ cursors: Cursor[]; isAhead: boolean }> {
   const { rows } = await session.query<{
     shard: number;
     xid: string;
@@ -78,18 +69,13 @@ export async function renewShards(
          THEN clock_timestamp() + $3 * interval '1 ms' END
      WHERE owner = $1
        OR (shard = ANY($2::smallint[]) AND (owner IS NULL OR lease_until IS NULL OR lease_until < clock_timestamp()))
-     RETURNING shard, xid::text AS xid, id::text AS id, owner, xid > pg_snapshot_xmax(pg_current_snapshot()) AS ahead`,
+     RETURNING shard, xid::text AS xid, id::text AS id, owner, xid > pg_snapshot_xmin(pg_current_snapshot()) AS ahead`,
     [owner, share, leaseMs, keep],
   );
-  if (rows.some((row) => row.ahead)) {
-    throw new CursorAhead(
-      'millrace.outbox_shards is ahead of the database, which was restored from a dump: set xid and id of its rows to 0 once ' +
-        'the rows of millrace.outbox that were published before the dump are deleted',
-    );
-  }
-  return rows
+  const cursors = rows
     .filter((row) => row.owner === owner)
     .map(({ shard, xid, id }) => ({ shard, xid: Number(xid), id: Number(id) }));
+  return { cursors, isAhead: rows.some((row) => row.ahead) };
 }
 
 /** Releases all shards of this relay, so that another relay can take them at once. */
