@@ -1,3 +1,4 @@
+import { answerMs, boundQueries } from './bounded.ts';
 import { messageOf, PlatformError } from '#platform/errors';
 import type { PoolClient } from '#platform/postgres';
 import type { Logger } from '#platform/telemetry';
@@ -5,6 +6,8 @@ import type { Logger } from '#platform/telemetry';
 // The key of the advisory lock of the relay that numbers the rows of a database anew.
 const numbering = { classid: 0x6d696c6c, objid: 2 };
 const batchRows = 5_000;
+/** how long a batch may take, in milliseconds: it reads past all published rows, where these are many */
+const numberingMs = 600_000;
 
 interface Outbox {
   /** the table or view that the relay reads */
@@ -31,10 +34,11 @@ export async function settleServer(session: PoolClient, outbox: Outbox): Promise
   try {
     if (await isSettled(session, server)) return true;
     await session.query('SET statement_timeout = 0');
+    boundQueries(session, numberingMs);
     await renumber(session, outbox, server);
-    await session.query('RESET statement_timeout');
     return true;
   } finally {
+    boundQueries(session, answerMs);
     await session.query('SELECT pg_advisory_unlock($1, $2)', [numbering.classid, numbering.objid]);
   }
 }

@@ -4,16 +4,16 @@ import type { Cursor } from './cursor.ts';
 /** How long a lease lasts without a renewal, in milliseconds: longer than a send can take. */
 export const leaseMs = 10_000;
 
-// The key of the advisory lock that all relays of a database share: a session that holds it has a running relay.
-const presence = { classid: 0x6d696c6c, objid: 1 };
+/** A relay that was not seen for this time, in milliseconds, counts as ended: it misses two renewals. */
+const presentMs = 6_000;
 
 /**
  * The shards of one relay. A shard goes to the same relay in whatever list it is, so that relays that know of more shards and
  * of fewer can run side by side, and all of them need no coordinator.
  * @param shards those of the outbox
- * @param alive the process ids of the database sessions of all running relays, ascending
+ * @param alive the running relays, in the same order for all of them
  */
-export function fairShare(shards: readonly number[], alive: readonly number[], self: number): number[] {
+export function fairShare(shards: readonly number[], alive: readonly string[], self: string): number[] {
   const rank = alive.indexOf(self);
   return rank < 0 ? [] : shards.filter((shard) => shard % alive.length === rank);
 }
@@ -26,24 +26,24 @@ export async function readOutboxShards(session: PoolClient): Promise<{ database:
   return rows[0]!;
 }
 
-/** Announces this relay to the others until the session ends. @returns the process id of the session */
-export async function announce(session: PoolClient): Promise<number> {
-  const { rows } = await session.query<{ pid: number }>(
-    'SELECT pg_backend_pid() AS pid, pg_advisory_lock_shared($1, $2)',
-    [presence.classid, presence.objid],
-  );
-  return rows[0]!.pid;
-}
-
-/** The process ids of the sessions of all running relays of this database, ascending. */
-export async function relaysAlive(session: PoolClient): Promise<number[]> {
-  const { rows } = await session.query<{ pid: number }>(
-    `SELECT pid FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
-     WHERE locktype = 'advisory' AND datname = current_database() AND classid = $1 AND objid = $2 AND objsubid = 2 AND granted
-     ORDER BY pid`,
-    [presence.classid, presence.objid],
-  );
-  return rows.map((row) => row.pid);
+/**
+ * Announces this relay to the others, and finds those that run. A lock of the session would announce it, too, but a session that
+ * does not answer keeps its locks.
+ * @returns the owners of all running relays, in the same order for all of them
+ */
+export async function announce(session: PoolClient, owner: string): Promise<string[]> {
+  const { rows } = await session.query<{ owner: string }>({
+    name: 'outbox-announce',
+    text: `WITH self AS (
+        INSERT INTO millrace.outbox_relays AS r (owner, seen_at) VALUES ($1, clock_timestamp())
+        ON CONFLICT (owner) DO UPDATE SET seen_at = excluded.seen_at
+      ), ended AS (
+        DELETE FROM millrace.outbox_relays WHERE seen_at < clock_timestamp() - interval '1 hour' AND owner <> $1)
+      SELECT owner FROM millrace.outbox_relays
+      WHERE seen_at > clock_timestamp() - $2 * interval '1 ms' AND owner <> $1`,
+    values: [owner, presentMs],
+  });
+  return [owner, ...rows.map((row) => row.owner)].toSorted();
 }
 
 /**
@@ -80,5 +80,9 @@ export async function renewShards(
 
 /** Releases all shards of this relay, so that another relay can take them at once. */
 export async function releaseShards(session: PoolClient, owner: string): Promise<void> {
-  await session.query('UPDATE millrace.outbox_shards SET owner = NULL, lease_until = NULL WHERE owner = $1', [owner]);
+  await session.query(
+    `WITH self AS (DELETE FROM millrace.outbox_relays WHERE owner = $1)
+     UPDATE millrace.outbox_shards SET owner = NULL, lease_until = NULL WHERE owner = $1`,
+    [owner],
+  );
 }
