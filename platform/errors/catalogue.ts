@@ -150,8 +150,11 @@ export const platformErrors = {
     action: 'Remove the cause that the message names, and run the migration again: the failed one left nothing behind.',
   },
   ERR_OUTBOX_CURSOR_AHEAD: {
-    means: 'The cursors of the outbox are ahead of the database, which was restored from a dump.',
-    action: 'Follow the message: it names the rows to reset and the rows to delete before.',
+    means:
+      'The database comes from another PostgreSQL server, and the relay cannot number the rows of its outbox anew.',
+    action:
+      'Let the role of the service update the column `xid` of the table or view that the message names. The relay tries until it ' +
+      'succeeds, and then publishes what may be unpublished.',
   },
   ERR_OUTBOX_NOT_PUBLISHED: {
     means: 'The relay cannot publish the events of the outbox; the cause has the reason. They wait in the database.',

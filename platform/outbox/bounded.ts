@@ -1,6 +1,9 @@
 import { PlatformError } from '#platform/errors';
 import type { Pool, PoolClient } from '#platform/postgres';
 
+/** A session of a relay that does not answer within this time ends, in milliseconds; the shards are leased for longer. */
+export const answerMs = 8_000;
+
 /** pg's own limit, which its types leave out. */
 interface Limited {
   connectionParameters: { query_timeout: number };

@@ -25,7 +25,7 @@ export function compare(a: Omit<RowPosition, 'shard'>, b: Omit<RowPosition, 'sha
 }
 
 /** The later of two positions of a shard. */
-export function later(a: Cursor, b: Cursor): Cursor {
+function later(a: Cursor, b: Cursor): Cursor {
   return compare(a, b) >= 0 ? a : b;
 }
 

@@ -9,7 +9,7 @@ import { sendTimeoutMs } from '#platform/kafka';
 import type { Logger } from '#platform/telemetry';
 import type { Pool, PoolClient } from '#platform/postgres';
 import { BacklogProbe } from './backlog-probe.ts';
-import { boundQueries } from './bounded.ts';
+import { answerMs, boundQueries } from './bounded.ts';
 import type { Cursor } from './cursor.ts';
 import { metrics } from './metrics.ts';
 import { ShardProgress } from './shard-progress.ts';
@@ -19,7 +19,8 @@ import { advanceAndRead } from './read.ts';
 import { Pace } from './pace.ts';
 import type { ReadResult } from './read.ts';
 import type { OutboxRow } from './rows.ts';
-import { announce, fairShare, leaseMs, readOutboxShards, relaysAlive, releaseShards, renewShards } from './shards.ts';
+import { PublishedIds, settleServer } from './server.ts';
+import { announce, fairShare, leaseMs, readOutboxShards, releaseShards, renewShards } from './shards.ts';
 import { Tally } from './tally.ts';
 import { Upkeep } from './upkeep.ts';
 import { outboxTable } from './write.ts';
@@ -32,8 +33,8 @@ const manyRows = 50;
 const followMs = 2_000;
 const followPollMs = 5;
 const keepPollMs = 50;
-/** a session that does not answer within this time ends; the shards are leased for longer */
-const answerMs = 8_000;
+/** how long a session may take for its first answer: a connection of the pool can have been lost for long */
+const firstAnswerMs = 2_000;
 const backoff = { firstMs: 100, maxMs: 2_000 };
 
 export interface OutboxRelayOptions {
@@ -81,6 +82,8 @@ export class OutboxRelay {
   /** until when the relay may keep the shards that another one is to get; undefined where there are none */
   #keepUntil: number | undefined;
   readonly #parked: Parked;
+  #publishedIds: PublishedIds;
+  #markDue = 0;
   readonly #upkeep: Upkeep;
   readonly #probe: BacklogProbe;
 
@@ -91,6 +94,7 @@ export class OutboxRelay {
     this.#source = source;
     this.#owner = owner ?? `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`;
     this.#parked = new Parked({ source, owner: this.#owner, log });
+    this.#publishedIds = new PublishedIds(source);
     this.#upkeep = new Upkeep({ pool, log, source });
     this.#probe = new BacklogProbe({ pool, log, source, progress: () => this.#progress });
     // no part of readiness: requests are answered while Kafka is away
@@ -156,36 +160,44 @@ export class OutboxRelay {
     this.#producer ??= await this.#kafka.producer();
     const session = await this.#pool.connect();
     session.on('error', () => undefined); // the next query fails with it
-    boundQueries(session, answerMs);
+    boundQueries(session, firstAnswerMs);
     try {
-      const pid = await this.#prepare(session);
-      this.#renewDue = 0; // another relay can own the shards by now
-      await this.#work(session, pid);
+      await this.#prepare(session);
+      await this.#work(session);
       await this.#finish(session);
       await releaseShards(session, this.#owner);
     } finally {
-      session.release(true); // destroys it, because it has its own settings and a lock
+      session.release(true); // destroys it, because it has its own settings
     }
   }
 
-  async #prepare(session: PoolClient): Promise<number> {
+  async #prepare(session: PoolClient): Promise<void> {
     // After a crash that loses a cursor, the relay only sends some events twice. The planner has to use the index of the
     // outbox, even if the table was empty when it was last analysed.
     await session.query(
       'SET synchronous_commit = off; SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan',
     );
+    boundQueries(session, answerMs);
     const { database, shards } = await readOutboxShards(session);
     this.#database = database;
     this.#shards = shards;
-    return announce(session);
+    await settleServer(session, { source: this.#source, database, log: this.#log });
+    this.#forget(); // what PostgreSQL has not stored can be lost with it
+  }
+
+  /** Forgets everything about the shards: it is read again from the database. */
+  #forget(): void {
+    this.#progress = new ShardProgress();
+    this.#publishedIds = new PublishedIds(this.#source);
+    this.#renewDue = 0;
   }
 
   /** Reads and publishes batch after batch until the relay stops. */
-  async #work(session: PoolClient, pid: number): Promise<void> {
+  async #work(session: PoolClient): Promise<void> {
     const pace = new Pace();
     while (!this.#stopping) {
       const start = performance.now();
-      if (start >= this.#renewDue || !this.#mayPublish(start)) await this.#renew(session, pid);
+      if (start >= this.#renewDue || !this.#mayPublish(start)) await this.#renew(session);
       await this.#upkeep.run({ database: this.#database, isFirst: this.#progress.has(0), now: start });
       const isRetrying = this.#parked.due <= start && (await this.#retryParked(session));
       const read = await this.#read(session);
@@ -219,21 +231,26 @@ export class OutboxRelay {
     return this.#leasedUntil - now > sendTimeoutMs + renewMs / 2;
   }
 
-  async #renew(session: PoolClient, pid: number): Promise<void> {
+  async #renew(session: PoolClient): Promise<void> {
     await this.#store(session);
     const since = performance.now();
-    const alive = await relaysAlive(session);
-    const share = fairShare(this.#shards, alive, pid);
+    const alive = await announce(session, this.#owner);
+    const share = fairShare(this.#shards, alive, this.#owner);
     const leaving = this.#progress.shards.filter((shard) => !share.includes(shard));
     this.#keepUntil = leaving.length > 0 ? (this.#keepUntil ?? since + followMs) : undefined;
     const keep = since < (this.#keepUntil ?? 0) ? leaving.filter((shard) => this.#progress.isAhead(shard)) : [];
     if (keep.length === 0) this.#keepUntil = undefined;
-    const owned = await renewShards(session, this.#owner, { share, keep });
+    const { cursors, isAhead } = await renewShards(session, this.#owner, { share, keep });
+    const outbox = { source: this.#source, database: this.#database, log: this.#log };
+    if (isAhead && (await settleServer(session, outbox))) {
+      this.#forget();
+      return;
+    }
     this.#leasedUntil = since + leaseMs;
     this.#renewDue = since + (keep.length > 0 ? keepPollMs : renewMs);
     this.#relays = alive.length;
     const before = this.#progress.shards;
-    this.#progress.own(owned);
+    this.#progress.own(cursors);
     const { shards } = this.#progress;
     metrics.shards.set({ database: this.#database }, shards.length);
     if (String(shards) !== String(before)) {
@@ -243,6 +260,9 @@ export class OutboxRelay {
         'the relay publishes these shards of the outbox',
       );
     }
+    if (since < this.#markDue) return;
+    this.#markDue = since + renewMs;
+    await this.#publishedIds.follow(session, this.#owner);
   }
 
   async #store(session: PoolClient): Promise<void> {

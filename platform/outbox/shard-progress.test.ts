@@ -134,15 +134,6 @@ describe('ShardProgress', () => {
     assert.deepEqual(progress.stored(moved, []), [0]);
     assert.deepEqual(progress.shards, [1]);
   });
-
-  it('keeps the later of its own and the stored cursor', () => {
-    const progress = new ShardProgress();
-    progress.own([{ shard: 0, xid: 5, id: 1 }]);
-    progress.own([{ shard: 0, xid: 5, id: 3 }]);
-    assert.deepEqual(progress.cursors, [{ shard: 0, xid: 5, id: 3 }]);
-    progress.own([{ shard: 0, xid: 4, id: 9 }]);
-    assert.deepEqual(progress.cursors, [{ shard: 0, xid: 5, id: 3 }]);
-  });
 });
 
 describe('advance', () => {

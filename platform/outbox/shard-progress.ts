@@ -1,4 +1,4 @@
-import { advance, compare, later } from './cursor.ts';
+import { advance, compare } from './cursor.ts';
 import type { Cursor, RowPosition, ReadPosition } from './cursor.ts';
 
 /** When so many rows are published ahead of the cursors, the relay waits until the cursors follow. */
@@ -43,11 +43,9 @@ export class ShardProgress {
     return this.#cursors.has(shard);
   }
 
-  /** Sets the owned shards; each cursor is the later one of the cursor here and the stored one. */
+  /** Sets the owned shards. The cursors from before are stored, and another relay can have moved them since. */
   own(stored: readonly Cursor[]): void {
-    this.#cursors = new Map(
-      stored.map((cursor) => [cursor.shard, later(cursor, this.#cursors.get(cursor.shard) ?? cursor)]),
-    );
+    this.#cursors = new Map(stored.map((cursor) => [cursor.shard, cursor]));
   }
 
   /** Records which cursors were stored. @returns the lost shards, whose cursors were not: another relay owns them */

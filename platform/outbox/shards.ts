@@ -1,20 +1,19 @@
-import { PlatformError } from '#platform/errors';
 import type { PoolClient } from '#platform/postgres';
 import type { Cursor } from './cursor.ts';
 
 /** How long a lease lasts without a renewal, in milliseconds: longer than a send can take. */
 export const leaseMs = 10_000;
 
-// The key of the advisory lock that all relays of a database share: a session that holds it has a running relay.
-const presence = { classid: 0x6d696c6c, objid: 1 };
+/** A relay that was not seen for this time, in milliseconds, counts as ended: it misses two renewals. */
+const presentMs = 6_000;
 
 /**
  * The shards of one relay. A shard goes to the same relay in whatever list it is, so that relays that know of more shards and
  * of fewer can run side by side, and all of them need no coordinator.
  * @param shards those of the outbox
- * @param alive the process ids of the database sessions of all running relays, ascending
+ * @param alive the running relays, in the same order for all of them
  */
-export function fairShare(shards: readonly number[], alive: readonly number[], self: number): number[] {
+export function fairShare(shards: readonly number[], alive: readonly string[], self: string): number[] {
   const rank = alive.indexOf(self);
   return rank < 0 ? [] : shards.filter((shard) => shard % alive.length === rank);
 }
@@ -27,44 +26,36 @@ export async function readOutboxShards(session: PoolClient): Promise<{ database:
   return rows[0]!;
 }
 
-/** Announces this relay to the others until the session ends. @returns the process id of the session */
-export async function announce(session: PoolClient): Promise<number> {
-  const { rows } = await session.query<{ pid: number }>(
-    'SELECT pg_backend_pid() AS pid, pg_advisory_lock_shared($1, $2)',
-    [presence.classid, presence.objid],
-  );
-  return rows[0]!.pid;
-}
-
-/** The process ids of the sessions of all running relays of this database, ascending. */
-export async function relaysAlive(session: PoolClient): Promise<number[]> {
-  const { rows } = await session.query<{ pid: number }>(
-    `SELECT pid FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
-     WHERE locktype = 'advisory' AND datname = current_database() AND classid = $1 AND objid = $2 AND objsubid = 2 AND granted
-     ORDER BY pid`,
-    [presence.classid, presence.objid],
-  );
-  return rows.map((row) => row.pid);
-}
-
-/** Thrown when a cursor has a transaction id that this server has not reached: the database was restored from a dump. */
-class CursorAhead extends PlatformError {
-  override name = 'CursorAhead';
-
-  constructor(message: string, options?: ErrorOptions) {
-    super('ERR_OUTBOX_CURSOR_AHEAD', message, options);
-  }
+/**
+ * Announces this relay to the others, and finds those that run. A lock of the session would announce it, too, but a session that
+ * does not answer keeps its locks.
+ * @returns the owners of all running relays, in the same order for all of them
+ */
+export async function announce(session: PoolClient, owner: string): Promise<string[]> {
+  const { rows } = await session.query<{ owner: string }>({
+    name: 'outbox-announce',
+    text: `WITH self AS (
+        INSERT INTO millrace.outbox_relays AS r (owner, seen_at) VALUES ($1, clock_timestamp())
+        ON CONFLICT (owner) DO UPDATE SET seen_at = excluded.seen_at
+      ), ended AS (
+        DELETE FROM millrace.outbox_relays WHERE seen_at < clock_timestamp() - interval '1 hour' AND owner <> $1)
+      SELECT owner FROM millrace.outbox_relays
+      WHERE seen_at > clock_timestamp() - $2 * interval '1 ms' AND owner <> $1`,
+    values: [owner, presentMs],
+  });
+  return [owner, ...rows.map((row) => row.owner)].toSorted();
 }
 
 /**
  * Renews the leases of the shards in `share` and `keep`, releases the others, and takes the free ones of `share`.
- * @returns the shards that this relay owns for `leaseMs`, with their stored cursors
+ * @returns the shards that this relay owns for `leaseMs`, with their stored cursors, and whether one of these may be of another
+ * server: its transaction id is one that this server has not reached
  */
 export async function renewShards(
   session: PoolClient,
   owner: string,
   { share, keep }: { share: readonly number[]; keep: readonly number[] },
-): Promise<Cursor[]> {
+): Promise<{ cursors: Cursor[]; isAhead: boolean }> {
   const { rows } = await session.query<{
     shard: number;
     xid: string;
@@ -78,21 +69,20 @@ export async function renewShards(
          THEN clock_timestamp() + $3 * interval '1 ms' END
      WHERE owner = $1
        OR (shard = ANY($2::smallint[]) AND (owner IS NULL OR lease_until IS NULL OR lease_until < clock_timestamp()))
-     RETURNING shard, xid::text AS xid, id::text AS id, owner, xid > pg_snapshot_xmax(pg_current_snapshot()) AS ahead`,
+     RETURNING shard, xid::text AS xid, id::text AS id, owner, xid > pg_snapshot_xmin(pg_current_snapshot()) AS ahead`,
     [owner, share, leaseMs, keep],
   );
-  if (rows.some((row) => row.ahead)) {
-    throw new CursorAhead(
-      'millrace.outbox_shards is ahead of the database, which was restored from a dump: set xid and id of its rows to 0 once ' +
-        'the rows of millrace.outbox that were published before the dump are deleted',
-    );
-  }
-  return rows
+  const cursors = rows
     .filter((row) => row.owner === owner)
     .map(({ shard, xid, id }) => ({ shard, xid: Number(xid), id: Number(id) }));
+  return { cursors, isAhead: rows.some((row) => row.ahead) };
 }
 
 /** Releases all shards of this relay, so that another relay can take them at once. */
 export async function releaseShards(session: PoolClient, owner: string): Promise<void> {
-  await session.query('UPDATE millrace.outbox_shards SET owner = NULL, lease_until = NULL WHERE owner = $1', [owner]);
+  await session.query(
+    `WITH self AS (DELETE FROM millrace.outbox_relays WHERE owner = $1)
+     UPDATE millrace.outbox_shards SET owner = NULL, lease_until = NULL WHERE owner = $1`,
+    [owner],
+  );
 }

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 
-/** A proxy to a server. While it is cut, connections break and new ones are refused. */
+/** A proxy to a server. While it is cut, connections break and new ones are refused; frozen ones stay open, and nothing comes. */
 export async function startProxy(host: string, port: number) {
   const sockets = new Set<Socket>();
   const server = createServer((client) => {
@@ -26,6 +26,10 @@ export async function startProxy(host: string, port: number) {
   return {
     port: address.port,
     cut,
+    /** Passes on nothing more of the present connections. */
+    freeze() {
+      for (const socket of sockets) socket.unpipe().pause();
+    },
     async restore() {
       server.listen(address.port, '127.0.0.1');
       await once(server, 'listening');

@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import pg from 'pg';
+import { createTestDatabase } from '#test/database.ts';
+import type { TestDatabase } from '#test/database.ts';
+import { eventually } from '#test/eventually.ts';
+import { startProxy } from '#test/proxy.ts';
+import { Health } from '#platform/health';
+import { fakeKafka } from '#platform/kafka/testing/fake.ts';
+import { createLogger, registry } from '#platform/telemetry';
+import { OutboxRelay } from './relay.ts';
+
+const log = createLogger('stuck-test', 'silent');
+const withinMs = 20_000;
+
+describe('an outbox that is not published', { concurrency: true }, () => {
+  const append = (database: TestDatabase, count: number) =>
+    database.pool.query(
+      `INSERT INTO millrace.outbox (topic, key, event_id, type, source, data)
+       SELECT 'orders', n::text, 'e', 't', '/s', '{}' FROM generate_series(1, $1) AS n`,
+      [count],
+    );
+  const reasonOf = async (health: Health) => (await health.report()).checks['outbox test']!.reason;
+
+  it('is said to wait for an open transaction, with its age, and goes on after that', async () => {
+    const database = await createTestDatabase();
+    const { kafka, sent } = fakeKafka({ orders: 6 });
+    const health = new Health();
+    const relay = new OutboxRelay({ name: 'test', pool: database.pool, kafka, log, health });
+    const idle = new pg.Client({ connectionString: database.url, application_name: 'somebody' });
+    await idle.connect();
+    try {
+      await idle.query('SET idle_in_transaction_session_timeout = 0; BEGIN; SELECT pg_current_xact_id()');
+      const { rows } = await idle.query<{ pid: number; database: string }>(
+        'SELECT pg_backend_pid() AS pid, current_database() AS database',
+      );
+      const total = 8_000;
+      await append(database, total);
+      relay.start();
+      const reason = await eventually(() => reasonOf(health), 'the health says so', withinMs);
+      assert.ok(sent.length < total);
+      assert.match(
+        reason,
+        new RegExp(
+          `^nothing of the outbox was published for 1\\d s: the transaction of process ${rows[0]!.pid} of PostgreSQL \\(somebody\\) is open for \\d+ s`,
+        ),
+      );
+      assert.equal((await health.readiness()).status, 'UP');
+      const oldest = new RegExp(`millrace_outbox_oldest_seconds\\{database="${rows[0]!.database}".*\\} (\\S+)`);
+      assert.ok(Number(oldest.exec(await registry.metrics())![1]) > 10);
+      await idle.query('COMMIT');
+      await eventually(() => sent.length >= total, 'all');
+      await eventually(async () => (await health.report()).status === 'UP', 'it is well again');
+    } finally {
+      await idle.end();
+      await relay.stop();
+      await database.drop();
+    }
+  });
+
+  it('by a relay whose session does not answer is published within 20 s by another session', async () => {
+    const database = await createTestDatabase();
+    const { hostname, port } = new URL(database.url);
+    const proxy = await startProxy(hostname, Number(port));
+    const url = new URL(database.url);
+    url.port = String(proxy.port);
+    const pool = new pg.Pool({ connectionString: url.href, max: 4 });
+    pool.on('error', () => undefined);
+    const { kafka, sent } = fakeKafka({ orders: 6 });
+    const health = new Health();
+    const relay = new OutboxRelay({ name: 'test', pool, kafka, log, health });
+    try {
+      relay.start();
+      await append(database, 10);
+      await eventually(() => sent.length === 10, 'the events before');
+      proxy.freeze();
+      await append(database, 10);
+      await eventually(() => sent.length >= 20, 'the events after', withinMs);
+      await eventually(async () => {
+        const { rows } = await database.pool.query('SELECT FROM millrace.outbox_shards WHERE owner IS NULL');
+        return rows.length === 0;
+      }, 'every shard has an owner');
+      await eventually(async () => (await health.report()).status === 'UP', 'it is well again');
+    } finally {
+      await relay.stop();
+      await proxy.cut();
+      await pool.end();
+      await database.drop();
+    }
+  });
+});
