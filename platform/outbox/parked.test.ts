@@ -129,6 +129,22 @@ describe('parked events of the outbox', () => {
     assert.deepEqual(ids(sent).slice(-2), ['orders-3-3', 'orders-3-4']);
   });
 
+  it('of a topic that is forbidden hold up no others, and are published in order when it is allowed', async () => {
+    const { kafka, sent, failWith } = fakeKafka({ orders: 2, secret: 2 });
+    failWith((topic) => (topic === 'secret' ? brokerError('TOPIC_AUTHORIZATION_FAILED') : undefined));
+    const relay = start(kafka);
+    await append(...Array.from({ length: 8 }, (_, n) => event(n % 2 ? 'secret' : 'orders', String(n % 4), n)));
+    relay.wake();
+    await eventually(() => sent.length === 4, 'the others');
+    await eventually(async () => (await parked()).length === 4, 'those of the topic are parked');
+    failWith(undefined);
+    await append(event('secret', '1', 9));
+    relay.wake();
+    await eventually(() => sent.length === 9, 'all');
+    const ofKey = sent.filter(({ topic, message }) => topic === 'secret' && message.key === '1');
+    assert.deepEqual(ids(ofKey), ['secret-1-1', 'secret-1-5', 'secret-1-9']);
+  });
+
   it('are published in pages, also those of record batches and by another relay', async () => {
     const topics: Record<string, number> = {};
     const { kafka, sent } = fakeKafka(topics);
