@@ -313,7 +313,7 @@ export class OutboxRelay {
     metrics.batch.observe({ database }, due.length);
     const toPark = waiting.concat(refused);
     const parked = toPark.length > 0 ? await this.#parked.add(session, toPark) : [];
-    this.#progress.published(parked.flatMap(({ row }) => tally.settle(row)));
+    this.#progress.published(parked.filter(({ row }) => tally.settle(row)).map(({ row }) => row.whole ?? row));
     if (failure) await this.#fail(failure);
     return !failure;
   }
