@@ -105,7 +105,7 @@ export class Assignment {
         return await this.#locate(positions);
       } catch (error) {
         const retryInMs = backoffMs(failures, databaseBackoff);
-        log.warn({ err: error, group, retryInMs }, 'the inbox cannot load its offsets');
+        log[failures === 1 ? 'warn' : 'debug']({ err: error, group, retryInMs }, 'the inbox cannot load its offsets');
         await pause(retryInMs, this.signal);
       }
     }
