@@ -125,10 +125,7 @@ export class Assignment {
         return await this.#locate(positions);
       } catch (error) {
         const retryInMs = backoffMs(failures, databaseBackoff);
-        log[failures === 1 ? 'warn' : 'debug'](
-          { err: error, group },
-          'the inbox cannot load its offsets, and tries again',
-        );
+        log[failures === 1 ? 'warn' : 'debug']({ err: error, group, retryInMs }, 'the inbox cannot load its offsets');
         await pause(retryInMs, this.signal);
       }
     }
