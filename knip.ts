@@ -21,6 +21,7 @@ export default {
     'bench/*.ts!',
     'scaffold/{main,acceptance,shop-free/copy}.ts!',
     'tests/run.ts',
+    'tests/chaos/main.ts',
     '**/*.test.ts',
     'tests/**/*.mjs',
     'charts/millrace/tests/*.mjs',

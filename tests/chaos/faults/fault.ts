@@ -1,0 +1,17 @@
+import type { PlannedFault } from '../plan.ts';
+import type { System } from '../system.ts';
+
+/** Ends a fault; may be called again if it has failed. */
+export type Undo = () => Promise<void>;
+
+export const nothing: Undo = () => Promise.resolve();
+
+/** Thrown by a fault that this machine cannot have; the message says why. */
+export class Skipped extends Error {}
+
+/**
+ * Causes a fault.
+ * @returns how to end it, after its time
+ * @throws Skipped
+ */
+export type Inject = (system: System, fault: PlannedFault) => Promise<Undo>;
