@@ -33,4 +33,5 @@ test('one acknowledged attempt makes the request done', () => {
   assert.equal(ledger.count('unknown'), 1);
   request.outcomes.push('done');
   assert.deepEqual([ledger.count('unknown'), ledger.count('done')], [0, 1]);
+  assert.deepEqual([ledger.attempts('unknown'), ledger.attempts('done')], [1, 1]);
 });

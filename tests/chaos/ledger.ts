@@ -55,6 +55,12 @@ export class Ledger {
     return request;
   }
 
+  /** How many attempts were answered so. */
+  attempts(outcome: Outcome): number {
+    return this.requests.flatMap(({ outcomes }) => outcomes).filter((one) => one === outcome).length;
+  }
+
+  /** How many requests have that outcome in the end. */
   count(outcome: Outcome): number {
     return this.requests.filter((request) => finalOutcome(request) === outcome).length;
   }

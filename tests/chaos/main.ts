@@ -9,9 +9,10 @@ import { forgetKafka } from '#local/kafka.ts';
 import { forgetPostgres } from '#local/postgres.ts';
 import { runningPid, writePidFile } from '#local/process.ts';
 import { listenForStop } from '#local/signals.ts';
+import { mountSmallDisk, unmountSmallDisk } from './faults/disk.ts';
 import { thawAll } from './faults/processes.ts';
 import { parseChaosOptions, type ChaosOptions } from './options.ts';
-import { drawPlan } from './plan.ts';
+import { drawPlan, type Plan } from './plan.ts';
 import { describeResult, isSound, summarize, type SeedResult } from './report.ts';
 import { runPlan } from './run.ts';
 import { ChaosSystem } from './system.ts';
@@ -30,6 +31,7 @@ async function forgetKilledRuns(): Promise<void> {
 
 async function forget(folder: string): Promise<void> {
   await Promise.all([forgetPostgres({ folder }), forgetKafka({ folder })]);
+  unmountSmallDisk(folder);
   rmSync(folder, { recursive: true, force: true });
 }
 
@@ -38,6 +40,8 @@ async function runSeed(seed: number, options: ChaosOptions, signal: AbortSignal)
   const plan = drawPlan(seed, minutes, kinds);
   const data = mkdtempSync(join(tmpdir(), prefix));
   chmodSync(data, 0o755); // PostgreSQL may run as a user of its own
+  const problem = needsSmallDisk(plan) ? mountSmallDisk(data) : undefined;
+  if (problem !== undefined) say(`  the disk is not filled: ${problem}`);
   if (!keep) writePidFile(join(data, 'owner.pid'), process.pid);
   const system = new ChaosSystem(data);
   const kill = (): void => {
@@ -55,6 +59,10 @@ async function runSeed(seed: number, options: ChaosOptions, signal: AbortSignal)
     process.off('exit', kill);
     if (!keep) await forget(data);
   }
+}
+
+function needsSmallDisk({ steps }: Plan): boolean {
+  return steps.some(({ faults }) => faults.some(({ kind }) => kind === 'fill-disk'));
 }
 
 async function main(args: string[], signal: AbortSignal): Promise<boolean> {

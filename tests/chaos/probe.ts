@@ -123,7 +123,6 @@ export class Probe {
       hop: `outbox ${database}`,
       service,
       pending,
-      // a relay publishes ahead of its cursor while a transaction is open
       position: `${position} ${sent}`,
     }));
     const own = this.#system.services.find(({ metadata }) => metadata.name === service)!;
@@ -175,9 +174,12 @@ export class Probe {
     const at = performance.now();
     // orders publishes its event store
     const source = database === 'orders' ? 'outbox' : 'millrace.outbox';
+    // While a transaction is open, a relay publishes rows above the horizon, and its cursor waits below it: only below it a
+    // row beyond the cursor is surely not published.
     const { rows: shards } = await pool.query<{ shard: number; pending: number; position: string }>(
       `SELECT s.shard, s.xid::text || '/' || s.id AS position, (SELECT count(*)::int FROM (
-         SELECT FROM ${source} o WHERE o.shard = s.shard AND (o.xid, o.id) > (s.xid, s.id) LIMIT 1000) l) AS pending
+         SELECT FROM ${source} o WHERE o.shard = s.shard AND (o.xid, o.id) > (s.xid, s.id)
+           AND o.xid < pg_snapshot_xmin(pg_current_snapshot()) LIMIT 1000) l) AS pending
        FROM millrace.outbox_shards s`,
     );
     const { rows: offsets } = await pool.query<{ part: string; next: string }>(

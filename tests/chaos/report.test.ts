@@ -9,6 +9,7 @@ const sound: SeedResult = {
   falseGreens: [],
   unknown: { count: 2, exist: 1 },
   requests: { done: 10, refused: 3, unknown: 2 },
+  attempts: { done: 10, refused: 9, unknown: 4 },
   repeatedMails: 1,
   recoveries: [
     { faults: 'kill a', seconds: 3.04, last: 'mails' },

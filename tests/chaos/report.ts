@@ -1,5 +1,6 @@
 import type { Unknowns } from './check.ts';
 import type { Finding } from './hops.ts';
+import type { Outcome } from './ledger.ts';
 import type { FalseGreen } from './watch.ts';
 
 export interface StuckHop {
@@ -16,7 +17,9 @@ export interface SeedResult {
   stuck: StuckHop[];
   falseGreens: FalseGreen[];
   unknown: Unknowns;
-  requests: { done: number; refused: number; unknown: number };
+  /** How the requests ended for their clients, and how their attempts were answered. */
+  requests: Record<Outcome, number>;
+  attempts: Record<Outcome, number>;
   repeatedMails: number;
   recoveries: Recovery[];
 }
@@ -66,10 +69,11 @@ const shown = 12;
 
 /** A seed's result in lines for people. */
 export function describeResult(result: SeedResult, minutes: number): string[] {
-  const { seed, findings, stuck, falseGreens, unknown, requests, repeatedMails, recoveries } = result;
+  const { seed, findings, stuck, falseGreens, unknown, requests, attempts, repeatedMails, recoveries } = result;
   const lines = [
     `seed ${seed}: ${requests.done} requests done, ${requests.refused} refused, ${requests.unknown} unknown ` +
-      `(${unknown.exist} of them took effect), ${repeatedMails} mails came again`,
+      `(${unknown.exist} of them took effect); of the attempts ${attempts.refused} were refused and ` +
+      `${attempts.unknown} unknown; ${repeatedMails} mails came again`,
     ...recoveries.map(
       ({ faults, seconds, last }) => `  ${faults}: recovered after ${seconds.toFixed(1)} s, ${last} last`,
     ),

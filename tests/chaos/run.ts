@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { check, repeatedMails, unknownsOf } from './check.ts';
 import { injections } from './faults/index.ts';
 import { nothing, Skipped, type Undo } from './faults/fault.ts';
-import { Ledger } from './ledger.ts';
+import { Ledger, type Outcome } from './ledger.ts';
 import { observe } from './observe.ts';
 import { describeFault, type Plan, type PlannedFault, type Step } from './plan.ts';
 import { Probe } from './probe.ts';
@@ -57,7 +57,8 @@ export async function runPlan({ system, plan, say, signal }: RunOptions): Promis
       stuck,
       falseGreens: probe.watch.falseGreens,
       unknown: unknownsOf(hops, requests),
-      requests: { done: ledger.count('done'), refused: ledger.count('refused'), unknown: ledger.count('unknown') },
+      requests: byOutcome((outcome) => ledger.count(outcome)),
+      attempts: byOutcome((outcome) => ledger.attempts(outcome)),
       repeatedMails: repeatedMails(hops),
       recoveries,
     };
@@ -65,6 +66,10 @@ export async function runPlan({ system, plan, say, signal }: RunOptions): Promis
     await workload.stop();
     await probe.stop();
   }
+}
+
+function byOutcome(count: (outcome: Outcome) => number): Record<Outcome, number> {
+  return { done: count('done'), refused: count('refused'), unknown: count('unknown') };
 }
 
 /** Causes the faults of a step and ends each after its time. @returns those that could not be ended */
@@ -89,9 +94,7 @@ async function takeStep(
 
 async function inject(system: ChaosSystem, fault: PlannedFault, say: (line: string) => void): Promise<Undo> {
   try {
-    const cause = injections[fault.kind];
-    if (!cause) throw new Skipped('no way to cause it');
-    return await cause(system, fault);
+    return await injections[fault.kind](system, fault);
   } catch (error) {
     // the other fault of a pair may have taken what this one needs
     const why = error instanceof Skipped ? 'skipped' : 'not caused';

@@ -30,7 +30,7 @@ function pidOf(system: System, part: string): number {
 const frozen = new Set<number>();
 
 /** Stops a process until the undo. */
-function freezeProcess(pid: number): Undo {
+export function freezeProcess(pid: number): Undo {
   process.kill(pid, 'SIGSTOP');
   frozen.add(pid);
   return () => {
