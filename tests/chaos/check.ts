@@ -218,14 +218,18 @@ function checkFigures(actual: ReadonlyMap<string, number>, expected: ReadonlyMap
 const notifying = new Set(['user.created', 'order.created', 'order.status-changed']);
 
 /** One notification for each event that calls for one, and a mail for each that was sent. */
-function checkNotifications({ notifications, mails }: Hops, records: readonly TopicRecord[]): Finding[] {
+function checkNotifications(hops: Hops, records: readonly TopicRecord[]): Finding[] {
+  const { notifications, mails, deadLetters } = hops;
+  const letters = new Set(deadLetters.filter(({ group }) => group === 'notifications').map(placeOf));
   const expected = new Set(records.filter(({ type }) => notifying.has(type!)).map(({ id }) => id!));
   const counts = new Map<string, number>();
   for (const { eventId } of notifications) counts.set(eventId, (counts.get(eventId) ?? 0) + 1);
   const taken = new Set(mails);
   const findings: Finding[] = [];
-  for (const id of expected)
-    if (!counts.has(id)) findings.push({ kind: 'lost', hop: 'notifications', what: `${id} has no notification` });
+  for (const record of records.filter(({ id }) => expected.has(id!) && !counts.has(id!)))
+    // a dead letter is a finding of its own
+    if (!letters.has(placeOf(record)))
+      findings.push({ kind: 'lost', hop: 'notifications', what: `${record.id} has no notification` });
   for (const [id, count] of counts)
     if (count > 1 || !expected.has(id))
       findings.push({ kind: 'doubled', hop: 'notifications', what: `${id} has ${count} notifications` });
@@ -249,29 +253,30 @@ export function repeatedMails({ mails }: Hops): number {
   return mails.length - new Set(mails).size;
 }
 
+function placeOf({ topic, partition, offset }: Pick<TopicRecord, 'topic' | 'partition' | 'offset'>): string {
+  return `${topic}/${partition}@${offset}`;
+}
+
 /** No event is a dead letter, and what is no event is one in each group. A tombstone may be skipped. */
-function checkDeadLetters({ aggregates, records, deadLetters }: Hops): Finding[] {
-  const at = (one: { topic: string; partition: number; offset: number }) =>
-    `${one.topic}/${one.partition}@${one.offset}`;
-  const byPlace = new Map(records.map((record) => [at(record), record]));
+function checkDeadLetters({ records, deadLetters }: Hops): Finding[] {
+  const byPlace = new Map(records.map((record) => [placeOf(record), record]));
   const findings: Finding[] = [];
   for (const letter of deadLetters) {
-    const record = byPlace.get(at(letter));
+    const record = byPlace.get(placeOf(letter));
     const isInvalid = isForeign(record?.key ?? null) && !(record?.id?.startsWith(foreignEvent) ?? false);
     if (!isInvalid)
       findings.push({
         kind: 'lost',
         hop: letter.group,
-        what: `${record?.id ?? at(letter)} is a dead letter: ${letter.reason.slice(0, 200)}`,
+        what: `${record?.id ?? placeOf(letter)} is a dead letter: ${letter.reason.slice(0, 200)}`,
       });
   }
-  const groups = aggregates.length > 0 ? consumerGroups : [];
   for (const record of records) {
     const { key, id, data } = record;
     if (!isForeign(key) || (id?.startsWith(foreignEvent) ?? false) || data === undefined) continue;
-    for (const group of groups)
-      if (!deadLetters.some((letter) => letter.group === group && at(letter) === at(record)))
-        findings.push({ kind: 'lost', hop: group, what: `${key} at ${at(record)} is no dead letter` });
+    for (const group of consumerGroups)
+      if (!deadLetters.some((letter) => letter.group === group && placeOf(letter) === placeOf(record)))
+        findings.push({ kind: 'lost', hop: group, what: `${key} at ${placeOf(record)} is no dead letter` });
   }
   return findings;
 }

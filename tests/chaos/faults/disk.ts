@@ -6,6 +6,8 @@ import { Skipped, type Inject } from './fault.ts';
 
 /** Room for the servers' data of some minutes, and little enough to be filled in a moment. */
 const size = '1500m';
+/** A larger disk is the machine's own. */
+const largestBytes = 4 * 2 ** 30;
 const chunk = Buffer.alloc(1 << 20);
 
 /** Puts a file system of its own on an empty folder. @returns why this machine cannot */
@@ -24,7 +26,7 @@ export function unmountSmallDisk(folder: string): void {
 /** Fills the disk of the data to its last byte. */
 export const fillDisk: Inject = ({ data }) => {
   const { blocks, bsize } = statfsSync(data);
-  if (blocks * bsize > 4 << 30) throw new Skipped('the data is not on a small disk of its own');
+  if (blocks * bsize > largestBytes) throw new Skipped('the data is not on a small disk of its own');
   const file = join(data, 'filler');
   const fill = openSync(file, 'w');
   try {
