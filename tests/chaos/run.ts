@@ -31,7 +31,7 @@ export interface RunOptions {
 export async function runPlan({ system, plan, say, signal }: RunOptions): Promise<SeedResult> {
   const ledger = new Ledger();
   const probe = new Probe(system);
-  const workload = new Workload(system.url('gateway'), plan.seed, ledger);
+  const workload = new Workload(system.url('gateway'), plan.seed, ledger, signal);
   const recoveries: Recovery[] = [];
   const failures: StuckHop[] = [];
   probe.start();

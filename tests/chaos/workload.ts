@@ -40,10 +40,13 @@ export class Workload {
   readonly #seed: number;
   readonly #ledger: Ledger;
   readonly #stopping = new AbortController();
+  readonly #abandoned: AbortSignal;
   #running: Promise<unknown> = Promise.resolve();
   #marks = 0;
 
-  constructor(gateway: string, seed: number, ledger: Ledger) {
+  /** @param abandoned ends the requests, too */
+  constructor(gateway: string, seed: number, ledger: Ledger, abandoned: AbortSignal) {
+    this.#abandoned = abandoned;
     this.#gateway = gateway;
     this.#seed = seed;
     this.#ledger = ledger;
@@ -153,7 +156,7 @@ export class Workload {
       if (outcome === 'done') return answer.body;
       const isFinal = outcome === 'refused' && answer.status !== 503 && answer.status !== 0;
       if (isFinal || (outcome === 'unknown' && request.key === undefined)) return undefined;
-      if (performance.now() - since > patienceMs) return undefined;
+      if (performance.now() - since > patienceMs || this.#abandoned.aborted) return undefined;
       await sleep(Math.min(answer.retryAfterMs, longestRetryMs));
     }
   }
@@ -170,7 +173,7 @@ export class Workload {
         method,
         headers: { ...headers, ...(body && { 'content-type': 'application/json' }) },
         ...(body && { body: JSON.stringify(body) }),
-        signal: AbortSignal.timeout(answerMs),
+        signal: AbortSignal.any([this.#abandoned, AbortSignal.timeout(answerMs)]),
       });
       const retryAfterMs = Number(response.headers.get('retry-after') ?? 1) * 1000;
       // the status alone is an acknowledgement
