@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { check, repeatedMails, unknownsOf } from './check.ts';
 import { injections } from './faults/index.ts';
-import { nothing, Skipped, type Undo } from './faults/fault.ts';
+import { insist, nothing, Skipped, type Undo } from './faults/fault.ts';
 import { Ledger, type Outcome } from './ledger.ts';
 import { observe } from './observe.ts';
 import { describeFault, type Plan, type PlannedFault, type Step } from './plan.ts';
@@ -83,7 +83,7 @@ async function takeStep(
     faults.map(async (fault) => {
       const undo = await inject(system, fault, say);
       await sleep(fault.seconds * 1000, undefined, { signal }).catch(() => undefined);
-      await end(undo);
+      await insist(undo, undoMs);
     }),
   );
   return ended.flatMap((one, i) => {
@@ -100,17 +100,6 @@ async function inject(system: ChaosSystem, fault: PlannedFault, say: (line: stri
     const why = error instanceof Skipped ? 'skipped' : 'not caused';
     say(`    ${describeFault(fault)}: ${why}: ${(error as Error).message}`);
     return nothing;
-  }
-}
-
-/** Tries again: the other fault of a pair may be in the way. */
-async function end(undo: Undo): Promise<void> {
-  for (const deadline = performance.now() + undoMs; ; await sleep(pollMs)) {
-    try {
-      return await undo();
-    } catch (error) {
-      if (performance.now() > deadline) throw error;
-    }
   }
 }
 

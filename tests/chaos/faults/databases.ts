@@ -3,11 +3,13 @@ import pg from 'pg';
 import { databaseUrl } from '#local/databases.ts';
 import { databaseNameOf, roleOf, withClient } from '#platform/postgres';
 import type { System } from '../system.ts';
-import { nothing, Skipped, type Inject, type Undo } from './fault.ts';
+import { insist, nothing, Skipped, type Inject, type Undo } from './fault.ts';
 import { freezeProcess } from './processes.ts';
 
 /** A longer wait for the lock would keep everybody waiting behind it. */
 const lockMs = 5_000;
+/** PostgreSQL recovers from a crash within this time. */
+const serverMs = 15_000;
 
 /** Kills the process of one session of a database: PostgreSQL then ends all sessions and recovers. */
 export const killBackend: Inject = async (system, { target, choice }) => {
@@ -53,16 +55,15 @@ export const lock: Inject = async (system, { target }) => {
 export const changePassword: Inject = async (system, { target }) => {
   const role = pg.escapeIdentifier(roleOf(target));
   const right = new URL(databaseUrl(system.postgres, target)).password;
-  await asSuperuser(system, [`ALTER ROLE ${role} PASSWORD 'another'`, endSessions(target)]);
-  return () => asSuperuser(system, [`ALTER ROLE ${role} PASSWORD ${pg.escapeLiteral(right)}`]);
+  const change = (password: string) => `ALTER ROLE ${role} PASSWORD ${pg.escapeLiteral(password)}`;
+  return whole(system, [change('another'), endSessions(target)], [change(right)]);
 };
 
 /** Makes a database refuse connections, and ends those that it has. */
 export const refuseConnections: Inject = async (system, { target }) => {
   const database = pg.escapeIdentifier(databaseNameOf(target));
   const allow = (allowed: boolean) => `ALTER DATABASE ${database} ALLOW_CONNECTIONS ${allowed}`;
-  await asSuperuser(system, [allow(false), endSessions(target)]);
-  return () => asSuperuser(system, [allow(true)]);
+  return whole(system, [allow(false), endSessions(target)], [allow(true)]);
 };
 
 function endSessions(database: string): string {
@@ -70,7 +71,19 @@ function endSessions(database: string): string {
     WHERE datname = ${pg.escapeLiteral(databaseNameOf(database))} AND pid <> pg_backend_pid()`;
 }
 
-async function asSuperuser(system: System, statements: readonly string[]): ReturnType<Undo> {
+/** Runs statements as the superuser. Where only some of them could be run, they are undone at once. */
+async function whole(system: System, cause: readonly string[], end: readonly string[]): Promise<Undo> {
+  const undo = () => run(system, end);
+  try {
+    await insist(() => run(system, cause), serverMs);
+  } catch (error) {
+    await insist(undo, serverMs);
+    throw error;
+  }
+  return undo;
+}
+
+async function run(system: System, statements: readonly string[]): Promise<void> {
   await withClient(system.postgres, async (client) => {
     for (const statement of statements) await client.query(statement);
   });

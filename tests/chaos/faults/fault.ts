@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
 import type { PlannedFault } from '../plan.ts';
 import type { System } from '../system.ts';
 
@@ -15,3 +17,16 @@ export class Skipped extends Error {}
  * @throws Skipped
  */
 export type Inject = (system: System, fault: PlannedFault) => Promise<Undo>;
+
+const againMs = 250;
+
+/** Tries again for a while: the other fault of a pair may be in the way. @throws the last error */
+export async function insist(work: () => Promise<void>, withinMs: number): Promise<void> {
+  for (const deadline = performance.now() + withinMs; ; await sleep(againMs)) {
+    try {
+      return await work();
+    } catch (error) {
+      if (performance.now() > deadline) throw error;
+    }
+  }
+}
