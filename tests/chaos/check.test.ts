@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { check, consumerGroups, unknownsOf } from './check.ts';
+import { check, unknownsOf } from './check.ts';
+import { consumerGroups } from './consumers.ts';
 import type { Hops, TopicRecord } from './hops.ts';
 import type { Request } from './ledger.ts';
 import { soundRun } from './testing.ts';

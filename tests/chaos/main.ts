@@ -11,7 +11,7 @@ import { runningPid, writePidFile } from '#local/process.ts';
 import { listenForStop } from '#local/signals.ts';
 import { mountSmallDisk, unmountSmallDisk } from './faults/disk.ts';
 import { thawAll } from './faults/processes.ts';
-import { parseChaosOptions, type ChaosOptions } from './options.ts';
+import { commandFor, parseChaosOptions, type ChaosOptions } from './options.ts';
 import { drawPlan, type Plan } from './plan.ts';
 import { describeResult, isSound, summarize, type SeedResult } from './report.ts';
 import { runPlan } from './run.ts';
@@ -73,7 +73,7 @@ async function main(args: string[], signal: AbortSignal): Promise<boolean> {
   for (let i = 0; i < options.seeds && !signal.aborted; i++) {
     const result = await runSeed(options.seed + i, options, signal);
     results.push(result);
-    for (const line of describeResult(result, options.minutes)) say(line);
+    for (const line of describeResult(result, commandFor(result.seed, options))) say(line);
   }
   say(JSON.stringify(summarize(results)));
   return results.every(isSound);

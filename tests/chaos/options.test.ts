@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseChaosOptions } from './options.ts';
+import { commandFor, parseChaosOptions } from './options.ts';
 import { faultKinds } from './plan.ts';
 
 test('without arguments: one drawn seed, five minutes, every fault', () => {
@@ -28,4 +28,9 @@ test('mistakes are named, with the usage', () => {
     ['--sede', '1'],
   ])
     assert.throws(() => parseChaosOptions(args, 17), { name: 'Fault', hint: /npm run chaos/ }, args.join(' '));
+});
+
+test('the command for a seed draws from the same faults', () => {
+  assert.equal(commandFor(7, { minutes: 2, kinds: faultKinds }), 'npm run chaos -- --seed 7 --minutes 2');
+  assert.match(commandFor(7, { minutes: 2, kinds: ['kill', 'lock'] }), / --faults kill,lock$/);
 });

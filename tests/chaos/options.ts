@@ -53,3 +53,9 @@ function parse(args: string[]) {
     throw new Fault((error as Error).message, { hint: usage });
   }
 }
+
+/** The command that draws the same plan for one seed. */
+export function commandFor(seed: number, { minutes, kinds }: Pick<ChaosOptions, 'minutes' | 'kinds'>): string {
+  const only = kinds.length === faultKinds.length ? '' : ` --faults ${kinds.join(',')}`;
+  return `npm run chaos -- --seed ${seed} --minutes ${minutes}${only}`;
+}

@@ -43,8 +43,8 @@ test('the summary counts over all seeds', () => {
 });
 
 test('a broken seed says how to run it again, a sound one does not', () => {
-  const again = 'npm run chaos -- --seed 5 --minutes 2';
+  const again = 'the command';
   assert.ok(isSound(sound) && !isSound(broken));
-  assert.ok(describeResult(broken, 2).some((line) => line.includes(again)));
-  assert.ok(!describeResult(sound, 2).some((line) => line.includes('npm run chaos')));
+  assert.ok(describeResult(broken, again).some((line) => line.includes(again)));
+  assert.ok(!describeResult(sound, again).some((line) => line.includes(again)));
 });

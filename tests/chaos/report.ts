@@ -67,8 +67,8 @@ export function isSound({ findings, stuck, falseGreens }: SeedResult): boolean {
 
 const shown = 12;
 
-/** A seed's result in lines for people. */
-export function describeResult(result: SeedResult, minutes: number): string[] {
+/** A seed's result in lines for people. @param again the command that repeats it */
+export function describeResult(result: SeedResult, again: string): string[] {
   const { seed, findings, stuck, falseGreens, unknown, requests, attempts, repeatedMails, recoveries } = result;
   const lines = [
     `seed ${seed}: ${requests.done} requests done, ${requests.refused} refused, ${requests.unknown} unknown ` +
@@ -83,6 +83,6 @@ export function describeResult(result: SeedResult, minutes: number): string[] {
   for (const { hop, pending, health } of stuck) lines.push(`  stuck: ${hop} has ${pending} to do; health: ${health}`);
   for (const { hop, service, seconds } of falseGreens)
     lines.push(`  false green: ${service} was UP for ${seconds} s while ${hop} stood still`);
-  if (!isSound(result)) lines.push(`  again: npm run chaos -- --seed ${seed} --minutes ${minutes}`);
+  if (!isSound(result)) lines.push(`  again: ${again}`);
   return lines;
 }

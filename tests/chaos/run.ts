@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { check, repeatedMails, unknownsOf } from './check.ts';
+import { check, unknownsOf } from './check.ts';
+import { repeatedMails } from './consumers.ts';
 import { injections } from './faults/index.ts';
 import { insist, nothing, Skipped, type Undo } from './faults/fault.ts';
 import { Ledger, type Outcome } from './ledger.ts';

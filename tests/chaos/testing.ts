@@ -1,5 +1,5 @@
 import type { Data, Hops, State, StoredEvent, TopicRecord } from './hops.ts';
-import { figuresOf } from './check.ts';
+import { figuresOf } from './consumers.ts';
 import type { Request } from './ledger.ts';
 import { randomOf } from './random.ts';
 
