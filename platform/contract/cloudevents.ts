@@ -143,6 +143,16 @@ function decodeStructured(
 /** The characters that CloudEvents does not allow in attributes (1.0, "Type System"), and PostgreSQL partly cannot store. */
 const disallowed = /[\p{Cc}\p{Cs}]/u;
 
+/** Whether CloudEvents allows an attribute. Most are of plain ASCII, for which a regular expression takes several times as long. */
+function isAllowed(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    if (unit < 0x20) return false;
+    if (unit >= 0x7f) return !disallowed.test(text);
+  }
+  return true;
+}
+
 const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';
 
 function toEvent(
@@ -154,7 +164,7 @@ function toEvent(
 ): ReceivedEvent {
   if (!isText(id) || !isText(type) || !isText(source)) throw new InvalidEvent(`${required} are required`);
   if (typeof subject !== 'string') throw new InvalidEvent('the subject is not text');
-  if (disallowed.test(id) || disallowed.test(type) || disallowed.test(source) || disallowed.test(subject))
+  if (!isAllowed(id) || !isAllowed(type) || !isAllowed(source) || !isAllowed(subject))
     throw new InvalidEvent('the id, type, source or subject has a control character or half of a surrogate pair');
   const { topic, partition, offset, key } = message;
   return {
@@ -170,9 +180,7 @@ function toEvent(
     key,
     // one that is none is ignored (W3C Trace Context, 3.2)
     traceparent:
-      typeof traceparent === 'string' && traceparent.length === 55 && !disallowed.test(traceparent)
-        ? traceparent
-        : undefined,
+      typeof traceparent === 'string' && traceparent.length === 55 && isAllowed(traceparent) ? traceparent : undefined,
   };
 }
 

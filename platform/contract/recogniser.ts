@@ -13,8 +13,8 @@ type Node = Record<string, unknown>;
 
 /** how many shapes are known at once: an event type mostly has one, and one more for each optional member */
 const maxShapes = 8;
-/** when so many are known, only each of this many events replaces one: compiling a pattern takes longer than JSON.parse */
-const learnEvery = 256;
+/** how many events are only decoded after nothing was learnt: to build a pattern takes longer than JSON.parse */
+const pauseEvents = 256;
 /** longer JSON is decoded */
 const maxBytes = 64 * 1024;
 /** how many values a shape may have, and how deep */
@@ -29,7 +29,8 @@ const maxDepth = 8;
 export class Recogniser {
   readonly #schema: TSchema | undefined;
   readonly #shapes: RegExp[] = [];
-  #misses = 0;
+  /** how many events more nothing is learnt */
+  #pause = 0;
 
   /** @param schema default: any JSON fits */
   constructor(schema?: TSchema) {
@@ -46,12 +47,15 @@ export class Recogniser {
 
   /** Learns the shape of data that fits the schema. */
   learn(data: unknown): void {
-    this.#misses += 1;
-    if (this.#shapes.length === maxShapes && this.#misses % learnEvery !== 0) return;
+    if (this.#pause > 0) {
+      this.#pause -= 1;
+      return;
+    }
     const pattern = new PatternBuilder().patternOf(this.#schema as Node | undefined, data, 0);
-    if (pattern === undefined) return;
-    const shape = new RegExp(`^${pattern}$`);
-    if (this.#shapes.some(({ source }) => source === shape.source)) return;
+    const shape = pattern === undefined ? undefined : new RegExp(`^${pattern}$`);
+    const isKnown = !shape || this.#shapes.some(({ source }) => source === shape.source);
+    if (isKnown || this.#shapes.length === maxShapes) this.#pause = pauseEvents;
+    if (isKnown) return;
     this.#shapes.splice(maxShapes - 1);
     this.#shapes.unshift(shape);
   }
@@ -61,8 +65,9 @@ export class Recogniser {
 // failure takes linear time: an array has items of one pattern, and no two patterns of a union begin alike.
 const plainCharacter = String.raw`[^"\\\x00-\x1f]`;
 const text = String.raw`"${plainCharacter}*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})${plainCharacter}*)*"`;
-/** as `toISOString` writes it, on a day that every month has */
-const time = String.raw`"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z"`;
+const day = String.raw`(?:02-(?:0[1-9]|1\d|2[0-8])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01]))`;
+/** as `toISOString` writes it; 29 February is left to the check */
+const time = String.raw`"\d{4}-${day}T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z"`;
 const number = String.raw`-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?`;
 
 /** What says nothing about a value. */
