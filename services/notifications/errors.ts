@@ -11,6 +11,10 @@ export const notificationsErrors = {
     means: 'The SMTP server has closed a connection in use.',
     action: 'Nothing: the service tries again.',
   },
+  ERR_MAIL_NOT_SENT: {
+    means: 'No mail could be sent for 15 seconds; the message has the first reason.',
+    action: 'Check SMTP_URL and the server, or the database. Mails wait in the database meanwhile.',
+  },
   ERR_MAIL_REFUSED: {
     means: 'The SMTP server did not accept a mail.',
     action:

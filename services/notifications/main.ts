@@ -51,6 +51,7 @@ await runService('notifications', async (service) => {
     concurrency: config.SMTP_CONNECTIONS,
     log,
   });
+  health.addWork('mails', () => sender.check());
   sender.start();
   service.onStop('sender', () => sender.stop());
 

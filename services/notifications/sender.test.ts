@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
+import { after, afterEach, before, beforeEach, describe, it, mock } from 'node:test';
 import { createPool } from '#platform/postgres';
 import { startCuttingProxy } from '#platform/postgres/testing.ts';
 import { createLogger, registry } from '#platform/telemetry';
@@ -9,7 +9,7 @@ import { Deliveries } from './deliveries.ts';
 import { reply, startTestSmtp } from '#test/smtp.ts';
 import type { TestMail, TestSmtpOptions } from '#test/smtp.ts';
 import { watchResources } from '#test/alive.ts';
-import { eventually } from '#test/eventually.ts';
+import { eventually, untilPasses } from '#test/eventually.ts';
 import { give, hurry, orderEvent, rows, settled, startSender, userDeletedEvent, userEvent } from './testing.ts';
 import type { Row } from './testing.ts';
 
@@ -76,8 +76,12 @@ describe('MailSender', () => {
     const { url, port, close } = await startTestSmtp();
     await close();
     await give(database.pool, [userEvent(1), orderEvent(1, 1)]);
-    sender(url);
+    const waiting = sender(url);
     await eventually(async () => /millrace_smtp_up 0/.test(await registry.metrics()));
+    waiting.check();
+    mock.timers.enable({ apis: ['Date'], now: Date.now() + 20_000 });
+    assert.throws(() => waiting.check(), /no mail could be sent for \d\d s: the SMTP server cannot be used/);
+    mock.timers.reset();
     assert.deepEqual(
       (await rows(database.pool)).map(({ status, attempts }) => ({ status, attempts })),
       [
@@ -90,6 +94,9 @@ describe('MailSender', () => {
     assert.equal(mails.length, 2);
     assert.match(await registry.metrics(), /millrace_smtp_up 1/);
     assert.equal((await only()).attempts, 1);
+    mock.timers.enable({ apis: ['Date'], now: Date.now() + 20_000 });
+    await untilPasses(() => waiting.check());
+    mock.timers.reset();
   });
 
   it('writes the results of sent mails when the database is back, and does not send them again', async () => {

@@ -1,3 +1,4 @@
+import { messageOf } from '#platform/errors';
 import { backoffMs, Waker } from '#platform/lifecycle';
 import type { BackoffOptions } from '#platform/lifecycle';
 import { isUnavailable } from '#platform/postgres';
@@ -5,6 +6,7 @@ import type { Logger } from '#platform/telemetry';
 import { attempt, countOutcomes, resultWithoutSending } from './attempt.ts';
 import type { Sender } from './attempt.ts';
 import type { Claim, Deliveries, DeliveryResult } from './deliveries.ts';
+import { NotificationsError } from './errors.ts';
 import { smtpUp } from './metrics.ts';
 import { SmtpUnavailable } from './smtp.ts';
 import type { SmtpClient } from './smtp.ts';
@@ -28,6 +30,10 @@ export interface MailSenderOptions {
 const batchMs = 2_000;
 /** The lease of a claim, far longer than a batch may take. */
 const leaseMs = 300_000;
+/** The pauses while the database cannot be used: mails go out soon after its return. */
+const databaseBackoff: BackoffOptions = { firstMs: 500, maxMs: 5_000 };
+/** After this time without a mail, health says so, in milliseconds. */
+const unhealthyMs = 15_000;
 
 /**
  * Sends PENDING notifications: claims a batch, sends it with bounded concurrency, and writes the results in one statement.
@@ -42,6 +48,8 @@ export class MailSender {
   readonly #waker = new Waker();
   #batch: number;
   #failures = 0;
+  /** the first of these failures, and when it was, in milliseconds since 1970 */
+  #failure: { reason: string; since: number } | undefined;
   /** results that are not written yet */
   #results: DeliveryResult[] = [];
 
@@ -60,6 +68,17 @@ export class MailSender {
     this.#running ??= this.#run();
   }
 
+  /** @throws while mails wait that cannot be sent */
+  check(): void {
+    const failure = this.#failure;
+    const forMs = failure ? Date.now() - failure.since : 0;
+    if (forMs < unhealthyMs) return;
+    throw new NotificationsError(
+      'ERR_MAIL_NOT_SENT',
+      `no mail could be sent for ${Math.round(forMs / 1_000)} s: ${failure!.reason}`,
+    );
+  }
+
   /** Wakes the sender: a notification may be due. */
   wake(): void {
     this.#waker.wake();
@@ -75,15 +94,19 @@ export class MailSender {
   async #run(): Promise<void> {
     const { log, pollMs, backoff } = this.#options;
     while (!this.#stopping) {
+      let pauses = backoff;
       try {
         const busy = await this.#round();
+        if (this.#failures === 0) this.#failure = undefined;
         if (this.#failures === 0 && !busy) await this.#waker.wait(pollMs, true);
       } catch (error) {
         this.#failures++;
         if (error instanceof SmtpUnavailable) smtpUp.set(0);
-        log.warn({ err: error, failures: this.#failures }, 'mail cannot be sent now');
+        else if (isUnavailable(error)) pauses = databaseBackoff;
+        log[this.#failure ? 'debug' : 'warn']({ err: error, failures: this.#failures }, 'mail cannot be sent now');
+        this.#failure ??= { reason: messageOf(error), since: Date.now() };
       }
-      if (this.#failures > 0) await this.#waker.wait(backoffMs(this.#failures, backoff), false);
+      if (this.#failures > 0) await this.#waker.wait(backoffMs(this.#failures, pauses), false);
     }
     await this.#settle().catch((error: unknown) => {
       log.warn({ err: error, mails: this.#results.length }, 'the results of mails are lost: they are sent again');

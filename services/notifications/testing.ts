@@ -65,6 +65,7 @@ export function startSender(pool: Pool, url: string, options: Partial<MailSender
   sender.start();
   return {
     wake: () => sender.wake(),
+    check: () => sender.check(),
     async stop() {
       await sender.stop();
       smtp.close();
