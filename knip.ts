@@ -20,7 +20,7 @@ export default {
     'dashboard/assets/{app,docs}.js!',
     'bench/*.ts!',
     'scaffold/{main,acceptance,shop-free/copy}.ts!',
-    'tests/run.ts',
+    'tests/{run,mutants/main}.ts',
     '**/*.test.ts',
     'tests/**/*.mjs',
     'charts/millrace/tests/*.mjs',

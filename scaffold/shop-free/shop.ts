@@ -37,6 +37,7 @@ export const shop: readonly string[] = [
   'tests/cluster/platform',
   'tests/start.test.ts',
   'tests/start',
+  'tests/mutants',
   'bench',
   'docs/performance.md',
   '.ci/cluster',
