@@ -16,8 +16,8 @@ export const database: readonly Mutant[] = [
     file: 'platform/postgres/pool.ts',
     from: 'if (!isCommitting) markUndone(error);',
     to: 'markUndone(error);',
-    testFile: 'services/users/outage.test.ts',
-    test: 'a lost COMMIT is 504 outcome-unknown; what was lost before it is 503, and undone',
+    testFile: 'services/orders/commands/lost-batch.test.ts',
+    test: 'is 504, never 503, and takes effect at most once',
   },
   {
     name: 'pooler-not-refused',

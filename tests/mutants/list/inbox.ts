@@ -16,8 +16,8 @@ export const inbox: readonly Mutant[] = [
     file: 'platform/inbox/writer.ts',
     from: 'const moved = await moveOffsets(tx, group, batches);',
     to: 'const moved = await transaction(pool, (own) => moveOffsets(own, group, batches));',
-    testFile: 'platform/inbox/dead-letters.test.ts',
-    test: 'gives up a message that fails again and again, with the reason and where it came from, and goes on',
+    testFile: 'platform/inbox/inbox.test.ts',
+    test: 'moves the offsets only with the effects',
   },
   {
     name: 'offsets-of-collected-effects-in-another-transaction',
@@ -26,7 +26,7 @@ export const inbox: readonly Mutant[] = [
     from: 'const moved = await moveOffsets(tx, group, moving);',
     to: 'const moved = await transaction(pool, (own) => moveOffsets(own, group, moving));',
     testFile: 'platform/inbox/accumulating-writer.test.ts',
-    test: 'applies each event once and in order, however often a transaction is lost',
+    test: 'moves the offsets only with the collected effects',
   },
   {
     name: 'dead-letter-not-storable',
