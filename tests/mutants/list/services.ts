@@ -47,6 +47,15 @@ export const services: readonly Mutant[] = [
     test: 'makes one notification and one delivery per event, even if it is repeated',
   },
   {
+    name: 'mail-claimed-twice',
+    breaks: 'Two senders claim the same mail and both send it',
+    file: 'services/notifications/deliveries.ts',
+    from: 'AND due_at <= now() AND (claimed_until IS NULL OR claimed_until < now())',
+    to: 'AND due_at <= now()',
+    testFile: 'services/notifications/sender.test.ts',
+    test: 'sends each mail once if several senders share the work',
+  },
+  {
     name: 'gateway-counts-callers-that-leave',
     breaks: 'The gateway counts a client that leaves as a failure of the service',
     file: 'services/gateway/exchange.ts',

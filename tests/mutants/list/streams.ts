@@ -29,6 +29,15 @@ export const streams: readonly Mutant[] = [
     test: 'counts an event once that a relay sends twice, whichever process reads the repetition',
   },
   {
+    name: 'live-stream-passes-open-transactions',
+    breaks: 'The live stream skips the rows of a transaction that commits after a later one',
+    file: 'streams/store/feed.ts',
+    from: ' AND xid < pg_snapshot_xmin(pg_current_snapshot())\n',
+    to: '\n',
+    testFile: 'services/analytics/api/live.test.ts',
+    test: 'skips nothing of a transaction that commits late',
+  },
+  {
     name: 'analytics-without-the-contract',
     breaks: 'Stream queries count orders that all other consumers refuse',
     file: 'streams/runtime/accumulation.ts',
