@@ -12,6 +12,7 @@ export default {
     'local/{start.mjs,main.ts,generate.ts,imports.ts,errors.ts,preload.ts}!',
     '{services,platform}/*/main.ts!',
     'platform/migrate/worker.ts!',
+    'local/offsets.ts!',
     'services/contracts/check.ts!',
     'streams/cli/main.ts!',
     'streams/language/schema-file.ts!',

@@ -111,8 +111,7 @@ async function start(
   if (server.pid === undefined) throw new Fault(await died);
   await writePidFileOf(server, server.pid, pidFile);
 
-  const password = readFileSync(passwordFile, 'utf8').trim();
-  const url = `postgresql://postgres:${password}@127.0.0.1:${port}/postgres`;
+  const url = superuserUrl(folder, port);
   const stop = async (): Promise<void> => {
     stopping = true;
     await shutDown(server);
@@ -126,6 +125,13 @@ async function start(
     throw error;
   }
   return { url, pid: server.pid, died, stop, kill: () => void server.kill('SIGQUIT') };
+}
+
+/** The connection string of the superuser. @throws Fault if the data folder has no PostgreSQL */
+export function superuserUrl(folder: string, port: number): string {
+  const file = join(folder, 'postgres.password');
+  if (!existsSync(file)) throw new Fault(`There is no PostgreSQL in ${folder}.`, { hint: 'Start it first: npm start' });
+  return `postgresql://postgres:${readFileSync(file, 'utf8').trim()}@127.0.0.1:${port}/postgres`;
 }
 
 /** Fast shutdown: ends the sessions and writes a checkpoint. */

@@ -17,6 +17,7 @@ const programs = {
   imports: 'local/imports.ts',
   contracts: 'services/contracts/check.ts',
   query: 'streams/cli/main.ts',
+  offsets: 'local/offsets.ts',
   'query-schema': 'streams/language/schema-file.ts',
   errors: 'local/errors.ts',
   charts: 'charts/generate/main.ts',

@@ -75,7 +75,7 @@ export const platformErrors = {
   },
   ERR_INBOX_PARTITION_UNREADABLE: {
     means: 'A partition ends before the offset that the group has read up to: its topic was recreated or truncated.',
-    action: 'To read it from its start, delete the row of millrace.inbox_offsets that the message names.',
+    action: 'Decide where to read it from, with the command in the message: npm run offsets.',
   },
   ERR_INBOX_PARTITION_UNKNOWN: {
     means: 'Kafka does not have a partition that it has assigned.',

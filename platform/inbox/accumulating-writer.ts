@@ -86,7 +86,7 @@ export class AccumulatingWriter implements Sink {
     const name = nameOf(batch);
     if (batch.expected < (this.#fallbackUntil.get(name) ?? 0n)) return this.#options.fallback.write(batch, signal, lag);
     const discards = this.#discards;
-    await this.#options.accumulator.prepare({ ...batch, offset: batch.expected });
+    await this.#prepare(batch, signal);
     while (this.#pending && this.#pending.size >= maxEvents) await this.#room.promise;
     if (signal.aborted || discards !== this.#discards) return false;
     if (!this.#follows(batch)) return false;
@@ -96,6 +96,20 @@ export class AccumulatingWriter implements Sink {
     if (!this.#isBehind()) this.#caughtUp.resolve();
     this.#running ??= this.#run();
     return true;
+  }
+
+  /** Loads the state that the batch needs; it waits for an unavailable database as long as necessary. */
+  async #prepare(batch: PartitionBatch, signal: AbortSignal): Promise<void> {
+    const { accumulator } = this.#options;
+    for (let failures = 1; !signal.aborted; failures += 1) {
+      try {
+        return await accumulator.prepare({ ...batch, offset: batch.expected });
+      } catch (error) {
+        if (!isUnavailable(error)) throw error;
+        this.#availability.set(error as Error);
+        await pause(backoffMs(failures, databaseBackoff), signal);
+      }
+    }
   }
 
   /** Whether the batch begins where the pending events of its partition end. */

@@ -5,12 +5,21 @@ import type { Logger } from '#platform/telemetry';
 import type { Pool } from '#platform/postgres';
 import { databaseBackoff } from './retry-policy.ts';
 import { metrics } from './metrics.ts';
-import { loadOffsets, nameOf, startOf } from './offsets.ts';
+import { loadOffsets, nameOf, restartOffsets, startOf } from './offsets.ts';
+import type { LogStart } from './offsets.ts';
+
+/**
+ * What an inbox does with a topic that was deleted and created again: `refuse` reads nothing of it until somebody decides, `restart`
+ * reads it from its start. Offsets count in the earlier topic, so going on at them would skip events.
+ */
+export type RecreatedTopics = 'refuse' | 'restart';
 
 /** A partition of this member, and how far it is read. */
 export interface AssignedPartition extends TopicPartition {
   /** the offset stored in the database */
   stored: bigint;
+  /** the id of the topic that it counts in; undefined where the brokers tell none */
+  topicId: string | undefined;
   /** the next offset to read; higher than the stored one where the log has lost its start */
   next: bigint;
   /** the high watermark of the last fetch */
@@ -27,7 +36,8 @@ export interface AssignmentOptions {
   group: string;
   partitions: readonly TopicPartition[];
   pool: Pool;
-  admin: Pick<KafkaAdmin, 'watermarks'>;
+  admin: Pick<KafkaAdmin, 'watermarks' | 'topicId'>;
+  recreatedTopics: RecreatedTopics;
   consumer: Pick<ConsumerHandle, 'seek' | 'pause' | 'resume'>;
   log: Logger;
 }
@@ -43,7 +53,17 @@ export class Assignment {
     this.#positions = new Map(
       options.partitions.map(({ topic, partition }) => [
         nameOf({ topic, partition }),
-        { topic, partition, stored: -1n, next: -1n, high: 0n, sought: false, passed: undefined, error: undefined },
+        {
+          topic,
+          partition,
+          stored: -1n,
+          topicId: undefined,
+          next: -1n,
+          high: 0n,
+          sought: false,
+          passed: undefined,
+          error: undefined,
+        },
       ]),
     );
   }
@@ -98,14 +118,14 @@ export class Assignment {
   }
 
   /** Loads the stored offsets of partitions and tells the consumer to seek to them; tries until it succeeds. */
-  async locate(positions = this.positions): Promise<void> {
+  async locate(positions: readonly AssignedPartition[] = this.positions): Promise<void> {
     const { log, group } = this.#options;
     for (let failures = 1; !this.signal.aborted; failures += 1) {
       try {
         return await this.#locate(positions);
       } catch (error) {
         const retryInMs = backoffMs(failures, databaseBackoff);
-        log.warn({ err: error, group, retryInMs }, 'the inbox cannot load its offsets');
+        log[failures === 1 ? 'warn' : 'debug']({ err: error, group, retryInMs }, 'the inbox cannot load its offsets');
         await pause(retryInMs, this.signal);
       }
     }
@@ -113,25 +133,33 @@ export class Assignment {
 
   async #locate(positions: readonly AssignedPartition[]): Promise<void> {
     if (positions.length === 0) return;
-    const { group, pool, admin, consumer } = this.#options;
-    const topics = [...new Set(positions.map(({ topic }) => topic))];
-    const marks = new Map(
-      await Promise.all(topics.map(async (topic) => [topic, await admin.watermarks(topic)] as const)),
-    );
-    const found = positions.map((position) => {
-      const watermarks = marks.get(position.topic)?.get(position.partition);
-      if (!watermarks)
-        throw new PlatformError('ERR_INBOX_PARTITION_UNKNOWN', `Kafka has no partition ${nameOf(position)}`);
-      return { position, watermarks };
+    const { group, pool, consumer } = this.#options;
+    const logs = await this.#askLogs(positions);
+    const starts = logs.map(({ watermarks, ...log }): LogStart => ({ ...log, offset: watermarks.low }));
+    let stored = await loadOffsets(pool, group, starts);
+    const recreated = starts.filter((start) => {
+      const { topicId } = stored.get(nameOf(start))!;
+      return topicId !== undefined && start.topicId !== undefined && topicId !== start.topicId;
     });
-    const starts = found.map(({ position, watermarks }) => ({ ...position, offset: watermarks.low }));
-    const stored = await loadOffsets(pool, group, starts);
+    if (recreated.length > 0 && this.#options.recreatedTopics === 'restart') {
+      await restartOffsets(pool, group, recreated);
+      stored = await loadOffsets(pool, group, starts);
+    }
     if (this.signal.aborted) return;
-    for (const { position, watermarks } of found) {
-      position.stored = stored.get(nameOf(position))!;
+    for (const { watermarks, ...log } of logs) {
+      const position = this.at(log)!;
+      const { offset, topicId } = stored.get(nameOf(log))!;
+      Object.assign(position, { stored: offset, topicId });
+      if (topicId !== undefined && log.topicId !== undefined && topicId !== log.topicId) {
+        this.#refuse(position, `the topic was created again, and ${group} has read the earlier one up to ${offset}`);
+        continue;
+      }
       const start = startOf(position.stored, watermarks);
       if ('beyond' in start) {
-        this.#refuse(position, start.beyond);
+        this.#refuse(
+          position,
+          `it ends at ${start.beyond}, and ${group} has read up to ${offset}: the topic was truncated or restored`,
+        );
         continue;
       }
       if (position.error) consumer.resume(position);
@@ -156,13 +184,37 @@ export class Assignment {
     position.next = next;
   }
 
-  #refuse(position: AssignedPartition, end: bigint): void {
+  #refuse(position: AssignedPartition, reason: string): void {
     const { group, log, consumer } = this.#options;
+    const { topic } = position;
     const isNews = position.error === undefined;
     position.error =
-      `${nameOf(position)} ends at ${end}, but ${group} has read up to ${position.stored}: the topic was recreated or ` +
-      'truncated. To read it from its start, delete its row of millrace.inbox_offsets';
+      `${nameOf(position)} is not read: ${reason}. Decide: npm run offsets -- restart ${group} ${topic} reads it from ` +
+      `its start, npm run offsets -- end ${group} ${topic} from its end`;
     if (isNews) log.error({ group }, position.error);
     consumer.pause(position);
+  }
+
+  async #askLogs(positions: readonly AssignedPartition[]) {
+    const { admin } = this.#options;
+    const topics = [...new Set(positions.map(({ topic }) => topic))];
+    const known = new Map(
+      await Promise.all(
+        topics.map(async (topic) => {
+          const [topicId, marks] = await Promise.all([admin.topicId(topic), admin.watermarks(topic)]);
+          return [topic, { topicId, marks }] as const;
+        }),
+      ),
+    );
+    return positions.map(({ topic, partition }) => {
+      const { topicId, marks } = known.get(topic)!;
+      const watermarks = marks.get(partition);
+      if (!watermarks)
+        throw new PlatformError(
+          'ERR_INBOX_PARTITION_UNKNOWN',
+          `Kafka has no partition ${nameOf({ topic, partition })}`,
+        );
+      return { topic, partition, topicId, watermarks };
+    });
   }
 }

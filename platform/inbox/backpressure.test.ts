@@ -45,6 +45,36 @@ describe('an Inbox whose database is away or slow', () => {
     assert.equal(rows.length, 0);
   });
 
+  // it waits once a statement timeout counts as the database's own fault
+  it('waits for a table that is locked for longer than a statement may take', async (t) => {
+    const { pool: other, url } = stand.database;
+    const pool = createPool({ name: 'inbox-test', url, max: 4, log, statementMs: 200 });
+    t.after(() => pool.end());
+    const letters = async () => (await other.query('SELECT FROM millrace.dead_letters')).rowCount ?? 0;
+    let attempts = 0;
+    await sendRange(0, 3);
+    const locking = await other.connect();
+    try {
+      await locking.query('BEGIN; LOCK TABLE effects IN ACCESS EXCLUSIVE MODE');
+      const { health } = start({
+        pool,
+        async handle(tx, events) {
+          attempts += 1;
+          await insert(tx, events);
+        },
+      });
+      await eventually(async () => attempts > 6 || (await letters()) > 0, 'more attempts than a message has', 30_000);
+      assert.equal(await letters(), 0);
+      assert.ok(!(await stand.isReady(health)));
+    } finally {
+      await locking.query('ROLLBACK');
+      locking.release();
+    }
+    await reach(3);
+    await assertOnceInOrder(3);
+    assert.equal(await letters(), 0);
+  });
+
   it('holds no more than a fetch while the database is slow', async () => {
     const count = 1_500;
     const text = 'x'.repeat(20_000); // 30 MB in all

@@ -7,6 +7,7 @@ import type { Pool } from '#platform/postgres';
 import type { Accumulator } from './accumulation.ts';
 import { AccumulatingWriter } from './accumulating-writer.ts';
 import { Assignment } from './assignment.ts';
+import type { AssignedPartition, RecreatedTopics } from './assignment.ts';
 import { writeDeadLetters } from './dead-letters.ts';
 import type { DeadLetterWriter } from './dead-letters.ts';
 import { endItem, toItem } from './item.ts';
@@ -57,6 +58,8 @@ export interface InboxOptions {
    * group keeps it as a dead letter.
    */
   mode?: 'live' | 'backfill';
+  /** default `refuse` */
+  recreatedTopics?: RecreatedTopics;
 }
 
 interface Pending {
@@ -144,6 +147,7 @@ export class Inbox {
       pool,
       admin: kafka.admin,
       positions: () => this.#assignment?.positions ?? [],
+      onRecreated: (partitions) => this.#locateAgain(partitions),
       log,
       stuckMs: options.stuckMs,
     });
@@ -204,7 +208,17 @@ export class Inbox {
     this.#assignment?.end();
     this.#forgetLag();
     this.#uncommitted.clear();
-    const assignment = new Assignment({ group, partitions, pool, log, admin: kafka.admin, consumer: this.#consumer });
+    const { recreatedTopics = 'refuse' } = this.#options;
+    const consumer = this.#consumer;
+    const assignment = new Assignment({
+      group,
+      partitions,
+      pool,
+      log,
+      admin: kafka.admin,
+      consumer,
+      recreatedTopics,
+    });
     this.#assignment = assignment;
     this.#located = this.#follow(this.#writer.idle().then(() => assignment.locate()));
   }
@@ -259,8 +273,12 @@ export class Inbox {
 
   /** Reads again from the stored offsets. */
   #onDiscarded(): void {
+    this.#locateAgain();
+  }
+
+  #locateAgain(partitions?: readonly AssignedPartition[]): void {
     const assignment = this.#assignment;
-    if (assignment && !assignment.signal.aborted) this.#located = this.#follow(assignment.locate());
+    if (assignment && !assignment.signal.aborted) this.#located = this.#follow(assignment.locate(partitions));
   }
 
   #onCommitted(committed: readonly Committed[]): void {

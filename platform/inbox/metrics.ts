@@ -53,6 +53,11 @@ export const metrics = {
     help: '1 while the inbox waits for its database',
     labelNames: ['group'],
   }),
+  waited: counter({
+    name: 'millrace_inbox_waited_total',
+    help: 'Transactions that failed because the database was unavailable, and are tried again',
+    labelNames: ['group'],
+  }),
   replayed: counter({
     name: 'millrace_inbox_replayed_total',
     help: 'Dead letters processed again',

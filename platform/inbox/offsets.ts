@@ -65,29 +65,60 @@ export async function moveOffsets<T extends Move>(tx: PoolClient, group: string,
 
 export const nameOf = ({ topic, partition }: TopicPartition) => `${topic}/${partition}`;
 
-/** The stored offsets of partitions, by name; a partition that has none gets the start of its log. */
+/** The start of a partition's log, and the id of its topic where the brokers tell one. */
+export type LogStart = TopicPartition & { offset: bigint; topicId?: string | undefined };
+
+export interface StoredOffset {
+  offset: bigint;
+  /** the topic that the offset counts in */
+  topicId: string | undefined;
+}
+
+/**
+ * The stored offsets of partitions, by name; a partition that has none gets the start of its log. An offset whose topic is not
+ * known yet counts in the present one.
+ */
 export async function loadOffsets(
   pool: Pool,
   group: string,
-  starts: readonly (TopicPartition & { offset: bigint })[],
-): Promise<Map<string, bigint>> {
-  const values = [
+  starts: readonly LogStart[],
+): Promise<Map<string, StoredOffset>> {
+  await pool.query(
+    `INSERT INTO millrace.inbox_offsets AS o (consumer_group, topic, partition, next_offset, topic_id)
+     SELECT $1, * FROM unnest($2::text[], $3::int[], $4::bigint[], $5::text[]) AS s(topic, partition, next_offset, topic_id)
+     ORDER BY topic, partition
+     ON CONFLICT (consumer_group, topic, partition) DO UPDATE SET topic_id = excluded.topic_id
+       WHERE o.topic_id IS NULL AND excluded.topic_id IS NOT NULL`,
+    valuesOf(group, starts),
+  );
+  const { rows } = await pool.query<TopicPartition & { next_offset: string; topic_id: string | null }>(
+    `SELECT topic, partition, next_offset, topic_id FROM millrace.inbox_offsets
+     WHERE consumer_group = $1 AND topic = ANY ($2::text[])`,
+    [group, [...new Set(starts.map((start) => start.topic))]],
+  );
+  return new Map(
+    rows.map((row) => [nameOf(row), { offset: BigInt(row.next_offset), topicId: row.topic_id ?? undefined }]),
+  );
+}
+
+/** Reads partitions from the start of their log, whose topic was created again. */
+export async function restartOffsets(pool: Pool, group: string, starts: readonly LogStart[]): Promise<void> {
+  await pool.query(
+    `UPDATE millrace.inbox_offsets o SET next_offset = s.next_offset, topic_id = s.topic_id, updated_at = now()
+     FROM unnest($2::text[], $3::int[], $4::bigint[], $5::text[]) AS s(topic, partition, next_offset, topic_id)
+     WHERE o.consumer_group = $1 AND o.topic = s.topic AND o.partition = s.partition AND o.topic_id <> s.topic_id`,
+    valuesOf(group, starts),
+  );
+}
+
+function valuesOf(group: string, starts: readonly LogStart[]): unknown[] {
+  return [
     group,
     starts.map((start) => start.topic),
     starts.map((start) => start.partition),
     starts.map((start) => String(start.offset)),
+    starts.map((start) => start.topicId ?? null),
   ];
-  await pool.query(
-    `INSERT INTO millrace.inbox_offsets (consumer_group, topic, partition, next_offset)
-     SELECT $1, * FROM unnest($2::text[], $3::int[], $4::bigint[]) AS s(topic, partition, next_offset)
-     ORDER BY topic, partition ON CONFLICT DO NOTHING`,
-    values,
-  );
-  const { rows } = await pool.query<TopicPartition & { next_offset: string }>(
-    `SELECT topic, partition, next_offset FROM millrace.inbox_offsets WHERE consumer_group = $1 AND topic = ANY ($2::text[])`,
-    [group, [...new Set(values[1] as string[])]],
-  );
-  return new Map(rows.map((row) => [nameOf(row), BigInt(row.next_offset)]));
 }
 
 export type Start =

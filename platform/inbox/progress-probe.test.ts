@@ -115,8 +115,10 @@ describe('the progress of an Inbox', () => {
           asked += 1;
           return answer.promise;
         },
+        topicId: () => Promise.resolve(undefined),
       },
       positions: () => [],
+      onRecreated: () => assert.fail('nothing was created again'),
       log,
       stuckMs: 90,
     });

@@ -15,9 +15,11 @@ export interface ProgressProbeOptions {
   group: string;
   topics: readonly string[];
   pool: Pool;
-  admin: Pick<KafkaAdmin, 'watermarks'>;
+  admin: Pick<KafkaAdmin, 'watermarks' | 'topicId'>;
   /** the partitions that this member owns now */
   positions: () => readonly AssignedPartition[];
+  /** called with the partitions whose topic was deleted and created again */
+  onRecreated: (partitions: readonly AssignedPartition[]) => void;
   log: Logger;
   /** default 15,000 */
   stuckMs?: number | undefined;
@@ -124,8 +126,12 @@ export class ProgressProbe {
 
   async #askEnds(): Promise<Map<string, bigint>> {
     const ends = new Map<string, bigint>();
-    for (const topic of this.#options.topics) {
-      const watermarks = await this.#options.admin.watermarks(topic);
+    const { topics, admin, positions, onRecreated } = this.#options;
+    for (const topic of topics) {
+      const watermarks = await admin.watermarks(topic);
+      const id = await admin.topicId(topic);
+      const recreated = positions().filter((one) => one.topic === topic && !one.error && isOther(one.topicId, id));
+      if (recreated.length > 0) onRecreated(recreated);
       for (const [partition, { high }] of watermarks) ends.set(nameOf({ topic, partition }), high);
     }
     return ends;
@@ -140,6 +146,9 @@ export class ProgressProbe {
     return new Map(rows.map((row) => [nameOf(row), BigInt(row.next_offset)]));
   }
 }
+
+const isOther = (known: string | undefined, id: string | undefined) =>
+  known !== undefined && id !== undefined && known !== id;
 
 const seconds = (ms: number) => `${Math.round(ms / 1_000)} s`;
 

@@ -19,6 +19,7 @@ describe('an Inbox that stops', () => {
       ...stand.kafka,
       admin: {
         ...stand.kafka.admin,
+        topicId: (name) => stand.kafka.admin.topicId(name),
         async watermarks(name) {
           asked.resolve();
           await answer.promise;
@@ -58,6 +59,7 @@ describe('an Inbox that stops', () => {
       },
       admin: {
         ...stand.kafka.admin,
+        topicId: (name) => stand.kafka.admin.topicId(name),
         watermarks(name) {
           asked += 1;
           return stand.kafka.admin.watermarks(name);

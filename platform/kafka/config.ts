@@ -29,6 +29,8 @@ export const kafkaConfig = {
   KAFKA_SSL_CA: Type.Optional(
     Type.Refine(Type.String(), isPem, () => 'must be certificates in PEM, not the name of a file'),
   ),
+  // what consumers do with a topic that was deleted and created again: nothing until somebody decides, or read it from its start
+  KAFKA_RECREATED_TOPICS: Type.Enum(['refuse', 'restart'], { default: 'refuse' }),
   KAFKA_COMPRESSION: Type.Optional(Type.Enum([...compressionTypes])),
 };
 

@@ -28,9 +28,9 @@ export interface Refusal {
   reason: string;
 }
 
+// A broker answers UNKNOWN_TOPIC_OR_PARTITION also while it starts; ERR_KAFKA_TOPIC_MISSING says that the metadata has no such topic.
 const refusals: Readonly<Record<string, Refusal['of']>> = {
   ERR_KAFKA_TOPIC_MISSING: 'topic',
-  UNKNOWN_TOPIC_OR_PARTITION: 'topic',
   TOPIC_AUTHORIZATION_FAILED: 'topic',
   INVALID_TOPIC_EXCEPTION: 'topic',
   MESSAGE_TOO_LARGE: 'message',

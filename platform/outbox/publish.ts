@@ -108,15 +108,15 @@ class PartitionSender {
   }
 
   async sendMessages(items: readonly Outgoing[]): Promise<void> {
-    const unsent = new Set(items);
     const failure = await this.#sendParts(items, async (part) => {
       await this.#send(part.map(({ message }) => message));
       for (const item of part) {
         item.span?.end();
-        unsent.delete(item);
+        item.span = undefined;
       }
     });
-    for (const { span } of unsent) if (span) failSpan(span, failure ?? this.#refusal?.reason ?? 'refused');
+    for (const { span } of items)
+      if (span) failSpan(span, failure ?? this.#refusal?.reason ?? 'Kafka refuses the event');
   }
 
   /** @param rows those with the records of the batches, in their order */
@@ -131,7 +131,9 @@ class PartitionSender {
         return;
       }
       sent += count;
-      this.#settle(count, counts);
+      const { tally, onPublished } = this.#publication;
+      const settled = [...counts].filter(([row, own]) => tally.settle(row, own)).map(([row]) => row.whole ?? row);
+      onPublished(this.#to.topic, count, settled);
     }
   }
 
@@ -170,10 +172,16 @@ class PartitionSender {
     items: readonly T[],
     send: (part: readonly T[]) => Promise<void>,
   ): Promise<Error | undefined> {
-    const part = items.filter(({ row }) => this.#isFree(row));
+    const isRefusing = this.#refusal !== undefined || this.#held.size > 0;
+    const part = isRefusing ? items.filter(({ row }) => this.#isFree(row)) : items;
     if (part.length === 0) return undefined;
     const failure = await attempt(send(part));
-    if (!failure) return this.#settle(part.length, new Map(part.map(({ row }) => [row, 1])));
+    if (!failure) {
+      const { tally, onPublished } = this.#publication;
+      const settled = part.filter(({ row }) => tally.settle(row)).map(({ row }) => row.whole ?? row);
+      onPublished(this.#to.topic, part.length, settled);
+      return undefined;
+    }
     const refusal = refusalOf(failure);
     if (!refusal) return failure;
     if (refusal.of === 'message' && part.length > 1) {
@@ -199,12 +207,6 @@ class PartitionSender {
   #send(messages: Parameters<Producer['send']>[2]): Promise<void> {
     const { topic, partition } = this.#to;
     return this.#publication.producer.send(topic, partition, messages);
-  }
-
-  #settle(messages: number, counts: ReadonlyMap<OutboxRow, number>): undefined {
-    const { tally, onPublished } = this.#publication;
-    const settled = [...counts].flatMap(([row, count]) => tally.settle(row, count));
-    onPublished(this.#to.topic, messages, settled);
   }
 }
 

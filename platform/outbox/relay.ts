@@ -8,6 +8,7 @@ import type { Kafka, Producer } from '#platform/kafka';
 import { sendTimeoutMs } from '#platform/kafka';
 import type { Logger } from '#platform/telemetry';
 import type { Pool, PoolClient } from '#platform/postgres';
+import { assertSessions } from '#platform/postgres';
 import { BacklogProbe } from './backlog-probe.ts';
 import { answerMs, boundQueries } from './bounded.ts';
 import type { Cursor } from './cursor.ts';
@@ -158,6 +159,7 @@ export class OutboxRelay {
 
   async #session(): Promise<void> {
     this.#producer ??= await this.#kafka.producer();
+    await assertSessions(this.#pool); // a relay sets up its session, and holds a lock of it
     const session = await this.#pool.connect();
     session.on('error', () => undefined); // the next query fails with it
     boundQueries(session, firstAnswerMs);
@@ -313,7 +315,7 @@ export class OutboxRelay {
     metrics.batch.observe({ database }, due.length);
     const toPark = waiting.concat(refused);
     const parked = toPark.length > 0 ? await this.#parked.add(session, toPark) : [];
-    this.#progress.published(parked.flatMap(({ row }) => tally.settle(row)));
+    this.#progress.published(parked.filter(({ row }) => tally.settle(row)).map(({ row }) => row.whole ?? row));
     if (failure) await this.#fail(failure);
     return !failure;
   }

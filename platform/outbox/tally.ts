@@ -8,12 +8,12 @@ export class Tally {
     this.#left.set(row, (this.#left.get(row) ?? 0) + messages);
   }
 
-  /** Takes messages off. @param row the row, or one of its messages @returns the row, if these were its last messages */
-  settle(row: OutboxRow, messages = 1): OutboxRow[] {
+  /** Takes messages off. @param row the row, or one of its messages @returns whether these were the last ones of the row */
+  settle(row: OutboxRow, messages = 1): boolean {
     const whole = row.whole ?? row;
     const expected = this.#left.get(whole);
-    if (expected === undefined) return [whole];
+    if (expected === undefined) return true;
     this.#left.set(whole, expected - messages);
-    return expected === messages ? [whole] : [];
+    return expected === messages;
   }
 }

@@ -3,3 +3,4 @@ export { databaseNameOf, dropDatabaseAndRole, ensureDatabaseRoles, roleOf, withC
 export { Unavailable, isOutcomeUnknown, isUnavailable, markUndone } from './errors.ts';
 export { createPool, ping, transaction } from './pool.ts';
 export type { Pool, PoolClient } from './pool.ts';
+export { assertSessions } from './sessions.ts';

@@ -87,6 +87,7 @@ await runService('analytics', async (service) => {
     kafka,
     log,
     health,
+    recreatedTopics: config.KAFKA_RECREATED_TOPICS,
     handle: (tx, events) => engine.handle(tx, events),
     accumulator: engine,
     decode,

@@ -60,6 +60,7 @@ await runService('notifications', async (service) => {
     kafka,
     log,
     health,
+    recreatedTopics: config.KAFKA_RECREATED_TOPICS,
     decode: decodeEvent,
     handle: (tx, events) => applyEvents(tx, events, Date.now() - config.MAIL_MAX_AGE_HOURS * 3_600_000),
     onCommitted: () => sender.wake(),

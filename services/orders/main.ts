@@ -53,6 +53,7 @@ await runService('orders', async ({ log, health, onStop }) => {
     kafka,
     log,
     health,
+    recreatedTopics: config.KAFKA_RECREATED_TOPICS,
     decode: decodeEvent,
     handle: processOrderEvents,
     onCommitted: () => app.projected(),

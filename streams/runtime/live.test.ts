@@ -106,7 +106,7 @@ describe('stream queries that change while two workers run', () => {
       const accumulation = accumulator.begin();
       const moves: Move[] = [];
       for (const partition of own) {
-        const expected = offsets.get(`${topic}/${partition}`)!;
+        const expected = offsets.get(`${topic}/${partition}`)!.offset;
         const part = logs[partition]!.slice(Number(expected), Number(expected) + count);
         if (part.length === 0) continue;
         const next = expected + BigInt(part.length);
@@ -165,7 +165,7 @@ describe('stream queries that change while two workers run', () => {
     const isDone = async () => {
       const offsets = await loadOffsets(pool, group, starts);
       const { backlog, building } = await current();
-      const isRead = partitions.every((p) => Number(offsets.get(`${topic}/${p}`)) === logs[p]!.length);
+      const isRead = partitions.every((p) => Number(offsets.get(`${topic}/${p}`)!.offset) === logs[p]!.length);
       return isRead && backlog.length === 0 && building.length === 0;
     };
     while (!(await isDone())) {

@@ -6,6 +6,8 @@ import { KafkaJsAdmin } from './admin.ts';
 const moved = Object.assign(new Error('This server is not the leader'), { type: 'NOT_LEADER_FOR_PARTITION' });
 const offsets = [{ partition: 0, offset: '7', high: '7', low: '2' }];
 
+const keep = () => Promise.reject(new Error('the connection was to be kept'));
+
 /** Connections that answer in turn with offsets or an error; `closed` counts those that were given up. */
 function connections(...answers: (typeof offsets | Error)[]) {
   const counts = { opened: 0, closed: 0 };
@@ -24,7 +26,7 @@ describe('the offsets of a topic', () => {
   it('are asked of the new leaders where others have taken their place', async () => {
     const shared = connections(moved);
     const fresh = connections(moved, offsets);
-    const administration = new KafkaJsAdmin(shared.open, fresh.open);
+    const administration = new KafkaJsAdmin(shared.open, fresh.open, keep);
     assert.deepEqual(await administration.watermarks('t'), new Map([[0, { low: 2n, high: 7n }]]));
     assert.deepEqual([shared.counts.closed, fresh.counts], [0, { opened: 2, closed: 2 }]);
   });
@@ -46,7 +48,7 @@ describe('the offsets of a topic', () => {
       },
       fetchOffsets: () => ask([{ topic: 'c', partitions: [] }]),
     };
-    const administration = new KafkaJsAdmin(() => Promise.resolve(admin as unknown as Admin), connections().open);
+    const administration = new KafkaJsAdmin(() => Promise.resolve(admin as unknown as Admin), connections().open, keep);
     const outcomes = await Promise.allSettled([
       ...['a', 'bad', 'c'].map((topic) => administration.watermarks(topic)),
       administration.committed('g', ['c']),
@@ -60,7 +62,7 @@ describe('the offsets of a topic', () => {
 
   it('are not asked for again where the fault is another', async () => {
     const fresh = connections(offsets);
-    const administration = new KafkaJsAdmin(connections(new Error('no')).open, fresh.open);
+    const administration = new KafkaJsAdmin(connections(new Error('no')).open, fresh.open, keep);
     await assert.rejects(administration.watermarks('t'), /no/);
     assert.equal(fresh.counts.opened, 0);
   });

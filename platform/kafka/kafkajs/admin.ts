@@ -11,20 +11,26 @@ const knownWithinMs = 10_000;
 const leaderMoves = new Set(['NOT_LEADER_FOR_PARTITION', 'LEADER_NOT_AVAILABLE']);
 const leaderWithinMs = 10_000;
 
+/** The errors of topics that were deleted, or that the client may not see. */
+const missing = new Set(['UNKNOWN_TOPIC_OR_PARTITION', 'TOPIC_AUTHORIZATION_FAILED']);
+
 /** Topics and offsets over kafkajs. */
 export class KafkaJsAdmin implements KafkaAdmin {
   readonly #connect: () => Promise<Admin>;
   readonly #open: () => Promise<Admin>;
+  readonly #renew: () => Promise<void>;
   /** the end of the last request for offsets */
   #asking: Promise<unknown> = Promise.resolve();
 
   /**
    * @param connect the connection that all requests share
    * @param open opens another connection with fresh metadata; the caller disconnects it
+   * @param renew replaces the connection that all requests share
    */
-  constructor(connect: () => Promise<Admin>, open: () => Promise<Admin>) {
+  constructor(connect: () => Promise<Admin>, open: () => Promise<Admin>, renew: () => Promise<void>) {
     this.#connect = connect;
     this.#open = open;
+    this.#renew = renew;
   }
 
   async topics(): Promise<string[]> {
@@ -32,22 +38,26 @@ export class KafkaJsAdmin implements KafkaAdmin {
     return admin.listTopics();
   }
 
-  async ensureTopics(topics: readonly TopicDeclaration[]): Promise<string[]> {
+  ensureTopics(topics: readonly TopicDeclaration[]): Promise<string[]> {
+    return this.#inTurn(() => this.#ensureTopics(topics));
+  }
+
+  async #ensureTopics(topics: readonly TopicDeclaration[]): Promise<string[]> {
     const admin = await this.#connect();
     const existing = new Set(await this.topics());
-    const missing = topics.filter((topic) => !existing.has(topic.name));
-    if (missing.length === 0) return [];
+    const wanted = topics.filter((topic) => !existing.has(topic.name));
+    if (wanted.length === 0) return [];
     // resolves with false if another process has created a topic first
     await admin.createTopics({
       waitForLeaders: false, // kafkajs fails if a broker does not know the topic yet
-      topics: missing.map(({ name: topic, partitions, retentionMs }) => ({
+      topics: wanted.map(({ name: topic, partitions, retentionMs }) => ({
         topic,
         numPartitions: partitions,
         replicationFactor: -1, // the broker's default
         configEntries: Object.entries(topicConfig(topic, retentionMs)).map(([name, value]) => ({ name, value })),
       })),
     });
-    const names = missing.map((topic) => topic.name);
+    const names = wanted.map((topic) => topic.name);
     await this.#untilKnown(admin, names);
     return names;
   }
@@ -71,12 +81,30 @@ export class KafkaJsAdmin implements KafkaAdmin {
    * a request because another one names a topic that does not exist.
    */
   #inTurn<T>(ask: () => Promise<T>): Promise<T> {
-    const answer = this.#asking.then(ask);
+    const answer = this.#asking.then(() => this.#askAgain(ask));
     this.#asking = answer.catch(() => undefined);
     return answer;
   }
 
-  async topicId(topic: string): Promise<string | undefined> {
+  /**
+   * Asks once more on a new connection where a topic is missing: kafkajs asks for the metadata of all topics that it was ever asked
+   * about, and fails for all of them if one was deleted.
+   */
+  async #askAgain<T>(ask: () => Promise<T>): Promise<T> {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!missing.has((error as { type?: string }).type ?? '')) throw error;
+      await this.#renew();
+      return ask();
+    }
+  }
+
+  topicId(topic: string): Promise<string | undefined> {
+    return this.#inTurn(() => this.#topicId(topic));
+  }
+
+  async #topicId(topic: string): Promise<string | undefined> {
     const admin = await this.#connect();
     const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
     const [first] = topics.flatMap(({ partitions }) => partitions) as unknown as IdentifiedPartition[];

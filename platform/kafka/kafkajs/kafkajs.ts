@@ -68,8 +68,14 @@ export function createKafka({ brokers, sasl, ca, compression = 'none', clientId,
     return admin;
   };
 
+  const renewAdmin = async (): Promise<void> => {
+    const old = admin;
+    admin = undefined;
+    await (await old?.catch(() => undefined))?.disconnect();
+  };
+
   return {
-    admin: new KafkaJsAdmin(connectAdmin, openAdmin),
+    admin: new KafkaJsAdmin(connectAdmin, openAdmin, renewAdmin),
     async producer(): Promise<Producer> {
       assertOpen();
       const newClient = () =>

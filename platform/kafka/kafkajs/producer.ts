@@ -282,7 +282,7 @@ async function retrying<T>(sending: Send, attempt: () => Promise<T>): Promise<T>
     } catch (cause) {
       if (cause instanceof SendFailed) throw cause;
       const retryInMs = backoffMs(failures, retry);
-      const until = refusalOf(cause) ? unknownUntil : sending.deadline;
+      const until = isMissing(cause) ? unknownUntil : sending.deadline;
       if (!isPassing(cause) || performance.now() + retryInMs > until)
         throw new SendFailed(`${nameOf(sending)}: ${messageOf(cause)}`, { cause });
       await sleep(retryInMs);
@@ -290,10 +290,14 @@ async function retrying<T>(sending: Send, attempt: () => Promise<T>): Promise<T>
   }
 }
 
+function isMissing(error: unknown): boolean {
+  return (error as { code?: string }).code === 'ERR_KAFKA_TOPIC_MISSING';
+}
+
 /** Whether another attempt can succeed. kafkajs wraps the last error when it makes no more attempts itself. */
 function isPassing(error: unknown): boolean {
-  const { retriable, cause, name, code } = error as Partial<Record<'retriable' | 'cause' | 'name' | 'code', unknown>>;
-  if (code === 'ERR_KAFKA_TOPIC_MISSING') return true; // it may be new
+  const { retriable, cause, name } = error as Partial<Record<'retriable' | 'cause' | 'name', unknown>>;
+  if (isMissing(error)) return true; // it may be new
   if (name === 'KafkaJSNumberOfRetriesExceeded' && cause) return isPassing(cause);
   return retriable === true;
 }

@@ -64,6 +64,18 @@ export function testAdmin(
       assert.notEqual(await admin.topicId(topic), id);
     });
 
+    it('knows the other topics after one was deleted', async () => {
+      const { admin } = kafka;
+      const [kept, gone, later] = [await newTopic(1), await newTopic(1), await newTopic(3)];
+      await admin.watermarks(kept);
+      await admin.watermarks(gone);
+      await deleteTopic(gone);
+      assert.equal((await admin.watermarks(later)).size, 3);
+      assert.equal((await admin.watermarks(kept)).size, 1);
+      assert.match(String(await admin.topicId(later)), /^[0-9a-f]{32}$/);
+      await assert.rejects(admin.watermarks(gone));
+    });
+
     it('has no watermarks of a topic that does not exist', async () => {
       await assert.rejects(kafka.admin.watermarks(`missing-${randomUUID()}`));
     });

@@ -13,6 +13,8 @@ export interface SentMessage {
   message: Required<OutgoingMessage>;
 }
 
+const missing = (topic: string) => new PlatformError('ERR_KAFKA_TOPIC_MISSING', `topic ${topic} has no partitions`);
+
 /** An error as a broker answers it. */
 export const brokerError = (type: string) => Object.assign(new Error(type), { type });
 
@@ -31,7 +33,8 @@ export function fakeKafka(topics: Record<string, number>) {
 
   const append = async (topic: string, partition: number, given: readonly OutgoingMessage[] | EncodedMessages) => {
     const name = `${topic}/${partition}`;
-    if (!(partition < (topics[topic] ?? 0)))
+    if (topics[topic] === undefined) throw new SendFailed(`${name}: there is no such topic`, { cause: missing(topic) });
+    if (!(partition < topics[topic]))
       throw new SendFailed(`${name}: there is no such partition`, { cause: brokerError('UNKNOWN_TOPIC_OR_PARTITION') });
     const messages = 'bytes' in given ? await decoded(given) : given.map(copied);
     const reason = failure?.(topic, partition, messages);
@@ -48,8 +51,7 @@ export function fakeKafka(topics: Record<string, number>) {
     const partitionsOf = async (topic: string) => {
       if (isEnded || isClosed) throw new PlatformError('ERR_KAFKA_CLOSED', 'the producer was closed');
       const partitions = topics[topic];
-      if (partitions === undefined)
-        throw new PlatformError('ERR_KAFKA_TOPIC_MISSING', `topic ${topic} has no partitions`);
+      if (partitions === undefined) throw missing(topic);
       return partitions;
     };
     return {

@@ -115,8 +115,8 @@ class Build {
     try {
       const starts = partitions.map((partition) => ({ ...partition, offset: 0n }));
       const stored = await loadOffsets(this.#options.pool, this.#group, starts);
-      this.#next = new Map(partitions.map((partition) => [nameOf(partition), stored.get(nameOf(partition))!]));
-      for (const partition of partitions) seek({ ...partition, offset: stored.get(nameOf(partition))! });
+      this.#next = new Map(partitions.map((partition) => [nameOf(partition), stored.get(nameOf(partition))!.offset]));
+      for (const partition of partitions) seek({ ...partition, offset: stored.get(nameOf(partition))!.offset });
     } catch (error) {
       this.#failure ??= error;
     }

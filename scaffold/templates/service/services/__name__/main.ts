@@ -43,6 +43,7 @@ await runService('__name__', async (service) => {
     kafka,
     log,
     health,
+    recreatedTopics: config.KAFKA_RECREATED_TOPICS,
     decode: decodeEvent,
     handle: project,
   });

@@ -1,0 +1,27 @@
+import type { KafkaAdmin } from '#platform/kafka';
+import type { Pool } from '#platform/postgres';
+
+/** Where a group goes on with a topic that it cannot read: at the start or at the end of its log. */
+export type OffsetDecision = 'restart' | 'end';
+
+/**
+ * Decides where a group reads a topic from. Its running inbox follows within some seconds.
+ * @param pool of the database that holds the group's offsets
+ * @returns the offsets that the group goes on at, by partition; empty if the group has none in this database
+ */
+export async function decideOffsets(
+  { pool, admin }: { pool: Pool; admin: Pick<KafkaAdmin, 'watermarks' | 'topicId'> },
+  { group, topic, decision }: { group: string; topic: string; decision: OffsetDecision },
+): Promise<Map<number, bigint>> {
+  const [topicId, watermarks] = await Promise.all([admin.topicId(topic), admin.watermarks(topic)]);
+  const offsets = new Map(
+    [...watermarks].map(([partition, { low, high }]) => [partition, decision === 'restart' ? low : high]),
+  );
+  const { rows } = await pool.query<{ partition: number }>(
+    `UPDATE millrace.inbox_offsets o SET next_offset = d.next_offset, topic_id = $3, updated_at = now()
+     FROM unnest($4::int[], $5::bigint[]) AS d(partition, next_offset)
+     WHERE o.consumer_group = $1 AND o.topic = $2 AND o.partition = d.partition RETURNING o.partition`,
+    [group, topic, topicId ?? null, [...offsets.keys()], [...offsets.values()].map(String)],
+  );
+  return new Map(rows.map(({ partition }) => [partition, offsets.get(partition)!]));
+}
