@@ -16,6 +16,9 @@ import { LiveFeed } from './live.ts';
 
 const log = createLogger('test', 'silent');
 
+/** how long a reader waits for events, in milliseconds */
+const withinMs = 15_000;
+
 interface Received {
   id: string;
   event: string;
@@ -39,8 +42,17 @@ class Reader {
     return this.#answer;
   }
 
-  /** The next events; undefined if the stream ends first. */
+  /** The next events; undefined if the stream ends first. @throws if they do not come in time */
   async take(count: number): Promise<Received[] | undefined> {
+    const late = setTimeout(() => this.#controller.abort(new Error(`there are no ${count} events in time`)), withinMs);
+    try {
+      return await this.#take(count);
+    } finally {
+      clearTimeout(late);
+    }
+  }
+
+  async #take(count: number): Promise<Received[] | undefined> {
     const taken: Received[] = [];
     while (taken.length < count) {
       const block = await this.#block();
