@@ -40,6 +40,7 @@ export const shop: readonly string[] = [
   'tests/mutants',
   'bench',
   'docs/performance.md',
+  'docs/mutants.md',
   '.ci/cluster',
   'scaffold/shop-free',
   'scaffold/acceptance.ts',

@@ -8,6 +8,7 @@ import { listenForStop, type StopRequests } from '#local/signals.ts';
 import { forgetKilledRuns, startOwnServers } from '#test/server-run.ts';
 
 import { mutants } from './list.ts';
+import { faultsOf } from './mutant.ts';
 import type { Mutant } from './mutant.ts';
 import { limitMs, runTest } from './named-test.ts';
 import type { Outcome } from './named-test.ts';
@@ -53,7 +54,12 @@ class Run {
   async find(mutant: Mutant): Promise<number | undefined> {
     const { name, testFile, test } = mutant;
     const say = (text: string) => console.log(`${name}: ${text}`);
-    const run = () => runTest(this.#scratch.folder, mutant, this.#env, this.#signal);
+    const [fault] = faultsOf(root, mutant);
+    if (fault !== undefined) {
+      say(`NOT FOUND: ${fault}`);
+      return undefined;
+    }
+    const run = () => runTest(this.#scratch.folder, mutant, this.#env, { signal: this.#signal });
     const without = this.#without.get(`${testFile} ${test}`) ?? (await run());
     this.#without.set(`${testFile} ${test}`, without);
     if (without.verdict !== 'passed') {

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** A known bug: an exact replacement of text that puts it back, and the test that finds it. */
@@ -19,11 +19,11 @@ export interface Mutant {
 }
 
 /** The text of the file with the bug. @throws where the text to replace is not there exactly once */
-export function mutate(text: string, { name, file, from, to }: Mutant): string {
+export function mutate(text: string, { file, from, to }: Pick<Mutant, 'file' | 'from' | 'to'>): string {
   const parts = text.split(from);
   if (parts.length === 2) return parts.join(to);
   throw new Error(
-    `${name}: the text to replace is ${parts.length - 1} times in ${file}, not once. The code has changed: write the mutant anew.`,
+    `the text to replace is ${parts.length - 1} times in ${file}, not once. The code has changed: write the mutant anew.`,
   );
 }
 
@@ -41,15 +41,17 @@ export function hasTest(text: string, name: string): boolean {
 
 /** What of a mutant no longer fits the project, in sentences. */
 export function faultsOf(root: string, mutant: Mutant): string[] {
+  const { file, testFile, test, from, to } = mutant;
+  const missing = [file, testFile].filter((path) => !existsSync(join(root, path)));
+  if (missing.length > 0) return missing.map((path) => `there is no ${path} any more`);
   const faults: string[] = [];
-  const { name, file, testFile, test, from, to } = mutant;
+  const read = (path: string) => readFileSync(join(root, path), 'utf8');
   try {
-    mutate(readFileSync(join(root, file), 'utf8'), mutant);
+    mutate(read(file), mutant);
   } catch (error) {
     faults.push((error as Error).message);
   }
-  if (from === to) faults.push(`${name} changes nothing`);
-  if (!hasTest(readFileSync(join(root, testFile), 'utf8'), test))
-    faults.push(`${name}: ${testFile} has no test "${test}"`);
+  if (from === to) faults.push('it changes nothing');
+  if (!hasTest(read(testFile), test)) faults.push(`${testFile} has no test "${test}"`);
   return faults;
 }

@@ -23,13 +23,14 @@ const result = /^\s*(not ok|ok) \d+ - (.*?)(?: # (SKIP|TODO).*)?$/;
 /**
  * Runs one test of a file by itself, until it has a result or its time is over.
  * @param folder the project
- * @param signal ends it
+ * @param options.signal ends the run
+ * @param options.ms how long it may take; default `limitMs`
  */
 export async function runTest(
   folder: string,
   { testFile, test }: { testFile: string; test: string },
   env: Record<string, string>,
-  signal: AbortSignal,
+  { signal, ms = limitMs }: { signal: AbortSignal; ms?: number | undefined },
 ): Promise<Outcome> {
   const began = performance.now();
   const flags = ['--no-warnings', '--test', '--test-reporter=tap', `--test-name-pattern=^${RegExp.escape(test)}$`];
@@ -38,7 +39,7 @@ export async function runTest(
     cwd: folder,
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
-    env: { ...process.env, ...env },
+    env: { ...process.env, ...env, NODE_TEST_CONTEXT: undefined }, // it is no part of another test
   });
   const ended = once(child, 'close');
   const kill = () => {
@@ -57,7 +58,7 @@ export async function runTest(
   });
   createInterface({ input: child.stderr }).on('line', (line) => lines.push(line));
   void ended.then(() => settle('none'));
-  const limit = setTimeout(() => settle('late'), limitMs);
+  const limit = setTimeout(() => settle('late'), ms);
   signal.addEventListener('abort', kill, { once: true });
   const outcome = await found.promise;
   clearTimeout(limit);

@@ -12,12 +12,12 @@ export const database: readonly Mutant[] = [
   },
   {
     name: 'lost-commit-is-undone',
-    breaks: 'A lost COMMIT is answered 503, as if nothing was done',
+    breaks: 'A transaction whose COMMIT was lost counts as undone',
     file: 'platform/postgres/pool.ts',
     from: 'if (!isCommitting) markUndone(error);',
     to: 'markUndone(error);',
-    testFile: 'services/orders/commands/lost-batch.test.ts',
-    test: 'is 504, never 503, and takes effect at most once',
+    testFile: 'platform/postgres/outage.test.ts',
+    test: 'after a lost COMMIT the outcome is unknown; after a statement before it, the work is undone',
   },
   {
     name: 'pooler-not-refused',

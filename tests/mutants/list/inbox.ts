@@ -11,6 +11,15 @@ export const inbox: readonly Mutant[] = [
     test: 'leaves no double effects where two consumers that do not know of each other have the same partitions',
   },
   {
+    name: 'offsets-by-number-alone',
+    breaks: 'A topic that was deleted and created again is read on at the offset of the earlier one',
+    file: 'platform/inbox/assignment.ts',
+    from: 'if (topicId !== undefined && log.topicId !== undefined && topicId !== log.topicId) {',
+    to: 'if (topicId !== undefined && log.topicId === undefined) {',
+    testFile: 'platform/inbox/recreated-topic.test.ts',
+    test: 'is refused until somebody decides, and then read from its start',
+  },
+  {
     name: 'offsets-in-another-transaction',
     breaks: 'The offsets are committed before the effects, which are lost when their transaction fails',
     file: 'platform/inbox/writer.ts',

@@ -2,6 +2,15 @@ import type { Mutant } from '../mutant.ts';
 
 export const services: readonly Mutant[] = [
   {
+    name: 'lost-commit-answered-503',
+    breaks: 'A command whose COMMIT was lost is answered 503, as if nothing was done, so that a client does it again',
+    file: 'services/users/store.ts',
+    from: 'throw isCommitting ? error : markUndone(error);',
+    to: 'throw isCommitting ? markUndone(error) : markUndone(error);',
+    testFile: 'services/users/outage.test.ts',
+    test: 'a lost COMMIT is 504 outcome-unknown; what was lost before it is 503, and undone',
+  },
+  {
     name: 'lost-batch-inserted-again',
     breaks: 'A batch of orders whose connection is lost is inserted again, though it may be committed',
     file: 'services/orders/commands/place.ts',
