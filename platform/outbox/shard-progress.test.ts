@@ -86,7 +86,7 @@ describe('ShardProgress', () => {
       fc.property(fc.array(step, { maxLength: 120 }), fc.integer({ min: 1, max: 8 }), (steps, limit) => {
         const model = new Model();
         const progress = new ShardProgress();
-        progress.own([{ shard, xid: 0, id: 0 }]);
+        progress.own([{ shard, xid: 0, id: 0, isTaken: true }]);
         const sent: Row[] = [];
         const relay = (failing?: number, holdBack = false) => {
           const { horizon } = model;
@@ -124,8 +124,8 @@ describe('ShardProgress', () => {
   it('drops a shard whose cursor could not be stored', () => {
     const progress = new ShardProgress();
     progress.own([
-      { shard: 0, xid: 5, id: 1 },
-      { shard: 1, xid: 5, id: 1 },
+      { shard: 0, xid: 5, id: 1, isTaken: true },
+      { shard: 1, xid: 5, id: 1, isTaken: true },
     ]);
     progress.published([{ shard: 0, xid: 6, id: 9 }]);
     progress.follow({ rows: [{ shard: 0, xid: 6, id: 9, head: true, cut: false }], horizon: 7 });

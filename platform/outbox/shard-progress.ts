@@ -1,5 +1,5 @@
 import { advance, compare } from './cursor.ts';
-import type { Cursor, RowPosition, ReadPosition } from './cursor.ts';
+import type { Cursor, LeasedCursor, RowPosition, ReadPosition } from './cursor.ts';
 
 /** When so many rows are published ahead of the cursors, the relay waits until the cursors follow. */
 const maxAhead = 5_000;
@@ -43,9 +43,13 @@ export class ShardProgress {
     return this.#cursors.has(shard);
   }
 
-  /** Sets the owned shards. The cursors from before are stored, and another relay can have moved them since. */
-  own(stored: readonly Cursor[]): void {
-    this.#cursors = new Map(stored.map((cursor) => [cursor.shard, cursor]));
+  /**
+   * Sets the owned shards. The cursors from before are stored, and another relay can have moved them since. Of a shard that was
+   * taken only now, the rows ahead of the cursor are published again: its lease can have been taken away for that.
+   */
+  own(leased: readonly LeasedCursor[]): void {
+    for (const { shard, isTaken } of leased) if (isTaken) this.#forgetAhead(shard);
+    this.#cursors = new Map(leased.map(({ shard, xid, id }) => [shard, { shard, xid, id }]));
   }
 
   /** Records which cursors were stored. @returns the lost shards, whose cursors were not: another relay owns them */
@@ -54,6 +58,10 @@ export class ShardProgress {
     for (const { shard } of tried) this.#moved.delete(shard);
     for (const shard of lost) this.#cursors.delete(shard);
     return lost;
+  }
+
+  #forgetAhead(shard: number): void {
+    for (const [id, row] of this.#ahead) if (row.shard === shard) this.#ahead.delete(id);
   }
 
   /** Records rows that Kafka has acknowledged. */

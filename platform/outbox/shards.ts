@@ -1,5 +1,5 @@
 import type { PoolClient } from '#platform/postgres';
-import type { Cursor } from './cursor.ts';
+import type { LeasedCursor } from './cursor.ts';
 
 /** How long a lease lasts without a renewal, in milliseconds: longer than a send can take. */
 export const leaseMs = 10_000;
@@ -55,26 +55,29 @@ export async function renewShards(
   session: PoolClient,
   owner: string,
   { share, keep }: { share: readonly number[]; keep: readonly number[] },
-): Promise<{ cursors: Cursor[]; isAhead: boolean }> {
+): Promise<{ cursors: LeasedCursor[]; isAhead: boolean }> {
   const { rows } = await session.query<{
     shard: number;
     xid: string;
     id: string;
     owner: string | null;
+    kept: boolean | null;
     ahead: boolean;
   }>(
-    `UPDATE millrace.outbox_shards SET
-       owner = CASE WHEN shard = ANY($2::smallint[] || $4::smallint[]) THEN $1 END,
-       lease_until = CASE WHEN shard = ANY($2::smallint[] || $4::smallint[])
+    `WITH before AS (SELECT shard, owner FROM millrace.outbox_shards ORDER BY shard FOR UPDATE)
+     UPDATE millrace.outbox_shards s SET
+       owner = CASE WHEN s.shard = ANY($2::smallint[] || $4::smallint[]) THEN $1 END,
+       lease_until = CASE WHEN s.shard = ANY($2::smallint[] || $4::smallint[])
          THEN clock_timestamp() + $3 * interval '1 ms' END
-     WHERE owner = $1
-       OR (shard = ANY($2::smallint[]) AND (owner IS NULL OR lease_until IS NULL OR lease_until < clock_timestamp()))
-     RETURNING shard, xid::text AS xid, id::text AS id, owner, xid > pg_snapshot_xmin(pg_current_snapshot()) AS ahead`,
+     FROM before b WHERE s.shard = b.shard AND (s.owner = $1
+       OR (s.shard = ANY($2::smallint[]) AND (s.owner IS NULL OR s.lease_until IS NULL OR s.lease_until < clock_timestamp())))
+     RETURNING s.shard, s.xid::text AS xid, s.id::text AS id, s.owner, b.owner = $1 AS kept,
+       s.xid > pg_snapshot_xmin(pg_current_snapshot()) AS ahead`,
     [owner, share, leaseMs, keep],
   );
   const cursors = rows
     .filter((row) => row.owner === owner)
-    .map(({ shard, xid, id }) => ({ shard, xid: Number(xid), id: Number(id) }));
+    .map(({ shard, xid, id, kept }) => ({ shard, xid: Number(xid), id: Number(id), isTaken: kept !== true }));
   return { cursors, isAhead: rows.some((row) => row.ahead) };
 }
 

@@ -1,0 +1,24 @@
+import type { FaultKind } from '../plan.ts';
+import { changePassword, freezeBackend, killBackend, lock, refuseConnections } from './databases.ts';
+import { fillDisk } from './disk.ts';
+import type { Inject } from './fault.ts';
+import { addPartitions, foreign } from './foreign.ts';
+import { freeze, kill, restart } from './processes.ts';
+import { blackHole, cut } from './wires.ts';
+
+/** How each kind of fault is caused. */
+export const injections: Record<FaultKind, Inject> = {
+  kill,
+  restart,
+  freeze,
+  'kill-backend': killBackend,
+  'freeze-backend': freezeBackend,
+  cut,
+  'black-hole': blackHole,
+  lock,
+  password: changePassword,
+  'refuse-connections': refuseConnections,
+  foreign,
+  'fill-disk': fillDisk,
+  'add-partitions': addPartitions,
+};

@@ -1,0 +1,199 @@
+import pg from 'pg';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { deadLetterTopic, topics as declaredTopics } from '#platform/declarations';
+import { createKafka, type Kafka } from '#platform/kafka';
+import { databaseNameOf } from '#platform/postgres';
+import { createLogger } from '#platform/telemetry';
+import type { System } from './system.ts';
+import { GreenWatch, type HopSample } from './watch.ts';
+
+const everyMs = 1_000;
+const askMs = 2_500;
+
+interface Outbox {
+  database: string;
+  service: string;
+  topics: string[];
+}
+
+interface Reading {
+  at: number;
+  shards: { shard: number; pending: number; position: string }[];
+  offsets: Map<string, bigint>;
+  mails: { due: number; settled: number } | undefined;
+}
+
+/**
+ * Looks at the platform from outside its own paths every second: the health of each service, and how far each hop is, by
+ * Kafka's end offsets, the stored offsets and the cursors of the outboxes, past all proxies. What cannot be read keeps its
+ * last value: whoever cannot reach a database makes no progress in it either.
+ */
+export class Probe {
+  readonly watch = new GreenWatch();
+  /** The last answer of each service to `/health`, for the report. */
+  readonly health = new Map<string, string>();
+  readonly #system: System;
+  readonly #outboxes: Outbox[];
+  readonly #kafka: Kafka;
+  readonly #pools = new Map<string, pg.Pool>();
+  readonly #ends = new Map<string, { at: number; high: Map<number, bigint> }>();
+  readonly #readings = new Map<string, Reading>();
+  readonly #green = new Set<string>();
+  readonly #stopping = new AbortController();
+  #loops: Promise<void>[] = [];
+
+  constructor(system: System) {
+    this.#system = system;
+    this.#outboxes = system.services.flatMap(({ metadata: { name }, spec }) =>
+      (spec.databases ?? []).map((database) => ({
+        database: database.name,
+        service: name,
+        topics: [
+          ...(database.name === name ? (spec.produces ?? []).map(({ topic }) => topic) : []),
+          ...(spec.consumes ?? [])
+            .filter((consumption) => consumption.database === database.name)
+            .map(({ group }) => deadLetterTopic(group)),
+        ],
+      })),
+    );
+    const log = createLogger('chaos', 'silent');
+    this.#kafka = createKafka({ brokers: system.brokers, clientId: 'chaos', log });
+  }
+
+  start(): void {
+    const { services } = this.#system;
+    this.#loops = [
+      ...services.map(({ metadata: { name } }) => this.#repeat(() => this.#askHealth(name))),
+      ...this.#outboxes.map((outbox) => this.#repeat(() => this.#readDatabase(outbox))),
+      this.#repeat(() => this.#readEnds()),
+      this.#repeat(() => {
+        this.watch.observe(performance.now(), new Set(this.#green), this.samples());
+        return Promise.resolve();
+      }),
+    ];
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#kafka.close();
+    await Promise.allSettled([...this.#pools.values()].map((pool) => pool.end()));
+    await Promise.all(this.#loops);
+  }
+
+  /** A pool of one connection past the proxy, as the superuser. */
+  pool(database: string): pg.Pool {
+    const known = this.#pools.get(database);
+    if (known) return known;
+    const url = new URL(this.#system.postgres);
+    url.pathname = `/${databaseNameOf(database)}`;
+    const pool = new pg.Pool({
+      connectionString: url.href,
+      max: 1,
+      connectionTimeoutMillis: askMs,
+      query_timeout: askMs,
+      application_name: 'chaos',
+    });
+    pool.on('error', () => undefined);
+    this.#pools.set(database, pool);
+    return pool;
+  }
+
+  /** Where each part of each hop is. */
+  samples(): HopSample[] {
+    return this.#outboxes.flatMap((outbox) => this.#samplesOf(outbox));
+  }
+
+  /** What is pending at each hop, if everything was read after that moment; else undefined. */
+  backlogSince(moment: number): Map<string, number> | undefined {
+    const read = [...this.#readings.values(), ...this.#ends.values()];
+    if (read.length < this.#outboxes.length + declaredTopics().length || read.some(({ at }) => at < moment))
+      return undefined;
+    const pending = new Map<string, number>();
+    for (const sample of this.samples()) pending.set(sample.hop, (pending.get(sample.hop) ?? 0) + sample.pending);
+    return pending;
+  }
+
+  #samplesOf({ database, service, topics }: Outbox): HopSample[] {
+    const reading = this.#readings.get(database);
+    if (!reading) return [];
+    const sent = topics.map((topic) => [...(this.#ends.get(topic)?.high.values() ?? [])].join('+')).join(' ');
+    const samples = reading.shards.map(({ shard, pending, position }) => ({
+      name: `outbox ${database}/${shard}`,
+      hop: `outbox ${database}`,
+      service,
+      pending,
+      position: `${position} ${sent}`,
+    }));
+    const own = this.#system.services.find(({ metadata }) => metadata.name === service)!;
+    for (const { group, topics: consumed } of own.spec.consumes ?? []) {
+      const isHere = own.spec.consumes!.some((one) => one.group === group && one.database === database);
+      for (const topic of isHere ? consumed : [])
+        for (const [partition, high] of this.#ends.get(topic)?.high ?? []) {
+          const next = reading.offsets.get(`${group} ${topic}/${partition}`) ?? 0n;
+          const name = `${group} ${topic}/${partition}`;
+          samples.push({ name, hop: group, service, pending: Number(high - next), position: String(next) });
+        }
+    }
+    const { mails } = reading;
+    if (mails)
+      samples.push({ name: 'mails', hop: 'mails', service, pending: mails.due, position: String(mails.settled) });
+    return samples;
+  }
+
+  async #repeat(ask: () => Promise<void>): Promise<void> {
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      await ask().catch(() => undefined);
+      await sleep(everyMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  async #askHealth(service: string): Promise<void> {
+    try {
+      const answer = await fetch(`${this.#system.url(service)}/health`, { signal: AbortSignal.timeout(askMs) });
+      this.health.set(service, `${answer.status} ${await answer.text()}`);
+      if (answer.ok) this.#green.add(service);
+      else this.#green.delete(service);
+    } catch (error) {
+      this.#green.delete(service);
+      this.health.set(service, (error as Error).message);
+    }
+  }
+
+  async #readEnds(): Promise<void> {
+    for (const { name } of declaredTopics()) {
+      const at = performance.now();
+      const marks = await this.#kafka.admin.watermarks(name);
+      this.#ends.set(name, { at, high: new Map([...marks].map(([partition, { high }]) => [partition, high])) });
+    }
+  }
+
+  async #readDatabase({ database }: Outbox): Promise<void> {
+    const pool = this.pool(database);
+    const at = performance.now();
+    // orders publishes its event store
+    const source = database === 'orders' ? 'outbox' : 'millrace.outbox';
+    // While a transaction is open, a relay publishes rows above the horizon, and its cursor waits below it: only below it a
+    // row beyond the cursor is surely not published.
+    const { rows: shards } = await pool.query<{ shard: number; pending: number; position: string }>(
+      `SELECT s.shard, s.xid::text || '/' || s.id AS position, (SELECT count(*)::int FROM (
+         SELECT FROM ${source} o WHERE o.shard = s.shard AND (o.xid, o.id) > (s.xid, s.id)
+           AND o.xid < pg_snapshot_xmin(pg_current_snapshot()) LIMIT 1000) l) AS pending
+       FROM millrace.outbox_shards s`,
+    );
+    const { rows: offsets } = await pool.query<{ part: string; next: string }>(
+      `SELECT consumer_group || ' ' || topic || '/' || partition AS part, next_offset::text AS next
+       FROM millrace.inbox_offsets`,
+    );
+    const { rows: mails } =
+      database === 'notifications'
+        ? await pool.query<{ due: number; settled: number }>(
+            `SELECT (SELECT count(*)::int FROM deliveries WHERE due_at <= now()) AS due,
+               (SELECT count(*)::int FROM notifications WHERE status <> 'PENDING') AS settled`,
+          )
+        : { rows: [] };
+    const next = new Map(offsets.map((row) => [row.part, BigInt(row.next)]));
+    this.#readings.set(database, { at, shards, offsets: next, mails: mails[0] });
+  }
+}

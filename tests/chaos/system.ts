@@ -1,0 +1,175 @@
+import { appendFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { Fault } from '#local/fault.ts';
+import { findJava, kafkaClasspath, startJavaKafka } from '#local/kafka-java.ts';
+import { KAFKA_VERSION, untilReady } from '#local/kafka.ts';
+import { portsWith, serviceEnvironment, serviceUrl, startOrder } from '#local/plan.ts';
+import { startPostgres } from '#local/postgres.ts';
+import { prepareDatabases, prepareTopics } from '#local/prepare.ts';
+import { serviceProcess, startService } from '#local/service.ts';
+import { Supervised } from '#local/supervised.ts';
+import { eventServices, type EventService } from '#platform/declarations';
+import { freePort, freePortOffset } from '#test/ports.ts';
+import { startTestSmtp, type TestMail } from '#test/smtp.ts';
+import { startProxy, type Proxy } from './proxy.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+/** What faults and probes need of the running platform. */
+export interface System {
+  services: EventService[];
+  /** Of a service, past every proxy. */
+  url(service: string): string;
+  /** The superuser's connection string, past the proxy. */
+  postgres: string;
+  /** Kafka, past the proxy. */
+  brokers: string[];
+  wires: Record<string, Proxy>;
+  mails: readonly TestMail[];
+  /** The process of a service, of `Kafka`, or of `PostgreSQL`; undefined while it is down. */
+  pid(part: string): number | undefined;
+  /** The folder of data and logs. */
+  data: string;
+}
+
+/**
+ * The parts of `npm start`, with its supervision, but with a proxy before PostgreSQL, Kafka and the mail server. Kafka has a
+ * second listener, whose advertised port is the proxy's: clients of the first one meet no fault of the wire.
+ */
+export class ChaosSystem implements System {
+  readonly services = eventServices();
+  readonly data: string;
+  readonly mails: TestMail[] = [];
+  readonly wires: Record<string, Proxy> = {};
+  readonly #parts = new Map<string, Supervised>();
+  readonly #groups: Supervised[][] = [];
+  readonly #stopping = new AbortController();
+  #offset = 0;
+  #listener = 0;
+  #smtp: { port: number; mails: TestMail[]; close(): Promise<void> } | undefined;
+  postgres = '';
+  brokers: string[] = [];
+
+  constructor(data: string) {
+    this.data = data;
+  }
+
+  url(service: string): string {
+    return serviceUrl(service, this.#offset, this.services);
+  }
+
+  pid(part: string): number | undefined {
+    return this.#parts.get(part)?.pid;
+  }
+
+  /** Resolves when every service is ready. After a failure, call `stop` for the parts that have started. */
+  async start(): Promise<void> {
+    this.#offset = await freePortOffset();
+    this.#listener = await freePort();
+    const ports = portsWith(this.#offset);
+    this.wires['PostgreSQL'] = await startProxy(() => ports.postgres);
+    this.wires['Kafka'] = await startProxy(() => this.#listener);
+    this.#smtp = await startTestSmtp({ onMessage: (mail) => void this.mails.push(mail) });
+    this.wires['SMTP'] = await startProxy(() => this.#smtp!.port);
+
+    const postgres = this.#supervise('PostgreSQL', async () => {
+      const server = await startPostgres({ folder: this.data, port: ports.postgres });
+      this.postgres = server.url;
+      return server;
+    });
+    const kafka = this.#supervise('Kafka', (signal) => this.#startKafka(signal));
+    this.#groups.push([postgres, kafka]);
+    this.brokers = [`127.0.0.1:${ports.kafka}`];
+    const what = {
+      services: this.services,
+      say: (line: string) => this.#log('millrace', line),
+      signal: this.#stopping.signal,
+    };
+    await Promise.all([
+      postgres.start().then(() => prepareDatabases(root, this.postgres, what)),
+      kafka.start().then(() => prepareTopics({ brokers: this.brokers }, what)),
+    ]);
+    for (const group of startOrder(this.services)) {
+      const parts = group.map((service) => this.#superviseService(service));
+      this.#groups.push(parts);
+      await Promise.all(parts.map((part) => part.start()));
+    }
+  }
+
+  async #startKafka(signal: AbortSignal) {
+    const java = findJava();
+    if (java.problem !== undefined) throw new Fault(`Chaos runs Kafka from its jars, and ${java.problem}.`);
+    const say = (line: string): void => console.error(line);
+    const classpath = await kafkaClasspath(KAFKA_VERSION, { cache: join(root, '.millrace'), say, signal });
+    const { kafka: port, kafkaController: controllerPort } = portsWith(this.#offset);
+    const listener = (host: string, own: number) => `PLAINTEXT://127.0.0.1:${port},${host}://127.0.0.1:${own}`;
+    const settings = {
+      listeners: `${listener('PROXIED', this.#listener)},CONTROLLER://127.0.0.1:${controllerPort}`,
+      'advertised.listeners': listener('PROXIED', this.wires['Kafka']!.port),
+      'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT',
+    };
+    const options = { folder: this.data, port, controllerPort, settings };
+    const server = await startJavaKafka(KAFKA_VERSION, java.program, classpath, options);
+    await untilReady(server, { port, signal });
+    return server;
+  }
+
+  #superviseService(service: EventService): Supervised {
+    const { name } = service.metadata;
+    const proxied = new URL(this.postgres);
+    proxied.port = String(this.wires['PostgreSQL']!.port);
+    const env = serviceEnvironment(service, {
+      all: this.services,
+      portOffset: this.#offset,
+      kafka: { brokers: [`127.0.0.1:${this.wires['Kafka']!.port}`] },
+      superuserUrl: proxied.href,
+      cache: join(root, '.millrace'),
+    });
+    env['SMTP_URL'] = `smtp://127.0.0.1:${this.wires['SMTP']!.port}`;
+    const process = serviceProcess(
+      { name, port: service.spec.port + this.#offset, env },
+      {
+        root,
+        data: this.data,
+        inspectPort: undefined,
+        listener: {
+          say: (_, line) => this.#log('millrace', line),
+          line: (from, line) => this.#log(from, line),
+        },
+      },
+    );
+    return this.#supervise(name, (signal) => startService(process, { signal }));
+  }
+
+  #supervise(name: string, start: (signal: AbortSignal) => ReturnType<typeof startService>): Supervised {
+    const part = new Supervised(
+      name,
+      ({ signal }) => start(AbortSignal.any([signal, this.#stopping.signal])),
+      (level, line) => this.#log('millrace', `${level}: ${line}`),
+    );
+    this.#parts.set(name, part);
+    return part;
+  }
+
+  #log(from: string, line: string): void {
+    try {
+      appendFileSync(join(this.data, 'chaos.log'), `${new Date().toISOString()} ${from} ${line}\n`);
+    } catch {
+      // a full disk is one of the faults
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort(new Fault('It was stopped.'));
+    for (const group of this.#groups.toReversed()) await Promise.all(group.map((part) => part.stop()));
+    for (const wire of Object.values(this.wires)) await wire.stop();
+    await this.#smtp?.close();
+  }
+
+  /** Ends every process at once. */
+  kill(): void {
+    for (const part of this.#groups.flat()) part.kill();
+  }
+}
