@@ -62,6 +62,7 @@ class Run {
     const run = () => runTest(this.#scratch.folder, mutant, this.#env, { signal: this.#signal });
     const without = this.#without.get(`${testFile} ${test}`) ?? (await run());
     this.#without.set(`${testFile} ${test}`, without);
+    if (this.#signal.aborted) return undefined;
     if (without.verdict !== 'passed') {
       const reason = without.verdict === 'failed' ? 'the test fails without it' : reasons[without.verdict];
       say(`NOT FOUND: ${reason} (${testFile}, "${test}")`);
@@ -69,6 +70,7 @@ class Run {
       return undefined;
     }
     const outcome = await this.#scratch.with(mutant, run);
+    if (this.#signal.aborted) return undefined;
     if (outcome.verdict === 'failed') {
       say(`found after ${seconds(outcome)} by ${testFile}, "${test}"`);
       return outcome.seconds;
@@ -79,7 +81,7 @@ class Run {
   }
 
   #show({ output }: Outcome): void {
-    if (!this.#signal.aborted) console.error(output.split('\n').slice(-shownLines).join('\n'));
+    console.error(output.split('\n').slice(-shownLines).join('\n'));
   }
 }
 
