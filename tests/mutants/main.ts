@@ -54,7 +54,7 @@ class Run {
   async find(mutant: Mutant): Promise<number | undefined> {
     const { name, testFile, test } = mutant;
     const say = (text: string) => console.log(`${name}: ${text}`);
-    const [fault] = faultsOf(root, mutant);
+    const [fault] = faultsOf(this.#scratch.folder, mutant);
     if (fault !== undefined) {
       say(`NOT FOUND: ${fault}`);
       return undefined;
