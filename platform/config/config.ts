@@ -25,7 +25,7 @@ export const processConfig = {
   LOG_LEVEL: Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal'], { default: 'info' }),
   // how long to continue serving, until load balancers know that this process is not ready and clients close connections
   SHUTDOWN_DELAY_MS: Type.Integer({ minimum: 0, maximum: 120_000, default: 0 }),
-  // a consumer that leaves its group waits for the session of a member that has died: 15 s
+  // a consumer that leaves its group waits for the session of a member that has died, and for members with a running transaction
   SHUTDOWN_GRACE_MS: Type.Integer({ minimum: 0, maximum: 600_000, default: 25_000 }),
 };
 

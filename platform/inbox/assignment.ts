@@ -89,14 +89,15 @@ export class Assignment {
   hold(partition: TopicPartition, reason: string): void {
     const position = this.at(partition);
     if (!position) return;
-    position.error = `${nameOf(position)} waits: ${reason}`;
+    position.error = `waits: ${reason}`;
     this.#options.consumer.pause(position);
   }
 
   /** @throws while a partition cannot be read */
   check(): void {
-    const errors = this.positions.flatMap(({ error }) => error ?? []);
-    if (errors.length > 0) throw new PlatformError('ERR_INBOX_PARTITION_UNREADABLE', errors.join('; '));
+    const unreadable = this.positions.filter(({ error }) => error !== undefined);
+    if (unreadable.length > 0)
+      throw new PlatformError('ERR_INBOX_PARTITION_UNREADABLE', sentencesOf(unreadable).join('; '));
   }
 
   /**
@@ -146,17 +147,23 @@ export class Assignment {
       stored = await loadOffsets(pool, group, starts);
     }
     if (this.signal.aborted) return;
+    const refused: AssignedPartition[] = [];
+    const refuse = (position: AssignedPartition, reason: string): void => {
+      if (position.error === undefined) refused.push(position);
+      position.error = `is not read: ${reason}. Decide: ${decisionOf(group, position.topic)}`;
+      consumer.pause(position);
+    };
     for (const { watermarks, ...log } of logs) {
       const position = this.at(log)!;
       const { offset, topicId } = stored.get(nameOf(log))!;
       Object.assign(position, { stored: offset, topicId });
       if (topicId !== undefined && log.topicId !== undefined && topicId !== log.topicId) {
-        this.#refuse(position, `the topic was created again, and ${group} has read the earlier one up to ${offset}`);
+        refuse(position, `the topic was created again after ${group} had read it`);
         continue;
       }
       const start = startOf(position.stored, watermarks);
       if ('beyond' in start) {
-        this.#refuse(
+        refuse(
           position,
           `it ends at ${start.beyond}, and ${group} has read up to ${offset}: the topic was truncated or restored`,
         );
@@ -170,6 +177,7 @@ export class Assignment {
       position.sought = true;
       consumer.seek({ ...position, offset: position.next });
     }
+    for (const sentence of sentencesOf(refused)) this.#options.log.error({ group }, sentence);
   }
 
   #skip(position: AssignedPartition, next: bigint): void {
@@ -182,17 +190,6 @@ export class Assignment {
     );
     metrics.skipped.inc({ group, topic }, skipped);
     position.next = next;
-  }
-
-  #refuse(position: AssignedPartition, reason: string): void {
-    const { group, log, consumer } = this.#options;
-    const { topic } = position;
-    const isNews = position.error === undefined;
-    position.error =
-      `${nameOf(position)} is not read: ${reason}. Decide: npm run offsets -- restart ${group} ${topic} reads it from ` +
-      `its start, npm run offsets -- end ${group} ${topic} from its end`;
-    if (isNews) log.error({ group }, position.error);
-    consumer.pause(position);
   }
 
   async #askLogs(positions: readonly AssignedPartition[]) {
@@ -217,4 +214,16 @@ export class Assignment {
       return { topic, partition, topicId, watermarks };
     });
   }
+}
+
+const decisionOf = (group: string, topic: string) =>
+  `npm run offsets -- restart ${group} ${topic} reads it from its start, npm run offsets -- end ${group} ${topic} from its end`;
+
+/** What is wrong with partitions, a sentence for those of a topic with the same fault. */
+function sentencesOf(positions: readonly AssignedPartition[]): string[] {
+  const groups = Map.groupBy(positions, ({ topic, error }) => JSON.stringify([topic, error]));
+  return [...groups.values()].map((same) => {
+    const [{ topic, error }] = same as [AssignedPartition];
+    return `${topic}/${same.map(({ partition }) => partition).join(',')} ${error}`;
+  });
 }

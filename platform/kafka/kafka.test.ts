@@ -109,6 +109,37 @@ describe('Kafka', () => {
     await subscription.stop();
   });
 
+  it('reads partitions that a topic gets while it is read', async () => {
+    const topic = await uniqueTopic('grown', 1);
+    const received: string[] = [];
+    const consumer = kafka.consumer({
+      group: topic,
+      topics: [topic],
+      from: 'earliest',
+      async onBatch({ messages }) {
+        received.push(...messages.map(({ value }) => String(value)));
+        return true;
+      },
+    });
+    consumer.start();
+    await producer.send(topic, 0, [outgoing('before')]);
+    await eventually(() => received.length === 1, 'the first');
+    const admin = new kafkajs.Kafka({
+      brokers: testKafka().brokers.split(','),
+      logLevel: kafkajs.logLevel.NOTHING,
+    }).admin();
+    await admin.connect();
+    await admin.createPartitions({ topicPartitions: [{ topic, count: 2 }] });
+    await admin.disconnect();
+    const other = connect();
+    try {
+      await (await other.producer()).send(topic, 1, [outgoing('after')]);
+      await eventually(() => received.includes('after'), 'a message of the new partition', 30_000);
+    } finally {
+      await Promise.all([other.close(), consumer.stop()]);
+    }
+  });
+
   it('has left nothing of a broadcast that has stopped', async () => {
     const topic = await uniqueTopic('broadcast', 1);
     await assertStopsCompletely(kafka, (own) => {

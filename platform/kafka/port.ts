@@ -99,7 +99,7 @@ export interface ConsumerOptions {
   from: 'earliest' | 'latest';
   /**
    * The session timeout in milliseconds, after which the group assigns the partitions of a silent member to others; default
-   * 15,000. If the broker refuses it (`group.min.session.timeout.ms`), 6,000 is used.
+   * 4,000. If the broker refuses it (`group.min.session.timeout.ms`), 6,000 is used.
    */
   sessionMs?: number;
   /** how many batches of a fetch are handled at once; default: all */

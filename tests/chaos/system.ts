@@ -140,13 +140,17 @@ export class ChaosSystem implements System {
         },
       },
     );
-    return this.#supervise(name, (signal) => startService(process, { signal }));
+    const warn = (line: string) => this.#log('millrace', line);
+    return this.#supervise(name, (signal, isRestart) => startService(process, { signal, isRestart }, warn));
   }
 
-  #supervise(name: string, start: (signal: AbortSignal) => ReturnType<typeof startService>): Supervised {
+  #supervise(
+    name: string,
+    start: (signal: AbortSignal, isRestart: boolean) => ReturnType<typeof startService>,
+  ): Supervised {
     const part = new Supervised(
       name,
-      ({ signal }) => start(AbortSignal.any([signal, this.#stopping.signal])),
+      ({ signal, isRestart }) => start(AbortSignal.any([signal, this.#stopping.signal]), isRestart),
       (level, line) => this.#log('millrace', `${level}: ${line}`),
     );
     this.#parts.set(name, part);

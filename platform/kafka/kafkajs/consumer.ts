@@ -9,9 +9,11 @@ import type { ConsumerHandle, ConsumerOptions, IncomingBatch, TopicPartition } f
  * The group removes a member after this silence. After a crash of the member or of the broker, its partitions are read by
  * nobody that long: kafkajs has no static membership, so a member that comes back is a new one.
  */
-const defaultSessionMs = 15_000;
+const defaultSessionMs = 4_000;
 /** the least session timeout that a broker accepts by default */
 const leastSessionMs = 6_000;
+/** how soon a consumer reads new partitions of its topics */
+const metadataMaxAgeMs = 10_000;
 /** how long members have to rejoin in a rebalance: a transaction can be running */
 const rebalanceMs = 15_000;
 /** how soon a member learns of a rebalance; where the session is short, the interval is a sixth of it */
@@ -130,6 +132,7 @@ export class KafkaJsConsumer implements ConsumerHandle {
       groupId: group,
       sessionTimeout: this.#sessionMs,
       rebalanceTimeout: Math.max(this.#sessionMs, rebalanceMs),
+      metadataMaxAge: metadataMaxAgeMs,
       heartbeatInterval: Math.min(heartbeatMs, this.#sessionMs / 6),
       maxWaitTimeInMs: fetchWaitMs,
       minBytes: 1,
