@@ -205,8 +205,8 @@ describe('the live stream', () => {
     await slow.query('BEGIN');
     await appendToFeed(slow, { order: ['"slow"'] });
     await write('"quick"');
-    const before = queries.callCount();
-    await eventually(() => queries.callCount() > before + 3, 'the feed was read meanwhile');
+    const earlier = queries.callCount();
+    await eventually(() => queries.callCount() > earlier + 3, 'the feed was read meanwhile');
     await slow.query('COMMIT');
     slow.release();
     assert.deepEqual(dataOf(await reader.take(2)), ['"slow"', '"quick"']);
