@@ -83,9 +83,11 @@ describe('the runner', () => {
       mock.timers.tick(5_000);
       await ask('/').catch(() => undefined); // the answer to the probe came before this one
     };
-    await ask('/fail/readyz');
-    for (let i = 0; i < 12; i++) await passInterval();
-    assert.equal(sentence, '');
+    for (const probe of ['/readyz', '/health']) {
+      await ask(`/fail${probe}`);
+      for (let i = 0; i < 12; i++) await passInterval();
+      assert.equal(sentence, '', `it goes on without ${probe}`);
+    }
     await ask('/fail/livez');
     await eventually(async () => {
       await passInterval();

@@ -12,6 +12,7 @@ const modules = join(root, 'node_modules');
 const programs = {
   start: 'local/main.ts',
   test: 'tests/run.ts',
+  mutants: 'tests/mutants/main.ts',
   generate: 'local/generate.ts',
   imports: 'local/imports.ts',
   contracts: 'services/contracts/check.ts',

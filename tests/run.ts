@@ -1,22 +1,18 @@
 import { spawn } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 import { describeError } from '#local/fault.ts';
 import { generateClients } from '#local/generate.ts';
-import { forgetKafka, startKafka } from '#local/kafka.ts';
-import { forgetPostgres, startPostgres } from '#local/postgres.ts';
-import { runningPid, writePidFile } from '#local/process.ts';
 import { listenForStop, type StopRequests } from '#local/signals.ts';
 import { probeBroker, parseBrokers } from '#local/kafka-probe.ts';
 import { withClient } from '#platform/postgres';
 
-import { freePort } from '#test/ports.ts';
+import { forgetKilledRuns, startOwnServers, startServers, state, type Servers } from '#test/server-run.ts';
 import { keptServers } from '#test/servers.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const state = join(root, '.millrace');
 const KEPT = { postgres: 15_442, kafka: 19_192, controller: 19_193 };
 const FOLDERS = [
   'platform',
@@ -36,66 +32,6 @@ const ALL = FOLDERS.map((folder) => `${folder}/**/*.test.ts`);
 
 /** Loaded in the process of each test file: ends a file that does not end by itself. */
 const TIME_LIMIT = pathToFileURL(join(root, 'tests/support/time-limit.ts')).href;
-
-/** Test data may be lost in a power cut; test files use more connections than services. */
-const TEST_SETTINGS = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '300' };
-
-interface Servers {
-  env: Record<string, string>;
-  stop(): Promise<void>;
-}
-
-async function startServers(folder: string, ports: typeof KEPT, requests: StopRequests): Promise<Servers> {
-  mkdirSync(folder, { recursive: true });
-  writePidFile(join(folder, 'owner.pid'), process.pid);
-  const cancelled = new AbortController();
-  void requests.first.then(() => cancelled.abort());
-  const started = await Promise.allSettled([
-    startPostgres({ folder, port: ports.postgres, settings: TEST_SETTINGS }),
-    startKafka({
-      folder,
-      port: ports.kafka,
-      controllerPort: ports.controller,
-      cache: state,
-      env: process.env,
-      say: (line) => console.error(line),
-      signal: cancelled.signal,
-    }),
-  ]);
-  const stop = async (): Promise<void> => {
-    for (const server of started) if (server.status === 'fulfilled') await server.value.stop();
-    await forget(folder);
-  };
-  const [postgres, kafka] = started;
-  if (postgres.status === 'rejected' || kafka.status === 'rejected') {
-    await stop();
-    throw postgres.status === 'rejected' ? postgres.reason : (kafka as PromiseRejectedResult).reason;
-  }
-  return {
-    env: { MILLRACE_TEST_POSTGRES: postgres.value.url, MILLRACE_TEST_KAFKA: kafka.value.connection.brokers.join(',') },
-    stop,
-  };
-}
-
-async function startOwnServers(requests: StopRequests): Promise<Servers> {
-  const ports = { postgres: await freePort(), kafka: await freePort(), controller: await freePort() };
-  const folder = mkdtempSync(join(state, 'test-'));
-  // PostgreSQL may run as a user of its own.
-  chmodSync(folder, 0o755);
-  return await startServers(folder, ports, requests);
-}
-
-async function forget(folder: string): Promise<void> {
-  await Promise.all([forgetPostgres({ folder }), forgetKafka({ folder })]);
-  rmSync(folder, { recursive: true, force: true });
-}
-
-/** Stops servers and removes data of test runs that were killed. */
-async function forgetKilledRuns(): Promise<void> {
-  if (!existsSync(state)) return;
-  for (const name of readdirSync(state).filter((entry) => entry.startsWith('test-')))
-    if (runningPid(join(state, name, 'owner.pid')) === undefined) await forget(join(state, name));
-}
 
 async function useKeptServers(): Promise<Servers | undefined> {
   const env = keptServers();

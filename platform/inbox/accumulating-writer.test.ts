@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { ReceivedEvent } from '#platform/contract';
+import { eventually } from '#test/eventually.ts';
+import { Unavailable } from '#platform/postgres';
 import type { Accumulator } from './accumulation.ts';
 import type { Inbox } from './inbox.ts';
 import { inboxStand, message, numberOf } from './testing.ts';
@@ -49,6 +51,24 @@ describe('an inbox that collects effects', () => {
       );
     }
   }
+
+  it('moves the offsets only with the collected effects', async () => {
+    let failures = 0;
+    let isAway = true;
+    await send(range(0, 40));
+    start(
+      accumulatorOf(() => {
+        if (!isAway) return undefined;
+        failures += 1;
+        return new Unavailable('the database is away');
+      }),
+    );
+    await eventually(() => failures > 0, 'a failure');
+    assert.equal(await stand.storedOffsets(), 0);
+    isAway = false;
+    await reach(40);
+    await assertOnceInOrder(range(0, 40));
+  });
 
   it('applies each event once and in order, however often a transaction is lost', async () => {
     let writes = 0;

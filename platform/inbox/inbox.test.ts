@@ -3,12 +3,13 @@ import { describe, it } from 'node:test';
 import type { ReceivedEvent } from '#platform/contract';
 import type { Kafka } from '#platform/kafka';
 import { eventually } from '#test/eventually.ts';
+import { Unavailable } from '#platform/postgres';
 import type { PoolClient } from '#platform/postgres';
 import { inboxStand } from './testing.ts';
 
 describe('Inbox', () => {
   const stand = inboxStand();
-  const { sendRange, insert, start, effects, reach, assertOnceInOrder, isReady } = stand;
+  const { sendRange, insert, start, effects, storedOffsets, reach, assertOnceInOrder, isReady } = stand;
 
   it('processes what was sent before it started and after, with the offsets beside the effects', async () => {
     await sendRange(0, 100);
@@ -17,15 +18,30 @@ describe('Inbox', () => {
     await sendRange(100, 200);
     await reach(200);
     await assertOnceInOrder(200);
-    const { rows } = await stand.database.pool.query<{ sum: string }>(
-      'SELECT sum(next_offset) FROM millrace.inbox_offsets WHERE consumer_group = $1',
-      [stand.group],
-    );
-    assert.equal(rows[0]!.sum, '200');
+    assert.equal(await storedOffsets(), 200);
     assert.ok(await isReady(health));
     const hinted = async () =>
       (await stand.kafka.admin.committed(stand.group, [stand.topic])).reduce((sum, at) => sum + at.offset, 0n);
     await eventually(async () => (await hinted()) === 200n, 'Kafka knows the offsets');
+  });
+
+  it('moves the offsets only with the effects', async () => {
+    let failures = 0;
+    let isAway = true;
+    await sendRange(0, 40);
+    start({
+      async handle(tx, events) {
+        await insert(tx, events);
+        if (!isAway) return;
+        failures += 1;
+        throw new Unavailable('the database is away');
+      },
+    });
+    await eventually(() => failures > 0, 'a failure');
+    assert.equal(await storedOffsets(), 0);
+    isAway = false;
+    await reach(40);
+    await assertOnceInOrder(40);
   });
 
   it('is exactly once while members come and go in mid-stream', async () => {

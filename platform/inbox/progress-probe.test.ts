@@ -58,17 +58,20 @@ describe('the progress of an Inbox', () => {
         await insert(tx, events);
       },
     });
-    await eventually(() => stand.isReady(health), 'it is ready');
-    await sendRange(0, 1);
-    await eventually(async () => (await lag()) === 1, 'the lag is seen while nothing is committed');
-    await sendRange(1, 5);
-    await eventually(async () => (await lag()) === 5, 'the lag grows');
-    const report = await eventually(async () => {
-      const found = await health.report();
-      return found.status === 'DOWN' && found;
-    }, 'health says so');
-    assert.match(JSON.stringify(report), new RegExp(`no progress: ${stand.topic}/\\d at 0 of \\d for \\d+ s`));
-    finish.resolve();
+    try {
+      await eventually(() => stand.isReady(health), 'it is ready');
+      await sendRange(0, 1);
+      await eventually(async () => (await lag()) === 1, 'the lag is seen while nothing is committed');
+      await sendRange(1, 5);
+      await eventually(async () => (await lag()) === 5, 'the lag grows');
+      const report = await eventually(async () => {
+        const found = await health.report();
+        return found.status === 'DOWN' && found;
+      }, 'health says so');
+      assert.match(JSON.stringify(report), new RegExp(`no progress: ${stand.topic}/\\d at 0 of \\d for \\d+ s`));
+    } finally {
+      finish.resolve(); // the inbox stops when its handler has ended
+    }
     await reach(5);
     await eventually(() => stand.isReady(health), 'it is ready again');
     await eventually(async () => (await lag()) === 0, 'the lag is gone');

@@ -103,6 +103,14 @@ export function inboxStand() {
     );
     return rows;
   };
+  /** The sum of the stored offsets of the group. */
+  const storedOffsets = async () => {
+    const { rows } = await database.pool.query<{ sum: string | null }>(
+      'SELECT sum(next_offset) FROM millrace.inbox_offsets WHERE consumer_group = $1',
+      [group],
+    );
+    return Number(rows[0]!.sum);
+  };
   const reach = (count: number) =>
     eventually(async () => (await effects()).length >= count, `${count} effects`, 30_000);
   const assertOnceInOrder = async (count: number) => {
@@ -149,6 +157,7 @@ export function inboxStand() {
     insert,
     start,
     effects,
+    storedOffsets,
     reach,
     assertOnceInOrder,
     isReady,

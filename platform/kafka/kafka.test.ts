@@ -174,6 +174,18 @@ describe('Kafka', () => {
     assert.deepEqual(left(), []);
   });
 
+  it('sends without the numbers of an idempotent producer', async (t) => {
+    const make = t.mock.method(kafkajs.Kafka.prototype, 'producer');
+    const topic = await uniqueTopic('numbers', 1);
+    const own = await kafka.producer();
+    await own.send(topic, 0, [outgoing('a')]);
+    await own.close();
+    assert.deepEqual(
+      make.mock.calls.map(({ arguments: [options] }) => options?.idempotent ?? false),
+      [false],
+    );
+  });
+
   it('says within seconds that no broker answers', async () => {
     const nowhere = createKafka({ brokers: ['127.0.0.1:1'], clientId: 'kafka-test', log });
     const since = performance.now();

@@ -136,6 +136,30 @@ describe('OutboxRelay', () => {
     );
   });
 
+  it('publishes the events of a transaction that was open while those of later ones were published', async () => {
+    const { kafka, sent } = fakeKafka({ orders: 6 });
+    const keys = Array.from({ length: 20 }, (_, key) => String(key)); // of all shards
+    const early = await database.pool.connect();
+    try {
+      await early.query('BEGIN');
+      await early.query('SELECT pg_current_xact_id()');
+      await append(...keys.map((key) => event('orders', key, 1)));
+      const relay = start(kafka);
+      await eventually(() => sent.length === keys.length, 'the events of the later transaction');
+      await appendToOutbox(
+        early,
+        keys.map((key) => event('orders', key, 2)),
+      );
+      await early.query('COMMIT');
+      relay.wake();
+      await eventually(() => sent.length === 2 * keys.length, 'those of the earlier one');
+    } finally {
+      early.release();
+    }
+    const ids = sent.map(({ message }) => message.headers['ce_id']);
+    assert.equal(new Set(ids).size, ids.length, 'nothing twice');
+  });
+
   it('publishes an event store as a view of it has it, and empties no slot of the outbox', async () => {
     const { kafka, sent } = fakeKafka({ accounts: 6 });
     await database.pool.query(`

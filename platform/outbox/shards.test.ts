@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { createTestDatabase } from '#test/database.ts';
-import { fairShare, readOutboxShards } from './shards.ts';
+import { advanceAndRead } from './read.ts';
+import { fairShare, readOutboxShards, releaseShards, renewShards } from './shards.ts';
+import { outboxTable } from './write.ts';
 
 test('relays share the shards without a gap, without an overlap, and evenly', () => {
   fc.assert(
@@ -34,5 +36,44 @@ test('the rows of the outbox have the shards that the relays share', async (t) =
   assert.deepEqual(
     shards,
     rows.map(({ shard }) => shard),
+  );
+});
+
+test('a shard is of one relay until its lease is over, and only that one stores its cursor', async (t) => {
+  const { pool, drop } = await createTestDatabase();
+  const session = await pool.connect();
+  t.after(() => {
+    session.release();
+    return drop();
+  });
+  const share = [0, 1];
+  const owned = async (owner: string) => {
+    const { cursors } = await renewShards(session, owner, { share, keep: [] });
+    return cursors.map(({ shard }) => shard).toSorted();
+  };
+  const stored = async (owner: string, id: number) => {
+    const moved = share.map((shard) => ({ shard, xid: 1, id }));
+    const request = { source: outboxTable, owner, moved, cursors: [], ahead: [], holdBack: true };
+    return (await advanceAndRead(session, request)).moved.toSorted();
+  };
+  assert.deepEqual(await owned('first'), share);
+  assert.deepEqual(await owned('second'), [], 'the first has leased them');
+  assert.deepEqual(await stored('second', 7), []);
+  assert.deepEqual(await stored('first', 5), share);
+  await pool.query(
+    `UPDATE millrace.outbox_shards SET lease_until = clock_timestamp() - interval '1 ms' WHERE shard = 1`,
+  );
+  assert.deepEqual(await owned('second'), [1], 'its lease is over');
+  assert.deepEqual(await stored('first', 6), [0], 'the other one is lost');
+  await releaseShards(session, 'first');
+  assert.deepEqual(await owned('second'), share);
+  const { rows } = await pool.query<{ id: string }>(
+    'SELECT id FROM millrace.outbox_shards WHERE shard = ANY($1) ORDER BY shard',
+    [share],
+  );
+  assert.deepEqual(
+    rows.map(({ id }) => Number(id)),
+    [6, 5],
+    'each cursor is where its owner has put it',
   );
 });

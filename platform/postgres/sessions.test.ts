@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createServer } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -52,6 +54,50 @@ ignore_startup_parameters = options, statement_timeout, extra_float_digits
   return url;
 }
 
+/** A message of PostgreSQL's protocol: https://www.postgresql.org/docs/18/protocol-message-formats.html */
+function reply(type: string, body: Buffer): Buffer {
+  const head = Buffer.from(`${type}....`);
+  head.writeInt32BE(body.length + 4, 1);
+  return Buffer.concat([head, body]);
+}
+
+const ready = reply('Z', Buffer.from('I'));
+/** The answer to any query: one row with the number 7. */
+const seven = Buffer.concat([
+  reply(
+    'T',
+    Buffer.concat([
+      Buffer.from([0, 1]),
+      Buffer.from('pid\0'),
+      Buffer.alloc(6),
+      Buffer.from([0, 0, 0, 23, 0, 4, 255, 255, 255, 255, 0, 0]),
+    ]),
+  ),
+  reply('D', Buffer.from([0, 1, 0, 0, 0, 1, 0x37])),
+  reply('C', Buffer.from('SELECT 1\0')),
+  ready,
+]);
+
+/** Starts a server that answers every query on every connection with the same number of a process. @returns its connection string */
+async function startSharedSession(t: TestContext): Promise<string> {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.once('data', () => {
+      socket.write(Buffer.concat([reply('R', Buffer.alloc(4)), ready]));
+      socket.on('data', (data) => data[0] === 0x51 && socket.write(seven)); // Q: a query
+    });
+    socket.on('error', () => undefined);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return `postgresql://anybody@127.0.0.1:${(server.address() as AddressInfo).port}/any`;
+}
+
 function poolOf(t: TestContext, url: string) {
   const pool = createPool({ name: `sessions-${process.pid}`, url, max: 1, log });
   t.after(() => pool.end());
@@ -71,5 +117,9 @@ describe('a database', () => {
 
   it('is refused behind a pooler of transactions', { skip }, async (t) => {
     await assert.rejects(ping(poolOf(t, await startPooler(t, 'transaction'))), { code: 'ERR_DATABASE_POOLER' });
+  });
+
+  it('is refused where two connections share a session', async (t) => {
+    await assert.rejects(ping(poolOf(t, await startSharedSession(t))), { code: 'ERR_DATABASE_POOLER' });
   });
 });

@@ -96,6 +96,28 @@ describe('a client that leaves', () => {
     assert.equal((await fetch(`${gateway.url}/api/orders`)).status, 200);
   });
 
+  it('says nothing about the service: its circuit stays closed for the others', async (t) => {
+    let calls = 0;
+    let left = 0;
+    let isLeaving = true;
+    const upstream = await startUpstream(t, (request, response) => {
+      calls += 1;
+      if (isLeaving) request.once('close', () => (left += 1));
+      else response.end();
+    });
+    const gateway = await startGateway(t, upstream.url);
+    for (let n = 1; n <= 20; n++) {
+      const abort = new AbortController();
+      const call = fetch(`${gateway.url}/api/orders`, { signal: abort.signal });
+      await eventually(() => calls === n);
+      abort.abort();
+      await assert.rejects(call);
+      await eventually(() => left === n);
+    }
+    isLeaving = false;
+    assert.equal((await fetch(`${gateway.url}/api/orders`)).status, 200);
+  });
+
   it('slows a large answer down instead of filling the memory', async (t) => {
     const size = 64 * 1024 * 1024;
     let written = 0;

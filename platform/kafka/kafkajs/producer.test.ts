@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Admin, Producer, RecordMetadata } from 'kafkajs';
+import { eventually } from '#test/eventually.ts';
 import { KafkaJsProducer, chosenPartition, acknowledgementError } from './producer.ts';
 import { refusalOf, SendFailed } from '../errors.ts';
 
@@ -32,10 +33,7 @@ function fakeClient() {
       record(topicMessages.flatMap(({ messages }) => messages)),
     disconnect: () => Promise.resolve(),
   } as unknown as Producer;
-  const request = async (n: number) => {
-    while (requests.length <= n) await new Promise((resolve) => setImmediate(resolve));
-    return requests[n]!;
-  };
+  const request = (n: number) => eventually(() => requests[n], `request ${n}`);
   const admin = { fetchTopicMetadata } as Admin;
   let clients = 1;
   const connect = async () => {

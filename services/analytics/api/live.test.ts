@@ -16,6 +16,9 @@ import { LiveFeed } from './live.ts';
 
 const log = createLogger('test', 'silent');
 
+/** how long a reader waits for events, in milliseconds */
+const withinMs = 15_000;
+
 interface Received {
   id: string;
   event: string;
@@ -39,8 +42,17 @@ class Reader {
     return this.#answer;
   }
 
-  /** The next events; undefined if the stream ends first. */
+  /** The next events; undefined if the stream ends first. @throws if they do not come in time */
   async take(count: number): Promise<Received[] | undefined> {
+    const late = setTimeout(() => this.#controller.abort(new Error(`there are no ${count} events in time`)), withinMs);
+    try {
+      return await this.#take(count);
+    } finally {
+      clearTimeout(late);
+    }
+  }
+
+  async #take(count: number): Promise<Received[] | undefined> {
     const taken: Received[] = [];
     while (taken.length < count) {
       const block = await this.#block();
@@ -186,12 +198,15 @@ describe('the live stream', () => {
     assert.deepEqual(dataOf(await resumed.take(1)), ['251']);
   });
 
-  it('skips nothing of a transaction that commits late', async () => {
+  it('skips nothing of a transaction that commits late', async (t) => {
+    const queries = t.mock.method(database.pool, 'query').mock;
     const reader = await open();
     const slow = await database.pool.connect();
     await slow.query('BEGIN');
     await appendToFeed(slow, { order: ['"slow"'] });
     await write('"quick"');
+    const earlier = queries.callCount();
+    await eventually(() => queries.callCount() > earlier + 3, 'the feed was read meanwhile');
     await slow.query('COMMIT');
     slow.release();
     assert.deepEqual(dataOf(await reader.take(2)), ['"slow"', '"quick"']);

@@ -1,0 +1,121 @@
+// npm run mutants [-- NAME...]: puts known bugs back, one at a time, and sees that a test finds each.
+
+import { join } from 'node:path';
+
+import { describeError, Fault } from '#local/fault.ts';
+import { generateClients } from '#local/generate.ts';
+import { listenForStop, type StopRequests } from '#local/signals.ts';
+import { forgetKilledRuns, startOwnServers } from '#test/server-run.ts';
+
+import { mutants } from './list.ts';
+import { faultsOf } from './mutant.ts';
+import type { Mutant } from './mutant.ts';
+import { limitMs, runTest } from './named-test.ts';
+import type { Outcome } from './named-test.ts';
+import { Scratch } from './scratch.ts';
+
+const root = join(import.meta.dirname, '../..');
+/** how much of the output of a test is shown that does not do what is expected */
+const shownLines = 60;
+
+/** The mutants of these names, or all. */
+function chosen(names: readonly string[]): readonly Mutant[] {
+  const unknown = names.filter((name) => !mutants.some((mutant) => mutant.name === name));
+  if (unknown.length > 0)
+    throw new Fault(`There is no mutant ${unknown.join(', ')}.`, { hint: mutants.map(({ name }) => name).join('\n') });
+  return names.length === 0 ? mutants : mutants.filter(({ name }) => names.includes(name));
+}
+
+const seconds = (outcome: Outcome) => `${outcome.seconds.toFixed(1)} s`;
+
+/** Why a mutant counts as not found. */
+const reasons: Record<Exclude<Outcome['verdict'], 'failed'>, string> = {
+  passed: 'the test passes with it',
+  skipped: 'the test is skipped',
+  late: `the test has no result after ${limitMs / 1_000} s`,
+  none: 'the test did not run',
+};
+
+/** Runs the tests of mutants, each without its bug and with it. */
+class Run {
+  readonly #scratch: Scratch;
+  readonly #env: Record<string, string>;
+  readonly #signal: AbortSignal;
+  /** the tests without a bug, by file and name: several mutants can have the same one */
+  readonly #without = new Map<string, Outcome>();
+
+  constructor(scratch: Scratch, env: Record<string, string>, signal: AbortSignal) {
+    this.#scratch = scratch;
+    this.#env = env;
+    this.#signal = signal;
+  }
+
+  /** @returns how long the test took to find it; undefined if it did not */
+  async find(mutant: Mutant): Promise<number | undefined> {
+    const { name, testFile, test } = mutant;
+    const say = (text: string) => console.log(`${name}: ${text}`);
+    const [fault] = faultsOf(this.#scratch.folder, mutant);
+    if (fault !== undefined) {
+      say(`NOT FOUND: ${fault}`);
+      return undefined;
+    }
+    const run = () => runTest(this.#scratch.folder, mutant, this.#env, { signal: this.#signal });
+    const without = this.#without.get(`${testFile} ${test}`) ?? (await run());
+    this.#without.set(`${testFile} ${test}`, without);
+    if (this.#signal.aborted) return undefined;
+    if (without.verdict !== 'passed') {
+      const reason = without.verdict === 'failed' ? 'the test fails without it' : reasons[without.verdict];
+      say(`NOT FOUND: ${reason} (${testFile}, "${test}")`);
+      this.#show(without);
+      return undefined;
+    }
+    const outcome = await this.#scratch.with(mutant, run);
+    if (this.#signal.aborted) return undefined;
+    if (outcome.verdict === 'failed') {
+      say(`found after ${seconds(outcome)} by ${testFile}, "${test}"`);
+      return outcome.seconds;
+    }
+    say(`NOT FOUND: ${reasons[outcome.verdict]} (${testFile}, "${test}")`);
+    if (outcome.verdict !== 'passed') this.#show(outcome);
+    return undefined;
+  }
+
+  #show({ output }: Outcome): void {
+    console.error(output.split('\n').slice(-shownLines).join('\n'));
+  }
+}
+
+async function main(names: readonly string[], requests: StopRequests): Promise<number> {
+  const wanted = chosen(names);
+  await generateClients();
+  await forgetKilledRuns();
+  const cancelled = new AbortController();
+  void requests.first.then(() => cancelled.abort());
+  const servers = await startOwnServers(requests);
+  const scratch = new Scratch(root);
+  try {
+    const run = new Run(scratch, servers.env, cancelled.signal);
+    const times: number[] = [];
+    for (const mutant of wanted) {
+      if (cancelled.signal.aborted) break;
+      const time = await run.find(mutant);
+      if (time !== undefined) times.push(time);
+    }
+    const slowestSeconds = Number(Math.max(0, ...times).toFixed(1));
+    console.log(JSON.stringify({ mutants: wanted.length, found: times.length, slowestSeconds }));
+    return times.length === wanted.length ? 0 : 1;
+  } finally {
+    scratch.remove();
+    await servers.stop();
+  }
+}
+
+const requests = listenForStop();
+try {
+  process.exitCode = await main(process.argv.slice(2), requests);
+} catch (error) {
+  console.error(describeError(error));
+  process.exitCode = 1;
+} finally {
+  requests.release();
+}

@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+
+import { mutants } from './list.ts';
+import type { Mutant } from './mutant.ts';
+import { faultsOf, hasTest, mutate } from './mutant.ts';
+import { runTest } from './named-test.ts';
+
+const root = join(import.meta.dirname, '../..');
+
+describe('the mutants', () => {
+  it('have names of their own, and fit the code and the tests', () => {
+    assert.deepEqual(
+      mutants.flatMap((mutant) => faultsOf(root, mutant).map((fault) => `${mutant.name}: ${fault}`)),
+      [],
+    );
+    assert.equal(new Set(mutants.map(({ name }) => name)).size, mutants.length);
+    const page = readFileSync(join(root, 'docs/mutants.md'), 'utf8');
+    for (const { name, breaks } of mutants) {
+      assert.ok(page.includes(`\`${name}\``), `docs/mutants.md has no ${name}`);
+      assert.match(name, /^[a-z0-9]+(-[a-z0-9]+)*$/);
+      assert.match(breaks, /^[A-Z].*[^.]$/, `${name}: a sentence without its full stop`);
+    }
+  });
+
+  it('say what no longer fits', () => {
+    const fitting = mutants[0]!;
+    const faults = (change: Partial<Mutant>) => faultsOf(root, { ...fitting, ...change }).join();
+    assert.equal(faults({}), '');
+    assert.match(faults({ file: 'gone.ts' }), /^there is no gone\.ts any more$/);
+    assert.match(faults({ from: 'this is nowhere' }), /^the text to replace is 0 times in /);
+    assert.match(faults({ to: fitting.from }), /^it changes nothing$/);
+    assert.match(faults({ test: 'is not there' }), / has no test "is not there"$/);
+  });
+
+  it('replace a text that is there once, and no other', () => {
+    const mutant = { file: 'f', from: 'a + b', to: '$&a' };
+    assert.equal(mutate('x(a + b)', mutant), 'x($&a)');
+    for (const [text, times] of [
+      ['a - b', 0],
+      ['a + b; a + b', 2],
+    ] as const)
+      assert.throws(() => mutate(text, mutant), new RegExp(`^Error: the text to replace is ${times} times in f`));
+  });
+
+  it('know the names of tests, also those of templates', () => {
+    const file = `it('isn\\'t', f); test("a 'b'", f); it(\n\`is \${what} \${x}: (c)\`, f); // exit('no')`;
+    for (const name of [`isn't`, `a 'b'`, 'is one two: (c)']) assert.ok(hasTest(file, name), name);
+    for (const name of ['no', 'is one', 'is one two: c', 'b']) assert.ok(!hasTest(file, name), name);
+  });
+
+  it('are found by the result of the one test', async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'millrace-mutants-test-'));
+    t.after(() => rmSync(folder, { recursive: true }));
+    const source = `import { describe, it } from 'node:test';
+      it('fails', () => { throw new Error('so'); });
+      it.skip('is skipped', () => {});
+      describe('all of them', () => {
+        it('passes, with a # and a (', () => {});
+        it('does not pass', () => {});
+      });
+      it('does not end', () => new Promise(() => setInterval(() => {}, 1_000)));`;
+    writeFileSync(join(folder, 'a.test.ts'), source);
+    writeFileSync(join(folder, 'broken.test.ts'), `${source};;(`);
+    const signal = new AbortController().signal;
+    const verdict = async (test: string, testFile = 'a.test.ts', ms?: number) =>
+      (await runTest(folder, { testFile, test }, {}, { signal, ms })).verdict;
+    const verdicts = await Promise.all([
+      verdict('fails'),
+      verdict('is skipped'),
+      verdict('passes, with a # and a ('),
+      verdict('pass'),
+      verdict('fails', 'broken.test.ts'),
+      verdict('does not end', undefined, 2_000),
+    ]);
+    assert.deepEqual(verdicts, ['failed', 'skipped', 'passed', 'none', 'none', 'late']);
+  });
+});
