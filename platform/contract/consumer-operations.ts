@@ -8,7 +8,7 @@ import type { Operation } from './operation.ts';
 import { QueryTime, Time } from './time.ts';
 
 /** The role that the gateway asks for where authentication is on. */
-export const operatorRole = 'operator';
+const operatorRole = 'operator';
 
 const Text = (description: string) => Type.Optional(Type.String({ minLength: 1, maxLength: 500, description }));
 const nullable = (schema: ReturnType<typeof Type.String>) => Type.Union([schema, Type.Null()]);
@@ -197,7 +197,9 @@ const prefix = (service: string) => `/ops/${service}`;
 export function opsContracts(services: readonly string[]): Contract[] {
   return services.map((service) => ({
     ...consumerOperations,
+    name: service,
     prefixes: [`/api${prefix(service)}`],
+    role: operatorRole,
     operations: Object.fromEntries(
       Object.entries(consumerOperations.operations).map(([id, operation]) => [id, { ...operation, service }]),
     ),

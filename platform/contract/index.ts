@@ -1,7 +1,7 @@
 export { buildAsyncApi } from './asyncapi.ts';
 export { InvalidEvent, contractDecoder, createDecoder, encodeHeaders, readJson } from './cloudevents.ts';
 export type { DecodeEvent, ReceivedEvent } from './cloudevents.ts';
-export { consumerOperations, operatorRole, opsContracts, opsDocument } from './consumer-operations.ts';
+export { consumerOperations, opsContracts, opsDocument } from './consumer-operations.ts';
 export type {
   DeadLetter,
   DeadLetterDetail,
