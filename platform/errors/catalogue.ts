@@ -59,7 +59,7 @@ export const platformErrors = {
   ERR_INBOX_MESSAGE_GIVEN_UP: {
     means: 'The processing of a message failed, and it goes to the dead letters of the group.',
     action:
-      'Read its reason in the table millrace.dead_letters, remove the cause, and replay the message or discard it.',
+      'Read its reason in `GET /dead-letters` of the service, remove the cause, and replay the message or discard it.',
   },
   ERR_INBOX_NOT_COMMITTED: {
     means: 'Another member of the group has taken over a partition while its messages were processed.',

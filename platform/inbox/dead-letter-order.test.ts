@@ -238,6 +238,28 @@ describe('the order of keys', () => {
     await assertInOrder(4);
   });
 
+  it('is kept, with each effect once, where the connection of a replay is killed', async () => {
+    bad.add(0);
+    await write(writer(), 0, ['a', 'a', 'b', 'a']);
+    bad.clear();
+    await requestAll(database);
+    let kills = 1;
+    const one = new DeadLetterReplay({
+      group,
+      pool: database.pool,
+      log,
+      decode,
+      handle: async (tx, events) => {
+        await handle(tx, events);
+        tx.on('error', () => undefined);
+        if (kills-- > 0) await tx.query('SELECT pg_terminate_backend(pg_backend_pid())');
+      },
+    });
+    await assert.rejects(one.replayNext());
+    await replayer().replayNext();
+    await assertInOrder(4);
+  });
+
   it('is kept for thousands that are replayed by two processes, each with its effect once', async () => {
     const count = 4_000;
     await database.pool.query(

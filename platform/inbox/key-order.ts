@@ -46,7 +46,7 @@ export class KeyOrder {
     const items = batches.flatMap((batch) => batch.items);
     const failed = new Set(items.flatMap(({ message, failure }) => (failure ? message.topic : [])));
     const keyed = items.filter(({ message: { topic } }) => failed.has(topic) || this.#topics.has(topic));
-    for (const item of items) item.isWaiting = false;
+    for (const item of items) if (item.isWaiting) item.isWaiting = false;
     if (keyed.length === 0) return;
     for (const item of keyed) item.keyHash ??= keyHashOf(item);
     const blocked = await this.#lock(

@@ -204,7 +204,8 @@ async function writeOutcomes(tx: PoolClient, group: string, letters: readonly Re
     `UPDATE millrace.dead_letters d SET is_waiting = false, attempts = d.attempts + 1,
        reason = CASE WHEN d.is_waiting THEN f.reason ELSE d.reason END,
        error_code = CASE WHEN d.is_waiting THEN f.code ELSE d.error_code END,
-       replay_error = CASE WHEN d.is_waiting THEN NULL ELSE f.reason END
+       replay_error = CASE WHEN d.is_waiting THEN NULL ELSE f.reason END,
+       replay_requested_at = CASE WHEN d.is_waiting THEN NULL ELSE d.replay_requested_at END
      FROM unnest($1::bigint[], $2::text[], $3::text[]) AS f(id, reason, code) WHERE d.id = f.id`,
     [
       failed.map(({ row }) => row.id),
