@@ -81,6 +81,10 @@ export const platformErrors = {
     means: 'Kafka does not have a partition that it has assigned.',
     action: 'Nothing for a new topic: the consumer tries again. Otherwise check whether the topic exists.',
   },
+  ERR_INBOX_SELECTION: {
+    means: 'The filter of a replay or a discard selects another number of dead letters than the request expects.',
+    action: 'List the dead letters again, and repeat the request with their number: nothing was done.',
+  },
   ERR_INBOX_STUCK: {
     means: 'A consumer has messages to read, and has made no progress for 15 seconds on the partitions that it names.',
     action:

@@ -1,6 +1,6 @@
 import type { DeadLetter, DeadLetterDetail, DeadLetterFilter, DeadLetterJob } from '#platform/contract';
 import { parseTime } from '#platform/contract';
-import { isLockFailure } from '#platform/errors';
+import { isLockFailure, PlatformError } from '#platform/errors';
 import type { Pool, PoolClient } from '#platform/postgres';
 import { transaction } from '#platform/postgres';
 import { deadLetterColumns, messageOf, stateColumn, stateConditions } from '../dead-letter-row.ts';
@@ -14,12 +14,12 @@ const maxTries = 3;
 export type Action = DeadLetterJob['action'];
 
 /** Thrown to roll back: the selection is not of the expected size. */
-export class OtherCount extends Error {
+export class OtherCount extends PlatformError {
   override name = 'OtherCount';
   readonly count: number;
 
   constructor(count: number) {
-    super(`the filter selects ${count}`);
+    super('ERR_INBOX_SELECTION', `the filter selects ${count}`);
     this.count = count;
   }
 }
