@@ -30,7 +30,12 @@ describe('the operations of a consumer', () => {
     await database.pool.query('CREATE TABLE effects (id bigint GENERATED ALWAYS AS IDENTITY, n int)');
     const watermarks = (): Promise<Map<number, Watermarks>> =>
       isKafkaAway ? Promise.reject(new Error('away')) : Promise.resolve(new Map([[0, { low: 0n, high: 12n }]]));
-    const kafka = { admin: { watermarks } } as unknown as Parameters<typeof consumerPart>[0]['kafka'];
+    // an event an hour, the last one a minute ago
+    const offsetsAt = (_: string, time: number) => {
+      const ageMs = Date.now() - 60_000 - time;
+      return Promise.resolve(new Map([[0, BigInt(Math.max(0, 12 - Math.floor((ageMs + 3_600_000) / 3_600_000)))]]));
+    };
+    const kafka = { admin: { watermarks, offsetsAt } } as unknown as Parameters<typeof consumerPart>[0]['kafka'];
     const part = consumerPart({ group, topics: ['orders'], pool: database.pool, kafka });
     http = createHttp({ contract: defineContract('test', {}), handlers: {}, health: new Health(), log, part });
     url = `http://127.0.0.1:${await http.listen(0, '127.0.0.1')}`;
@@ -262,7 +267,13 @@ describe('the operations of a consumer', () => {
       lag: 7,
       oldestUnreadSeconds: null,
     };
-    assert.deepEqual((await call('GET', '/offsets')).body, [expected]);
+    const [{ oldestUnreadSeconds, ...found }] = (await call<[PartitionOffset]>('GET', '/offsets')).body;
+    assert.deepEqual({ ...found, oldestUnreadSeconds: null }, expected);
+    const age = 6 * 3_600 + 60;
+    assert.ok(oldestUnreadSeconds! > 0.85 * age && oldestUnreadSeconds! < 1.15 * age, String(oldestUnreadSeconds));
+    await database.pool.query('UPDATE millrace.inbox_offsets SET next_offset = 12');
+    assert.equal((await call<[PartitionOffset]>('GET', '/offsets')).body[0].oldestUnreadSeconds, null, 'all is read');
+    await database.pool.query('UPDATE millrace.inbox_offsets SET next_offset = 5');
     isKafkaAway = true;
     assert.deepEqual((await call('GET', '/offsets')).body, [{ ...expected, endOffset: null, lag: null }]);
   });
