@@ -238,6 +238,42 @@ describe('the order of keys', () => {
     await assertInOrder(4);
   });
 
+  it('is kept where the row of the dead letter was deleted', async () => {
+    bad.add(1);
+    const owner = writer();
+    await write(owner, 0, ['a', 'a', 'a', 'a']);
+    await database.pool.query('DELETE FROM millrace.dead_letters WHERE NOT is_waiting');
+    bad.clear();
+    const one = replayer();
+    assert.equal(await one.replayNext(), false);
+    one.start();
+    await eventually(async () => (await database.pool.query('SELECT FROM effects')).rowCount === 3, 'the others');
+    await one.stop();
+    const { rows } = await database.pool.query<{ n: number }>('SELECT n FROM effects ORDER BY id');
+    assert.deepEqual(
+      rows.map(({ n }) => n),
+      [0, 2, 3],
+    );
+  });
+
+  it('is kept where more messages wait than one transaction handles', async () => {
+    bad.add(0);
+    const owner = writer();
+    await write(
+      owner,
+      0,
+      Array.from({ length: 1_200 }, () => 'a'),
+    );
+    bad.clear();
+    await requestAll(database);
+    const one = replayer();
+    await one.replayNext();
+    await write(owner, 1_200, ['a', 'b', 'a']);
+    while (await one.replayNext());
+    await write(owner, 1_203, ['a']);
+    await assertInOrder(1_204);
+  });
+
   it('is kept, with each effect once, where the connection of a replay is killed', async () => {
     bad.add(0);
     await write(writer(), 0, ['a', 'a', 'b', 'a']);

@@ -132,10 +132,11 @@ export async function writeDeadLetters(tx: PoolClient, group: string, items: rea
     items.map(({ message }) => message.partition),
     items.map(({ message }) => String(message.offset)),
   ];
-  const header = (name: string) =>
-    letters.map(({ item, raw }) =>
-      raw && name in item.message.headers ? storable(item.message.headers[name]!) : null,
-    );
+  const field = (name: 'id' | 'type') =>
+    letters.map(({ item: { message, event }, raw }) => {
+      const text = raw && (message.headers[`ce_${name}`] ?? event?.[name]);
+      return text === undefined ? null : storable(text);
+    });
   await tx.query({ ...forget, values: [group, ...where] });
   await tx.query({
     ...insert,
@@ -154,8 +155,8 @@ export async function writeDeadLetters(tx: PoolClient, group: string, items: rea
       letters.map(({ raw }) => raw === undefined),
       items.map(({ isWaiting }) => isWaiting ?? false),
       items.map(({ keyHash }) => keyHash ?? null),
-      header('ce_id'),
-      header('ce_type'),
+      field('id'),
+      field('type'),
       items.map(({ failure }) => (failure?.code === undefined ? null : storable(failure.code))),
     ],
   });

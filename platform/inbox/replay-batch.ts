@@ -2,7 +2,7 @@ import { InvalidEvent } from '#platform/contract';
 import type { DecodeEvent } from '#platform/contract';
 import { toError } from '#platform/errors';
 import type { IncomingMessage } from '#platform/kafka';
-import type { PoolClient } from '#platform/postgres';
+import type { Pool, PoolClient } from '#platform/postgres';
 import { isUnavailable } from '#platform/postgres';
 import { deadLetterColumns, isPending, isRequested, messageOf } from './dead-letter-row.ts';
 import type { DeadLetterRow } from './dead-letter-row.ts';
@@ -64,6 +64,20 @@ export async function replayBatch(tx: PoolClient, options: ReplayBatchOptions): 
   const opened = new Set(letters.flatMap(({ key, row, isDone }) => (isDone && !row.is_waiting && key) || []));
   await release(tx, group, keys, (key) => !failed.has(key) && (heads.length === 0 || opened.has(key)));
   return letters;
+}
+
+/**
+ * Releases the keys whose dead letter is gone: a row was deleted by hand, or a process of an earlier version, which knows no
+ * keys, has replayed it.
+ */
+export async function releaseOrphans(pool: Pool, group: string): Promise<void> {
+  await pool.query(
+    `UPDATE millrace.blocked_keys b SET is_released = true
+     WHERE b.consumer_group = $1 AND NOT b.is_released AND NOT EXISTS (
+       SELECT FROM millrace.dead_letters d WHERE d.consumer_group = b.consumer_group AND d.topic = b.topic
+         AND d.key_hash = b.key_hash AND NOT d.is_waiting AND ${isPending})`,
+    [group],
+  );
 }
 
 async function lockRequested(tx: PoolClient, group: string): Promise<Candidate[]> {

@@ -5,12 +5,12 @@ import { isUnavailable, transaction } from '#platform/postgres';
 import { countPending, pendingStates } from './dead-letter-row.ts';
 import { endItem } from './item.ts';
 import { metrics } from './metrics.ts';
-import { replayBatch } from './replay-batch.ts';
+import { releaseOrphans, replayBatch } from './replay-batch.ts';
 import type { ReplayBatchOptions } from './replay-batch.ts';
 
 const pollMs = 2_000;
-/** how often the dead letters are counted, in milliseconds */
-const countMs = 15_000;
+/** how often the dead letters are counted, and keys without one are released, in milliseconds */
+const tendMs = 15_000;
 
 export interface DeadLetterReplayOptions extends ReplayBatchOptions {
   pool: Pool;
@@ -26,7 +26,7 @@ export interface DeadLetterReplayOptions extends ReplayBatchOptions {
 export class DeadLetterReplay {
   readonly #options: DeadLetterReplayOptions;
   readonly #ticker: Ticker;
-  #countedAt = Number.NEGATIVE_INFINITY;
+  #tendedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: DeadLetterReplayOptions) {
     this.#options = options;
@@ -51,7 +51,7 @@ export class DeadLetterReplay {
   async #replayWhereAvailable(): Promise<boolean> {
     try {
       const isMore = await this.replayNext();
-      await this.#count();
+      await this.#tend();
       return isMore;
     } catch (error) {
       if (isUnavailable(error)) return false; // the inbox reports it
@@ -82,10 +82,11 @@ export class DeadLetterReplay {
     return true;
   }
 
-  async #count(): Promise<void> {
+  async #tend(): Promise<void> {
     const { group, pool } = this.#options;
-    if (performance.now() - this.#countedAt < countMs) return;
-    this.#countedAt = performance.now();
+    if (performance.now() - this.#tendedAt < tendMs) return;
+    this.#tendedAt = performance.now();
+    await releaseOrphans(pool, group);
     const counts = await countPending(pool, group);
     for (const [state, count] of counts) metrics.pendingDeadLetters.set({ group, state }, count);
   }

@@ -35,7 +35,7 @@ CREATE INDEX IF NOT EXISTS dead_letters_pending ON millrace.dead_letters (consum
   WHERE replayed_at IS NULL AND discarded_at IS NULL;
 CREATE INDEX IF NOT EXISTS dead_letters_requested ON millrace.dead_letters (consumer_group, id)
   WHERE replay_requested_at IS NOT NULL AND replay_error IS NULL AND replayed_at IS NULL AND discarded_at IS NULL;
-CREATE INDEX IF NOT EXISTS dead_letters_waiting ON millrace.dead_letters (consumer_group, topic, key_hash, id)
-  WHERE is_waiting AND replayed_at IS NULL AND discarded_at IS NULL;
+CREATE INDEX IF NOT EXISTS dead_letters_of_key ON millrace.dead_letters (consumer_group, topic, key_hash, is_waiting, id)
+  WHERE key_hash IS NOT NULL AND replayed_at IS NULL AND discarded_at IS NULL;
 CREATE INDEX IF NOT EXISTS dead_letters_job ON millrace.dead_letters (job_id) WHERE job_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS blocked_keys_released ON millrace.blocked_keys (consumer_group) WHERE is_released;
