@@ -19,10 +19,10 @@ const words = new Set(
 
 /** Names that a service's files give to their own constants, functions and parameters, beside the constant of its contract. */
 const ownNames = new Set(
-  `after assert before collect-contracts config config-schema consumption-of contract-decoder create-handlers create-http
+  `after assert before collect-contracts config config-schema consumer-part consumption consumption-of contract-decoder create-handlers create-http
   create-kafka create-logger create-pool create-test-database created-at data database decode-event default-limit
   define-contract describe handlers health http id inbox inject it kafka-connection load-config log name next-page
-  not-found origin page-headers ping pool port post present project read-outbox relay run-service service store wake-relay
+  not-found origin page-headers part ping pool port post present project read-outbox relay run-service service store wake-relay
   wakes`.split(/\s+/),
 );
 

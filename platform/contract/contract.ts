@@ -18,6 +18,8 @@ export interface Contract {
   name: string;
   /** the prefixes of public paths before the service's own */
   prefixes: readonly string[];
+  /** the role that its operations need where authentication is on; default: none */
+  role?: string;
   events: EventTypes;
   operations: Readonly<Record<string, Operation>>;
   /** the schemas that documents refer to by name */

@@ -1,6 +1,14 @@
 export { buildAsyncApi } from './asyncapi.ts';
 export { InvalidEvent, contractDecoder, createDecoder, encodeHeaders, readJson } from './cloudevents.ts';
 export type { DecodeEvent, ReceivedEvent } from './cloudevents.ts';
+export { consumerOperations, opsContracts, opsDocument } from './consumer-operations.ts';
+export type {
+  DeadLetter,
+  DeadLetterDetail,
+  DeadLetterFilter,
+  DeadLetterJob,
+  PartitionOffset,
+} from './consumer-operations.ts';
 export { collectContracts, defineContract } from './contract.ts';
 export type { Contract, ContractRegistry, EventDataOf, EventTypes } from './contract.ts';
 export { Id, IdReference, PathId, isExactId } from './id.ts';

@@ -57,6 +57,11 @@ export function nodeFlags(service: string, dir = declarationsDir): string[] {
   return [...all, ...(services[service] ?? [])];
 }
 
+/** The names of the services that consume events. */
+export function consumers(dir = declarationsDir): string[] {
+  return eventServices(dir).flatMap(({ metadata, spec }) => (spec.consumes?.length ? metadata.name : []));
+}
+
 /** The consumer group of a service, and its topics. @throws if its declaration has none */
 export function consumptionOf(service: string): { group: string; topics: string[] } {
   const [consumption] = eventServices().find(({ metadata }) => metadata.name === service)?.spec.consumes ?? [];

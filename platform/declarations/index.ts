@@ -1,5 +1,6 @@
 export {
   brokerSettings,
+  consumers,
   consumptionOf,
   declarationsDir,
   durationPattern,

@@ -59,7 +59,7 @@ export const platformErrors = {
   ERR_INBOX_MESSAGE_GIVEN_UP: {
     means: 'The processing of a message failed, and it goes to the dead letters of the group.',
     action:
-      'Read its reason in the table millrace.dead_letters, remove the cause, and replay the message or discard it.',
+      'Read its reason in `GET /dead-letters` of the service, remove the cause, and replay the message or discard it.',
   },
   ERR_INBOX_NOT_COMMITTED: {
     means: 'Another member of the group has taken over a partition while its messages were processed.',
@@ -80,6 +80,10 @@ export const platformErrors = {
   ERR_INBOX_PARTITION_UNKNOWN: {
     means: 'Kafka does not have a partition that it has assigned.',
     action: 'Nothing for a new topic: the consumer tries again. Otherwise check whether the topic exists.',
+  },
+  ERR_INBOX_SELECTION: {
+    means: 'The filter of a replay or a discard selects another number of dead letters than the request expects.',
+    action: 'List the dead letters again, and repeat the request with their number: nothing was done.',
   },
   ERR_INBOX_STUCK: {
     means: 'A consumer has messages to read, and has made no progress for 15 seconds on the partitions that it names.',

@@ -39,6 +39,14 @@ export interface HttpOptions<Operations extends Record<string, Operation>> {
   handlers: Handlers<Operations>;
   health: Health;
   log: Logger;
+  /** operations beside those of the contract */
+  part?: HttpPart;
+}
+
+/** Operations that the platform declares and answers. */
+export interface HttpPart {
+  operations: Readonly<Record<string, Operation>>;
+  handlers: Readonly<Record<string, Handler<Operation>>>;
 }
 
 export interface HttpService extends Draining {
@@ -54,13 +62,15 @@ export function createHttp<Operations extends Record<string, Operation>>(
     handlers,
     health,
     log,
+    part,
   } = options;
   const app = createApp();
   mountHealth(app, name, health);
-  for (const route of routesOf(Object.values(operations))) {
+  const handlerOf = (id: string) => part?.handlers[id] ?? (handlers[id] as Handler<Operation>);
+  for (const route of routesOf([...Object.values(operations), ...Object.values(part?.operations ?? {})])) {
     const path = expressPath(route.path);
     for (const operation of route.operations) {
-      app[operation.method](path, operationHandler(operation, handlers[operation.id] as Handler<Operation>, log));
+      app[operation.method](path, operationHandler(operation, handlerOf(operation.id), log));
     }
     app.all(path, methodNotAllowed(route.allow));
   }

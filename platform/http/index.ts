@@ -3,7 +3,7 @@ export type { BreakerOptions, BreakerState, CallOutcome } from './breaker.ts';
 export { drainable } from './drain.ts';
 export type { Draining } from './drain.ts';
 export { bodyLimit, createApp, createHttp, mountErrors, mountHealth, mountRead, observeRequest } from './http.ts';
-export type { Handlers, HttpService, Reply } from './http.ts';
+export type { Handlers, HttpPart, HttpService, Reply } from './http.ts';
 export { nextPage } from './page.ts';
 export {
   Problem,

@@ -1,4 +1,5 @@
 import type { IncomingMessage, RawRecord } from '#platform/kafka';
+import type { Pool } from '#platform/postgres';
 
 /** A dead letter, as the database has it. */
 export interface DeadLetterRow {
@@ -19,6 +20,40 @@ export interface DeadLetterRow {
 
 export const deadLetterColumns = `id, topic, partition, "offset", key, value, headers, timestamp,
   key_bytes, header_list, timestamp_ms, is_reference`;
+
+export const deadLetterStates = ['OPEN', 'WAITING', 'REPLAYING', 'REPLAYED', 'DISCARDED'] as const;
+export type DeadLetterState = (typeof deadLetterStates)[number];
+
+/** Neither replayed nor discarded. */
+export const isPending = 'replayed_at IS NULL AND discarded_at IS NULL';
+/** A replay is asked for and has not been tried. */
+export const isRequested = `replay_requested_at IS NOT NULL AND replay_error IS NULL AND ${isPending}`;
+
+/** The conditions of the states: each row has exactly one. */
+export const stateConditions: Record<DeadLetterState, string> = {
+  REPLAYED: 'replayed_at IS NOT NULL',
+  DISCARDED: 'replayed_at IS NULL AND discarded_at IS NOT NULL',
+  WAITING: `is_waiting AND ${isPending}`,
+  REPLAYING: `NOT is_waiting AND ${isRequested}`,
+  OPEN: `NOT is_waiting AND (replay_requested_at IS NULL OR replay_error IS NOT NULL) AND ${isPending}`,
+};
+
+export const stateColumn = `CASE ${Object.entries(stateConditions)
+  .map(([state, condition]) => `WHEN ${condition} THEN '${state}'`)
+  .join(' ')} END`;
+
+export const pendingStates = ['OPEN', 'WAITING', 'REPLAYING'] as const;
+
+/** How many dead letters of a group are in each state that is not the last; an index has these alone. */
+export async function countPending(pool: Pool, group: string): Promise<Map<DeadLetterState, number>> {
+  const { rows } = await pool.query<{ state: DeadLetterState; count: string }>(
+    `SELECT ${stateColumn} AS state, count(*) AS count FROM millrace.dead_letters
+     WHERE consumer_group = $1 AND ${isPending} GROUP BY 1`,
+    [group],
+  );
+  const found = new Map(rows.map(({ state, count }) => [state, Number(count)]));
+  return new Map(pendingStates.map((state) => [state, found.get(state) ?? 0]));
+}
 
 /** The message of a dead letter, as it was in the log. */
 export function messageOf(row: DeadLetterRow): IncomingMessage {

@@ -131,7 +131,7 @@ describe('records that others write', () => {
     await client.disconnect();
     await eventually(
       () =>
-        sendWithNext({ key: '1', value: 'x', headers: [] }, 1_800_000_000_000_000_000).then(
+        sendWithNext({ key: 'k', value: 'x', headers: [] }, 1_800_000_000_000_000_000).then(
           () => true,
           () => false,
         ),
@@ -148,7 +148,7 @@ describe('records that others write', () => {
 
   it('keeps 4 MB that are no JSON', async () => {
     const value = Buffer.alloc(4_194_000, 0xc1);
-    await sendWithNext({ key: '1', value, headers: [] });
+    await sendWithNext({ key: 'k', value, headers: [] });
     start();
     await reach(1);
     assert.ok((await onlyLetter()).value!.equals(value));
@@ -289,7 +289,7 @@ describe('records that others write', () => {
 
   it('lets the partition wait alone whose dead letter cannot be written at all', async () => {
     await stand.database.pool.query('ALTER TABLE millrace.dead_letters ADD CONSTRAINT none CHECK (topic IS NULL)');
-    await sendWithNext({ key: '1', value: 'x', headers: [] });
+    await sendWithNext({ key: 'k', value: 'x', headers: [] });
     const { health } = start();
     await eventually(
       async () => JSON.stringify(await health.report()).includes('cannot be written'),

@@ -71,6 +71,10 @@ interface Pending {
  * Processes the events of topics exactly once: one transaction writes their effects and moves the group's offsets. Any
  * number of processes can run the same inbox: Kafka assigns the partitions, and the compare-and-set of the offsets rolls
  * back the transaction of a member that has lost a partition without noticing.
+ *
+ * With `handle`, the messages of a key take effect in order: while one is a dead letter, the later ones of its key wait behind
+ * it (`KeyOrder`). The effects of an accumulator are sums, which have no order, and a backfill keeps no dead letters: there no
+ * message waits.
  */
 export class Inbox {
   readonly #options: InboxOptions;
@@ -112,6 +116,7 @@ export class Inbox {
       log,
       handle,
       deadLetterWriter,
+      keepsOrder: !accumulator && !isBackfill,
       maxBatch,
       lingerMs,
       onCommitted,
@@ -292,7 +297,8 @@ export class Inbox {
       for (let i = isBackfill ? times.length : 0; i < times.length; i += step)
         latency.observe(Math.max(0, now - times[i]!) / 1_000);
       for (const item of items) {
-        if (item.failure && !isBackfill) metrics.deadLetters.inc({ group, topic });
+        if (item.isWaiting) metrics.waiting.inc({ group, topic });
+        else if (item.failure && !isBackfill) metrics.deadLetters.inc({ group, topic });
         else if (!item.event && !item.failure) metrics.tombstones.inc({ group, topic });
         endSpan(item);
       }

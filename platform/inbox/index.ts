@@ -2,4 +2,5 @@ export type { Accumulation, Accumulator, PartitionEvents } from './accumulation.
 export { Inbox } from './inbox.ts';
 export { isTombstone } from './item.ts';
 export { Outdated, loadOffsets, moveOffsets, nameOf } from './offsets.ts';
+export { consumerPart } from './operations/handlers.ts';
 export type { Handle } from './writer.ts';

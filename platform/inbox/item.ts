@@ -8,6 +8,8 @@ import type { Span } from '#platform/telemetry';
 export interface Failure {
   reason: string;
   attempts: number;
+  /** the code of the error: of the catalogue, or an SQLSTATE */
+  code?: string | undefined;
   /** the dead letter could not be written with the message, and says only where it is */
   isReference?: boolean;
 }
@@ -21,7 +23,14 @@ export interface Item {
   failure: Failure | undefined;
   /** present where its trace is sampled */
   span: Span | undefined;
+  /** its key has a dead letter: it waits behind that one, and the handler does not get it */
+  isWaiting?: boolean;
+  /** of its key, where the order of keys is kept and matters now */
+  keyHash?: Buffer | undefined;
 }
+
+/** Whether the handler gets it. */
+export const isHandled = ({ event, failure, isWaiting }: Item) => event !== undefined && !failure && !isWaiting;
 
 /**
  * Decodes a message. One without a value is a tombstone, which a compacted topic keeps in place of what was deleted; the
@@ -43,7 +52,7 @@ export function toItem(
     return { message, event, failure: undefined, span };
   } catch (error) {
     if (isTombstone(message)) return { message, event: undefined, failure: undefined, span };
-    return { message, event: undefined, failure: { reason: reasonOf(error), attempts: 1 }, span };
+    return { message, event: undefined, failure: failureOf(error, 1), span };
   }
 }
 
@@ -80,6 +89,17 @@ export function endItem({ span, failure }: Item, error?: Error): void {
 
 /** the longest reason */
 export const maxReason = 1_000;
+
+export function failureOf(error: unknown, attempts: number): Failure {
+  return { reason: reasonOf(error), attempts, code: codeOf(error) };
+}
+
+/** The code of an error or of its cause: of the catalogue, or an SQLSTATE. */
+function codeOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const { code } = error as { code?: unknown };
+  return typeof code === 'string' && code !== '' ? code.slice(0, 100) : codeOf(error.cause);
+}
 
 /** The text of an error that a dead letter keeps. */
 export function reasonOf(error: unknown): string {

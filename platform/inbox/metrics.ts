@@ -33,6 +33,16 @@ export const metrics = {
     help: 'Messages that became dead letters',
     labelNames: ['group', 'topic'],
   }),
+  waiting: counter({
+    name: 'millrace_inbox_waiting_total',
+    help: 'Messages that wait behind a dead letter of their key',
+    labelNames: ['group', 'topic'],
+  }),
+  pendingDeadLetters: gauge({
+    name: 'millrace_dead_letters',
+    help: 'Dead letters that are neither replayed nor discarded, by state',
+    labelNames: ['group', 'state'],
+  }),
   tombstones: counter({
     name: 'millrace_inbox_tombstones_total',
     help: 'Messages without a value that were skipped',

@@ -1,4 +1,5 @@
 import type { TopicPartition } from '#platform/kafka';
+import { isHandled } from './item.ts';
 import type { Item } from './item.ts';
 
 /** Consecutive messages of one partition, and how they move its offset. */
@@ -17,13 +18,13 @@ export interface Committed extends TopicPartition {
   messages: number;
   /** the times of the events that were handled, in milliseconds since 1970 */
   times: number[];
-  /** the items that are traced, failed, or tombstones */
+  /** the items that are traced, failed, waiting, or tombstones */
   items: Item[];
 }
 
 /** Whether a commit has more to do with an item than to count it. */
-export const isNotable = ({ event, span, failure }: Item) =>
-  event === undefined || span !== undefined || failure !== undefined;
+export const isNotable = ({ event, span, failure, isWaiting }: Item) =>
+  event === undefined || span !== undefined || failure !== undefined || isWaiting === true;
 
 /** Writes the messages of an inbox. */
 export interface Sink {
@@ -45,7 +46,7 @@ export function committedOf({ topic, partition, next, items }: PartitionBatch): 
     partition,
     next,
     messages: items.length,
-    times: items.flatMap(({ event, failure }) => (event && !failure ? event.time : [])),
+    times: items.flatMap((item) => (isHandled(item) ? item.event!.time : [])),
     items: items.filter(isNotable),
   };
 }

@@ -1,40 +1,32 @@
-import { InvalidEvent } from '#platform/contract';
-import type { DecodeEvent } from '#platform/contract';
-import { toError } from '#platform/errors';
-import type { IncomingMessage } from '#platform/kafka';
-import { Ticker } from '#platform/lifecycle';
 import type { Logger } from '#platform/telemetry';
-import type { Pool, PoolClient } from '#platform/postgres';
+import { Ticker } from '#platform/lifecycle';
+import type { Pool } from '#platform/postgres';
 import { isUnavailable, transaction } from '#platform/postgres';
-import { deadLetterColumns, messageOf } from './dead-letter-row.ts';
-import type { DeadLetterRow } from './dead-letter-row.ts';
-import { endItem, maxReason, reasonOf, toItem } from './item.ts';
-import type { Item } from './item.ts';
+import { countPending, pendingStates } from './dead-letter-row.ts';
+import { endItem } from './item.ts';
 import { metrics } from './metrics.ts';
-import { storable } from './storable.ts';
-import type { Handle } from './writer.ts';
+import { releaseOrphans, replayBatch } from './replay-batch.ts';
+import type { ReplayBatchOptions } from './replay-batch.ts';
 
 const pollMs = 2_000;
+/** how often the dead letters are counted, and keys without one are released, in milliseconds */
+const tendMs = 15_000;
 
-const notKept = 'the dead letter is a reference: read the message at its offset, and send it again';
-
-export interface DeadLetterReplayOptions {
-  group: string;
+export interface DeadLetterReplayOptions extends ReplayBatchOptions {
   pool: Pool;
   log: Logger;
-  handle: Handle;
-  decode: DecodeEvent<IncomingMessage>;
   onCommitted?: (() => void) | undefined;
 }
 
 /**
- * Processes dead letters again whose `replay_requested_at` is set. They go through the group's own handler, so that no
- * other group gets them. One transaction holds a dead letter's effects and its result, `replayed_at` or `replay_error`. To
- * repeat a failed replay, set `replay_error` to NULL.
+ * Processes dead letters again whose `replay_requested_at` is set, and those behind dead letters that are done. They go
+ * through the group's own handler, so that no other group gets them. One transaction holds the effects of many dead letters
+ * and their results, `replayed_at` or `replay_error`. To repeat a failed replay, set `replay_error` to NULL.
  */
 export class DeadLetterReplay {
   readonly #options: DeadLetterReplayOptions;
   readonly #ticker: Ticker;
+  #tendedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: DeadLetterReplayOptions) {
     this.#options = options;
@@ -51,62 +43,51 @@ export class DeadLetterReplay {
   }
 
   /** Finishes the running replay. */
-  stop(): Promise<void> {
-    return this.#ticker.stop();
+  async stop(): Promise<void> {
+    await this.#ticker.stop();
+    for (const state of pendingStates) metrics.pendingDeadLetters.remove({ group: this.#options.group, state });
   }
 
   async #replayWhereAvailable(): Promise<boolean> {
     try {
-      return await this.replayNext();
+      const isMore = await this.replayNext();
+      await this.#tend();
+      return isMore;
     } catch (error) {
       if (isUnavailable(error)) return false; // the inbox reports it
       throw error;
     }
   }
 
-  /** Replays the oldest requested dead letter that no other process has locked. @returns whether there was one */
+  /** Replays the oldest dead letters that no other process has locked, in one transaction. @returns whether there was any */
   async replayNext(): Promise<boolean> {
-    const { group, pool, log, decode, onCommitted } = this.#options;
-    const done = await transaction(pool, async (tx) => {
-      const { rows } = await tx.query<DeadLetterRow>(
-        `SELECT ${deadLetterColumns} FROM millrace.dead_letters
-         WHERE consumer_group = $1 AND replay_requested_at IS NOT NULL AND replayed_at IS NULL AND replay_error IS NULL
-         ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED`,
-        [group],
+    const { group, pool, log, onCommitted } = this.#options;
+    const letters = await transaction(pool, (tx) => replayBatch(tx, this.#options));
+    if (!letters) return false;
+    const done = letters.filter(({ isDone }) => isDone);
+    const failed = letters.filter(({ error }) => error);
+    for (const { item, error } of [...done, ...failed]) endItem(item, error);
+    metrics.replayed.inc({ group, outcome: 'processed' }, done.length);
+    metrics.replayed.inc({ group, outcome: 'failed' }, failed.length);
+    const [first] = failed;
+    if (first) {
+      const { topic, partition, offset } = first.row;
+      log.warn(
+        { group, topic, partition, offset, err: first.error, failed: failed.length },
+        'dead letters failed again',
       );
-      const [row] = rows;
-      if (!row) return undefined;
-      const item = toItem(messageOf(row), group, decode);
-      const error = row.is_reference ? new InvalidEvent(notKept) : await this.#handle(tx, item);
-      await tx.query(
-        `UPDATE millrace.dead_letters SET replayed_at = CASE WHEN $2::text IS NULL THEN now() END, replay_error = $2 WHERE id = $1`,
-        [row.id, error === undefined ? null : storable(reasonOf(error), maxReason)],
-      );
-      return { row, item, error };
-    });
-    if (!done) return false;
-    const { row, item, error } = done;
-    endItem(item, error);
-    metrics.replayed.inc({ group, outcome: error ? 'failed' : 'processed' });
-    log.info(
-      { group, topic: row.topic, partition: row.partition, offset: row.offset, err: error },
-      'the inbox replayed a dead letter',
-    );
-    if (!error) onCommitted?.();
+    }
+    log.info({ group, replayed: done.length, failed: failed.length }, 'the inbox replayed dead letters');
+    if (done.length > 0) onCommitted?.();
     return true;
   }
 
-  /** @returns the error of the message itself; then its effects are rolled back */
-  async #handle(tx: PoolClient, { event, failure }: Item): Promise<Error | undefined> {
-    if (!event) return new InvalidEvent(failure?.reason ?? 'the message is not an event');
-    await tx.query('SAVEPOINT replay');
-    try {
-      await this.#options.handle(tx, [event]);
-      return undefined;
-    } catch (error) {
-      if (isUnavailable(error)) throw error;
-      await tx.query('ROLLBACK TO SAVEPOINT replay');
-      return toError(error);
-    }
+  async #tend(): Promise<void> {
+    const { group, pool } = this.#options;
+    if (performance.now() - this.#tendedAt < tendMs) return;
+    this.#tendedAt = performance.now();
+    await releaseOrphans(pool, group);
+    const counts = await countPending(pool, group);
+    for (const [state, count] of counts) metrics.pendingDeadLetters.set({ group, state }, count);
   }
 }

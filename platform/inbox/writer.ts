@@ -8,7 +8,8 @@ import { isUnavailable, transaction } from '#platform/postgres';
 import { Availability } from './availability.ts';
 import { databaseBackoff, maxAttempts, messageBackoff } from './retry-policy.ts';
 import type { DeadLetterWriter } from './dead-letters.ts';
-import { reasonOf } from './item.ts';
+import { failureOf, isHandled, reasonOf } from './item.ts';
+import { KeyOrder } from './key-order.ts';
 import { backoffMs, roundMs } from '#platform/lifecycle';
 import { metrics } from './metrics.ts';
 import { OffsetsMoved, moveOffsets, nameOf } from './offsets.ts';
@@ -25,6 +26,8 @@ export interface WriterOptions {
   handle: Handle;
   /** writes the messages that are given up */
   deadLetterWriter: DeadLetterWriter;
+  /** whether the messages of a key wait while an earlier one is a dead letter */
+  keepsOrder: boolean;
   maxBatch: number;
   /** the least time from one transaction to the next, in milliseconds */
   lingerMs: number;
@@ -42,11 +45,13 @@ interface Waiting {
 
 /**
  * Writes the batches of all partitions that wait, effects and offsets, in one transaction after another. When a
- * transaction fails, the writer finds the message that causes the failure, and gives up that message alone.
+ * transaction fails, the writer finds the message that causes the failure, and gives up that message alone. Where it keeps the order
+ * of keys, the later messages of that key wait behind it, and the other keys go on.
  */
 export class Writer implements Sink {
   readonly #options: WriterOptions;
   readonly #availability: Availability;
+  readonly #order: KeyOrder | undefined;
   /** by partition: the offset of the message that can be neither handled nor given up */
   readonly #refused = new Map<string, bigint>();
   #waiting: Waiting[] = [];
@@ -55,6 +60,7 @@ export class Writer implements Sink {
   constructor(options: WriterOptions) {
     this.#options = options;
     this.#availability = new Availability(options);
+    if (options.keepsOrder) this.#order = new KeyOrder(options.group);
   }
 
   /** @throws while the database is unavailable */
@@ -136,7 +142,7 @@ export class Writer implements Sink {
       const where = { group, topic, partition, offset: String(offset), attempts };
       if (attempts >= maxAttempts || isKnown) {
         if (!isKnown) log.error({ err: error, ...where }, 'the inbox gave up a message, which becomes a dead letter');
-        item.failure = { reason: reasonOf(error), attempts };
+        item.failure = failureOf(error, attempts);
       } else {
         if (attempts > 1) log.warn({ err: error, ...where }, 'a message failed, and the inbox retries it');
         await sleep(backoffMs(attempts, messageBackoff), undefined, { signal });
@@ -195,13 +201,15 @@ export class Writer implements Sink {
     await transaction(pool, async (tx) => {
       const moved = await moveOffsets(tx, group, batches);
       if (moved.length > 0) throw new OffsetsMoved(moved);
+      await this.#order?.arrange(tx, batches);
       const items = batches.flatMap((batch) => batch.items);
-      const events = items.flatMap(({ event, failure }) => (event && !failure ? [event] : []));
+      const events = items.flatMap((item) => (isHandled(item) ? [item.event!] : []));
       if (events.length > 0) await handle(tx, events);
-      const dead = items.filter(({ failure }) => failure);
+      const dead = items.filter(({ failure, isWaiting }) => failure ?? isWaiting);
       if (dead.length > 0) await deadLetterWriter(tx, group, dead);
     });
     end();
+    this.#order?.committed(batches);
     onCommitted(batches.map(committedOf));
   }
 }

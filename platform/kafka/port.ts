@@ -160,6 +160,11 @@ export interface KafkaAdmin {
   topicId(topic: string): Promise<string | undefined>;
   /** The watermarks of each partition of a topic, by partition. @throws if the topic does not exist */
   watermarks(topic: string): Promise<Map<number, Watermarks>>;
+  /**
+   * The first offset of each partition with a record of this time (milliseconds since 1970) or later; where there is none, the end
+   * of the log. @throws if the topic does not exist
+   */
+  offsetsAt(topic: string, time: number): Promise<Map<number, bigint>>;
   /** The committed offsets of a group; partitions without one are left out. */
   committed(group: string, topics: readonly string[]): Promise<(TopicPartition & { offset: bigint })[]>;
 }

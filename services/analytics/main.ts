@@ -3,7 +3,7 @@ import { contracts } from '#contracts/index.ts';
 import { loadConfig } from '#platform/config';
 import { consumptionOf } from '#platform/declarations';
 import { createHttp } from '#platform/http';
-import { Inbox } from '#platform/inbox';
+import { consumerPart, Inbox } from '#platform/inbox';
 import { createKafka, kafkaConnection } from '#platform/kafka';
 import { OutboxRelay } from '#platform/outbox';
 import { createPool, ping } from '#platform/postgres';
@@ -101,7 +101,13 @@ await runService('analytics', async (service) => {
 
   const live = new LiveFeed({ pool, log });
   const handlers = createHandlers({ pool, plans: () => versions().serving, board, live, health });
-  const http = createHttp({ contract: analytics, handlers, health, log });
+  const http = createHttp({
+    contract: analytics,
+    handlers,
+    health,
+    log,
+    part: consumerPart({ ...consumption, pool, kafka }),
+  });
   const port = await http.listen(config.PORT, config.HOST);
   service.onStop('http', () => http.close());
   service.onStop('live streams', () => live.stop()); // before http, which waits for the end of every response

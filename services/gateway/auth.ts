@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import type { JWTVerifyGetKey } from 'jose';
+import type { JWTPayload, JWTVerifyGetKey } from 'jose';
 import { Problem, unavailable } from '#platform/http';
 
 export interface AuthOptions {
@@ -9,8 +9,15 @@ export interface AuthOptions {
   audience: string;
 }
 
-/** Resolves with the token's subject. @throws Problem 401, or 503 while the issuer's keys cannot be fetched */
-export type Authenticate = (request: IncomingMessage) => Promise<string>;
+/** Whose token it is. */
+export interface Principal {
+  subject: string;
+  /** from the claim `roles`, an array, or `scope`, separated by blanks (RFC 8693) */
+  roles: ReadonlySet<string>;
+}
+
+/** @throws Problem 401, or 503 while the issuer's keys cannot be fetched */
+export type Authenticate = (request: IncomingMessage) => Promise<Principal>;
 
 /** Signatures that need a private key: shared secrets and `none` are refused. */
 const algorithms = [
@@ -46,7 +53,7 @@ export async function createAuthenticate({ jwksUrl, issuer, audience }: AuthOpti
         requiredClaims: ['exp', 'sub'],
         clockTolerance: 5,
       });
-      return payload.sub!;
+      return { subject: payload.sub!, roles: rolesOf(payload) };
     } catch (error) {
       if (error instanceof errors.JWTExpired) throw unauthorized('The token has expired', 'invalid_token', error);
       if (error instanceof errors.JWTClaimValidationFailed) {
@@ -64,6 +71,12 @@ export async function createAuthenticate({ jwksUrl, issuer, audience }: AuthOpti
       error instanceof errors.JWKSTimeout || error.code === 'ERR_JOSE_GENERIC' || error instanceof errors.JWKSInvalid
     );
   }
+}
+
+function rolesOf({ roles, scope }: JWTPayload): Set<string> {
+  const list: unknown[] = Array.isArray(roles) ? roles : [];
+  const scopes = typeof scope === 'string' ? scope.split(' ') : [];
+  return new Set([...list.filter((role) => typeof role === 'string'), ...scopes]);
 }
 
 function unauthorized(detail: string, error?: string, cause?: unknown): Problem {

@@ -1,3 +1,4 @@
+import { collectContracts, opsContracts, opsDocument } from '#platform/contract';
 import type { ContractRegistry } from '#platform/contract';
 import type { Health } from '#platform/health';
 import { createApp, mountErrors, mountHealth, mountRead } from '#platform/http';
@@ -19,6 +20,8 @@ export interface GatewayOptions {
   contracts: ContractRegistry;
   /** where the services are, by name: each that has a contract */
   addresses: Readonly<Record<string, string>>;
+  /** the services that consume events: their operations are below `/api/ops/{service}` */
+  consumers?: readonly string[];
   health: Health;
   log: Logger;
   limits?: UpstreamLimits;
@@ -31,13 +34,13 @@ export interface GatewayOptions {
 
 /** The platform's only entry: proxied operations, pages and documents, health and metrics. */
 export async function createGateway(options: GatewayOptions): Promise<Draining> {
-  const { contracts, health, log, auth, rateLimit = 0 } = options;
+  const { contracts, health, log, auth, consumers = [], rateLimit = 0 } = options;
   const upstreams = upstreamsOf(options);
   const all = [...upstreams.values()];
   publishMetrics(all);
 
   const proxy = new Proxy({
-    contracts: contracts.contracts,
+    contracts: [...contracts.contracts, ...opsContracts(consumers)],
     upstreams,
     health,
     log,
@@ -53,7 +56,8 @@ export async function createGateway(options: GatewayOptions): Promise<Draining> 
     response.status(report.status === 'UP' ? 200 : 503).json(report);
   });
   mountHealth(app, 'gateway', health);
-  mountPages(app, contracts, { auth: auth !== undefined, ...options.pages });
+  const documented = consumers.length > 0 ? [...contracts.contracts, opsDocument(consumers)] : contracts.contracts;
+  mountPages(app, collectContracts(contracts, documented), { auth: auth !== undefined, ...options.pages });
   mountErrors(app, log);
 
   // proxied requests bypass Express: they do not need it, and it costs 5 µs a request

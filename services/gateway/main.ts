@@ -1,4 +1,5 @@
 import { contracts } from '#contracts/index.ts';
+import { consumers } from '#platform/declarations';
 import { runService } from '#platform/lifecycle';
 import { gatewayConfig } from './config.ts';
 import { createGateway } from './gateway.ts';
@@ -9,6 +10,7 @@ await runService('gateway', async (service) => {
   const gateway = await createGateway({
     contracts,
     addresses: config.addresses,
+    consumers: consumers().filter((name) => name in config.addresses),
     health,
     log,
     limits: {

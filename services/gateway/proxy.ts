@@ -58,7 +58,10 @@ export class Proxy {
     request: IncomingMessage,
   ): Promise<void> {
     try {
-      this.#pass(exchange, target, request, await authenticate(request));
+      const { subject, roles } = await authenticate(request);
+      const { role } = exchange.route;
+      if (role !== undefined && !roles.has(role)) throw new Problem(403, { detail: `The role ${role} is required` });
+      this.#pass(exchange, target, request, subject);
     } catch (error) {
       exchange.refuse(error instanceof Problem ? error : new Problem(500, { cause: error }));
     }

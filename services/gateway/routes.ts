@@ -14,6 +14,8 @@ export interface Route {
   prefix: string;
   /** whether the answer is an event stream without an end */
   streams: boolean;
+  /** the role that it needs where authentication is on */
+  role: string | undefined;
 }
 
 export type Match =
@@ -39,12 +41,12 @@ export class Routes {
   readonly #root: Node = { literals: new Map() };
 
   constructor(contracts: readonly Contract[]) {
-    for (const { operations, prefixes } of contracts) {
+    for (const { operations, prefixes, role } of contracts) {
       for (const { path, operations: here, allow } of routesOf(Object.values(operations))) {
         for (const prefix of prefixes) {
           const node = this.#node(prefix + path);
           node.allow = allow;
-          for (const operation of here) add(node.methods, operation, prefix);
+          for (const operation of here) add(node.methods, operation, prefix, role);
         }
       }
     }
@@ -72,7 +74,7 @@ export class Routes {
   }
 }
 
-function add(methods: Map<string, Route>, operation: Operation, prefix: string): void {
+function add(methods: Map<string, Route>, operation: Operation, prefix: string, role: string | undefined): void {
   const method = operation.method.toUpperCase();
   const template = prefix + operation.path;
   const route: Route = {
@@ -82,6 +84,7 @@ function add(methods: Map<string, Route>, operation: Operation, prefix: string):
     upstream: operation.service,
     prefix,
     streams: Object.values(operation.responses).some(({ contentType }) => contentType === 'text/event-stream'),
+    role,
   };
   methods.set(method, route);
   if (method === 'GET') methods.set('HEAD', { ...route, name: `HEAD ${template}` });

@@ -3,7 +3,7 @@ import { decodeEvent } from '#contracts/index.ts';
 import { loadConfig } from '#platform/config';
 import { consumptionOf } from '#platform/declarations';
 import { createHttp } from '#platform/http';
-import { Inbox } from '#platform/inbox';
+import { consumerPart, Inbox } from '#platform/inbox';
 import { createKafka, kafkaConnection } from '#platform/kafka';
 import { OutboxRelay } from '#platform/outbox';
 import { createPool, ping } from '#platform/postgres';
@@ -55,8 +55,9 @@ await runService('notifications', async (service) => {
   sender.start();
   service.onStop('sender', () => sender.stop());
 
+  const consumption = consumptionOf('notifications');
   const inbox = new Inbox({
-    ...consumptionOf('notifications'),
+    ...consumption,
     pool,
     kafka,
     log,
@@ -71,7 +72,13 @@ await runService('notifications', async (service) => {
   service.onStop('inbox', () => inbox.stop());
 
   const handlers = createHandlers(archive);
-  const http = createHttp({ contract: notifications, handlers, health, log });
+  const http = createHttp({
+    contract: notifications,
+    handlers,
+    health,
+    log,
+    part: consumerPart({ ...consumption, pool, kafka }),
+  });
   const port = await http.listen(config.PORT, config.HOST);
   service.onStop('http', () => http.close());
   log.info({ port }, 'listening');

@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import { orders } from '#contracts/orders.ts';
 import type { Health } from '#platform/health';
 import { createHttp } from '#platform/http';
-import type { HttpService } from '#platform/http';
+import type { HttpPart, HttpService } from '#platform/http';
 import type { Logger } from '#platform/telemetry';
 import { commandHandlers } from './commands/handlers.ts';
 import type { Users } from './commands/handlers.ts';
@@ -19,6 +19,8 @@ export interface OrdersOptions {
   log: Logger;
   /** called after each command that has committed an event */
   wakeRelay: () => void;
+  /** the operations on dead letters and offsets */
+  part?: HttpPart;
 }
 
 export interface OrdersApp {
@@ -31,7 +33,7 @@ export interface OrdersApp {
 
 /** The HTTP side of orders: commands on the write database, queries on the read database. */
 export function createOrdersApp(options: OrdersOptions): OrdersApp {
-  const { writePool, readPool, users, health, log, wakeRelay } = options;
+  const { writePool, readPool, users, health, log, wakeRelay, part } = options;
   const placer = new OrderPlacer(writePool);
   const waiter = new VersionWaiter({ versions: (ids) => versionsOf(readPool, ids) });
   const http = createHttp({
@@ -42,6 +44,7 @@ export function createOrdersApp(options: OrdersOptions): OrdersApp {
     },
     health,
     log,
+    ...(part && { part }),
   });
   return { http, projected: () => waiter.wake(), drain: () => placer.drain() };
 }

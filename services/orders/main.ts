@@ -1,7 +1,7 @@
 import { decodeEvent } from '#contracts/index.ts';
 import { loadConfig } from '#platform/config';
 import { consumptionOf } from '#platform/declarations';
-import { Inbox } from '#platform/inbox';
+import { consumerPart, Inbox } from '#platform/inbox';
 import { createKafka, kafkaConnection } from '#platform/kafka';
 import { OutboxRelay } from '#platform/outbox';
 import { createPool, ping } from '#platform/postgres';
@@ -44,9 +44,17 @@ await runService('orders', async ({ log, health, onStop }) => {
   const userEvents = forgetChangedUsers({ kafka, users, log });
   onStop('user events', () => userEvents.stop());
 
-  const app = createOrdersApp({ writePool, readPool, users, health, log, wakeRelay: () => relay.wake() });
-
   const consumption = consumptionOf('orders');
+  const app = createOrdersApp({
+    writePool,
+    readPool,
+    users,
+    health,
+    log,
+    wakeRelay: () => relay.wake(),
+    part: consumerPart({ ...consumption, pool: readPool, kafka }),
+  });
+
   const inbox = new Inbox({
     ...consumption,
     pool: readPool,

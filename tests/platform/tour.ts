@@ -4,6 +4,7 @@ import type { Dashboard } from '#contracts/analytics.ts';
 import type { Alert, StreamStatus } from '#streams/contract';
 import type { Notification } from '#contracts/notifications.ts';
 import type { Order, StoredEvent } from '#contracts/orders.ts';
+import type { DeadLetter, PartitionOffset } from '#platform/contract';
 import type { User } from '#contracts/users.ts';
 import { assertProblem, clientOf, newOrder, newUser } from './client.ts';
 import { untilPasses } from '#test/eventually.ts';
@@ -171,6 +172,23 @@ export function tour(platform: PlatformUnderTest): void {
       assert.match((await gateway.call<{ asyncapi: string }>('GET', '/asyncapi.json')).body.asyncapi, /^3\./);
       for (const path of ['/', '/docs'])
         assert.match((await gateway.call<string>('GET', path)).body, /<!doctype html>/i);
+    });
+
+    test('each consumer has its dead letters and offsets, at the gateway and on its own port', async () => {
+      for (const name of ['orders', 'notifications', 'analytics'] as const) {
+        for (const client of [clientOf(`${platform.gateway}/api/ops/${name}`), clientOf(platform[name])]) {
+          const letters = await client.call<DeadLetter[]>('GET', '/dead-letters?state=OPEN');
+          assert.ok(letters.status === 200 && Array.isArray(letters.body), name);
+          assertProblem(await client.call('GET', '/dead-letters?state=LOST'), 400);
+          assertProblem(await client.call('POST', '/dead-letters/replay', { expected: 1_000 }), 409);
+          const { body } = await client.call<PartitionOffset[]>('GET', '/offsets');
+          assert.ok(body.some(({ topic, storedOffset }) => topic === 'order-events' && storedOffset > 0));
+          assert.ok(
+            body.every(({ storedOffset, endOffset, lag }) => lag === endOffset! - storedOffset),
+            name,
+          );
+        }
+      }
     });
 
     test('stream queries run without lag', async () => {

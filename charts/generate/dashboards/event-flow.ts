@@ -137,6 +137,10 @@ export const eventFlow: Dashboard = {
           },
         },
         {
+          title: 'Dead letters, open and waiting',
+          queries: { '{{group}} {{state}}': 'max by (group, state) (millrace_dead_letters)' },
+        },
+        {
           title: 'Replayed',
           unit: 'ops',
           queries: {

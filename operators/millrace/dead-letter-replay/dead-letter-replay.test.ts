@@ -81,6 +81,16 @@ describe('dead letters to be replayed', () => {
     assert.deepEqual(await selected({ select: { reason: "'; DROP TABLE millrace.dead_letters; --" } }), []);
   });
 
+  it('are neither those that wait behind another one, nor discarded ones', async () => {
+    const { rows } = await database.pool.query<{ id: string }>(
+      `INSERT INTO millrace.dead_letters (consumer_group, topic, partition, "offset", headers, timestamp, reason, attempts, is_waiting, discarded_at)
+       VALUES ('g', 'orders', 90, 1, '{}', now(), 'waits', 0, true, NULL), ('g', 'orders', 90, 2, '{}', now(), 'waits', 0, false, now())
+       RETURNING id`,
+    );
+    assert.deepEqual(await selected({ select: { reason: 'waits' } }), []);
+    await database.pool.query('DELETE FROM millrace.dead_letters WHERE id = ANY ($1)', [rows.map(({ id }) => id)]);
+  });
+
   it('are none where they are more than allowed', async () => {
     assert.deepEqual(await requestReplay(database.pool, spec({ maxMessages: 2 }), at(20)), {
       selected: 3,

@@ -23,7 +23,9 @@ function selectionSql({ select, retryFailed }: DeadLetterReplaySpec): { sql: str
   const conditions = [
     // a row with a mark belongs to another replay
     retryFailed === true ? '(replay_requested_at IS NULL OR replay_error IS NOT NULL)' : 'replay_requested_at IS NULL',
-    'replayed_at IS NULL',
+    'replayed_at IS NULL AND discarded_at IS NULL',
+    // the replay of the dead letter that it waits behind handles it, too
+    'NOT is_waiting',
   ];
   if (select?.ids) conditions.push(`id = ANY (${parameter(select.ids)}::bigint[])`);
   if (select?.topic !== undefined) conditions.push(`topic = ${parameter(select.topic)}`);

@@ -17,7 +17,7 @@ export interface Measurements {
 }
 
 const deadLettersSql = `SELECT count(*)::int AS count FROM millrace.dead_letters
-  WHERE consumer_group = $1 AND replayed_at IS NULL`;
+  WHERE consumer_group = $1 AND replayed_at IS NULL AND discarded_at IS NULL`;
 const offsetsSql = `SELECT topic, partition, next_offset AS next FROM millrace.inbox_offsets WHERE consumer_group = $1`;
 const schemaVersionSql = `SELECT migration_name AS name FROM _prisma_migrations
   WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL ORDER BY migration_name DESC LIMIT 1`;

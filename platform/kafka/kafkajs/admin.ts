@@ -140,6 +140,14 @@ export class KafkaJsAdmin implements KafkaAdmin {
     }
   }
 
+  offsetsAt(topic: string, time: number): Promise<Map<number, bigint>> {
+    return this.#inTurn(async () => {
+      const admin = await this.#connect();
+      const offsets = await admin.fetchTopicOffsetsByTimestamp(topic, time);
+      return new Map(offsets.map(({ partition, offset }) => [partition, BigInt(offset)] as const));
+    });
+  }
+
   committed(group: string, topics: readonly string[]): Promise<(TopicPartition & { offset: bigint })[]> {
     return this.#inTurn(() => this.#committed(group, topics));
   }

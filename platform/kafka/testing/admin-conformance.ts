@@ -52,6 +52,19 @@ export function testAdmin(
       );
     });
 
+    it('finds offsets by time', async () => {
+      const topic = await newTopic(2);
+      const at = (timestamp: number) => ({ ...message, timestamp });
+      const now = Date.now();
+      await producer.send(topic, 1, [at(now - 60_000), at(now - 30_000), at(now)]);
+      const found = async (time: number) => (await kafka.admin.offsetsAt(topic, time)).get(1);
+      assert.deepEqual(
+        [await found(now - 90_000), await found(now - 45_000), await found(now), await found(now + 1)],
+        [0n, 1n, 2n, 3n],
+      );
+      assert.equal((await kafka.admin.offsetsAt(topic, now)).get(0), 0n);
+    });
+
     it('tells a topic from an earlier one of its name by the id', async () => {
       const { admin } = kafka;
       const topic = await newTopic(2);

@@ -8,7 +8,7 @@ import { consumptionOf } from '#platform/declarations';
 //? end
 import { createHttp } from '#platform/http';
 //? consumes
-import { Inbox } from '#platform/inbox';
+import { consumerPart, Inbox } from '#platform/inbox';
 //? end
 import { createKafka, kafkaConnection } from '#platform/kafka';
 import { runService } from '#platform/lifecycle';
@@ -37,8 +37,9 @@ await runService('__name__', async (service) => {
   service.onStop('outbox relay', () => relay.stop());
   //? consumes
 
+  const consumption = consumptionOf('__name__');
   const inbox = new Inbox({
-    ...consumptionOf('__name__'),
+    ...consumption,
     pool,
     kafka,
     log,
@@ -52,7 +53,15 @@ await runService('__name__', async (service) => {
   //? end
 
   const handlers = createHandlers(new __Entity__Store(pool), () => relay.wake());
-  const http = createHttp({ contract: __camel__, handlers, health, log });
+  const http = createHttp({
+    contract: __camel__,
+    handlers,
+    health,
+    log,
+    //? consumes
+    part: consumerPart({ ...consumption, pool, kafka }),
+    //? end
+  });
   const port = await http.listen(config.PORT, config.HOST);
   service.onStop('http', () => http.close());
   log.info({ port }, 'listening');
