@@ -22,6 +22,9 @@ const event = (key: string, n: number) => ({
   data: JSON.stringify({ n }),
 });
 
+/** the transactions of other tests on the server hold back its oldest one */
+const untilOthersEndMs = 60_000;
+
 describe('an outbox on another PostgreSQL server', () => {
   let database: TestDatabase;
   let relays: OutboxRelay[];
@@ -92,7 +95,8 @@ describe('an outbox on another PostgreSQL server', () => {
     const keys = Array.from({ length: 12 }, (_, key) => String(key));
     await append(...keys.map((key) => event(key, 1)));
     await eventually(() => sent.length === keys.length, 'all');
-    await eventually(async () => (await lastIds()).every((id) => id > 0), 'the last ids have followed');
+    const haveFollowed = async () => (await lastIds()).every((id) => id > 0);
+    await eventually(haveFollowed, 'the last ids have followed', untilOthersEndMs);
     await first.stop();
     await database.pool.query(`UPDATE millrace.outbox_shards SET server = 'another'`);
     await append(...keys.map((key) => event(key, 2)));
@@ -194,9 +198,6 @@ describe('an outbox on another PostgreSQL server', () => {
         `UPDATE millrace.outbox_shards SET owner = $1, xid = pg_snapshot_xmin(pg_current_snapshot()), id = 0`,
         [owner],
       );
-
-    /** the transactions of other tests on the server hold back its oldest one */
-    const untilOthersEndMs = 60_000;
 
     it('follow the cursors, but not past a row that is not committed or not published', async () => {
       const ids = new PublishedIds('millrace.outbox');

@@ -13,6 +13,8 @@ const leaderWithinMs = 10_000;
 
 /** The errors of topics that were deleted, or that the client may not see. */
 const missing = new Set(['UNKNOWN_TOPIC_OR_PARTITION', 'TOPIC_AUTHORIZATION_FAILED']);
+/** another topic may be deleted while this client asks */
+const maxRenewals = 2;
 
 /** Topics and offsets over kafkajs. */
 export class KafkaJsAdmin implements KafkaAdmin {
@@ -87,16 +89,17 @@ export class KafkaJsAdmin implements KafkaAdmin {
   }
 
   /**
-   * Asks once more on a new connection where a topic is missing: kafkajs asks for the metadata of all topics that it was ever asked
+   * Asks again on a new connection where a topic is missing: kafkajs asks for the metadata of all topics that it was ever asked
    * about, and fails for all of them if one was deleted.
    */
   async #askAgain<T>(ask: () => Promise<T>): Promise<T> {
-    try {
-      return await ask();
-    } catch (error) {
-      if (!missing.has((error as { type?: string }).type ?? '')) throw error;
-      await this.#renew();
-      return ask();
+    for (let renewals = 0; ; renewals += 1) {
+      try {
+        return await ask();
+      } catch (error) {
+        if (renewals === maxRenewals || !isMissing(error)) throw error;
+        await this.#renew();
+      }
     }
   }
 
@@ -161,6 +164,12 @@ export class KafkaJsAdmin implements KafkaAdmin {
         .filter(({ offset }) => offset >= 0n),
     );
   }
+}
+
+/** kafkajs wraps the last error when it makes no more attempts itself. */
+function isMissing(error: unknown): boolean {
+  const { type, cause } = error as { type?: string; cause?: unknown };
+  return missing.has(type ?? '') || (cause instanceof Error && isMissing(cause));
 }
 
 function isLeaderMove(error: unknown): boolean {
