@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { eventually } from '#test/eventually.ts';
+import { eventually, untilPasses } from '#test/eventually.ts';
 import { testKafka, uniqueTopic } from '#test/kafka.ts';
 import { createLogger } from '#platform/telemetry';
 import { createKafka } from '../port.ts';
@@ -54,6 +54,7 @@ async function compressedTopic(type: string): Promise<string> {
   } finally {
     await admin.disconnect();
   }
+  await untilPasses(() => kafka.admin.watermarks(topic)); // its leader takes requests
   return topic;
 }
 
