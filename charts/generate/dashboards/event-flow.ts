@@ -64,7 +64,11 @@ export const eventFlow: Dashboard = {
           title: 'Parked',
           description:
             'Kafka refuses these events, or earlier ones of their keys; millrace.outbox_parked has the reasons',
-          queries: { '{{database}} {{topic}}': 'max by (database, topic) (millrace_outbox_parked)' },
+          queries: {
+            // a database that has none has no topic either: its line is 0
+            '{{database}} {{topic}}':
+              'max by (database, topic) (millrace_outbox_parked) or 0 * sum by (database) (millrace_outbox_pending)',
+          },
         },
         {
           title: 'Time until Kafka acknowledges, 99th percentile',
