@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
 import { testKafka, uniqueTopic } from '#test/kafka.ts';
-import { eventually } from '#test/eventually.ts';
+import { eventually as untilTrue } from '#test/eventually.ts';
 import { Health } from '#platform/health';
 import { createKafka } from '#platform/kafka';
 import type { Kafka } from '#platform/kafka';
@@ -25,6 +25,9 @@ const event = (topic: string, key: string, n: number, size = 0): OutboxEvent => 
   source: '/orders',
   data: JSON.stringify({ n, text: 'x'.repeat(size) }),
 });
+
+/** A parked event is tried again within half a minute, and transactions of other tests hold back the cursors. */
+const eventually: typeof untilTrue = (check, what) => untilTrue(check, what, 60_000);
 
 describe('parked events of the outbox', () => {
   let database: TestDatabase;
