@@ -162,13 +162,18 @@ describe('parked events of the outbox', () => {
     await first.stop();
     topics['later'] = 4;
     start(kafka);
-    await eventually(() => sent.length === count + 600, 'all are published');
+    const numberIn = ({ message }: (typeof sent)[number]) => (JSON.parse(String(message.value)) as { n: number }).n;
+    // a relay that takes over before the cursors have followed sends some again: the first copies count
+    const firstCopies = () => [
+      ...new Map(sent.toReversed().map((one) => [`${one.message.key}/${numberIn(one)}`, one])).values(),
+    ];
+    await eventually(() => firstCopies().length === count + 600, 'all are published');
     const byKey = Map.groupBy(sent, ({ message }) => message.key);
     for (const messages of byKey.values()) {
-      const order = messages.map(({ message }) => (JSON.parse(String(message.value)) as { n: number }).n);
+      const order = [...new Set(messages.map(numberIn))];
       assert.deepEqual(
         order,
-        order.toSorted((a, b) => a - b),
+        order.toSorted((x, y) => x - y),
       );
     }
     assert.equal(byKey.size, 2 * keys);
