@@ -7,11 +7,12 @@ import { assertStopsCompletely } from '#test/stopping.ts';
 import { createLogger } from '#platform/telemetry';
 import { subscribeLatest } from './broadcast.ts';
 import { KafkaUnreachable, createKafka } from './port.ts';
-import type { ConsumerHandle, IncomingMessage, Kafka, Producer } from './port.ts';
+import type { ConsumerHandle, Kafka, Producer } from './port.ts';
 import { kafkajs } from './kafkajs/patches.ts';
 import { testAdmin } from './testing/admin-conformance.ts';
 import { testConsumers } from './testing/consumer-conformance.ts';
 import { testProducers } from './testing/producer-conformance.ts';
+import { readTopic } from './testing/read-topic.ts';
 
 const log = createLogger('kafka-test', 'silent');
 const connect = () => createKafka({ brokers: testKafka().brokers.split(','), clientId: 'kafka-test', log });
@@ -32,7 +33,9 @@ const underTest = async () => ({ kafka: connect(), newTopic });
 
 testProducers('kafkajs', async () => {
   const kafka = connect();
-  return { kafka, newTopic, deleteTopic, read: (topic, count) => read(kafka, topic, count) };
+  const read = (topic: string, count: number) =>
+    readTopic(kafka, topic, (messages) => messages.length >= count, `${count} messages`);
+  return { kafka, newTopic, deleteTopic, read };
 });
 testConsumers('kafkajs', underTest);
 testAdmin('kafkajs', async () => ({ ...(await underTest()), deleteTopic }));
@@ -50,26 +53,6 @@ async function deleteTopic(topic: string): Promise<void> {
   } finally {
     await admin.disconnect();
   }
-}
-
-async function read(kafka: Kafka, topic: string, count: number): Promise<IncomingMessage[]> {
-  const messages: IncomingMessage[] = [];
-  const consumer = kafka.consumer({
-    group: `reader-${topic}`,
-    topics: [topic],
-    from: 'earliest',
-    async onBatch(batch) {
-      messages.push(...batch.messages);
-      return true;
-    },
-  });
-  consumer.start();
-  try {
-    await eventually(() => messages.length >= count, `${count} messages`);
-  } finally {
-    await consumer.stop();
-  }
-  return messages;
 }
 
 describe('Kafka', () => {

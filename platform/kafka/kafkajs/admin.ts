@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Admin } from 'kafkajs';
 import type { KafkaAdmin, TopicDeclaration, TopicPartition, Watermarks } from '../port.ts';
 import type { IdentifiedPartition } from './metadata.ts';
+import { isPoison } from './poison.ts';
 import { topicConfig } from '../topic-config.ts';
 
 /** All brokers know a new topic within this time, in milliseconds. */
@@ -11,8 +12,6 @@ const knownWithinMs = 10_000;
 const leaderMoves = new Set(['NOT_LEADER_FOR_PARTITION', 'LEADER_NOT_AVAILABLE']);
 const leaderWithinMs = 10_000;
 
-/** The errors of topics that were deleted, or that the client may not see. */
-const missing = new Set(['UNKNOWN_TOPIC_OR_PARTITION', 'TOPIC_AUTHORIZATION_FAILED']);
 /** another topic may be deleted while this client asks */
 const maxRenewals = 2;
 
@@ -88,16 +87,13 @@ export class KafkaJsAdmin implements KafkaAdmin {
     return answer;
   }
 
-  /**
-   * Asks again on a new connection where a topic is missing: kafkajs asks for the metadata of all topics that it was ever asked
-   * about, and fails for all of them if one was deleted.
-   */
+  /** Asks again on a new connection, where the error may be about another topic. */
   async #askAgain<T>(ask: () => Promise<T>): Promise<T> {
     for (let renewals = 0; ; renewals += 1) {
       try {
         return await ask();
       } catch (error) {
-        if (renewals === maxRenewals || !isMissing(error)) throw error;
+        if (renewals === maxRenewals || !isPoison(error)) throw error;
         await this.#renew();
       }
     }
@@ -164,12 +160,6 @@ export class KafkaJsAdmin implements KafkaAdmin {
         .filter(({ offset }) => offset >= 0n),
     );
   }
-}
-
-/** kafkajs wraps the last error when it makes no more attempts itself. */
-function isMissing(error: unknown): boolean {
-  const { type, cause } = error as { type?: string; cause?: unknown };
-  return missing.has(type ?? '') || (cause instanceof Error && isMissing(cause));
 }
 
 function isLeaderMove(error: unknown): boolean {

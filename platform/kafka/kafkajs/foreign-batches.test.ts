@@ -3,12 +3,13 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { eventually, untilPasses } from '#test/eventually.ts';
+import { untilPasses } from '#test/eventually.ts';
 import { testKafka, uniqueTopic } from '#test/kafka.ts';
 import { createLogger } from '#platform/telemetry';
 import { createKafka } from '../port.ts';
-import type { IncomingMessage, Kafka } from '../port.ts';
+import type { Kafka } from '../port.ts';
 import { compressionTypes } from '../record/codecs.ts';
+import { readTopic } from '../testing/read-topic.ts';
 import type { Plan, Step } from '../testing/foreign-producer.ts';
 import { kafkajs } from './patches.ts';
 
@@ -23,25 +24,8 @@ before(() => {
 after(() => kafka.close());
 
 /** Reads a topic up to the message with this value. */
-async function readUpTo(topic: string, last: string): Promise<IncomingMessage[]> {
-  const messages: IncomingMessage[] = [];
-  const consumer = kafka.consumer({
-    group: `reader-${topic}`,
-    topics: [topic],
-    from: 'earliest',
-    async onBatch(batch) {
-      messages.push(...batch.messages);
-      return true;
-    },
-  });
-  consumer.start();
-  try {
-    await eventually(() => messages.some(({ value }) => String(value) === last), `the message ${last}`);
-  } finally {
-    await consumer.stop();
-  }
-  return messages;
-}
+const readUpTo = (topic: string, last: string) =>
+  readTopic(kafka, topic, (messages) => messages.some(({ value }) => String(value) === last), `the message ${last}`);
 
 /** Creates a topic whose batches the broker compresses again, as another producer would. */
 async function compressedTopic(type: string): Promise<string> {

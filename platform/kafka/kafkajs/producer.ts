@@ -5,6 +5,7 @@ import { backoffMs } from '#platform/lifecycle';
 import { refusalOf, SendFailed, sendTimeoutMs } from '../errors.ts';
 import type { EncodedMessages, OutgoingMessage, Producer } from '../port.ts';
 import { partitionOf } from '../partitioning.ts';
+import { isPoison } from './poison.ts';
 
 /** How long the number of a topic's partitions is cached, in milliseconds. */
 const partitionsMaxAgeMs = 300_000;
@@ -16,9 +17,6 @@ const retry = { firstMs: 50, maxMs: 500 };
 
 /** All brokers know a new topic within this time, in milliseconds. Then a topic that none knows is missing. */
 const knownWithinMs = 1_000;
-
-/** kafkajs fails with these for every topic, if it has ever sent to a topic that was deleted or forbidden since. */
-const poisons = new Set(['UNKNOWN_TOPIC_OR_PARTITION', 'TOPIC_AUTHORIZATION_FAILED', 'INVALID_TOPIC_EXCEPTION']);
 
 type TimedMessage = Message & { deadline: number; encoded?: EncodedMessages };
 
@@ -220,10 +218,7 @@ export class KafkaJsProducer implements Producer {
     });
   }
 
-  /**
-   * Replaces the client. kafkajs asks for the metadata of all topics that it has sent to in one request, and forgets none of
-   * them: after one was deleted, every request fails, and only a new client can send to the others.
-   */
+  /** Replaces a client whose requests all fail. */
   #exchange(client: KafkajsProducer): Promise<void> {
     if (this.#client !== client) return Promise.resolve();
     this.#exchanging ??= this.#connect()
@@ -254,12 +249,6 @@ class Exchanged extends PlatformError {
   constructor(message: string) {
     super('ERR_KAFKA_SEND_FAILED', message);
   }
-}
-
-function isPoison(error: unknown): boolean {
-  const { type, name, cause } = error as { type?: string; name?: string; cause?: unknown };
-  if (name === 'KafkaJSNumberOfRetriesExceeded' && cause) return isPoison(cause);
-  return poisons.has(type ?? '');
 }
 
 function timed({ key, value, headers, timestamp }: OutgoingMessage, partition: number, deadline: number): TimedMessage {
