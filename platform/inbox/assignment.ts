@@ -5,7 +5,7 @@ import type { Logger } from '#platform/telemetry';
 import type { Pool } from '#platform/postgres';
 import { databaseBackoff } from './retry-policy.ts';
 import { metrics } from './metrics.ts';
-import { loadOffsets, nameOf, restartOffsets, startOf } from './offsets.ts';
+import { isRecreated, loadOffsets, nameOf, restartOffsets, startOf } from './offsets.ts';
 import type { LogStart } from './offsets.ts';
 
 /**
@@ -101,8 +101,8 @@ export class Assignment {
   }
 
   /**
-   * Whether a batch begins at the next offset, or after records that are not for consumers. If a higher offset comes although the consumer sought to `next`, the log
-   * has no readable records in between (it was compacted, or holds only transaction markers): the inbox skips them.
+   * Whether a batch begins at the next offset, or after records that are not for consumers. If a higher offset comes although
+   * the consumer sought to `next`, the log has no readable records in between (it was compacted): the inbox skips them.
    */
   follows(position: AssignedPartition, { fetchedOffset }: IncomingBatch): boolean {
     const { passed } = position;
@@ -138,10 +138,7 @@ export class Assignment {
     const logs = await this.#askLogs(positions);
     const starts = logs.map(({ watermarks, ...log }): LogStart => ({ ...log, offset: watermarks.low }));
     let stored = await loadOffsets(pool, group, starts);
-    const recreated = starts.filter((start) => {
-      const { topicId } = stored.get(nameOf(start))!;
-      return topicId !== undefined && start.topicId !== undefined && topicId !== start.topicId;
-    });
+    const recreated = starts.filter((start) => isRecreated(stored.get(nameOf(start))!.topicId, start.topicId));
     if (recreated.length > 0 && this.#options.recreatedTopics === 'restart') {
       await restartOffsets(pool, group, recreated);
       stored = await loadOffsets(pool, group, starts);
@@ -157,7 +154,7 @@ export class Assignment {
       const position = this.at(log)!;
       const { offset, topicId } = stored.get(nameOf(log))!;
       Object.assign(position, { stored: offset, topicId });
-      if (topicId !== undefined && log.topicId !== undefined && topicId !== log.topicId) {
+      if (isRecreated(topicId, log.topicId)) {
         refuse(position, `the topic was created again after ${group} had read it`);
         continue;
       }

@@ -1,3 +1,4 @@
+import type { DeadLetter } from '#platform/contract';
 import type { IncomingMessage, RawRecord } from '#platform/kafka';
 import type { Pool } from '#platform/postgres';
 
@@ -21,8 +22,7 @@ export interface DeadLetterRow {
 export const deadLetterColumns = `id, topic, partition, "offset", key, value, headers, timestamp,
   key_bytes, header_list, timestamp_ms, is_reference`;
 
-export const deadLetterStates = ['OPEN', 'WAITING', 'REPLAYING', 'REPLAYED', 'DISCARDED'] as const;
-export type DeadLetterState = (typeof deadLetterStates)[number];
+export type DeadLetterState = DeadLetter['state'];
 
 /** Neither replayed nor discarded. */
 export const isPending = 'replayed_at IS NULL AND discarded_at IS NULL';

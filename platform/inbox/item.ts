@@ -34,8 +34,8 @@ export const isHandled = ({ event, failure, isWaiting }: Item) => event !== unde
 
 /**
  * Decodes a message. One without a value is a tombstone, which a compacted topic keeps in place of what was deleted; the
- * inbox skips it, because a deletion is an event of its own. Where its trace is sampled, it gets a span, and the event's `traceparent` names this span as the
- * parent of its effects.
+ * inbox skips it, because a deletion is an event of its own. Where its trace is sampled, it gets a span, and the event's
+ * `traceparent` names this span as the parent of its effects.
  * @param isTraced false: no span
  */
 export function toItem(

@@ -74,6 +74,10 @@ export interface StoredOffset {
   topicId: string | undefined;
 }
 
+/** Whether an offset counts in another topic than the present one of its name; not where the id of either is unknown. */
+export const isRecreated = (stored: string | undefined, present: string | undefined) =>
+  stored !== undefined && present !== undefined && stored !== present;
+
 /**
  * The stored offsets of partitions, by name; a partition that has none gets the start of its log. An offset whose topic is not
  * known yet counts in the present one.

@@ -5,7 +5,7 @@ import type { Pool } from '#platform/postgres';
 import type { Logger } from '#platform/telemetry';
 import type { AssignedPartition } from './assignment.ts';
 import { metrics } from './metrics.ts';
-import { nameOf } from './offsets.ts';
+import { isRecreated, nameOf } from './offsets.ts';
 
 /** how long a partition with something to read may be without progress */
 const stuckMs = 15_000;
@@ -130,7 +130,7 @@ export class ProgressProbe {
     for (const topic of topics) {
       const watermarks = await admin.watermarks(topic);
       const id = await admin.topicId(topic);
-      const recreated = positions().filter((one) => one.topic === topic && !one.error && isOther(one.topicId, id));
+      const recreated = positions().filter((one) => one.topic === topic && !one.error && isRecreated(one.topicId, id));
       if (recreated.length > 0) onRecreated(recreated);
       for (const [partition, { high }] of watermarks) ends.set(nameOf({ topic, partition }), high);
     }
@@ -146,9 +146,6 @@ export class ProgressProbe {
     return new Map(rows.map((row) => [nameOf(row), BigInt(row.next_offset)]));
   }
 }
-
-const isOther = (known: string | undefined, id: string | undefined) =>
-  known !== undefined && id !== undefined && known !== id;
 
 const seconds = (ms: number) => `${Math.round(ms / 1_000)} s`;
 

@@ -126,7 +126,7 @@ async function lockReleased(tx: PoolClient, group: string): Promise<Key[]> {
 async function lockWaiting(tx: PoolClient, group: string, keys: readonly Key[]): Promise<Candidate[]> {
   const { rows } = await tx.query<Candidate>(
     `SELECT d.id, octet_length(d.value) AS size FROM millrace.dead_letters d
-     WHERE d.consumer_group = $1 AND d.is_waiting AND d.replayed_at IS NULL AND d.discarded_at IS NULL
+     WHERE d.consumer_group = $1 AND d.is_waiting AND ${isPending}
        AND (d.topic, d.key_hash) IN (SELECT * FROM unnest($2::text[], $3::bytea[]))
      ORDER BY d.id LIMIT ${maxLetters} FOR UPDATE OF d`,
     [group, ...columnsOf(keys)],

@@ -3,7 +3,7 @@ import { parseTime } from '#platform/contract';
 import { isLockFailure, PlatformError } from '#platform/errors';
 import type { Pool, PoolClient } from '#platform/postgres';
 import { transaction } from '#platform/postgres';
-import { deadLetterColumns, messageOf, stateColumn, stateConditions } from '../dead-letter-row.ts';
+import { deadLetterColumns, isPending, messageOf, stateColumn, stateConditions } from '../dead-letter-row.ts';
 import type { DeadLetterRow, DeadLetterState } from '../dead-letter-row.ts';
 import { rawOf } from '../dead-letters.ts';
 
@@ -225,8 +225,8 @@ export async function getJob(client: Pool | PoolClient, id: string): Promise<Dea
   }>(
     `SELECT j.action, j.selected, j.created_at, d.* FROM millrace.dead_letter_jobs j, LATERAL (
        SELECT count(*) FILTER (WHERE replayed_at IS NOT NULL OR discarded_at IS NOT NULL)::int AS done,
-         count(*) FILTER (WHERE replay_error IS NOT NULL AND replayed_at IS NULL AND discarded_at IS NULL)::int AS failed,
-         count(*) FILTER (WHERE replay_error IS NULL AND replayed_at IS NULL AND discarded_at IS NULL)::int AS remaining
+         count(*) FILTER (WHERE replay_error IS NOT NULL AND ${isPending})::int AS failed,
+         count(*) FILTER (WHERE replay_error IS NULL AND ${isPending})::int AS remaining
        FROM millrace.dead_letters WHERE job_id = j.id) d
      WHERE j.id = $1`,
     [id],

@@ -13,9 +13,9 @@ export const inbox: readonly Mutant[] = [
   {
     name: 'offsets-by-number-alone',
     breaks: 'A topic that was deleted and created again is read on at the offset of the earlier one',
-    file: 'platform/inbox/assignment.ts',
-    from: 'if (topicId !== undefined && log.topicId !== undefined && topicId !== log.topicId) {',
-    to: 'if (topicId !== undefined && log.topicId === undefined) {',
+    file: 'platform/inbox/offsets.ts',
+    from: 'stored !== undefined && present !== undefined && stored !== present;',
+    to: 'stored !== undefined && present === undefined;',
     testFile: 'platform/inbox/recreated-topic.test.ts',
     test: 'is refused until somebody decides, and then read from its start',
   },
