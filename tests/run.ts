@@ -3,13 +3,13 @@ import { mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
-import { describeError } from '#local/fault.ts';
 import { generateClients } from '#local/generate.ts';
-import { listenForStop, type StopRequests } from '#local/signals.ts';
+import type { StopRequests } from '#local/signals.ts';
 import { probeBroker, parseBrokers } from '#local/kafka-probe.ts';
 import { withClient } from '#platform/postgres';
 
 import { forgetKilledRuns, startOwnServers, startServers, state, type Servers } from '#test/server-run.ts';
+import { runProgram } from '#test/program.ts';
 import { keptServers } from '#test/servers.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -98,12 +98,4 @@ async function main(args: string[], requests: StopRequests): Promise<number> {
   }
 }
 
-const requests = listenForStop();
-try {
-  process.exitCode = await main(process.argv.slice(2), requests);
-} catch (error) {
-  console.error(describeError(error));
-  process.exitCode = 1;
-} finally {
-  requests.release();
-}
+await runProgram(main);

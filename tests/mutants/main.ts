@@ -2,10 +2,11 @@
 
 import { join } from 'node:path';
 
-import { describeError, Fault } from '#local/fault.ts';
+import { Fault } from '#local/fault.ts';
 import { generateClients } from '#local/generate.ts';
-import { listenForStop, type StopRequests } from '#local/signals.ts';
+import type { StopRequests } from '#local/signals.ts';
 import { forgetKilledRuns, startOwnServers } from '#test/server-run.ts';
+import { runProgram } from '#test/program.ts';
 
 import { mutants } from './list.ts';
 import { faultsOf } from './mutant.ts';
@@ -110,12 +111,4 @@ async function main(names: readonly string[], requests: StopRequests): Promise<n
   }
 }
 
-const requests = listenForStop();
-try {
-  process.exitCode = await main(process.argv.slice(2), requests);
-} catch (error) {
-  console.error(describeError(error));
-  process.exitCode = 1;
-} finally {
-  requests.release();
-}
+await runProgram(main);
