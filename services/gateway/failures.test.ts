@@ -16,10 +16,15 @@ const post = (url: string) => fetch(`${url}/api/orders`, { method: 'POST', body:
 const get = (url: string) => fetch(`${url}/api/orders/1`);
 
 /** How many calls to orders were made again. */
-async function retries(url: string): Promise<number> {
+async function metric(url: string, pattern: RegExp): Promise<number> {
   const metrics = await (await fetch(`${url}/metrics`)).text();
-  return Number(/^millrace_gateway_retries_total\{upstream="orders"\} (\d+)/m.exec(metrics)?.[1] ?? 0);
+  return Number(pattern.exec(metrics)?.[1] ?? 0);
 }
+
+const retries = (url: string) => metric(url, /^millrace_gateway_retries_total\{upstream="orders"\} (\d+)/m);
+/** how many senders have left before the answer to their POST, as far as the gateway has noticed */
+const gone = (url: string) =>
+  metric(url, /^millrace_http_request_seconds_count\{method="POST",route="\/api\/orders",status="499"\} (\d+)/m);
 
 describe('a service that is down', () => {
   it('is 503 with Retry-After at once, and back as soon as it is', async (t) => {
@@ -75,11 +80,13 @@ describe('a service that another process takes over', () => {
     const { url, port } = await unusedUrl(t);
     const gateway = await startGateway(t, url, { limits: { maxInFlight: 1 } });
     const before = await retries(gateway.url);
+    const goneBefore = await gone(gateway.url);
     const leaving = new AbortController();
     const given = fetch(`${gateway.url}/api/orders`, { method: 'POST', body: '{}', signal: leaving.signal });
     await eventually(async () => (await retries(gateway.url)) > before);
     leaving.abort();
     await assert.rejects(given);
+    await eventually(async () => (await gone(gateway.url)) > goneBefore, 'the gateway has noticed');
     const methods: string[] = [];
     await startUpstream(t, (request, response) => (methods.push(request.method!), response.end('here')), port);
     await eventually(async () => (await get(gateway.url)).status === 200); // the only place is free again
