@@ -24,6 +24,7 @@ process.on('SIGTERM', () => process.exit());
 
 describe('the runner', () => {
   const signal = AbortSignal.timeout(60_000);
+  const ask = (path: string): Promise<Response> => fetch(`http://127.0.0.1:${service.port}${path}`);
   let folder: string;
   let service: ServiceProcess;
   let running: Running | undefined;
@@ -65,10 +66,19 @@ describe('the runner', () => {
   test('leaves a service running that answers requests although its other work fails, and says why', async () => {
     mock.timers.enable({ apis: ['Date'] });
     const started = begin('/health', false);
+    await eventually(async () => await ask('/livez').catch(() => undefined), 'an answer');
     await eventually(() => {
       mock.timers.tick(1_000);
       return warnings.length > 0;
     }, 'a warning');
+    await started;
+    assert.deepEqual(warnings, ['it answers requests, but kafka: no broker answers']);
+  });
+
+  test('says why although the service begins to answer only when its time is over', async () => {
+    mock.timers.enable({ apis: ['Date'] });
+    const started = begin('/health', false);
+    mock.timers.tick(26_000);
     await started;
     assert.deepEqual(warnings, ['it answers requests, but kafka: no broker answers']);
   });
@@ -78,7 +88,6 @@ describe('the runner', () => {
     const { died } = await begin('', false);
     let sentence = '';
     void died.then((why) => (sentence = why));
-    const ask = (path: string) => fetch(`http://127.0.0.1:${service.port}${path}`);
     const passInterval = async (): Promise<void> => {
       mock.timers.tick(5_000);
       await ask('/').catch(() => undefined); // the answer to the probe came before this one

@@ -181,7 +181,9 @@ async function untilHealthy(service: ServiceProcess, signal: AbortSignal, warn: 
   signal.throwIfAborted();
   if (answer.status === 200) return;
   await untilReady(service, signal);
-  warn(`${service.name} answers requests, but ${reasonsOf(answer.body)}`);
+  // a service that starts slowly gives its reasons only now
+  answer = await ask(service.port, '/health');
+  if (answer.status !== 200) warn(`${service.name} answers requests, but ${reasonsOf(answer.body)}`);
 }
 
 /** What a health report says of the checks that fail. */
