@@ -4,6 +4,7 @@ import { StreamsError } from '#streams/errors';
 import type { ReceivedEvent } from '#platform/contract';
 import { shortcut } from './fast.ts';
 import type { Roots, Shortcut } from './fast.ts';
+import { registerMatches, useLinearMatches, withKnownNames } from './matches.ts';
 
 /** A CEL expression that is parsed and checked. */
 export interface Expression<Scope> {
@@ -47,7 +48,10 @@ export class ExpressionError extends StreamsError {
   }
 }
 
-const eventEnvironment = new Environment({ unlistedVariablesAreDyn: false, homogeneousAggregateLiterals: false })
+const createEnvironment = () =>
+  registerMatches(new Environment({ unlistedVariablesAreDyn: false, homogeneousAggregateLiterals: false }));
+
+const eventEnvironment = createEnvironment()
   .registerVariable('data', 'dyn')
   .registerVariable({
     name: 'event',
@@ -93,7 +97,7 @@ export function rowExpression(
   aggregates: Record<string, 'int' | 'double' | 'dyn'>,
   threshold?: number,
 ): Expression<Row> {
-  const environment = new Environment({ unlistedVariablesAreDyn: false, homogeneousAggregateLiterals: false })
+  const environment = createEnvironment()
     .registerVariable('key', 'string')
     .registerVariable({
       name: 'window',
@@ -134,6 +138,8 @@ function compile<Scope>(
     if (error instanceof ParseError || error instanceof CelTypeError) throw faultOf(error);
     throw error;
   }
+  const pattern = useLinearMatches(parsed.ast);
+  if (pattern) throw new ExpressionFault(pattern.message, pattern.offset);
   const checked = parsed.check();
   if (!checked.valid) throw faultOf(checked.error!);
   const quick = shortcut(parsed.ast, roots);
@@ -148,7 +154,7 @@ function compile<Scope>(
         return parsed(context(scope)) as unknown;
       } catch (error) {
         if (error instanceof EvaluationError || error instanceof CelTypeError) {
-          throw new ExpressionError(`${source}: ${error.summary}`);
+          throw new ExpressionError(`${source}: ${withKnownNames(error.summary)}`);
         }
         if (error instanceof RangeError) throw new ExpressionError(`${source}: the data is nested too deeply`);
         throw error;
@@ -158,5 +164,5 @@ function compile<Scope>(
 }
 
 function faultOf(error: ParseError | CelTypeError): ExpressionFault {
-  return new ExpressionFault(error.summary, error.range?.start ?? 0);
+  return new ExpressionFault(withKnownNames(error.summary), error.range?.start ?? 0);
 }
