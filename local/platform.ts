@@ -260,7 +260,12 @@ async function stoppingOnFailure(server: Running, prepare: () => Promise<void>):
 
 /** The mail catcher, on this machine only. */
 async function keepMail({ smtp: smtpPort, mail: pagePort }: { smtp: number; mail: number }): Promise<Running> {
-  const { stop } = await startMailCatcher({ smtpPort, pagePort, host: '127.0.0.1' });
+  const { stop } = await startMailCatcher({
+    smtpPort,
+    pagePort,
+    host: '127.0.0.1',
+    trustedHosts: process.env['TRUSTED_HOSTS'],
+  });
   return { died: new Promise(() => undefined), stop, kill: () => void stop() };
 }
 

@@ -33,6 +33,12 @@ export const processConfig = {
 export const commonConfig = {
   PORT: Type.Integer({ minimum: 0, maximum: 65_535 }),
   HOST: Type.String({ default: '0.0.0.0' }),
+  // for a server that only its own machine reaches: names under which a tunnel or a proxy there is reached
+  TRUSTED_HOSTS: Type.String({
+    default: '',
+    pattern: '^([a-z0-9.-]+(,[a-z0-9.-]+)*)?$',
+    description: 'host names in lower case, several separated by commas',
+  }),
   ...processConfig,
 };
 

@@ -3,14 +3,15 @@ import type { Static, TObject } from 'typebox';
 import { defineContract } from './contract.ts';
 import type { Contract } from './contract.ts';
 import { Id, PathId } from './id.ts';
-import { Page, pageHeaders } from './operation.ts';
+import { contentTag, Page, pageHeaders } from './operation.ts';
 import type { Operation } from './operation.ts';
+import { Text } from './text.ts';
 import { QueryTime, Time } from './time.ts';
 
 /** The role that the gateway asks for where authentication is on. */
 const operatorRole = 'operator';
 
-const Text = (description: string) => Type.Optional(Type.String({ minLength: 1, maxLength: 500, description }));
+const only = (description: string) => Type.Optional(Text({ minLength: 1, maxLength: 500, description }));
 const nullable = (schema: ReturnType<typeof Type.String>) => Type.Union([schema, Type.Null()]);
 
 const DeadLetterState = Type.Enum(['OPEN', 'WAITING', 'REPLAYING', 'REPLAYED', 'DISCARDED'], {
@@ -88,10 +89,10 @@ export const PartitionOffset = Type.Object({
 export type PartitionOffset = Static<typeof PartitionOffset>;
 
 const filter = {
-  group: Text('only of this consumer group'),
-  topic: Text('only of this topic'),
-  key: Text('only of this key'),
-  reason: Text('only those whose reason contains this text'),
+  group: only('only of this consumer group'),
+  topic: only('only of this topic'),
+  key: only('only of this key'),
+  reason: only('only those whose reason contains this text'),
   from: Type.Optional(QueryTime),
   to: Type.Optional(QueryTime),
 };
@@ -139,7 +140,7 @@ export const consumerOperations = defineContract('consumer', {
       path: '/dead-letters/{id}',
       summary: 'Get a dead letter with its message',
       ...one,
-      responses: { 200: { description: 'The dead letter', schema: DeadLetterDetail } },
+      responses: { 200: { description: 'The dead letter', schema: DeadLetterDetail, headers: contentTag } },
       problems: none,
     },
     getDeadLetterJob: {
@@ -147,7 +148,7 @@ export const consumerOperations = defineContract('consumer', {
       path: '/dead-letters/jobs/{id}',
       summary: 'Get the progress of a replay or a discard',
       ...one,
-      responses: { 200: { description: 'The job', schema: DeadLetterJob } },
+      responses: { 200: { description: 'The job', schema: DeadLetterJob, headers: contentTag } },
       problems: { 404: 'There is no such job' },
     },
     replayDeadLetter: {

@@ -14,8 +14,20 @@ export type { Contract, ContractRegistry, EventDataOf, EventTypes } from './cont
 export { Id, IdReference, PathId, isExactId } from './id.ts';
 export { fromCents, fromDecimal, money, toCents } from './money.ts';
 export { buildOpenApi } from './openapi.ts';
-export { Page, ServiceHealth, defaultLimit, maxLimit, pageHeaders } from './operation.ts';
-export type { Operation, OperationRequest } from './operation.ts';
+export {
+  Page,
+  ServiceHealth,
+  contentTag,
+  defaultLimit,
+  ifMatch,
+  ifNoneMatch,
+  isConditional,
+  maxLimit,
+  pageHeaders,
+} from './operation.ts';
+export type { HeaderSpec, Operation, OperationRequest } from './operation.ts';
 export { currentRelease, eventBreaks, releaseBreaks } from './release.ts';
 export type { Release } from './release.ts';
+export { patternMessages } from './patterns.ts';
+export { Email, Text } from './text.ts';
 export { QueryTime, Time, parseTime } from './time.ts';

@@ -1,5 +1,6 @@
 import type { TSchema } from 'typebox';
 import type { ContractRegistry } from './contract.ts';
+import { ifNoneMatch, isConditional } from './operation.ts';
 import type { Operation } from './operation.ts';
 import { components, toDocument } from './schema-document.ts';
 import type { Json } from './schema-document.ts';
@@ -63,15 +64,18 @@ export function buildOpenApi(registry: ContractRegistry, { version, prefix = '' 
 
 function operationDocument(operation: Operation, named: Readonly<Record<string, TSchema>>): Json {
   const refs = { named, root: '#/components/schemas/' };
+  const conditional = isConditional(operation);
   const parameters = [
     ...parametersOf(operation, 'path'),
     ...parametersOf(operation, 'query'),
-    ...Object.entries(operation.headers ?? {}).map(([name, { description, maxLength }]) => ({
-      name,
-      in: 'header',
-      description,
-      schema: { type: 'string', maxLength },
-    })),
+    ...Object.entries({ ...operation.headers, ...(conditional && { 'if-none-match': ifNoneMatch }) }).map(
+      ([name, { description, ...limits }]) => ({
+        name,
+        in: 'header',
+        description,
+        schema: { type: 'string', ...limits },
+      }),
+    ),
   ];
   const responses = Object.entries(operation.responses).map(([status, spec]) => [
     status,
@@ -94,7 +98,7 @@ function operationDocument(operation: Operation, named: Readonly<Record<string, 
       ...(spec.contentType && { content: { [spec.contentType]: { schema: { type: 'string' } } } }),
     },
   ]);
-  const input = operation.params ?? operation.query ?? operation.body;
+  const input = operation.params ?? operation.query ?? operation.body ?? operation.headers;
   const problems = {
     ...(input && { 400: 'Bad input; `errors` names each field' }),
     ...(operation.method !== 'get' && { 504: outcomeUnknown }),
@@ -110,6 +114,7 @@ function operationDocument(operation: Operation, named: Readonly<Record<string, 
     }),
     responses: {
       ...commonProblems,
+      ...(conditional && { 304: { description: 'The client has it, as `If-None-Match` says' } }),
       ...Object.fromEntries(responses),
       ...Object.fromEntries(
         Object.entries(problems).map(([status, description]) => [status, { description, content: problemContent }]),

@@ -9,6 +9,26 @@ export interface ResponseSpec {
   headers?: Record<string, string>;
 }
 
+/** A header of a request. Other values than these are refused. */
+export interface HeaderSpec {
+  description: string;
+  maxLength: number;
+  minLength?: number;
+  /** a regular expression for the whole value */
+  pattern?: string;
+}
+
+/** Lets a change through only if nobody has changed the thing in between. */
+export const ifMatch: HeaderSpec = { description: 'the ETag of what is to be changed; else 412', maxLength: 255 };
+
+/** Every GET of one thing knows this header: whatever declares an ETag. */
+export const ifNoneMatch: HeaderSpec = { description: 'the ETag of what the client has; then 304', maxLength: 255 };
+
+/** Whether an operation answers 304 to a client that has the answer. */
+export function isConditional({ method, responses }: OperationSpec): boolean {
+  return method === 'get' && Object.values(responses).some(({ headers }) => headers?.['ETag'] !== undefined);
+}
+
 const CheckResult = Type.Object({ status: Type.Enum(['UP', 'DOWN']), reason: Type.Optional(Type.String()) });
 
 /** What `/health` of a service says. */
@@ -27,10 +47,10 @@ export interface OperationSpec {
   params?: TObject;
   query?: TObject;
   /** the request headers that the operation uses, in lower case */
-  headers?: Record<string, { description: string; maxLength: number }>;
+  headers?: Record<string, HeaderSpec>;
   body?: TObject;
   responses: Record<number, ResponseSpec>;
-  /** the status codes of its problems, without 400, 413, 500 and 503, which every operation has, and 504, which all but GET have */
+  /** the status codes of its problems, without 304, which follows from an ETag, 400, 413, 500 and 503, which every operation has, and 504, which all but GET have */
   problems?: Record<number, string>;
 }
 
@@ -61,6 +81,9 @@ export const Page = {
   limit: Type.Optional(Type.Integer({ minimum: 1, maximum: maxLimit, default: defaultLimit })),
   cursor: Type.Optional(PathId),
 };
+
+/** The header of one thing without a version. */
+export const contentTag = { ETag: 'of this answer, for If-None-Match' };
 
 /** The headers of every list. */
 export const pageHeaders = { Link: 'the next page, `<...>; rel="next"`, where there is one' };

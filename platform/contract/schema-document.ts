@@ -1,4 +1,6 @@
 import type { TSchema } from 'typebox';
+import { maxIdInDocument } from './id.ts';
+import { isMoney } from './money.ts';
 
 export type Json = string | number | boolean | null | Json[] | { [name: string]: Json };
 
@@ -12,16 +14,18 @@ const int64 = { type: 'integer', format: 'int64' } as const;
 
 /**
  * A schema as JSON Schema 2020-12 for a document: named schemas become `$ref`s, refinements that JSON Schema cannot express
- * are left out, and an id or a decimal in a path has its own type, not that of text.
+ * are left out, and an id in a path has its own type, not that of text.
  */
 export function toDocument(schema: TSchema, references?: References, isRoot = false): Json {
   const name = isRoot ? undefined : nameOf(schema, references);
   if (name !== undefined) return { $ref: `${references!.root}${name}` };
   const { 'x-format': format, ...plain } = schema as Record<string, unknown>;
   if (format === 'int64') {
-    return plain['type'] === 'string' ? { ...int64, minimum: 0 } : { ...copy(plain, references), format: 'int64' };
+    const { string, integer } = maxIdInDocument as { string: Json; integer: Json };
+    if (plain['type'] === 'string') return { ...int64, minimum: 0, maximum: string };
+    return { maximum: integer, ...copy(plain, references), format: 'int64' };
   }
-  if (format === 'decimal') return { type: 'number' };
+  if (isMoney(schema)) return { ...copy(plain, references), multipleOf: 0.01 };
   return copy(plain, references);
 }
 

@@ -20,11 +20,24 @@ test('what is no real time is refused', () => {
     'today',
     '2026-02-30',
     '2026-13-01',
+    '2026-02-29',
+    '2100-02-29',
+    '000',
+    '2026-01-01T24:00:00',
+    '2026-01-01T10:00:00+24:00',
+    '2026-01-01Z',
+    '٢٠٢٦-01-01',
     '2026-01-01T25:00:00',
     '1e3',
     '2026-01-01; DROP TABLE',
   ]) {
     assert.equal(parseTime(text), undefined, text);
+  }
+});
+
+test('each day of a leap year is a day', () => {
+  for (const year of ['0000', '2000', '2024', '2096']) {
+    assert.equal(parseTime(`${year}-02-29`)?.toISOString(), `${year}-02-29T00:00:00.000Z`);
   }
 });
 

@@ -7,8 +7,11 @@ const sweepMs = 50;
 
 /** The start and the end of a server. */
 export interface Draining {
-  /** resolves with the port when the server accepts connections */
-  listen: (port: number, host: string) => Promise<number>;
+  /**
+   * resolves with the port when the server accepts connections
+   * @param trustedHosts further names of a server that only this machine reaches, separated by commas; default: none
+   */
+  listen: (port: number, host: string, trustedHosts?: string) => Promise<number>;
   /** stops accepting connections, finishes the running requests, then closes */
   close: () => Promise<void>;
 }

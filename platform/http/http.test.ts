@@ -182,7 +182,7 @@ describe('an HTTP service', () => {
   test('finishes what is under way when it closes, and accepts nothing more', async () => {
     const underWay = fetch(`${base}/things/99`);
     await eventually(() => release !== undefined);
-    const request = 'GET /livez HTTP/1.1\r\nHost: things\r\n\r\n';
+    const request = 'GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n';
     const idle = connect(Number(new URL(base).port), '127.0.0.1').setEncoding('utf8');
     await once(
       idle.on('connect', () => idle.write(request)),

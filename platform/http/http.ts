@@ -1,21 +1,19 @@
-import { createServer } from 'node:http';
-import type { Server } from 'node:http';
 import express from 'express';
 import type { Express, NextFunction, Request, RequestHandler, Response } from 'express';
+import { ifNoneMatch, isConditional } from '#platform/contract';
 import type { Contract, Operation, OperationRequest } from '#platform/contract';
-import { drainable } from './drain.ts';
+import { sendProblem } from './answer.ts';
 import type { Draining } from './drain.ts';
 import { healthAnswer } from '#platform/health';
 import type { Health, HealthReport } from '#platform/health';
 import type { Logger } from '#platform/telemetry';
 import { histogram, registry, SpanKind, SpanStatusCode, startSpan, withSpan } from '#platform/telemetry';
 import { BatcherFull, isOutcomeUnknown, isUnavailable } from '#platform/postgres';
+import { contentTag, isKnown } from './entity-tag.ts';
 import { Problem, badRequest, notFound, outcomeUnknown, unavailable } from './problem.ts';
 import { expressPath, routesOf } from './routes.ts';
-import { bodyValidator, parameterValidator } from './validation.ts';
-
-/** The largest body that is read, in bytes. */
-export const bodyLimit = 1024 * 1024;
+import { bodyLimit, createHttpServer } from './server.ts';
+import { bodyValidator, headerValidator, parameterValidator } from './validation.ts';
 
 export interface Reply {
   /** default 200, or 204 without a body */
@@ -75,7 +73,7 @@ export function createHttp<Operations extends Record<string, Operation>>(
     app.all(path, methodNotAllowed(route.allow));
   }
   mountErrors(app, log);
-  return serve(app, health);
+  return { app, ...createHttpServer(app, health) };
 }
 
 /** An Express app with this project's settings and nothing mounted. */
@@ -136,21 +134,8 @@ export function mountErrors(app: Express, log: Logger): void {
     throw notFound(`There is nothing at ${request.path}`);
   });
   app.use((error: unknown, request: Request, response: Response, _next: NextFunction) => {
-    sendProblem(error, request, response, log);
+    answerError(error, request, response, log);
   });
-}
-
-/** Wraps an app in a server that drains. */
-function serve(app: Express, health: Health): HttpService {
-  const server: Server = createServer(
-    { requestTimeout: 30_000, headersTimeout: 10_000, keepAliveTimeout: 75_000 },
-    app,
-  );
-  server.prependListener('request', (_, response) => {
-    // a client that keeps its connection would delay the drain
-    if (health.draining) response.setHeader('Connection', 'close');
-  });
-  return { app, ...drainable(server) };
 }
 
 const durations = histogram({
@@ -178,15 +163,11 @@ function operationHandler(operation: Operation, handler: Handler<Operation>, log
   const body = operation.body ? bodyValidator(operation.body) : undefined;
   const method = operation.method.toUpperCase();
   const name = `${method} ${operation.path}`;
+  const conditional = isConditional(operation);
+  const checkHeaders = headerValidator({ ...operation.headers, ...(conditional && { 'if-none-match': ifNoneMatch }) });
 
   async function answer(request: Request, response: Response): Promise<Reply | undefined> {
-    for (const [header, { maxLength }] of Object.entries(operation.headers ?? {})) {
-      if ((request.get(header)?.length ?? 0) > maxLength) {
-        throw badRequest('A header has a fault', [
-          { field: header, message: `must have at most ${maxLength} characters` },
-        ]);
-      }
-    }
+    checkHeaders(request.headers);
     const validated = {
       params: params(request.params),
       query: query(request.query),
@@ -215,9 +196,9 @@ function operationHandler(operation: Operation, handler: Handler<Operation>, log
     await withSpan(span, async () => {
       try {
         const reply = await answer(request, response);
-        if (reply) send(response, reply);
+        if (reply) send(response, reply, conditional ? { ifNoneMatch: request.get('if-none-match') } : undefined);
       } catch (error) {
-        sendProblem(error, request, response, log);
+        answerError(error, request, response, log);
       }
     });
   };
@@ -238,12 +219,25 @@ function abortSignalOf(response: Response): AbortSignal {
   return controller.signal;
 }
 
-function send(response: Response, { status, headers, body }: Reply): void {
+/** What a client says that it has. */
+interface Condition {
+  ifNoneMatch: string | undefined;
+}
+
+function send(response: Response, { status, headers, body }: Reply, condition: Condition | undefined): void {
   if (body === undefined) {
     response.writeHead(status ?? 204, headers).end();
     return;
   }
   const payload = Buffer.from(JSON.stringify(body));
+  if (condition) {
+    const tag = headers?.['ETag'] ?? contentTag(payload);
+    headers = { ...headers, ETag: tag };
+    if (isKnown(condition.ifNoneMatch, tag)) {
+      response.writeHead(304, headers).end();
+      return;
+    }
+  }
   response
     .writeHead(status ?? 200, {
       'Content-Type': 'application/json; charset=utf-8',
@@ -286,25 +280,11 @@ function instanceOf(request: Request): string {
 }
 
 /** Sends an error as `application/problem+json`; internal errors are logged with their stack. */
-function sendProblem(error: unknown, request: Request, response: Response, log: Logger): void {
+function answerError(error: unknown, request: Request, response: Response, log: Logger): void {
   const problem = problemOf(error, request.method);
   if (problem.status >= 500) {
     const level = problem.status === 500 ? 'error' : 'warn';
     log[level]({ err: problem.cause ?? problem, method: request.method, path: request.path }, problem.message);
   }
-  if (response.headersSent || response.destroyed) {
-    response.destroy();
-    return;
-  }
-  const payload = Buffer.from(JSON.stringify(problem.toJSON(instanceOf(request))));
-  // the unread rest of a body would look like the next request
-  const unread = request.complete ? {} : { Connection: 'close' };
-  response
-    .writeHead(problem.status, {
-      'Content-Type': 'application/problem+json; charset=utf-8',
-      'Content-Length': payload.length,
-      ...unread,
-      ...problem.headers,
-    })
-    .end(payload);
+  sendProblem(problem, request, response, instanceOf(request));
 }

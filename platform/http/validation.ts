@@ -1,7 +1,11 @@
 import type { Static, TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
 import type { TObject } from 'typebox';
+import type { IncomingHttpHeaders } from 'node:http';
 import { coerce } from '#platform/config';
+import { patternMessages } from '#platform/contract';
+import type { HeaderSpec } from '#platform/contract';
+import { lengthFaults, maxFaults } from './lengths.ts';
 import { badRequest } from './problem.ts';
 import type { FieldError } from './problem.ts';
 
@@ -28,8 +32,9 @@ function fieldErrors(faults: readonly Fault[]): FieldError[] {
   for (const fault of faults) {
     const found = errorsOf(fault);
     // for a value that fits no variant, the fault of the first variant is enough: "or null" would only confuse
-    const isVariant = fault.schemaPath.includes('/anyOf/');
-    errors.push(...found.filter(({ field }) => !isVariant || !errors.some((known) => known.field === field)));
+    // and what has a wrong length or format matches no pattern
+    const repeats = fault.schemaPath.includes('/anyOf/') || fault.keyword === 'pattern';
+    errors.push(...found.filter(({ field }) => !repeats || !errors.some((known) => known.field === field)));
   }
   return errors;
 }
@@ -48,6 +53,10 @@ function errorsOf({ keyword, instancePath, params, message }: Fault): FieldError
     const { allowedValues } = params as { allowedValues: unknown[] };
     return [{ field, message: `must be one of ${allowedValues.join(', ')}` }];
   }
+  if (keyword === 'pattern') {
+    const { pattern } = params as { pattern: string };
+    return [{ field: field || 'body', message: patternMessages.get(pattern) ?? message }];
+  }
   // other faults say the same as these
   if (keyword === 'boolean' || keyword === 'anyOf') return [];
   return [{ field: field || 'body', message }];
@@ -58,7 +67,9 @@ export function bodyValidator<S extends TSchema>(schema: S): (value: unknown) =>
   const validator = Compile(schema);
   return (value) => {
     if (validator.Check(value)) return value as Static<S>;
-    const errors = fieldErrors(validator.Errors(value) as unknown as Fault[]);
+    const tooLong = lengthFaults(schema, value);
+    const errors =
+      tooLong.length > 0 ? tooLong : fieldErrors(validator.Errors(value) as unknown as Fault[]).slice(0, maxFaults);
     throw badRequest(
       errors.length === 1 ? 'The body has a fault' : `The body has ${errors.length} faults`,
       errors.length > 0 ? errors : [{ field: 'body', message: 'does not fit the schema' }],
@@ -84,3 +95,25 @@ export function parameterValidator(schema: TObject): (values: Record<string, unk
     throw badRequest(errors.length === 1 ? 'A parameter has a fault' : 'The parameters have faults', errors);
   };
 }
+
+/** Makes a check of request headers; one that is absent is right. */
+export function headerValidator(specs: Record<string, HeaderSpec>): (headers: IncomingHttpHeaders) => void {
+  const checks = Object.entries(specs).map(([name, { minLength = 0, maxLength, pattern }]) => ({
+    name,
+    minLength,
+    maxLength,
+    pattern: pattern === undefined ? undefined : new RegExp(pattern, 'u'),
+  }));
+  return (headers) => {
+    for (const { name, minLength, maxLength, pattern } of checks) {
+      const value = headers[name];
+      if (typeof value !== 'string') continue;
+      const length = value.length;
+      if (length > maxLength) throw headerFault(name, `must have at most ${maxLength} characters`);
+      if (length < minLength) throw headerFault(name, `must have at least ${minLength} characters`);
+      if (pattern?.test(value) === false) throw headerFault(name, `must match ${pattern.source}`);
+    }
+  };
+}
+
+const headerFault = (field: string, message: string) => badRequest('A header has a fault', [{ field, message }]);

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { request, type IncomingMessage } from 'node:http';
 import { after, before, describe, test } from 'node:test';
 
 import { createTransport, type Transporter } from 'nodemailer';
@@ -67,6 +69,19 @@ describe('the mail catcher', () => {
     await assert.rejects(transport.sendMail(large), { responseCode: 552 });
     await transport.sendMail({ ...large, text: 'small' });
     assert.equal((JSON.parse(await get('/api/messages?to=big')) as unknown[]).length, 1);
+  });
+
+  test('shows no mail to a website', async () => {
+    const status = async (headers: Record<string, string>) => {
+      const [answer] = (await once(request(`${base}/api/messages`, { headers }).end(), 'response')) as [
+        IncomingMessage,
+      ];
+      answer.resume();
+      return answer.statusCode;
+    };
+    assert.equal(await status({ host: 'evil.example' }), 403);
+    assert.equal(await status({ origin: 'http://evil.example' }), 403);
+    assert.equal(await status({ host: 'localhost:8025', origin: 'http://localhost:8025' }), 200);
   });
 
   test('answers 404 and 405', async () => {

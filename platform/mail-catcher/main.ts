@@ -11,8 +11,13 @@ const configSchema = Type.Object({
 });
 
 await runService('mail-catcher', async (service) => {
-  const { PORT, SMTP_PORT, HOST } = loadConfig(configSchema);
-  const catcher = await startMailCatcher({ smtpPort: SMTP_PORT, pagePort: PORT, host: HOST });
+  const { PORT, SMTP_PORT, HOST, TRUSTED_HOSTS } = loadConfig(configSchema);
+  const catcher = await startMailCatcher({
+    smtpPort: SMTP_PORT,
+    pagePort: PORT,
+    host: HOST,
+    trustedHosts: TRUSTED_HOSTS,
+  });
   service.onStop('mail', () => catcher.stop());
   service.log.info({ smtp: SMTP_PORT, page: PORT }, 'listening');
 });

@@ -108,7 +108,7 @@ await runService('analytics', async (service) => {
     log,
     part: consumerPart({ ...consumption, pool, kafka }),
   });
-  const port = await http.listen(config.PORT, config.HOST);
+  const port = await http.listen(config.PORT, config.HOST, config.TRUSTED_HOSTS);
   service.onStop('http', () => http.close());
   service.onStop('live streams', () => live.stop()); // before http, which waits for the end of every response
   log.info({ port, queries: versions().serving.plans.length }, 'listening');

@@ -61,7 +61,9 @@ export const analytics = defineContract('analytics', {
       method: 'get',
       path: '/analytics/orders/metrics/{type}',
       summary: 'Windows of orders by status or event type',
-      params: Type.Object({ type: Type.String({ maxLength: 100, description: 'a status or an event type' }) }),
+      params: Type.Object({
+        type: Type.String({ minLength: 1, maxLength: 100, description: 'a status or an event type' }),
+      }),
       query: Type.Object({ ...range, limit }),
       responses: windows,
     },

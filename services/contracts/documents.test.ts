@@ -1,6 +1,22 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { buildAsyncApi, buildOpenApi, currentRelease, releaseBreaks } from '#platform/contract';
+import * as fc from 'fast-check';
+import { Type } from 'typebox';
+import type { TSchema } from 'typebox';
+import { Compile } from 'typebox/compile';
+import {
+  buildAsyncApi,
+  buildOpenApi,
+  collectContracts,
+  consumerOperations,
+  currentRelease,
+  ifNoneMatch,
+  releaseBreaks,
+} from '#platform/contract';
+import type { Contract, Operation } from '#platform/contract';
+import { toDocument } from '#platform/contract/schema-document.ts';
+import { Problem } from '#platform/http';
+import { bodyValidator, headerValidator, parameterValidator } from '#platform/http/validation.ts';
 import { contracts } from './index.ts';
 
 /** Every `$ref` of a document with its target; undefined if there is no target. */
@@ -86,4 +102,156 @@ test('the AsyncAPI document has the channels that are declared and their message
     Object.keys(contracts.events),
   );
   for (const [reference, target] of references(document)) assert.ok(target, reference);
+});
+
+type Schema = Record<string, unknown> & { type?: string; minimum?: number | bigint; maximum?: number | bigint };
+interface DocumentedOperation {
+  parameters?: { name: string; in: string; schema: Schema }[];
+  requestBody?: { content: { 'application/json': { schema: Schema } } };
+}
+
+/** The document as a client reads it, with every digit of its integers. */
+function documentedOperations(): Map<string, DocumentedOperation & { spec: Operation }> {
+  const text = JSON.stringify(buildOpenApi(collectContracts(contracts, documented), { version: '1' }));
+  const exact = (_: string, value: unknown, context?: { source?: string }) =>
+    typeof value === 'number' && !Number.isSafeInteger(value) && /^\d+$/.test(context?.source ?? '')
+      ? BigInt(context!.source!)
+      : value;
+  const { paths } = JSON.parse(text, exact) as { paths: Record<string, Record<string, DocumentedOperation>> };
+  return new Map(
+    documented.flatMap(({ operations }) =>
+      Object.values(operations).map((spec) => [spec.id, { ...paths[spec.path]![spec.method]!, spec }] as const),
+    ),
+  );
+}
+
+const documented: readonly Contract[] = [...contracts.contracts, consumerOperations];
+
+/** Other ways to write a whole number: JSON does not have the first, and takes the second for a whole number, too. */
+const notJson = /^-?0[0-9]|^-0$|\./;
+
+/** Whether a text is what the document of a parameter describes. */
+function fits(schema: Schema, text: string): boolean {
+  if (schema.type !== 'integer') return Compile(schema).Check(text);
+  const { minimum = -(2n ** 64n), maximum = 2n ** 64n } = schema;
+  return /^-?\d+$/.test(text) && BigInt(text) >= minimum && BigInt(text) <= maximum;
+}
+
+function accepts(check: () => unknown): boolean {
+  try {
+    check();
+    return true;
+  } catch (error) {
+    assert.ok(error instanceof Problem, String(error));
+    return false;
+  }
+}
+
+const times = [
+  '2026-01-01T00:00:00',
+  '2026-02-29',
+  '2024-02-29',
+  '2026-01-01T24:00:00',
+  '2026-01-01T00:00:00 02:00',
+  '000',
+];
+const decimals = ['7e-199', '1e3', '-1', '0', '1', '100', '1000', '1001', '12.5', '1.1234567', '-0.5'];
+const ids = ['9223372036854775807', '9223372036854775808', '9223372036854776000', '00000000000000000000001'];
+const texts = [
+  '',
+  ' ',
+  ' a',
+  'a b',
+  'a\0b',
+  'é',
+  '😀'.repeat(51),
+  'a'.repeat(501),
+  'true',
+  'PENDING',
+  'OPEN',
+  'hourly',
+  'info',
+];
+const samples = [...times, ...decimals, ...ids, ...texts];
+
+test('the document of each parameter describes what the services accept, and nothing else', () => {
+  const sample = fc.oneof(fc.string({ unit: 'binary', maxLength: 60 }), fc.constantFrom(...samples));
+  for (const { spec, parameters = [] } of documentedOperations().values()) {
+    for (const { name, in: where, schema } of parameters.filter(({ in: from }) => from !== 'header')) {
+      const declared = (where === 'path' ? spec.params : spec.query)!.properties as Record<string, TSchema>;
+      const validate = parameterValidator(Type.Object({ [name]: declared[name]! }));
+      const agree = (text: string) => {
+        if (where === 'path' && text === '') return; // no path has it
+        if (schema.type === 'integer' && notJson.test(text)) return;
+        assert.equal(
+          accepts(() => validate({ [name]: text })),
+          fits(schema, text),
+          `${spec.id} ${name}: ${JSON.stringify(text)}`,
+        );
+      };
+      samples.forEach(agree);
+      fc.assert(fc.property(sample, agree), { numRuns: 50 });
+    }
+  }
+});
+
+test('the document of each header describes what the services accept, and nothing else', () => {
+  const values = ['', 'a', 'a b', ' a', 'a ', 'é', 'a\tb', '"1"', 'a'.repeat(255), 'a'.repeat(256)];
+  for (const { spec, parameters = [] } of documentedOperations().values()) {
+    for (const { name, schema } of parameters.filter(({ in: from }) => from === 'header')) {
+      const limits = spec.headers?.[name] ?? ifNoneMatch;
+      const validate = headerValidator({ [name]: limits });
+      for (const value of values) {
+        assert.equal(
+          accepts(() => validate({ [name]: value })),
+          fits(schema, value),
+          `${spec.id} ${name}: ${value}`,
+        );
+      }
+    }
+  }
+});
+
+test('the document of each text in a body describes what the services accept, and nothing else', () => {
+  const item = { productId: 1, productName: 'Lamp', quantity: 1, unitPrice: 1, totalPrice: 1 };
+  const valid: Record<string, object> = {
+    createUser: { username: 'ada', email: 'ada@example.com', firstName: 'Ada', lastName: 'Lovelace' },
+    createOrder: { userId: 1, items: [item], notes: 'n', shippingAddress: 's' },
+  };
+  const more = [
+    '"a b"@example.com',
+    'a@b',
+    'a@b.cd',
+    'a\u0085',
+    '\ufeffa',
+    'a\n',
+    '\ud800',
+    'a'.repeat(2001),
+    ' a',
+    'abc',
+  ];
+  const text = fc.oneof(
+    fc.string({ unit: 'binary', maxLength: 60 }),
+    fc.emailAddress(),
+    fc.constantFrom(...samples, ...more),
+  );
+  const { schemas } = contracts;
+  for (const [id, body] of Object.entries(valid)) {
+    const { spec } = documentedOperations().get(id)!;
+    const validate = bodyValidator(spec.body!);
+    const described = Compile(JSON.parse(JSON.stringify(toDocument(spec.body!))) as TSchema);
+    assert.ok(Object.values(schemas).includes(spec.body!), 'the document refers to it');
+    for (const field of Object.keys(body)) {
+      const agree = (value: unknown) => {
+        const changed = { ...body, [field]: value };
+        assert.equal(
+          accepts(() => validate(changed)),
+          described.Check(changed),
+          `${id} ${field}: ${JSON.stringify(value)}`,
+        );
+      };
+      [...samples, ...more].forEach(agree);
+      fc.assert(fc.property(text, agree), { numRuns: 100 });
+    }
+  }
 });

@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
-import { defineContract, Id, Page, pageHeaders, PathId, Time } from '#platform/contract';
+import { contentTag, defineContract, Id, Page, pageHeaders, PathId, Time } from '#platform/contract';
 
 export const Notification = Type.Object({
   id: Id,
@@ -38,7 +38,7 @@ export const notifications = defineContract('notifications', {
       path: '/notifications/{id}',
       summary: 'Read a notification',
       params: Type.Object({ id: PathId }),
-      responses: { 200: { description: 'The notification', schema: Notification } },
+      responses: { 200: { description: 'The notification', schema: Notification, headers: contentTag } },
       problems: { 404: 'No such notification' },
     },
     listUserNotifications: {

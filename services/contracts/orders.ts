@@ -1,6 +1,18 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
-import { defineContract, Id, IdReference, money, Page, pageHeaders, PathId, QueryTime, Time } from '#platform/contract';
+import {
+  defineContract,
+  Id,
+  IdReference,
+  ifMatch,
+  money,
+  Page,
+  pageHeaders,
+  PathId,
+  QueryTime,
+  Text,
+  Time,
+} from '#platform/contract';
 
 export const orderStatuses = ['PENDING', 'CONFIRMED', 'SHIPPED', 'DELIVERED', 'CANCELLED'] as const;
 export const OrderStatus = Type.Enum(orderStatuses);
@@ -21,13 +33,17 @@ export const OrderInput = Type.Object(
     userId: IdReference,
     items: Type.Array(
       Type.Object(
-        { ...itemFields, totalPrice: money({ description: 'quantity × unitPrice' }) },
+        {
+          ...itemFields,
+          productName: Text({ minLength: 1, maxLength: 200 }),
+          totalPrice: money({ description: 'quantity × unitPrice' }),
+        },
         { additionalProperties: false },
       ),
       { minItems: 1, maxItems: 500 },
     ),
-    shippingAddress: Type.Optional(Type.Union([Type.String({ maxLength: 500 }), Type.Null()])),
-    notes: Type.Optional(Type.Union([Type.String({ maxLength: 2000 }), Type.Null()])),
+    shippingAddress: Type.Optional(Type.Union([Text({ maxLength: 500 }), Type.Null()])),
+    notes: Type.Optional(Type.Union([Text({ maxLength: 2000 }), Type.Null()])),
   },
   {
     additionalProperties: false,
@@ -145,8 +161,10 @@ export const orders = defineContract('orders', {
       summary: 'Place an order',
       headers: {
         'idempotency-key': {
-          description: 'a repeated POST with the same key returns the first answer',
+          description: 'a repeated POST of the same caller with the same key returns the first answer',
+          minLength: 1,
           maxLength: 255,
+          pattern: '^[!-~](?:[ -~]*[!-~])?$',
         },
       },
       body: OrderInput,
@@ -160,7 +178,7 @@ export const orders = defineContract('orders', {
       path: '/orders/{id}/status',
       summary: 'Change the status of an order',
       params: byId,
-      headers: { 'if-match': { description: "the order's ETag", maxLength: 255 } },
+      headers: { 'if-match': ifMatch },
       body: Type.Object({ status: OrderStatus }, { additionalProperties: false }),
       responses: one,
       problems: { ...unknown, 409: 'A status change that is not allowed', 412: 'The order has changed' },
@@ -170,8 +188,9 @@ export const orders = defineContract('orders', {
       path: '/orders/{id}',
       summary: 'Delete an order (softly)',
       params: byId,
+      headers: { 'if-match': ifMatch },
       responses: { 204: { description: 'Deleted' } },
-      problems: unknown,
+      problems: { ...unknown, 412: 'The order has changed' },
     },
     listOrders: {
       method: 'get',
@@ -234,7 +253,7 @@ export const orders = defineContract('orders', {
       method: 'get',
       path: '/orders/search/username',
       summary: 'List the orders of users whose name contains a text, in any case',
-      query: Type.Object({ username: Type.String({ minLength: 1, maxLength: 50 }), ...Page }),
+      query: Type.Object({ username: Text({ minLength: 1, maxLength: 50 }), ...Page }),
       responses: list,
     },
     listOrdersAbove: {
@@ -242,7 +261,7 @@ export const orders = defineContract('orders', {
       path: '/orders/amount-greater-than',
       summary: 'List the orders with a total above an amount',
       query: Type.Object({
-        minAmount: Type.String({ pattern: '^-?[0-9]{1,15}(\\.[0-9]{1,6})?$', 'x-format': 'decimal' }),
+        minAmount: Type.String({ pattern: '^-?[0-9]{1,15}(\\.[0-9]{1,6})?$', description: 'a decimal' }),
         ...Page,
       }),
       responses: list,

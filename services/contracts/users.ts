@@ -1,17 +1,21 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
-import { defineContract, Id, Page, pageHeaders, PathId, Time } from '#platform/contract';
+import { defineContract, Email, Id, ifMatch, Page, pageHeaders, PathId, Text, Time } from '#platform/contract';
 
-/** Text without control characters that does not begin or end with white space. */
-const text = (minLength: number, maxLength: number) =>
-  Type.String({ minLength, maxLength, pattern: '^(?!\\s)[^\\u0000-\\u001f\\u007f]*(?<!\\s)$' });
+/** White space but for control characters. It is listed, because it is not the same in all languages. */
+const blank = ' \\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff';
+const unstorable = '\\u0000-\\u001f\\u007f\\ud800-\\udfff';
+
+/** Well-formed text without control characters that does not begin or end with white space. */
+const name = (minLength: number, maxLength: number) =>
+  Type.String({ minLength, maxLength, pattern: `^(?![${blank}])[^${unstorable}]*(?<![${blank}])$` });
 
 export const UserInput = Type.Object(
   {
-    username: text(3, 50),
-    email: Type.String({ format: 'email', maxLength: 254 }),
-    firstName: text(1, 100),
-    lastName: text(1, 100),
+    username: name(3, 50),
+    email: Email,
+    firstName: name(1, 100),
+    lastName: name(1, 100),
   },
   {
     additionalProperties: false,
@@ -33,8 +37,11 @@ export const User = Type.Object({
 export type User = Static<typeof User>;
 
 const byId = Type.Object({ id: PathId });
-const one = { 200: { description: 'The user', schema: User } };
+const one = {
+  200: { description: 'The user', schema: User, headers: { ETag: 'the version, for If-Match' } },
+};
 const unknown = { 404: 'No such user' };
+const changed = { 412: 'The user has changed' };
 const taken = { 409: 'The username or the e-mail is taken' };
 
 export const UserCreated = Type.Object({
@@ -89,7 +96,7 @@ export const users = defineContract('users', {
       method: 'get',
       path: '/users/username/{username}',
       summary: 'Find a user by its username',
-      params: Type.Object({ username: Type.String({ maxLength: 50 }) }),
+      params: Type.Object({ username: Text({ minLength: 1, maxLength: 50 }) }),
       responses: one,
       problems: unknown,
     },
@@ -98,17 +105,19 @@ export const users = defineContract('users', {
       path: '/users/{id}',
       summary: 'Change a user',
       params: byId,
+      headers: { 'if-match': ifMatch },
       body: UserInput,
       responses: one,
-      problems: { ...unknown, ...taken },
+      problems: { ...unknown, ...taken, ...changed },
     },
     deleteUser: {
       method: 'delete',
       path: '/users/{id}',
       summary: 'Delete a user; its events remain',
       params: byId,
+      headers: { 'if-match': ifMatch },
       responses: { 204: { description: 'Deleted' } },
-      problems: unknown,
+      problems: { ...unknown, ...changed },
     },
   },
 });

@@ -9,10 +9,14 @@ import { startGateway, startUpstream, unusedUrl } from './testing.ts';
 const issuer = 'https://issuer.example';
 const audience = 'millrace';
 
-const token = (signer: CryptoKey, claims: { iss?: string; aud?: string; exp?: string | number } = {}, kid = 'k1') =>
+const token = (
+  signer: CryptoKey,
+  claims: { sub?: string; iss?: string; aud?: string; exp?: string | number } = {},
+  kid = 'k1',
+) =>
   new SignJWT({})
     .setProtectedHeader({ alg: 'ES256', kid })
-    .setSubject('ada')
+    .setSubject(claims.sub ?? 'ada')
     .setIssuer(claims.iss ?? issuer)
     .setAudience(claims.aud ?? audience)
     .setExpirationTime(claims.exp ?? '5m')
@@ -49,6 +53,28 @@ describe('authentication', () => {
     const bearer = `Bearer ${await token(key)}`;
     const response = await call(bearer);
     assert.deepEqual([response.status, await response.text()], [200, bearer]);
+  });
+
+  it('tells the service whose token it is, and nobody else can', async (t) => {
+    const upstream = await startUpstream(t, (request, response) => {
+      response.end(request.headers['x-millrace-subject'] ?? 'nobody');
+    });
+    const issuerServer = await startUpstream(t, (_, response) => {
+      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ keys: [jwk] }));
+    });
+    const open = await startGateway(t, upstream.url);
+    const auth = { jwksUrl: `${issuerServer.url}/jwks`, issuer, audience };
+    const guardedGateway = await startGateway(t, upstream.url, { auth });
+    const subject = async (url: string, sub?: string) => {
+      const authorization = sub === undefined ? undefined : `Bearer ${await token(key, { sub })}`;
+      const headers = { 'x-millrace-subject': 'eve', ...(authorization && { authorization }) };
+      const response = await fetch(`${url}/api/orders`, { headers });
+      return response.status === 200 ? response.text() : response.status;
+    };
+    assert.equal(await subject(open.url), 'nobody');
+    assert.equal(await subject(guardedGateway.url, 'ada'), 'ada');
+    assert.equal(await subject(guardedGateway.url, 'Jürgen\r\nx: y'), 'J%C3%BCrgen%0D%0Ax%3A%20y');
+    assert.equal(await subject(guardedGateway.url, ''), 401);
   });
 
   it('refuses any other token with 401 and gives the reason', async (t) => {

@@ -53,8 +53,11 @@ export async function createAuthenticate({ jwksUrl, issuer, audience }: AuthOpti
         requiredClaims: ['exp', 'sub'],
         clockTolerance: 5,
       });
-      return { subject: payload.sub!, roles: rolesOf(payload) };
+      const { sub = '' } = payload;
+      if (sub.trim() === '' || !sub.isWellFormed()) throw unauthorized('The token names nobody', 'invalid_token');
+      return { subject: sub, roles: rolesOf(payload) };
     } catch (error) {
+      if (error instanceof Problem) throw error;
       if (error instanceof errors.JWTExpired) throw unauthorized('The token has expired', 'invalid_token', error);
       if (error instanceof errors.JWTClaimValidationFailed) {
         throw unauthorized(`The token does not match this API: its claim ${error.claim}`, 'invalid_token', error);

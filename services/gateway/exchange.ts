@@ -1,13 +1,12 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import { ROOT_CONTEXT, trace } from '@opentelemetry/api';
 import type { Dispatcher } from 'undici';
-import { observeRequest, outcomeUnknown, Problem, unavailable } from '#platform/http';
+import { observeRequest, outcomeUnknown, Problem, sendProblem, unavailable } from '#platform/http';
 import type { CallOutcome } from '#platform/http';
 import { backoffMs } from '#platform/lifecycle';
 import { SpanKind, SpanStatusCode, startSpan, traceparentOf } from '#platform/telemetry';
 import type { Health } from '#platform/health';
 import type { Logger, Span } from '#platform/telemetry';
-import { sendProblem } from './answer.ts';
 import type { RequestBody } from './body.ts';
 import { GatewayError } from './errors.ts';
 import { countFailed, countRetry } from './metrics.ts';
@@ -32,10 +31,17 @@ function codeOf(error: unknown): string {
   return code ?? name;
 }
 
+/** Codes of undici for a request that it does not send: the client has caused them. */
+const refusedRequest = new Set(['UND_ERR_INVALID_ARG', 'UND_ERR_NOT_SUPPORTED']);
+/** Until then, a client that does not read its answer holds a permit. */
+const unreadMs = 15_000;
+
 /** The parts that all exchanges share. */
 export interface ExchangeContext {
   /** whether to trust the X-Forwarded headers of the peer */
   trustProxy: boolean;
+  /** how long a client may read nothing of its answer, in milliseconds; default 15 s */
+  unreadMs?: number | undefined;
   health: Health;
   log: Logger;
 }
@@ -53,6 +59,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   readonly #startedAt = performance.now();
   #upstream: Upstream | undefined;
   #target = '';
+  #subject: string | undefined;
   #body: RequestBody = null;
   /** the current attempt: its permit, its span, and the controller after the request was written */
   #permit: Permit | undefined;
@@ -61,6 +68,8 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #attempts = 0;
   #refusals = 0;
   #closed = false;
+  /** ends an answer that the client does not read */
+  #unread: NodeJS.Timeout | undefined;
 
   constructor(context: ExchangeContext, route: Route, request: IncomingMessage, response: ServerResponse) {
     this.#context = context;
@@ -76,9 +85,14 @@ export class Exchange implements Dispatcher.DispatchHandler {
     response.once('close', () => this.#end());
   }
 
-  /** Forwards the request. `target` is path and query on the service. */
-  forward(upstream: Upstream, target: string, body: RequestBody): void {
+  /**
+   * Forwards the request.
+   * @param target path and query on the service
+   * @param subject whose verified token the request has
+   */
+  forward(upstream: Upstream, target: string, body: RequestBody, subject?: string): void {
     if (this.#closed) return;
+    this.#subject = subject;
     this.#upstream = upstream;
     this.#target = target;
     this.#body = body;
@@ -118,17 +132,10 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #send(): void {
     const upstream = this.#upstream!;
     const method = this.#request.method ?? 'GET';
-    const forwarding = { trustProxy: this.#context.trustProxy, prefix: this.route.prefix };
+    const forwarding = { trustProxy: this.#context.trustProxy, prefix: this.route.prefix, subject: this.#subject };
     const headers = requestHeaders(this.#request, forwarding, traceparentOf(this.#call!));
-    const length = this.#body && !Buffer.isBuffer(this.#body) ? this.#request.headers['content-length'] : undefined;
-    if (length !== undefined) headers.push('content-length', length);
     const pool = this.route.streams ? upstream.streams : upstream.calls;
-    try {
-      pool.dispatch({ method, path: this.#target, headers, body: this.#body }, this);
-    } catch (error) {
-      this.#release('abandoned', error);
-      this.refuse(new Problem(400, { detail: 'The request is malformed', cause: error }));
-    }
+    pool.dispatch({ method, path: this.#target, headers, body: this.#body }, this);
   }
 
   onRequestStart(controller: Controller): void {
@@ -151,7 +158,11 @@ export class Exchange implements Dispatcher.DispatchHandler {
   onResponseData(controller: Controller, chunk: Buffer): void {
     if (this.#response.write(chunk) || this.#closed) return;
     controller.pause();
-    this.#response.once('drain', () => controller.resume());
+    this.#unread = setTimeout(() => this.#response.destroy(), this.#context.unreadMs ?? unreadMs);
+    this.#response.once('drain', () => {
+      clearTimeout(this.#unread);
+      controller.resume();
+    });
   }
 
   onResponseEnd(): void {
@@ -161,10 +172,9 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   onResponseError(_: Controller | undefined, error: Error): void {
     if (this.#closed || error === gone) return this.#release('abandoned', error);
-    // a fault of the sender, found while its body was forwarded
-    if (error instanceof Problem) {
+    if (refusedRequest.has(codeOf(error))) {
       this.#release('abandoned', error);
-      return this.refuse(error);
+      return this.refuse(new Problem(400, { detail: 'The request is malformed', cause: error }));
     }
     if (this.#sendAgain(error)) return;
     this.#release('failure', error);
@@ -176,7 +186,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
 
   /** A refused connection has carried nothing: whatever the method is, the request can wait for the next one. */
   #sendAgain(error: Error): boolean {
-    if (codeOf(error) !== 'ECONNREFUSED' || !this.#isWhole) return false;
+    if (codeOf(error) !== 'ECONNREFUSED') return false;
     if (this.#refusals === refusedAttempts) return false;
     this.#refusals += 1;
     const pauseMs = backoffMs(this.#refusals, refusedBackoff);
@@ -193,20 +203,15 @@ export class Exchange implements Dispatcher.DispatchHandler {
     this.#attempt();
   }
 
-  /** Excludes a request that the service may have processed, and a streamed body, which is gone. */
+  /** Excludes a request that the service may have processed. */
   #mayRetry(): boolean {
-    return this.#isHarmless && this.#isWhole && this.#attempts === 1 && this.#upstream!.retries.withdraw();
+    return this.#isHarmless && this.#attempts === 1 && this.#upstream!.retries.withdraw();
   }
 
   /** Whether the request changes nothing, whatever becomes of it. */
   get #isHarmless(): boolean {
     const { method } = this.#request;
     return method === 'GET' || method === 'HEAD';
-  }
-
-  /** Whether the body, where there is one, was not streamed away. */
-  get #isWhole(): boolean {
-    return this.#body === null || Buffer.isBuffer(this.#body);
   }
 
   #fail(error: Error): void {
@@ -253,6 +258,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   /** The answer is sent, or the client has disconnected: ends the call to the service. */
   #end(): void {
     this.#closed = true;
+    clearTimeout(this.#unread);
     if (this.#permit !== undefined) this.#controller?.abort(gone);
     const { headersSent, statusCode, writableFinished } = this.#response;
     observeRequest(

@@ -1,20 +1,23 @@
 import { collectContracts, opsContracts, opsDocument } from '#platform/contract';
 import type { ContractRegistry } from '#platform/contract';
 import type { Health } from '#platform/health';
-import { createApp, mountErrors, mountHealth, mountRead } from '#platform/http';
+import { createApp, createHttpServer, mountErrors, mountHealth, mountRead } from '#platform/http';
 import type { Logger } from '#platform/telemetry';
 import { createAuthenticate } from './auth.ts';
 import type { AuthOptions } from './auth.ts';
+import type { BodyBudget } from './body-budget.ts';
 import { publishMetrics } from './metrics.ts';
 import { mountPages } from './pages.ts';
 import type { PageSettings } from './pages.ts';
 import { Proxy } from './proxy.ts';
 import { RateLimiter } from './rate-limit.ts';
-import { createEdgeServer } from './server.ts';
 import type { Draining } from '#platform/http';
 import { SystemHealthCheck } from './system-health.ts';
 import { Upstream } from './upstream.ts';
 import type { UpstreamLimits } from './upstream.ts';
+
+/** In bytes: less than the services take, because the gateway adds headers. */
+const maxHeaderSize = 15 * 1024;
 
 export interface GatewayOptions {
   contracts: ContractRegistry;
@@ -26,6 +29,9 @@ export interface GatewayOptions {
   log: Logger;
   limits?: UpstreamLimits;
   trustProxy?: boolean;
+  /** how long a client may read nothing of its answer, in milliseconds */
+  unreadMs?: number;
+  bodies?: BodyBudget;
   /** requests a second of one client; 0 is no limit */
   rateLimit?: number;
   auth?: AuthOptions | undefined;
@@ -45,6 +51,8 @@ export async function createGateway(options: GatewayOptions): Promise<Draining> 
     health,
     log,
     trustProxy: options.trustProxy ?? false,
+    unreadMs: options.unreadMs,
+    bodies: options.bodies,
     authenticate: auth && (await createAuthenticate(auth)),
     limiter: rateLimit > 0 ? new RateLimiter(rateLimit) : undefined,
   });
@@ -61,9 +69,13 @@ export async function createGateway(options: GatewayOptions): Promise<Draining> 
   mountErrors(app, log);
 
   // proxied requests bypass Express: they do not need it, and it costs 5 µs a request
-  const server = createEdgeServer((request, response) => {
-    if (!proxy.handle(request, response)) app(request, response);
-  }, health);
+  const server = createHttpServer(
+    (request, response) => {
+      if (!proxy.handle(request, response)) app(request, response);
+    },
+    health,
+    { maxHeaderSize },
+  );
   return {
     listen: server.listen,
     async close() {

@@ -84,6 +84,28 @@ describe('client address', () => {
   });
 });
 
+describe('the client of an address', () => {
+  const of = (address: string) => clientAddress(incoming([`X-Forwarded-For: ${address}`]), true);
+
+  it('has any port', () => {
+    assert.equal(of('1.2.3.4:5678'), '1.2.3.4');
+    assert.equal(of('[2001:db8::1]:443'), '2001:db8:0:0::/64');
+  });
+
+  it('has a network of IPv6 addresses', () => {
+    for (const address of ['2001:db8:1:2::1', '2001:0DB8:1:2:ffff::', '2001:db8:1:2:3:4:5:6', '[2001:db8:1:2::9]']) {
+      assert.equal(of(address), '2001:db8:1:2::/64');
+    }
+    assert.notEqual(of('2001:db8:1:3::1'), of('2001:db8:1:2::1'));
+    assert.equal(of('::1'), '0:0:0:0::/64');
+    assert.equal(of('fe80::1%eth0'), 'fe80:0:0:0::/64');
+  });
+
+  it('is the same in IPv4 and in IPv4 as IPv6', () => {
+    assert.equal(of('::ffff:1.2.3.4'), '1.2.3.4');
+  });
+});
+
 describe('response headers', () => {
   it('lead through the gateway', () => {
     const flat = responseHeaders(

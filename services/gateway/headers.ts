@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import { subjectHeader } from '#platform/http';
 
 /** Headers of one connection only (RFC 9110, 7.6.1), and those that the gateway writes itself. */
 const hopByHop = new Set([
@@ -20,6 +21,7 @@ const rewritten = new Set([
   'expect',
   'forwarded',
   'traceparent',
+  subjectHeader,
   'x-forwarded-for',
   'x-forwarded-host',
   'x-forwarded-proto',
@@ -31,6 +33,8 @@ export interface Forwarding {
   trustProxy: boolean;
   /** the public prefix that the gateway removes, or nothing */
   prefix: string;
+  /** whose verified token the request has; undefined without authentication */
+  subject?: string | undefined;
 }
 
 /**
@@ -52,16 +56,32 @@ export function requestHeaders(request: IncomingMessage, forwarding: Forwarding,
   result.push('x-forwarded-host', first((trusted && headers['x-forwarded-host']) || headers.host || ''));
   result.push('x-forwarded-proto', first((trusted && headers['x-forwarded-proto']) || 'http'));
   if (forwarding.prefix !== '') result.push('x-forwarded-prefix', forwarding.prefix);
+  if (forwarding.subject !== undefined) result.push(subjectHeader, encodeURIComponent(forwarding.subject));
   result.push('traceparent', traceparent);
   return result;
 }
 
-/** The client's address: the peer's, or, behind a trusted proxy, the peer of this proxy. */
+/**
+ * Who the client is for its limits: the address of the peer, or, behind a trusted proxy, that of the peer of this proxy. A port
+ * does not matter, and a network of IPv6 addresses (/64), which one client has, counts as one address.
+ */
 export function clientAddress(request: IncomingMessage, trustProxy: boolean): string {
   const peer = request.socket.remoteAddress ?? 'unknown';
-  if (!trustProxy) return peer;
-  const chain = request.headers['x-forwarded-for'];
-  return chain === undefined ? peer : first(chain).split(',').at(-1)!.trim() || peer;
+  const chain = trustProxy ? request.headers['x-forwarded-for'] : undefined;
+  const address = chain === undefined ? peer : first(chain).split(',').at(-1)!.trim() || peer;
+  const [, host = address] = /^\[(.*)\](?::\d+)?$|^/.exec(address)!;
+  const v4 = /^(?:::ffff:)?(\d+\.\d+\.\d+\.\d+)(?::\d+)?$/i.exec(host)?.[1];
+  return v4 ?? (host.includes(':') ? networkOf(host) : host);
+}
+
+/** The first four groups of an IPv6 address. */
+function networkOf(address: string): string {
+  const [head = '', tail] = address.toLowerCase().split('%')[0]!.split('::');
+  const before = head === '' ? [] : head.split(':');
+  const after = tail === undefined || tail === '' ? [] : tail.split(':');
+  const zeros = tail === undefined ? 0 : Math.max(0, 8 - before.length - after.length);
+  const groups = [...before, ...Array<string>(zeros).fill('0'), ...after].slice(0, 4);
+  return `${groups.map((group) => group.replace(/^0+(?=.)/, '')).join(':')}::/64`;
 }
 
 /** The headers of the answer, flat, with addresses of the gateway. */

@@ -25,7 +25,7 @@ await runService('gateway', async (service) => {
       : undefined,
     pages: { mailUrl: config.MAIL_PAGE_URL, traceUrl: config.TRACE_PAGE_URL },
   });
-  const port = await gateway.listen(config.PORT, config.HOST);
+  const port = await gateway.listen(config.PORT, config.HOST, config.TRUSTED_HOSTS);
   service.onStop('http', () => gateway.close());
   log.info({ port }, 'listening');
 });

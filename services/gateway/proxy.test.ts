@@ -1,8 +1,15 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { request } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
+import type { Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { describe, it } from 'node:test';
-import { bodyLimit } from '#platform/http';
+import type { TestContext } from 'node:test';
+import { Health } from '#platform/health';
+import { bodyLimit, createHttpServer } from '#platform/http';
+import { BodyBudget } from './body-budget.ts';
 import { raw, startGateway, startUpstream, textOf } from './testing.ts';
 import { eventually } from '#test/eventually.ts';
 
@@ -15,7 +22,70 @@ const chunked = (...parts: (string | Buffer)[]) => ({
 });
 
 const expecting = (length: number) =>
-  `POST /api/orders HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: ${length}\r\n\r\n`;
+  `POST /api/orders HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: ${length}\r\n\r\n`;
+
+const chunkedHead = 'Transfer-Encoding: chunked\r\n\r\n';
+
+/** Opens connections that send the same, and stay open until the end of the test. */
+async function openAll(t: TestContext, port: number, count: number, bytes: string): Promise<Socket[]> {
+  const sockets = Array.from({ length: count }, () => connect(port, '127.0.0.1').on('error', () => {}));
+  t.after(() => sockets.forEach((socket) => socket.destroy()));
+  await Promise.all(sockets.map((socket) => new Promise((sent) => socket.write(bytes, sent))));
+  return sockets;
+}
+
+/** The status of a POST to orders from an address of this machine. */
+async function statusFrom(localAddress: string, port: number, body: string): Promise<number> {
+  const post = request({ host: '127.0.0.1', port, localAddress, method: 'POST', path: '/api/orders', agent: false });
+  const [answer] = (await once(post.end(body), 'response')) as [IncomingMessage];
+  answer.resume();
+  return answer.statusCode!;
+}
+
+/** How many senders have left before the answer to their POST, as far as the gateway has noticed. */
+async function gone(url: string): Promise<number> {
+  const metrics = await (await fetch(`${url}/metrics`)).text();
+  const line = /^millrace_http_request_seconds_count\{method="POST",route="\/api\/orders",status="499"\} (\d+)/m;
+  return Number(line.exec(metrics)?.[1] ?? 0);
+}
+
+describe('targets', () => {
+  it('that are malformed never open a circuit', async (t) => {
+    const upstream = await startUpstream(t, (_, response) => response.end('ok'));
+    const gateway = await startGateway(t, upstream.url, { limits: { breaker: { failures: 1, pauseMs: 60_000 } } });
+    for (const target of ['*/api/orders', '*/api/orders', '*/api/orders', '/api/users/1#x', '/api/users/\t1']) {
+      const answer = await raw(gateway.port, `GET ${target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`);
+      assert.match(answer, /^HTTP\/1.1 400 [^]*"status":400/, target);
+    }
+    for (const path of ['/api/orders', '/api/users/1']) assert.equal((await fetch(gateway.url + path)).status, 200);
+  });
+
+  it('in absolute form are mapped, as those of a client with this gateway as its proxy', async (t) => {
+    const upstream = await startUpstream(t, ({ url, headers }, response) => {
+      response.end(`${url} ${headers['x-forwarded-host']}`);
+    });
+    const { port } = await startGateway(t, upstream.url);
+    const target = `http://localhost:${port}/api/users?a=b`;
+    const answer = await raw(port, `GET ${target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`);
+    assert.match(answer, /^HTTP\/1.1 200 OK/);
+    assert.ok(answer.endsWith(`/users?a=b localhost:${port}`), answer);
+  });
+});
+
+describe('a head that the gateway takes', () => {
+  it('is not too large for the service with the headers that the gateway adds', async (t) => {
+    const service = createHttpServer((_, response) => response.end('ok'), new Health());
+    t.after(() => service.close());
+    const gateway = await startGateway(t, `http://127.0.0.1:${await service.listen(0, '127.0.0.1')}`);
+    const status = async (size: number) => {
+      const head = `GET /api/users HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-A: `;
+      const answer = await raw(gateway.port, `${head}${'a'.repeat(size - head.length)}\r\n\r\n`);
+      return answer.split('\r\n')[0];
+    };
+    assert.equal(await status(15_000), 'HTTP/1.1 200 OK');
+    assert.equal(await status(16_250), 'HTTP/1.1 431 Request Header Fields Too Large');
+  });
+});
 
 describe('proxy', () => {
   it('forwards method, path, query, headers and body, and returns the answer', async (t) => {
@@ -165,7 +235,7 @@ describe('bodies', () => {
   it('far over the limit are refused before their end', async (t) => {
     const upstream = await startUpstream(t, (_, response) => response.end());
     const gateway = await startGateway(t, upstream.url);
-    const head = `POST /api/orders HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999999\r\n\r\n`;
+    const head = `POST /api/orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999999999\r\n\r\n`;
     assert.match(await raw(gateway.port, head, 'a'.repeat(100_000)), /^HTTP\/1.1 413 /);
   });
 
@@ -177,28 +247,90 @@ describe('bodies', () => {
     assert.match(await raw(gateway.port, expecting(2), 'ok'), /^HTTP\/1.1 100 Continue\r\n\r\nHTTP\/1.1 200 OK[^]*ok$/);
   });
 
-  it('of a client that disconnects never reach the service in part', async (t) => {
-    let calls = 0;
-    let broken = 0;
-    const upstream = await startUpstream(t, (request) => {
-      calls += 1;
-      request.once('error', () => (broken += 1));
-      request.resume();
-    });
-    const gateway = await startGateway(t, upstream.url);
-    const leave = (head: string, part: string) => {
-      const socket = connect(gateway.port, '127.0.0.1');
-      socket.on('error', () => {});
-      socket.write(`POST /api/orders HTTP/1.1\r\nHost: a\r\n${head}\r\n\r\n${part}`);
-      return socket;
+  it('of a client that disconnects never reach the service', async (t) => {
+    const calls: string[] = [];
+    const upstream = await startUpstream(t, (request, response) => (calls.push(request.method!), response.end()));
+    const gateway = await startGateway(t, upstream.url, { limits: { breaker: { failures: 1, pauseMs: 60_000 } } });
+    const before = await gone(gateway.url);
+    const parts = [
+      'Content-Length: 100\r\n\r\nhalf',
+      'Content-Length: 100000\r\n\r\nhalf',
+      `${chunkedHead}4\r\nhalf\r\n`,
+    ];
+    for (const part of parts) {
+      const socket = connect(gateway.port, '127.0.0.1').on('error', () => {});
+      socket.write(`POST /api/orders HTTP/1.1\r\nHost: localhost\r\n${part}`, () => socket.destroy());
+    }
+    await eventually(async () => (await gone(gateway.url)) === before + parts.length);
+    assert.deepEqual(calls, []);
+    assert.equal((await fetch(`${gateway.url}/api/orders`)).status, 200);
+  });
+
+  it('that are not there hold no permit', async (t) => {
+    const upstream = await startUpstream(t, (_, response) => response.end());
+    const gateway = await startGateway(t, upstream.url, { limits: { maxInFlight: 4 } });
+    const silent = await openAll(
+      t,
+      gateway.port,
+      16,
+      `POST /api/orders HTTP/1.1\r\nHost: localhost\r\n${chunkedHead}1\r\n{\r\n`,
+    );
+    const open = async () => {
+      const metrics = await (await fetch(`${gateway.url}/metrics`)).text();
+      return /^millrace_gateway_in_flight\{upstream="orders",kind="call"\} (\d+)/m.exec(metrics)?.[1];
     };
-    const small = leave('Content-Length: 100', 'half');
-    const large = leave('Content-Length: 100000', 'half');
-    await eventually(() => calls === 1);
-    small.destroy();
-    large.destroy();
-    await eventually(() => broken === 1);
-    assert.equal(calls, 1, 'the gateway reads a small body before it calls the service');
+    for (let i = 0; i < 8; i += 1) {
+      assert.equal((await fetch(`${gateway.url}/api/orders`, { method: 'POST', body: '{}' })).status, 200);
+    }
+    assert.equal(await open(), '0');
+    assert.ok(silent.every(({ destroyed }) => !destroyed));
+    for (const socket of silent) socket.destroy();
+  });
+
+  it('that are half sent take a share of the memory at most', async (t) => {
+    const upstream = await startUpstream(t, async (request, response) =>
+      response.end((await textOf(request)).length + ''),
+    );
+    const bodies = new BodyBudget(1024 * 1024, 256 * 1024);
+    const gateway = await startGateway(t, upstream.url, { bodies });
+    const half = `POST /api/orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: 65536\r\n\r\n${'a'.repeat(60_000)}`;
+    const sockets = await openAll(t, gateway.port, 40, half);
+    let refused = '';
+    for (const socket of sockets) socket.setEncoding('utf8').once('data', (text) => (refused ||= String(text)));
+    await eventually(() => refused !== '');
+    assert.match(refused, /^HTTP\/1.1 429 [^]*Retry-After: 1[^]*"status":429/);
+    assert.ok(bodies.taken <= 256 * 1024, `${bodies.taken}`);
+    const post = (localAddress: string, size: number) => statusFrom(localAddress, gateway.port, 'a'.repeat(size));
+    assert.equal(await post('127.0.0.1', 1_000), 200, 'a small body that arrives at once is not counted');
+    assert.equal(await post('127.0.0.2', 200_000), 200, 'another client has a share of its own');
+    for (const socket of sockets) socket.destroy();
+    await eventually(() => bodies.taken === 0);
+    assert.equal(await post('127.0.0.1', 200_000), 200);
+    await eventually(() => bodies.taken === 0);
+  });
+
+  it('in many small parts take the memory of their bytes', async (t) => {
+    const upstream = await startUpstream(t, async (request, response) => response.end(await textOf(request)));
+    const bodies = new BodyBudget();
+    const gateway = await startGateway(t, upstream.url, { bodies });
+    const head = `POST /api/orders HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n${chunkedHead}`;
+    const answer = await raw(gateway.port, head, '1\r\na\r\n'.repeat(10_000), '0\r\n\r\n');
+    assert.match(answer, /\r\n\r\na{10000}$/);
+    await eventually(() => bodies.taken === 0);
+  });
+});
+
+describe('a client that does not read its answer', () => {
+  it('loses its connection and its permit, which is no failure of the service', async (t) => {
+    const upstream = await startUpstream(t, (request, response) => {
+      if (request.url === '/orders') response.end(Buffer.alloc(32 * 1024 * 1024));
+      else response.end('ok');
+    });
+    const limits = { maxInFlight: 1, breaker: { failures: 1, pauseMs: 60_000 } };
+    const gateway = await startGateway(t, upstream.url, { limits, unreadMs: 50 });
+    const [deaf] = await openAll(t, gateway.port, 1, 'GET /api/orders HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    deaf!.pause();
+    await eventually(async () => (await fetch(`${gateway.url}/api/orders/1`)).status === 200);
   });
 });
 

@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Contract } from '#platform/contract';
-import { bodyLimit, Problem } from '#platform/http';
-import { sendProblem } from './answer.ts';
+import { bodyLimit, Problem, sendProblem } from '#platform/http';
 import type { Authenticate } from './auth.ts';
+import { BodyBudget } from './body-budget.ts';
 import { declaredLength, readBody, tooLarge } from './body.ts';
 import { Exchange } from './exchange.ts';
 import type { ExchangeContext } from './exchange.ts';
@@ -16,6 +16,8 @@ export interface ProxyOptions extends ExchangeContext {
   upstreams: ReadonlyMap<string, Upstream>;
   authenticate?: Authenticate | undefined;
   limiter?: RateLimiter | undefined;
+  /** the memory of bodies; default: as much as the gateway's pod can have */
+  bodies?: BodyBudget | undefined;
 }
 
 /** Sends the operations of the contract to their services. */
@@ -23,10 +25,12 @@ export class Proxy {
   readonly #options: ProxyOptions;
   readonly #routes: Routes;
   readonly #streams = new Set<Exchange>();
+  readonly #bodies: BodyBudget;
 
   constructor(options: ProxyOptions) {
     this.#options = options;
     this.#routes = new Routes(options.contracts);
+    this.#bodies = options.bodies ?? new BodyBudget();
   }
 
   /** Serves a request; returns false if no operation has its path. */
@@ -41,8 +45,9 @@ export class Proxy {
     }
     const exchange = new Exchange(this.#options, match.route, request, response);
     if (match.route.streams) this.#track(exchange, response);
-    if (this.#options.authenticate) void this.#admit(this.#options.authenticate, exchange, match.target, request);
-    else this.#pass(exchange, match.target, request, undefined);
+    if (this.#options.authenticate)
+      void this.#admit(this.#options.authenticate, exchange, match.target, request, response);
+    else this.#pass(exchange, match.target, request, response, undefined);
     return true;
   }
 
@@ -56,25 +61,38 @@ export class Proxy {
     exchange: Exchange,
     target: string,
     request: IncomingMessage,
+    response: ServerResponse,
   ): Promise<void> {
     try {
       const { subject, roles } = await authenticate(request);
       const { role } = exchange.route;
       if (role !== undefined && !roles.has(role)) throw new Problem(403, { detail: `The role ${role} is required` });
-      this.#pass(exchange, target, request, subject);
+      this.#pass(exchange, target, request, response, subject);
     } catch (error) {
       exchange.refuse(error instanceof Problem ? error : new Problem(500, { cause: error }));
     }
   }
 
-  #pass(exchange: Exchange, target: string, request: IncomingMessage, subject: string | undefined): void {
+  #pass(
+    exchange: Exchange,
+    target: string,
+    request: IncomingMessage,
+    response: ServerResponse,
+    subject: string | undefined,
+  ): void {
     const { limiter, trustProxy, upstreams } = this.#options;
-    const refused = limiter?.take(subject ?? clientAddress(request, trustProxy));
+    const client = () => subject ?? clientAddress(request, trustProxy);
+    const refused = limiter?.take(client());
     if (refused) return exchange.refuse(refused);
     const length = declaredLength(request);
     if (length !== undefined && length > bodyLimit) return exchange.refuse(tooLarge());
     const upstream = upstreams.get(exchange.route.upstream)!;
-    readBody(request, length, (body) => exchange.forward(upstream, target, body));
+    readBody(request, response, length, {
+      budget: this.#bodies,
+      client,
+      ready: (body) => exchange.forward(upstream, target, body, subject),
+      refuse: (problem) => exchange.refuse(problem),
+    });
   }
 
   #track(exchange: Exchange, response: ServerResponse): void {

@@ -79,7 +79,7 @@ await runService('notifications', async (service) => {
     log,
     part: consumerPart({ ...consumption, pool, kafka }),
   });
-  const port = await http.listen(config.PORT, config.HOST);
+  const port = await http.listen(config.PORT, config.HOST, config.TRUSTED_HOSTS);
   service.onStop('http', () => http.close());
   log.info({ port }, 'listening');
 });

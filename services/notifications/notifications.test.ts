@@ -48,6 +48,13 @@ describe('notifications over HTTP', () => {
     return { link, body: body as unknown as Notification[] };
   }
 
+  it('sends one only to a client that does not have it', async () => {
+    const tag = (await fetch(`${origin}/notifications/1`)).headers.get('etag')!;
+    const status = async (id: number) =>
+      (await fetch(`${origin}/notifications/${id}`, { headers: { 'if-none-match': tag } })).status;
+    assert.deepEqual([await status(1), await status(2)], [304, 200]);
+  });
+
   it('shows one', async () => {
     const { status, body } = await get('/notifications/1');
     assert.equal(status, 200);

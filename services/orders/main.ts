@@ -92,7 +92,7 @@ await runService('orders', async ({ log, health, onStop }) => {
   }
 
   onStop('commands', () => app.drain());
-  const port = await app.http.listen(config.PORT, config.HOST);
+  const port = await app.http.listen(config.PORT, config.HOST, config.TRUSTED_HOSTS);
   onStop('http', () => app.http.close());
   log.info({ port }, 'listening');
 });

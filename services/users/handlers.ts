@@ -2,18 +2,30 @@ import type { User, UserInput } from '#contracts/users.ts';
 import type { users } from '#contracts/users.ts';
 import { defaultLimit } from '#platform/contract';
 import type { Handlers } from '#platform/http';
-import { conflict, nextPage, notFound } from '#platform/http';
+import { conflict, entityTag, nextPage, notFound, parseIfMatch, preconditionFailed } from '#platform/http';
+import type { Reply } from '#platform/http';
 import type { UserRow } from './events.ts';
 import { Taken } from './store.ts';
 import type { UserStore } from './store.ts';
 
 /** The operations of the users contract. `wakeRelay` is called after each commit that left an event in the outbox. */
 export function createHandlers(store: UserStore, wakeRelay: () => void): Handlers<typeof users.operations> {
+  /** @throws Problem 412 if the user exists in another version, else 404 */
+  async function unchanged(id: string, versions: number[] | undefined): Promise<never> {
+    const user = versions && (await store.find(BigInt(id)));
+    if (!user) return unknownUser(id);
+    throw preconditionFailed(`The user has changed: its version is ${user.version}`);
+  }
+
   return {
     async createUser({ body }) {
       const user = await orConflict(() => store.create(body), body);
       wakeRelay();
-      return { status: 201, headers: { Location: `/users/${user.id}` }, body: present(user) };
+      return {
+        ...tagged(user),
+        status: 201,
+        headers: { Location: `/users/${user.id}`, ETag: entityTag(user.version) },
+      };
     },
     async listUsers({ query: { limit = defaultLimit, cursor } }) {
       const users = await store.list(BigInt(cursor ?? 0), limit + 1);
@@ -22,21 +34,23 @@ export function createHandlers(store: UserStore, wakeRelay: () => void): Handler
       return { headers: nextPage('/users', { limit }, next), body: page.map(present) };
     },
     async getUser({ params }) {
-      return { body: present((await store.find(BigInt(params.id))) ?? unknownUser(params.id)) };
+      return tagged((await store.find(BigInt(params.id))) ?? unknownUser(params.id));
     },
     async getUserByUsername({ params: { username } }) {
       const user = await store.findByUsername(username);
       if (!user) throw notFound(`There is no user named ${username}`);
-      return { body: present(user) };
+      return tagged(user);
     },
-    async updateUser({ params, body }) {
-      const user = await orConflict(() => store.update(BigInt(params.id), body), body);
-      if (!user) return unknownUser(params.id);
+    async updateUser({ params, body, header }) {
+      const versions = parseIfMatch(header('if-match'));
+      const user = await orConflict(() => store.update(BigInt(params.id), body, versions), body);
+      if (!user) return unchanged(params.id, versions);
       wakeRelay();
-      return { body: present(user) };
+      return tagged(user);
     },
-    async deleteUser({ params }) {
-      if (!(await store.delete(BigInt(params.id)))) return unknownUser(params.id);
+    async deleteUser({ params, header }) {
+      const versions = parseIfMatch(header('if-match'));
+      if (!(await store.delete(BigInt(params.id), versions))) return unchanged(params.id, versions);
       wakeRelay();
       return { status: 204 };
     },
@@ -56,6 +70,10 @@ async function orConflict<T>(change: () => Promise<T>, input: UserInput): Promis
     const name = field === 'email' ? 'e-mail' : field;
     throw conflict(`The ${name} ${input[field]} is taken`, [{ field, message: 'is taken' }]);
   }
+}
+
+function tagged(user: UserRow): Reply {
+  return { headers: { ETag: entityTag(user.version) }, body: present(user) };
 }
 
 /** A user as the interface shows it. */

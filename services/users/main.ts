@@ -29,7 +29,7 @@ await runService('users', async (service) => {
 
   const handlers = createHandlers(store, () => relay.wake());
   const http = createHttp({ contract: users, handlers, health, log });
-  const port = await http.listen(config.PORT, config.HOST);
+  const port = await http.listen(config.PORT, config.HOST, config.TRUSTED_HOSTS);
   service.onStop('http', () => http.close());
   log.info({ port }, 'listening');
 });

@@ -53,11 +53,15 @@ export class UserStore {
     });
   }
 
-  /** Returns the changed user, undefined if there is none. @throws Taken */
-  async update(id: bigint, input: UserInput): Promise<UserRow | undefined> {
+  /**
+   * Returns the changed user, undefined if there is none.
+   * @param versions the versions in which it may be changed; default: any
+   * @throws Taken
+   */
+  async update(id: bigint, input: UserInput, versions?: number[]): Promise<UserRow | undefined> {
     return this.#existing(async (tx) => {
       const user = await tx.user.update({
-        where: { id },
+        where: { id, ...inVersions(versions) },
         data: { ...fields(input), version: { increment: 1 }, updatedAt: new Date() },
       });
       await write(tx, userChanged('user.updated', user, inject()));
@@ -65,10 +69,16 @@ export class UserStore {
     });
   }
 
-  /** Returns whether the user existed. Its events remain; its username and e-mail are free again. */
-  async delete(id: bigint): Promise<boolean> {
+  /**
+   * Returns whether there was such a user. Its events remain; its username and e-mail are free again.
+   * @param versions the versions in which it may be deleted; default: any
+   */
+  async delete(id: bigint, versions?: number[]): Promise<boolean> {
     const deleted = await this.#existing(async (tx) => {
-      const user = await tx.user.delete({ where: { id }, select: { id: true, version: true } });
+      const user = await tx.user.delete({
+        where: { id, ...inVersions(versions) },
+        select: { id: true, version: true },
+      });
       await write(tx, userDeleted(user, new Date(), inject()));
       return user;
     });
@@ -86,7 +96,6 @@ export class UserStore {
 
   /** Finds a user by its username, in any case. */
   async findByUsername(username: string): Promise<UserRow | undefined> {
-    if (username.includes('\0')) return undefined; // PostgreSQL refuses this character
     const { rows } = await this.#pool.query<UserRow>({
       name: 'user-by-username',
       text: `SELECT ${columns} FROM users WHERE lower(username) = lower($1)`,
@@ -134,6 +143,8 @@ async function write(tx: Prisma.TransactionClient, event: OutboxEvent): Promise<
   const { text, values } = outboxInsert(event);
   await tx.$executeRawUnsafe(text, ...values);
 }
+
+const inVersions = (versions: number[] | undefined) => (versions ? { version: { in: versions } } : {});
 
 function fields({ username, email, firstName, lastName }: UserInput) {
   return { username, email, firstName, lastName };

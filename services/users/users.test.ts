@@ -49,10 +49,12 @@ describe('users', () => {
     method: string,
     path: string,
     input?: unknown,
+    conditions: Record<string, string> = {},
   ): Promise<{ status: number; headers: Headers; body: User & Problem }> {
     const response = await fetch(origin + path, {
       method,
-      ...(input !== undefined && { body: JSON.stringify(input), headers: { 'content-type': 'application/json' } }),
+      headers: { ...(input !== undefined && { 'content-type': 'application/json' }), ...conditions },
+      ...(input !== undefined && { body: JSON.stringify(input) }),
     });
     const text = await response.text();
     const body = (text && JSON.parse(text)) as User & Problem;
@@ -95,7 +97,7 @@ describe('users', () => {
     assert.deepEqual((await call('GET', '/users/1')).body, body);
     assert.deepEqual((await call('GET', '/users/username/ADA')).body, body);
     assert.equal((await call('GET', '/users/username/ad%25')).status, 404);
-    assert.equal((await call('GET', '/users/username/a%00da')).status, 404);
+    assert.equal((await call('GET', '/users/username/a%00da')).status, 400);
   });
 
   for (const [field, other] of [
@@ -192,6 +194,82 @@ describe('users', () => {
     assert.equal((await list('/users')).body.length, 5);
     assert.equal((await call('GET', '/users?limit=1001')).status, 400);
     assert.equal((await call('GET', '/users?limit=-1')).status, 400);
+  });
+
+  it('refuses an e-mail address that can never get mail', async () => {
+    for (const email of [
+      '"a\u0000b"@example.com',
+      '"a\r\nb"@example.com',
+      '"a b"@example.com',
+      '"ab"@example.com',
+      'a b@example.com',
+      'a\r\nRCPT TO:<b@example.com>@example.com',
+      'ada@example.com\n',
+      'a..b@example.com',
+      '.a@example.com',
+      'a.@example.com',
+      'ada@localhost',
+      'ada@example.1',
+      'ada@127.0.0.1',
+      'ada@[127.0.0.1]',
+      'ada@example..com',
+      'ada@-example.com',
+      'ada@example.com.',
+      'ada@exa mple.com',
+      'ada@example.com, eve@example.com',
+      'Ada <ada@example.com>',
+      `${'a'.repeat(65)}@example.com`,
+      `ada@${'a'.repeat(64)}.com`,
+      `ada@${'abc.'.repeat(63)}com`,
+      'ada',
+      '@example.com',
+      '',
+    ]) {
+      const { status, body } = await call('POST', '/users', { ...ada, email });
+      assert.deepEqual([status, body.errors?.map(({ field }) => field)], [400, ['email']], email);
+    }
+    assert.equal((await call('POST', '/users', { ...ada, email: `a${'@a'.repeat(500_000)}` })).status, 400);
+    for (const email of [
+      "o'hara+x=1/2@mail.example.co.uk",
+      'a@b.museum',
+      `${'a'.repeat(64)}@xn--mll-4ma.example`,
+      '1@1.example',
+    ]) {
+      const { status, body } = await call('POST', '/users', { ...ada, username: `user ${email.slice(0, 9)}`, email });
+      assert.equal(status, 201, JSON.stringify(body));
+    }
+  });
+
+  it('changes and deletes a user only in the version that the client has seen', async () => {
+    const { headers } = await call('POST', '/users', ada);
+    const first = headers.get('etag')!;
+    const changed = await call('PUT', '/users/1', { ...ada, lastName: 'Byron' }, { 'if-match': first });
+    assert.deepEqual([changed.status, changed.headers.get('etag')], [200, '"2"']);
+    for (const method of ['PUT', 'DELETE']) {
+      const input = method === 'PUT' ? ada : undefined;
+      assert.equal((await call(method, '/users/1', input, { 'if-match': first })).status, 412);
+      assert.equal((await call(method, '/users/2', input, { 'if-match': first })).status, 404);
+    }
+    assert.equal((await call('GET', '/users/1')).body.lastName, 'Byron');
+    assert.equal((await events()).length, 2);
+    assert.equal((await call('DELETE', '/users/1', undefined, { 'if-match': '"1", "2"' })).status, 204);
+  });
+
+  it('sends a user only to a client that does not have it', async () => {
+    await call('POST', '/users', ada);
+    for (const path of ['/users/1', '/users/username/ada']) {
+      const tag = (await call('GET', path)).headers.get('etag')!;
+      const known = await fetch(origin + path, { headers: { 'if-none-match': `"9", W/${tag}` } });
+      assert.deepEqual([known.status, known.headers.get('etag'), await known.text()], [304, tag, '']);
+      assert.equal((await call('GET', path, undefined, { 'if-none-match': '"9"' })).status, 200);
+    }
+    assert.equal((await call('GET', '/users/2', undefined, { 'if-none-match': '*' })).status, 404);
+  });
+
+  it('refuses a name that no database stores, and one with white space around it', async () => {
+    for (const firstName of ['a\u0000b', 'a\nb', '\ud800', ' a', 'a\u0085', '\ufeffa', '\u2003a']) {
+      assert.equal((await call('POST', '/users', { ...ada, firstName })).status, 400, JSON.stringify(firstName));
+    }
   });
 
   it('distinguishes unknown ids from invalid ids', async () => {

@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import { PathId, QueryTime, ServiceHealth, defaultLimit, maxLimit } from '#platform/contract';
+import { PathId, QueryTime, ServiceHealth, Text, defaultLimit, maxLimit } from '#platform/contract';
 import { Alert, MetricUpdated, StreamStatus, Window, severities } from './schemas.ts';
 
 const limit = Type.Optional(Type.Integer({ minimum: 1, maximum: maxLimit, default: defaultLimit }));
@@ -29,7 +29,7 @@ export const streamOperations = {
     summary: 'Alerts, newest first',
     query: Type.Object({
       severity: Type.Optional(Type.Enum(severities)),
-      type: Type.Optional(Type.String({ maxLength: 100 })),
+      type: Type.Optional(Text({ maxLength: 100 })),
       limit,
       cursor: Type.Optional(PathId),
     }),
@@ -63,7 +63,7 @@ export const streamOperations = {
     method: 'get',
     path: '/analytics/queries/{name}/windows',
     summary: "A stream query's windows",
-    params: Type.Object({ name: Type.String({ maxLength: 253 }) }),
+    params: Type.Object({ name: Text({ minLength: 1, maxLength: 253 }) }),
     query: Type.Object({ ...range, key: Type.Optional(Type.String({ maxLength: 500 })), limit }),
     responses: windows,
     problems: { 404: 'No such query' },

@@ -38,7 +38,7 @@ const remove = {
   name: 'delete-order',
   text: `WITH ${current}, changed AS (
   UPDATE orders o SET is_deleted = true, version = c.version + 1, updated_at = $2
-  FROM current c WHERE o.id = c.id AND NOT c.is_deleted
+  FROM current c WHERE o.id = c.id AND NOT c.is_deleted AND ($4::int[] IS NULL OR c.version = ANY($4))
   RETURNING o.id, o.version
 ), event AS (
   INSERT INTO order_events (order_id, version, type, data, traceparent, created_at)
@@ -48,7 +48,7 @@ const remove = {
     'deletedAt', ${isoTime('$2::timestamptz')}), $3, $2
   FROM changed JOIN current c USING (id)
 )
-SELECT id FROM changed`,
+SELECT c.version, c.is_deleted, changed.id IS NOT NULL AS is_done FROM current c LEFT JOIN changed USING (id)`,
 };
 
 interface CurrentRow {
@@ -62,21 +62,24 @@ interface CurrentRow {
   new_version: number | null;
 }
 
-export interface StatusChange {
+export interface Change {
   /** decimal digits of a 64-bit integer */
   id: string;
-  status: OrderStatus;
-  /** the versions on which the client allows the change; undefined for any */
+  /** the versions on which the client allows it; undefined for any */
   versions: number[] | undefined;
   traceparent: string | undefined;
 }
 
+export interface StatusChange extends Change {
+  status: OrderStatus;
+}
+
+/** The reason why an order was not changed. */
+type Unchanged = { kind: 'not-found' } | { kind: 'version-mismatch'; version: number };
+
 /** The result of a status change, without the user's names; `from` is the status for which the change was refused. */
 export type StatusOutcome =
-  | { kind: 'changed'; order: Omit<OrderState, 'user'> }
-  | { kind: 'not-found' }
-  | { kind: 'version-mismatch'; version: number }
-  | { kind: 'no-such-step'; from: OrderStatus };
+  { kind: 'changed'; order: Omit<OrderState, 'user'> } | Unchanged | { kind: 'no-such-step'; from: OrderStatus };
 
 /** Changes the status of an order: one transaction checks the newest committed state and writes state and event. */
 export async function changeStatus(pool: Pool, change: StatusChange): Promise<StatusOutcome> {
@@ -94,10 +97,16 @@ export async function changeStatus(pool: Pool, change: StatusChange): Promise<St
   return { kind: 'changed', order: changedOrder(Number(id), row, changed) };
 }
 
-/** Deletes an order softly. Returns false if it does not exist or is already deleted. */
-export async function deleteOrder(pool: Pool, id: string, traceparent: string | undefined): Promise<boolean> {
-  const { rowCount } = await pool.query({ ...remove, values: [id, new Date(), traceparent ?? null] });
-  return rowCount === 1;
+/** Deletes an order softly. One that is already deleted is not found. */
+export async function deleteOrder(pool: Pool, change: Change): Promise<{ kind: 'deleted' } | Unchanged> {
+  const { id, versions, traceparent } = change;
+  const { rows } = await pool.query<Pick<CurrentRow, 'version' | 'is_deleted'> & { is_done: boolean }>({
+    ...remove,
+    values: [id, new Date(), traceparent ?? null, versions ?? null],
+  });
+  const [row] = rows;
+  if (row?.is_done) return { kind: 'deleted' };
+  return !row || row.is_deleted ? { kind: 'not-found' } : { kind: 'version-mismatch', version: row.version };
 }
 
 function changedOrder(

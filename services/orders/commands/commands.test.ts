@@ -166,6 +166,26 @@ test('without If-Match only the allowed status changes decide a race', async () 
   assert.equal(answers.filter(({ status }) => status === 200).length, events.length - 1);
 });
 
+test('text that PostgreSQL cannot store is named', async () => {
+  const faults = async (changes: Record<string, unknown>) => {
+    const { status, body } = await orders.send('POST', '/orders', { userId: 4, items: [lamp], ...changes });
+    return [status, ...((body['errors'] ?? []) as { field: string }[]).map(({ field }) => field).toSorted()];
+  };
+  assert.deepEqual(await faults({ notes: 'a\0b', shippingAddress: 'half \ud83d' }), [400, 'notes', 'shippingAddress']);
+  assert.deepEqual(await faults({ items: [{ ...lamp, productName: '\0' }] }), [400, 'items[0].productName']);
+  assert.deepEqual(await faults({ notes: 'whole 😀, tab \t, newline \n' }), [201]);
+});
+
+test('an order is deleted only in the version that the client has seen', async () => {
+  const { id } = await orders.place();
+  await orders.send('PUT', `/orders/${id}/status`, { status: 'CONFIRMED' });
+  const remove = (tag: string) => orders.send('DELETE', `/orders/${id}`, undefined, { 'if-match': tag });
+  for (const tag of ['"1"', 'W/"2"', '"x"', '']) assert.equal((await remove(tag)).status, 412, tag);
+  assert.equal((await orders.events()).filter(({ key }) => key === String(id)).length, 2);
+  assert.equal((await remove('"1", "2"')).status, 204);
+  assert.equal((await remove('"3"')).status, 404, 'it is deleted');
+});
+
 test('If-Match is compared strongly, * matches any version', async () => {
   const { id } = await orders.place();
   const confirm = (tag: string) =>

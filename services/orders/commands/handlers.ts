@@ -2,14 +2,21 @@ import type { Pool } from 'pg';
 import { isExactId } from '#platform/contract';
 import type { Order, OrderInput, orders } from '#contracts/orders.ts';
 import type { Handlers, Reply } from '#platform/http';
-import { badRequest, conflict, notFound, preconditionFailed, unprocessable } from '#platform/http';
+import {
+  conflict,
+  entityTag,
+  notFound,
+  parseIfMatch,
+  preconditionFailed,
+  subjectOf,
+  unprocessable,
+} from '#platform/http';
 import { inject } from '#platform/telemetry';
-import { entityTag, parseIfMatch } from '../domain/entity-tag.ts';
 import { refusal } from '../domain/lifecycle.ts';
 import { fingerprint, newOrder, orderOf, placedOrder } from '../domain/order.ts';
 import type { KnownUser } from '../domain/order.ts';
 import { changeStatus, deleteOrder } from './change.ts';
-import { findByKey } from './idempotency.ts';
+import { findByKey, keyOf } from './idempotency.ts';
 import type { OrderPlacer } from './place.ts';
 
 /** Looks users up for commands. */
@@ -70,10 +77,7 @@ export function commandHandlers({ writePool, placer, users, wakeRelay }: Command
   return {
     async createOrder({ body, header }) {
       const key = header('idempotency-key');
-      if (key !== undefined) {
-        if (key === '') throw badRequest('A header has a fault', [{ field: 'Idempotency-Key', message: 'is empty' }]);
-        return createWithKey(body, key);
-      }
+      if (key !== undefined) return createWithKey(body, keyOf(subjectOf(header), key));
       const order = newOrder(body);
       const user = await knownUser(order.userId);
       const placed = await placer.place(order, undefined, inject());
@@ -88,7 +92,7 @@ export function commandHandlers({ writePool, placer, users, wakeRelay }: Command
         case 'not-found':
           throw notFound(`There is no order ${id}`);
         case 'version-mismatch':
-          throw preconditionFailed(`The order has changed: its version is ${outcome.version}`);
+          throw changed(outcome.version);
         case 'no-such-step':
           throw conflict(refusal(outcome.from, status));
         case 'changed': {
@@ -99,8 +103,11 @@ export function commandHandlers({ writePool, placer, users, wakeRelay }: Command
       }
     },
 
-    async deleteOrder({ params: { id } }) {
-      if (!(await deleteOrder(writePool, id, inject()))) throw notFound(`There is no order ${id}`);
+    async deleteOrder({ params: { id }, header }) {
+      const versions = parseIfMatch(header('if-match'));
+      const outcome = await deleteOrder(writePool, { id, versions, traceparent: inject() });
+      if (outcome.kind === 'not-found') throw notFound(`There is no order ${id}`);
+      if (outcome.kind === 'version-mismatch') throw changed(outcome.version);
       wakeRelay();
       return { status: 204 };
     },
@@ -110,6 +117,8 @@ export function commandHandlers({ writePool, placer, users, wakeRelay }: Command
 function created(order: Order): Reply {
   return { status: 201, headers: { Location: `/orders/${order.id}`, ETag: entityTag(order.version) }, body: order };
 }
+
+const changed = (version: number) => preconditionFailed(`The order has changed: its version is ${version}`);
 
 function tagged(order: Order): Reply {
   return { headers: { ETag: entityTag(order.version) }, body: order };

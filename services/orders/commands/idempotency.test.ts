@@ -49,9 +49,28 @@ test('the same key with another body is 422', async () => {
   assert.match(String(answer.body['detail']), /Idempotency-Key/);
 });
 
+test('the same key and body of two subjects make two orders, and each gets its own again', async () => {
+  const key = randomUUID();
+  const postAs = (subject?: string) =>
+    orders.send(
+      'POST',
+      '/orders',
+      { userId: 1, items: [lamp], notes: 'same' },
+      { 'idempotency-key': key, ...(subject !== undefined && { 'x-millrace-subject': subject }) },
+    );
+  const callers = ['ada', 'bob', 'J%C3%BCrgen', undefined];
+  const first = [];
+  for (const caller of callers) first.push(await postAs(caller));
+  assert.deepEqual([...new Set(first.map(({ status }) => status))], [201]);
+  assert.equal(new Set(first.map(({ body }) => body.id)).size, callers.length);
+  for (const [i, caller] of callers.entries()) assert.equal((await postAs(caller)).body.id, first[i]!.body.id);
+});
+
 test('a key that is empty or too long is 400', async () => {
   assert.equal((await post('')).status, 400);
   assert.equal((await post('k'.repeat(256))).status, 400);
+  assert.equal((await post('ü')).status, 400);
+  assert.equal((await post('a b')).status, 201);
   assert.equal((await post('k'.repeat(255))).status, 201);
 });
 

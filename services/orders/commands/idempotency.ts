@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Pool } from 'pg';
 import type { OrderCreated } from '#contracts/orders.ts';
 import { toCents } from '#platform/contract';
@@ -13,6 +14,18 @@ export interface EarlierOrder {
   fingerprint: string;
   order: NewOrder;
   createdAt: Date;
+}
+
+/**
+ * An Idempotency-Key as it is stored. It belongs to the subject that has sent it: others who send the same key neither get that
+ * subject's order nor learn of it.
+ */
+export function keyOf(subject: string | undefined, key: string): string {
+  if (subject === undefined) return key;
+  // JSON, so that no other pair of texts has the same digest
+  return createHash('sha256')
+    .update(JSON.stringify([subject, key]))
+    .digest('base64url');
 }
 
 /** The order of a key, from its first event; undefined if the key is unknown. */

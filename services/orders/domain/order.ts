@@ -20,8 +20,7 @@ export interface KnownUser {
 }
 
 /**
- * Checks the rules that a schema cannot express: each `totalPrice` is quantity × unitPrice, in whole cents, and PostgreSQL
- * can store the texts.
+ * Checks the rule that a schema cannot express: each `totalPrice` is quantity × unitPrice, in whole cents.
  * @throws Problem 400 that names each field
  */
 export function newOrder(input: OrderInput): NewOrder {
@@ -35,22 +34,12 @@ export function newOrder(input: OrderInput): NewOrder {
         message: `must be quantity × unitPrice = ${fromCents(expected)}`,
       });
     }
-    checkText(errors, `items[${i}].productName`, productName);
     totalCents += expected;
     return { productId, productName, quantity, unitPrice, totalPrice };
   });
   const { userId, shippingAddress = null, notes = null } = input;
-  checkText(errors, 'shippingAddress', shippingAddress);
-  checkText(errors, 'notes', notes);
   if (errors.length > 0) throw badRequest('The order has mistakes', errors);
   return { userId, totalCents, items, shippingAddress, notes };
-}
-
-/** PostgreSQL's text has neither NUL nor half a surrogate pair. */
-function checkText(errors: FieldError[], field: string, text: string | null): void {
-  if (text !== null && (text.includes('\0') || !text.isWellFormed())) {
-    errors.push({ field, message: 'must be well-formed text without NUL' });
-  }
 }
 
 /** Equal for two requests with the same order, in any JSON form. */

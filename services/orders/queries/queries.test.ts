@@ -180,6 +180,25 @@ for (const path of bad) {
   });
 }
 
+test('the earliest and the latest time are times', async () => {
+  const range = 'startDate=0000-01-01T00:00:00%2B23:59&endDate=9999-12-31T23:59:59.999999999-23:59&limit=1000';
+  assert.equal(numbers(await orders.send('GET', `/orders/date-range?${range}`)).length, 24);
+});
+
+test('an order is sent only to a client that does not have it', async () => {
+  const { id } = placed[0]!;
+  const answer = await orders.send('GET', `/orders/${id}`);
+  const tag = answer.headers.get('etag')!;
+  assert.equal(tag, '"2"');
+  const get = (known: string, query = '') =>
+    orders.send('GET', `/orders/${id}${query}`, undefined, { 'if-none-match': known });
+  const known = await get(tag);
+  assert.deepEqual([known.status, known.headers.get('etag'), known.body], [304, tag, undefined]);
+  assert.equal((await get('"1", W/"2"')).status, 304);
+  assert.equal((await get(tag, '?minVersion=2')).status, 304);
+  assert.deepEqual((await get('"1"')).body, answer.body);
+});
+
 test('the largest limit and cursor, and a cursor without an order, are valid', async () => {
   assert.equal(numbers(await orders.send('GET', '/orders?limit=1000')).length, 24);
   assert.deepEqual(numbers(await orders.send('GET', '/orders?cursor=9223372036854775807')), []);

@@ -62,7 +62,7 @@ await runService('__name__', async (service) => {
     part: consumerPart({ ...consumption, pool, kafka }),
     //? end
   });
-  const port = await http.listen(config.PORT, config.HOST);
+  const port = await http.listen(config.PORT, config.HOST, config.TRUSTED_HOSTS);
   service.onStop('http', () => http.close());
   log.info({ port }, 'listening');
 });

@@ -1,18 +1,27 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Problem } from '#platform/http';
+import type { Problem } from './problem.ts';
 
-/** The time and the bytes for which the gateway reads the rest of a body after an early answer. */
+/** The time and the bytes for which the rest of a body is read after an early answer. */
 const lingerMs = 1_000;
 const lingerBytes = 8 * 1024 * 1024;
 
-/** Answers with `application/problem+json`. After a part of the answer it cuts the connection instead, so that the client sees that the answer is incomplete. */
-export function sendProblem(problem: Problem, request: IncomingMessage, response: ServerResponse): void {
+/**
+ * Answers with `application/problem+json`. After a part of the answer it cuts the connection instead, so that the client sees
+ * that the answer is incomplete.
+ * @param instance the requested path; default: that of the request
+ */
+export function sendProblem(
+  problem: Problem,
+  request: IncomingMessage,
+  response: ServerResponse,
+  instance = pathOf(request),
+): void {
   if (response.destroyed) return;
   if (response.headersSent) {
     response.destroy();
     return;
   }
-  const payload = Buffer.from(JSON.stringify(problem.toJSON(instanceOf(request))));
+  const payload = Buffer.from(JSON.stringify(problem.toJSON(instance)));
   const headers: string[] = [
     ...Object.entries(problem.headers).flat(),
     'Content-Type',
@@ -49,7 +58,7 @@ function linger(request: IncomingMessage, response: ServerResponse, payload: Buf
   request.resume();
 }
 
-function instanceOf(request: IncomingMessage): string {
+function pathOf(request: IncomingMessage): string {
   const url = request.url ?? '/';
   const end = url.indexOf('?');
   return end === -1 ? url : url.slice(0, end);

@@ -1,0 +1,2 @@
+export { isLoopback, ownNamesOnly } from './local-names.ts';
+export type { NameCheck } from './local-names.ts';
