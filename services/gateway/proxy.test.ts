@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { request } from 'node:http';
+import { request as startRequest } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
@@ -36,7 +36,14 @@ async function openAll(t: TestContext, port: number, count: number, bytes: strin
 
 /** The status of a POST to orders from an address of this machine. */
 async function statusFrom(localAddress: string, port: number, body: string): Promise<number> {
-  const post = request({ host: '127.0.0.1', port, localAddress, method: 'POST', path: '/api/orders', agent: false });
+  const post = startRequest({
+    host: '127.0.0.1',
+    port,
+    localAddress,
+    method: 'POST',
+    path: '/api/orders',
+    agent: false,
+  });
   const [answer] = (await once(post.end(body), 'response')) as [IncomingMessage];
   answer.resume();
   return answer.statusCode!;
@@ -62,7 +69,7 @@ describe('targets', () => {
 
   it('in absolute form are mapped, as those of a client with this gateway as its proxy', async (t) => {
     const upstream = await startUpstream(t, ({ url, headers }, response) => {
-      response.end(`${url} ${headers['x-forwarded-host']}`);
+      response.end(`${url} ${String(headers['x-forwarded-host'])}`);
     });
     const { port } = await startGateway(t, upstream.url);
     const target = `http://localhost:${port}/api/users?a=b`;
