@@ -67,8 +67,10 @@ describe('publish', () => {
           const rows = rowsOf(packs, isBatched);
           const settled: OutboxRow[] = [];
           const tally = new Tally();
+          const producer = await kafka.producer();
           const { failure, refused } = await publish(rows, {
-            producer: await kafka.producer(),
+            producer,
+            partitionsOf: producer.partitionsOf,
             tally,
             onPublished: (_topic, _messages, done) => settled.push(...done),
           });
@@ -106,8 +108,10 @@ describe('publish', () => {
     const { kafka, sent, failWith } = fakeKafka({ a: 1, b: 1 });
     failWith((topic) => (topic === 'a' ? 'not now' : undefined));
     const events = (['a', 'b', 'a'] as const).map((topic): Written => ({ topic, key: '1', fate: 'taken' }));
+    const producer = await kafka.producer();
     const { failure, refused } = await publish(rowsOf([events], false), {
-      producer: await kafka.producer(),
+      producer,
+      partitionsOf: producer.partitionsOf,
       tally: new Tally(),
       onPublished: () => undefined,
     });

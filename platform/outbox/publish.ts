@@ -35,8 +35,11 @@ export interface Outcome {
   refused: Refused[];
 }
 
-interface Publication {
+/** Where and how messages are published. */
+export interface Publication {
   producer: Producer;
+  /** over how many partitions the events of a topic are spread @throws where that is not known, or they have to wait */
+  partitionsOf: (topic: string) => Promise<number>;
   tally: Tally;
   /** gets the number of messages sent to a topic, and the rows whose messages are all settled */
   onPublished: (topic: string, messages: number, rows: OutboxRow[]) => void;
@@ -48,9 +51,9 @@ interface Publication {
  * back the later ones of their keys, and sends the others.
  */
 export async function publish(rows: readonly OutboxRow[], publication: Publication): Promise<Outcome> {
-  const { producer, tally } = publication;
+  const { tally, partitionsOf: spreadOf } = publication;
   const outcome: Outcome = { failure: undefined, refused: [] };
-  const partitionsOf = await findTopics(rows, producer, outcome);
+  const partitionsOf = await findTopics(rows, spreadOf, outcome);
   const known = partitionsOf.size === 0 ? [] : rows.filter((row) => partitionsOf.has(row.topic));
   const single = known.filter((row) => !isRecordBatch(row));
   const batches = known.filter(isRecordBatch);
@@ -73,14 +76,14 @@ export async function publish(rows: readonly OutboxRow[], publication: Publicati
   return outcome;
 }
 
-/** How many partitions the topics of rows have. The rows of a refused topic are refused. */
-async function findTopics(rows: readonly OutboxRow[], producer: Producer, outcome: Outcome) {
+/** Over how many partitions the events of topics are spread. The rows of a refused topic are refused. */
+async function findTopics(rows: readonly OutboxRow[], spreadOf: Publication['partitionsOf'], outcome: Outcome) {
   const found = new Map<string, number>();
   const topics = new Set(rows.map(({ topic }) => topic));
   await Promise.all(
     [...topics].map(async (topic) => {
       try {
-        found.set(topic, await producer.partitionsOf(topic));
+        found.set(topic, await spreadOf(topic));
       } catch (error) {
         const refusal = refusalOf(error);
         if (!refusal) outcome.failure ??= toError(error);
