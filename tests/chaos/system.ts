@@ -12,8 +12,8 @@ import { serviceProcess, startService } from '#local/service.ts';
 import { Supervised } from '#local/supervised.ts';
 import { eventServices, type EventService } from '#platform/declarations';
 import { freePort, freePortOffset } from '#test/ports.ts';
+import { startProxy, type Proxy } from '#test/proxy.ts';
 import { startTestSmtp, type TestMail } from '#test/smtp.ts';
-import { startProxy, type Proxy } from './proxy.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -69,10 +69,10 @@ export class ChaosSystem implements System {
     this.#offset = await freePortOffset();
     this.#listener = await freePort();
     const ports = portsWith(this.#offset);
-    this.wires['PostgreSQL'] = await startProxy(() => ports.postgres);
-    this.wires['Kafka'] = await startProxy(() => this.#listener);
+    this.wires['PostgreSQL'] = await startProxy('127.0.0.1', ports.postgres);
+    this.wires['Kafka'] = await startProxy('127.0.0.1', this.#listener);
     this.#smtp = await startTestSmtp({ onMessage: (mail) => void this.mails.push(mail) });
-    this.wires['SMTP'] = await startProxy(() => this.#smtp!.port);
+    this.wires['SMTP'] = await startProxy('127.0.0.1', this.#smtp.port);
 
     const postgres = this.#supervise('PostgreSQL', async () => {
       const server = await startPostgres({ folder: this.data, port: ports.postgres });
