@@ -70,6 +70,7 @@ describe('publish', () => {
           const { failure, refused } = await publish(rows, {
             producer: await kafka.producer(),
             tally,
+            now: Date.now,
             onPublished: (_topic, _messages, done) => settled.push(...done),
           });
           assert.equal(failure, undefined);
@@ -109,6 +110,7 @@ describe('publish', () => {
     const { failure, refused } = await publish(rowsOf([events], false), {
       producer: await kafka.producer(),
       tally: new Tally(),
+      now: Date.now,
       onPublished: () => undefined,
     });
     assert.match(failure!.message, /not now/);

@@ -74,6 +74,9 @@ export class OutboxRelay {
   #shards: readonly number[] = [];
   #progress = new ShardProgress();
   #leasedUntil = 0;
+  /** what to add to `performance.now()` for the time of PostgreSQL: brokers refuse records of a later hour than theirs, and the
+   * clock of a pod is nobody's */
+  #clock = 0;
   /** how many relays share this outbox */
   #relays = 1;
   #failure: Error | undefined;
@@ -242,7 +245,9 @@ export class OutboxRelay {
     this.#keepUntil = leaving.length > 0 ? (this.#keepUntil ?? since + followMs) : undefined;
     const keep = since < (this.#keepUntil ?? 0) ? leaving.filter((shard) => this.#progress.isAhead(shard)) : [];
     if (keep.length === 0) this.#keepUntil = undefined;
-    const { cursors, isAhead } = await renewShards(session, this.#owner, { share, keep });
+    const asked = performance.now();
+    const { cursors, isAhead, now } = await renewShards(session, this.#owner, { share, keep });
+    if (now !== undefined) this.#clock = now - (asked + performance.now()) / 2;
     const outbox = { source: this.#source, database: this.#database, log: this.#log };
     if (isAhead && (await settleServer(session, outbox))) {
       this.#forget();
@@ -306,6 +311,7 @@ export class OutboxRelay {
     const { failure, refused } = await publish(free, {
       producer: this.#producer!,
       tally,
+      now: () => this.#now(),
       onPublished: (topic, messages, settled) => {
         this.#progress.published(settled);
         metrics.published.inc({ database, topic }, messages);
@@ -320,6 +326,11 @@ export class OutboxRelay {
     return !failure;
   }
 
+  /** The time of PostgreSQL, in milliseconds since 1970. */
+  #now(): number {
+    return Math.round(performance.now() + this.#clock);
+  }
+
   /** Tries some of the parked messages again. @returns whether more of them can be tried at once */
   async #retryParked(session: PoolClient): Promise<boolean> {
     if (!this.#mayPublish(performance.now())) return false;
@@ -329,6 +340,7 @@ export class OutboxRelay {
       const outcome = await publish(rows, {
         producer: this.#producer!,
         tally: new Tally(),
+        now: () => this.#now(),
         onPublished: (topic, messages, settled) => {
           published.push(...settled);
           metrics.published.inc({ database, topic }, messages);
