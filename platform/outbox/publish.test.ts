@@ -72,6 +72,7 @@ describe('publish', () => {
             producer,
             partitionsOf: producer.partitionsOf,
             tally,
+            now: Date.now,
             onPublished: (_topic, _messages, done) => settled.push(...done),
           });
           assert.equal(failure, undefined);
@@ -113,6 +114,7 @@ describe('publish', () => {
       producer,
       partitionsOf: producer.partitionsOf,
       tally: new Tally(),
+      now: Date.now,
       onPublished: () => undefined,
     });
     assert.match(failure!.message, /not now/);

@@ -41,6 +41,8 @@ export interface Publication {
   /** over how many partitions the events of a topic are spread @throws where that is not known, or they have to wait */
   partitionsOf: (topic: string) => Promise<number>;
   tally: Tally;
+  /** the time that the records get, in milliseconds since 1970 */
+  now: () => number;
   /** gets the number of messages sent to a topic, and the rows whose messages are all settled */
   onPublished: (topic: string, messages: number, rows: OutboxRow[]) => void;
 }
@@ -112,7 +114,8 @@ class PartitionSender {
 
   async sendMessages(items: readonly Outgoing[]): Promise<void> {
     const failure = await this.#sendParts(items, async (part) => {
-      await this.#send(part.map(({ message }) => message));
+      const timestamp = this.#publication.now();
+      await this.#send(part.map(({ message }) => ({ ...message, timestamp })));
       for (const item of part) {
         item.span?.end();
         item.span = undefined;
@@ -127,7 +130,7 @@ class PartitionSender {
     let sent = 0;
     for (const { records, counts } of batches) {
       const { count, bytes } = records;
-      const failure = await attempt(this.#send({ count, bytes, timestamp: Date.now() }));
+      const failure = await attempt(this.#send({ count, bytes, timestamp: this.#publication.now() }));
       if (failure) {
         if (refusalOf(failure)) await this.#sendRecords(this.#recordsOf(rows, partitions).slice(sent));
         else this.#outcome.failure ??= failure;
@@ -155,7 +158,7 @@ class PartitionSender {
       const records = new PartitionRecords(part.reduce((sum, { row }) => sum + row.data.length + recordHead, 0));
       for (const { row } of part) records.add(row.data, bodyHead, row.data.length);
       const { count, bytes } = records;
-      return this.#send({ count, bytes, timestamp: Date.now() });
+      return this.#send({ count, bytes, timestamp: this.#publication.now() });
     });
   }
 

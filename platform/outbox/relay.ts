@@ -76,6 +76,9 @@ export class OutboxRelay {
   #shards: readonly number[] = [];
   #progress = new ShardProgress();
   #leasedUntil = 0;
+  /** what to add to `performance.now()` for the time of PostgreSQL: brokers refuse records of a later hour than theirs, and the
+   * clock of a pod is nobody's */
+  #clock = 0;
   /** how many relays share this outbox */
   #relays = 1;
   #failure: Error | undefined;
@@ -247,7 +250,9 @@ export class OutboxRelay {
     this.#keepUntil = leaving.length > 0 ? (this.#keepUntil ?? since + followMs) : undefined;
     const keep = since < (this.#keepUntil ?? 0) ? leaving.filter((shard) => this.#progress.isAhead(shard)) : [];
     if (keep.length === 0) this.#keepUntil = undefined;
-    const { cursors, isAhead } = await renewShards(session, this.#owner, { share, keep });
+    const asked = performance.now();
+    const { cursors, isAhead, now } = await renewShards(session, this.#owner, { share, keep });
+    if (now !== undefined) this.#clock = now - (asked + performance.now()) / 2;
     const outbox = { source: this.#source, database: this.#database, log: this.#log };
     if (isAhead && (await settleServer(session, outbox))) {
       this.#forget();
@@ -325,7 +330,8 @@ export class OutboxRelay {
     return !failure;
   }
 
-  #target(session: PoolClient): Pick<Publication, 'producer' | 'partitionsOf'> {
+  /** Where the events of this relay go, and by which clock. */
+  #target(session: PoolClient): Omit<Publication, 'tally' | 'onPublished'> {
     const producer = this.#producer!;
     const partitionsOf = async (topic: string) => {
       const partitions = await this.#topics.of(session, topic, await producer.partitionsOf(topic));
@@ -333,7 +339,12 @@ export class OutboxRelay {
       if (!this.#mayPublish(performance.now())) throw new PlatformError('ERR_UNAVAILABLE', 'the lease is about to end');
       return partitions;
     };
-    return { producer, partitionsOf };
+    return { producer, partitionsOf, now: () => this.#now() };
+  }
+
+  /** The time of PostgreSQL, in milliseconds since 1970. */
+  #now(): number {
+    return Math.round(performance.now() + this.#clock);
   }
 
   /** Tries some of the parked messages again. @returns whether more of them can be tried at once */

@@ -87,7 +87,7 @@ describe('an outbox that is not published', { concurrency: true }, () => {
       await eventually(async () => (await health.report()).status === 'UP', 'it is well again');
     } finally {
       await relay.stop();
-      await proxy.cut();
+      await proxy.stop();
       await pool.end();
       await database.drop();
     }
