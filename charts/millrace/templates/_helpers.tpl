@@ -17,7 +17,7 @@
 {{- $values | toYaml -}}
 {{- end -}}
 
-{{/* Puts values over others, in place: null removes a value, and 0, false and empty ones count, which sprig's mergeOverwrite passes over: (list values over) */}}
+{{/* Puts values over others, in place: null removes a value, as it does for Helm, where sprig's mergeOverwrite keeps it: (list values over) */}}
 {{- define "millrace.overlay" -}}
 {{- $values := index . 0 -}}
 {{- range $key, $over := index . 1 -}}
