@@ -35,6 +35,10 @@ export const platformErrors = {
     action:
       'Nothing: the work goes on with another connection. If the error returns, check PostgreSQL and the network.',
   },
+  ERR_DATABASE_URL: {
+    means: 'The connection string of a database has an `sslmode` that is not supported.',
+    action: 'Use disable, require, verify-ca or verify-full.',
+  },
   ERR_DECLARATION_CONSUMES_NOTHING: {
     means: 'A service consumes topics, but its declaration names none.',
     action: 'Add `consumes` to its declaration in charts/millrace/files.',
