@@ -23,6 +23,7 @@ export default {
     'bench/*.ts!',
     'scaffold/{main,acceptance,shop-free/copy}.ts!',
     'tests/{run,chaos/main,mutants/main}.ts',
+    'tests/chaos/clock.ts',
     '**/*.test.ts',
     'tests/**/*.mjs',
     'charts/millrace/tests/*.mjs',

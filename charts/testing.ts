@@ -1,5 +1,11 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFile, execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { parseAllDocuments } from 'yaml';
 
 /** A rendered resource. */
@@ -10,7 +16,8 @@ export type Resource = Record<string, any> & { kind: string; metadata: { name: s
 export const withoutHelm: string | false =
   spawnSync('helm', ['version']).status === 0 ? false : 'helm is not on the path';
 
-const folder = (chart: string) => fileURLToPath(new URL(chart, import.meta.url));
+/** The folder of a chart. */
+export const chartFolder = (chart: string): string => fileURLToPath(new URL(chart, import.meta.url));
 const release = ['--namespace', 'shop', '--kube-version', '1.34.0'];
 
 export interface Render {
@@ -24,17 +31,82 @@ export interface Render {
  * The output of `helm template` for a chart. @throws with Helm's message, in `stderr`, if it refuses
  * @example render('millrace', { values: { kafka: { create: false } } })
  */
-export function render(chart: string, { values = {}, apis = [] }: Render = {}): Resource[] {
-  const args = ['template', 'demo', folder(chart), ...release, '--values', '-'];
-  const known = apis.flatMap((api) => ['--api-versions', api]);
-  const options = { input: JSON.stringify(values), encoding: 'utf8', maxBuffer: 64 << 20, stdio: 'pipe' } as const;
-  const documents = parseAllDocuments(execFileSync('helm', [...args, ...known], options));
+export const render = (chart: string, options?: Render): Resource[] => renderFolder(chartFolder(chart), options);
+
+/** The same for a chart in any folder. */
+export function renderFolder(folder: string, options?: Render): Resource[] {
+  const documents = parseAllDocuments(renderText(folder, options));
   return documents
     .map((document) => {
       if (document.errors[0]) throw document.errors[0];
       return document.toJS() as Resource | null;
     })
     .filter((resource) => resource !== null);
+}
+
+/** The same as text. */
+export function renderText(folder: string, { values = {}, apis = [] }: Render = {}): string {
+  const args = ['template', 'demo', folder, ...release, '--values', '-'];
+  const known = apis.flatMap((api) => ['--api-versions', api]);
+  const options = { input: JSON.stringify(values), encoding: 'utf8', maxBuffer: 64 << 20, stdio: 'pipe' } as const;
+  return execFileSync('helm', [...args, ...known], options);
+}
+
+/**
+ * Why Helm refuses a chart where a cluster has the resources, which must have an apiVersion. Undefined where it does not.
+ * The cluster is a server that answers only what Helm asks for in templates.
+ */
+export async function refusalIn(cluster: Resource[], chart: string, values: object): Promise<string | undefined> {
+  const server = createServer((request, response) => {
+    const found = answerOf(cluster, new URL(request.url!, 'http://cluster').pathname);
+    response.writeHead(found ? 200 : 404, { 'content-type': 'application/json' });
+    response.end(
+      JSON.stringify(found ?? { kind: 'Status', apiVersion: 'v1', status: 'Failure', code: 404, reason: 'NotFound' }),
+    );
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const home = mkdtempSync(join(tmpdir(), 'millrace-helm-'));
+  try {
+    const { port } = server.address() as AddressInfo;
+    const config = {
+      apiVersion: 'v1',
+      kind: 'Config',
+      clusters: [{ name: 'c', cluster: { server: `http://127.0.0.1:${port}` } }],
+      contexts: [{ name: 'c', context: { cluster: 'c', user: 'u' } }],
+      users: [{ name: 'u', user: {} }],
+      'current-context': 'c',
+    };
+    writeFileSync(join(home, 'kubeconfig'), JSON.stringify(config));
+    writeFileSync(join(home, 'values.yaml'), JSON.stringify(values));
+    const args = ['template', 'demo', chartFolder(chart), ...release, '--values', join(home, 'values.yaml')];
+    const env = { ...process.env, KUBECONFIG: join(home, 'kubeconfig'), HOME: home };
+    await promisify(execFile)('helm', [...args, '--dry-run=server'], { env, maxBuffer: 64 << 20 });
+    return undefined;
+  } catch (error) {
+    return (error as { stderr: string }).stderr;
+  } finally {
+    rmSync(home, { recursive: true });
+    server.closeAllConnections();
+    server.close();
+  }
+}
+
+/** What an API server answers at a path: an object, or which kinds there are. */
+function answerOf(cluster: Resource[], path: string): object | undefined {
+  const served = cluster.map((resource) => {
+    const plural = `${resource.kind.toLowerCase()}s`;
+    const root = resource['apiVersion'] === 'v1' ? '/api/v1' : `/apis/${resource['apiVersion']}`;
+    return { resource, plural, root };
+  });
+  const object = served.find(
+    ({ resource: { metadata }, plural, root }) => path === `${root}/namespaces/shop/${plural}/${metadata.name}`,
+  );
+  if (object) return object.resource;
+  if (path === '/version') return { major: '1', minor: '34', gitVersion: 'v1.34.0' };
+  if (!['/api/v1', '/apis/apps/v1'].includes(path)) return undefined;
+  const kinds = path === '/api/v1' ? ['PersistentVolumeClaim'] : ['StatefulSet'];
+  const resources = kinds.map((kind) => ({ name: `${kind.toLowerCase()}s`, kind, namespaced: true, verbs: ['get'] }));
+  return { kind: 'APIResourceList', apiVersion: 'v1', groupVersion: path.replace(/^\/apis?\//, ''), resources };
 }
 
 /** The one resource of that kind and name. @throws if there is none */

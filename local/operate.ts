@@ -1,4 +1,4 @@
-// `npm run offsets` and `npm run republish`: run the operator's commands of the platform with the databases and the Kafka of the
+// `npm run offsets`, `npm run republish` and `npm run partitions`: run the operator's commands of the platform with the databases and the Kafka of the
 // running `npm start`.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -14,24 +14,35 @@ import { superuserUrl } from './postgres.ts';
 
 const root = join(import.meta.dirname, '..');
 
-/** The programs of the commands. */
-const PROGRAMS: Record<string, string> = { offsets: 'platform/inbox/main.ts', republish: 'platform/outbox/main.ts' };
+/** The programs of the commands, with their first argument. */
+const PROGRAMS: Record<string, string[]> = {
+  offsets: ['platform/inbox/main.ts'],
+  republish: ['platform/outbox/main.ts', 'republish'],
+  partitions: ['platform/outbox/main.ts', 'partitions'],
+};
+
+/** The options of `npm start` that say which run is meant; the others are for the program. */
+const RUN_OPTIONS = { data: { type: 'string' }, 'port-offset': { type: 'string' } } as const;
 
 async function main([command = '', ...args]: string[]): Promise<number> {
-  const { values, positionals } = parseArgs({
-    args,
-    allowPositionals: true,
-    options: { data: { type: 'string' }, 'port-offset': { type: 'string' }, from: { type: 'string' } },
-  });
+  const { values, tokens } = parseArgs({ args, strict: false, tokens: true, options: RUN_OPTIONS });
   const ports = portsWith(Number(values['port-offset'] ?? 0));
-  const superuser = superuserUrl(values.data ?? join(root, '.millrace/data'), ports.postgres);
-  const [service, ...others] = positionals;
+  const superuser = superuserUrl(String(values.data ?? join(root, '.millrace/data')), ports.postgres);
+  const own = new Set(
+    tokens.flatMap((token) =>
+      token.kind === 'option' && Object.hasOwn(RUN_OPTIONS, token.name)
+        ? [token.index, ...(token.inlineValue ? [] : [token.index + 1])]
+        : [],
+    ),
+  );
+  const others = args.filter((_, i) => !own.has(i));
+  // the outbox is that of one service, named first
   const env =
-    command === 'republish'
-      ? { DATABASE_URL: databaseUrl(superuser, databaseOf(service)) }
-      : Object.fromEntries(databases().map((name) => [`${name}_DATABASE_URL`, databaseUrl(superuser, name)]));
-  const rest = command === 'republish' ? [...others, '--from', values.from ?? ''] : positionals;
-  const child = spawn(process.execPath, ['--no-warnings', join(root, PROGRAMS[command]!), ...rest], {
+    command === 'offsets'
+      ? Object.fromEntries(databases().map((name) => [`${name}_DATABASE_URL`, databaseUrl(superuser, name)]))
+      : { DATABASE_URL: databaseUrl(superuser, databaseOf(others.shift(), command)) };
+  const [file, ...first] = PROGRAMS[command]!;
+  const child = spawn(process.execPath, ['--no-warnings', join(root, file!), ...first, ...others], {
     stdio: 'inherit',
     env: { KAFKA_BROKERS: `127.0.0.1:${ports.kafka}`, ...process.env, ...env },
   });
@@ -42,9 +53,9 @@ async function main([command = '', ...args]: string[]): Promise<number> {
 const databases = () => eventServices().flatMap(({ spec }) => (spec.databases ?? []).map(({ name }) => name));
 
 /** The database of a service that has its outbox: the one of its name. */
-function databaseOf(service = ''): string {
-  if (databases().includes(service)) return service;
-  throw new Fault(`"${service}" is not a service with a database.`, { hint: 'npm run republish -- orders --from 1' });
+function databaseOf(service: string | undefined, command: string): string {
+  if (service !== undefined && databases().includes(service)) return service;
+  throw new Fault(`"${service}" is not a service with a database.`, { hint: `npm run ${command} -- orders ...` });
 }
 
 try {

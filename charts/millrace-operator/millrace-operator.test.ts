@@ -77,6 +77,22 @@ describe('the operator’s chart', { skip: withoutHelm }, () => {
     assert.equal(ingress.length, 1);
   });
 
+  test('names no user on OpenShift, and reaches its DNS servers', () => {
+    const values = {
+      podSecurityContext: { runAsUser: null, runAsGroup: null },
+      networkPolicy: { dns: { ports: [5353], cidrs: ['169.254.20.10/32'] } },
+      replicas: null,
+    };
+    const others = render('millrace-operator', { values });
+    const { spec } = podTemplates(others).get('Deployment millrace-operator')!;
+    assert.deepEqual(spec['securityContext'], { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
+    assert.ok(!('replicas' in find(others, 'Deployment', 'millrace-operator')['spec']));
+    assert.deepEqual(find(others, 'NetworkPolicy', 'millrace-operator')['spec'].egress[0], {
+      to: [{ namespaceSelector: {} }, { ipBlock: { cidr: '169.254.20.10/32' } }],
+      ports: [{ port: 5353, protocol: 'UDP' }, { port: 5353 }],
+    });
+  });
+
   test('refuses values that it does not know', () => {
     assert.throws(() => render('millrace-operator', { values: { replica: 3 } }), /'replica' not allowed/);
     assert.throws(() => render('millrace-operator', { values: { replicas: 0 } }), /replicas.*minimum/);

@@ -4,9 +4,10 @@ import { describe, test } from 'node:test';
 
 import { brokerSettings, eventServices, nodeFlags, streamQueryFiles } from '#platform/declarations';
 
+import { caFolder, caKey } from '../../operators/millrace/event-service/databases.ts';
 import { configMapName } from '../../operators/millrace/stream-query/config-map.ts';
 
-import { find, podTemplates, render, withoutHelm, type Resource } from '../testing.ts';
+import { find, podTemplates, refusalIn, render, withoutHelm, type Resource } from '../testing.ts';
 
 const declared = eventServices();
 const names = (resources: Resource[], kind: string) =>
@@ -62,11 +63,14 @@ describe('the platform’s chart', { skip: withoutHelm }, () => {
     }
   });
 
-  test('contains no secret: pods refer to Secrets by name', () => {
-    const password = find(resources, 'Secret', 'postgresql-superuser')['data'].password as string;
-    const rest = resources.filter(({ kind }) => kind !== 'Secret');
-    assert.ok(!JSON.stringify(rest).includes(password));
-    assert.ok(!JSON.stringify(rest).includes(Buffer.from(password, 'base64').toString()));
+  test('contains no secret: pods refer to Secrets by name, which the operator makes', () => {
+    assert.deepEqual(names(resources, 'Secret'), []);
+    assert.deepEqual(find(resources, 'EventService', 'orders')['spec'].postgresql, {
+      superuserSecret: 'postgresql-superuser',
+      newSuperuser: { host: 'postgresql', port: 5432, username: 'postgres' },
+    });
+    const own = render('millrace', { values: { postgresql: { bundled: { existingSecret: 'mine' } } } });
+    assert.deepEqual(find(own, 'EventService', 'orders')['spec'].postgresql, { superuserSecret: 'mine' });
     for (const [, { spec }] of podTemplates(resources))
       for (const { name, value } of spec.containers[0].env)
         if (/PASSWORD|DATABASE_URL|_CA$/.test(name)) assert.equal(value, undefined, name);
@@ -77,7 +81,6 @@ describe('the platform’s chart', { skip: withoutHelm }, () => {
     assert.deepEqual(spec.persistentVolumeClaimRetentionPolicy, { whenDeleted: 'Retain', whenScaled: 'Retain' });
     assert.equal(find(resources, 'KafkaNodePool', 'dual-role')['spec'].storage.volumes[0].deleteClaim, false);
     for (const [kind, name] of [
-      ['Secret', 'postgresql-superuser'],
       ['Kafka', 'millrace'],
       ['KafkaNodePool', 'dual-role'],
     ] as const) {
@@ -177,6 +180,131 @@ describe('the platform’s chart', { skip: withoutHelm }, () => {
   });
 });
 
+describe('the disk of the bundled PostgreSQL', { skip: withoutHelm }, () => {
+  const disk = (storage: string, storageClassName?: string) => ({
+    accessModes: ['ReadWriteOnce'],
+    ...(storageClassName === undefined ? {} : { storageClassName }),
+    resources: { requests: { storage } },
+  });
+  const claim = (storage: string): Resource => ({
+    apiVersion: 'v1',
+    kind: 'PersistentVolumeClaim',
+    metadata: { name: 'data-postgresql-0' },
+    spec: disk(storage),
+  });
+  const running = (storage: string, claimed = storage, storageClass?: string): Resource[] => [
+    {
+      apiVersion: 'apps/v1',
+      kind: 'StatefulSet',
+      metadata: { name: 'postgresql' },
+      spec: { volumeClaimTemplates: [{ metadata: { name: 'data' }, spec: disk(storage, storageClass) }] },
+    },
+    claim(claimed),
+  ];
+  const storage = (size: string) => ({ postgresql: { storage: size } });
+
+  test('says how it grows, before Helm fails', async () => {
+    const message = await refusalIn(running('10Gi'), 'millrace', storage('20Gi'));
+    assert.match(message!, /the disk of PostgreSQL has 10Gi, and Helm cannot make it 20Gi/);
+    assert.ok(
+      message!.includes(
+        `kubectl --namespace shop patch persistentvolumeclaim data-postgresql-0 --type merge --patch '{"spec":{"resources":{"requests":{"storage":"20Gi"}}}}'`,
+      ),
+    );
+    assert.match(message!, /kubectl --namespace shop delete statefulset postgresql --cascade=orphan/);
+    // the claim alone has grown: the StatefulSet is still in the way
+    assert.match((await refusalIn(running('10Gi', '20Gi'), 'millrace', storage('20Gi')))!, /delete statefulset/);
+    // an uninstall has left a smaller claim
+    assert.match((await refusalIn([claim('10Gi')], 'millrace', storage('20Gi')))!, /patch persistentvolumeclaim/);
+    // both are done
+    assert.equal(await refusalIn([claim('20Gi')], 'millrace', storage('20Gi')), undefined);
+  });
+
+  test('does not shrink, and keeps its class', async () => {
+    assert.match((await refusalIn(running('20Gi'), 'millrace', storage('10Gi')))!, /cannot shrink to 10Gi/);
+    const fast = { postgresql: { storageClass: 'fast' } };
+    assert.match((await refusalIn(running('10Gi'), 'millrace', fast))!, /the class "", which cannot change to "fast"/);
+    assert.equal(await refusalIn(running('10Gi', '10Gi', 'fast'), 'millrace', fast), undefined);
+  });
+
+  test('stays as it is in any notation, and is nobody’s business in another mode', async () => {
+    assert.equal(await refusalIn(running('10Gi'), 'millrace', {}), undefined);
+    assert.equal(await refusalIn(running('10Gi'), 'millrace', storage('10240Mi')), undefined);
+    assert.equal(await refusalIn(running('1536Mi'), 'millrace', storage('1.5Gi')), undefined);
+    assert.equal(await refusalIn([], 'millrace', storage('20Gi')), undefined);
+    const external = { postgresql: { storage: '20Gi', mode: 'external', external: { existingSecret: 's' } } };
+    assert.equal(await refusalIn(running('10Gi'), 'millrace', external), undefined);
+  });
+});
+
+describe('the platform’s chart where others decide', { skip: withoutHelm }, () => {
+  const noUser = { runAsUser: null, runAsGroup: null, fsGroup: null };
+
+  test('names no user and no group on OpenShift, for any pod', () => {
+    const values = { podSecurityContext: noUser, postgresql: { bundled: { podSecurityContext: noUser } } };
+    const resources = render('millrace', { values });
+    for (const [name, { spec }] of podTemplates(resources)) {
+      assert.equal(spec.securityContext.runAsNonRoot, true, name);
+      assert.ok(!/"(runAsUser|runAsGroup|fsGroup)"/.test(JSON.stringify(spec)), name);
+    }
+    const { podSecurityContext } = find(resources, 'EventService', 'orders')['spec'];
+    assert.deepEqual(Object.keys(podSecurityContext).toSorted(), [
+      'fsGroupChangePolicy',
+      'runAsNonRoot',
+      'seccompProfile',
+    ]);
+    const without = render('millrace', { values: { podSecurityContext: null, containerSecurityContext: null } });
+    const { spec } = podTemplates(without).get('Deployment orders')!;
+    assert.deepEqual([spec.securityContext, spec.containers[0].securityContext], [{}, {}]);
+  });
+
+  test('reaches DNS servers on other ports, and outside of the pods’ network', () => {
+    const dns = { ports: [53, 5353], cidrs: ['169.254.20.10/32'] };
+    const [rule] = find(render('millrace', { values: { networkPolicy: { dns } } }), 'NetworkPolicy', 'all-to-dns')[
+      'spec'
+    ].egress;
+    assert.deepEqual(rule.to, [{ namespaceSelector: {} }, { ipBlock: { cidr: '169.254.20.10/32' } }]);
+    assert.deepEqual(rule.ports, [
+      { port: 53, protocol: 'UDP' },
+      { port: 53, protocol: 'TCP' },
+      { port: 5353, protocol: 'UDP' },
+      { port: 5353, protocol: 'TCP' },
+    ]);
+  });
+
+  test('leaves the number of pods of any service to an autoscaler of one’s own', () => {
+    const counts = (values: object) => {
+      const all = render('millrace', { values });
+      return Object.fromEntries(
+        declared.map(({ metadata: { name } }) => {
+          const { spec } = find(all, 'Deployment', name) as unknown as { spec: object };
+          return [name, 'replicas' in spec ? spec.replicas : 'none'];
+        }),
+      );
+    };
+    for (const { metadata } of declared) {
+      const each = counts({ services: { [metadata.name]: { replicas: null } } });
+      for (const [name, count] of Object.entries(each)) assert.equal(count, name === metadata.name ? 'none' : 2, name);
+    }
+    assert.deepEqual(new Set(Object.values(counts({ defaults: { replicas: null } }))), new Set(['none']));
+    assert.equal(counts({ services: { orders: { replicas: 0 } } })['orders'], 0);
+    const one = render('millrace', { values: { services: { orders: { replicas: null } } } });
+    assert.equal(find(one, 'EventService', 'orders')['spec'].scaling, undefined);
+  });
+
+  test('lets a service take a default back', () => {
+    const defaults = { nodeSelector: { disk: 'ssd' }, podAnnotations: { a: 'b' }, config: { LOG_LEVEL: 'debug' } };
+    const orders = { nodeSelector: null, podAnnotations: { a: null }, config: { LOG_LEVEL: null }, tolerations: null };
+    const all = render('millrace', { values: { defaults, services: { orders } } });
+    const pod = (name: string) => find(all, 'Deployment', name)['spec'].template;
+    assert.deepEqual(pod('users').spec.nodeSelector, defaults.nodeSelector);
+    assert.equal(pod('orders').spec.nodeSelector, undefined);
+    assert.equal(pod('orders').metadata.annotations.a, undefined);
+    assert.equal(find(all, 'ConfigMap', 'users')['data'].LOG_LEVEL, 'debug');
+    assert.equal(find(all, 'ConfigMap', 'orders')['data'].LOG_LEVEL, undefined);
+  });
+});
+
 describe('the policies of the platform’s chart', { skip: withoutHelm }, () => {
   const resources = withoutHelm ? [] : render('millrace');
   const policies = resources.filter(({ kind }) => kind === 'NetworkPolicy');
@@ -228,6 +356,44 @@ describe('the policies of the platform’s chart', { skip: withoutHelm }, () => 
     assert.deepEqual(egress('users-to-postgresql').to, [{ ipBlock: { cidr: '10.1.2.3/32' } }]);
     assert.deepEqual(names(other, 'StatefulSet'), []);
     assert.ok(!names(other, 'Deployment').includes('mail-catcher'));
+  });
+});
+
+describe('an external PostgreSQL', { skip: withoutHelm }, () => {
+  const external = (more: object = {}) =>
+    render('millrace', {
+      values: { postgresql: { mode: 'external', external: { existingSecret: 'server' }, ...more } },
+    });
+
+  test('may be several namespaces’: each has names of its own there', () => {
+    const of = (resources: Resource[]) => find(resources, 'EventService', 'orders')['spec'].postgresql;
+    assert.deepEqual(of(external()), { superuserSecret: 'server', databaseName: '{namespace}_{name}' });
+    assert.equal(of(external({ databaseName: 'team_{name}' })).databaseName, 'team_{name}');
+    assert.match(refusal({ postgresql: { databaseName: 'same' } }), /databaseName/);
+  });
+
+  test('is connected to with TLS, with the certificates of a Secret', () => {
+    const tls = { mode: 'verify-full', caSecret: 'authority' };
+    const resources = external({ tls });
+    for (const { metadata, spec } of declared) {
+      const pod = find(resources, 'Deployment', metadata.name)['spec'].template.spec;
+      const mounts = [...(pod.initContainers ?? []), ...pod.containers].map(({ volumeMounts = [] }: Resource) =>
+        volumeMounts.some(({ mountPath }: { mountPath: string }) => mountPath === caFolder),
+      );
+      assert.deepEqual(mounts, spec.databases ? [true, true] : [false], metadata.name);
+      const [volume] = pod.volumes.filter(({ name }: { name: string }) => name === 'postgresql-ca');
+      assert.deepEqual(
+        volume?.secret,
+        spec.databases && { secretName: 'authority', items: [{ key: caKey, path: caKey }] },
+      );
+      if (spec.databases) assert.deepEqual(find(resources, 'EventService', metadata.name)['spec'].postgresql.tls, tls);
+    }
+    const known = external({ tls: { mode: 'require' } });
+    assert.deepEqual(find(known, 'EventService', 'orders')['spec'].postgresql.tls, { mode: 'require' });
+    assert.ok(!JSON.stringify(known).includes(caFolder));
+    assert.match(refusal({ postgresql: { tls: { mode: 'require' } } }), /the bundled PostgreSQL has no certificate/);
+    const noMode = { mode: 'external', external: { existingSecret: 's' }, tls: { caSecret: 'authority' } };
+    assert.match(refusal({ postgresql: noMode }), /caSecret needs postgresql\.tls\.mode/);
   });
 });
 

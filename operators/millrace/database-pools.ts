@@ -25,10 +25,17 @@ export async function readSecret(
   signal: AbortSignal,
 ): Promise<Record<string, string> | undefined> {
   const secret = await api.get<Secret>(secrets, namespace, name, { signal });
-  if (!secret) return undefined;
-  return Object.fromEntries(
-    Object.entries(secret.data ?? {}).map(([key, value]) => [key, Buffer.from(value, 'base64').toString()]),
-  );
+  return secret && valuesOf(secret);
+}
+
+/** The decoded values of a Secret. */
+export function valuesOf({ data = {} }: Secret): Record<string, string> {
+  return Object.fromEntries(Object.entries(data).map(([key, value]) => [key, Buffer.from(value, 'base64').toString()]));
+}
+
+/** The encoded values of a Secret. */
+export function dataOf(values: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries(values).map(([key, value]) => [key, Buffer.from(value).toString('base64')]));
 }
 
 /** The name of a host for every namespace: a name without a dot is a Service of `namespace`. */
@@ -53,11 +60,15 @@ export class DatabasePools {
     if (!secret?.['url']) return undefined;
     const url = new URL(secret['url']);
     url.hostname = clusterHost(url.hostname, namespace);
-    const known = this.#pools.get(url.href);
+    // the file is in the pods of the service; the Secret has the same certificates
+    url.searchParams.delete('sslrootcert');
+    const ca = secret['ca.crt'];
+    const key = `${url.href} ${ca ?? ''}`;
+    const known = this.#pools.get(key);
     if (known) return known;
     const name = `operator ${namespace}/${database}`;
-    const pool = createPool({ name, url: url.href, max: connectionsOfPool, log: this.#log });
-    this.#pools.set(url.href, pool);
+    const pool = createPool({ name, url: url.href, ca, max: connectionsOfPool, log: this.#log });
+    this.#pools.set(key, pool);
     const [oldest] = this.#pools;
     if (this.#pools.size > maxPools && oldest) {
       this.#pools.delete(oldest[0]);

@@ -4,8 +4,8 @@ import type { ErrorCatalogue } from '#platform/errors';
 /** The errors of the operator. */
 export const operatorErrors = {
   ERR_OPERATOR_POSTGRESQL: {
-    means: 'The Secret of the superuser of PostgreSQL is missing or wrong; the message has the reason.',
-    action: 'Create or correct the Secret that the EventService names.',
+    means: 'The databases of a service cannot be created or dropped; the message has the reason.',
+    action: 'Correct the Secrets that the EventService names, or the names of its databases, as the message says.',
   },
   ERR_OPERATOR_QUERIES_UNANSWERED: {
     means: 'The workload that runs the stream queries does not answer the operator.',

@@ -34,6 +34,7 @@ const hasStatus = (error: unknown, ...codes: number[]) => error instanceof ApiEr
 export const isNotFound = (error: unknown): boolean => hasStatus(error, 404);
 
 /** The object has changed since it was read, or exists already. */
+export const isForbidden = (error: unknown): boolean => hasStatus(error, 403);
 export const isConflict = (error: unknown): boolean => hasStatus(error, 409);
 
 /** The server no longer has the resource version: only a new list helps. */

@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { durationPattern } from '#platform/declarations';
-import { ConsumerGroup, Duration, Name, TopicName, immutable, keyedBy, rules } from './fields.ts';
+import { ConsumerGroup, Duration, Name, Passed, TopicName, immutable, keyedBy, rules } from './fields.ts';
 
 const Database = Type.Object({
   name: Name('Database; its role has the same name with _ for -, and the Secret <name>-database has its URL'),
@@ -114,6 +114,12 @@ export const EventServiceSpec = Type.Object(
         'x-kubernetes-list-type': 'atomic',
       }),
     ),
+    podSecurityContext: Type.Optional(
+      Passed('Security context of the pods of the migrations; default: a user that is not root'),
+    ),
+    containerSecurityContext: Type.Optional(
+      Passed('Security context of the containers of the migrations; default: no rights'),
+    ),
     workload: Type.Optional(
       Type.Object(
         { deployment: Name('Name of the Deployment; default: the name of the service') },
@@ -154,6 +160,46 @@ export const EventServiceSpec = Type.Object(
             maxLength: 253,
             description: 'Secret with host, port, username and password of a role that may create roles and databases',
           }),
+          newSuperuser: Type.Optional(
+            Type.Object(
+              {
+                host: Type.String({ minLength: 1, maxLength: 253, description: 'Host of the server' }),
+                port: Type.Integer({ minimum: 1, maximum: 65_535, description: 'Port of the server' }),
+                username: Type.String({ minLength: 1, maxLength: 63, description: 'Superuser of the server' }),
+              },
+              {
+                description:
+                  'For a server that takes its superuser from the Secret: if the Secret is missing, the operator creates it, with a random password',
+              },
+            ),
+          ),
+          databaseName: Type.Optional(
+            Type.String({
+              pattern: '^([a-z0-9_-]|\\{namespace\\})*\\{name\\}([a-z0-9_-]|\\{namespace\\})*$',
+              maxLength: 100,
+              description:
+                'Name of a new database and its role, with {namespace} and {name}; default: {name}. A server that several namespaces use needs {namespace}_{name}',
+            }),
+          ),
+          tls: Type.Optional(
+            Type.Object(
+              {
+                mode: Type.Enum(['require', 'verify-ca', 'verify-full'], {
+                  description:
+                    'Whether only to encrypt, or also to check who signed the certificate of the server, and its name',
+                }),
+                caSecret: Type.Optional(
+                  Type.String({
+                    minLength: 1,
+                    maxLength: 253,
+                    description:
+                      'Secret with the certificates of those who may sign it, under the key ca.crt; the pods mount it at /etc/postgresql-ca. Default: those that Node knows',
+                  }),
+                ),
+              },
+              { description: 'TLS; without it, connections are not encrypted' },
+            ),
+          ),
         },
         { description: 'PostgreSQL; required for a service with databases' },
       ),

@@ -19,6 +19,10 @@ export const immutable = (message: string) => rules({ rule: 'self == oldSelf', m
 export const Name = (description: string) =>
   Type.String({ pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$', maxLength: 63, description });
 
+/** An object that Kubernetes itself knows, and that the operator passes on as it is. */
+export const Passed = (description: string) =>
+  Type.Unsafe<Record<string, unknown>>({ type: 'object', 'x-kubernetes-preserve-unknown-fields': true, description });
+
 export const TopicName = (description: string) =>
   Type.String({ pattern: '^[A-Za-z0-9._-]+$', minLength: 1, maxLength: 249, description });
 

@@ -35,6 +35,10 @@ export const platformErrors = {
     action:
       'Nothing: the work goes on with another connection. If the error returns, check PostgreSQL and the network.',
   },
+  ERR_DATABASE_URL: {
+    means: 'The connection string of a database has an `sslmode` that is not supported.',
+    action: 'Use disable, require, verify-ca or verify-full.',
+  },
   ERR_DECLARATION_CONSUMES_NOTHING: {
     means: 'A service consumes topics, but its declaration names none.',
     action: 'Add `consumes` to its declaration in charts/millrace/files.',
@@ -160,9 +164,19 @@ export const platformErrors = {
       'Let the role of the service update the column `xid` of the table or view that the message names. The relay tries until it ' +
       'succeeds, and then publishes what may be unpublished.',
   },
+  ERR_OUTBOX_HELD: {
+    means: 'The events of a topic wait in the outbox until it is decided over how many partitions they are spread.',
+    action: 'Nothing: they go on within a minute.',
+  },
   ERR_OUTBOX_NOT_PUBLISHED: {
     means: 'The relay cannot publish the events of the outbox; the cause has the reason. They wait in the database.',
     action: 'Remove the cause, mostly in Kafka. The relay tries until it succeeds, and loses nothing.',
+  },
+  ERR_OUTBOX_NOT_SPREAD: {
+    means: 'The events of a topic are not spread over its new partitions; they go on to the former ones.',
+    action:
+      'Let the groups that the message names read the topic to its end, and run the command again. Leave out a group that has ended ' +
+      'with `--ignore <group>`.',
   },
   ERR_OUTBOX_PACK: {
     means: 'A record batch in a row of the outbox is truncated.',

@@ -165,6 +165,8 @@ export interface KafkaAdmin {
    * of the log. @throws if the topic does not exist
    */
   offsetsAt(topic: string, time: number): Promise<Map<number, bigint>>;
+  /** The names of the consumer groups that this client is allowed to see. */
+  groups(): Promise<string[]>;
   /** The committed offsets of a group; partitions without one are left out. */
   committed(group: string, topics: readonly string[]): Promise<(TopicPartition & { offset: bigint })[]>;
 }

@@ -1,5 +1,6 @@
 import pg from 'pg';
 
+import { connectionOf } from '#platform/postgres';
 import { migrationNames } from './folder.ts';
 import { platformMigrations } from './platform.ts';
 
@@ -12,7 +13,7 @@ const UNDEFINED_TABLE = '42P01';
  * @throws where the database cannot be reached
  */
 export async function pendingMigrations(url: string, schemaFolder: string): Promise<string[]> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: CONNECT_WITHIN_MS });
+  const client = new pg.Client({ ...connectionOf(url), connectionTimeoutMillis: CONNECT_WITHIN_MS });
   client.on('error', () => undefined);
   try {
     await client.connect();

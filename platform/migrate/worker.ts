@@ -6,6 +6,7 @@ import { SchemaEngine, type MigrationList } from '@prisma/schema-engine-wasm';
 import pg from 'pg';
 
 import { messageOf } from '#platform/errors';
+import { connectionOf } from '#platform/postgres';
 import { migrationAdapter } from './adapter.ts';
 import { migrationNames } from './folder.ts';
 import { MigrationError, type MigrationOutcome, type MigrationTarget } from './migrate.ts';
@@ -18,7 +19,7 @@ const NO_FILTERS = { externalTables: [], externalEnums: [] };
 async function migrateOne(target: MigrationTarget): Promise<string[]> {
   const { url, database, schemaFolder } = target;
   // One session for both: it holds their lock until it ends, which is when the pool ends.
-  const pool = new pg.Pool({ connectionString: url, max: 1, idleTimeoutMillis: 0 });
+  const pool = new pg.Pool({ ...connectionOf(url), max: 1, idleTimeoutMillis: 0 });
   try {
     const platform = await applyPlatform(pool, database);
     const own = schemaFolder === undefined ? [] : await migrateService(pool, { ...target, schemaFolder });
@@ -113,7 +114,7 @@ async function describeFailure(error: unknown, target: ServiceTarget): Promise<M
 }
 
 async function failedStatement({ url, schemaFolder }: ServiceTarget) {
-  const client = new pg.Client({ connectionString: url });
+  const client = new pg.Client(connectionOf(url));
   client.on('error', () => undefined);
   await client.connect();
   try {

@@ -67,9 +67,12 @@ describe('publish', () => {
           const rows = rowsOf(packs, isBatched);
           const settled: OutboxRow[] = [];
           const tally = new Tally();
+          const producer = await kafka.producer();
           const { failure, refused } = await publish(rows, {
-            producer: await kafka.producer(),
+            producer,
+            partitionsOf: producer.partitionsOf,
             tally,
+            now: Date.now,
             onPublished: (_topic, _messages, done) => settled.push(...done),
           });
           assert.equal(failure, undefined);
@@ -106,9 +109,12 @@ describe('publish', () => {
     const { kafka, sent, failWith } = fakeKafka({ a: 1, b: 1 });
     failWith((topic) => (topic === 'a' ? 'not now' : undefined));
     const events = (['a', 'b', 'a'] as const).map((topic): Written => ({ topic, key: '1', fate: 'taken' }));
+    const producer = await kafka.producer();
     const { failure, refused } = await publish(rowsOf([events], false), {
-      producer: await kafka.producer(),
+      producer,
+      partitionsOf: producer.partitionsOf,
       tally: new Tally(),
+      now: Date.now,
       onPublished: () => undefined,
     });
     assert.match(failure!.message, /not now/);

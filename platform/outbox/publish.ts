@@ -35,9 +35,14 @@ export interface Outcome {
   refused: Refused[];
 }
 
-interface Publication {
+/** Where and how messages are published. */
+export interface Publication {
   producer: Producer;
+  /** over how many partitions the events of a topic are spread @throws where that is not known, or they have to wait */
+  partitionsOf: (topic: string) => Promise<number>;
   tally: Tally;
+  /** the time that the records get, in milliseconds since 1970 */
+  now: () => number;
   /** gets the number of messages sent to a topic, and the rows whose messages are all settled */
   onPublished: (topic: string, messages: number, rows: OutboxRow[]) => void;
 }
@@ -48,9 +53,9 @@ interface Publication {
  * back the later ones of their keys, and sends the others.
  */
 export async function publish(rows: readonly OutboxRow[], publication: Publication): Promise<Outcome> {
-  const { producer, tally } = publication;
+  const { tally, partitionsOf: spreadOf } = publication;
   const outcome: Outcome = { failure: undefined, refused: [] };
-  const partitionsOf = await findTopics(rows, producer, outcome);
+  const partitionsOf = await findTopics(rows, spreadOf, outcome);
   const known = partitionsOf.size === 0 ? [] : rows.filter((row) => partitionsOf.has(row.topic));
   const single = known.filter((row) => !isRecordBatch(row));
   const batches = known.filter(isRecordBatch);
@@ -73,14 +78,14 @@ export async function publish(rows: readonly OutboxRow[], publication: Publicati
   return outcome;
 }
 
-/** How many partitions the topics of rows have. The rows of a refused topic are refused. */
-async function findTopics(rows: readonly OutboxRow[], producer: Producer, outcome: Outcome) {
+/** Over how many partitions the events of topics are spread. The rows of a refused topic are refused. */
+async function findTopics(rows: readonly OutboxRow[], spreadOf: Publication['partitionsOf'], outcome: Outcome) {
   const found = new Map<string, number>();
   const topics = new Set(rows.map(({ topic }) => topic));
   await Promise.all(
     [...topics].map(async (topic) => {
       try {
-        found.set(topic, await producer.partitionsOf(topic));
+        found.set(topic, await spreadOf(topic));
       } catch (error) {
         const refusal = refusalOf(error);
         if (!refusal) outcome.failure ??= toError(error);
@@ -109,7 +114,8 @@ class PartitionSender {
 
   async sendMessages(items: readonly Outgoing[]): Promise<void> {
     const failure = await this.#sendParts(items, async (part) => {
-      await this.#send(part.map(({ message }) => message));
+      const timestamp = this.#publication.now();
+      await this.#send(part.map(({ message }) => ({ ...message, timestamp })));
       for (const item of part) {
         item.span?.end();
         item.span = undefined;
@@ -124,7 +130,7 @@ class PartitionSender {
     let sent = 0;
     for (const { records, counts } of batches) {
       const { count, bytes } = records;
-      const failure = await attempt(this.#send({ count, bytes, timestamp: Date.now() }));
+      const failure = await attempt(this.#send({ count, bytes, timestamp: this.#publication.now() }));
       if (failure) {
         if (refusalOf(failure)) await this.#sendRecords(this.#recordsOf(rows, partitions).slice(sent));
         else this.#outcome.failure ??= failure;
@@ -152,7 +158,7 @@ class PartitionSender {
       const records = new PartitionRecords(part.reduce((sum, { row }) => sum + row.data.length + recordHead, 0));
       for (const { row } of part) records.add(row.data, bodyHead, row.data.length);
       const { count, bytes } = records;
-      return this.#send({ count, bytes, timestamp: Date.now() });
+      return this.#send({ count, bytes, timestamp: this.#publication.now() });
     });
   }
 

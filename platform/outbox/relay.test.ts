@@ -256,17 +256,17 @@ describe('OutboxRelay', () => {
     t.after(async () => {
       await cutOff.stop();
       await pool.end();
-      await proxy.cut();
+      await proxy.stop();
     });
     const cutOff = start(kafka, pool, 'cut-off');
     await eventually(async () => (await owned('cut-off')) === 4, 'the first relay has all shards');
-    await proxy.cut();
+    proxy.cut();
     start(kafka, database.pool, 'successor');
     await append(...Array.from({ length: 40 }, (_, i) => event('orders', String(i), i)));
     await database.pool.query(`UPDATE millrace.outbox_shards SET lease_until = now() - interval '1 second'`);
     await eventually(async () => (await owned('successor')) === 4, 'the second relay has all shards');
     await eventually(() => sent.length === 40, 'all events');
-    await proxy.restore();
+    proxy.restore();
     await eventually(async () => (await owned('cut-off')) === 2, 'both share when the first is back');
     assert.equal(await owned('successor'), 2);
     await append(...Array.from({ length: 40 }, (_, i) => event('orders', String(i), i + 100)));

@@ -16,6 +16,7 @@ import { metrics } from './metrics.ts';
 import { ShardProgress } from './shard-progress.ts';
 import { Parked } from './parked.ts';
 import { publish } from './publish.ts';
+import type { Publication } from './publish.ts';
 import { advanceAndRead } from './read.ts';
 import { Pace } from './pace.ts';
 import type { ReadResult } from './read.ts';
@@ -23,6 +24,7 @@ import type { OutboxRow } from './rows.ts';
 import { PublishedIds, settleServer } from './server.ts';
 import { announce, fairShare, leaseMs, readOutboxShards, releaseShards, renewShards } from './shards.ts';
 import { Tally } from './tally.ts';
+import { TopicPartitions } from './topic-partitions.ts';
 import { Upkeep } from './upkeep.ts';
 import { outboxTable } from './write.ts';
 
@@ -74,6 +76,9 @@ export class OutboxRelay {
   #shards: readonly number[] = [];
   #progress = new ShardProgress();
   #leasedUntil = 0;
+  /** what to add to `performance.now()` for the time of PostgreSQL: brokers refuse records of a later hour than theirs, and the
+   * clock of a pod is nobody's */
+  #clock = 0;
   /** how many relays share this outbox */
   #relays = 1;
   #failure: Error | undefined;
@@ -83,6 +88,7 @@ export class OutboxRelay {
   /** until when the relay may keep the shards that another one is to get; undefined where there are none */
   #keepUntil: number | undefined;
   readonly #parked: Parked;
+  readonly #topics: TopicPartitions;
   #publishedIds: PublishedIds;
   #markDue = 0;
   readonly #upkeep: Upkeep;
@@ -95,6 +101,7 @@ export class OutboxRelay {
     this.#source = source;
     this.#owner = owner ?? `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`;
     this.#parked = new Parked({ source, owner: this.#owner, log });
+    this.#topics = new TopicPartitions(log);
     this.#publishedIds = new PublishedIds(source);
     this.#upkeep = new Upkeep({ pool, log, source });
     this.#probe = new BacklogProbe({ pool, log, source, progress: () => this.#progress });
@@ -237,12 +244,15 @@ export class OutboxRelay {
     await this.#store(session);
     const since = performance.now();
     const alive = await announce(session, this.#owner);
+    await this.#topics.follow(session); // afterwards: whoever sees the announcement knows that it is followed
     const share = fairShare(this.#shards, alive, this.#owner);
     const leaving = this.#progress.shards.filter((shard) => !share.includes(shard));
     this.#keepUntil = leaving.length > 0 ? (this.#keepUntil ?? since + followMs) : undefined;
     const keep = since < (this.#keepUntil ?? 0) ? leaving.filter((shard) => this.#progress.isAhead(shard)) : [];
     if (keep.length === 0) this.#keepUntil = undefined;
-    const { cursors, isAhead } = await renewShards(session, this.#owner, { share, keep });
+    const asked = performance.now();
+    const { cursors, isAhead, now } = await renewShards(session, this.#owner, { share, keep });
+    if (now !== undefined) this.#clock = now - (asked + performance.now()) / 2;
     const outbox = { source: this.#source, database: this.#database, log: this.#log };
     if (isAhead && (await settleServer(session, outbox))) {
       this.#forget();
@@ -304,7 +314,7 @@ export class OutboxRelay {
     const { free, waiting } = await this.#parked.split(session, due, tally);
     const end = metrics.publishing.startTimer({ database });
     const { failure, refused } = await publish(free, {
-      producer: this.#producer!,
+      ...this.#target(session),
       tally,
       onPublished: (topic, messages, settled) => {
         this.#progress.published(settled);
@@ -320,6 +330,23 @@ export class OutboxRelay {
     return !failure;
   }
 
+  /** Where the events of this relay go, and by which clock. */
+  #target(session: PoolClient): Omit<Publication, 'tally' | 'onPublished'> {
+    const producer = this.#producer!;
+    const partitionsOf = async (topic: string) => {
+      const partitions = await this.#topics.of(session, topic, await producer.partitionsOf(topic));
+      // Kafka may have taken long to tell
+      if (!this.#mayPublish(performance.now())) throw new PlatformError('ERR_UNAVAILABLE', 'the lease is about to end');
+      return partitions;
+    };
+    return { producer, partitionsOf, now: () => this.#now() };
+  }
+
+  /** The time of PostgreSQL, in milliseconds since 1970. */
+  #now(): number {
+    return Math.round(performance.now() + this.#clock);
+  }
+
   /** Tries some of the parked messages again. @returns whether more of them can be tried at once */
   async #retryParked(session: PoolClient): Promise<boolean> {
     if (!this.#mayPublish(performance.now())) return false;
@@ -327,7 +354,7 @@ export class OutboxRelay {
     return this.#parked.retry(session, async (rows) => {
       const published: OutboxRow[] = [];
       const outcome = await publish(rows, {
-        producer: this.#producer!,
+        ...this.#target(session),
         tally: new Tally(),
         onPublished: (topic, messages, settled) => {
           published.push(...settled);

@@ -48,14 +48,15 @@ export async function announce(session: PoolClient, owner: string): Promise<stri
 
 /**
  * Renews the leases of the shards in `share` and `keep`, releases the others, and takes the free ones of `share`.
- * @returns the shards that this relay owns for `leaseMs`, with their stored cursors, and whether one of these may be of another
- * server: its transaction id is one that this server has not reached
+ * @returns the shards that this relay owns for `leaseMs`, with their stored cursors; whether one of these may be of another
+ * server: its transaction id is one that this server has not reached; and the time of the server, in milliseconds since 1970,
+ * undefined where there is no shard for this relay
  */
 export async function renewShards(
   session: PoolClient,
   owner: string,
   { share, keep }: { share: readonly number[]; keep: readonly number[] },
-): Promise<{ cursors: LeasedCursor[]; isAhead: boolean }> {
+): Promise<{ cursors: LeasedCursor[]; isAhead: boolean; now: number | undefined }> {
   const { rows } = await session.query<{
     shard: number;
     xid: string;
@@ -63,6 +64,7 @@ export async function renewShards(
     owner: string | null;
     kept: boolean | null;
     ahead: boolean;
+    now: number;
   }>(
     `WITH before AS (SELECT shard, owner FROM millrace.outbox_shards ORDER BY shard FOR UPDATE)
      UPDATE millrace.outbox_shards s SET
@@ -72,13 +74,14 @@ export async function renewShards(
      FROM before b WHERE s.shard = b.shard AND (s.owner = $1
        OR (s.shard = ANY($2::smallint[]) AND (s.owner IS NULL OR s.lease_until IS NULL OR s.lease_until < clock_timestamp())))
      RETURNING s.shard, s.xid::text AS xid, s.id::text AS id, s.owner, b.owner = $1 AS kept,
-       s.xid > pg_snapshot_xmin(pg_current_snapshot()) AS ahead`,
+       s.xid > pg_snapshot_xmin(pg_current_snapshot()) AS ahead,
+       extract(epoch FROM clock_timestamp())::float8 * 1000 AS now`,
     [owner, share, leaseMs, keep],
   );
   const cursors = rows
     .filter((row) => row.owner === owner)
     .map(({ shard, xid, id, kept }) => ({ shard, xid: Number(xid), id: Number(id), isTaken: kept !== true }));
-  return { cursors, isAhead: rows.some((row) => row.ahead) };
+  return { cursors, isAhead: rows.some((row) => row.ahead), now: rows[0]?.now };
 }
 
 /** Releases all shards of this relay, so that another relay can take them at once. */

@@ -22,6 +22,12 @@ export function slotTable(slot: number): string {
   return `${outboxTable}_${slot}`;
 }
 
+/** The time of the database, in milliseconds since 1970: it has chosen the slots of the rows, and another clock may say another day. */
+export async function timeOf(pool: Pool): Promise<number> {
+  const { rows } = await pool.query<{ now: number }>('SELECT extract(epoch FROM now())::float8 * 1000 AS now');
+  return rows[0]!.now;
+}
+
 /** How long the truncation waits for its lock, in milliseconds: other transactions wait behind it. */
 const lockTimeoutMs = 50;
 

@@ -37,7 +37,11 @@ describe('an outbox that is not published', { concurrency: true }, () => {
       const total = 8_000;
       await append(database, total);
       relay.start();
-      const reason = await eventually(() => reasonOf(health), 'the health says so', withinMs);
+      const reason = await eventually(
+        () => reasonOf(health),
+        'the health says so, 15 s after the last progress',
+        40_000,
+      );
       assert.ok(sent.length < total);
       assert.match(
         reason,
@@ -83,7 +87,7 @@ describe('an outbox that is not published', { concurrency: true }, () => {
       await eventually(async () => (await health.report()).status === 'UP', 'it is well again');
     } finally {
       await relay.stop();
-      await proxy.cut();
+      await proxy.stop();
       await pool.end();
       await database.drop();
     }

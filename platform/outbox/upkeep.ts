@@ -1,6 +1,6 @@
 import type { Logger } from '#platform/telemetry';
 import type { Pool } from '#platform/postgres';
-import { emptySlot } from './slots.ts';
+import { emptySlot, timeOf } from './slots.ts';
 import { outboxTable } from './write.ts';
 
 const emptySlotMs = 3_600_000;
@@ -23,7 +23,7 @@ export class Upkeep {
     if (this.#source !== outboxTable || !isFirst || now < this.#emptySlotDue) return;
     this.#emptySlotDue = now + emptySlotMs;
     try {
-      const outcome = await emptySlot(this.#pool, Date.now());
+      const outcome = await emptySlot(this.#pool, await timeOf(this.#pool));
       this.#log.debug({ database, outcome }, 'the relay looked at the next slot of the outbox');
     } catch (error) {
       this.#log.warn({ err: error, database }, 'the relay could not empty the next slot of the outbox');

@@ -1,6 +1,8 @@
 import pg from 'pg';
 import type { ClientBase } from 'pg';
 
+import { connectionOf } from './connection.ts';
+
 /** The login role that owns a database: its name with `_`. */
 export function roleOf(database: string): string {
   return database.replaceAll('-', '_');
@@ -12,27 +14,40 @@ export const databaseNameOf = (database: string): string => roleOf(database);
 /** The advisory lock for creating databases: any number that nothing else on the server uses. */
 const rolesLock = 7_226_530_147;
 
-/**
- * Creates the missing databases, each with a role that owns it and can connect to no other one, and sets the passwords of
- * the roles. Idempotent.
- * @param client of a superuser, or of a role that can create databases and roles
- */
-export async function ensureDatabaseRoles(
-  client: ClientBase,
-  wanted: readonly { database: string; password: string }[],
-): Promise<void> {
+interface WantedDatabase {
+  database: string;
+  password: string;
+}
+
+/** Runs `work` while nobody else creates or drops databases by this file. It may be called within itself. */
+export async function withDatabasesLocked<T>(client: ClientBase, work: () => Promise<T>): Promise<T> {
   // the rights of a database are one row: two concurrent changes fail
   await client.query('SELECT pg_advisory_lock($1)', [rolesLock]);
   try {
-    await createDatabaseRoles(client, wanted);
+    return await work();
   } finally {
     await client.query('SELECT pg_advisory_unlock($1)', [rolesLock]);
   }
 }
 
+/**
+ * Creates the missing databases, each with a role that owns it and can connect to no other one, and sets the passwords of
+ * the roles. Idempotent.
+ * @param client of a superuser, or of a role that can create databases and roles
+ * @param isShared whether others use the server: PostgreSQL's own databases then stay open to their roles
+ */
+export async function ensureDatabaseRoles(
+  client: ClientBase,
+  wanted: readonly WantedDatabase[],
+  { isShared = false }: { isShared?: boolean } = {},
+): Promise<void> {
+  await withDatabasesLocked(client, () => createDatabaseRoles(client, wanted, isShared));
+}
+
 async function createDatabaseRoles(
   client: ClientBase,
-  wanted: readonly { database: string; password: string }[],
+  wanted: readonly WantedDatabase[],
+  isShared: boolean,
 ): Promise<void> {
   const { rows: roles } = await client.query<{ name: string }>('SELECT rolname AS name FROM pg_roles');
   const roleNames = new Set(roles.map((row) => row.name));
@@ -43,7 +58,8 @@ async function createDatabaseRoles(
   );
   const isSuperuser = self[0]?.super === true;
 
-  if (isSuperuser) await client.query('REVOKE CONNECT, TEMPORARY ON DATABASE postgres, template1 FROM PUBLIC');
+  if (isSuperuser && !isShared)
+    await client.query('REVOKE CONNECT, TEMPORARY ON DATABASE postgres, template1 FROM PUBLIC');
   for (const { database, password } of wanted) {
     const role = pg.escapeIdentifier(roleOf(database));
     const name = pg.escapeIdentifier(databaseNameOf(database));
@@ -66,9 +82,9 @@ export async function dropDatabaseAndRole(client: ClientBase, database: string):
   await client.query(`DROP ROLE IF EXISTS ${pg.escapeIdentifier(roleOf(database))}`);
 }
 
-/** Runs `work` with a connection of its own. */
-export async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 30_000 });
+/** Runs `work` with a connection of its own. @param ca as in `connectionOf` */
+export async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>, ca?: string): Promise<T> {
+  const client = new pg.Client({ ...connectionOf(url, ca), connectionTimeoutMillis: 30_000 });
   client.on('error', () => undefined);
   await client.connect();
   try {

@@ -1,5 +1,15 @@
 export { Batcher, BatcherFull } from './batcher.ts';
-export { databaseNameOf, dropDatabaseAndRole, ensureDatabaseRoles, roleOf, withClient } from './database-roles.ts';
+export { connectionOf } from './connection.ts';
+export { markDatabase, markStatements, marksOf } from './database-marks.ts';
+export type { Marks } from './database-marks.ts';
+export {
+  databaseNameOf,
+  dropDatabaseAndRole,
+  ensureDatabaseRoles,
+  roleOf,
+  withClient,
+  withDatabasesLocked,
+} from './database-roles.ts';
 export { Unavailable, isOutcomeUnknown, isUnavailable, markUndone } from './errors.ts';
 export { createPool, ping, transaction } from './pool.ts';
 export type { Pool, PoolClient } from './pool.ts';

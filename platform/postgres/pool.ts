@@ -4,6 +4,7 @@ import type { PoolClient } from 'pg';
 import { PlatformError } from '#platform/errors';
 import type { Logger } from '#platform/telemetry';
 import { gauge } from '#platform/telemetry';
+import { connectionOf } from './connection.ts';
 import { markConnecting, markUndone } from './errors.ts';
 import { assertSessions } from './sessions.ts';
 
@@ -13,6 +14,8 @@ export interface PoolOptions {
   /** the name of the pool in metrics, and of its connections in pg_stat_activity */
   name: string;
   url: string;
+  /** the certificates (PEM) of those who may sign the server's, instead of the file `sslrootcert` of the URL */
+  ca?: string | undefined;
   /** the most connections */
   max: number;
   log: Logger;
@@ -28,9 +31,9 @@ const graceMs = 2_000;
 const pools = new Map<string, Pool>();
 
 /** A bounded pool of PostgreSQL connections with metrics. It logs and replaces a lost or silent connection, and does not throw. */
-export function createPool({ name, url, max, log, statementMs = 15_000 }: PoolOptions): Pool {
+export function createPool({ name, url, ca, max, log, statementMs = 15_000 }: PoolOptions): Pool {
   const pool = new MarkingPool({
-    connectionString: url,
+    ...connectionOf(url, ca),
     max,
     application_name: `millrace-${name}`,
     connectionTimeoutMillis: waitMs,

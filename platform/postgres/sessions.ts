@@ -36,8 +36,8 @@ export async function assertSessions(pool: Pool): Promise<void> {
 }
 
 function clientOf({ options }: Pool): Client {
-  const { connectionString, application_name: name } = options;
-  const client = new Client({ connectionString, application_name: name, connectionTimeoutMillis: connectMs });
+  const { connectionString, ssl, application_name: name } = options;
+  const client = new Client({ connectionString, ssl, application_name: name, connectionTimeoutMillis: connectMs });
   client.on('error', () => undefined);
   return client;
 }

@@ -84,8 +84,8 @@ describe('a broken run: for any run, the fault is found where it first shows', (
     [
       'an event became a dead letter',
       ({ hops }) => {
-        const { topic, partition, offset } = hops.records[0]!;
-        hops.deadLetters.push({ group: 'analytics', topic, partition, offset, reason: 'a timeout' });
+        const { topic, partition, offset, key, id } = hops.records[0]!;
+        hops.deadLetters.push({ group: 'analytics', topic, partition, offset, key, id: id!, reason: 'a timeout' });
       },
       'lost analytics',
     ],
@@ -136,10 +136,57 @@ test('a repeated mail is no effect twice: it has the same Message-ID', () => {
 
 test('a foreign record that is a dead letter in each group is in order', () => {
   const found = findings(5, ({ hops }) => {
-    const { topic, partition, offset } = addForeign(hops);
-    for (const group of consumerGroups) hops.deadLetters.push({ group, topic, partition, offset, reason: 'no event' });
+    const { topic, partition, offset, key } = addForeign(hops);
+    for (const group of consumerGroups)
+      hops.deadLetters.push({ group, topic, partition, offset, key, id: null, reason: 'no event' });
   });
   assert.deepEqual(found, []);
+});
+
+describe('a topic that was created again', () => {
+  const recreate = (run: Run): void => {
+    run.hops.recreated = new Set(['order-events']);
+  };
+
+  test('has events of a key before those that are published again', () => {
+    fc.assert(
+      fc.property(seeds, (seed) => {
+        const found = findings(seed, (run) => {
+          recreate(run);
+          const early = run.hops.records.filter(({ id }) => id?.endsWith('-2'));
+          run.hops.records.unshift(...early.map((record) => ({ ...record, offset: -1 })));
+        });
+        assert.deepEqual(found, []);
+      }),
+    );
+  });
+
+  test('has all of them again, in order', () => {
+    fc.assert(
+      fc.property(seeds, (seed) => {
+        let hasTwo = false;
+        const found = findings(seed, (run) => {
+          recreate(run);
+          const copies = Map.groupBy(run.hops.records, ({ id }) => id);
+          run.hops.records = [...copies.values()].map(([first]) => first!);
+          hasTwo = swapTwo(run.hops.records);
+        });
+        assert.equal(found.includes('lost outbox orders'), hasTwo);
+      }),
+    );
+  });
+
+  test('has left dead letters of foreign records that are gone, and of no event', () => {
+    const letter = { group: 'analytics', topic: 'order-events', partition: 0, offset: 9_999, reason: 'no event' };
+    const found = (key: string, id: string | null) =>
+      findings(6, (run) => {
+        recreate(run);
+        run.hops.deadLetters.push({ ...letter, key, id });
+      });
+    assert.deepEqual(found('foreign-1', null), []);
+    assert.deepEqual(found('foreign-1', 'foreign-event-1'), ['lost analytics']);
+    assert.deepEqual(found('1', 'order-1-1'), ['lost analytics']);
+  });
 });
 
 function makeTwice(run: Run): void {

@@ -21,7 +21,7 @@ export function check(hops: Hops, requests: readonly Request[], stuck: ReadonlyS
     ...requests.flatMap((request) => checkAnswer(request, effects(request))),
     ...hops.aggregates.flatMap((aggregates) => [
       ...checkEventStore(aggregates),
-      ...checkTopic(aggregates, hops.records),
+      ...checkTopic(aggregates, hops),
       ...checkReadModels(aggregates, records),
     ]),
     ...checkFigures(hops.figures, figuresOf(records)),
@@ -86,9 +86,10 @@ function checkEventStore({ name, state, events }: Aggregates): Finding[] {
 }
 
 /** Each event is in the topic at least once; the first copies of a key's events are in order. */
-function checkTopic({ name, topic, events }: Aggregates, records: readonly TopicRecord[]): Finding[] {
+function checkTopic({ name, topic, events }: Aggregates, { records, recreated }: Hops): Finding[] {
   const hop = `outbox ${name}`;
-  const own = records.filter((record) => record.topic === topic);
+  const all = records.filter((record) => record.topic === topic);
+  const own = recreated.has(topic) ? publishedAgain(all) : all;
   const stored = new Map(events.map((event) => [event.id, event]));
   const published = new Set(own.map(({ id }) => id));
   const findings: Finding[] = events
@@ -102,9 +103,9 @@ function checkTopic({ name, topic, events }: Aggregates, records: readonly Topic
       if (!isForeign(key)) findings.push({ kind: 'doubled', hop, what: `${topic}/${partition}@${offset} is no event` });
       continue;
     }
+    const place = `${partition} ${event.key}`;
     if (seen.has(id)) continue;
     seen.add(id);
-    const place = `${partition} ${event.key}`;
     if (event.version < (last.get(place) ?? 0))
       findings.push({
         kind: 'reordered',
@@ -114,6 +115,20 @@ function checkTopic({ name, topic, events }: Aggregates, records: readonly Topic
     last.set(place, Math.max(event.version, last.get(place) ?? 0));
   }
   return findings;
+}
+
+/**
+ * The records of a topic that was created again, without those that came before the earlier events of their key: from its
+ * first event on, all of a key is published again.
+ */
+function publishedAgain(records: readonly TopicRecord[]): TopicRecord[] {
+  const begun = new Set<string>();
+  return records.filter((record) => {
+    const { partition, key } = record;
+    const place = `${partition} ${key}`;
+    if (isForeign(key) || eventOf(record).version === 1) begun.add(place);
+    return begun.has(place);
+  });
 }
 
 /** The first copy of each record that is an event, by which every consumer is measured. */

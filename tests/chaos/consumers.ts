@@ -1,5 +1,5 @@
 import { foreignEvent, foreignKey } from './hops.ts';
-import type { Finding, Hops, TopicRecord } from './hops.ts';
+import type { Finding, Hops, Place, TopicRecord } from './hops.ts';
 
 /** Whether a fault wrote the record. */
 export const isForeign = (key: string | null): boolean => key?.startsWith(foreignKey) ?? false;
@@ -65,16 +65,17 @@ export function repeatedMails({ mails }: Hops): number {
   return mails.length - new Set(mails).size;
 }
 
-function placeOf({ topic, partition, offset }: Pick<TopicRecord, 'topic' | 'partition' | 'offset'>): string {
+function placeOf({ topic, partition, offset }: Place): string {
   return `${topic}/${partition}@${offset}`;
 }
 
 /** No event is a dead letter, and what is no event is one in each group. A tombstone may be skipped. */
-export function checkDeadLetters({ records, deadLetters }: Hops): Finding[] {
+export function checkDeadLetters({ records, deadLetters, recreated }: Hops): Finding[] {
   const byPlace = new Map(records.map((record) => [placeOf(record), record]));
   const findings: Finding[] = [];
   for (const letter of deadLetters) {
-    const record = byPlace.get(placeOf(letter));
+    // a record of before is in no topic any more, and the letter alone says what it was
+    const record = recreated.has(letter.topic) ? letter : byPlace.get(placeOf(letter));
     const isInvalid = isForeign(record?.key ?? null) && !(record?.id?.startsWith(foreignEvent) ?? false);
     if (!isInvalid)
       findings.push({

@@ -8,7 +8,9 @@ export interface Hops {
   notifications: { eventId: string; status: string; error: string | null }[];
   /** The event of each mail that the mail server took. */
   mails: string[];
-  deadLetters: { group: string; topic: string; partition: number; offset: number; reason: string }[];
+  deadLetters: DeadLetter[];
+  /** The topics that were deleted and created again: their first records are gone. */
+  recreated: ReadonlySet<string>;
 }
 
 /** A kind of aggregate, such as orders. */
@@ -40,10 +42,22 @@ export interface StoredEvent {
   data: Data;
 }
 
-export interface TopicRecord {
+/** Where a record is in the log. */
+export interface Place {
   topic: string;
   partition: number;
   offset: number;
+}
+
+/** With the key and the event id of its record, as far as they could be read. */
+export interface DeadLetter extends Place {
+  group: string;
+  key: string | null;
+  id: string | null;
+  reason: string;
+}
+
+export interface TopicRecord extends Place {
   key: string | null;
   /** `ce_id` and `ce_type`. */
   id: string | undefined;

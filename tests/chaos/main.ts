@@ -10,9 +10,10 @@ import { forgetPostgres } from '#local/postgres.ts';
 import { runningPid, writePidFile } from '#local/process.ts';
 import { listenForStop } from '#local/signals.ts';
 import { mountSmallDisk, unmountSmallDisk } from './faults/disk.ts';
+import { injections } from './faults/index.ts';
 import { thawAll } from './faults/processes.ts';
-import { commandFor, parseChaosOptions, type ChaosOptions } from './options.ts';
-import { drawPlan, type Plan } from './plan.ts';
+import { commandFor, localCommand, parseChaosOptions, type ChaosOptions } from './options.ts';
+import { drawPlan, type FaultKind, type Plan } from './plan.ts';
 import { describeResult, isSound, summarize, type SeedResult } from './report.ts';
 import { runPlan } from './run.ts';
 import { ChaosSystem } from './system.ts';
@@ -35,7 +36,7 @@ async function forget(folder: string): Promise<void> {
   rmSync(folder, { recursive: true, force: true });
 }
 
-async function runSeed(seed: number, options: ChaosOptions, signal: AbortSignal): Promise<SeedResult> {
+async function runSeed(seed: number, options: ChaosOptions<FaultKind>, signal: AbortSignal): Promise<SeedResult> {
   const { minutes, keep, kinds } = options;
   const plan = drawPlan(seed, minutes, kinds);
   const data = mkdtempSync(join(tmpdir(), prefix));
@@ -52,7 +53,7 @@ async function runSeed(seed: number, options: ChaosOptions, signal: AbortSignal)
   try {
     say(`seed ${seed}: starting the platform${keep ? ` on ${data}` : ''}`);
     await system.start();
-    return await runPlan({ system, plan, say, signal });
+    return await runPlan({ system, plan, cause: (fault) => injections[fault.kind](system, fault), say, signal });
   } finally {
     thawAll();
     await system.stop();
@@ -66,14 +67,14 @@ function needsSmallDisk({ steps }: Plan): boolean {
 }
 
 async function main(args: string[], signal: AbortSignal): Promise<boolean> {
-  const options = parseChaosOptions(args, Date.now() % 1_000_000);
+  const options = parseChaosOptions(localCommand, args, Date.now() % 1_000_000);
   await forgetKilledRuns();
   await generateClients();
   const results: SeedResult[] = [];
   for (let i = 0; i < options.seeds && !signal.aborted; i++) {
     const result = await runSeed(options.seed + i, options, signal);
     results.push(result);
-    for (const line of describeResult(result, commandFor(result.seed, options))) say(line);
+    for (const line of describeResult(result, commandFor(localCommand, result.seed, options))) say(line);
   }
   say(JSON.stringify(summarize(results)));
   return results.every(isSound);

@@ -4,14 +4,14 @@ import { createKafka, type Kafka } from '#platform/kafka';
 import { createLogger } from '#platform/telemetry';
 import type { Data, Hops, State, StoredEvent, TopicRecord } from './hops.ts';
 import type { Probe } from './probe.ts';
-import type { System } from './system.ts';
+import type { Observed } from './observed.ts';
 
 const topicMs = 60_000;
 
 /** Reads every hop to its end: the databases by SQL, and the topics by a new consumer group. */
-export async function observe(system: System, probe: Probe): Promise<Hops> {
+export async function observe(system: Observed, probe: Probe): Promise<Hops> {
   const log = createLogger('chaos', 'silent');
-  const kafka = createKafka({ brokers: system.brokers, clientId: 'chaos-reader', log });
+  const kafka = createKafka({ ...system.kafka, clientId: 'chaos-reader', log });
   try {
     const query = <T extends object>(database: string, text: string): Promise<T[]> =>
       rowsOf<T & pg.QueryResultRow>(probe.pool(database), text);
@@ -45,6 +45,7 @@ export async function observe(system: System, probe: Probe): Promise<Hops> {
       deadLetters: (
         await Promise.all(['orders-read', 'notifications', 'analytics'].map((name) => query(name, letters)))
       ).flat() as Hops['deadLetters'],
+      recreated: system.recreated,
     };
   } finally {
     await kafka.close();
@@ -60,7 +61,8 @@ async function rowsOf<T extends pg.QueryResultRow>(pool: pg.Pool, text: string):
 
 const orderStates = 'SELECT id, version, status, is_deleted AS "isDeleted" FROM orders';
 
-const letters = `SELECT consumer_group AS "group", topic, partition, "offset"::int AS "offset", reason
+const letters = `SELECT consumer_group AS "group", topic, partition, "offset"::int AS "offset", key,
+  event_id AS id, reason
   FROM millrace.dead_letters`;
 
 function statesOf(rows: ({ id: string } & State)[]): Map<string, State> {

@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { commandFor, parseChaosOptions } from './options.ts';
+import { commandFor, localCommand, parseChaosOptions } from './options.ts';
 import { faultKinds } from './plan.ts';
 
 test('without arguments: one drawn seed, five minutes, every fault', () => {
   const options = { seeds: 1, minutes: 5, seed: 17, keep: false, kinds: faultKinds };
-  assert.deepEqual(parseChaosOptions([], 17), options);
+  assert.deepEqual(parseChaosOptions(localCommand, [], 17), options);
 });
 
 test('arguments are read', () => {
   const args = ['--seeds', '10', '--minutes', '2', '--seed', '4', '--keep', '--faults', 'kill,lock'];
-  assert.deepEqual(parseChaosOptions(args, 17), {
+  assert.deepEqual(parseChaosOptions(localCommand, args, 17), {
     seeds: 10,
     minutes: 2,
     seed: 4,
@@ -27,10 +27,14 @@ test('mistakes are named, with the usage', () => {
     ['--faults', 'kill,quake'],
     ['--sede', '1'],
   ])
-    assert.throws(() => parseChaosOptions(args, 17), { name: 'Fault', hint: /npm run chaos/ }, args.join(' '));
+    assert.throws(
+      () => parseChaosOptions(localCommand, args, 17),
+      { name: 'Fault', hint: /npm run chaos/ },
+      args.join(' '),
+    );
 });
 
 test('the command for a seed draws from the same faults', () => {
-  assert.equal(commandFor(7, { minutes: 2, kinds: faultKinds }), 'npm run chaos -- --seed 7 --minutes 2');
-  assert.match(commandFor(7, { minutes: 2, kinds: ['kill', 'lock'] }), / --faults kill,lock$/);
+  assert.equal(commandFor(localCommand, 7, { minutes: 2, kinds: faultKinds }), 'npm run chaos -- --seed 7 --minutes 2');
+  assert.match(commandFor(localCommand, 7, { minutes: 2, kinds: ['kill', 'lock'] }), / --faults kill,lock$/);
 });

@@ -5,7 +5,7 @@ import { deadLetterTopic, topics as declaredTopics } from '#platform/declaration
 import { createKafka, type Kafka } from '#platform/kafka';
 import { databaseNameOf } from '#platform/postgres';
 import { createLogger } from '#platform/telemetry';
-import type { System } from './system.ts';
+import type { Observed } from './observed.ts';
 import { GreenWatch, type HopSample } from './watch.ts';
 
 const everyMs = 1_000;
@@ -20,7 +20,8 @@ interface Outbox {
 interface Reading {
   at: number;
   shards: { shard: number; pending: number; position: string }[];
-  offsets: Map<string, bigint>;
+  /** by group and partition; of an earlier topic of the name, they say nothing */
+  offsets: Map<string, { next: bigint; topicId: string | null }>;
   mails: { due: number; settled: number } | undefined;
 }
 
@@ -33,17 +34,17 @@ export class Probe {
   readonly watch = new GreenWatch();
   /** The last answer of each service to `/health`, for the report. */
   readonly health = new Map<string, string>();
-  readonly #system: System;
+  readonly #system: Observed;
   readonly #outboxes: Outbox[];
   readonly #kafka: Kafka;
   readonly #pools = new Map<string, pg.Pool>();
-  readonly #ends = new Map<string, { at: number; high: Map<number, bigint> }>();
+  readonly #ends = new Map<string, { at: number; high: Map<number, bigint>; topicId: string | undefined }>();
   readonly #readings = new Map<string, Reading>();
   readonly #green = new Set<string>();
   readonly #stopping = new AbortController();
   #loops: Promise<void>[] = [];
 
-  constructor(system: System) {
+  constructor(system: Observed) {
     this.#system = system;
     this.#outboxes = system.services.flatMap(({ metadata: { name }, spec }) =>
       (spec.databases ?? []).map((database) => ({
@@ -58,7 +59,7 @@ export class Probe {
       })),
     );
     const log = createLogger('chaos', 'silent');
-    this.#kafka = createKafka({ brokers: system.brokers, clientId: 'chaos', log });
+    this.#kafka = createKafka({ ...system.kafka, clientId: 'chaos', log });
   }
 
   start(): void {
@@ -130,9 +131,13 @@ export class Probe {
       const isHere = own.spec.consumes!.some((one) => one.group === group && one.database === database);
       for (const topic of isHere ? consumed : [])
         for (const [partition, high] of this.#ends.get(topic)?.high ?? []) {
-          const next = reading.offsets.get(`${group} ${topic}/${partition}`) ?? 0n;
           const name = `${group} ${topic}/${partition}`;
-          samples.push({ name, hop: group, service, pending: Number(high - next), position: String(next) });
+          const stored = reading.offsets.get(name);
+          const topicId = this.#ends.get(topic)!.topicId;
+          const isOther = stored?.topicId !== null && topicId !== undefined && stored?.topicId !== topicId;
+          const next = stored && !isOther ? stored.next : 0n;
+          const position = `${stored?.topicId} ${stored?.next}`;
+          samples.push({ name, hop: group, service, pending: Number(high - next), position });
         }
     }
     const { mails } = reading;
@@ -164,8 +169,10 @@ export class Probe {
   async #readEnds(): Promise<void> {
     for (const { name } of declaredTopics()) {
       const at = performance.now();
-      const marks = await this.#kafka.admin.watermarks(name);
-      this.#ends.set(name, { at, high: new Map([...marks].map(([partition, { high }]) => [partition, high])) });
+      const { admin } = this.#kafka;
+      const [marks, topicId] = await Promise.all([admin.watermarks(name), admin.topicId(name)]);
+      const high = new Map([...marks].map(([partition, mark]) => [partition, mark.high]));
+      this.#ends.set(name, { at, high, topicId });
     }
   }
 
@@ -182,8 +189,9 @@ export class Probe {
            AND o.xid < pg_snapshot_xmin(pg_current_snapshot()) LIMIT 1000) l) AS pending
        FROM millrace.outbox_shards s`,
     );
-    const { rows: offsets } = await pool.query<{ part: string; next: string }>(
-      `SELECT consumer_group || ' ' || topic || '/' || partition AS part, next_offset::text AS next
+    const { rows: offsets } = await pool.query<{ part: string; next: string; topicId: string | null }>(
+      `SELECT consumer_group || ' ' || topic || '/' || partition AS part, next_offset::text AS next,
+         topic_id AS "topicId"
        FROM millrace.inbox_offsets`,
     );
     const { rows: mails } =
@@ -193,7 +201,7 @@ export class Probe {
                (SELECT count(*)::int FROM notifications WHERE status <> 'PENDING') AS settled`,
           )
         : { rows: [] };
-    const next = new Map(offsets.map((row) => [row.part, BigInt(row.next)]));
-    this.#readings.set(database, { at, shards, offsets: next, mails: mails[0] });
+    const stored = new Map(offsets.map(({ part, next, topicId }) => [part, { next: BigInt(next), topicId }]));
+    this.#readings.set(database, { at, shards, offsets: stored, mails: mails[0] });
   }
 }

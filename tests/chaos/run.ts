@@ -2,14 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { check, unknownsOf } from './check.ts';
 import { repeatedMails } from './consumers.ts';
-import { injections } from './faults/index.ts';
 import { insist, nothing, Skipped, type Undo } from './faults/fault.ts';
 import { Ledger, type Outcome } from './ledger.ts';
 import { observe } from './observe.ts';
+import type { Observed } from './observed.ts';
 import { describeFault, type Plan, type PlannedFault, type Step } from './plan.ts';
 import { Probe } from './probe.ts';
 import type { Recovery, SeedResult, StuckHop } from './report.ts';
-import type { ChaosSystem } from './system.ts';
 import { Workload } from './workload.ts';
 
 /** Everything has to have caught up this long after the load has ended. */
@@ -21,18 +20,31 @@ const slack = 25;
 const undoMs = 30_000;
 const pollMs = 250;
 
-export interface RunOptions {
-  system: ChaosSystem;
-  plan: Plan;
+/** Causes a fault. @returns how to end it, after its time @throws Skipped */
+type Cause<K extends string> = (fault: PlannedFault<K>) => Promise<Undo>;
+
+export interface RunOptions<K extends string> {
+  system: Observed;
+  plan: Plan<K>;
+  cause: Cause<K>;
+  /** Tells the names of this run from those of others on the same platform. */
+  prefix?: string;
   say: (line: string) => void;
   signal: AbortSignal;
 }
 
 /** Runs a plan against a running platform under load, waits until everything has caught up, and compares the hops. */
-export async function runPlan({ system, plan, say, signal }: RunOptions): Promise<SeedResult> {
+export async function runPlan<K extends string>({
+  system,
+  plan,
+  cause,
+  prefix = '',
+  say,
+  signal,
+}: RunOptions<K>): Promise<SeedResult> {
   const ledger = new Ledger();
   const probe = new Probe(system);
-  const workload = new Workload(system.url('gateway'), plan.seed, ledger, signal);
+  const workload = new Workload(system.url('gateway'), { seed: plan.seed, prefix }, ledger, signal);
   const recoveries: Recovery[] = [];
   const failures: StuckHop[] = [];
   probe.start();
@@ -42,7 +54,7 @@ export async function runPlan({ system, plan, say, signal }: RunOptions): Promis
     for (const step of plan.steps) {
       await sleep(Math.max(0, began + step.at * 1000 - performance.now()), undefined, { signal });
       say(`  ${((performance.now() - began) / 1000).toFixed(0)} s: ${step.faults.map(describeFault).join(' + ')}`);
-      failures.push(...(await takeStep(system, step, say, signal)));
+      failures.push(...(await takeStep(step, cause, say, signal)));
       const { seconds, last } = await untilRecovered(probe, signal);
       recoveries.push({ faults: step.faults.map(describeFault).join(' + '), seconds, last });
       await sleep(Math.max(0, step.rest - seconds) * 1000, undefined, { signal });
@@ -74,15 +86,15 @@ function byOutcome(count: (outcome: Outcome) => number): Record<Outcome, number>
 }
 
 /** Causes the faults of a step and ends each after its time. @returns those that could not be ended */
-async function takeStep(
-  system: ChaosSystem,
-  { faults }: Step,
+async function takeStep<K extends string>(
+  { faults }: Step<K>,
+  cause: Cause<K>,
   say: (line: string) => void,
   signal: AbortSignal,
 ): Promise<StuckHop[]> {
   const ended = await Promise.allSettled(
     faults.map(async (fault) => {
-      const undo = await inject(system, fault, say);
+      const undo = await inject(fault, cause, say);
       await sleep(fault.seconds * 1000, undefined, { signal }).catch(() => undefined);
       await insist(undo, undoMs);
     }),
@@ -93,9 +105,13 @@ async function takeStep(
   });
 }
 
-async function inject(system: ChaosSystem, fault: PlannedFault, say: (line: string) => void): Promise<Undo> {
+async function inject<K extends string>(
+  fault: PlannedFault<K>,
+  cause: Cause<K>,
+  say: (line: string) => void,
+): Promise<Undo> {
   try {
-    return await injections[fault.kind](system, fault);
+    return await cause(fault);
   } catch (error) {
     // the other fault of a pair may have taken what this one needs
     const why = error instanceof Skipped ? 'skipped' : 'not caused';
@@ -118,7 +134,7 @@ async function untilRecovered(probe: Probe, signal: AbortSignal): Promise<Pick<R
 }
 
 /** Waits until no hop has anything to do. @returns those that still have */
-async function untilQuiet(probe: Probe, system: ChaosSystem, signal: AbortSignal): Promise<StuckHop[]> {
+async function untilQuiet(probe: Probe, system: Observed, signal: AbortSignal): Promise<StuckHop[]> {
   const since = performance.now();
   for (;;) {
     const backlog = probe.backlogSince(since);
@@ -134,7 +150,7 @@ async function untilQuiet(probe: Probe, system: ChaosSystem, signal: AbortSignal
       return [...left.values()].map(({ hop, service }) => ({
         hop,
         pending: sum(probe, hop),
-        health: `${system.pid(service) === undefined ? 'no process; ' : ''}${probe.health.get(service)?.slice(0, 400)}`,
+        health: `${system.isDown(service) ? 'no process; ' : ''}${probe.health.get(service)?.slice(0, 400)}`,
       }));
     }
     await sleep(pollMs, undefined, { signal });

@@ -11,25 +11,23 @@ import { prepareDatabases, prepareTopics } from '#local/prepare.ts';
 import { serviceProcess, startService } from '#local/service.ts';
 import { Supervised } from '#local/supervised.ts';
 import { eventServices, type EventService } from '#platform/declarations';
+import type { KafkaConnection } from '#platform/kafka';
 import { freePort, freePortOffset } from '#test/ports.ts';
+import { startProxy, type Proxy } from '#test/proxy.ts';
 import { startTestSmtp, type TestMail } from '#test/smtp.ts';
-import { startProxy, type Proxy } from './proxy.ts';
+import type { Observed } from './observed.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
-/** What faults and probes need of the running platform. */
-export interface System {
-  services: EventService[];
-  /** Of a service, past every proxy. */
-  url(service: string): string;
-  /** The superuser's connection string, past the proxy. */
-  postgres: string;
+/** What faults need of the running platform. */
+export interface System extends Observed {
   /** Kafka, past the proxy. */
   brokers: string[];
   wires: Record<string, Proxy>;
-  mails: readonly TestMail[];
   /** The process of a service, of `Kafka`, or of `PostgreSQL`; undefined while it is down. */
   pid(part: string): number | undefined;
+  /** How far the clock of a service is ahead, in milliseconds, from its next start on; without an entry it is right. */
+  clocks: Map<string, number>;
   /** The folder of data and logs. */
   data: string;
 }
@@ -43,6 +41,8 @@ export class ChaosSystem implements System {
   readonly data: string;
   readonly mails: TestMail[] = [];
   readonly wires: Record<string, Proxy> = {};
+  readonly recreated = new Set<string>();
+  readonly clocks = new Map<string, number>();
   readonly #parts = new Map<string, Supervised>();
   readonly #groups: Supervised[][] = [];
   readonly #stopping = new AbortController();
@@ -60,6 +60,14 @@ export class ChaosSystem implements System {
     return serviceUrl(service, this.#offset, this.services);
   }
 
+  get kafka(): KafkaConnection {
+    return { brokers: this.brokers };
+  }
+
+  isDown(service: string): boolean {
+    return this.pid(service) === undefined;
+  }
+
   pid(part: string): number | undefined {
     return this.#parts.get(part)?.pid;
   }
@@ -69,10 +77,10 @@ export class ChaosSystem implements System {
     this.#offset = await freePortOffset();
     this.#listener = await freePort();
     const ports = portsWith(this.#offset);
-    this.wires['PostgreSQL'] = await startProxy(() => ports.postgres);
-    this.wires['Kafka'] = await startProxy(() => this.#listener);
+    this.wires['PostgreSQL'] = await startProxy('127.0.0.1', ports.postgres);
+    this.wires['Kafka'] = await startProxy('127.0.0.1', this.#listener);
     this.#smtp = await startTestSmtp({ onMessage: (mail) => void this.mails.push(mail) });
-    this.wires['SMTP'] = await startProxy(() => this.#smtp!.port);
+    this.wires['SMTP'] = await startProxy('127.0.0.1', this.#smtp.port);
 
     const postgres = this.#supervise('PostgreSQL', async () => {
       const server = await startPostgres({ folder: this.data, port: ports.postgres });
@@ -127,6 +135,7 @@ export class ChaosSystem implements System {
       superuserUrl: proxied.href,
       cache: join(root, '.millrace'),
     });
+    env['KAFKA_RECREATED_TOPICS'] = 'restart'; // the default waits for somebody who decides
     env['SMTP_URL'] = `smtp://127.0.0.1:${this.wires['SMTP']!.port}`;
     const process = serviceProcess(
       { name, port: service.spec.port + this.#offset, env },
@@ -141,7 +150,10 @@ export class ChaosSystem implements System {
       },
     );
     const warn = (line: string) => this.#log('millrace', line);
-    return this.#supervise(name, (signal, isRestart) => startService(process, { signal, isRestart }, warn));
+    return this.#supervise(name, (signal, isRestart) => {
+      const nodeFlags = [...process.nodeFlags, ...clockFlags(this.clocks.get(name) ?? 0)];
+      return startService({ ...process, nodeFlags }, { signal, isRestart }, warn);
+    });
   }
 
   #supervise(
@@ -176,4 +188,9 @@ export class ChaosSystem implements System {
   kill(): void {
     for (const part of this.#groups.flat()) part.kill();
   }
+}
+
+/** Node's flags for a clock that is ahead by so many milliseconds. */
+export function clockFlags(aheadMs: number): string[] {
+  return aheadMs === 0 ? [] : ['--import', new URL(`clock.ts?ahead=${aheadMs}`, import.meta.url).href];
 }

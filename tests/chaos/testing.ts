@@ -76,6 +76,7 @@ function hopsOf(
     notifications: mails.map((eventId) => ({ eventId, status: 'SENT', error: null })),
     mails,
     deadLetters: [],
+    recreated: new Set(),
   };
 }
 

@@ -38,17 +38,27 @@ interface OwnOrder {
 export class Workload {
   readonly #gateway: string;
   readonly #seed: number;
+  readonly #prefix: string;
   readonly #ledger: Ledger;
   readonly #stopping = new AbortController();
   readonly #abandoned: AbortSignal;
   #running: Promise<unknown> = Promise.resolve();
   #marks = 0;
 
-  /** @param abandoned ends the requests, too */
-  constructor(gateway: string, seed: number, ledger: Ledger, abandoned: AbortSignal) {
+  /**
+   * @param prefix of all names and texts, which another run of the seed on the same platform must not have
+   * @param abandoned ends the requests, too
+   */
+  constructor(
+    gateway: string,
+    { seed, prefix }: { seed: number; prefix: string },
+    ledger: Ledger,
+    abandoned: AbortSignal,
+  ) {
     this.#abandoned = abandoned;
     this.#gateway = gateway;
     this.#seed = seed;
+    this.#prefix = prefix;
     this.#ledger = ledger;
   }
 
@@ -78,7 +88,7 @@ export class Workload {
   }
 
   #mark(): string {
-    return `c${this.#seed}n${(this.#marks += 1)}`;
+    return `${this.#prefix}c${this.#seed}n${(this.#marks += 1)}`;
   }
 
   async #register(users: OwnUser[]): Promise<void> {

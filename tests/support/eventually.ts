@@ -10,7 +10,7 @@ const pollMs = 10;
 export async function eventually<T>(
   check: () => T | Promise<T>,
   what: string | (() => string) = String(check),
-  withinMs = 15_000,
+  withinMs = 30_000,
 ): Promise<NonNullable<Exclude<T, false>>> {
   const end = performance.now() + withinMs;
   for (;;) {
@@ -23,7 +23,7 @@ export async function eventually<T>(
 }
 
 /** Asks again and again. Resolves with the first answer that is no error. @throws the last error if there is none in time */
-export async function untilPasses<T>(check: () => T | Promise<T>, withinMs = 15_000): Promise<T> {
+export async function untilPasses<T>(check: () => T | Promise<T>, withinMs = 30_000): Promise<T> {
   const end = performance.now() + withinMs;
   for (;;) {
     try {

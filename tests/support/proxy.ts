@@ -1,38 +1,92 @@
 import { once } from 'node:events';
-import { connect, createServer } from 'node:net';
-import type { AddressInfo, Socket } from 'node:net';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 
-/** A proxy to a server. While it is cut, connections break and new ones are refused; frozen ones stay open, and nothing comes. */
-export async function startProxy(host: string, port: number) {
-  const sockets = new Set<Socket>();
-  const server = createServer((client) => {
-    const upstream = connect({ host, port });
-    for (const socket of [client, upstream]) {
-      sockets.add(socket);
-      socket.on('error', () => undefined).on('close', () => sockets.delete(socket));
+/** A wire to a server, which a fault can cut or let fall silent. */
+export interface Proxy {
+  port: number;
+  /** Breaks all connections and every new one. */
+  cut(): void;
+  /** Carries nothing more and closes nothing: neither side learns of it. */
+  silence(): void;
+  /** Carries nothing more of the present connections, and all of new ones. */
+  freeze(): void;
+  /** Carries again. After a silence, what was sent meanwhile arrives, as TCP sends it again. */
+  restore(): void;
+  stop(): Promise<void>;
+}
+
+interface Pair {
+  client: Socket;
+  /** Undefined: the connection was opened in the silence. */
+  upstream: Socket | undefined;
+}
+
+/** Starts a proxy to a server, on a free port of 127.0.0.1. */
+export async function startProxy(host: string, port: number): Promise<Proxy> {
+  const pairs = new Set<Pair>();
+  let state: 'open' | 'cut' | 'silent' = 'open';
+
+  const join = (pair: Pair): void => {
+    const { client } = pair;
+    const upstream = (pair.upstream ??= watched(connect({ host, port }), pair));
+    client.pipe(upstream);
+    upstream.pipe(client);
+  };
+  const watched = (socket: Socket, pair: Pair): Socket =>
+    socket
+      .setNoDelay(true)
+      .on('error', () => undefined)
+      .on('close', () => end(pair));
+  const end = (pair: Pair): void => {
+    pairs.delete(pair);
+    pair.client.destroy();
+    pair.upstream?.destroy();
+  };
+
+  const freeze = (): void => {
+    for (const { client, upstream } of pairs) {
+      client.unpipe().pause();
+      upstream?.unpipe().pause();
     }
-    client.on('close', () => upstream.destroy()).pipe(upstream);
-    upstream.on('close', () => client.destroy()).pipe(client);
+  };
+
+  const server = createServer((client) => {
+    if (state === 'cut') {
+      client.on('error', () => undefined).resetAndDestroy();
+      return;
+    }
+    const pair: Pair = { client, upstream: undefined };
+    pairs.add(pair);
+    watched(client, pair);
+    if (state === 'open') join(pair);
+    else client.pause();
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const address = server.address() as AddressInfo;
-  const cut = async () => {
-    const closed = once(server, 'close');
-    server.close();
-    for (const socket of sockets) socket.destroy();
-    await closed;
-  };
+
   return {
-    port: address.port,
-    cut,
-    /** Passes on nothing more of the present connections. */
-    freeze() {
-      for (const socket of sockets) socket.unpipe().pause();
+    port: (server.address() as AddressInfo).port,
+    cut() {
+      state = 'cut';
+      for (const { client, upstream } of pairs) {
+        client.resetAndDestroy();
+        upstream?.resetAndDestroy();
+      }
     },
-    async restore() {
-      server.listen(address.port, '127.0.0.1');
-      await once(server, 'listening');
+    silence() {
+      state = 'silent';
+      freeze();
+    },
+    freeze,
+    restore() {
+      const wasSilent = state === 'silent';
+      state = 'open';
+      if (wasSilent) for (const pair of pairs) join(pair);
+    },
+    async stop() {
+      for (const pair of pairs) end(pair);
+      server.close();
+      await once(server, 'close');
     },
   };
 }

@@ -1,21 +1,41 @@
-{{- define "operator.selector" -}}
+{{- define "millrace-operator.selector" -}}
 app.kubernetes.io/name: millrace-operator
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
-{{- define "operator.labels" -}}
-{{ include "operator.selector" . }}
+{{- define "millrace-operator.labels" -}}
+{{ include "millrace-operator.selector" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end -}}
 
 {{/* What cluster-wide objects are called: another release may have its own. */}}
-{{- define "operator.clusterName" -}}
+{{- define "millrace-operator.clusterName" -}}
 {{ .Release.Namespace }}-millrace-operator
 {{- end -}}
 
+{{/* A security context without its nulls, which stay in the values of a chart below another one. */}}
+{{- define "millrace-operator.securityContext" -}}
+{{- $values := dict -}}
+{{- range $key, $value := . -}}
+{{- if not (kindIs "invalid" $value) }}{{ $_ := set $values $key $value }}{{ end -}}
+{{- end -}}
+{{- $values | toYaml -}}
+{{- end -}}
+
+{{/* What its image is pulled with. An umbrella chart writes names, or objects with a name. */}}
+{{- define "millrace-operator.pullSecrets" -}}
+{{- $secrets := .Values.image.pullSecrets | default list -}}
+{{- range (.Values.global | default dict).imagePullSecrets -}}
+{{- if kindIs "string" . }}{{ $secrets = append $secrets (dict "name" .) }}{{ else }}{{ $secrets = append $secrets . }}{{ end -}}
+{{- end -}}
+{{- with $secrets | uniq }}
+imagePullSecrets: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
 {{/* The rules of its roles. */}}
-{{- define "operator.rights" -}}
+{{- define "millrace-operator.rights" -}}
 {{ .Files.Get "files/rbac.yaml" }}
 {{- end -}}

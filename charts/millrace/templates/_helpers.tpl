@@ -11,8 +11,31 @@
 {{/* The values of one service: (list . "orders") */}}
 {{- define "millrace.service" -}}
 {{- $root := index . 0 -}}
-{{- $own := dig (index . 1) dict ($root.Values.services | default dict) -}}
-{{- mergeOverwrite (deepCopy $root.Values.defaults) (deepCopy $own) | toYaml -}}
+{{- $own := get ($root.Values.services | default dict) (index . 1) -}}
+{{- $values := deepCopy $root.Values.defaults -}}
+{{- include "millrace.overlay" (list $values ($own | default dict)) -}}
+{{- $values | toYaml -}}
+{{- end -}}
+
+{{/* Puts values over others, in place: null removes a value, as it does for Helm, where sprig's mergeOverwrite keeps it: (list values over) */}}
+{{- define "millrace.overlay" -}}
+{{- $values := index . 0 -}}
+{{- range $key, $over := index . 1 -}}
+{{- if kindIs "invalid" $over -}}
+{{- $_ := unset $values $key -}}
+{{- else if and (kindIs "map" $over) (kindIs "map" (get $values $key)) -}}
+{{- include "millrace.overlay" (list (get $values $key) $over) -}}
+{{- else -}}
+{{- $_ := set $values $key $over -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A map without its nulls, which stay in the values of a chart below another one. */}}
+{{- define "millrace.compact" -}}
+{{- $values := dict -}}
+{{- include "millrace.overlay" (list $values (. | default dict)) -}}
+{{- $values | toYaml -}}
 {{- end -}}
 
 {{/* Labels of a part: (list . "orders") */}}
@@ -35,24 +58,33 @@ app.kubernetes.io/part-of: millrace
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end -}}
 
-{{/* The restricted Pod Security Standard: (dict "uid" 1000) */}}
 {{- define "millrace.podSecurity" -}}
-runAsNonRoot: true
-runAsUser: {{ .uid }}
-runAsGroup: {{ .uid }}
-fsGroup: {{ .uid }}
-fsGroupChangePolicy: OnRootMismatch
-seccompProfile: { type: RuntimeDefault }
+{{ include "millrace.compact" .Values.podSecurityContext }}
 {{- end -}}
 
 {{- define "millrace.containerSecurity" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-capabilities: { drop: [ALL] }
+{{ include "millrace.compact" .Values.containerSecurityContext }}
 {{- end -}}
 
+{{/* What every image of an umbrella chart is pulled with, as JSON. Charts write names, or objects with a name. */}}
+{{- define "millrace.globalPullSecrets" -}}
+{{- $secrets := list -}}
+{{- range (.Values.global | default dict).imagePullSecrets -}}
+{{- if kindIs "string" . }}{{ $secrets = append $secrets (dict "name" .) }}{{ else }}{{ $secrets = append $secrets . }}{{ end -}}
+{{- end -}}
+{{- $secrets | toJson -}}
+{{- end -}}
+
+{{/* What the image of the platform is pulled with. */}}
 {{- define "millrace.pullSecrets" -}}
-{{- with .Values.image.pullSecrets }}
+{{- with concat (.Values.image.pullSecrets | default list) (include "millrace.globalPullSecrets" . | fromJsonArray) | uniq }}
+imagePullSecrets: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* What the images of others are pulled with. */}}
+{{- define "millrace.foreignPullSecrets" -}}
+{{- with include "millrace.globalPullSecrets" . | fromJsonArray }}
 imagePullSecrets: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
@@ -88,6 +120,26 @@ postgresql-superuser
 {{- else -}}
 {{ $postgresql.bundled.existingSecret | default "postgresql-superuser" }}
 {{- end -}}
+{{- end -}}
+
+{{/* PostgreSQL, as an EventService has it. */}}
+{{- define "millrace.postgresql" -}}
+{{- $postgresql := .Values.postgresql -}}
+{{- $isBundled := eq $postgresql.mode "bundled" -}}
+superuserSecret: {{ include "millrace.postgresqlSecret" . }}
+{{- if and $isBundled (not $postgresql.bundled.existingSecret) }}
+newSuperuser: { host: postgresql, port: 5432, username: postgres }
+{{- end }}
+{{- with $postgresql.databaseName | default (ternary "{namespace}_{name}" "" (eq $postgresql.mode "external")) }}
+databaseName: {{ . | quote }}
+{{- end }}
+{{- with $postgresql.tls }}
+{{- if .mode }}
+{{- if $isBundled }}{{ fail "postgresql.tls.mode: the bundled PostgreSQL has no certificate; its connections stay in the cluster" }}{{ end }}
+tls: { mode: {{ .mode }}{{ with .caSecret }}, caSecret: {{ . }}{{ end }} }
+{{- else if .caSecret }}{{ fail "postgresql.tls.caSecret needs postgresql.tls.mode, such as verify-full" }}
+{{- end }}
+{{- end }}
 {{- end -}}
 
 {{/* DATABASE_URL for the database that has the service's name, READ_DATABASE_URL for <service>-read: (list "orders" "orders-read") */}}

@@ -18,7 +18,8 @@
 {{- $_ := set $config "SMTP_URL" ($root.Values.mail.smtpUrl | default "smtp://mail-catcher:1025") -}}
 {{- end -}}
 {{- end -}}
-{{- range $key, $value := merge (deepCopy $values.config) $config }}
+{{- include "millrace.overlay" (list $config ($values.config | default dict)) -}}
+{{- range $key, $value := $config }}
 {{ $key }}: {{ $value | toString | quote }}
 {{- end -}}
 {{- end -}}

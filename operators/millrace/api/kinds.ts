@@ -29,6 +29,7 @@ const builtIn = (groupName: string, kind: string, plural: string, v = 'v1'): Res
   namespaced: true,
 });
 
+export const namespaces: ResourceType = { ...builtIn('', 'Namespace', 'namespaces'), namespaced: false };
 export const configMaps = builtIn('', 'ConfigMap', 'configmaps');
 export const secrets = builtIn('', 'Secret', 'secrets');
 export const pods = builtIn('', 'Pod', 'pods');

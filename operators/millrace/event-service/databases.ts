@@ -1,55 +1,90 @@
 import { randomBytes } from 'node:crypto';
 import { OperatorError } from '../errors.ts';
-import { databaseNameOf, ensureDatabaseRoles, dropDatabaseAndRole, roleOf, withClient } from '#platform/postgres';
+import {
+  dropDatabaseAndRole,
+  ensureDatabaseRoles,
+  markDatabase,
+  marksOf,
+  withClient,
+  withDatabasesLocked,
+} from '#platform/postgres';
 import { hash } from '#runtime/compare.ts';
-import { isConflict } from '#runtime/errors.ts';
+import { ApiError, isConflict, isForbidden } from '#runtime/errors.ts';
 import type { Clock } from '#runtime/clock.ts';
 import type { ConditionUpdate } from '#runtime/conditions.ts';
 import type { Api } from '#runtime/api.ts';
 import type { EventService } from '../api/event-service.ts';
-import { secrets } from '../api/kinds.ts';
-import { clusterHost, databaseSecretName, readSecret } from '../database-pools.ts';
+import { namespaces, secrets } from '../api/kinds.ts';
+import { clusterHost, databaseSecretName, dataOf, readSecret, valuesOf } from '../database-pools.ts';
 import type { Secret } from '../database-pools.ts';
 import { madeForLabel, managedBy, manager } from '../labels.ts';
+import { isSharedServer, markOf, newDatabaseName, reservedReason, takenReason } from './database-owner.ts';
+import type { DatabaseOwner } from './database-owner.ts';
 
-/** The role of PostgreSQL that creates roles and databases. */
-interface Superuser {
+type Postgresql = NonNullable<EventService['spec']['postgresql']>;
+
+/** A server of PostgreSQL, and its role that creates roles and databases. */
+interface Server {
   host: string;
   port: string;
   username: string;
   password: string;
+  /** undefined: without TLS */
+  tlsMode?: string | undefined;
+  /** the certificates (PEM) of those who may sign the server's; undefined: those that Node knows */
+  ca?: string | undefined;
+}
+
+/** A database that a service declares, as it is or as it is to be. */
+interface Wanted {
+  /** as declared */
+  database: string;
+  /** in PostgreSQL, also the name of its role */
+  name: string;
+  /** of its Secret; undefined where there is none */
+  known: Record<string, string> | undefined;
 }
 
 /** How often the databases are checked though nothing has changed. */
 const recheckMs = 5 * 60_000;
+/** Where the pods of a service mount the certificates of `spec.postgresql.tls.caSecret`. */
+export const caFolder = '/etc/postgresql-ca';
+export const caKey = 'ca.crt';
 
 const type = 'DatabasesReady';
 const notReady = (reason: string, message: string): ConditionUpdate => ({ type, status: 'False', reason, message });
 
+/** Why databases cannot be created or dropped, as a condition. */
+class NotReady extends OperatorError {
+  readonly condition: ConditionUpdate;
+
+  constructor(reason: string, message: string) {
+    super('ERR_OPERATOR_POSTGRESQL', message);
+    this.condition = notReady(reason, message);
+  }
+}
+
 /** The Secret of a database, for its role. It has no owner reference, as the database outlives its service. */
 export function databaseSecretOf(
-  namespace: string,
-  service: string,
-  database: string,
-  { host, port }: Pick<Superuser, 'host' | 'port'>,
+  { namespace, service, database }: Pick<DatabaseOwner, 'namespace' | 'service' | 'database'>,
+  name: string,
+  { host, port, tlsMode, ca }: Pick<Server, 'host' | 'port' | 'tlsMode' | 'ca'>,
   password: string,
 ): Secret {
-  const name = databaseNameOf(database);
-  const username = roleOf(database);
-  const url = `postgresql://${username}:${encodeURIComponent(password)}@${host}:${port}/${name}`;
-  const values = { host, port, database: name, username, password, url };
+  const url = new URL(`postgresql://${name}:${encodeURIComponent(password)}@${host}:${port}/${name}`);
+  if (tlsMode !== undefined) url.searchParams.set('sslmode', tlsMode);
+  if (ca !== undefined) url.searchParams.set('sslrootcert', `${caFolder}/${caKey}`);
+  const values = { host, port, database: name, username: name, password, url: url.href };
   return {
     apiVersion: 'v1',
     kind: 'Secret',
     metadata: { namespace, name: databaseSecretName(database), labels: { ...managedBy, [madeForLabel]: service } },
     type: 'Opaque',
-    data: Object.fromEntries(
-      Object.entries(values).map(([key, value]) => [key, Buffer.from(value).toString('base64')]),
-    ),
+    data: dataOf({ ...values, ...(ca === undefined ? {} : { [caKey]: ca }) }),
   };
 }
 
-/** Creates the databases of services, with their roles and Secrets. */
+/** Creates the databases of services, with their roles and Secrets. What belongs to another service is never touched. */
 export class DatabaseProvisioner {
   readonly #api: Api;
   readonly #clock: Clock;
@@ -62,80 +97,224 @@ export class DatabaseProvisioner {
 
   /** @returns the condition, which also says what the operator cannot do at the moment */
   async provision(service: EventService, signal: AbortSignal): Promise<ConditionUpdate> {
-    const { namespace = '', name } = service.metadata;
     const { databases = [], postgresql } = service.spec;
     if (databases.length === 0) return { type, status: 'True', reason: 'NoDatabases', message: '' };
     if (!postgresql) return notReady('NoPostgresql', 'spec.postgresql.superuserSecret is missing');
-    const superuser = await this.#superuser(namespace, postgresql.superuserSecret, signal);
-    if (typeof superuser === 'string') return notReady('NoSuperuser', superuser);
-    const wanted: { database: string; password: string }[] = [];
-    for (const { name: database } of databases) {
-      wanted.push({ database, password: await this.#password(namespace, name, database, superuser, signal) });
+    try {
+      const server = await this.#server(service, postgresql, signal);
+      const wanted = await this.#wanted(service, postgresql, server, signal);
+      await this.#create(service, server, wanted, signal);
+      return { type, status: 'True', reason: 'Created', message: '' };
+    } catch (error) {
+      if (error instanceof NotReady) return error.condition;
+      if (error instanceof ApiError) throw error;
+      return notReady('PostgresqlUnavailable', (error as Error).message);
     }
-    const wantedHash = hash([superuser, wanted]);
-    const key = `${namespace}/${name}`;
-    const last = this.#provisioned.get(key);
-    if (last?.hash !== wantedHash || this.#clock.now() - last.at > recheckMs) {
-      try {
-        await withClient(superuserUrl(superuser, namespace), (client) => ensureDatabaseRoles(client, wanted));
-      } catch (error) {
-        return notReady('PostgresqlUnavailable', (error as Error).message);
-      }
-      this.#provisioned.set(key, { hash: wantedHash, at: this.#clock.now() });
-    }
-    return { type, status: 'True', reason: 'Created', message: '' };
   }
 
-  /** Drops the databases, their roles and Secrets. @throws where PostgreSQL cannot be reached */
+  /** Drops the databases of the service, their roles and Secrets. @throws where PostgreSQL cannot be reached */
   async drop(service: EventService, signal: AbortSignal): Promise<void> {
     const { namespace = '', name } = service.metadata;
     const { databases = [], postgresql } = service.spec;
     this.#provisioned.delete(`${namespace}/${name}`);
     if (databases.length === 0 || !postgresql) return;
-    const superuser = await this.#superuser(namespace, postgresql.superuserSecret, signal);
-    if (typeof superuser === 'string') throw new OperatorError('ERR_OPERATOR_POSTGRESQL', superuser);
-    await withClient(superuserUrl(superuser, namespace), async (client) => {
-      for (const { name: database } of databases) await dropDatabaseAndRole(client, database);
-    });
+    const server = await this.#server(service, postgresql, signal);
+    const uid = await this.#namespaceUid(namespace, signal);
     for (const { name: database } of databases) {
-      await this.#api.delete(secrets, namespace, databaseSecretName(database), { signal });
+      const secret = await this.#api.get<Secret>(secrets, namespace, databaseSecretName(database), { signal });
+      if (secret && otherService(secret, name) !== undefined) continue;
+      const wanted = wantedOf(service, postgresql, database, secret);
+      if (reservedReason(wanted.name, server.username) !== undefined) continue;
+      await dropIfOwned(server, namespace, wanted, { namespace, uid, service: name, database });
+      if (secret) await this.#api.delete(secrets, namespace, secret.metadata.name, { signal });
     }
   }
 
-  /** @returns a message where the Secret cannot be used */
-  async #superuser(namespace: string, name: string, signal: AbortSignal): Promise<Superuser | string> {
-    const found = await readSecret(this.#api, namespace, name, signal);
-    if (!found) return `the Secret ${name} does not exist`;
-    const missing = ['host', 'port', 'username', 'password'].filter((key) => !found[key]);
-    return missing.length > 0 ? `the Secret ${name} has no ${missing.join(', ')}` : (found as unknown as Superuser);
+  /** @throws NotReady where a Secret cannot be used */
+  async #server(
+    { metadata: { namespace = '' } }: EventService,
+    { superuserSecret: name, newSuperuser, tls }: Postgresql,
+    signal: AbortSignal,
+  ): Promise<Server> {
+    const found =
+      (await readSecret(this.#api, namespace, name, signal)) ??
+      (newSuperuser && (await this.#newSuperuser(namespace, name, newSuperuser, signal)));
+    if (!found) throw new NotReady('NoSuperuser', `the Secret ${name} does not exist`);
+    const { host = '', port = '', username = '', password = '' } = found;
+    const superuser = { host, port, username, password };
+    const missing = Object.entries(superuser).flatMap(([key, value]) => (value === '' ? [key] : []));
+    if (missing.length > 0) throw new NotReady('NoSuperuser', `the Secret ${name} has no ${missing.join(', ')}`);
+    if (!tls?.caSecret) return { ...superuser, tlsMode: tls?.mode };
+    const ca = (await readSecret(this.#api, namespace, tls.caSecret, signal))?.[caKey];
+    if (!ca) throw new NotReady('NoCertificates', `the Secret ${tls.caSecret} does not exist, or has no ${caKey}`);
+    return { ...superuser, tlsMode: tls.mode, ca };
   }
 
-  /** The password in the Secret of a database. Creates the Secret where it is missing, and corrects it where it is wrong. */
-  async #password(namespace: string, service: string, database: string, superuser: Superuser, signal: AbortSignal) {
-    const known = await readSecret(this.#api, namespace, databaseSecretName(database), signal);
-    const password = known?.['password'] ?? randomBytes(24).toString('base64url');
-    const wanted = databaseSecretOf(namespace, service, database, superuser, password);
-    const same = Object.entries(wanted.data ?? {}).every(
-      ([key, value]) => known?.[key] === Buffer.from(value, 'base64').toString(),
+  /** Creates the Secret of a superuser once: nobody writes it again. */
+  async #newSuperuser(
+    namespace: string,
+    name: string,
+    { host, port, username }: NonNullable<Postgresql['newSuperuser']>,
+    signal: AbortSignal,
+  ): Promise<Record<string, string> | undefined> {
+    const values = { host, port: String(port), username, password: randomBytes(24).toString('base64url') };
+    const metadata = { namespace, name, labels: managedBy };
+    const secret: Secret = { apiVersion: 'v1', kind: 'Secret', metadata, type: 'Opaque', data: dataOf(values) };
+    try {
+      await this.#api.create(secrets, secret, { signal });
+      return values;
+    } catch (error) {
+      if (!isConflict(error)) throw error;
+      return await readSecret(this.#api, namespace, name, signal); // another service's reconcile was first
+    }
+  }
+
+  /** @throws NotReady where a name is reserved, or a Secret is another service's */
+  async #wanted(
+    service: EventService,
+    postgresql: Postgresql,
+    { username }: Server,
+    signal: AbortSignal,
+  ): Promise<Wanted[]> {
+    const { namespace = '', name } = service.metadata;
+    const all: Wanted[] = [];
+    for (const { name: database } of service.spec.databases ?? []) {
+      const secret = await this.#api.get<Secret>(secrets, namespace, databaseSecretName(database), { signal });
+      const other = secret && otherService(secret, name);
+      if (other !== undefined) {
+        const command = `kubectl --namespace ${namespace} label secret ${databaseSecretName(database)} ${madeForLabel}=${name} --overwrite`;
+        const reason = `the database ${database} belongs to the service ${other}, as its Secret says`;
+        throw new NotReady(
+          'DatabaseTaken',
+          `${reason}: choose another name in spec.databases, or hand it over with: ${command}`,
+        );
+      }
+      const wanted = wantedOf(service, postgresql, database, secret);
+      const reserved = reservedReason(wanted.name, username);
+      if (reserved !== undefined) throw new NotReady('DatabaseNameReserved', reserved);
+      all.push(wanted);
+    }
+    return all;
+  }
+
+  /** Creates what is missing, unless that was done a short time ago. @throws NotReady where a database is another's */
+  async #create(service: EventService, server: Server, wanted: Wanted[], signal: AbortSignal): Promise<void> {
+    const { namespace = '', name } = service.metadata;
+    const key = `${namespace}/${name}`;
+    const last = this.#provisioned.get(key);
+    const isRecent = last !== undefined && this.#clock.now() - last.at <= recheckMs;
+    const isRight = wanted.every((one) =>
+      isSecretRight({ namespace, service: name, database: one.database }, one, server),
     );
-    if (same) return password;
+    if (isRight && isRecent && last.hash === fingerprintOf(server, wanted)) return;
+    const uid = await this.#namespaceUid(namespace, signal);
+    const isShared = isSharedServer(service.spec.postgresql?.databaseName);
+    const created = await withServer(server, namespace, (client) =>
+      withDatabasesLocked(client, async () => {
+        const owned = wanted.map((one) => ({
+          ...one,
+          owner: { namespace, uid, service: name, database: one.database },
+        }));
+        for (const { name: inServer, owner, known } of owned) {
+          const isKnown = known !== undefined;
+          const taken = takenReason(inServer, await marksOf(client, inServer), owner, { isKnown });
+          if (taken !== undefined) throw new NotReady('DatabaseTaken', taken);
+        }
+        const after: Wanted[] = [];
+        for (const { owner, ...one } of owned) {
+          after.push({ ...one, known: await this.#secret(owner, one, server, signal) });
+        }
+        const roles = after.map((one) => ({ database: one.name, password: one.known!['password']! }));
+        await ensureDatabaseRoles(client, roles, { isShared });
+        for (const { name: inServer, owner } of owned) {
+          const marks = await marksOf(client, inServer);
+          const mark = markOf(owner);
+          if (marks.database !== mark || marks.role !== mark) await markDatabase(client, inServer, mark);
+        }
+        return after;
+      }),
+    );
+    this.#provisioned.set(key, { hash: fingerprintOf(server, created), at: this.#clock.now() });
+  }
+
+  /** Creates the Secret of a database where it is missing, and corrects it where it is wrong. @returns its values */
+  async #secret(owner: DatabaseOwner, { name, known }: Omit<Wanted, 'database'>, server: Server, signal: AbortSignal) {
+    const password = known?.['password'] || randomBytes(24).toString('base64url');
+    const wanted = databaseSecretOf(owner, name, server, password);
+    const values = valuesOf(wanted);
     if (known) {
-      await this.#api.apply(secrets, wanted, manager, { signal });
-      return password;
+      if (!isSecretRight(owner, { name, known }, server)) await this.#api.apply(secrets, wanted, manager, { signal });
+      return values;
     }
     try {
       // not by apply: two that create it at the same time would then use two passwords
       await this.#api.create(secrets, wanted, { signal });
-      return password;
+      return values;
     } catch (error) {
       if (!isConflict(error)) throw error;
-      const theirs = await readSecret(this.#api, namespace, databaseSecretName(database), signal);
-      return theirs?.['password'] ?? password;
+      return (await readSecret(this.#api, owner.namespace, databaseSecretName(owner.database), signal)) ?? values;
+    }
+  }
+
+  /** @returns undefined where the operator may not read the namespace */
+  async #namespaceUid(namespace: string, signal: AbortSignal): Promise<string | undefined> {
+    try {
+      return (await this.#api.get(namespaces, undefined, namespace, { signal }))?.metadata.uid;
+    } catch (error) {
+      if (isForbidden(error)) return undefined;
+      throw error;
     }
   }
 }
 
-function superuserUrl({ host, port, username, password }: Superuser, namespace: string): string {
-  const address = clusterHost(host, namespace);
-  return `postgresql://${encodeURIComponent(username)}:${encodeURIComponent(password)}@${address}:${port}/postgres`;
+/** A Secret keeps the name of its database, whatever the pattern is now. */
+function wantedOf(
+  { metadata: { namespace = '' } }: EventService,
+  { databaseName }: Postgresql,
+  database: string,
+  secret: Secret | undefined,
+): Wanted {
+  const known = secret && valuesOf(secret);
+  return { database, name: known?.['database'] || newDatabaseName(databaseName, namespace, database), known };
+}
+
+function isSecretRight(
+  owner: Parameters<typeof databaseSecretOf>[0],
+  { name, known }: Omit<Wanted, 'database'>,
+  server: Server,
+): boolean {
+  if (!known?.['password']) return false;
+  const wanted = valuesOf(databaseSecretOf(owner, name, server, known['password']));
+  return Object.entries(wanted).every(([key, value]) => known[key] === value);
+}
+
+/** What PostgreSQL depends on. */
+const fingerprintOf = (server: Server, wanted: readonly Wanted[]): string =>
+  hash([server, wanted.map(({ name, known }) => [name, known?.['password']])]);
+
+/** The other service that a Secret was made for, if it was. */
+function otherService({ metadata: { labels } }: Secret, service: string): string | undefined {
+  const madeFor = labels?.[madeForLabel];
+  return madeFor === service ? undefined : madeFor;
+}
+
+async function dropIfOwned(server: Server, namespace: string, { name, known }: Wanted, owner: DatabaseOwner) {
+  await withServer(server, namespace, (client) =>
+    withDatabasesLocked(client, async () => {
+      const isKnown = known !== undefined;
+      if (takenReason(name, await marksOf(client, name), owner, { isKnown }) !== undefined) return;
+      await dropDatabaseAndRole(client, name);
+    }),
+  );
+}
+
+async function withServer<T>(
+  { host, port, username, password, tlsMode, ca }: Server,
+  namespace: string,
+  work: Parameters<typeof withClient<T>>[1],
+): Promise<T> {
+  const credentials = `${encodeURIComponent(username)}:${encodeURIComponent(password)}`;
+  const url = new URL(`postgresql://${credentials}@${clusterHost(host, namespace)}:${port}/postgres`);
+  if (tlsMode !== undefined) url.searchParams.set('sslmode', tlsMode);
+  return await withClient(url.href, work, ca);
 }

@@ -189,6 +189,33 @@ describe('migrations', () => {
     ]);
   });
 
+  it('run with the user and the rights that the service says', () => {
+    const contextsOf = (spec: Partial<EventServiceSpec>) => {
+      const job = migrationJobOf(service({ image: 'shop:1', databases, ...spec }), 'm') as unknown as {
+        spec: { template: { spec: { securityContext: object; containers: { securityContext: object }[] } } };
+      };
+      const { securityContext, containers } = job.spec.template.spec;
+      return [securityContext, containers[0]!.securityContext];
+    };
+    assert.equal((contextsOf({})[0] as { runAsUser?: number }).runAsUser, 1000);
+    const contexts = [{ runAsNonRoot: true }, { allowPrivilegeEscalation: false }] as const;
+    const [podSecurityContext, containerSecurityContext] = contexts;
+    assert.deepEqual(contextsOf({ podSecurityContext, containerSecurityContext }), contexts);
+  });
+
+  it('have the certificates that their connections are checked with', () => {
+    const postgresql = { superuserSecret: 's', tls: { mode: 'verify-full', caSecret: 'authority' } } as const;
+    const job = migrationJobOf(service({ image: 'shop:1', databases, postgresql }), 'm') as unknown as {
+      spec: { template: { spec: { volumes: object[]; containers: { volumeMounts: object[] }[] } } };
+    };
+    const { volumes, containers } = job.spec.template.spec;
+    const items = [{ key: 'ca.crt', path: 'ca.crt' }];
+    assert.deepEqual(volumes, [{ name: 'postgresql-ca', secret: { secretName: 'authority', items } }]);
+    assert.deepEqual(containers[0]!.volumeMounts, [
+      { name: 'postgresql-ca', mountPath: '/etc/postgresql-ca', readOnly: true },
+    ]);
+  });
+
   it('say where they are', () => {
     const wanted = migrationOf(one)!;
     const job = (type?: string) => ({
@@ -235,7 +262,12 @@ describe('what a service says of itself', () => {
   });
 
   it('is a Secret with an address that its password does not break', () => {
-    const { data } = databaseSecretOf('shop', 'orders', 'orders-read', { host: 'pg', port: '5432' }, 'p@ss/w:rd');
+    const { data } = databaseSecretOf(
+      { namespace: 'shop', service: 'orders', database: 'orders-read' },
+      'orders_read',
+      { host: 'pg', port: '5432' },
+      'p@ss/w:rd',
+    );
     const url = new URL(Buffer.from(data!['url']!, 'base64').toString());
     assert.deepEqual(
       [url.username, decodeURIComponent(url.password), url.host, url.pathname],

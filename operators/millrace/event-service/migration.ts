@@ -4,8 +4,22 @@ import type { KubeObject } from '#runtime/objects.ts';
 import { ownerReference } from '#runtime/objects.ts';
 import type { EventService } from '../api/event-service.ts';
 import { databaseSecretName } from '../database-pools.ts';
+import { caFolder, caKey } from './databases.ts';
 import type { Job } from '../informers.ts';
 import { managedBy } from '../labels.ts';
+
+/** The restricted Pod Security Standard, for the user of the image. */
+const defaultPodSecurity = {
+  runAsNonRoot: true,
+  runAsUser: 1000,
+  runAsGroup: 1000,
+  seccompProfile: { type: 'RuntimeDefault' },
+};
+const defaultContainerSecurity = {
+  allowPrivilegeEscalation: false,
+  readOnlyRootFilesystem: true,
+  capabilities: { drop: ['ALL'] },
+};
 
 /** Identifies the migrations of an image for some databases. Undefined where there are none. */
 export function migrationOf({ spec }: Pick<EventService, 'spec'>): string | undefined {
@@ -24,6 +38,8 @@ export function migrationJobName(service: string, migration: string): string {
 export function migrationJobOf(service: EventService, migration: string): KubeObject {
   const { namespace = '', name } = service.metadata;
   const { image, imagePullPolicy, imagePullSecrets, databases = [] } = service.spec;
+  const caSecret = service.spec.postgresql?.tls?.caSecret;
+  const { podSecurityContext = defaultPodSecurity, containerSecurityContext = defaultContainerSecurity } = service.spec;
   const labels = {
     ...managedBy,
     'app.kubernetes.io/name': name,
@@ -40,13 +56,12 @@ export function migrationJobOf(service: EventService, migration: string): KubeOb
       name: variable(database.name),
       valueFrom: { secretKeyRef: { name: databaseSecretName(database.name), key: 'url' } },
     })),
+    ...(caSecret === undefined
+      ? {}
+      : { volumeMounts: [{ name: 'postgresql-ca', mountPath: caFolder, readOnly: true }] }),
     terminationMessagePolicy: 'FallbackToLogsOnError',
     resources: { requests: { cpu: '50m', memory: '128Mi' }, limits: { memory: '512Mi' } },
-    securityContext: {
-      allowPrivilegeEscalation: false,
-      readOnlyRootFilesystem: true,
-      capabilities: { drop: ['ALL'] },
-    },
+    securityContext: containerSecurityContext,
   };
   const job = {
     apiVersion: 'batch/v1',
@@ -68,18 +83,18 @@ export function migrationJobOf(service: EventService, migration: string): KubeOb
           automountServiceAccountToken: false,
           enableServiceLinks: false,
           ...(imagePullSecrets === undefined ? {} : { imagePullSecrets }),
-          securityContext: {
-            runAsNonRoot: true,
-            runAsUser: 1000,
-            runAsGroup: 1000,
-            seccompProfile: { type: 'RuntimeDefault' },
-          },
+          securityContext: podSecurityContext,
           containers: [container],
+          ...(caSecret === undefined ? {} : { volumes: [caVolume(caSecret)] }),
         },
       },
     },
   };
   return job;
+}
+
+function caVolume(secretName: string) {
+  return { name: 'postgresql-ca', secret: { secretName, items: [{ key: caKey, path: caKey }] } };
 }
 
 type JobState = 'Running' | 'Complete' | 'Failed';

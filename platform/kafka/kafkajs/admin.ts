@@ -147,6 +147,14 @@ export class KafkaJsAdmin implements KafkaAdmin {
     });
   }
 
+  groups(): Promise<string[]> {
+    return this.#inTurn(async () => {
+      const admin = await this.#connect();
+      const { groups } = await admin.listGroups();
+      return groups.map(({ groupId }) => groupId);
+    });
+  }
+
   committed(group: string, topics: readonly string[]): Promise<(TopicPartition & { offset: bigint })[]> {
     return this.#inTurn(() => this.#committed(group, topics));
   }

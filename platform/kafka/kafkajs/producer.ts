@@ -7,8 +7,8 @@ import type { EncodedMessages, OutgoingMessage, Producer } from '../port.ts';
 import { partitionOf } from '../partitioning.ts';
 import { isPoison } from './poison.ts';
 
-/** How long the number of a topic's partitions is cached, in milliseconds. */
-const partitionsMaxAgeMs = 300_000;
+/** After this time, in milliseconds, the number of a topic's partitions is asked for again, while sends go on. */
+const partitionsMaxAgeMs = 10_000;
 
 /** How long a broker may wait for its replicas, in milliseconds: short enough for a second attempt within a send. */
 const brokerTimeoutMs = sendTimeoutMs / 2;
@@ -112,14 +112,20 @@ export class KafkaJsProducer implements Producer {
 
   #knownPartitions(topic: string): Promise<number> {
     const known = this.#partitions.get(topic);
-    if (known && known.expires > performance.now()) return known.count;
-    const count = this.#askPartitions(topic).catch((error: unknown) => {
-      if (known && !refusalOf(error)) return known.count;
-      this.#partitions.delete(topic);
-      throw error;
-    });
-    this.#partitions.set(topic, { count, expires: performance.now() + partitionsMaxAgeMs });
-    return count;
+    const now = performance.now();
+    if (known && known.expires > now) return known.count;
+    const asked = { count: this.#askPartitions(topic), expires: now + partitionsMaxAgeMs };
+    asked.count.then(
+      () => {
+        if (!known || this.#partitions.get(topic) === known) this.#partitions.set(topic, asked);
+      },
+      (error: unknown) => {
+        if (!known || refusalOf(error)) this.#partitions.delete(topic);
+      },
+    );
+    if (known) known.expires = asked.expires;
+    else this.#partitions.set(topic, asked);
+    return (known ?? asked).count;
   }
 
   async #askPartitions(topic: string): Promise<number> {

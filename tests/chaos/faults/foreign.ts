@@ -1,29 +1,35 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
-
 import { foreignEvent, foreignKey, type Data } from '../hops.ts';
 import type { System } from '../system.ts';
+import { send } from './errand.ts';
 import { nothing, type Inject } from './fault.ts';
-import type { Errand, StrangersRecord } from './stranger.ts';
+import type { StrangersRecord } from './stranger.ts';
 
 const topic = 'order-events';
 /** Below the 4 MB that the topic takes. */
 const largeBytes = 4_194_000 - 1_000;
 /** Far above the ids that orders draws. */
 const firstOrder = 900_000_000_000;
-const stranger = fileURLToPath(new URL('stranger.ts', import.meta.url));
 
 let written = 0;
+/** The events among them, by the platform that they were sent to, whether or not they arrived. */
+const events = new WeakMap<System, StrangersRecord[]>();
 
 /** Somebody else writes to a topic of ours. */
 export const foreign: Inject = async (system, { target }) => {
   written += 1;
   const key = `${foreignKey}${written}`;
-  const compressed = target === 'compressed';
-  await run(system, { kind: 'send', topic, records: [recordOf(target, key)], compressed });
+  const record = recordOf(target, key);
+  const isEvent = target === 'compressed';
+  if (isEvent) events.set(system, [...(events.get(system) ?? []), record]);
+  await send(system, { kind: 'send', topic, records: [record], compressed: isEvent });
   return nothing;
 };
+
+/** The others publish their events again, too, when the topic has lost them. */
+export async function sendForeignAgain(system: System): Promise<void> {
+  const records = events.get(system) ?? [];
+  if (records.length > 0) await send(system, { kind: 'send', topic, records, compressed: true });
+}
 
 function recordOf(target: string, key: string): StrangersRecord {
   const order = orderData(firstOrder + written);
@@ -56,23 +62,4 @@ function eventHeaders(id: string): Record<string, string> {
     ce_source: '/strangers',
     ce_time: new Date().toISOString(),
   };
-}
-
-/** Adds two partitions to a topic: the keys of later events move. */
-export const addPartitions: Inject = async (system, { target }) => {
-  await run(system, { kind: 'add-partitions', topic: target, add: 2 });
-  return nothing;
-};
-
-async function run({ brokers }: System, errand: Errand): Promise<void> {
-  const child = spawn(process.execPath, ['--no-warnings', stranger], {
-    stdio: ['pipe', 'ignore', 'pipe'],
-    timeout: 20_000,
-    env: { ...process.env, KAFKAJS_NO_PARTITIONER_WARNING: '1' },
-  });
-  let errors = '';
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (errors += text));
-  child.stdin.on('error', () => undefined).end(JSON.stringify({ brokers, errand }));
-  const [code] = (await once(child, 'close')) as [number | null];
-  if (code !== 0) throw new Error(`the stranger failed: ${/Error: .*/.exec(errors)?.[0] ?? `exit code ${code}`}`);
 }

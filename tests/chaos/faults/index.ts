@@ -1,9 +1,11 @@
 import type { FaultKind } from '../plan.ts';
+import { skew } from './clocks.ts';
 import { changePassword, freezeBackend, killBackend, lock, refuseConnections } from './databases.ts';
 import { fillDisk } from './disk.ts';
 import type { Inject } from './fault.ts';
-import { addPartitions, foreign } from './foreign.ts';
+import { foreign } from './foreign.ts';
 import { freeze, kill, restart } from './processes.ts';
+import { addPartitions, recreateTopic } from './topics.ts';
 import { blackHole, cut } from './wires.ts';
 
 /** How each kind of fault is caused. */
@@ -21,4 +23,6 @@ export const injections: Record<FaultKind, Inject> = {
   foreign,
   'fill-disk': fillDisk,
   'add-partitions': addPartitions,
+  'recreate-topic': recreateTopic,
+  skew,
 };

@@ -11,11 +11,14 @@ const ways = {
 export const kill: Inject = (system, { target }) => end(system, target, ways.kill(target));
 
 /** Asks a part to end; its supervision starts it again. */
-export const restart: Inject = (system, { target }) => end(system, target, ways.restart(target));
+export const restart: Inject = (system, { target }) => restartPart(system, target);
 
-function end(system: System, part: string, signal: NodeJS.Signals): Promise<Undo> {
-  process.kill(pidOf(system, part), signal);
-  return Promise.resolve(nothing);
+/** @throws Skipped if it is not running now */
+export const restartPart = (system: System, part: string): Promise<Undo> => end(system, part, ways.restart(part));
+
+async function end(system: System, part: string, signal: NodeJS.Signals): Promise<Undo> {
+  process.kill(await Promise.resolve(pidOf(system, part)), signal);
+  return nothing;
 }
 
 /** Freezes a part: it keeps its connections and answers nothing. */

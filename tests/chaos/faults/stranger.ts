@@ -1,8 +1,9 @@
 // Somebody else's client of Kafka: kafkajs as it is published, in a process of its own, because the adapter replaces parts of
 // it at load. It does what its standard input says.
 import { json } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { zstdCompressSync } from 'node:zlib';
-import kafkajs from 'kafkajs';
+import kafkajs, { type Admin } from 'kafkajs';
 
 /** A record, with its parts as text; null is no value. */
 export interface StrangersRecord {
@@ -13,7 +14,8 @@ export interface StrangersRecord {
 
 export type Errand =
   | { kind: 'send'; topic: string; records: StrangersRecord[]; compressed: boolean }
-  | { kind: 'add-partitions'; topic: string; add: number };
+  | { kind: 'add-partitions'; topic: string; add: number }
+  | { kind: 'delete'; topic: string };
 
 const { brokers, errand } = (await json(process.stdin)) as { brokers: string[]; errand: Errand };
 const { Kafka, logLevel, CompressionTypes, CompressionCodecs } = kafkajs;
@@ -32,8 +34,17 @@ if (errand.kind === 'send') {
 } else {
   const admin = kafka.admin();
   await admin.connect();
-  const { topics } = await admin.fetchTopicMetadata({ topics: [errand.topic] });
-  const count = topics[0]!.partitions.length + errand.add;
-  await admin.createPartitions({ topicPartitions: [{ topic: errand.topic, count }] });
+  await (errand.kind === 'delete' ? deleteTopic(admin, errand.topic) : addPartitions(admin, errand));
   await admin.disconnect();
+}
+
+async function deleteTopic(admin: Admin, topic: string): Promise<void> {
+  await admin.deleteTopics({ topics: [topic] });
+  while ((await admin.listTopics()).includes(topic)) await sleep(50);
+}
+
+async function addPartitions(admin: Admin, { topic, add }: { topic: string; add: number }): Promise<void> {
+  const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
+  const count = topics[0]!.partitions.length + add;
+  await admin.createPartitions({ topicPartitions: [{ topic, count }] });
 }

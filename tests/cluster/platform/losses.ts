@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { untilPasses } from '#test/eventually.ts';
-import { kubectl, kubectlIn, operatorNamespace, read, rolledOut } from './cluster.ts';
+import { field, kubectl, kubectlIn, operatorNamespace, read, rolledOut } from './cluster.ts';
 import { podsOf, services } from './installed.ts';
 import type { Installed, Load } from './installed.ts';
 
@@ -34,6 +34,13 @@ export function losses(platform: Installed): void {
       t.diagnostic(outcome(load));
       assert.equal(load.failed, 0);
       await platform.allReadBack(load.some);
+    });
+
+    test('and no other server of PostgreSQL can use its files, nor did one for a moment', async () => {
+      const locking = kubectl('exec', 'postgresql-0', '--', 'flock', '--nonblock', '/var/lib/postgresql/lock', 'true');
+      await assert.rejects(locking, { code: 1 });
+      // a server that finds the lock file of another one ends within a minute
+      assert.equal(await field('pod/postgresql-0', '.status.containerStatuses[0].restartCount'), '0');
     });
 
     test('with the leading operator, which another one replaces', async (t) => {

@@ -47,6 +47,15 @@ export const outbox: readonly Mutant[] = [
     test: 'does not move the cursor over what Kafka has not acknowledged, and goes on when it does',
   },
   {
+    name: 'partitions-as-they-are',
+    breaks: 'The key of an event moves to another partition when the topic gets more of them',
+    file: 'platform/outbox/topic-partitions.ts',
+    from: 'return partitions;',
+    to: 'return present;',
+    testFile: 'platform/outbox/topic-partitions.test.ts',
+    test: 'remain those of its first event, for each relay, and one line says what to do',
+  },
+  {
     name: 'refused-row-fails-its-batch',
     breaks: 'A message that Kafka refuses takes all messages of its send with it',
     file: 'platform/outbox/publish.ts',

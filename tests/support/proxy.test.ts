@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { test, type TestContext } from 'node:test';
-import { eventually } from '#test/eventually.ts';
+import { eventually } from './eventually.ts';
 import { startProxy } from './proxy.ts';
 
 /** A proxy to a server that sends back what it gets. */
@@ -10,7 +10,7 @@ async function startEcho(t: TestContext) {
   const server = createServer((socket) => void socket.on('error', () => undefined).pipe(socket));
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const proxy = await startProxy(() => (server.address() as AddressInfo).port);
+  const proxy = await startProxy('127.0.0.1', (server.address() as AddressInfo).port);
   t.after(async () => {
     await proxy.stop();
     server.close();
@@ -56,4 +56,17 @@ test('a silent wire carries nothing and closes nothing; later it delivers what w
   proxy.restore();
   await eventually(() => before.received() === 'ab' && during.received() === 'c');
   assert.ok(!before.isClosed() && !during.isClosed());
+});
+
+test('frozen connections stay open and carry nothing, and new ones carry everything', async (t) => {
+  const proxy = await startEcho(t);
+  const before = open(t, proxy.port);
+  before.socket.write('a');
+  await eventually(() => before.received() === 'a');
+  proxy.freeze();
+  const after = open(t, proxy.port);
+  await new Promise<void>((written) => before.socket.write('b', () => written()));
+  after.socket.write('c');
+  await eventually(() => after.received() === 'c');
+  assert.deepEqual([before.received(), before.isClosed()], ['a', false]);
 });

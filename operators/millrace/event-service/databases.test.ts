@@ -1,0 +1,252 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { after, before, beforeEach, describe, it } from 'node:test';
+
+import { Api } from '#runtime/api.ts';
+import { FakeApiServer } from '#runtime/testing/fake-api-server.ts';
+import { ManualClock } from '#runtime/testing/manual-clock.ts';
+import { databaseNameOf, dropDatabaseAndRole, ensureDatabaseRoles, withClient } from '#platform/postgres';
+import { testServers } from '#test/servers.ts';
+import { apiVersion } from '../api/common.ts';
+import type { EventService } from '../api/event-service.ts';
+import { namespaces, secrets } from '../api/kinds.ts';
+import { dataOf, valuesOf } from '../database-pools.ts';
+import type { Secret } from '../database-pools.ts';
+import { DatabaseProvisioner, databaseSecretOf } from './databases.ts';
+import { isSharedServer, newDatabaseName, reservedReason } from './database-owner.ts';
+
+const { postgres: admin } = testServers();
+const address = new URL(admin);
+const never = new AbortController().signal;
+const perNamespace = '{namespace}_{name}';
+
+describe('the databases of services on one server', () => {
+  let server: FakeApiServer;
+  let provisioner: DatabaseProvisioner;
+  let clock: ManualClock;
+  let here: string;
+  let there: string;
+  const made = new Set<string>();
+
+  before(async () => {
+    server = new FakeApiServer();
+    await server.start();
+  });
+  after(async () => {
+    await server.stop();
+    await withClient(admin, async (client) => {
+      for (const name of made) await dropDatabaseAndRole(client, name);
+    });
+  });
+  beforeEach(() => {
+    clock = new ManualClock();
+    provisioner = new DatabaseProvisioner(new Api(server.connection()), clock);
+    [here, there] = [newNamespace('here'), newNamespace('there')];
+  });
+
+  /** A namespace with the Secret of the superuser. */
+  function newNamespace(name: string): string {
+    const namespace = `${name}-${randomBytes(4).toString('hex')}`;
+    server.create(namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } });
+    create(namespace, 'superuser', {
+      host: address.hostname,
+      port: address.port,
+      username: address.username,
+      password: decodeURIComponent(address.password),
+    });
+    return namespace;
+  }
+  function create(namespace: string, name: string, values: Record<string, string>, labels = {}): void {
+    const secret = { apiVersion: 'v1', kind: 'Secret', metadata: { namespace, name, labels }, data: dataOf(values) };
+    server.create(secrets, secret);
+  }
+  function service(namespace: string, name: string, database: string, databaseName?: string): EventService {
+    const databases = [{ name: database, schema: 'prisma/orders' }];
+    const postgresql = { superuserSecret: 'superuser', ...(databaseName === undefined ? {} : { databaseName }) };
+    const inServer = newDatabaseName(databaseName, namespace, database);
+    if (reservedReason(inServer, address.username) === undefined) made.add(inServer);
+    const metadata = { name, namespace, uid: `${namespace}/${name}`, generation: 1 };
+    return { apiVersion, kind: 'EventService', metadata, spec: { port: 8080, databases, postgresql } };
+  }
+  const provision = (one: EventService) => provisioner.provision(one, never);
+  const secret = (namespace: string, database: string) =>
+    server.find<Secret>(secrets, namespace, `${database}-database`);
+  const values = (namespace: string, database: string) => valuesOf(secret(namespace, database)!);
+  const whoAmI = async (url: string) => {
+    const { rows } = await withClient(url, (client) =>
+      client.query<{ database: string; role: string }>(
+        'SELECT current_database()::text AS database, current_user::text AS role',
+      ),
+    );
+    return rows[0];
+  };
+  const exists = async (name: string) => {
+    const { rowCount } = await withClient(admin, (client) =>
+      client.query('SELECT FROM pg_database WHERE datname = $1', [name]),
+    );
+    return rowCount === 1;
+  };
+
+  it('are each namespace’s own', async () => {
+    const [ours, theirs] = [
+      service(here, 'orders', 'orders-read', perNamespace),
+      service(there, 'orders', 'orders-read', perNamespace),
+    ];
+    for (const one of [ours, theirs]) assert.equal((await provision(one)).status, 'True');
+    const [first, second] = [values(here, 'orders-read'), values(there, 'orders-read')];
+    const name = (namespace: string) => `${databaseNameOf(namespace)}_orders_read`;
+    assert.deepEqual(await whoAmI(first['url']!), { database: name(here), role: name(here) });
+    assert.deepEqual(await whoAmI(second['url']!), { database: name(there), role: name(there) });
+    const stranger = new URL(first['url']!);
+    stranger.pathname = `/${second['database']}`;
+    await assert.rejects(whoAmI(stranger.href), /permission denied for database/);
+    // a check by either, also by another operator, leaves the other's password alone
+    await clock.advance(10 * 60_000);
+    for (const one of [ours, theirs]) await provision(one);
+    await new DatabaseProvisioner(new Api(server.connection()), clock).provision(theirs, never);
+    await whoAmI(first['url']!);
+    await whoAmI(second['url']!);
+    await provisioner.drop(theirs, never);
+    assert.equal(await exists(name(there)), false);
+    assert.equal(secret(there, 'orders-read'), undefined);
+    await whoAmI(first['url']!);
+  });
+
+  it('are refused where another namespace has one of the name, which stays as it is', async () => {
+    const database = `db-${randomBytes(4).toString('hex')}`;
+    const [ours, theirs] = [service(here, 'orders', database), service(there, 'orders', database)];
+    await provision(ours);
+    for (let times = 0; times < 2; times++) {
+      const { status, reason, message } = await provision(theirs);
+      assert.deepEqual([status, reason], ['False', 'DatabaseTaken']);
+      assert.ok(message.includes(`belongs to the service orders of the namespace ${here}`), message);
+    }
+    assert.equal(secret(there, database), undefined);
+    await provisioner.drop(theirs, never);
+    await whoAmI(values(here, database)['url']!);
+  });
+
+  it('are neither touched nor dropped by another service of the namespace', async () => {
+    const [orders, reports] = [
+      service(here, 'orders', 'shared', perNamespace),
+      service(here, 'reports', 'shared', perNamespace),
+    ];
+    await provision(orders);
+    const earlier = secret(here, 'shared');
+    const { reason, message } = await provision(reports);
+    assert.equal(reason, 'DatabaseTaken');
+    assert.match(message, /the database shared belongs to the service orders/);
+    await provisioner.drop(reports, never);
+    assert.deepEqual(secret(here, 'shared'), earlier);
+    await whoAmI(values(here, 'shared')['url']!);
+    // without the Secret, PostgreSQL itself says whose it is
+    server.delete(secrets, here, 'shared-database');
+    assert.equal((await provision(reports)).reason, 'DatabaseTaken');
+    await provisioner.drop(reports, never);
+    assert.ok(await exists(newDatabaseName(perNamespace, here, 'shared')));
+    assert.equal((await provision(orders)).status, 'True');
+    await whoAmI(values(here, 'shared')['url']!);
+  });
+
+  it('are refused where somebody else has made one, until it is handed over', async () => {
+    const one = service(here, 'orders', 'legacy', perNamespace);
+    const database = newDatabaseName(perNamespace, here, 'legacy');
+    const url = Object.assign(new URL(admin), {
+      username: database,
+      password: 'theirs',
+      pathname: `/${database}`,
+    }).href;
+    await withClient(admin, (client) => ensureDatabaseRoles(client, [{ database, password: 'theirs' }]));
+    let message = '';
+    for (let times = 0; times < 2; times++) {
+      const condition = await provision(one);
+      assert.equal(condition.reason, 'DatabaseTaken');
+      assert.match(condition.message, /exists in PostgreSQL, and Millrace has not made it/);
+      message = condition.message;
+    }
+    await provisioner.drop(one, never);
+    await whoAmI(url);
+    const statements = /hand it over with: (.*)$/.exec(message)![1]!;
+    await withClient(admin, (client) => client.query(statements));
+    assert.equal((await provision(one)).status, 'True');
+    await whoAmI(values(here, 'legacy')['url']!);
+  });
+
+  it('are not taken over by a namespace of the same name in another cluster', async () => {
+    const one = service(here, 'orders', 'orders', perNamespace);
+    await provision(one);
+    const elsewhere = new FakeApiServer();
+    await elsewhere.start();
+    try {
+      elsewhere.create(namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: here, uid: 'elsewhere' } });
+      elsewhere.create(secrets, server.find(secrets, here, 'superuser')!);
+      const other = new DatabaseProvisioner(new Api(elsewhere.connection()), clock);
+      const { reason, message } = await other.provision(one, never);
+      assert.equal(reason, 'DatabaseTaken');
+      assert.match(message, /of another namespace here-/);
+      await other.drop(one, never);
+    } finally {
+      await elsewhere.stop();
+    }
+    await whoAmI(values(here, 'orders')['url']!);
+  });
+
+  it('keep their names and passwords when they were made before they had owners', async () => {
+    const database = `old-${randomBytes(4).toString('hex')}`;
+    const name = databaseNameOf(database);
+    await withClient(admin, (client) => ensureDatabaseRoles(client, [{ database, password: 'kept' }]));
+    made.add(name);
+    const { port, hostname: host } = address;
+    server.create(
+      secrets,
+      databaseSecretOf({ namespace: here, service: 'orders', database }, name, { host, port }, 'kept'),
+    );
+    const earlier = values(here, database);
+    const one = service(here, 'orders', database, perNamespace);
+    assert.equal((await provision(one)).status, 'True');
+    assert.deepEqual(values(here, database), earlier);
+    await whoAmI(earlier['url']!);
+    // from now on it has one
+    assert.equal((await provision(service(there, 'orders', database))).reason, 'DatabaseTaken');
+  });
+
+  it('have no names that are PostgreSQL’s, or the administrator’s', async () => {
+    for (const database of ['postgres', 'template1', 'streaming-replica', 'pg-toast', 'public']) {
+      const { reason, message } = await provision(service(here, 'orders', database));
+      assert.equal(reason, 'DatabaseNameReserved', database);
+      assert.match(message, /choose another/);
+    }
+    assert.match(reservedReason('boss', 'boss')!, /boss is the role that creates the databases/);
+    assert.equal(reservedReason('orders', 'boss'), undefined);
+    await provisioner.drop(service(here, 'orders', 'postgres'), never);
+    await whoAmI(admin);
+  });
+
+  it('have names that PostgreSQL does not cut', () => {
+    const [a, b] = ['a', 'b'].map((end) => newDatabaseName(perNamespace, `${'n'.repeat(62)}${end}`, 'orders')) as [
+      string,
+      string,
+    ];
+    assert.ok(a.length <= 63 && b.length <= 63);
+    assert.notEqual(a, b);
+    assert.equal(newDatabaseName(undefined, 'shop', 'orders-read'), 'orders_read');
+    assert.deepEqual([isSharedServer(), isSharedServer(perNamespace)], [false, true]);
+  });
+
+  it('get a superuser once, if the server takes it from the Secret', async () => {
+    const one = service(here, 'orders', 'orders', perNamespace);
+    const missing = { ...one.spec.postgresql!, superuserSecret: 'missing' };
+    assert.equal((await provision({ ...one, spec: { ...one.spec, postgresql: missing } })).reason, 'NoSuperuser');
+    const newSuperuser = { host: '127.0.0.1', port: Number(address.port), username: 'postgres' };
+    const fresh = { ...one, spec: { ...one.spec, postgresql: { ...missing, superuserSecret: 'fresh', newSuperuser } } };
+    // the server of the test has another password, and says so
+    const { reason } = await provision(fresh);
+    assert.equal(reason, 'PostgresqlUnavailable');
+    const first = server.find<Secret>(secrets, here, 'fresh')!;
+    assert.ok(valuesOf(first)['password']!.length >= 32);
+    await provision(fresh);
+    assert.deepEqual(server.find(secrets, here, 'fresh'), first);
+    const kept = { ...fresh.spec.postgresql, superuserSecret: 'superuser' };
+    assert.equal((await provision({ ...fresh, spec: { ...fresh.spec, postgresql: kept } })).status, 'True');
+  });
+});
