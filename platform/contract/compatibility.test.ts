@@ -61,7 +61,13 @@ test('an event may gain an optional field, and nothing that a reader of either v
     [schema({ a: { maximum: 5 } }), schema({ a: { maximum: 4 } }), /^a has a narrower maximum: 4/],
     [schema({ a: { maximum: 5 } }), schema({ a: { maximum: 6 } }), /^a has a wider maximum: 6/],
     [schema({ a: { maximum: 5 } }), schema({ a: {} }), /^a has a wider maximum: null/],
-    [schema({ a: { pattern: 'a' } }), schema({ a: { pattern: 'b' } }), /^a changed its pattern/],
+    [schema({ a: { pattern: 'a' } }), schema({ a: { pattern: 'b' } }), /^a changed its pattern to b$/],
+    [schema({ a: { pattern: 'a' } }), schema({ a: {} }), /^a changed its pattern to none$/],
+    [
+      schema({ a: nullable }),
+      schema({ a: { anyOf: [{ type: 'null' }, { type: 'string', maxLength: 5 }] } }),
+      /^a has a narrower maxLength: 5$/,
+    ],
     [schema({ a: nullable }), schema({ a: { anyOf: [text] } }), /^a may no longer be: .*null/],
     [
       { type: 'object', properties: { a: text } },

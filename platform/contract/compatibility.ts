@@ -29,6 +29,10 @@ export function breaks(before: Json, after: Json, direction: Direction, path = '
   const at = path === '' ? 'the body' : path;
   const found: string[] = [];
   if (JSON.stringify(old['$ref']) !== JSON.stringify(now['$ref'])) found.push(`${at} refers to another schema`);
+  const [oldValue, nowValue] = [nullable(old), nullable(now)];
+  if (oldValue !== undefined && nowValue !== undefined) {
+    return [...found, ...breaks(oldValue, nowValue, direction, path)];
+  }
   if (JSON.stringify(old['type']) !== JSON.stringify(now['type'])) {
     return [...found, `${at} changed its type from ${typeName(old)} to ${typeName(now)}`];
   }
@@ -37,12 +41,25 @@ export function breaks(before: Json, after: Json, direction: Direction, path = '
   found.push(...valueBreaks(old, now, direction, at));
   if (direction !== 'sent') found.push(...boundBreaks(old, now, at));
   if (direction === 'event') found.push(...boundBreaks(now, old, at, 'wider'));
-  if (old['pattern'] !== now['pattern'] && direction !== 'sent') found.push(`${at} changed its pattern`);
+  if (old['pattern'] !== now['pattern'] && direction !== 'sent') {
+    found.push(`${at} changed its pattern to ${textOf(now['pattern'])}`);
+  }
   if (direction !== 'sent' && now['additionalProperties'] === false && old['additionalProperties'] !== false)
     found.push(`${at} no longer accepts fields that it does not know`);
-  if (old['format'] !== now['format']) found.push(`${at} changed its format`);
+  if (old['format'] !== now['format']) found.push(`${at} changed its format to ${textOf(now['format'])}`);
   found.push(...variantBreaks(old, now, direction, at));
   return found;
+}
+
+/** What a schema allows beside null; undefined if it does not allow null, or more than one other. */
+function nullable({ anyOf }: JsonObject): Json | undefined {
+  const variants = list(anyOf);
+  const others = variants.filter((variant) => object(variant)['type'] !== 'null');
+  return variants.length === 2 && others.length === 1 ? others[0] : undefined;
+}
+
+function textOf(value: Json | undefined): string {
+  return typeof value === 'string' ? value : 'none';
 }
 
 function typeName(schema: JsonObject): string {

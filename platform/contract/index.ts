@@ -1,3 +1,5 @@
+export { judgeChanges } from './accepted.ts';
+export type { AcceptedChange } from './accepted.ts';
 export { buildAsyncApi } from './asyncapi.ts';
 export { InvalidEvent, contractDecoder, createDecoder, encodeHeaders, readJson } from './cloudevents.ts';
 export type { DecodeEvent, ReceivedEvent } from './cloudevents.ts';
@@ -29,5 +31,5 @@ export type { HeaderSpec, Operation, OperationRequest } from './operation.ts';
 export { currentRelease, eventBreaks, releaseBreaks } from './release.ts';
 export type { Release } from './release.ts';
 export { patternMessages } from './patterns.ts';
-export { Email, Text } from './text.ts';
-export { QueryTime, Time, parseTime } from './time.ts';
+export { Email, emailPattern, Text, textPattern } from './text.ts';
+export { QueryTime, Time, parseTime, timePattern } from './time.ts';

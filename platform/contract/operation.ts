@@ -12,7 +12,7 @@ export interface ResponseSpec {
 /** A header of a request. Other values than these are refused. */
 export interface HeaderSpec {
   description: string;
-  maxLength: number;
+  maxLength?: number;
   minLength?: number;
   /** a regular expression for the whole value */
   pattern?: string;
@@ -21,8 +21,8 @@ export interface HeaderSpec {
 /** Lets a change through only if nobody has changed the thing in between. */
 export const ifMatch: HeaderSpec = { description: 'the ETag of what is to be changed; else 412', maxLength: 255 };
 
-/** Every GET of one thing knows this header: whatever declares an ETag. */
-export const ifNoneMatch: HeaderSpec = { description: 'the ETag of what the client has; then 304', maxLength: 255 };
+/** Every GET of one thing knows this header: whatever declares an ETag. A cache may name many. */
+export const ifNoneMatch: HeaderSpec = { description: 'the ETag of what the client has; then 304' };
 
 /** Whether an operation answers 304 to a client that has the answer. */
 export function isConditional({ method, responses }: OperationSpec): boolean {

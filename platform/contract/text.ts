@@ -11,12 +11,11 @@ export function Text(options: { minLength?: number; maxLength: number; descripti
 const atom = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+";
 const label = '[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?';
 
+/** Quoted names, which may contain blanks and line breaks, addresses of hosts, and names without a domain do not match. */
+export const emailPattern = `^(?=[^@]{1,64}@)${atom}(?:\\.${atom})*@(?:${label}\\.)+[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])$`;
+
 /**
- * An address to which mail can be sent over the internet: `name@domain`. Others that RFC 5322 has (quoted names, which may
- * contain blanks and line breaks; addresses of hosts; names without a domain) get mail nowhere, or only in one network.
+ * An address to which mail can be sent over the internet: `name@domain`. Others that RFC 5322 has get mail nowhere, or only in
+ * one network.
  */
-export const Email = Type.String({
-  format: 'email',
-  pattern: `^(?=[^@]{1,64}@)${atom}(?:\\.${atom})*@(?:${label}\\.)+[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])$`,
-  maxLength: 254,
-});
+export const Email = Type.String({ format: 'email', pattern: emailPattern, maxLength: 254 });

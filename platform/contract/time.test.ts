@@ -9,6 +9,12 @@ test('a time without a zone is UTC', () => {
   assert.equal(parseTime('2026-01-31T10:00')?.toISOString(), '2026-01-31T10:00:00.000Z');
 });
 
+test('24:00 is the end of the day', () => {
+  for (const clock of ['24:00', '24:00:00', '24:00:00.000Z', '24:00:00.000000000+00:00']) {
+    assert.equal(parseTime(`2026-01-31T${clock}`)?.toISOString(), '2026-02-01T00:00:00.000Z', clock);
+  }
+});
+
 test('a zone is honoured, also where its plus sign became a blank in a query string', () => {
   assert.equal(parseTime('2026-01-31T10:00:00+02:00')?.toISOString(), '2026-01-31T08:00:00.000Z');
   assert.equal(parseTime('2026-01-31T10:00:00 02:00')?.toISOString(), '2026-01-31T08:00:00.000Z');
@@ -23,7 +29,8 @@ test('what is no real time is refused', () => {
     '2026-02-29',
     '2100-02-29',
     '000',
-    '2026-01-01T24:00:00',
+    '2026-01-01T24:00:01',
+    '2026-01-01T24:01',
     '2026-01-01T10:00:00+24:00',
     '2026-01-01Z',
     '٢٠٢٦-01-01',

@@ -98,12 +98,14 @@ export function parameterValidator(schema: TObject): (values: Record<string, unk
 
 /** Makes a check of request headers; one that is absent is right. */
 export function headerValidator(specs: Record<string, HeaderSpec>): (headers: IncomingHttpHeaders) => void {
-  const checks = Object.entries(specs).map(([name, { minLength = 0, maxLength, pattern }]) => ({
-    name,
-    minLength,
-    maxLength,
-    pattern: pattern === undefined ? undefined : new RegExp(pattern, 'u'),
-  }));
+  const checks = Object.entries(specs).map(
+    ([name, { minLength = 0, maxLength = Number.POSITIVE_INFINITY, pattern }]) => ({
+      name,
+      minLength,
+      maxLength,
+      pattern: pattern === undefined ? undefined : new RegExp(pattern, 'u'),
+    }),
+  );
   return (headers) => {
     for (const { name, minLength, maxLength, pattern } of checks) {
       const value = headers[name];

@@ -1,9 +1,10 @@
-// Compares the contract with the released ones, and tries the recorded events of each release on it. `--release DUMP...`
-// releases the present contract, with events from dumps of its topics.
+// Compares the contract with the released ones, but for the accepted changes, and tries the recorded events of each release
+// on it. `--release DUMP...` releases the present contract, with events from dumps of its topics.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
+import { acceptedChanges } from './accepted-changes.ts';
 import { contracts } from './index.ts';
-import { currentRelease, eventBreaks, releaseBreaks } from '#platform/contract';
+import { currentRelease, eventBreaks, judgeChanges, releaseBreaks } from '#platform/contract';
 import { messageOf } from '#platform/errors';
 import { decodeRecorded, readRecording, readReleases, releasesFolder } from './releases.ts';
 import type { RecordedEvent, RecordedRelease } from './releases.ts';
@@ -30,6 +31,7 @@ function release(dumps: readonly string[]): void {
   );
   console.log(`later contracts are compared with ${version}; ${recorded.length} of its events are recorded`);
   for (const text of notRecorded({ ...current, recorded })) console.log(text);
+  if (acceptedChanges.length > 0) console.log('now empty services/contracts/accepted-changes.ts');
 }
 
 /** Selects whole lives of keys, until each type has enough events. */
@@ -67,10 +69,12 @@ function check(releases: readonly RecordedRelease[]): void {
   const last = releases.at(-1);
   if (!last) return;
   const earlier = releases.slice(0, -1).flatMap((one) => eventBreaks(one, current));
-  const broken = [...new Set([...earlier, ...releaseBreaks(last, current)]), ...releases.flatMap(notReadable)];
+  const changes = judgeChanges([...earlier, ...releaseBreaks(last, current)], acceptedChanges);
+  const broken = [...changes.broken, ...releases.flatMap(notReadable)];
   const found = [
     ...(broken.length > 0 ? [`The contract would break readers of ${last.version}, or does not fit its events:`] : []),
     ...broken.map((text) => `  ${text}`),
+    ...changes.stale.map((text) => `services/contracts/accepted-changes.ts accepts what is no change: ${text}`),
     ...releases.flatMap(notRecorded),
   ];
   if (found.length > 0) {
@@ -78,5 +82,7 @@ function check(releases: readonly RecordedRelease[]): void {
     process.exit(1);
   }
   const [events, operations] = [current.events, current.operations].map((all) => Object.keys(all).length);
-  console.log(`The contract (${events} events, ${operations} operations) fits ${last.version}`);
+  const { length } = changes.accepted;
+  const butFor = length === 0 ? '' : ` but for ${length} changes that services/contracts/accepted-changes.ts accepts`;
+  console.log(`The contract (${events} events, ${operations} operations) fits ${last.version}${butFor}`);
 }

@@ -3,12 +3,13 @@ import type { Static } from 'typebox';
 import { defineContract, Email, Id, ifMatch, Page, pageHeaders, PathId, Text, Time } from '#platform/contract';
 
 /** White space but for control characters. It is listed, because it is not the same in all languages. */
-const blank = ' \\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff';
+const blank = ' \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff';
 const unstorable = '\\u0000-\\u001f\\u007f\\ud800-\\udfff';
 
 /** Well-formed text without control characters that does not begin or end with white space. */
-const name = (minLength: number, maxLength: number) =>
-  Type.String({ minLength, maxLength, pattern: `^(?![${blank}])[^${unstorable}]*(?<![${blank}])$` });
+export const namePattern = `^(?![${blank}])[^${unstorable}]*(?<![${blank}])$`;
+
+const name = (minLength: number, maxLength: number) => Type.String({ minLength, maxLength, pattern: namePattern });
 
 export const UserInput = Type.Object(
   {

@@ -69,8 +69,7 @@ test('the same key and body of two subjects make two orders, and each gets its o
 test('a key that is empty or too long is 400', async () => {
   assert.equal((await post('')).status, 400);
   assert.equal((await post('k'.repeat(256))).status, 400);
-  assert.equal((await post('ü')).status, 400);
-  assert.equal((await post('a b')).status, 201);
+  for (const key of ['ü', 'a b', 'a\tb']) assert.equal((await post(key)).status, 201, key);
   assert.equal((await post('k'.repeat(255))).status, 201);
 });
 
