@@ -73,10 +73,13 @@ export function createHttpServer(
   };
 }
 
-/** A body in a coding that nobody here decodes would be taken for something else. */
+/**
+ * A body in a coding that nobody here decodes would be taken for something else. Codings without `chunked` at their end are
+ * left to the parser, which refuses them after this.
+ */
 function unknownCoding({ headers }: IncomingMessage): Problem | undefined {
   const coding = headers['transfer-encoding'];
-  if (coding === undefined || coding.toLowerCase() === 'chunked') return undefined;
+  if (coding === undefined || !/,[ \t]*chunked$/i.test(coding)) return undefined;
   return new Problem(501, { detail: 'The only transfer coding is chunked' });
 }
 

@@ -4,6 +4,8 @@ import { before, describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import { SignJWT, exportJWK, generateKeyPair } from 'jose';
 import type { CryptoKey, JWK } from 'jose';
+import { Health } from '#platform/health';
+import { createHttpServer } from '#platform/http';
 import { startGateway, startUpstream, unusedUrl } from './testing.ts';
 
 const issuer = 'https://issuer.example';
@@ -75,6 +77,22 @@ describe('authentication', () => {
     assert.equal(await subject(guardedGateway.url, 'ada'), 'ada');
     assert.equal(await subject(guardedGateway.url, 'Jürgen\r\nx: y'), 'J%C3%BCrgen%0D%0Ax%3A%20y');
     assert.equal(await subject(guardedGateway.url, ''), 401);
+  });
+
+  it('tells a service who it is, however long its name is', async (t) => {
+    const service = createHttpServer(
+      ({ headers }, response) => response.end(String(headers['x-millrace-subject']?.length)),
+      new Health(),
+    );
+    t.after(() => service.close());
+    const issuerServer = await startUpstream(t, (_, response) => {
+      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ keys: [jwk] }));
+    });
+    const auth = { jwksUrl: `${issuerServer.url}/jwks`, issuer, audience };
+    const gateway = await startGateway(t, `http://127.0.0.1:${await service.listen(0, '127.0.0.1')}`, { auth });
+    const authorization = `Bearer ${await token(key, { sub: 'ü'.repeat(2_000) })}`;
+    const response = await fetch(`${gateway.url}/api/orders`, { headers: { authorization } });
+    assert.deepEqual([response.status, await response.text()], [200, '12000']);
   });
 
   it('refuses any other token with 401 and gives the reason', async (t) => {

@@ -9,7 +9,11 @@ import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import { Health } from '#platform/health';
 import { bodyLimit, createHttpServer } from '#platform/http';
+import { contracts } from '#contracts/index.ts';
+import { createLogger } from '#platform/telemetry';
 import { BodyBudget } from './body-budget.ts';
+import { Proxy } from './proxy.ts';
+import { Upstream } from './upstream.ts';
 import { raw, startGateway, startUpstream, textOf } from './testing.ts';
 import { eventually } from '#test/eventually.ts';
 
@@ -65,6 +69,20 @@ describe('targets', () => {
       assert.match(answer, /^HTTP\/1.1 400 [^]*"status":400/, target);
     }
     for (const path of ['/api/orders', '/api/users/1']) assert.equal((await fetch(gateway.url + path)).status, 200);
+  });
+
+  it('that only undici refuses are a fault of the client, too', async (t) => {
+    const url = 'http://127.0.0.1:9';
+    const breaker = { failures: 1, pauseMs: 60_000 };
+    const upstreams = new Map(contracts.contracts.map(({ name }) => [name, new Upstream(name, url, { breaker })]));
+    const log = createLogger('gateway', 'silent');
+    const proxy = new Proxy({ ...contracts, upstreams, health: new Health(), log, trustProxy: false });
+    const server = await startUpstream(t, (request, response) => {
+      request.url = '/api/users/1 x';
+      proxy.handle(request, response);
+    });
+    assert.equal((await fetch(server.url)).status, 400);
+    assert.equal(upstreams.get('users')!.breaker.state, 'closed');
   });
 
   it('in absolute form are mapped, as those of a client with this gateway as its proxy', async (t) => {
@@ -274,7 +292,10 @@ describe('bodies', () => {
   });
 
   it('that are not there hold no permit', async (t) => {
-    const upstream = await startUpstream(t, (_, response) => response.end());
+    const upstream = await startUpstream(
+      t,
+      (request, response) => void request.resume().once('end', () => response.end()),
+    );
     const gateway = await startGateway(t, upstream.url, { limits: { maxInFlight: 4 } });
     const silent = await openAll(
       t,
