@@ -165,7 +165,7 @@ export class FakeConsumer implements ConsumerHandle {
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   }
 
-  #fetch({ partitions, generation }: Membership): IncomingBatch[] {
+  #fetch({ partitions }: Membership): IncomingBatch[] {
     return partitions.flatMap((at) => {
       const position = this.#positions.get(nameOf(at))!;
       if (position.isPaused) return [];
@@ -179,9 +179,19 @@ export class FakeConsumer implements ConsumerHandle {
         highWatermark: end,
         messages,
         isStale: () => this.#positions.get(nameOf(at)) !== position || position.seeks !== seeks,
-        heartbeat: () => this.#brokers.network('heartbeat', () => this.#group.beat(this.#id, generation)),
+        heartbeat: () => this.#beatInBatch(),
       };
     });
+  }
+
+  /** As with kafkajs, the heartbeat is of the member, also where it has joined again since the fetch. @throws in a rebalance */
+  async #beatInBatch(): Promise<void> {
+    const generation = this.#membership?.generation ?? 0;
+    try {
+      await this.#brokers.network('heartbeat', () => this.#group.beat(this.#id, generation));
+    } catch (error) {
+      if (isOfGroup(error)) throw error;
+    }
   }
 
   /** Hands over a batch until it is handled, a seek has moved the position, or it has failed too often. */
