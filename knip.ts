@@ -22,7 +22,7 @@ export default {
     'dashboard/assets/{app,docs}.js!',
     'bench/*.ts!',
     'scaffold/{main,acceptance,shop-free/copy}.ts!',
-    'tests/{run,chaos/main,mutants/main}.ts',
+    'tests/{run,chaos/main,mutants/main,schedules/main}.ts',
     'tests/chaos/clock.ts',
     '**/*.test.ts',
     'tests/**/*.mjs',
