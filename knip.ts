@@ -24,6 +24,7 @@ export default {
     'scaffold/{main,acceptance,shop-free/copy}.ts!',
     'tests/{run,chaos/main,mutants/main,schedules/main}.ts',
     'tests/chaos/clock.ts',
+    'tests/cluster/chaos/{main,agent}.ts',
     '**/*.test.ts',
     'tests/**/*.mjs',
     'charts/millrace/tests/*.mjs',
