@@ -1,4 +1,4 @@
-import { contractDecoder } from '#platform/contract';
+import { contractDecoder, identityOf } from '#platform/contract';
 import type { DecodeEvent, EventTypes, ReceivedEvent } from '#platform/contract';
 import type { Accumulation, PartitionEvents } from '#platform/inbox';
 import { nameOf } from '#platform/inbox';
@@ -116,7 +116,8 @@ export class QueryAccumulation implements Accumulation {
   #occur({ plan, key, event, values }: Occurrence, now: number): void {
     const row = { key, windowStart: null, windowEnd: null, values };
     if (!passes(plan, row)) return;
-    const { id: occurrence, traceparent } = event;
+    const { traceparent } = event;
+    const occurrence = identityOf(event);
     if (plan.query.alert) {
       this.#alerts.push({ plan, row, occurrence, traceparent });
       return;
