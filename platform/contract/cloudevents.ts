@@ -236,13 +236,16 @@ function rangeOf(message: Value): JsonBytes | null {
   return value && { bytes: value, start: 0, end: value.length };
 }
 
-/** Decodes JSON that is known to fit its contract. It may decode it later. */
-type Take = (json: JsonBytes) => unknown;
+/**
+ * Takes the data of an event, which fits its contract: JSON, and the data itself where it had to be decoded to see that. It may
+ * decode it later, or in another way.
+ */
+type Take = (json: JsonBytes, data?: unknown) => unknown;
 
 /**
  * Makes a decoder that checks the data against the contracts. It does not check unknown types, because a newer producer can
  * send types that an older consumer ignores. An event of an unknown type, or not of the source of its type, is foreign.
- * @param take gets the bytes of data that is seen to fit without decoding it; default: all data is decoded
+ * @param take takes the data; default: it is decoded
  */
 export function contractDecoder<M extends Message>(events: EventTypes, take?: Take): DecodeEvent<M> {
   const validators = new Map<string, ReturnType<typeof Compile>>();
@@ -278,8 +281,9 @@ export function contractDecoder<M extends Message>(events: EventTypes, take?: Ta
       const faults = validator.Errors(data).map((fault) => `${fault.instancePath || 'data'} ${fault.message}`);
       throw new InvalidEvent(`the data does not fit ${type}: ${faults.join('; ')}`);
     }
-    if (take) recogniserFor(type).learn(data);
-    return data;
+    if (!take) return data;
+    recogniserFor(type).learn(data);
+    return take(rangeOf(value)!, data);
   });
   return (message, headers) => {
     const event = decode(message, headers);
