@@ -1,5 +1,5 @@
 export { buildAsyncApi } from './asyncapi.ts';
-export { InvalidEvent, contractDecoder, createDecoder, encodeHeaders, readJson } from './cloudevents.ts';
+export { InvalidEvent, contractDecoder, createDecoder, encodeHeaders, identityOf, readJson } from './cloudevents.ts';
 export type { DecodeEvent, ReceivedEvent } from './cloudevents.ts';
 export { consumerOperations, opsContracts, opsDocument } from './consumer-operations.ts';
 export type {
