@@ -25,6 +25,8 @@ const programs = {
   'test:new': 'scaffold/acceptance.ts',
   cluster: 'k8s/main.ts',
   chaos: 'tests/chaos/main.ts',
+  'chaos:cluster': 'tests/cluster/chaos/main.ts',
+  schedules: 'tests/schedules/main.ts',
   'bench:cluster': 'bench/cluster.ts',
   'bench:compare': 'bench/compare.ts',
   'bench:start': 'bench/start.ts',

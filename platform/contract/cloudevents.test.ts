@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Type } from 'typebox';
-import { InvalidEvent, contractDecoder, encodeHeaders } from './cloudevents.ts';
+import { InvalidEvent, contractDecoder, encodeHeaders, identityOf } from './cloudevents.ts';
 
 const schema = Type.Object({ userId: Type.Integer(), version: Type.Integer(), deletedAt: Type.String() });
-const decodeEvent = contractDecoder({ 'user.deleted': { summary: 'A user is gone', topics: ['user-events'], schema } });
+const decodeEvent = contractDecoder({
+  'user.deleted': { summary: 'A user is gone', topics: ['user-events'], schema, source: '/users' },
+});
 
 const data = { userId: 1, version: 2, deletedAt: '2026-01-01T00:00:00.000Z' };
 const envelope = {
@@ -39,7 +41,18 @@ test('an event arrives as it was sent', () => {
     offset: 7n,
     key: '1',
     traceparent: envelope.traceparent,
+    isForeign: false,
   });
+});
+
+test('an event is known by source and id, by the id alone where its own service has published it', () => {
+  const identity = (changes: object) =>
+    identityOf(decodeEvent(message({ headers: encodeHeaders({ ...envelope, ...changes }) })));
+  const own = identity({});
+  const foreign = identity({ source: '/elsewhere' });
+  const unknown = identity({ type: 'user.renamed' });
+  assert.deepEqual([own, foreign, unknown], ['user-1-2', '["/elsewhere","user-1-2"]', '["/users","user-1-2"]']);
+  assert.notEqual(identity({ id: foreign }), foreign);
 });
 
 test('a message that is not an event of the contract says why', () => {

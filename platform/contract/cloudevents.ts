@@ -29,6 +29,16 @@ export interface ReceivedEvent {
   offset: bigint;
   key: string | null;
   traceparent: string | undefined;
+  /** whether another source than the service that declares its type has published it; default: no */
+  isForeign?: boolean;
+}
+
+/**
+ * A text that identifies an event among those of all sources: an id is unique within its source alone (CloudEvents 1.0, "id").
+ * It is the id alone where the service that declares the type has published the event: short, as almost all events are its own.
+ */
+export function identityOf({ source, id, isForeign = false }: ReceivedEvent): string {
+  return isForeign || id.startsWith('[') ? JSON.stringify([source, id]) : id;
 }
 
 /** Thrown for a message that is not an event of the contract: no retry helps. */
@@ -181,6 +191,7 @@ function toEvent(
     // one that is none is ignored (W3C Trace Context, 3.2)
     traceparent:
       typeof traceparent === 'string' && traceparent.length === 55 && isAllowed(traceparent) ? traceparent : undefined,
+    isForeign: false,
   };
 }
 
@@ -225,18 +236,22 @@ function rangeOf(message: Value): JsonBytes | null {
   return value && { bytes: value, start: 0, end: value.length };
 }
 
-/** Decodes JSON that is known to fit its contract. It may decode it later. */
-type Take = (json: JsonBytes) => unknown;
+/**
+ * Takes the data of an event, which fits its contract: JSON, and the data itself where it had to be decoded to see that. It may
+ * decode it later, or in another way.
+ */
+type Take = (json: JsonBytes, data?: unknown) => unknown;
 
 /**
  * Makes a decoder that checks the data against the contracts. It does not check unknown types, because a newer producer can
- * send types that an older consumer ignores.
- * @param take gets the bytes of data that is seen to fit without decoding it; default: all data is decoded
+ * send types that an older consumer ignores. An event of an unknown type, or not of the source of its type, is foreign.
+ * @param take takes the data; default: it is decoded
  */
 export function contractDecoder<M extends Message>(events: EventTypes, take?: Take): DecodeEvent<M> {
   const validators = new Map<string, ReturnType<typeof Compile>>();
   const recognisers = new Map<string, Recogniser>();
   const anyData = new Recogniser();
+  const sources = new Map(Object.entries(events).map(([type, { source }]) => [type, source]));
 
   function validatorOf(type: string) {
     const known = validators.get(type);
@@ -255,7 +270,7 @@ export function contractDecoder<M extends Message>(events: EventTypes, take?: Ta
     return recogniser;
   }
 
-  return createDecoder<M>((value, type) => {
+  const decode = createDecoder<M>((value, type) => {
     if (take) {
       const range = rangeOf(value);
       if (range && recogniserFor(type).recognises(range)) return take(range);
@@ -266,7 +281,13 @@ export function contractDecoder<M extends Message>(events: EventTypes, take?: Ta
       const faults = validator.Errors(data).map((fault) => `${fault.instancePath || 'data'} ${fault.message}`);
       throw new InvalidEvent(`the data does not fit ${type}: ${faults.join('; ')}`);
     }
-    if (take) recogniserFor(type).learn(data);
-    return data;
+    if (!take) return data;
+    recogniserFor(type).learn(data);
+    return take(rangeOf(value)!, data);
   });
+  return (message, headers) => {
+    const event = decode(message, headers);
+    event.isForeign = sources.get(event.type) !== event.source;
+    return event;
+  };
 }

@@ -2,8 +2,8 @@ import type { Static, TSchema } from 'typebox';
 import { PlatformError } from '#platform/errors';
 import type { Operation, OperationSpec } from './operation.ts';
 
-/** A kind of event, by its CloudEvents type. The key of its messages is the id of the aggregate, in decimal. */
-export interface EventType {
+/** A kind of event, as its service declares it. The key of its messages is the id of the aggregate, in decimal. */
+interface EventTypeDeclaration {
   summary: string;
   /** the topics of the event */
   topics: readonly string[];
@@ -11,7 +11,14 @@ export interface EventType {
   schema: TSchema;
 }
 
+export interface EventType extends EventTypeDeclaration {
+  /** the CloudEvents source of its events, where its service has published them */
+  source: string;
+}
+
+/** Kinds of events, by their CloudEvents type. */
 export type EventTypes = Readonly<Record<string, EventType>>;
+type EventTypeDeclarations = Readonly<Record<string, EventTypeDeclaration>>;
 
 /** The interface of a service: its events and its HTTP operations. */
 export interface Contract {
@@ -27,7 +34,7 @@ export interface Contract {
 }
 
 /** A contract as its service declares it. */
-export interface ContractDeclaration<E extends EventTypes, O extends Record<string, OperationSpec>> {
+export interface ContractDeclaration<E extends EventTypeDeclarations, O extends Record<string, OperationSpec>> {
   events?: E;
   /** by id; ids are unique among all services */
   operations?: O;
@@ -39,11 +46,11 @@ export interface ContractDeclaration<E extends EventTypes, O extends Record<stri
 /** A contract with the types of its declarations. */
 export interface DefinedContract<
   Name extends string,
-  E extends EventTypes,
+  E extends EventTypeDeclarations,
   O extends Record<string, OperationSpec>,
 > extends Contract {
   name: Name;
-  events: E;
+  events: { [Type in keyof E & string]: E[Type] & EventType };
   operations: { [Id in keyof O & string]: O[Id] & { id: Id; service: Name } };
 }
 
@@ -56,9 +63,10 @@ export type EventDataOf<C extends Contract> = { [Type in keyof C['events']]: Sta
  */
 export function defineContract<
   const Name extends string,
-  const E extends EventTypes = Record<string, never>,
+  const E extends EventTypeDeclarations = Record<string, never>,
   const O extends Record<string, OperationSpec> = Record<string, never>,
 >(name: Name, declared: ContractDeclaration<E, O>): DefinedContract<Name, E, O> {
+  const events = Object.entries(declared.events ?? {}).map(([type, spec]) => [type, { ...spec, source: `/${name}` }]);
   const operations = Object.entries(declared.operations ?? {}).map(([id, spec]) => [
     id,
     { ...spec, id, service: name },
@@ -66,7 +74,7 @@ export function defineContract<
   return {
     name,
     prefixes: declared.prefixes ?? ['/api'],
-    events: declared.events ?? ({} as E),
+    events: Object.fromEntries(events) as DefinedContract<Name, E, O>['events'],
     operations: Object.fromEntries(operations) as DefinedContract<Name, E, O>['operations'],
     schemas: declared.schemas ?? {},
   };

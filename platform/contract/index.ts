@@ -1,7 +1,7 @@
 export { judgeChanges } from './accepted.ts';
 export type { AcceptedChange } from './accepted.ts';
 export { buildAsyncApi } from './asyncapi.ts';
-export { InvalidEvent, contractDecoder, createDecoder, encodeHeaders, readJson } from './cloudevents.ts';
+export { InvalidEvent, contractDecoder, createDecoder, encodeHeaders, identityOf, readJson } from './cloudevents.ts';
 export type { DecodeEvent, ReceivedEvent } from './cloudevents.ts';
 export { consumerOperations, opsContracts, opsDocument } from './consumer-operations.ts';
 export type {

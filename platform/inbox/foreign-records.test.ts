@@ -155,6 +155,25 @@ describe('records that others write', () => {
     const { rows } = await stand.database.pool.query<{ data: Buffer }>('SELECT data FROM millrace.outbox');
     assert.equal(rows.length, 1);
     assert.ok(rows[0]!.data.includes(value), 'it is on its way to the topic of dead letters');
+
+    const topic = `${stand.group}.dead-letters`;
+    await stand.kafka.admin.ensureTopics([{ name: topic, partitions: 1, retentionMs: -1 }]);
+    const { pool } = stand.database;
+    const relay = new OutboxRelay({ name: 'test', pool, kafka: stand.kafka, log, health: new Health() });
+    relay.start();
+    try {
+      const published = (count: bigint) =>
+        eventually(
+          async () => (await stand.kafka.admin.watermarks(topic)).get(0)!.high === count,
+          `${count} in the topic of dead letters`,
+          30_000,
+        );
+      await published(1n);
+      await sendWithNext({ key: 'another', value: 'x', headers: [] });
+      await published(2n);
+    } finally {
+      await relay.stop();
+    }
   });
 
   const odd: [string, Record][] = [

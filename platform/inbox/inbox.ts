@@ -89,6 +89,7 @@ export class Inbox {
   /** what goes on beside the batches; `stop` waits for it */
   readonly #underWay = new Set<Promise<unknown>>();
   #stopping = false;
+  #isRechecking = false;
   /** the offsets that Kafka does not know yet, by partition */
   readonly #uncommitted = new Map<string, TopicPartition & { offset: bigint }>();
 
@@ -341,9 +342,13 @@ export class Inbox {
     }
   }
 
+  /** One at a time: it waits for offsets that are locked. */
   async #recheck(): Promise<void> {
     const unreadable = this.#assignment?.positions.filter(({ error }) => error) ?? [];
-    if (unreadable.length > 0) await this.#assignment?.locate(unreadable);
+    if (unreadable.length === 0 || this.#isRechecking) return;
+    this.#isRechecking = true;
+    await this.#assignment?.locate(unreadable);
+    this.#isRechecking = false;
   }
 }
 

@@ -1,4 +1,6 @@
 export type { Accumulation, Accumulator, PartitionEvents } from './accumulation.ts';
+export { deadLetterColumns, messageOf } from './dead-letter-row.ts';
+export type { DeadLetterRow } from './dead-letter-row.ts';
 export { Inbox } from './inbox.ts';
 export { isTombstone } from './item.ts';
 export { Outdated, loadOffsets, moveOffsets, nameOf } from './offsets.ts';

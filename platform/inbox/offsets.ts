@@ -63,6 +63,22 @@ export async function moveOffsets<T extends Move>(tx: PoolClient, group: string,
   return batches.filter((batch) => !moved.has(nameOf(batch)));
 }
 
+/** The partitions whose stored offset another session has locked at this moment. */
+export async function lockedOffsets<T extends TopicPartition>(
+  pool: Pool,
+  group: string,
+  partitions: readonly T[],
+): Promise<T[]> {
+  const { rows } = await pool.query<TopicPartition>(
+    `SELECT o.topic, o.partition FROM millrace.inbox_offsets o
+     JOIN unnest($2::text[], $3::int[]) AS w(topic, partition) ON w.topic = o.topic AND w.partition = o.partition
+     WHERE o.consumer_group = $1 FOR UPDATE OF o SKIP LOCKED`,
+    [group, partitions.map(({ topic }) => topic), partitions.map(({ partition }) => partition)],
+  );
+  const free = new Set(rows.map(nameOf));
+  return partitions.filter((partition) => !free.has(nameOf(partition)));
+}
+
 export const nameOf = ({ topic, partition }: TopicPartition) => `${topic}/${partition}`;
 
 /** The start of a partition's log, and the id of its topic where the brokers tell one. */

@@ -12,7 +12,7 @@ import { failureOf, isHandled, reasonOf } from './item.ts';
 import { KeyOrder } from './key-order.ts';
 import { backoffMs, roundMs } from '#platform/lifecycle';
 import { metrics } from './metrics.ts';
-import { OffsetsMoved, moveOffsets, nameOf } from './offsets.ts';
+import { lockedOffsets, OffsetsMoved, moveOffsets, nameOf } from './offsets.ts';
 import { bisect, committedOf, takeUpTo } from './partition-batch.ts';
 import type { Committed, Sink, PartitionBatch } from './partition-batch.ts';
 
@@ -33,9 +33,12 @@ export interface WriterOptions {
   lingerMs: number;
   /** called after each commit, with what was committed */
   onCommitted: (committed: readonly Committed[]) => void;
-  /** called where the first message of a partition can be neither handled nor given up: the partition has to wait */
+  /** called where a partition has to wait: its first message can be neither handled nor given up, or its offset is locked */
   onRefused: (partition: TopicPartition, reason: string) => void;
 }
+
+/** The codes of a statement that has taken too long, or got no answer. */
+const tooLong = new Set(['57014', '55P03', 'ERR_DATABASE_SILENT']);
 
 interface Waiting {
   batch: PartitionBatch;
@@ -187,12 +190,28 @@ export class Writer implements Sink {
           left = left.filter((batch) => !lost.has(nameOf(batch)));
         } else if (isUnavailable(error)) {
           this.#availability.set(error as Error);
+          left = await this.#withoutHeld(left, error, lost);
           failures += 1;
           await sleep(backoffMs(failures, databaseBackoff), undefined, { signal });
         } else return toError(error);
       }
     }
     return undefined;
+  }
+
+  /**
+   * Leaves out the batches whose offset another session holds, if a statement has taken too long: most likely the session of an
+   * earlier attempt, which hangs in the server. They wait, and the other partitions go on.
+   */
+  async #withoutHeld(batches: PartitionBatch[], error: unknown, lost: Set<string>): Promise<PartitionBatch[]> {
+    const { group, pool, onRefused } = this.#options;
+    if (!tooLong.has((error as { code?: string }).code ?? '')) return batches;
+    const held = new Set(await lockedOffsets(pool, group, batches).catch(() => []));
+    for (const batch of held) {
+      lost.add(nameOf(batch));
+      onRefused(batch, 'another session of PostgreSQL holds its offset');
+    }
+    return batches.filter((batch) => !held.has(batch));
   }
 
   async #commit(batches: PartitionBatch[]): Promise<void> {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
-import { brokerError, fakeKafka } from '#platform/kafka/testing/fake.ts';
+import { brokerError } from '#platform/kafka/testing/fake-error.ts';
+import { fakeKafka } from '#platform/kafka/testing/fake.ts';
 import { publish } from './publish.ts';
 import { RecordBatchBuilder } from './record-batch.ts';
 import { messagesOf } from './rows.ts';

@@ -5,7 +5,10 @@ import { contentTag, defineContract, Id, Page, pageHeaders, PathId, Time } from 
 export const Notification = Type.Object({
   id: Id,
   userId: Id,
-  eventId: Type.String({ examples: ['order-1-1'] }),
+  eventId: Type.String({
+    examples: ['order-1-1'],
+    description: 'The id of the event; of an event of a source that is not the platform\'s own, `["source","id"]`',
+  }),
   type: Type.String({ examples: ['order.created'] }),
   channel: Type.String({ examples: ['EMAIL'] }),
   recipient: Type.Union([Type.String(), Type.Null()]),

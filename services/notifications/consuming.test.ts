@@ -37,7 +37,7 @@ describe('from Kafka to the mailbox', () => {
 
   async function publish(type: string, id: string, key: string, data: object): Promise<void> {
     const producer = await kafka.producer();
-    const headers = encodeHeaders({ id, type, source: '/tests', subject: key, time: new Date() });
+    const headers = encodeHeaders({ id, type, source: `/${type.split('.')[0]}s`, subject: key, time: new Date() });
     const message = { key, value: Buffer.from(JSON.stringify(data)), headers };
     await producer.send(topic, await producer.partitionFor(topic, key), [message]);
   }

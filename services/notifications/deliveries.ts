@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import type { Pool } from '#platform/postgres';
 
 /** A notification that a sender has claimed, with the present data of its recipient. */
@@ -29,7 +30,7 @@ const claimSql = `
     WHERE due_at >= $3::timestamptz - interval '2 seconds' AND due_at <= now() AND (claimed_until IS NULL OR claimed_until < now())
     ORDER BY due_at, notification_id LIMIT $1 FOR UPDATE SKIP LOCKED
   ), claimed AS (
-    UPDATE deliveries d SET claimed_until = now() + $2 * interval '1 millisecond'
+    UPDATE deliveries d SET claimed_until = now() + $2 * interval '1 millisecond', claimed_by = $4
     FROM due WHERE d.notification_id = due.notification_id
     RETURNING d.notification_id AS id, d.traceparent
   )
@@ -50,21 +51,34 @@ const settleSql = `
   ), finished AS (
     DELETE FROM deliveries d USING outcome o WHERE d.notification_id = o.id AND o.status <> 'PENDING'
   )
-  UPDATE deliveries d SET due_at = now() + o.retry_in_ms * interval '1 millisecond', claimed_until = NULL
+  UPDATE deliveries d SET due_at = now() + o.retry_in_ms * interval '1 millisecond', claimed_until = NULL, claimed_by = NULL
   FROM outcome o WHERE d.notification_id = o.id AND o.status = 'PENDING'`;
 
 const everything = '-infinity';
 
+/** How long a claim may take effect after its answer was lost, in milliseconds: its session can hang before it commits. */
+const lateMs = 120_000;
+
+export interface DeliveriesOptions {
+  /** names this process; default: its host and its process id */
+  owner?: string;
+  /** the pause between scans from the start, in milliseconds, for expired claims and late commits; default 5,000 */
+  rescanMs?: number;
+}
+
 /** The senders' work list in the database; any number of processes may share it. */
 export class Deliveries {
   readonly #pool: Pool;
+  readonly #owner: string;
   readonly #rescanMs: number;
+  /** until when claims can take effect that nobody knows of */
+  #lostUntil = Number.NEGATIVE_INFINITY;
   #floor = everything;
   #scannedAt = Number.NEGATIVE_INFINITY;
 
-  /** @param rescanMs the pause between scans from the start, in milliseconds: for expired claims and late commits */
-  constructor(pool: Pool, rescanMs = 5_000) {
+  constructor(pool: Pool, { owner = ownerOf(process.pid), rescanMs = 5_000 }: DeliveriesOptions = {}) {
     this.#pool = pool;
+    this.#owner = owner;
     this.#rescanMs = rescanMs;
   }
 
@@ -74,18 +88,23 @@ export class Deliveries {
    *
    * A claim usually scans from the start of the last one. Before that, the index is full of entries that died since the last
    * vacuum, tens of thousands under load, and to skip them takes longer than all other work.
+   *
+   * All earlier claims of this process must be settled or released: where the answer of one was lost, this releases the others.
    */
   async claim(limit: number, leaseMs: number): Promise<Claim[]> {
     const now = performance.now();
     if (now - this.#scannedAt >= this.#rescanMs) {
+      if (now < this.#lostUntil) await this.#releaseOf([this.#owner]);
       this.#floor = everything;
       this.#scannedAt = now;
     }
-    const { rows } = await this.#pool.query<Claim & { firstDue: string }>({
-      name: 'claim-deliveries',
-      text: claimSql,
-      values: [limit, leaseMs, this.#floor],
-    });
+    const { rows } = await this.#noteLoss(
+      this.#pool.query<Claim & { firstDue: string }>({
+        name: 'claim-deliveries',
+        text: claimSql,
+        values: [limit, leaseMs, this.#floor, this.#owner],
+      }),
+    );
     if (rows[0]) this.#floor = rows[0].firstDue;
     return rows;
   }
@@ -108,9 +127,40 @@ export class Deliveries {
   /** Releases claims that were not tried: they are due as before. */
   async release(ids: readonly string[]): Promise<void> {
     this.#floor = everything;
-    await this.#pool.query('UPDATE deliveries SET claimed_until = NULL WHERE notification_id = ANY($1::bigint[])', [
-      ids,
-    ]);
+    await this.#noteLoss(
+      this.#pool.query(
+        'UPDATE deliveries SET claimed_until = NULL, claimed_by = NULL WHERE notification_id = ANY($1::bigint[])',
+        [ids],
+      ),
+    );
+  }
+
+  /** Releases the claims of processes of this host that have ended, such as the one before this; they were killed. */
+  async releaseEnded(): Promise<void> {
+    const { rows } = await this.#pool.query<{ owner: string }>(
+      `SELECT DISTINCT claimed_by AS owner FROM deliveries WHERE claimed_until > now() AND starts_with(claimed_by, $1)`,
+      [ownerOf('')],
+    );
+    // in a container, the process before this had the same id
+    const ended = rows.filter(({ owner }) => owner === this.#owner || !isRunning(owner));
+    if (ended.length > 0) await this.#releaseOf(ended.map(({ owner }) => owner));
+  }
+
+  async #noteLoss<T>(change: Promise<T>): Promise<T> {
+    try {
+      return await change;
+    } catch (error) {
+      this.#lostUntil = performance.now() + lateMs;
+      throw error;
+    }
+  }
+
+  async #releaseOf(owners: readonly string[]): Promise<void> {
+    await this.#pool.query(
+      `UPDATE deliveries SET claimed_until = NULL, claimed_by = NULL
+       WHERE claimed_by = ANY($1::text[]) AND claimed_until IS NOT NULL`,
+      [owners],
+    );
   }
 
   /** The number of PENDING notifications, and the age of the oldest in seconds. */
@@ -121,5 +171,18 @@ export class Deliveries {
        FROM deliveries`,
     );
     return { pending: rows[0]!.pending, oldestSeconds: rows[0]!.oldest ?? 0 };
+  }
+}
+
+function ownerOf(pid: number | ''): string {
+  return `${hostname()}/${pid}`;
+}
+
+function isRunning(owner: string): boolean {
+  try {
+    process.kill(Number(owner.slice(ownerOf('').length)), 0);
+    return true;
+  } catch (error) {
+    return (error as { code?: string }).code !== 'ESRCH';
   }
 }

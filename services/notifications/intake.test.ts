@@ -1,9 +1,22 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import { decodeEvent } from '#contracts/index.ts';
+import { encodeHeaders } from '#platform/contract';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
 import { deleteOld, tidy } from './retention.ts';
 import { give, orderEvent, rows, userDeletedEvent, userEvent } from './testing.ts';
+
+const statusChanged = {
+  orderId: 1,
+  userId: 1,
+  status: 'CONFIRMED',
+  previousStatus: 'PENDING',
+  totalAmount: 5,
+  version: 2,
+  createdAt: '2026-01-01T00:00:00.000Z',
+  changedAt: '2026-01-01T00:00:01.000Z',
+};
 
 describe('intake', () => {
   let database: TestDatabase;
@@ -34,6 +47,34 @@ describe('intake', () => {
       ['user-1-1', 'order-1-3', 'order-2-3', 'order-3-3'],
     );
     assert.equal(await count('deliveries'), 4);
+  });
+
+  it('makes one for each source of an event id, and knows its own events of before by the id', async () => {
+    const decoded = (source: string) =>
+      decodeEvent({
+        topic: 'order-events',
+        partition: 0,
+        offset: 0n,
+        key: '1',
+        value: Buffer.from(JSON.stringify(statusChanged)),
+        headers: encodeHeaders({
+          id: 'order-1-2',
+          type: 'order.status-changed',
+          source,
+          subject: '1',
+          time: new Date(),
+        }),
+      });
+    await database.pool.query(
+      `INSERT INTO notifications (user_id, event_id, type, subject, body) VALUES (1, 'order-1-2', 'order.status-changed', '', '')`,
+    );
+    await give(database.pool, [decoded('/orders'), decoded('/shop'), decoded('/elsewhere'), decoded('/shop')]);
+    await give(database.pool, [decoded('/shop'), decoded('/elsewhere')]);
+    assert.deepEqual(
+      (await rows(database.pool)).map((row) => row.event_id),
+      ['order-1-2', '["/shop","order-1-2"]', '["/elsewhere","order-1-2"]'],
+    );
+    assert.equal(await count('deliveries'), 2);
   });
 
   it('makes one if two consumers get the event at once', async () => {

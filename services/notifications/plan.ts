@@ -1,5 +1,6 @@
 import type { EventData } from '#contracts/index.ts';
 import type { UserCreated } from '#contracts/users.ts';
+import { identityOf } from '#platform/contract';
 import type { ReceivedEvent } from '#platform/contract';
 import { messageFor } from './templates.ts';
 import type { Message } from './templates.ts';
@@ -15,6 +16,7 @@ export interface RecipientChange {
 }
 
 export interface NewNotification extends Message {
+  /** identifies the event among those of all sources */
   eventId: string;
   type: string;
   traceparent: string | undefined;
@@ -43,7 +45,8 @@ export function planIntake(events: readonly ReceivedEvent[], oldest: number): In
     if (change && change.version > (recipients.get(change.userId)?.version ?? 0)) recipients.set(change.userId, change);
     const message = messageFor(event);
     if (message) {
-      const { id: eventId, type, traceparent } = event;
+      const { type, traceparent } = event;
+      const eventId = identityOf(event);
       notifications.set(eventId, { ...message, eventId, type, traceparent, stale: event.time < oldest });
     }
   }

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { hostname } from 'node:os';
 import { after, afterEach, before, beforeEach, describe, it, mock } from 'node:test';
 import { createPool } from '#platform/postgres';
 import { startCuttingProxy } from '#platform/postgres/testing.ts';
@@ -12,6 +14,12 @@ import { watchResources } from '#test/alive.ts';
 import { eventually, untilPasses } from '#test/eventually.ts';
 import { give, hurry, orderEvent, rows, settled, startSender, userDeletedEvent, userEvent } from './testing.ts';
 import type { Row } from './testing.ts';
+
+/** Lets time pass for the checks of health. */
+function later(ms: number) {
+  const now = performance.now.bind(performance);
+  return mock.method(performance, 'now', () => now() + ms);
+}
 
 const addresses = (mails: TestMail[]) => mails.map((mail) => mail.to).toSorted();
 
@@ -79,9 +87,9 @@ describe('MailSender', () => {
     const waiting = sender(url);
     await eventually(async () => /millrace_smtp_up 0/.test(await registry.metrics()));
     waiting.check();
-    mock.timers.enable({ apis: ['Date'], now: Date.now() + 20_000 });
+    let clock = later(20_000);
     assert.throws(() => waiting.check(), /no mail could be sent for \d\d s: the SMTP server cannot be used/);
-    mock.timers.reset();
+    clock.mock.restore();
     assert.deepEqual(
       (await rows(database.pool)).map(({ status, attempts }) => ({ status, attempts })),
       [
@@ -94,9 +102,9 @@ describe('MailSender', () => {
     assert.equal(mails.length, 2);
     assert.match(await registry.metrics(), /millrace_smtp_up 1/);
     assert.equal((await only()).attempts, 1);
-    mock.timers.enable({ apis: ['Date'], now: Date.now() + 20_000 });
+    clock = later(20_000);
     await untilPasses(() => waiting.check());
-    mock.timers.reset();
+    clock.mock.restore();
   });
 
   it('writes the results of sent mails when the database is back, and does not send them again', async () => {
@@ -179,7 +187,7 @@ describe('MailSender', () => {
   it('sends again with the same Message-ID if a sender died before it wrote the result', async () => {
     const { url, mails } = await sink();
     await give(database.pool, [userEvent(1), userEvent(2)]);
-    const dead = new Deliveries(database.pool);
+    const dead = new Deliveries(database.pool, { owner: 'elsewhere/1' });
     assert.equal((await dead.claim(1, 60_000)).length, 1);
     const other = sender(url);
     await eventually(() => mails.length === 1);
@@ -195,8 +203,45 @@ describe('MailSender', () => {
     );
   });
 
+  for (const how of ['answer-lost', 'statement-late'] as const)
+    it(`sends the mails of a claim that nobody got: ${how}`, async () => {
+      const { url, mails } = await sink();
+      const proxy = await startCuttingProxy(database.url);
+      const pool = createPool({ name: 'mails-cut', url: proxy.url, max: 2, log: createLogger('test', 'silent') });
+      cleanup.push(
+        () => proxy.close(),
+        () => pool.end(),
+      );
+      await give(database.pool, [userEvent(1), userEvent(2)]);
+      proxy.cutAt('claim-deliveries', how);
+      const deliveries = new Deliveries(pool, { owner: 'elsewhere/1', rescanMs: 10 });
+      const started = startSender(pool, url, { deliveries, pollMs: 10 });
+      cleanup.push(() => started.stop());
+      await eventually(() => proxy.cuts === 1, 'the connection is cut');
+      await proxy.release();
+      await settled(database.pool);
+      assert.deepEqual(addresses(mails), ['user1@example.com', 'user2@example.com']);
+    });
+
+  it('sends the mails at once that a killed process of its host had claimed', async () => {
+    const { url, mails } = await sink();
+    await give(database.pool, [userEvent(1), userEvent(2), userEvent(3)]);
+    const { pid } = spawnSync(process.execPath, ['--version']);
+    for (const owner of [`${hostname()}/${pid}`, `${hostname()}/${process.pid}`, `${hostname()}/${process.ppid}`])
+      await new Deliveries(database.pool, { owner }).claim(1, 60_000);
+    const deliveries = new Deliveries(database.pool);
+    const started = startSender(database.pool, url, { deliveries });
+    cleanup.push(() => started.stop());
+    await eventually(() => mails.length === 2, 'the mails');
+    assert.deepEqual(
+      addresses(mails),
+      ['user1@example.com', 'user2@example.com'],
+      'the third one is of a running process',
+    );
+  });
+
   it('finds notifications that became due earlier than claimed ones', async () => {
-    const deliveries = new Deliveries(database.pool, 0);
+    const deliveries = new Deliveries(database.pool, { rescanMs: 0 });
     await give(database.pool, [userEvent(1)]);
     assert.equal((await deliveries.claim(10, 60_000)).length, 1);
     await give(database.pool, [userEvent(2)]);

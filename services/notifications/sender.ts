@@ -48,8 +48,10 @@ export class MailSender {
   readonly #waker = new Waker();
   #batch: number;
   #failures = 0;
-  /** the first of these failures, and when it was, in milliseconds since 1970 */
-  #failure: { reason: string; since: number } | undefined;
+  /** why the last round failed, or the ones before it that it does not prove wrong */
+  #failure: string | undefined;
+  /** when a mail was sent, or nothing was due, by the clock of `performance.now()` */
+  #progressAt = performance.now();
   /** results that are not written yet */
   #results: DeliveryResult[] = [];
 
@@ -65,17 +67,17 @@ export class MailSender {
   }
 
   start(): void {
+    this.#progressAt = performance.now();
     this.#running ??= this.#run();
   }
 
   /** @throws while mails wait that cannot be sent */
   check(): void {
-    const failure = this.#failure;
-    const forMs = failure ? Date.now() - failure.since : 0;
-    if (forMs < unhealthyMs) return;
+    const forMs = performance.now() - this.#progressAt;
+    if (!this.#running || forMs < unhealthyMs) return;
     throw new NotificationsError(
       'ERR_MAIL_NOT_SENT',
-      `no mail could be sent for ${Math.round(forMs / 1_000)} s: ${failure!.reason}`,
+      `no mail could be sent for ${Math.round(forMs / 1_000)} s: ${this.#failure ?? 'a server does not answer'}`,
     );
   }
 
@@ -92,10 +94,13 @@ export class MailSender {
   }
 
   async #run(): Promise<void> {
-    const { log, pollMs, backoff } = this.#options;
+    const { deliveries, log, pollMs, backoff } = this.#options;
+    let isFirst = true;
     while (!this.#stopping) {
       let pauses = backoff;
       try {
+        if (isFirst) await deliveries.releaseEnded();
+        isFirst = false;
         const busy = await this.#round();
         if (this.#failures === 0) this.#failure = undefined;
         if (this.#failures === 0 && !busy) await this.#waker.wait(pollMs, true);
@@ -104,7 +109,7 @@ export class MailSender {
         if (error instanceof SmtpUnavailable) smtpUp.set(0);
         else if (isUnavailable(error)) pauses = databaseBackoff;
         log[this.#failure ? 'debug' : 'warn']({ err: error, failures: this.#failures }, 'mail cannot be sent now');
-        this.#failure ??= { reason: messageOf(error), since: Date.now() };
+        this.#failure ??= messageOf(error);
       }
       if (this.#failures > 0) await this.#waker.wait(backoffMs(this.#failures, pauses), false);
     }
@@ -120,6 +125,7 @@ export class MailSender {
     // after a failure, one mail shows whether the server is back
     const claims = await deliveries.claim(this.#failures > 0 ? 1 : this.#batch, leaseMs);
     if (claims.length === 0) {
+      this.#progressAt = performance.now();
       this.#failures = 0;
       return false;
     }
@@ -134,6 +140,7 @@ export class MailSender {
     await this.#settle();
     if (untried.length > 0) await deliveries.release(untried.map((claim) => claim.id));
     if (failure) throw failure;
+    this.#progressAt = performance.now();
     if (sent.length > 0) {
       smtpUp.set(1);
       this.#failures = 0;
@@ -171,6 +178,7 @@ export class MailSender {
         if (!claim) return;
         try {
           sent.push(await attempt(smtp, from, claim));
+          this.#progressAt = performance.now();
         } catch (error) {
           failure ??= error;
           untried.push(claim);

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { ReceivedEvent } from '#platform/contract';
 import { createLogger } from '#platform/telemetry';
 import { transaction } from '#platform/postgres';
@@ -54,7 +55,7 @@ export function give(pool: Pool, events: ReceivedEvent[], oldest = 0): Promise<v
 export function startSender(pool: Pool, url: string, options: Partial<MailSenderOptions> = {}) {
   const smtp = new SmtpClient({ url, connectTimeoutMs: 500 });
   const sender = new MailSender({
-    deliveries: new Deliveries(pool),
+    deliveries: new Deliveries(pool, { owner: `test/${randomUUID()}` }),
     smtp,
     from: { name: 'Millrace', address: 'shop@millrace.example' },
     log: createLogger('notifications', 'silent'),

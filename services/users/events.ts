@@ -60,7 +60,7 @@ function outboxEvent<T extends UserEventType>(
     key: String(data.userId),
     eventId: `user-${data.userId}-${data.version}`,
     type,
-    source: '/users',
+    source: users.events[type].source,
     data: JSON.stringify(data),
     traceparent,
   };

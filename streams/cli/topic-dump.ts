@@ -3,6 +3,7 @@ import type { Static } from 'typebox';
 import { Compile } from 'typebox/compile';
 import type { ReceivedEvent } from '#platform/contract';
 import { parseTime } from '#platform/contract';
+import { parseExactly } from '#streams/engine';
 import { ToolFault } from './fault.ts';
 
 /** A line of a topic dump: a CloudEvent as JSON, and its position in Kafka. */
@@ -58,7 +59,7 @@ export function readDump(file: string, text: string, topic: string | undefined):
 function readLine(text: string): Line | string {
   let line: unknown;
   try {
-    line = JSON.parse(text);
+    line = parseExactly(text);
   } catch (error) {
     return `not JSON: ${(error as Error).message}`;
   }

@@ -4,6 +4,7 @@ export { PartitionWatermarks } from './watermarks.ts';
 export type { ClockWatermark } from './watermarks.ts';
 export { buildProgress, queryWatermark, lagOf } from './query-progress.ts';
 export type { BuildProgress, Offsets, PartitionState } from './query-progress.ts';
+export { hasLongNumber, parseExactly } from './exact-json.ts';
 export { decide, differences, rewind } from './decisions.ts';
 export type { KnownVersion, Rewind } from './decisions.ts';
 export { mergeSets } from './accumulators.ts';

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import type { ByteRange } from '#platform/kafka';
+import { parseExactly } from './exact-json.ts';
 import { memberReader } from './json-members.ts';
 
 const name = fc.oneof(fc.constantFrom('a', 'b', 'total', 'ü', '"', '\\', '', 'a\nb'), fc.string({ maxLength: 5 }));
@@ -31,7 +32,7 @@ describe('members of JSON', () => {
         const text = JSON.stringify(data, undefined, space);
         const wanted = new Set(names);
         const read = memberReader(wanted)(rangeOf(text)) as Record<string, unknown>;
-        const parsed = JSON.parse(text) as Record<string, unknown>;
+        const parsed = parseExactly(text) as Record<string, unknown>;
         for (const one of wanted) assert.deepEqual(read[one], parsed[one], `${one} of ${text}`);
       }),
       { numRuns: 1_000 },
@@ -53,6 +54,20 @@ describe('members of JSON', () => {
     for (const text of texts) {
       const read = memberReader(['n'])(rangeOf(`{"n":${text}}`)) as { n: number };
       assert.ok(Object.is(read.n, JSON.parse(text)), text);
+    }
+  });
+
+  it('reads a whole number that a double does not hold', () => {
+    for (const [text, exact] of [
+      ['9007199254740991', 2 ** 53 - 1],
+      ['9007199254740993', 9007199254740993n],
+      ['-9007199254740993', -9007199254740993n],
+      ['9007199254740993.5', 9007199254740994],
+      ['1e300', 1e300],
+      ['"9007199254740993"', '9007199254740993'],
+    ] as const) {
+      assert.deepEqual(memberReader(['n'])(rangeOf(`{"n":${text}}`)), { n: exact }, text);
+      assert.deepEqual(parseExactly(`{"n":[${text}]}`), { n: [exact] }, text);
     }
   });
 

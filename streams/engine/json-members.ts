@@ -1,4 +1,5 @@
 import type { ByteRange } from '#platform/kafka';
+import { parseExactly } from './exact-json.ts';
 
 /** Reads some members of a JSON object. */
 export type MemberReader = (json: ByteRange) => unknown;
@@ -17,7 +18,7 @@ export function memberReader(names: Iterable<string>): MemberReader {
   return ({ bytes, start, end }) => {
     const found: Record<string, unknown> = {};
     if (readInto(found, bytes, start, end, wanted)) return found;
-    return JSON.parse(bytes.toString('utf8', start, end)) as unknown;
+    return parseExactly(bytes.toString('utf8', start, end));
   };
 }
 
@@ -150,7 +151,7 @@ function numberOf(json: Buffer, start: number, end: number): number | undefined 
 
 function parse(json: Buffer, start: number, end: number): unknown {
   try {
-    return JSON.parse(json.toString('utf8', start, end)) as unknown;
+    return parseExactly(json.toString('utf8', start, end));
   } catch {
     return undefined;
   }

@@ -2,6 +2,7 @@ import { StreamsError } from '#streams/errors';
 import type { ReceivedEvent } from '#platform/contract';
 import { membersOf } from '#streams/language';
 import type { StreamQuery } from '#streams/language';
+import { parseExactly } from './exact-json.ts';
 import { memberReader } from './json-members.ts';
 import type { MemberReader } from './json-members.ts';
 import { layoutOf } from './accumulators.ts';
@@ -91,7 +92,7 @@ function readerOf(plans: readonly Plan[]): MemberReader {
   const members = plans.map(({ query }) => membersOf(query));
   const names = members.flatMap((own) => (own ? [...own] : []));
   return members.includes(undefined)
-    ? ({ bytes, start, end }) => JSON.parse(bytes.toString('utf8', start, end)) as unknown
+    ? ({ bytes, start, end }) => parseExactly(bytes.toString('utf8', start, end))
     : memberReader(new Set(names));
 }
 

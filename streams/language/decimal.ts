@@ -35,6 +35,14 @@ export function addDecimals(a: Decimal, b: Decimal): Decimal {
   return { unscaled: rescale(a, scale) + rescale(b, scale), scale };
 }
 
+export function subtractDecimals(a: Decimal, b: Decimal): Decimal {
+  return addDecimals(a, { ...b, unscaled: -b.unscaled });
+}
+
+export function multiplyDecimals(a: Decimal, b: Decimal): Decimal {
+  return { unscaled: a.unscaled * b.unscaled, scale: a.scale + b.scale };
+}
+
 /** Negative if a is less than b, 0 if they are equal, else positive. */
 export function compareDecimals(a: Decimal, b: Decimal): number {
   const scale = Math.max(a.scale, b.scale);

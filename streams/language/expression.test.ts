@@ -49,6 +49,17 @@ describe('expressions over an event', () => {
     assert.equal(evaluate('data.status in ["PENDING", "SHIPPED"]', { status: 'SHIPPED' }), true);
   });
 
+  it('calculate with decimals, and whole numbers go with any', () => {
+    const data = { unitPrice: 0.1, quantity: 3, large: 9_007_199_254_740_991 };
+    assert.equal(evaluate('data.unitPrice * data.quantity', data), 0.3);
+    assert.equal(evaluate('data.unitPrice + 0.2', data), 0.3);
+    assert.equal(evaluate('0.3 - data.unitPrice', data), 0.2);
+    assert.equal(evaluate('data.quantity * 2', data), 6);
+    assert.equal(evaluate('(data.quantity + 1) * data.unitPrice > 0.4', data), false);
+    assert.throws(() => evaluate('data.unitPrice * data.missing', data), ExpressionError);
+    assert.throws(() => evaluate('data.unitPrice + "1"', data), ExpressionError);
+  });
+
   it('have no result where a member is missing', () => {
     assert.throws(() => evaluate('data.userId == 1', {}), ExpressionError);
     assert.throws(() => evaluate('string(data.userId)', null), ExpressionError);

@@ -1,4 +1,6 @@
 import type { ASTNode } from '@marcbachmann/cel-js';
+import { addDecimals, decimalOf, formatDecimal, multiplyDecimals, subtractDecimals } from './decimal.ts';
+import type { Decimal } from './decimal.ts';
 
 /**
  * An expression as plain closures. The value is undefined if the closures cannot decide: a member is missing, or a type is
@@ -10,7 +12,7 @@ export type Shortcut<Scope> = (scope: Scope) => unknown;
 export type Roots<Scope> = (name: string) => Shortcut<Scope> | undefined;
 
 /**
- * Compiles the usual parts of filters and keys (members, literals, comparisons, and, or, not, in, string, timestamp) to
+ * Compiles the usual parts of filters and keys (members, literals, comparisons, and, or, not, in, string, timestamp, + - *) to
  * closures, which take a fifth of the interpreter's time or less. Undefined if the expression has anything else.
  */
 export function shortcut<Scope>(node: ASTNode, roots: Roots<Scope>): Shortcut<Scope> | undefined {
@@ -30,6 +32,10 @@ export function shortcut<Scope>(node: ASTNode, roots: Roots<Scope>): Shortcut<Sc
     case '>':
     case '>=':
       return ordering(operand(node.args[0], roots), operand(node.args[1], roots), node.op);
+    case '+':
+    case '-':
+    case '*':
+      return arithmetic(operand(node.args[0], roots), operand(node.args[1], roots), operations[node.op]);
     case '&&':
     case '||':
       return logical(compile(node.args[0]), compile(node.args[1]), node.op === '||');
@@ -101,6 +107,33 @@ function ordering<Scope>(left: Part<Scope>, right: Part<Scope>, op: keyof typeof
     const a = left(scope);
     const b = right(scope);
     return typeof a === 'number' && typeof b === 'number' ? holds(a, b) : undefined;
+  };
+}
+
+interface Operation {
+  quick: (a: number, b: number) => number;
+  exact: (a: Decimal, b: Decimal) => Decimal;
+}
+
+const operations: Record<'+' | '-' | '*', Operation> = {
+  '+': { quick: (a, b) => a + b, exact: addDecimals },
+  '-': { quick: (a, b) => a - b, exact: subtractDecimals },
+  '*': { quick: (a, b) => a * b, exact: multiplyDecimals },
+};
+
+/**
+ * Arithmetic on JSON numbers. They are decimals, as they are for sums: 0.1 * 3 is 0.3, which in binary it is not. JSON does not
+ * distinguish integers, so that a whole number goes with any other.
+ */
+function arithmetic<Scope>(left: Part<Scope>, right: Part<Scope>, { quick, exact }: Operation): Part<Scope> {
+  if (!left || !right) return undefined;
+  return (scope) => {
+    const a = left(scope);
+    const b = right(scope);
+    if (typeof a !== 'number' || typeof b !== 'number' || !Number.isFinite(a) || !Number.isFinite(b)) return undefined;
+    const result = quick(a, b);
+    if (Number.isSafeInteger(a) && Number.isSafeInteger(b) && Number.isSafeInteger(result)) return result;
+    return Number(formatDecimal(exact(decimalOf(a), decimalOf(b))));
   };
 }
 

@@ -1,11 +1,19 @@
-import { contractDecoder } from '#platform/contract';
+import { contractDecoder, identityOf } from '#platform/contract';
 import type { DecodeEvent, EventTypes, ReceivedEvent } from '#platform/contract';
 import type { Accumulation, PartitionEvents } from '#platform/inbox';
 import { nameOf } from '#platform/inbox';
 import { counter } from '#platform/telemetry';
 import type { ByteRange, IncomingMessage, TopicPartition } from '#platform/kafka';
 import type { PoolClient } from '#platform/postgres';
-import { advanceWatermarks, Aggregation, hashOfEvent, maxRepeatDistance, passes } from '#streams/engine';
+import {
+  advanceWatermarks,
+  Aggregation,
+  hashOfEvent,
+  hasLongNumber,
+  maxRepeatDistance,
+  parseExactly,
+  passes,
+} from '#streams/engine';
 import type { Effects, Occurrence, PartitionWatermarks, Plan, PlanSet, Tally, Versions } from '#streams/engine';
 import {
   addToSessions,
@@ -106,7 +114,7 @@ export class QueryAccumulation implements Accumulation {
     if (!(data instanceof LazyJson)) return;
     try {
       event.data = isLive(event, this.#options.now())
-        ? (JSON.parse(data.text) as unknown)
+        ? parseExactly(data.text)
         : plans.readersOf(event.topic, event.type).read(data);
     } catch {
       event.data = undefined; // each query counts it as failed
@@ -116,7 +124,8 @@ export class QueryAccumulation implements Accumulation {
   #occur({ plan, key, event, values }: Occurrence, now: number): void {
     const row = { key, windowStart: null, windowEnd: null, values };
     if (!passes(plan, row)) return;
-    const { id: occurrence, traceparent } = event;
+    const { traceparent } = event;
+    const occurrence = identityOf(event);
     if (plan.query.alert) {
       this.#alerts.push({ plan, row, occurrence, traceparent });
       return;
@@ -174,7 +183,11 @@ class LazyJson implements ByteRange {
  * which decode the members that they need.
  */
 export function lazyDecoder(events: EventTypes): DecodeEvent<IncomingMessage> {
-  return contractDecoder(events, (json) => new LazyJson(json));
+  return contractDecoder(events, (json, data) => {
+    const lazy = new LazyJson(json);
+    if (data === undefined) return lazy;
+    return hasLongNumber(lazy.text) ? parseExactly(lazy.text) : data;
+  });
 }
 
 /** Whether an event is recent enough for the live stream: a backfill reads events of the past. */

@@ -218,6 +218,19 @@ describe('the engine on PostgreSQL', () => {
     assert.deepEqual(await rows('SELECT traceparent FROM millrace.outbox'), [{ traceparent: '00-7' }]);
   });
 
+  it('raises an alert for each source of an event id', async () => {
+    const own = orderEvent({ id: 7, total: 1000.01 });
+    const foreign = { ...own, source: '/elsewhere', isForeign: true };
+    const engine = await engineOf({ 'high-value': highValue });
+    await handle(engine, [own, foreign, foreign]);
+    await database.pool.query('TRUNCATE stream_recent_ids'); // as if it were long ago
+    await handle(await engineOf({ 'high-value': highValue }), [foreign, own]);
+    assert.deepEqual(await rows('SELECT occurrence FROM alerts ORDER BY id'), [
+      { occurrence: '["/elsewhere","order-7-1"]' },
+      { occurrence: 'order-7-1' },
+    ]);
+  });
+
   it('publishes the results of a query without a window and without an alert', async () => {
     const spec =
       'from: [{ topic: order-events }]\nselect: [{ name: status, value: data.status }]\nemit: { to: analytics-events }';

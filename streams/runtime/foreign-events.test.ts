@@ -27,7 +27,9 @@ describe('events that others write, in stream queries', () => {
   let topic: string;
   let inbox: Inbox | undefined;
   const paid = Type.Object({ userId: Type.Integer({ minimum: 1 }), total: money() });
-  const events = () => ({ 'test.paid': { summary: 'An order was paid', topics: [topic], schema: paid } });
+  const events = () => ({
+    'test.paid': { summary: 'An order was paid', topics: [topic], schema: paid, source: '/test' },
+  });
 
   before(async () => {
     database = await createTestDatabase('analytics');

@@ -16,7 +16,7 @@ export interface WorkerOptions {
   log: Logger;
   versions: () => Versions;
   observer: StreamObserver;
-  board: StatusBoard;
+  board: Pick<StatusBoard, 'sample'>;
   /** called when events have been written to the outbox */
   onEmitted: () => void;
 }

@@ -10,7 +10,7 @@ import type { ChangedWindow, WindowChanges } from './windows.ts';
 export interface AlertCandidate {
   plan: Plan;
   row: Row;
-  /** identifies the alert in all versions of the query, which raises it once: an event's id, or the start of the window */
+  /** identifies the alert in all versions of the query, which raises it once: that of an event, or the start of the window */
   occurrence: string;
   /** of the event that causes it */
   traceparent: string | undefined;

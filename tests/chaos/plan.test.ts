@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { draws, drawPlan, faultKinds, type FaultKind } from './plan.ts';
+import { clusterDraws, type ClusterFaultKind } from '../cluster/chaos/draws.ts';
+import { clockOf, draws, drawFrom, drawPlan, faultKinds, type FaultKind } from './plan.ts';
 
 const seeds = fc.integer({ min: 0, max: 2 ** 31 - 1 });
 const lengths = fc.integer({ min: 1, max: 10 });
@@ -44,4 +45,22 @@ test('every kind and every target is drawn, alone and in pairs', () => {
   const drawn = new Set(steps.flatMap(({ faults }) => faults.map(({ kind, target }) => `${kind} ${target}`)));
   for (const kind of faultKinds) for (const target of draws[kind].targets) assert.ok(drawn.has(`${kind} ${target}`));
   assert.ok(steps.some(({ faults }) => faults.length === 1) && steps.some(({ faults }) => faults.length === 2));
+});
+
+test('every kind and every target of a cluster is drawn', () => {
+  const kinds = Object.keys(clusterDraws) as ClusterFaultKind[];
+  const plans = Array.from({ length: 300 }, (_, seed) => drawFrom(clusterDraws, kinds, { seed, minutes: 5 }));
+  const faults = plans.flatMap(({ steps }) => steps.flatMap((step) => step.faults));
+  const drawn = new Set(faults.map(({ kind, target }) => `${kind} ${target}`));
+  for (const kind of kinds) for (const target of clusterDraws[kind].targets) assert.ok(drawn.has(`${kind} ${target}`));
+});
+
+test('a wrong clock is wrong by a minute to eleven hours, either way', () => {
+  fc.assert(
+    fc.property(fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), (choice) => {
+      const minutes = Math.abs(clockOf(choice)) / 60_000;
+      assert.ok(minutes >= 1 && minutes <= 11 * 60);
+      assert.equal(clockOf(choice) < 0, choice < 0.5);
+    }),
+  );
 });

@@ -1,4 +1,4 @@
-import { randomOf, type Random } from './random.ts';
+import { randomOf, type Random } from '#test/random.ts';
 
 const services = ['users', 'orders', 'notifications', 'analytics', 'gateway'];
 const servers = ['Kafka', 'PostgreSQL'];

@@ -6,6 +6,7 @@ import { createKafka, type Kafka } from '#platform/kafka';
 import { databaseNameOf } from '#platform/postgres';
 import { createLogger } from '#platform/telemetry';
 import type { Observed } from './observed.ts';
+import { foreignEvent } from './hops.ts';
 import { GreenWatch, type HopSample } from './watch.ts';
 
 const everyMs = 1_000;
@@ -22,7 +23,8 @@ interface Reading {
   shards: { shard: number; pending: number; position: string }[];
   /** by group and partition; of an earlier topic of the name, they say nothing */
   offsets: Map<string, { next: bigint; topicId: string | null }>;
-  mails: { due: number; settled: number } | undefined;
+  /** Those that can be sent now, those that wait for that or for their next attempt, and those that are done. */
+  mails: { due: number; waiting: number; settled: number } | undefined;
 }
 
 /**
@@ -110,8 +112,14 @@ export class Probe {
     const read = [...this.#readings.values(), ...this.#ends.values()];
     if (read.length < this.#outboxes.length + declaredTopics().length || read.some(({ at }) => at < moment))
       return undefined;
+    return this.backlog();
+  }
+
+  /** What is pending at each hop, as far as it was read; a mail also while it waits for its next attempt. */
+  backlog(): Map<string, number> {
     const pending = new Map<string, number>();
     for (const sample of this.samples()) pending.set(sample.hop, (pending.get(sample.hop) ?? 0) + sample.pending);
+    for (const { mails } of this.#readings.values()) if (mails) pending.set('mails', mails.waiting);
     return pending;
   }
 
@@ -196,8 +204,10 @@ export class Probe {
     );
     const { rows: mails } =
       database === 'notifications'
-        ? await pool.query<{ due: number; settled: number }>(
+        ? await pool.query<{ due: number; waiting: number; settled: number }>(
             `SELECT (SELECT count(*)::int FROM deliveries WHERE due_at <= now()) AS due,
+               (SELECT count(*)::int FROM deliveries d JOIN notifications n ON n.id = d.notification_id
+                WHERE n.event_id NOT LIKE '${foreignEvent}%') AS waiting,
                (SELECT count(*)::int FROM notifications WHERE status <> 'PENDING') AS settled`,
           )
         : { rows: [] };

@@ -140,26 +140,15 @@ async function untilQuiet(probe: Probe, system: Observed, signal: AbortSignal): 
     const backlog = probe.backlogSince(since);
     if (backlog && [...backlog.values()].every((pending) => pending === 0)) return [];
     if (performance.now() - since > quietMs) {
-      const left = new Map(
-        probe
-          .samples()
-          .filter(({ pending }) => pending > 0)
-          .map((one) => [one.hop, one]),
-      );
-      if (left.size === 0) return [{ hop: 'the probe', pending: 0, health: 'a database or a topic cannot be read' }];
-      return [...left.values()].map(({ hop, service }) => ({
-        hop,
-        pending: sum(probe, hop),
-        health: `${system.isDown(service) ? 'no process; ' : ''}${probe.health.get(service)?.slice(0, 400)}`,
-      }));
+      const services = new Map(probe.samples().map(({ hop, service }) => [hop, service]));
+      const left = [...probe.backlog()].filter(([, pending]) => pending > 0);
+      if (left.length === 0) return [{ hop: 'the probe', pending: 0, health: 'a database or a topic cannot be read' }];
+      return left.map(([hop, pending]) => {
+        const service = services.get(hop)!;
+        const health = probe.health.get(service)?.slice(0, 400);
+        return { hop, pending, health: `${system.isDown(service) ? 'no process; ' : ''}${health}` };
+      });
     }
     await sleep(pollMs, undefined, { signal });
   }
-}
-
-function sum(probe: Probe, hop: string): number {
-  return probe
-    .samples()
-    .filter((one) => one.hop === hop)
-    .reduce((total, { pending }) => total + pending, 0);
 }

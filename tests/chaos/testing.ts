@@ -1,7 +1,7 @@
 import type { Data, Hops, State, StoredEvent, TopicRecord } from './hops.ts';
 import { figuresOf } from './consumers.ts';
 import type { Request } from './ledger.ts';
-import { randomOf } from './random.ts';
+import { randomOf } from '#test/random.ts';
 
 const nextStatus: Record<string, string> = { PENDING: 'CONFIRMED', CONFIRMED: 'SHIPPED', SHIPPED: 'DELIVERED' };
 

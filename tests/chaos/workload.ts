@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Ledger, Request } from './ledger.ts';
 import { outcomeOf } from './ledger.ts';
-import { randomOf, type Random } from './random.ts';
+import { randomOf, type Random } from '#test/random.ts';
 
 const clients = 4;
 /** Longer than the gateway waits for a service. */

@@ -1,4 +1,4 @@
-// npm run mutants [-- NAME...]: puts known bugs back, one at a time, and sees that a test finds each.
+// npm run mutants [-- [--schedules] NAME...]: puts known bugs back, one at a time, and sees that a test, or a schedule, finds each.
 
 import { join } from 'node:path';
 
@@ -13,6 +13,7 @@ import { faultsOf } from './mutant.ts';
 import type { Mutant } from './mutant.ts';
 import { limitMs, runTest } from './named-test.ts';
 import type { Outcome } from './named-test.ts';
+import { runSchedules, seeds } from './schedules.ts';
 import { Scratch } from './scratch.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -86,8 +87,42 @@ class Run {
   }
 }
 
-async function main(names: readonly string[], requests: StopRequests): Promise<number> {
-  const wanted = chosen(names);
+/** Puts the bugs back and plays schedules. @returns the exit code */
+async function findBySchedules(
+  wanted: readonly Mutant[],
+  scratch: Scratch,
+  env: Record<string, string>,
+  signal: AbortSignal,
+): Promise<number> {
+  const run = () => runSchedules(scratch.folder, env, signal);
+  const without = await run();
+  if (without.summary?.anomalies !== 0) {
+    console.error(`the schedules find something without a bug, or do not run:\n${without.output}`);
+    return 1;
+  }
+  const own = wanted.filter(({ schedules }) => schedules !== undefined);
+  let found = 0;
+  let most = 0;
+  for (const mutant of own) {
+    if (signal.aborted) break;
+    const { summary, output } = await scratch.with(mutant, run);
+    const isFound = (summary?.anomalies ?? 0) > 0;
+    if (isFound) found += 1;
+    if (isFound) most = Math.max(most, summary!.schedules);
+    const says = isFound
+      ? `found by schedule ${summary!.schedules}: ${/^  (.*)$/m.exec(output)?.[1]}`
+      : `${mutant.schedules === true ? 'NOT FOUND' : 'not found'} by ${summary?.schedules ?? 'any'} schedules`;
+    console.log(`${mutant.name}: ${says}${typeof mutant.schedules === 'string' ? ` (${mutant.schedules})` : ''}`);
+    if (!summary) console.error(output);
+  }
+  const expected = own.filter(({ schedules }) => schedules === true).length;
+  console.log(JSON.stringify({ mutants: own.length, expected, found, seeds, mostSchedules: most }));
+  return found >= expected ? 0 : 1;
+}
+
+async function main(args: string[], requests: StopRequests): Promise<number> {
+  const bySchedules = args.includes('--schedules');
+  const wanted = chosen(args.filter((arg) => arg !== '--schedules'));
   await generateClients();
   await forgetKilledRuns();
   const cancelled = new AbortController();
@@ -95,6 +130,7 @@ async function main(names: readonly string[], requests: StopRequests): Promise<n
   const servers = await startOwnServers(requests);
   const scratch = new Scratch(root);
   try {
+    if (bySchedules) return await findBySchedules(wanted, scratch, servers.env, cancelled.signal);
     const run = new Run(scratch, servers.env, cancelled.signal);
     const times: number[] = [];
     for (const mutant of wanted) {

@@ -16,6 +16,8 @@ export interface Mutant {
   testFile: string;
   /** the name of the test, without those of its suites */
   test: string;
+  /** of code that `npm run schedules` runs: true if its schedules find the bug too, else why they do not, in a sentence */
+  schedules?: true | string;
 }
 
 /** The text of the file with the bug. @throws where the text to replace is not there exactly once */

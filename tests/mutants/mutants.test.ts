@@ -26,6 +26,19 @@ describe('the mutants', () => {
     }
   });
 
+  it('of the outbox, the inbox and the stream queries say whether schedules find them, or why not', () => {
+    const silent = mutants.filter(
+      ({ file, schedules }) => /^(platform\/(outbox|inbox)|streams)\//.test(file) && schedules === undefined,
+    );
+    assert.deepEqual(
+      silent.map(({ name }) => name),
+      [],
+    );
+    for (const { name, schedules } of mutants)
+      if (typeof schedules === 'string')
+        assert.match(schedules, /^[A-Z].*[^.]$/, `${name}: a sentence without its full stop`);
+  });
+
   it('say what no longer fits', () => {
     const fitting = mutants[0]!;
     const faults = (change: Partial<Mutant>) => faultsOf(root, { ...fitting, ...change }).join();

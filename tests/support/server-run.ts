@@ -69,6 +69,22 @@ export async function startOwnServers(requests: StopRequests): Promise<Servers> 
   return await startServers(folder, ports, requests);
 }
 
+/** Starts the PostgreSQL of a run that needs no Kafka. */
+export async function startOwnPostgres(): Promise<Servers> {
+  mkdirSync(state, { recursive: true });
+  const folder = mkdtempSync(join(state, 'test-'));
+  chmodSync(folder, 0o755);
+  writePidFile(join(folder, 'owner.pid'), process.pid);
+  const postgres = await startPostgres({ folder, port: await freePort(), settings: TEST_SETTINGS });
+  return {
+    env: { MILLRACE_TEST_POSTGRES: postgres.url, MILLRACE_TEST_KAFKA: 'none' },
+    stop: async () => {
+      await postgres.stop();
+      await forget(folder);
+    },
+  };
+}
+
 async function forget(folder: string): Promise<void> {
   await Promise.all([forgetPostgres({ folder }), forgetKafka({ folder })]);
   rmSync(folder, { recursive: true, force: true });

@@ -131,6 +131,7 @@ export function testConsumers(name: string, open: () => Promise<KafkaUnderTest>)
       await read.promise;
       await earlier.commit([{ topic, partition: 0, offset: 2n }]);
       assert.deepEqual(await kafka.admin.committed(group, [topic]), [{ topic, partition: 0, offset: 2n }]);
+      assert.ok((await kafka.admin.groups()).includes(group));
       await earlier.stop();
       const starts = new Map<number, bigint>();
       consume(t, topic, {

@@ -3,12 +3,13 @@ import { it } from 'node:test';
 import { eventually } from '#test/eventually.ts';
 import { SendFailed } from '../errors.ts';
 import { fakeKafka } from './fake.ts';
+import { testConsumers } from './consumer-conformance.ts';
 import { testProducers } from './producer-conformance.ts';
 
 testProducers('the fake', async () => {
   const topics: Record<string, number> = {};
   let made = 0;
-  const { kafka, sent } = fakeKafka(topics);
+  const { kafka, sent, deleteTopic } = fakeKafka(topics);
   return {
     kafka,
     async newTopic(partitions, name = `topic-${(made += 1)}`) {
@@ -16,14 +17,26 @@ testProducers('the fake', async () => {
       return name;
     },
     async deleteTopic(topic) {
-      delete topics[topic];
-      for (let i = sent.length - 1; i >= 0; i--) if (sent[i]!.topic === topic) sent.splice(i, 1);
+      deleteTopic(topic);
     },
     read: (topic, count) =>
       eventually(() => {
         const own = sent.filter((one) => one.topic === topic);
         return own.length >= count && own.map(({ partition, message }) => ({ partition, ...message }));
       }, `${count} messages`),
+  };
+});
+
+testConsumers('the fake', async () => {
+  const topics: Record<string, number> = {};
+  const { kafka } = fakeKafka(topics);
+  return {
+    kafka,
+    async newTopic(partitions) {
+      const name = `topic-${Object.keys(topics).length}`;
+      topics[name] = partitions;
+      return name;
+    },
   };
 });
 

@@ -1,5 +1,5 @@
-// The guarantees for users of the port, as tests. The producer's part holds for kafkajs and for the fake alike; the fake has
-// nothing else of the port, so the rest (consumer-conformance.ts, admin-conformance.ts) is for kafkajs alone.
+// The guarantees for users of the port, as tests. Those of producers and of consumers (consumer-conformance.ts) hold for kafkajs and
+// for the fake alike; admin-conformance.ts is for kafkajs alone.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isLockFailure, PlatformError } from '#platform/errors';
-import type { DecodeEvent } from '#platform/contract';
+import type { DecodeEvent, ReceivedEvent } from '#platform/contract';
 import { rebuildGroup } from '#platform/declarations';
 import { isTombstone, loadOffsets, moveOffsets, nameOf } from '#platform/inbox';
 import type { Handle } from '#platform/inbox';
@@ -10,7 +10,9 @@ import { isUnavailable, transaction } from '#platform/postgres';
 import type { Pool, PoolClient } from '#platform/postgres';
 import { beginBuilding, finish, noteProgress } from './requests.ts';
 import type { Request } from './requests.ts';
-import { createNextTables, dropNextTables, nextSchema, switchTables } from './tables.ts';
+import { forgetSkipped, noteSkipped, takeReplayed } from './skipped.ts';
+import { createNextTables, dropNextTables, holdVersionInUse, nextSchema, switchTables } from './tables.ts';
+import type { Switch } from './tables.ts';
 
 export interface BuildOptions {
   request: Request;
@@ -29,18 +31,29 @@ export interface BuildOptions {
 }
 
 const lookMs = 250;
+/** how long a batch waits before it looks again how far the version in use has read */
+const waitMs = 20;
+/** how many messages the build may be behind when it stops the version in use to catch up, and how long that may take */
+const nearEnough = 1_000n;
+const holdMs = 500;
+/** how long the version in use goes on after an attempt in vain */
+const restMs = 5_000;
 
 /**
  * Builds a version of the read model beside the one in use, from the first event on, and switches when it has caught up.
  * After an interruption it continues, because its offsets are in the database, with its tables. If it cannot handle an event
  * that the version in use has handled, the build ends, and the version in use stays.
+ *
+ * It reads only what the version in use has read: that decides which messages are dead letters, and which wait behind them. The
+ * build leaves these out, and handles one when its replay has succeeded, so that in both versions the messages of a key have
+ * their effects once, in one order.
  */
 export async function buildVersion(options: BuildOptions): Promise<void> {
   const { request, pool, log } = options;
   if (request.phase === 'Requested') {
     await transaction(pool, async (tx) => {
       await createNextTables(tx, options.tables);
-      await forgetOffsets(tx, request);
+      await forgetProgress(tx, request);
       await beginBuilding(tx, request.version);
     });
   }
@@ -51,14 +64,15 @@ export async function buildVersion(options: BuildOptions): Promise<void> {
     if (options.signal.aborted || isUnavailable(error)) throw error;
     await transaction(pool, async (tx) => {
       await finish(tx, request.version, (error as Error).message);
-      await forgetOffsets(tx, request);
+      await forgetProgress(tx, request);
       await dropNextTables(tx);
     });
     log.error({ err: error, version: request.version }, 'the new version of the read model was given up');
   }
 }
 
-async function forgetOffsets(tx: PoolClient, request: Request): Promise<void> {
+async function forgetProgress(tx: PoolClient, request: Request): Promise<void> {
+  await forgetSkipped(tx, request);
   await tx.query('DELETE FROM millrace.inbox_offsets WHERE consumer_group = $1', [
     rebuildGroup(request.group, request.version),
   ]);
@@ -74,6 +88,8 @@ class Build {
   #next = new Map<string, bigint>();
   #located = Promise.resolve();
   #failure: unknown;
+  /** when the version in use may be stopped again */
+  #holdFrom = 0;
 
   constructor(options: BuildOptions) {
     this.#options = options;
@@ -102,7 +118,9 @@ class Build {
         const { events, lag } = progress;
         if (!(await noteProgress(pool, request.version, events, lag)))
           throw new PlatformError('ERR_PROJECTION_REBUILD_CANCELLED', 'it was cancelled');
-        if (lag === 0n && (await this.#switch())) return;
+        await this.#makeUpForReplays();
+        if (performance.now() < this.#holdFrom || (await this.#behind()) > nearEnough) continue;
+        if (await this.#switch()) return;
       }
     } finally {
       this.#stop.abort();
@@ -132,14 +150,12 @@ class Build {
       return false;
     }
     try {
-      const isOwn = await transaction(this.#options.pool, async (tx) => {
-        const moved = await moveOffsets(tx, this.#group, [{ topic, partition, expected, next: nextOffset, items: [] }]);
-        if (moved.length > 0) return false;
-        await this.#project(tx, batch);
-        return true;
-      });
-      if (isOwn) this.#next.set(nameOf(batch), nextOffset);
-      return isOwn;
+      const next = await transaction(this.#options.pool, (tx) => this.#apply(tx, batch, expected));
+      if (next === expected) await sleep(waitMs);
+      if (next === undefined || next === expected) return false;
+      this.#next.set(nameOf(batch), next);
+      if (next < nextOffset) seek({ topic, partition, offset: next });
+      return next === nextOffset;
     } catch (error) {
       if (!isUnavailable(error)) this.#failure ??= error;
       else await sleep(lookMs);
@@ -147,19 +163,76 @@ class Build {
     }
   }
 
-  /** Skips the dead letters of the version in use: a replay goes to the version that is in use at that time. */
-  async #project(tx: PoolClient, { topic, partition, messages, nextOffset }: IncomingBatch): Promise<void> {
-    const { rows } = await tx.query<{ offset: string }>(
-      `SELECT "offset" FROM millrace.dead_letters WHERE consumer_group = $1 AND topic = $2 AND partition = $3
-         AND "offset" BETWEEN $4 AND $5 AND replayed_at IS NULL`,
-      [this.#options.request.group, topic, partition, String(messages[0]!.offset), String(nextOffset)],
-    );
-    const dead = new Set(rows.map(({ offset }) => BigInt(offset)));
+  /**
+   * Applies what the version in use has read of a batch.
+   * @returns the offset after it, or undefined if another replica has moved the offset
+   */
+  async #apply(tx: PoolClient, batch: IncomingBatch, expected: bigint): Promise<bigint | undefined> {
+    const { topic, partition, nextOffset, messages } = batch;
+    const { request, decode } = this.#options;
+    const used = await this.#usedOffset(tx, batch);
+    const next = used < nextOffset ? used : nextOffset;
+    if (next <= expected) return expected;
+    const moved = await moveOffsets(tx, this.#group, [{ topic, partition, expected, next }]);
+    if (moved.length > 0) return undefined;
+    // in this order: of a key, no message is taken from the log whose replay came after one that is not seen yet
+    const dead = await noteSkipped(tx, request, { topic, partition, from: expected, to: next });
+    await this.#makeUp(tx, batch);
     const events = messages
-      .filter((message) => !dead.has(message.offset) && !isTombstone(message))
-      .map((message) => this.#options.decode(message));
+      .filter((message) => message.offset < next && !dead.has(message.offset) && !isTombstone(message))
+      .map((message) => decode(message));
+    await this.#handle(tx, events);
+    return next;
+  }
+
+  async #usedOffset(tx: PoolClient, { topic, partition }: TopicPartition): Promise<bigint> {
+    const { rows } = await tx.query<{ next: string }>(
+      `SELECT next_offset AS next FROM millrace.inbox_offsets WHERE consumer_group = $1 AND topic = $2 AND partition = $3`,
+      [this.#options.request.group, topic, partition],
+    );
+    return BigInt(rows[0]?.next ?? 0);
+  }
+
+  /** Handles events in the new version. */
+  async #handle(tx: PoolClient, events: ReceivedEvent[]): Promise<void> {
     await tx.query(`SET LOCAL search_path = ${nextSchema}, public`);
     await this.#options.handle(tx, events);
+  }
+
+  /** Handles the dead letters of a partition, or of all, that were left out and are replayed now. */
+  async #makeUp(tx: PoolClient, at?: TopicPartition): Promise<void> {
+    const { request, decode } = this.#options;
+    for (;;) {
+      const replayed = await takeReplayed(tx, request, at);
+      if (replayed.length === 0) return;
+      await this.#handle(
+        tx,
+        replayed.map((message) => decode(message)),
+      );
+    }
+  }
+
+  /** Does so for all partitions: those without new messages too. */
+  async #makeUpForReplays(): Promise<void> {
+    await transaction(this.#options.pool, async (tx) => {
+      await tx.query(
+        'SELECT FROM millrace.inbox_offsets WHERE consumer_group = $1 ORDER BY topic, partition FOR UPDATE',
+        [this.#group],
+      );
+      await this.#makeUp(tx);
+    });
+  }
+
+  /** How many messages the version in use is ahead. */
+  async #behind(): Promise<bigint> {
+    const { rows } = await this.#options.pool.query<{ behind: string }>(
+      `SELECT coalesce(sum(greatest(0, used.next_offset - coalesce(new.next_offset, 0))), 0) AS behind
+       FROM millrace.inbox_offsets used LEFT JOIN millrace.inbox_offsets new
+         ON new.consumer_group = $2 AND new.topic = used.topic AND new.partition = used.partition
+       WHERE used.consumer_group = $1`,
+      [this.#options.request.group, this.#group],
+    );
+    return BigInt(rows[0]!.behind);
   }
 
   /** @returns undefined while Kafka does not answer */
@@ -180,16 +253,26 @@ class Build {
     return { events, lag };
   }
 
-  /** @returns whether it has replaced the version in use */
+  /**
+   * Stops the version in use, reads the last messages that it has read, and takes its place.
+   * @returns whether it has
+   */
   async #switch(): Promise<boolean> {
     const { pool, request, tables, log, onSwitched } = this.#options;
+    const versions: Switch = { tables, group: request.group, building: this.#group };
     try {
       const isSwitched = await transaction(pool, async (tx) => {
-        if (!(await switchTables(tx, tables, request.group, this.#group))) return false;
+        const ends = await holdVersionInUse(tx, versions);
+        await this.#reach(ends);
+        if (!(await switchTables(tx, versions, () => this.#makeUp(tx)))) return false;
+        await forgetSkipped(tx, request);
         await finish(tx, request.version);
         return true;
       });
-      if (!isSwitched) return false;
+      if (!isSwitched) {
+        this.#holdFrom = performance.now() + restMs;
+        return false;
+      }
     } catch (error) {
       if (isLockFailure(error)) return false; // running queries have held the tables
       throw error;
@@ -197,5 +280,13 @@ class Build {
     log.info({ version: request.version }, 'a new version of the read model is in use');
     onSwitched();
     return true;
+  }
+
+  /** Waits until the build has read up to these offsets; not for long, because the version in use stands still. */
+  async #reach(ends: readonly (TopicPartition & { next: bigint })[]): Promise<void> {
+    const deadline = performance.now() + holdMs;
+    const isBehind = () => ends.some((end) => (this.#next.get(nameOf(end)) ?? 0n) < end.next);
+    while (isBehind() && this.#failure === undefined && performance.now() < deadline)
+      await sleep(waitMs, undefined, { signal: this.#options.signal });
   }
 }

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
-import { createDecoder, encodeHeaders, readJson } from '#platform/contract';
+import { createDecoder, encodeHeaders, InvalidEvent, readJson } from '#platform/contract';
 import type { ReceivedEvent } from '#platform/contract';
 import { Health } from '#platform/health';
 import { Inbox } from '#platform/inbox';
 import { createKafka } from '#platform/kafka';
-import type { Kafka, Producer } from '#platform/kafka';
+import type { IncomingMessage, Kafka, Producer } from '#platform/kafka';
 import { transaction } from '#platform/postgres';
 import type { PoolClient } from '#platform/postgres';
 import { createLogger } from '#platform/telemetry';
@@ -44,6 +44,14 @@ async function project(tx: PoolClient, events: readonly ReceivedEvent[]): Promis
   }
 }
 
+/** the ids of the events that no version can read now */
+const refused = new Set<string>();
+const decodeAny = createDecoder<IncomingMessage>(readJson);
+const decode: typeof decodeAny = (message, headers) => {
+  if (refused.has(message.headers['ce_id']!)) throw new InvalidEvent('refused');
+  return decodeAny(message, headers);
+};
+
 describe('building the read model anew', () => {
   let kafka: Kafka;
   let producer: Producer;
@@ -67,17 +75,8 @@ describe('building the read model anew', () => {
     [database, topic] = await Promise.all([createTestDatabase(), uniqueTopic('parcel-events', 3)]);
     await database.pool.query(tablesSql);
     group = `projection-${topic}`;
-    inbox = new Inbox({
-      group,
-      topics: [topic],
-      pool: database.pool,
-      kafka,
-      log,
-      health: new Health(),
-      decode: createDecoder(readJson),
-      handle: project,
-    });
-    inbox.start();
+    refused.clear();
+    inbox = startInbox();
   });
   afterEach(async () => {
     await Promise.all(rebuilders.map((rebuilder) => rebuilder.stop()));
@@ -85,6 +84,20 @@ describe('building the read model anew', () => {
     await database.drop();
   });
 
+  const startInbox = () => {
+    const started = new Inbox({
+      group,
+      topics: [topic],
+      pool: database.pool,
+      kafka,
+      log,
+      health: new Health(),
+      decode,
+      handle: project,
+    });
+    started.start();
+    return started;
+  };
   const newRebuilder = (via: Kafka) => {
     const { url } = database;
     return new Rebuilder({
@@ -92,7 +105,7 @@ describe('building the read model anew', () => {
       topics: [topic],
       url,
       kafka: via,
-      decode: createDecoder(readJson),
+      decode,
       handle: project,
       tables: projectionTables,
       log,
@@ -288,6 +301,93 @@ describe('building the read model anew', () => {
     await eventually(async () => (await rebuild()).phase === 'Failed', 'it has failed', withinMs);
     assert.match((await rebuild()).error!, /ce_id|event|header/i);
     assert.ok(await right());
+  });
+
+  /** Sends a parcel's events, of which the first is refused: it becomes a dead letter, and the second one waits behind it. */
+  const sendRefused = async (id: number) => {
+    refused.add(`PENDING-${id}`);
+    await send(id, { status: 'PENDING' });
+    await send(id, { status: 'SHIPPED', previous: 'PENDING' });
+  };
+  const update = (id: number, change: string) =>
+    database.pool.query(`UPDATE millrace.dead_letters SET ${change} WHERE event_id = $1`, [`PENDING-${id}`]);
+  const replay = (id: number) => {
+    refused.delete(`PENDING-${id}`);
+    return update(id, 'replay_requested_at = now()');
+  };
+  const discard = async (id: number) => {
+    await update(id, 'discarded_at = now()');
+    await database.pool.query(
+      `UPDATE millrace.blocked_keys SET is_released = true
+       WHERE key_hash = (SELECT key_hash FROM millrace.dead_letters WHERE event_id = $1)`,
+      [`PENDING-${id}`],
+    );
+  };
+  const countOf = async (from: string) =>
+    (await database.pool.query<{ n: number }>(`SELECT count(*)::int AS n FROM ${from}`)).rows[0]!.n;
+  const haveCount = (from: string, n: number) =>
+    eventually(async () => (await countOf(from)) === n, `${n} of ${from}`, withinMs);
+  const letters = (where: string) => `millrace.dead_letters WHERE ${where}`;
+  const replayed = (...ids: number[]) =>
+    haveCount(letters(`replayed_at IS NOT NULL AND key = ANY ('{${ids.join(',')}}')`), 2 * ids.length);
+  /** Each status with the sum of what events have added to it. */
+  const sums = async () => {
+    const { rows } = await database.pool.query<{ status: string; n: number }>(
+      'SELECT status, sum(parcels)::int AS n FROM parcel_statistics GROUP BY status ORDER BY status',
+    );
+    return Object.fromEntries(rows.map(({ status, n }) => [status, n]));
+  };
+
+  it('has a dead letter once that is replayed at any moment, and one that is discarded not at all', async () => {
+    for (const id of [1, 2, 3, 4, 5]) await sendRefused(id);
+    await haveCount(letters('true'), 10);
+    await replay(1);
+    await replayed(1);
+    const query = await database.pool.connect();
+    try {
+      await query.query('BEGIN');
+      await query.query('SELECT FROM parcels'); // a long query: nothing takes the place of its table
+      await request();
+      startRebuilder();
+      const passed = `millrace.inbox_offsets used JOIN millrace.inbox_offsets new USING (topic, partition, next_offset)
+        WHERE used.consumer_group = '${group}' AND new.consumer_group <> '${group}'`;
+      await haveCount(passed, await countOf(`millrace.inbox_offsets WHERE consumer_group = '${group}'`));
+      await Promise.all([replay(2), discard(3)]);
+      await replayed(2);
+      await haveCount(letters("replayed_at IS NOT NULL AND key = '3'"), 1);
+      await send(2, { status: 'DELIVERED', previous: 'SHIPPED' });
+      await haveCount("parcels WHERE status = 'DELIVERED'", 1);
+      assert.equal((await rebuild()).phase, 'Building');
+    } finally {
+      await query.query('COMMIT');
+      query.release();
+    }
+    await eventually(async () => (await rebuild()).phase === 'Switched', 'the new version is in use', withinMs);
+    assert.deepEqual(await sums(), { DELIVERED: 1, PENDING: -1, SHIPPED: 2 });
+    await replay(4);
+    await replayed(4);
+    assert.deepEqual(await sums(), { DELIVERED: 1, PENDING: -1, SHIPPED: 3 });
+    const { rows } = await database.pool.query('SELECT id::int, status FROM parcels ORDER BY id');
+    assert.deepEqual(
+      rows.map(({ id, status }: { id: number; status: string }) => `${id} ${status}`),
+      ['1 SHIPPED', '2 DELIVERED', '3 SHIPPED', '4 SHIPPED'],
+    );
+    assert.equal(await countOf('millrace.projection_skipped'), 0);
+  });
+
+  it('reads nothing before the version in use, which decides what is a dead letter', async () => {
+    await inbox.stop();
+    await sendRefused(1);
+    await send(2, { status: 'PENDING' });
+    await request();
+    startRebuilder();
+    await haveCount(`millrace.inbox_offsets WHERE consumer_group <> '${group}'`, 3);
+    inbox = startInbox();
+    await eventually(async () => (await rebuild()).phase === 'Switched', 'the new version is in use', withinMs);
+    await replay(1);
+    await replayed(1);
+    await eventually(async () => (await countOf('parcels')) === 2, 'both are there', withinMs);
+    assert.deepEqual(await sums(), { PENDING: 1, SHIPPED: 1 });
   });
 
   it('is given up where a migration changes the tables meanwhile', async () => {

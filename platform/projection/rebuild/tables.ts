@@ -1,5 +1,6 @@
 import { PlatformError } from '#platform/errors';
 
+import type { TopicPartition } from '#platform/kafka';
 import pg from 'pg';
 import type { PoolClient } from 'pg';
 
@@ -70,21 +71,46 @@ export async function shapeOf(tx: PoolClient, tables: readonly string[], schema:
   return rows[0]?.shape ?? '';
 }
 
+/** The two versions of a switch. */
+export interface Switch {
+  tables: readonly string[];
+  /** of the version in use */
+  group: string;
+  /** the group of the new version */
+  building: string;
+}
+
+/**
+ * Stops the version in use until the end of the transaction: no batch of it commits.
+ * @returns the offsets that it reads next
+ */
+export async function holdVersionInUse(
+  tx: PoolClient,
+  { group }: Switch,
+): Promise<(TopicPartition & { next: bigint })[]> {
+  await tx.query(`SET LOCAL lock_timeout = ${pg.escapeLiteral(lockTimeout)}`);
+  const { rows } = await tx.query<TopicPartition & { next_offset: string }>(
+    `SELECT topic, partition, next_offset FROM millrace.inbox_offsets WHERE consumer_group = $1
+     ORDER BY topic, partition FOR UPDATE`,
+    [group],
+  );
+  return rows.map(({ topic, partition, next_offset }) => ({ topic, partition, next: BigInt(next_offset) }));
+}
+
 /**
  * Replaces the version in use by the new one, and gives the group its offsets, if the new version has caught up in every
- * partition, so that readers never go back. Part of one transaction; queries that start after it see the new version.
- * @param group of the version in use @param building the group of the new version
+ * partition, so that readers never go back. Part of the transaction that holds the version in use; queries that start after it
+ * see the new version.
+ * @param complete called when nothing writes to either version any more
  * @returns whether it had caught up
  * @throws TablesDiffer, or PostgreSQL's error if queries hold the tables for too long
  */
 export async function switchTables(
   tx: PoolClient,
-  tables: readonly string[],
-  group: string,
-  building: string,
+  { tables, group, building }: Switch,
+  complete: () => Promise<void>,
 ): Promise<boolean> {
-  await tx.query(`SET LOCAL lock_timeout = ${pg.escapeLiteral(lockTimeout)}`);
-  // from here on, no batch of either version commits
+  // from here on, no batch of the new version commits either
   const { rows } = await tx.query<{ behind: boolean }>(
     `WITH locked AS (
        SELECT * FROM millrace.inbox_offsets WHERE consumer_group IN ($1, $2) ORDER BY consumer_group, topic, partition FOR UPDATE
@@ -99,6 +125,9 @@ export async function switchTables(
   if ((await shapeOf(tx, tables, live)) !== (await shapeOf(tx, tables, nextSchema))) {
     throw new TablesDiffer('a migration has changed the tables meanwhile: ask for another rebuild');
   }
+  // replays write to the tables without the offsets: those that have begun to are done now, and others wait for the new tables
+  await tx.query(`LOCK TABLE ${tables.map((table) => `${live}.${table}`).join(', ')} IN ACCESS EXCLUSIVE MODE`);
+  await complete();
   await tx.query(`CREATE SCHEMA ${oldSchema}`);
   for (const table of tables) {
     await tx.query(`ALTER TABLE ${live}.${table} SET SCHEMA ${oldSchema}`);

@@ -16,9 +16,9 @@ export const restart: Inject = (system, { target }) => restartPart(system, targe
 /** @throws Skipped if it is not running now */
 export const restartPart = (system: System, part: string): Promise<Undo> => end(system, part, ways.restart(part));
 
-async function end(system: System, part: string, signal: NodeJS.Signals): Promise<Undo> {
-  process.kill(await Promise.resolve(pidOf(system, part)), signal);
-  return nothing;
+function end(system: System, part: string, signal: NodeJS.Signals): Promise<Undo> {
+  process.kill(pidOf(system, part), signal);
+  return Promise.resolve(nothing);
 }
 
 /** Freezes a part: it keeps its connections and answers nothing. */

@@ -9,6 +9,7 @@ export const database: readonly Mutant[] = [
     to: "|| state === 'P0001' || state === '57014') return 'work';",
     testFile: 'platform/postgres/errors.test.ts',
     test: 'of all codes of PostgreSQL, only those of the data are faults of the work',
+    schedules: true,
   },
   {
     name: 'lost-commit-is-undone',
@@ -18,6 +19,7 @@ export const database: readonly Mutant[] = [
     to: 'markUndone(error);',
     testFile: 'platform/postgres/outage.test.ts',
     test: 'after a lost COMMIT the outcome is unknown; after a statement before it, the work is undone',
+    schedules: 'Only the requests of clients ask whether a lost COMMIT took effect; the inbox looks at its offsets',
   },
   {
     name: 'pooler-not-refused',

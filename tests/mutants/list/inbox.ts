@@ -9,6 +9,7 @@ export const inbox: readonly Mutant[] = [
     to: 'WHERE o.consumer_group = $1\n',
     testFile: 'platform/inbox/inbox.test.ts',
     test: 'leaves no double effects where two consumers that do not know of each other have the same partitions',
+    schedules: true,
   },
   {
     name: 'offsets-by-number-alone',
@@ -18,6 +19,7 @@ export const inbox: readonly Mutant[] = [
     to: 'stored !== undefined && present === undefined;',
     testFile: 'platform/inbox/recreated-topic.test.ts',
     test: 'is refused until somebody decides, and then read from its start',
+    schedules: 'No schedule deletes a topic',
   },
   {
     name: 'offsets-in-another-transaction',
@@ -27,6 +29,7 @@ export const inbox: readonly Mutant[] = [
     to: 'const moved = await transaction(pool, (own) => moveOffsets(own, group, batches));',
     testFile: 'platform/inbox/inbox.test.ts',
     test: 'moves the offsets only with the effects',
+    schedules: true,
   },
   {
     name: 'offsets-of-collected-effects-in-another-transaction',
@@ -36,6 +39,7 @@ export const inbox: readonly Mutant[] = [
     to: 'const moved = await transaction(pool, (own) => moveOffsets(own, group, moving));',
     testFile: 'platform/inbox/accumulating-writer.test.ts',
     test: 'moves the offsets only with the collected effects',
+    schedules: true,
   },
   {
     name: 'dead-letter-not-storable',
@@ -45,6 +49,7 @@ export const inbox: readonly Mutant[] = [
     to: ';',
     testFile: 'platform/inbox/foreign-records.test.ts',
     test: 'keeps a record with a binary key, and headers that repeat, have no value, or are no UTF-8 byte for byte, in the table, in the topic and in its replay',
+    schedules: 'No event of a schedule is a dead letter',
   },
   {
     name: 'dead-letter-with-each-header-once',
@@ -54,6 +59,7 @@ export const inbox: readonly Mutant[] = [
     to: "return JSON.stringify([...new Map(headers.map(([name, value]) => [name.toString('base64'), value?.toString('base64') ?? null]))]);",
     testFile: 'platform/inbox/foreign-records.test.ts',
     test: 'keeps a record with a binary key, and headers that repeat, have no value, or are no UTF-8 byte for byte, in the table, in the topic and in its replay',
+    schedules: 'No event of a schedule is a dead letter',
   },
   {
     name: 'lag-at-commits-only',
@@ -63,6 +69,7 @@ export const inbox: readonly Mutant[] = [
     to: '',
     testFile: 'platform/inbox/progress-probe.test.ts',
     test: 'is missed by health, and the lag grows, while a handler does not answer',
+    schedules: 'It breaks a metric, which no schedule reads',
   },
   {
     name: 'inbox-leaves-a-timer',
@@ -72,5 +79,7 @@ export const inbox: readonly Mutant[] = [
     to: '',
     testFile: 'platform/inbox/stop.test.ts',
     test: 'leaves nothing behind when it stops, be it while the group is reshuffled',
+    schedules:
+      'What a stopped instance leaves behind ends with it: the scheduler drops the timers of an actor that is gone',
   },
 ];

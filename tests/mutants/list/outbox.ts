@@ -9,6 +9,7 @@ export const outbox: readonly Mutant[] = [
     to: 'return later(cursor, last && !missing ? { shard, xid: last.xid, id: last.id } : limit);',
     testFile: 'platform/outbox/relay.test.ts',
     test: 'publishes the events of a transaction that was open while those of later ones were published',
+    schedules: true,
   },
   {
     name: 'order-of-transactions',
@@ -18,6 +19,7 @@ export const outbox: readonly Mutant[] = [
     to: 'const due = [...rows];',
     testFile: 'platform/outbox/relay.test.ts',
     test: 'sends the events of a key in the order in which they happened, whatever their transactions began',
+    schedules: true,
   },
   {
     name: 'lease-not-checked',
@@ -27,6 +29,7 @@ export const outbox: readonly Mutant[] = [
     to: "lease_until > '-infinity'",
     testFile: 'platform/outbox/shards.test.ts',
     test: 'a shard is of one relay until its lease is over, and only that one stores its cursor',
+    schedules: true,
   },
   {
     name: 'cursor-not-fenced',
@@ -36,6 +39,7 @@ export const outbox: readonly Mutant[] = [
     to: 'WHERE s.shard = m.shard AND $1::text IS NOT NULL\n',
     testFile: 'platform/outbox/shards.test.ts',
     test: 'a shard is of one relay until its lease is over, and only that one stores its cursor',
+    schedules: true,
   },
   {
     name: 'cursor-before-acknowledgement',
@@ -45,6 +49,7 @@ export const outbox: readonly Mutant[] = [
     to: 'const tally = new Tally();\n    this.#progress.published(due);',
     testFile: 'platform/outbox/relay.test.ts',
     test: 'does not move the cursor over what Kafka has not acknowledged, and goes on when it does',
+    schedules: true,
   },
   {
     name: 'partitions-as-they-are',
@@ -63,6 +68,8 @@ export const outbox: readonly Mutant[] = [
     to: "if (refusal.of === 'message' && part.length > maxSendBytes) {",
     testFile: 'platform/outbox/publish.test.ts',
     test: 'sends rows but what Kafka refuses, and the later messages of its key',
+    schedules:
+      'It holds up other messages only until Kafka takes the refused one, and then all are sent in their order',
   },
   {
     name: 'missing-topic-fails-the-others',
@@ -72,6 +79,7 @@ export const outbox: readonly Mutant[] = [
     to: 'outcome.failure ??= toError(error);\n        if (refusal && !outcome.failure) for',
     testFile: 'platform/outbox/parked.test.ts',
     test: 'of a missing topic hold up no others, are named, and are published in order when the topic appears',
+    schedules: 'It holds up the others only until the topic is there, and then all are sent in their order',
   },
   {
     name: 'parked-key-overtaken',
@@ -81,6 +89,7 @@ export const outbox: readonly Mutant[] = [
     to: 'free.push(row);',
     testFile: 'platform/outbox/parked.test.ts',
     test: 'that are too large hold up only their keys, until they are discarded',
+    schedules: true,
   },
   {
     name: 'record-with-the-time-of-its-event',
@@ -91,6 +100,7 @@ export const outbox: readonly Mutant[] = [
     to: 'message: { key, value: row.data, headers, timestamp: row.created_at.getTime() } };',
     testFile: 'platform/outbox/relay.test.ts',
     test: 'sends an event as a CloudEvent in binary mode, with further headers and the traceparent',
+    schedules: 'The fake Kafka deletes no old records',
   },
   {
     name: 'cursor-of-another-server',
@@ -100,6 +110,7 @@ export const outbox: readonly Mutant[] = [
     to: 'if (differs) return false;',
     testFile: 'platform/outbox/server.test.ts',
     test: 'publishes 5 orders though the cursors are 500 transactions ahead, and says so once',
+    schedules: 'A schedule has one PostgreSQL server from its start to its end',
   },
   {
     name: 'relay-leaves-a-timer',
@@ -109,5 +120,7 @@ export const outbox: readonly Mutant[] = [
     to: 'await this.#running;',
     testFile: 'platform/outbox/relay.test.ts',
     test: 'leaves nothing behind when it stops',
+    schedules:
+      'What a stopped instance leaves behind ends with it: the scheduler drops the timers of an actor that is gone',
   },
 ];

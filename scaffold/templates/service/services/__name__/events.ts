@@ -16,7 +16,7 @@ export function __entityCamel__Created({ id, name, createdAt }: __Entity__Row): 
     key: id,
     eventId: `__entity__-${id}-created`,
     type: '__entity__.created',
-    source: '/__name__',
+    source: __camel__.events['__entity__.created'].source,
     data: JSON.stringify(data),
     traceparent: inject(),
   };

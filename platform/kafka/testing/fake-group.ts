@@ -1,0 +1,74 @@
+import type { TopicPartition } from '../port.ts';
+import { brokerError } from './fake-error.ts';
+
+export interface Membership {
+  generation: number;
+  partitions: TopicPartition[];
+}
+
+interface Member {
+  topics: readonly string[];
+  sessionMs: number;
+  /** by the clock of `performance.now()` */
+  lastBeat: number;
+}
+
+/**
+ * A consumer group as its coordinator has it. It assigns the partitions anew at once when a member comes, goes, or is silent for
+ * longer than its session; the others learn of it by their next heartbeat, and until then read what is no longer theirs.
+ */
+export class FakeGroup {
+  readonly #partitionsOf: (topic: string) => number | undefined;
+  readonly #members = new Map<string, Member>();
+  readonly committed = new Map<string, TopicPartition & { offset: bigint }>();
+  #generation = 0;
+  /** by how many members the partitions are moved on */
+  #turn = 0;
+
+  constructor(partitionsOf: (topic: string) => number | undefined) {
+    this.#partitionsOf = partitionsOf;
+  }
+
+  join(id: string, topics: readonly string[], sessionMs: number): Membership {
+    const missing = topics.find((topic) => this.#partitionsOf(topic) === undefined);
+    if (missing !== undefined) throw brokerError('UNKNOWN_TOPIC_OR_PARTITION', `there is no topic ${missing}`);
+    this.#expire();
+    const isNew = !this.#members.has(id);
+    this.#members.set(id, { topics, sessionMs, lastBeat: performance.now() });
+    if (isNew) this.#generation += 1;
+    return { generation: this.#generation, partitions: this.#partitionsFor(id) };
+  }
+
+  /** @throws if the partitions were assigned anew since the member joined */
+  beat(id: string, generation: number): void {
+    this.#expire();
+    const member = this.#members.get(id);
+    if (!member) throw brokerError('UNKNOWN_MEMBER_ID');
+    member.lastBeat = performance.now();
+    if (generation !== this.#generation) throw brokerError('REBALANCE_IN_PROGRESS');
+  }
+
+  leave(id: string): void {
+    if (this.#members.delete(id)) this.#generation += 1;
+  }
+
+  /** Gives partitions to other members, with nobody having come or gone. */
+  rebalance(): void {
+    this.#turn += 1;
+    this.#generation += 1;
+  }
+
+  #expire(): void {
+    const now = performance.now();
+    for (const [id, { lastBeat, sessionMs }] of this.#members) if (now - lastBeat > sessionMs) this.leave(id);
+  }
+
+  #partitionsFor(id: string): TopicPartition[] {
+    const ids = [...this.#members.keys()].toSorted();
+    const topics = new Set(this.#members.values().flatMap((member) => member.topics));
+    const all = [...topics].flatMap((topic) =>
+      Array.from({ length: this.#partitionsOf(topic) ?? 0 }, (_, partition) => ({ topic, partition })),
+    );
+    return all.filter((_, i) => ids[(i + this.#turn) % ids.length] === id);
+  }
+}
