@@ -14,7 +14,7 @@ export interface HeaderSpec {
   description: string;
   maxLength?: number;
   minLength?: number;
-  /** a regular expression for the whole value */
+  /** a regular expression that matches in the value */
   pattern?: string;
 }
 

@@ -164,7 +164,7 @@ export const orders = defineContract('orders', {
           description: 'a repeated POST of the same caller with the same key returns the first answer',
           minLength: 1,
           maxLength: 255,
-          pattern: '[^ \\t]',
+          pattern: '[^ \\t]', // HTTP drops blanks at both ends
         },
       },
       body: OrderInput,
