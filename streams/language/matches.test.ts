@@ -49,6 +49,8 @@ describe('matches', () => {
     assert.equal(names.evaluate(eventOf({ names: ['b', 'aaa'] })), true);
     const row = { key: 'user-7', windowStart: null, windowEnd: null, values: {} };
     assert.equal(rowExpression('key.matches("^user-[0-9]+$")', {}).evaluate(row), true);
+    assert.throws(() => eventExpression('data.names.exists(n, n.matches("(?=a)b"))'), /RE2/);
+    assert.throws(() => rowExpression('key.matches("(?=a)b")', {}), /RE2/);
   });
 
   test('refuses what RE2 does not have, with its place', () => {
