@@ -105,7 +105,7 @@ describe('a worker that is killed again and again', () => {
 
     const numbers = Array.from({ length: total }, (_, n) => n);
     const expected = [
-      ...numbers.filter((n) => orderOf(n).totalAmount > 90).map((n) => `high ${n} o-${n}`),
+      ...numbers.filter((n) => orderOf(n).totalAmount > 90).map((n) => `high ${n} ["/t","o-${n}"]`),
       ...numbers.filter((n) => n % 40 === 0).map((n) => `spike all ${new Date(timeOf(n)).toISOString()}`),
     ].toSorted();
     const { rows } = await database.pool.query<{ alert: string }>(

@@ -59,6 +59,7 @@ export const outbox: readonly Mutant[] = [
     to: 'return present;',
     testFile: 'platform/outbox/topic-partitions.test.ts',
     test: 'remain those of its first event, for each relay, and one line says what to do',
+    schedules: 'No topic of a schedule gets partitions',
   },
   {
     name: 'refused-row-fails-its-batch',
