@@ -86,6 +86,8 @@ class Build {
   readonly #stop = new AbortController();
   /** the offset to be read next, by partition */
   #next = new Map<string, bigint>();
+  /** up to where partitions have no records to read: those in front are not for consumers, or are gone */
+  #gaps = new Map<string, TopicPartition & { offset: bigint }>();
   #located = Promise.resolve();
   #failure: unknown;
   /** when the version in use may be stopped again */
@@ -103,8 +105,10 @@ class Build {
       topics,
       from: 'earliest',
       onAssigned: (partitions) => {
+        this.#gaps.clear();
         this.#located = this.#locate(partitions, seek);
       },
+      onPassed: (position) => this.#gaps.set(nameOf(position), position),
       onBatch: (batch) => this.#onBatch(batch, seek),
     });
     const seek: Seek = (position) => consumer.seek(position);
@@ -118,6 +122,7 @@ class Build {
         const { events, lag } = progress;
         if (!(await noteProgress(pool, request.version, events, lag)))
           throw new PlatformError('ERR_PROJECTION_REBUILD_CANCELLED', 'it was cancelled');
+        await this.#passGaps();
         await this.#makeUpForReplays();
         if (performance.now() < this.#holdFrom || (await this.#behind()) > nearEnough) continue;
         if (await this.#switch()) return;
@@ -185,6 +190,25 @@ class Build {
     return next;
   }
 
+  /** Moves offsets past what is not there to be read, as far as the version in use has. */
+  async #passGaps(): Promise<void> {
+    const { pool, request } = this.#options;
+    for (const [name, { topic, partition, offset }] of this.#gaps) {
+      const expected = this.#next.get(name);
+      if (expected === undefined || offset <= expected) continue;
+      const next = await transaction(pool, async (tx) => {
+        const used = await this.#usedOffset(tx, { topic, partition });
+        const to = used < offset ? used : offset;
+        if (to <= expected) return undefined;
+        const moved = await moveOffsets(tx, this.#group, [{ topic, partition, expected, next: to }]);
+        if (moved.length > 0) return undefined;
+        await noteSkipped(tx, request, { topic, partition, from: expected, to });
+        return to;
+      });
+      if (next !== undefined && this.#next.get(name) === expected) this.#next.set(name, next);
+    }
+  }
+
   async #usedOffset(tx: PoolClient, { topic, partition }: TopicPartition): Promise<bigint> {
     const { rows } = await tx.query<{ next: string }>(
       `SELECT next_offset AS next FROM millrace.inbox_offsets WHERE consumer_group = $1 AND topic = $2 AND partition = $3`,
@@ -246,6 +270,7 @@ class Build {
       if (!watermarks) return undefined;
       for (const [partition, { low, high }] of watermarks) {
         const next = this.#next.get(nameOf({ topic, partition })) ?? low;
+        if (low > next) this.#gaps.set(nameOf({ topic, partition }), { topic, partition, offset: low });
         events += next > low ? next - low : 0n;
         lag += high > next ? high - next : 0n;
       }
@@ -286,7 +311,9 @@ class Build {
   async #reach(ends: readonly (TopicPartition & { next: bigint })[]): Promise<void> {
     const deadline = performance.now() + holdMs;
     const isBehind = () => ends.some((end) => (this.#next.get(nameOf(end)) ?? 0n) < end.next);
-    while (isBehind() && this.#failure === undefined && performance.now() < deadline)
+    while (isBehind() && this.#failure === undefined && performance.now() < deadline) {
+      await this.#passGaps();
       await sleep(waitMs, undefined, { signal: this.#options.signal });
+    }
   }
 }

@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { createDecoder, encodeHeaders, InvalidEvent, readJson } from '#platform/contract';
 import type { ReceivedEvent } from '#platform/contract';
 import { Health } from '#platform/health';
 import { Inbox } from '#platform/inbox';
 import { createKafka } from '#platform/kafka';
+import { kafkajs } from '#platform/kafka/kafkajs/patches.ts';
+import type { Plan } from '#platform/kafka/testing/foreign-producer.ts';
 import type { IncomingMessage, Kafka, Producer } from '#platform/kafka';
 import { transaction } from '#platform/postgres';
 import type { PoolClient } from '#platform/postgres';
@@ -19,6 +23,7 @@ import { createNextTables, nextSchema, shapeOf } from './tables.ts';
 
 const log = createLogger('rebuild-test', 'silent');
 const withinMs = 60_000;
+const foreignProducer = fileURLToPath(import.meta.resolve('#platform/kafka/testing/foreign-producer.ts'));
 
 /** A read model of parcels, and how many are in each status, by partition. */
 const projectionTables = ['parcels', 'parcel_statistics'];
@@ -224,6 +229,35 @@ describe('building the read model anew', () => {
       "SELECT count(*)::int AS n FROM pg_namespace WHERE nspname LIKE 'projection%'",
     );
     assert.equal(rows[0]!.n, 0);
+  });
+
+  it('takes the place of one although partitions end in what is not to be read, or have lost their records', async () => {
+    await trade(20);
+    await eventually(right, 'all are projected', withinMs);
+    const { brokers } = testKafka();
+    const plan: Plan = {
+      brokers: brokers.split(','),
+      topic,
+      steps: [
+        { producer: 'other', kind: 'record', key: '1', value: 'nothing' },
+        { producer: 'other', kind: 'abort' },
+      ],
+    };
+    const { status, stderr } = spawnSync(process.execPath, ['--no-warnings', foreignProducer], {
+      input: JSON.stringify(plan),
+      encoding: 'utf8',
+    });
+    assert.equal(status, 0, stderr);
+    const admin = new kafkajs.Kafka({ brokers: brokers.split(','), logLevel: kafkajs.logLevel.NOTHING }).admin();
+    await admin.connect();
+    await admin.fetchTopicOffsets(topic); // without it kafkajs knows no leader
+    await admin.deleteTopicRecords({ topic, partitions: [{ partition: 1, offset: '-1' }] });
+    await admin.disconnect();
+    await request();
+    startRebuilder();
+    await eventually(async () => (await rebuild()).phase === 'Switched', 'the new version is in use', withinMs);
+    const { rows } = await database.pool.query<{ n: number }>('SELECT count(*)::int AS n FROM parcels');
+    assert.ok(rows[0]!.n > 0 && rows[0]!.n < parcels, 'what was in the log');
   });
 
   it('goes on where it was interrupted', async () => {
