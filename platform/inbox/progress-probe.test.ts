@@ -99,7 +99,15 @@ describe('the progress of an Inbox', () => {
     await send([message(5)]);
     await reach(3);
     await eventually(async () => (await lag()) === 0, 'there is nothing to read');
-    assert.deepEqual((await effects()).map(({ n }) => n).toSorted(), [1, 4, 5]);
+    const producer = await stand.kafka.producer();
+    await producer.send(stand.topic, 0, [message(6)]);
+    await reach(4);
+    metrics.lag.reset(); // what is measured from now on
+    await eventually(
+      async () => (await lag()) === 0,
+      'there is nothing to read after the last record, which has no marker',
+    );
+    assert.deepEqual((await effects()).map(({ n }) => n).toSorted(), [1, 4, 5, 6]);
     assert.equal(await skipped(), 0, 'nothing was lost');
   });
 

@@ -112,7 +112,7 @@ export class ProgressProbe {
       const at = stored.get(name);
       if (end === undefined || at === undefined) continue;
       const { passed } = position;
-      const next = passed && at >= passed.from ? passed.to : at;
+      const next = passed && at >= passed.from && passed.to > at ? passed.to : at;
       let since = before?.since ?? began;
       if (end <= next) since = began;
       else if (before && next !== before.next) since = this.#lastRound;
