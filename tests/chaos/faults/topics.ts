@@ -45,7 +45,7 @@ export const recreateTopic: Inject = async (system, { target }) => {
 async function publishAgain({ services, postgres }: System, topic: string): Promise<void> {
   const owner = services.find(({ spec }) => spec.produces?.some((produced) => produced.topic === topic))!;
   const env = { DATABASE_URL: databaseUrl(postgres, owner.metadata.name) };
-  await runProgram([republish, '--from', '1'], env);
+  await runProgram([republish, 'republish', '--from', '1'], env);
 }
 
 async function withAdmin<T>({ brokers }: System, work: (admin: KafkaAdmin) => Promise<T>): Promise<T> {
