@@ -37,11 +37,8 @@ export async function observe(system: Observed, probe: Probe): Promise<Hops> {
       ],
       records: [...(await readTopic(kafka, 'user-events')), ...(await readTopic(kafka, 'order-events'))],
       figures: await figures(query),
-      notifications: await query(
-        'notifications',
-        'SELECT event_id AS "eventId", status::text, last_error AS error FROM notifications',
-      ),
-      mails: system.mails.map(({ messageId }) => /^<(.*)@/.exec(messageId)?.[1] ?? messageId),
+      notifications: await notificationsOf(query),
+      mails: system.mails.map(({ messageId }) => idOf(decodeURIComponent(/^<(.*)@/.exec(messageId)?.[1] ?? messageId))),
       deadLetters: (
         await Promise.all(['orders-read', 'notifications', 'analytics'].map((name) => query(name, letters)))
       ).flat() as Hops['deadLetters'],
@@ -104,6 +101,19 @@ async function figures(query: Query): Promise<Map<string, number>> {
       ];
     }),
   );
+}
+
+async function notificationsOf(query: Query): Promise<Hops['notifications']> {
+  const rows = await query<Hops['notifications'][number]>(
+    'notifications',
+    'SELECT event_id AS "eventId", status::text, last_error AS error FROM notifications',
+  );
+  return rows.map((row) => ({ ...row, eventId: idOf(row.eventId) }));
+}
+
+/** The id of an event, from its identity: that of another producer's event has the source, too. */
+function idOf(identity: string): string {
+  return identity.startsWith('[') ? (JSON.parse(identity) as [source: string, id: string])[1] : identity;
 }
 
 /** All records of a topic, by partition and offset. */
