@@ -237,7 +237,9 @@ test('the document of each text in a body describes what the services accept, an
   );
   const { schemas } = contracts;
   for (const [id, body] of Object.entries(valid)) {
-    const { spec } = documentedOperations().get(id)!;
+    const operation = documentedOperations().get(id);
+    if (!operation) continue; // a project without the shop has other ones
+    const { spec } = operation;
     const validate = bodyValidator(spec.body!);
     const described = Compile(JSON.parse(JSON.stringify(toDocument(spec.body!))) as TSchema);
     assert.ok(Object.values(schemas).includes(spec.body!), 'the document refers to it');

@@ -9,12 +9,11 @@ import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import { Health } from '#platform/health';
 import { bodyLimit, createHttpServer } from '#platform/http';
-import { contracts } from '#contracts/index.ts';
 import { createLogger } from '#platform/telemetry';
 import { BodyBudget } from './body-budget.ts';
 import { Proxy } from './proxy.ts';
 import { Upstream } from './upstream.ts';
-import { raw, startGateway, startUpstream, textOf } from './testing.ts';
+import { contracts, raw, startGateway, startUpstream, textOf } from './testing.ts';
 import { eventually } from '#test/eventually.ts';
 
 const json = { 'content-type': 'application/json' };
