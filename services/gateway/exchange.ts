@@ -24,7 +24,10 @@ const clientGone = 499;
  * They need no budget of retries: what listens nowhere gets no load from them.
  */
 const refusedBackoff = { firstMs: 20, maxMs: 320 };
-const refusedAttempts = 5;
+/** how long connections that were not made are tried again, from the first one on */
+const refusedForMs = 1_000;
+/** Codes of connections that were not made, so that they have carried nothing. */
+const unconnected = new Set(['ECONNREFUSED', 'UND_ERR_CONNECT_TIMEOUT']);
 
 function codeOf(error: unknown): string {
   const { code, name } = error as { code?: string; name: string };
@@ -67,6 +70,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #controller: Controller | undefined;
   #attempts = 0;
   #refusals = 0;
+  #refusedAt = 0;
   #closed = false;
   /** ends an answer that the client does not read */
   #unread: NodeJS.Timeout | undefined;
@@ -184,10 +188,12 @@ export class Exchange implements Dispatcher.DispatchHandler {
     else this.#fail(error);
   }
 
-  /** A refused connection has carried nothing: whatever the method is, the request can wait for the next one. */
+  /** A connection that was not made has carried nothing: whatever the method is, the request can wait for the next one. */
   #sendAgain(error: Error): boolean {
-    if (codeOf(error) !== 'ECONNREFUSED') return false;
-    if (this.#refusals === refusedAttempts) return false;
+    if (!unconnected.has(codeOf(error))) return false;
+    const now = performance.now();
+    if (this.#refusals === 0) this.#refusedAt = now;
+    else if (now - this.#refusedAt > refusedForMs) return false;
     this.#refusals += 1;
     const pauseMs = backoffMs(this.#refusals, refusedBackoff);
     setTimeout(() => {
