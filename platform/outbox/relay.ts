@@ -339,12 +339,7 @@ export class OutboxRelay {
       if (!this.#mayPublish(performance.now())) throw new PlatformError('ERR_UNAVAILABLE', 'the lease is about to end');
       return partitions;
     };
-    return { producer, partitionsOf, now: () => this.#now() };
-  }
-
-  /** The time of PostgreSQL, in milliseconds since 1970. */
-  #now(): number {
-    return Math.round(performance.now() + this.#clock);
+    return { producer, partitionsOf, now: () => Math.round(performance.now() + this.#clock) };
   }
 
   /** Tries some of the parked messages again. @returns whether more of them can be tried at once */

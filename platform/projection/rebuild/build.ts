@@ -173,39 +173,44 @@ class Build {
    * @returns the offset after it, or undefined if another replica has moved the offset
    */
   async #apply(tx: PoolClient, batch: IncomingBatch, expected: bigint): Promise<bigint | undefined> {
-    const { topic, partition, nextOffset, messages } = batch;
-    const { request, decode } = this.#options;
-    const used = await this.#usedOffset(tx, batch);
-    const next = used < nextOffset ? used : nextOffset;
-    if (next <= expected) return expected;
-    const moved = await moveOffsets(tx, this.#group, [{ topic, partition, expected, next }]);
-    if (moved.length > 0) return undefined;
-    // in this order: of a key, no message is taken from the log whose replay came after one that is not seen yet
-    const dead = await noteSkipped(tx, request, { topic, partition, from: expected, to: next });
+    const advance = await this.#advance(tx, batch, expected, batch.nextOffset);
+    if (advance === undefined || advance.next === expected) return advance?.next;
+    const { next, skipped } = advance;
+    // after the dead letters are noted: of a key, no message is taken from the log whose replay came after one that is not seen yet
     await this.#makeUp(tx, batch);
-    const events = messages
-      .filter((message) => message.offset < next && !dead.has(message.offset) && !isTombstone(message))
-      .map((message) => decode(message));
+    const events = batch.messages
+      .filter((message) => message.offset < next && !skipped.has(message.offset) && !isTombstone(message))
+      .map((message) => this.#options.decode(message));
     await this.#handle(tx, events);
     return next;
   }
 
+  /**
+   * Moves the offset of a partition to `end`, as far as the version in use has read, and notes the dead letters on the way.
+   * @returns the offset and those of the dead letters; undefined if another replica has moved it
+   */
+  async #advance(
+    tx: PoolClient,
+    { topic, partition }: TopicPartition,
+    expected: bigint,
+    end: bigint,
+  ): Promise<{ next: bigint; skipped: Set<bigint> } | undefined> {
+    const used = await this.#usedOffset(tx, { topic, partition });
+    const next = used < end ? used : end;
+    if (next <= expected) return { next: expected, skipped: new Set() };
+    const moved = await moveOffsets(tx, this.#group, [{ topic, partition, expected, next }]);
+    if (moved.length > 0) return undefined;
+    const range = { topic, partition, from: expected, to: next };
+    return { next, skipped: await noteSkipped(tx, this.#options.request, range) };
+  }
+
   /** Moves offsets past what is not there to be read, as far as the version in use has. */
   async #passGaps(): Promise<void> {
-    const { pool, request } = this.#options;
-    for (const [name, { topic, partition, offset }] of this.#gaps) {
+    for (const [name, { offset, ...partition }] of this.#gaps) {
       const expected = this.#next.get(name);
       if (expected === undefined || offset <= expected) continue;
-      const next = await transaction(pool, async (tx) => {
-        const used = await this.#usedOffset(tx, { topic, partition });
-        const to = used < offset ? used : offset;
-        if (to <= expected) return undefined;
-        const moved = await moveOffsets(tx, this.#group, [{ topic, partition, expected, next: to }]);
-        if (moved.length > 0) return undefined;
-        await noteSkipped(tx, request, { topic, partition, from: expected, to });
-        return to;
-      });
-      if (next !== undefined && this.#next.get(name) === expected) this.#next.set(name, next);
+      const advance = await transaction(this.#options.pool, (tx) => this.#advance(tx, partition, expected, offset));
+      if (advance && this.#next.get(name) === expected) this.#next.set(name, advance.next);
     }
   }
 
