@@ -5,13 +5,13 @@ import { Health } from '#platform/health';
 import { PartitionRecords, RecordWriter } from '#platform/kafka';
 import type { IncomingMessage, RawRecord } from '#platform/kafka';
 import { OutboxRelay } from '#platform/outbox';
-import { testKafka } from '#test/kafka.ts';
 import { eventually } from '#test/eventually.ts';
 import kafkajs from 'kafkajs';
 import { deadLetterColumns, messageOf } from './dead-letter-row.ts';
 import type { DeadLetterRow } from './dead-letter-row.ts';
 import { metrics } from './metrics.ts';
 import { inboxStand, log, message } from './testing.ts';
+import { administer } from '#platform/kafka/testing/administer.ts';
 
 type Header = readonly [name: string | Buffer, value: string | Buffer | null];
 
@@ -113,22 +113,18 @@ describe('records that others write', () => {
   });
 
   it('keeps a record with a time beyond that of the database', async () => {
-    const client = new kafkajs.Kafka({
-      brokers: testKafka().brokers.split(','),
-      logLevel: kafkajs.logLevel.NOTHING,
-    }).admin();
-    await client.connect();
-    await client.alterConfigs({
-      validateOnly: false,
-      resources: [
-        {
-          type: kafkajs.ConfigResourceTypes.TOPIC,
-          name: stand.topic,
-          configEntries: [{ name: 'message.timestamp.after.max.ms', value: '9223372036854775807' }],
-        },
-      ],
-    });
-    await client.disconnect();
+    await administer((admin) =>
+      admin.alterConfigs({
+        validateOnly: false,
+        resources: [
+          {
+            type: kafkajs.ConfigResourceTypes.TOPIC,
+            name: stand.topic,
+            configEntries: [{ name: 'message.timestamp.after.max.ms', value: '9223372036854775807' }],
+          },
+        ],
+      }),
+    );
     await eventually(
       () =>
         sendWithNext({ key: 'k', value: 'x', headers: [] }, 1_800_000_000_000_000_000).then(

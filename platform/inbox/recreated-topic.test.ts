@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { eventually } from '#test/eventually.ts';
-import { testKafka } from '#test/kafka.ts';
-import { kafkajs } from '#platform/kafka/kafkajs/patches.ts';
 import { decideOffsets } from './decide.ts';
 import { inboxStand, message, partitions } from './testing.ts';
+import { deleteTopic } from '#platform/kafka/testing/administer.ts';
 
 describe('a topic that is deleted and created again', { concurrency: false }, () => {
   const stand = inboxStand();
@@ -14,15 +13,7 @@ describe('a topic that is deleted and created again', { concurrency: false }, ()
 
   /** Has read the topic, which is then another one with more events. */
   async function recreate(): Promise<void> {
-    const brokers = testKafka().brokers.split(',');
-    const admin = new kafkajs.Kafka({ brokers, logLevel: kafkajs.logLevel.NOTHING }).admin();
-    await admin.connect();
-    try {
-      await admin.deleteTopics({ topics: [stand.topic] });
-      await eventually(async () => !(await admin.listTopics()).includes(stand.topic), 'the topic is deleted');
-    } finally {
-      await admin.disconnect();
-    }
+    await deleteTopic(stand.topic);
     await stand.kafka.admin.ensureTopics([{ name: stand.topic, partitions, retentionMs: -1 }]);
     // one key, and so one partition, whose new log is longer than the stored offset
     await eventually(

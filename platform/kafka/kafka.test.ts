@@ -13,6 +13,7 @@ import { testAdmin } from './testing/admin-conformance.ts';
 import { testConsumers } from './testing/consumer-conformance.ts';
 import { testProducers } from './testing/producer-conformance.ts';
 import { readTopic } from './testing/read-topic.ts';
+import { administer, deleteTopic } from './testing/administer.ts';
 
 const log = createLogger('kafka-test', 'silent');
 const connect = () => createKafka({ brokers: testKafka().brokers.split(','), clientId: 'kafka-test', log });
@@ -39,21 +40,6 @@ testProducers('kafkajs', async () => {
 });
 testConsumers('kafkajs', underTest);
 testAdmin('kafkajs', async () => ({ ...(await underTest()), deleteTopic }));
-
-/** Deletes a topic, and waits until the brokers have forgotten it. */
-async function deleteTopic(topic: string): Promise<void> {
-  const admin = new kafkajs.Kafka({
-    brokers: testKafka().brokers.split(','),
-    logLevel: kafkajs.logLevel.NOTHING,
-  }).admin();
-  await admin.connect();
-  try {
-    await admin.deleteTopics({ topics: [topic] });
-    await eventually(async () => !(await admin.listTopics()).includes(topic), `${topic} is deleted`);
-  } finally {
-    await admin.disconnect();
-  }
-}
 
 describe('Kafka', () => {
   let kafka: Kafka;
@@ -107,13 +93,7 @@ describe('Kafka', () => {
     consumer.start();
     await producer.send(topic, 0, [outgoing('before')]);
     await eventually(() => received.length === 1, 'the first');
-    const admin = new kafkajs.Kafka({
-      brokers: testKafka().brokers.split(','),
-      logLevel: kafkajs.logLevel.NOTHING,
-    }).admin();
-    await admin.connect();
-    await admin.createPartitions({ topicPartitions: [{ topic, count: 2 }] });
-    await admin.disconnect();
+    await administer((admin) => admin.createPartitions({ topicPartitions: [{ topic, count: 2 }] }));
     const other = connect();
     try {
       await (await other.producer()).send(topic, 1, [outgoing('after')]);

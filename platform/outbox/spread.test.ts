@@ -2,14 +2,13 @@ import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { eventually } from '#test/eventually.ts';
-import { testKafka } from '#test/kafka.ts';
 import { Health } from '#platform/health';
 import { inboxStand, log, partitions } from '#platform/inbox/testing.ts';
-import { kafkajs } from '#platform/kafka/kafkajs/patches.ts';
 import { transaction } from '#platform/postgres';
 import { OutboxRelay } from './relay.ts';
 import { spreadTopic } from './spread.ts';
 import { appendToOutbox } from './write.ts';
+import { administer } from '#platform/kafka/testing/administer.ts';
 
 const keys = 30;
 const more = 6;
@@ -51,13 +50,10 @@ describe('a topic that gets partitions', () => {
     await transaction(stand.database.pool, (tx) => appendToOutbox(tx, events));
     written += 1;
   };
-  const addPartitions = async (): Promise<void> => {
-    const brokers = testKafka().brokers.split(',');
-    const admin = new kafkajs.Kafka({ brokers, logLevel: kafkajs.logLevel.NOTHING }).admin();
-    await admin.connect();
-    await admin.createPartitions({ topicPartitions: [{ topic: stand.topic, count: partitions + more }] });
-    await admin.disconnect();
-  };
+  const addPartitions = () =>
+    administer((admin) =>
+      admin.createPartitions({ topicPartitions: [{ topic: stand.topic, count: partitions + more }] }),
+    );
   /** How many records the partitions have that the topic did not have at first. */
   const inNewPartitions = async (): Promise<number> => {
     const watermarks = await stand.kafka.admin.watermarks(stand.topic);

@@ -11,7 +11,7 @@ import type { Kafka } from '../port.ts';
 import { compressionTypes } from '../record/codecs.ts';
 import { readTopic } from '../testing/read-topic.ts';
 import type { Plan, Step } from '../testing/foreign-producer.ts';
-import { kafkajs } from './patches.ts';
+import { administer } from '../testing/administer.ts';
 
 const log = createLogger('foreign-batches-test', 'silent');
 const brokers = testKafka().brokers.split(',');
@@ -30,14 +30,8 @@ const readUpTo = (topic: string, last: string) =>
 /** Creates a topic whose batches the broker compresses again, as another producer would. */
 async function compressedTopic(type: string): Promise<string> {
   const topic = `compressed-${type}-${process.pid}-${Date.now()}`;
-  const admin = new kafkajs.Kafka({ brokers, logLevel: kafkajs.logLevel.NOTHING }).admin();
-  await admin.connect();
-  try {
-    const configEntries = [{ name: 'compression.type', value: type === 'none' ? 'uncompressed' : type }];
-    await admin.createTopics({ topics: [{ topic, numPartitions: 1, configEntries }] });
-  } finally {
-    await admin.disconnect();
-  }
+  const configEntries = [{ name: 'compression.type', value: type === 'none' ? 'uncompressed' : type }];
+  await administer((admin) => admin.createTopics({ topics: [{ topic, numPartitions: 1, configEntries }] }));
   await untilPasses(() => kafka.admin.watermarks(topic)); // its leader takes requests
   return topic;
 }

@@ -7,7 +7,6 @@ import type { ReceivedEvent } from '#platform/contract';
 import { Health } from '#platform/health';
 import { Inbox } from '#platform/inbox';
 import { createKafka } from '#platform/kafka';
-import { kafkajs } from '#platform/kafka/kafkajs/patches.ts';
 import type { Plan } from '#platform/kafka/testing/foreign-producer.ts';
 import type { IncomingMessage, Kafka, Producer } from '#platform/kafka';
 import { transaction } from '#platform/postgres';
@@ -20,6 +19,7 @@ import { testKafka, uniqueTopic } from '#test/kafka.ts';
 import { assertStopsCompletely } from '#test/stopping.ts';
 import { Rebuilder } from './rebuilder.ts';
 import { createNextTables, nextSchema, shapeOf } from './tables.ts';
+import { administer } from '#platform/kafka/testing/administer.ts';
 
 const log = createLogger('rebuild-test', 'silent');
 const withinMs = 60_000;
@@ -248,11 +248,10 @@ describe('building the read model anew', () => {
       encoding: 'utf8',
     });
     assert.equal(status, 0, stderr);
-    const admin = new kafkajs.Kafka({ brokers: brokers.split(','), logLevel: kafkajs.logLevel.NOTHING }).admin();
-    await admin.connect();
-    await admin.fetchTopicOffsets(topic); // without it kafkajs knows no leader
-    await admin.deleteTopicRecords({ topic, partitions: [{ partition: 1, offset: '-1' }] });
-    await admin.disconnect();
+    await administer(async (admin) => {
+      await admin.fetchTopicOffsets(topic); // without it kafkajs knows no leader
+      await admin.deleteTopicRecords({ topic, partitions: [{ partition: 1, offset: '-1' }] });
+    });
     await request();
     startRebuilder();
     await eventually(async () => (await rebuild()).phase === 'Switched', 'the new version is in use', withinMs);
