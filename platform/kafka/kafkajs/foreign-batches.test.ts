@@ -31,7 +31,9 @@ const readUpTo = (topic: string, last: string) =>
 async function compressedTopic(type: string): Promise<string> {
   const topic = `compressed-${type}-${process.pid}-${Date.now()}`;
   const configEntries = [{ name: 'compression.type', value: type === 'none' ? 'uncompressed' : type }];
-  await administer((admin) => admin.createTopics({ topics: [{ topic, numPartitions: 1, configEntries }] }));
+  await administer((admin) =>
+    admin.createTopics({ waitForLeaders: false, topics: [{ topic, numPartitions: 1, configEntries }] }),
+  );
   await untilPasses(() => kafka.admin.watermarks(topic)); // its leader takes requests
   return topic;
 }
