@@ -1,5 +1,5 @@
-// `npm run offsets`, `npm run republish` and `npm run partitions`: run the operator's commands of the platform with the databases and the Kafka of the
-// running `npm start`.
+// `npm run offsets`, `npm run republish` and `npm run partitions`: run the operator's commands of the platform with the databases
+// and the Kafka of the running `npm start`.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';

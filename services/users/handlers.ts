@@ -21,11 +21,8 @@ export function createHandlers(store: UserStore, wakeRelay: () => void): Handler
     async createUser({ body }) {
       const user = await orConflict(() => store.create(body), body);
       wakeRelay();
-      return {
-        ...tagged(user),
-        status: 201,
-        headers: { Location: `/users/${user.id}`, ETag: entityTag(user.version) },
-      };
+      const headers = { Location: `/users/${user.id}`, ETag: entityTag(user.version) };
+      return { status: 201, headers, body: present(user) };
     },
     async listUsers({ query: { limit = defaultLimit, cursor } }) {
       const users = await store.list(BigInt(cursor ?? 0), limit + 1);

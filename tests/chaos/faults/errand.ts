@@ -9,11 +9,11 @@ const stranger = fileURLToPath(new URL('stranger.ts', import.meta.url));
 
 /** Lets somebody else's client of Kafka do something. @throws if it fails */
 export async function send({ brokers }: System, errand: Errand): Promise<void> {
-  await runProgram([stranger], { KAFKAJS_NO_PARTITIONER_WARNING: '1' }, JSON.stringify({ brokers, errand }));
+  await runNode([stranger], { KAFKAJS_NO_PARTITIONER_WARNING: '1' }, JSON.stringify({ brokers, errand }));
 }
 
 /** Runs a program of Node's. @throws if it fails, with its error */
-export async function runProgram(args: string[], env: Record<string, string>, input = ''): Promise<void> {
+export async function runNode(args: string[], env: Record<string, string>, input = ''): Promise<void> {
   const child = spawn(process.execPath, ['--no-warnings', ...args], {
     stdio: ['pipe', 'ignore', 'pipe'],
     timeout: 20_000,

@@ -5,7 +5,7 @@ import { topics as declaredTopics } from '#platform/declarations';
 import { createKafka, type KafkaAdmin } from '#platform/kafka';
 import { createLogger } from '#platform/telemetry';
 import type { System } from '../system.ts';
-import { runProgram, send } from './errand.ts';
+import { runNode, send } from './errand.ts';
 import { insist, nothing, Skipped, type Inject, type Undo } from './fault.ts';
 import { sendForeignAgain } from './foreign.ts';
 
@@ -45,7 +45,7 @@ export const recreateTopic: Inject = async (system, { target }) => {
 async function publishAgain({ services, postgres }: System, topic: string): Promise<void> {
   const owner = services.find(({ spec }) => spec.produces?.some((produced) => produced.topic === topic))!;
   const env = { DATABASE_URL: databaseUrl(postgres, owner.metadata.name) };
-  await runProgram([republish, 'republish', '--from', '1'], env);
+  await runNode([republish, 'republish', '--from', '1'], env);
 }
 
 async function withAdmin<T>({ brokers }: System, work: (admin: KafkaAdmin) => Promise<T>): Promise<T> {
