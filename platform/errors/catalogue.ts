@@ -69,6 +69,10 @@ export const platformErrors = {
     means: 'Another member of the group has taken over a partition while its messages were processed.',
     action: 'Nothing: the other member processes them. Only traces show it.',
   },
+  ERR_INBOX_NOT_LOCATED: {
+    means: 'The offsets up to which a group has read cannot be loaded: Kafka or the database does not answer.',
+    action: 'Look at what the message names. The consumer tries again by itself.',
+  },
   ERR_INBOX_OFFSETS_MOVED: {
     means: 'Another member of the group has moved the offsets of a partition.',
     action: 'Nothing: the transaction rolls back, and the other member continues.',

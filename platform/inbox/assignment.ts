@@ -1,4 +1,4 @@
-import { PlatformError } from '#platform/errors';
+import { PlatformError, toError } from '#platform/errors';
 import type { ConsumerHandle, IncomingBatch, KafkaAdmin, TopicPartition } from '#platform/kafka';
 import { backoffMs, pause } from '#platform/lifecycle';
 import type { Logger } from '#platform/telemetry';
@@ -47,6 +47,8 @@ export class Assignment {
   readonly #options: AssignmentOptions;
   readonly #positions: Map<string, AssignedPartition>;
   readonly #end = new AbortController();
+  /** why the stored offsets cannot be loaded */
+  #failure: Error | undefined;
 
   constructor(options: AssignmentOptions) {
     this.#options = options;
@@ -95,6 +97,14 @@ export class Assignment {
 
   /** @throws while a partition cannot be read */
   check(): void {
+    if (this.#failure) {
+      const { group } = this.#options;
+      throw new PlatformError(
+        'ERR_INBOX_NOT_LOCATED',
+        `the offsets of ${group} cannot be loaded: ${this.#failure.message}`,
+        { cause: this.#failure },
+      );
+    }
     const unreadable = this.positions.filter(({ error }) => error !== undefined);
     if (unreadable.length > 0)
       throw new PlatformError('ERR_INBOX_PARTITION_UNREADABLE', sentencesOf(unreadable).join('; '));
@@ -123,8 +133,11 @@ export class Assignment {
     const { log, group } = this.#options;
     for (let failures = 1; !this.signal.aborted; failures += 1) {
       try {
-        return await this.#locate(positions);
+        await this.#locate(positions);
+        this.#failure = undefined;
+        return;
       } catch (error) {
+        this.#failure = toError(error);
         const retryInMs = backoffMs(failures, databaseBackoff);
         log[failures === 1 ? 'warn' : 'debug']({ err: error, group, retryInMs }, 'the inbox cannot load its offsets');
         await pause(retryInMs, this.signal);

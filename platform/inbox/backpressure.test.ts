@@ -45,6 +45,26 @@ describe('an Inbox whose database is away or slow', () => {
     assert.equal(rows.length, 0);
   });
 
+  it('says that it waits for a database that is away before anything was read', async (t) => {
+    const url = new URL(stand.database.url);
+    const proxy = await startProxy(url.hostname, Number(url.port));
+    url.port = String(proxy.port);
+    const pool = createPool({ name: 'inbox-test', url: url.href, max: 4, log });
+    t.after(async () => {
+      await Promise.all(stand.inboxes.map((inbox) => inbox.stop()));
+      await pool.end();
+      await proxy.stop();
+    });
+    proxy.cut();
+    const { health } = start({ pool, stuckMs: 3_600_000 });
+    await eventually(
+      async () => /the offsets of .* cannot be loaded/.test(JSON.stringify(await health.report())),
+      'its health says so',
+    );
+    proxy.restore();
+    await eventually(() => isReady(health), 'it is well again');
+  });
+
   // it waits once a statement timeout counts as the database's own fault
   it('waits for a table that is locked for longer than a statement may take', async (t) => {
     const { pool: other, url } = stand.database;
