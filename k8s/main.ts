@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 
 import { describeError, Fault } from '#local/fault.ts';
 
-import { downSteps, nextWords, tools, upSteps, type Step } from './steps.ts';
+import { buildSteps, builtImage, downSteps, imageOf, nextWords, tools, upSteps, type Step } from './steps.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const USAGE = `Usage: npm run cluster:up [-- --cloudnative-pg] [-- --observability]
@@ -27,8 +27,18 @@ function assertTools(names: string[]): void {
 
 function run({ say, command: [program, ...args] }: Step): void {
   console.log(`\n${say}\n$ ${program} ${args.join(' ')}`);
-  const { status } = spawnSync(program, args, { cwd: root, stdio: 'inherit' });
+  // where Docker keeps images as containerd does, an attestation with the time of the build would give each build another id
+  const env = { ...process.env, BUILDX_NO_DEFAULT_ATTESTATIONS: '1' };
+  const { status } = spawnSync(program, args, { cwd: root, env, stdio: 'inherit' });
   if (status !== 0) throw new Fault(`${program} ended with ${status}: see above.`);
+}
+
+/** The id of the image that was built last. @throws Fault if Docker does not say it */
+function builtId(): string {
+  const args = ['image', 'inspect', '--format', '{{.Id}}', builtImage];
+  const { status, stdout } = spawnSync('docker', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+  if (status !== 0) throw new Fault(`docker ended with ${status}: see above.`);
+  return stdout.trim();
 }
 
 function main(): void {
@@ -50,9 +60,10 @@ function main(): void {
     throw new Fault('Docker does not answer.', { hint: 'Start Docker and run the command again.' });
   const { version } = JSON.parse(readFileSync(`${root}/package.json`, 'utf8')) as { version: string };
   const { 'cloudnative-pg': cloudNativePg, observability } = values;
-  const options = { image: `millrace:${version}`, cloudNativePg, observability };
   const clusters = spawnSync('kind', ['get', 'clusters'], { encoding: 'utf8' }).stdout.split('\n');
-  upSteps(options, clusters.includes('millrace')).forEach(run);
+  buildSteps(clusters.includes('millrace')).forEach(run);
+  const options = { image: imageOf(version, builtId()), cloudNativePg, observability };
+  upSteps(options).forEach(run);
   console.log(nextWords(options));
 }
 

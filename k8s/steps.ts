@@ -7,7 +7,7 @@ export interface Step {
 }
 
 export interface UpOptions {
-  /** the image to build and load */
+  /** the image to load: see imageOf */
   image: string;
   /** installs CloudNativePG, which the platform then uses */
   cloudNativePg: boolean;
@@ -27,8 +27,30 @@ export const tools: Record<string, string> = {
   helm: 'https://helm.sh/docs/intro/install',
 };
 
-/** The steps from an empty machine to a ready platform. Each of them may be repeated. */
-export function upSteps({ image, cloudNativePg, observability }: UpOptions, exists: boolean): Step[] {
+/** What was built last. */
+export const builtImage = 'millrace:built';
+
+/**
+ * The name under which an image is installed: what has other contents has another tag. Kubernetes would not roll pods whose image
+ * has the same name, nor would the operator migrate.
+ * @param id the image's id, such as `sha256:4be5...`
+ */
+export function imageOf(version: string, id: string): string {
+  return `millrace:${version}-${id.replace(/^sha256:/, '').slice(0, 12)}`;
+}
+
+/** The steps from an empty machine to a cluster and an image. Each of them may be repeated. */
+export function buildSteps(exists: boolean): Step[] {
+  const create: Step = {
+    say: 'a kind cluster of three nodes',
+    command: ['kind', 'create', 'cluster', '--config', 'k8s/kind.yaml'],
+  };
+  const build: Step = { say: 'the image', command: ['docker', 'build', '--tag', builtImage, '.'] };
+  return exists ? [build] : [create, build];
+}
+
+/** The steps from there to a ready platform. Each of them may be repeated. */
+export function upSteps({ image, cloudNativePg, observability }: UpOptions): Step[] {
   const [repository = '', tag = ''] = image.split(':');
   const helm = (release: string, chart: string, namespace: string, ...more: string[]): Step['command'] => [
     'helm',
@@ -47,11 +69,7 @@ export function upSteps({ image, cloudNativePg, observability }: UpOptions, exis
   const ours = ['--set', `image.repository=${repository}`, '--set', `image.tag=${tag}`];
   const collector = 'http://otel-collector.observability:4318';
   const steps: (Step | false)[] = [
-    !exists && {
-      say: 'a kind cluster of three nodes',
-      command: ['kind', 'create', 'cluster', '--config', 'k8s/kind.yaml'],
-    },
-    { say: `the image ${image}`, command: ['docker', 'build', '--tag', image, '.'] },
+    { say: `the image as ${image}`, command: ['docker', 'tag', builtImage, image] },
     { say: 'the image, in the nodes', command: ['kind', 'load', 'docker-image', image, '--name', cluster] },
     {
       say: `Strimzi ${strimzi.version}`,
