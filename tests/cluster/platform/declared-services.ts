@@ -53,6 +53,20 @@ export function declaredServices(platform: Installed): void {
       await kubectl('wait', '--for=delete', 'kafkatopic/ledger-events', '--timeout=60s');
     });
 
+    test('reports why Strimzi refuses a topic', async () => {
+      await service({});
+      await isReady();
+      // a new one may declare fewer than the topic that its predecessor has left
+      await kubectl('delete', 'eventservice', 'ledger', '--timeout=60s');
+      await service({ produces: [{ topic: 'ledger-events', partitions: 1, retention: '1d' }] });
+      await untilPasses(async () => {
+        const ready = conditionOf(await read('eventservice/ledger'), 'Ready');
+        assert.match(`${ready?.reason}: ${ready?.message}`, /^TopicsNotReady: .*Decreasing partitions not supported/);
+      }, 60_000);
+      await service({});
+      await isReady();
+    });
+
     test('reports what it waits for', async () => {
       await service({ postgresql: { superuserSecret: 'none' } });
       await untilPasses(async () => {

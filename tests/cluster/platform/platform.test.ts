@@ -1,5 +1,5 @@
 // Tests the installed platform of MILLRACE_NAMESPACE in this order: the installation, an upgrade, the view of clients, the
-// operator and each kind, lost pods, an uninstall.
+// operator and each kind, lost pods, an uninstall, the end.
 import { after, before, describe } from 'node:test';
 
 import { withoutPlatform } from './cluster.ts';
@@ -15,6 +15,7 @@ import { rest } from './rest.ts';
 import { replays } from './replays.ts';
 import { scaling } from './scaling.ts';
 import { streamQueries } from './stream-queries.ts';
+import { teardown } from './teardown.ts';
 import { uninstall } from './uninstall.ts';
 import { upgrade } from './upgrade.ts';
 import { allowSeconds } from '#test/time-limit.ts';
@@ -49,4 +50,5 @@ describe('the platform in a cluster', { skip: withoutPlatform }, () => {
   rest();
   losses(platform);
   uninstall(platform);
+  teardown();
 });

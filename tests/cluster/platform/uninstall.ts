@@ -16,7 +16,7 @@ async function valuesOf(name: string, where: string): Promise<string[]> {
   ]);
 }
 
-/** The last test. */
+/** An uninstall, which keeps the data. */
 export function uninstall(platform: Installed): void {
   test('an uninstall keeps the data and the kinds, and an install of the same name uses them again', async () => {
     const order = await platform.place();
