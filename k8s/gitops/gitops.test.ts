@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { parse, parseAllDocuments } from 'yaml';
+
+import { render, withoutHelm } from '../../charts/testing.ts';
+import { finishedConditions, unfinishedConditions } from '../../operators/millrace/completion.ts';
+
+const read = (name: string) => readFileSync(new URL(name, import.meta.url), 'utf8');
+const { data } = parse(read('argocd-cm.yaml')) as { data: { 'resource.customizations': string } };
+const customizations = parse(data['resource.customizations']) as Record<string, { 'health.lua': string }>;
+const check = customizations['millrace.dev/*']!['health.lua'];
+
+const lua = ['lua5.4', 'lua', 'luajit'].find((program) => spawnSync(program, ['-v']).status === 0);
+const withoutLua = lua === undefined && 'no Lua is on the path';
+
+/** A value of JSON as one of Lua. */
+function luaOf(value: unknown): string {
+  if (Array.isArray(value)) return `{${value.map(luaOf).join(',')}}`;
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  return `{${Object.entries(value)
+    .map(([key, item]) => `[${JSON.stringify(key)}]=${luaOf(item)}`)
+    .join(',')}}`;
+}
+
+/** What Argo CD says of a resource of generation 2. */
+function healthOf(status: object | undefined): { status: string; message: string } {
+  const object = { metadata: { generation: 2 }, ...(status && { status }) };
+  const script = `obj = ${luaOf(object)}\nlocal health = (function()\n${check}\nend)()\nprint(health.status)\nprint(health.message)`;
+  const [said = '', message = ''] = execFileSync(lua!, ['-'], { input: script, encoding: 'utf8' }).split('\n');
+  return { status: said, message };
+}
+
+describe('the health check for Argo CD', { skip: withoutLua }, () => {
+  const ready = (status: string, reason: string, message = '') => [{ type: 'Ready', status, reason, message }];
+  const current = (conditions: object[]) => ({ observedGeneration: 2, conditions });
+
+  test('calls a resource healthy when it is ready, and in progress before', () => {
+    assert.equal(healthOf(undefined).status, 'Progressing');
+    assert.equal(healthOf({ observedGeneration: 1, conditions: ready('True', 'Ready') }).status, 'Progressing');
+    assert.equal(healthOf({ observedGeneration: -1 }).status, 'Progressing');
+    const waiting = healthOf(current(ready('False', 'TopicsNotReady', 'orders waits for Strimzi')));
+    assert.deepEqual(waiting, { status: 'Progressing', message: 'orders waits for Strimzi' });
+    assert.equal(healthOf(current(ready('Unknown', 'Unreachable'))).status, 'Progressing');
+    assert.equal(healthOf(current(ready('True', 'Ready'))).status, 'Healthy');
+  });
+
+  test('calls it degraded where waiting does not help', () => {
+    const invalid = healthOf(current(ready('False', 'Invalid', 'line 3: no such field')));
+    assert.deepEqual(invalid, { status: 'Degraded', message: 'line 3: no such field' });
+    const stalled = { type: 'Stalled', status: 'True', reason: 'Taken', message: 'it is of another' };
+    assert.deepEqual(healthOf(current([...ready('False', 'NotReady'), stalled])), {
+      status: 'Degraded',
+      message: 'it is of another',
+    });
+    assert.equal(healthOf(current([...ready('True', 'Ready'), { ...stalled, status: 'False' }])).status, 'Healthy');
+  });
+
+  test('knows how replays and rebuilds end', () => {
+    assert.equal(healthOf(current(unfinishedConditions('Building', '42%'))).status, 'Progressing');
+    assert.equal(healthOf(current(finishedConditions('Complete', 'Switched', ''))).status, 'Healthy');
+    assert.deepEqual(healthOf(current(finishedConditions('Failed', 'Refused', 'too many'))), {
+      status: 'Degraded',
+      message: 'too many',
+    });
+  });
+});
+
+test('the reasons in the health check are reasons of the operator', () => {
+  const reasons = [...check.matchAll(/(\w+) = true/g)].map(([, reason]) => reason!);
+  assert.ok(reasons.length > 4);
+  const operator = join(import.meta.dirname, '../../operators/millrace');
+  const source = globSync('**/*.ts', { cwd: operator, exclude: ['**/*.test.ts'] })
+    .map((name) => readFileSync(join(operator, name), 'utf8'))
+    .join('\n');
+  for (const reason of reasons) assert.ok(source.includes(`'${reason}'`), reason);
+});
+
+describe('the examples', { skip: withoutHelm }, () => {
+  for (const [file, kind] of [
+    ['argocd.yaml', 'Application'],
+    ['flux.yaml', 'HelmRelease'],
+  ] as const) {
+    test(`of ${file} give both charts values that they take`, () => {
+      const objects = parseAllDocuments(read(file)).map((document) => document.toJS());
+      const releases = objects.filter((object) => object.kind === kind);
+      assert.deepEqual(
+        releases.map(({ metadata }) => metadata.name),
+        ['millrace-operator', 'millrace'],
+      );
+      for (const { metadata, spec } of releases) {
+        const values = spec.values ?? spec.source.helm.valuesObject;
+        assert.match(JSON.stringify(render(metadata.name, { values })), /"registry\.example\.com\/millrace:/);
+      }
+    });
+  }
+});
