@@ -22,7 +22,7 @@ COPY . .
 RUN node --no-warnings local/generate.ts && rm -r node_modules local .npmrc package-lock.json
 
 FROM node:24-bookworm-slim
-ARG VERSION=0.1.0
+ARG VERSION=unknown
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="Millrace" \
       org.opencontainers.image.description="Services, migrations and operator of an event-driven platform for Kubernetes" \

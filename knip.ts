@@ -18,7 +18,7 @@ export default {
     'streams/cli/main.ts!',
     'streams/language/schema-file.ts!',
     'operators/millrace/{main,crds/generate}.ts!',
-    '{charts/generate,k8s}/main.ts!',
+    '{charts/{generate,release},k8s}/main.ts!',
     'dashboard/assets/{app,docs}.js!',
     'bench/*.ts!',
     'scaffold/{main,acceptance,shop-free/copy}.ts!',

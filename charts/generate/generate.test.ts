@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
-import { parse } from 'yaml';
 
+import { chartOf } from './chart.ts';
 import { dashboards } from './dashboards/all.ts';
 import { dashboardModel } from './dashboards/panel.ts';
 import { readmeOf } from './readme.ts';
@@ -86,12 +85,10 @@ test('panels of a dashboard do not overlap, and each has a query', () => {
   }
 });
 
-test('image and charts have the version of the package', () => {
-  const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
-  const { version } = JSON.parse(read('package.json')) as { version: string };
-  assert.equal(/^ARG VERSION=(.*)$/m.exec(read('Dockerfile'))?.[1], version);
-  for (const chart of Object.keys(dashboards)) {
-    const about = parse(read(`charts/${chart}/Chart.yaml`)) as Record<string, unknown>;
-    assert.deepEqual([about['version'], about['appVersion']], [version, version], chart);
-  }
+test('the version of a chart is that of package.json', () => {
+  const before = 'apiVersion: v2\nname: demo\nversion: 0.1.0\nappVersion: 0.1.0\nkubeVersion: ">=1.31.0-0"\n';
+  assert.equal(
+    chartOf(before, '1.2.3-rc.1'),
+    'apiVersion: v2\nname: demo\nversion: 1.2.3-rc.1\nappVersion: 1.2.3-rc.1\nkubeVersion: ">=1.31.0-0"\n',
+  );
 });

@@ -1,5 +1,5 @@
-// Generates the files of the charts: values.schema.json and README.md from values.yaml, Grafana's dashboards from
-// dashboards/, and the CRDs from the operator's types, with their tables in docs/operator.md. With --check it writes nothing,
+// Generates the files of the charts: values.schema.json and README.md from values.yaml, the version in Chart.yaml from package.json,
+// Grafana's dashboards from dashboards/, and the CRDs from the operator's types, with their tables in docs/operator.md. With --check it writes nothing,
 // and fails if a file differs.
 import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { format, resolveConfig } from 'prettier';
 
 import { crdsDir, generatedFiles as operatorFiles } from '../../operators/millrace/crds/generate.ts';
+import { chartOf } from './chart.ts';
 import { dashboards } from './dashboards/all.ts';
 import { dashboardModel } from './dashboards/panel.ts';
 import { readmeOf } from './readme.ts';
@@ -15,6 +16,7 @@ import { readValues } from './values.ts';
 
 const charts = dirname(dirname(fileURLToPath(import.meta.url)));
 const root = dirname(charts);
+const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
 
 /** The generated files of a chart, by path. */
 function filesOf(chart: string): Map<string, string> {
@@ -23,6 +25,7 @@ function filesOf(chart: string): Map<string, string> {
   const values = readValues(read('values.yaml'));
   const boards = Object.entries(dashboards[chart] ?? {});
   return new Map([
+    [join(folder, 'Chart.yaml'), chartOf(read('Chart.yaml'), version)],
     [join(folder, 'values.schema.json'), JSON.stringify(schemaOf(chart, values))],
     [join(folder, 'README.md'), readmeOf(read('README.md'), values)],
     ...boards.map(
