@@ -14,20 +14,41 @@ export interface KafkaUser extends KubeObject {
 
 interface StrimziStatus {
   observedGeneration?: number;
-  conditions?: { type: string; status: string; reason?: string; message?: string }[];
+  conditions?: StrimziCondition[];
+}
+
+interface StrimziCondition {
+  type: string;
+  status: string;
+  reason?: string;
+  message?: string;
+}
+
+/** How far Strimzi is with an object. */
+export interface StrimziReadiness {
+  ready: boolean;
+  /** what Strimzi calls a failure; undefined where there is none */
+  failure?: string | undefined;
+  /** why it is not ready, with the name of the object */
+  message: string;
 }
 
 /** Whether Strimzi has done what the current spec of the object says, and else why not. */
-export function strimziReadiness(object: (KubeObject & { status?: StrimziStatus }) | undefined): {
-  ready: boolean;
-  message: string;
-} {
+export function strimziReadiness(object: (KubeObject & { status?: StrimziStatus }) | undefined): StrimziReadiness {
   const { generation, name } = object?.metadata ?? {};
   const { observedGeneration, conditions = [] } = object?.status ?? {};
-  if (!object || observedGeneration !== generation)
-    return { ready: false, message: `${name ?? 'it'} waits for Strimzi` };
-  const failed = conditions.find((condition) => condition.type === 'NotReady' && condition.status === 'True');
-  if (failed) return { ready: false, message: `${name}: ${failed.message ?? failed.reason ?? 'not ready'}` };
-  const ready = conditions.some((condition) => condition.type === 'Ready' && condition.status === 'True');
-  return { ready, message: ready ? '' : `${name} waits for Strimzi` };
+  const waiting = { ready: false, message: `${name ?? 'it'} waits for Strimzi` };
+  if (!object || observedGeneration !== generation) return waiting;
+  const failed = conditions.find(isFailure);
+  if (failed) {
+    const { reason = 'NotReady', message = reason } = failed;
+    return { ready: false, failure: reason, message: `${name}: ${message}` };
+  }
+  const isReady = conditions.some(({ type, status }) => type === 'Ready' && status === 'True');
+  return isReady ? { ready: true, message: '' } : waiting;
+}
+
+/** The topic operator of Strimzi says of a failure that Ready is False, its other operators that NotReady is True. */
+function isFailure({ type, status }: StrimziCondition): boolean {
+  return (type === 'Ready' && status === 'False') || (type === 'NotReady' && status === 'True');
 }

@@ -1,83 +1,37 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Registry } from 'prom-client';
 
-import { Api } from '#runtime/api.ts';
-import { Applier } from '#runtime/apply.ts';
-import { systemClock as clock } from '#runtime/clock.ts';
-import { EventRecorder } from '#runtime/events.ts';
-import { RuntimeMetrics } from '#runtime/metrics.ts';
 import type { Resource } from '#runtime/objects.ts';
-import { FakeApiServer } from '#runtime/testing/fake-api-server.ts';
-import { memoryLog } from '#runtime/testing/support.ts';
 import type { EventServiceSpec } from '#platform/declaration-schema';
 import { eventually } from '#test/eventually.ts';
-import { apiVersion } from '../api/common.ts';
-import type { EventService } from '../api/event-service.ts';
-import { deployments, eventServices } from '../api/kinds.ts';
-import { createInformers } from '../informers.ts';
-import { manager } from '../labels.ts';
-import { EventServiceController } from './controller.ts';
-
-type Dependencies = ConstructorParameters<typeof EventServiceController>[1];
+import { deployments, kafkaTopics, kafkaUsers } from '../api/kinds.ts';
+import { eventServiceWorld } from '../testing/event-services.ts';
+import { strimziAnswers, strimziSays } from '../testing/strimzi.ts';
+import { namespace } from '../testing/world.ts';
 
 const groupLag = 100;
-/** A service that is 100 events behind, in 6 partitions. */
-const dependencies = {
-  pools: { get: () => Promise.resolve({ query: () => Promise.resolve({ rows: [] }) }) },
-  lagReader: { read: () => Promise.resolve({ lag: groupLag, partitions: new Map([['order-events', 6]]) }) },
-  provisioner: {
-    provision: () => Promise.resolve({ type: 'DatabasesReady', status: 'True', reason: 'Created', message: '' }),
-  },
-} as unknown as Dependencies;
-
 const pods = 7;
+const kafka = { cluster: 'millrace' };
 
-/** What the operator does to a Deployment of 7 pods whose service is reconciled. */
+/** What the operator does to a Deployment of 7 pods whose service is 100 events behind, in 6 partitions. */
 async function reconciled(spec: Partial<EventServiceSpec>): Promise<{ replicas: number | undefined; paths: string[] }> {
-  const server = new FakeApiServer();
-  await server.start();
-  const api = new Api(server.connection());
-  const metrics = new RuntimeMetrics(new Registry());
-  const log = memoryLog();
-  const informers = createInformers({ api, clock, log, metrics, namespaces: ['shop'] });
-  const events = new EventRecorder({ api, clock, log, controller: 'test', instance: 'test' });
-  const context = { api, applier: new Applier(api, manager), events, clock, log, ...informers };
-  const { controller } = new EventServiceController(context, dependencies, metrics);
-  const metadata = { name: 'orders', namespace: 'shop' };
-  server.create(deployments, {
-    apiVersion: 'apps/v1',
-    kind: 'Deployment',
-    metadata,
-    spec: { replicas: pods },
-  } as never);
+  const lagReader = {
+    read: () => Promise.resolve({ lag: groupLag, partitions: new Map([['order-events', 6]]) }),
+  };
+  const world = await eventServiceWorld({ lagReader });
+  const { server, declare, service } = world;
+  const deployment = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'orders', namespace } };
+  server.create(deployments, { ...deployment, spec: { replicas: pods } } as never);
   const databases = [{ name: 'orders-read', schema: 'prisma/orders-read' }];
   const consumes = [{ group: 'orders-projection', topics: ['order-events'], database: 'orders-read' }];
-  const kafka = { cluster: 'millrace' };
-  server.create(eventServices, {
-    apiVersion,
-    kind: 'EventService',
-    metadata: { ...metadata, generation: 1 },
-    spec: { port: 8080, databases, consumes, kafka, ...spec },
-  } as never);
-  const stopping = new AbortController();
-  const running = Object.values(informers).map((informer) => informer.run(stopping.signal));
+  declare('orders', { databases, consumes, kafka, ...spec });
   try {
-    await Promise.all(Object.values(informers).map((informer) => informer.whenSynced()));
-    controller.start();
-    await eventually(
-      () => server.find<EventService>(eventServices, 'shop', 'orders')?.status?.lag === groupLag,
-      'the status has the lag',
-    );
+    await eventually(() => service('orders')?.status?.lag === groupLag, 'the status has the lag');
     const paths = server.requests.map(({ path }) => path).filter((path) => path.includes('/deployments/'));
-    const deployment = server.find<Resource<{ replicas?: number }>>(deployments, 'shop', 'orders');
-    return { replicas: deployment?.spec.replicas, paths };
+    const found = server.find<Resource<{ replicas?: number }>>(deployments, namespace, 'orders');
+    return { replicas: found?.spec.replicas, paths };
   } finally {
-    await controller.stop();
-    stopping.abort();
-    await Promise.all(running);
-    await events.flush();
-    await server.stop();
+    await world.stop();
   }
 }
 
@@ -90,4 +44,41 @@ describe('the pods of a service', () => {
   it('are nobody’s business otherwise: an autoscaler of one’s own decides', async () => {
     assert.deepEqual(await reconciled({}), { replicas: pods, paths: [] });
   });
+});
+
+describe('a failure of Strimzi', () => {
+  const topic = { namespace, name: 'order-events' };
+  const user = { namespace, name: 'orders' };
+  const fewer = 'Decreasing partitions not supported';
+
+  for (const shape of ['readyFalse', 'notReadyTrue'] as const) {
+    it(`is told with its reason and its message where Strimzi writes it as ${shape}`, async () => {
+      const world = await eventServiceWorld();
+      const { server, declare, condition } = world;
+      try {
+        declare('orders', { kafka, produces: [{ topic: topic.name, partitions: 6, retention: -1 }] });
+        await eventually(() => server.find(kafkaTopics, namespace, topic.name), 'the topic is created');
+        await eventually(() => server.find(kafkaUsers, namespace, user.name), 'the user is created');
+        strimziAnswers(server, kafkaTopics, topic, strimziSays.ready);
+        strimziAnswers(server, kafkaUsers, user, strimziSays.ready);
+        await eventually(() => condition('orders', 'Ready')?.status === 'True', 'it is ready');
+
+        strimziAnswers(server, kafkaTopics, topic, strimziSays[shape]('NotSupported', fewer));
+        await eventually(() => condition('orders', 'TopicsReady')?.status === 'False', 'the topic has failed');
+        for (const type of ['TopicsReady', 'Ready']) {
+          const { reason, message } = condition('orders', type)!;
+          assert.deepEqual([reason, message], ['NotSupported', `order-events: ${fewer}`], type);
+        }
+
+        strimziAnswers(server, kafkaTopics, topic, strimziSays.ready);
+        strimziAnswers(server, kafkaUsers, user, strimziSays[shape]('InvalidResourceException', 'no password'));
+        await eventually(() => condition('orders', 'UserReady')?.status === 'False', 'the user has failed');
+        const { reason, message } = condition('orders', 'UserReady')!;
+        assert.deepEqual([reason, message], ['InvalidResourceException', 'orders: no password']);
+        assert.ok((await world.events()).includes(`Warning NotSupported: order-events: ${fewer}`));
+      } finally {
+        await world.stop();
+      }
+    });
+  }
 });

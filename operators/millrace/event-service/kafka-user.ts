@@ -68,8 +68,8 @@ export function userCondition(service: EventService, observed: KafkaUser | undef
   if (!usesKafka(service)) return { type, status: 'True', reason: 'NoKafka', message: '' };
   if (!service.spec.kafka)
     return { type, status: 'False', reason: 'NoKafka', message: 'spec.kafka.cluster is missing' };
-  const { ready, message } = strimziReadiness(observed);
+  const { ready, failure = 'UserNotReady', message } = strimziReadiness(observed);
   return ready
     ? { type, status: 'True', reason: 'Created', message: '' }
-    : { type, status: 'False', reason: 'UserNotReady', message };
+    : { type, status: 'False', reason: failure, message };
 }

@@ -35,5 +35,9 @@ export function topicsCondition(service: EventService, observed: readonly (Kafka
   }
   const waiting = observed.map(strimziReadiness).filter(({ ready }) => !ready);
   if (waiting.length === 0) return { type, status: 'True', reason: 'Created', message: '' };
-  return { type, status: 'False', reason: 'TopicsNotReady', message: waiting.map(({ message }) => message).join('; ') };
+  // what has failed needs somebody, what waits does not
+  const failed = waiting.filter(({ failure }) => failure !== undefined);
+  const reason = failed[0]?.failure ?? 'TopicsNotReady';
+  const message = (failed.length > 0 ? failed : waiting).map((one) => one.message).join('; ');
+  return { type, status: 'False', reason, message };
 }

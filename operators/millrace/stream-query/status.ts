@@ -4,6 +4,7 @@ import type { ConditionUpdate } from '#runtime/conditions.ts';
 import type { StreamQueryStatus } from '../api/stream-query.ts';
 import { fieldsOf } from '../report.ts';
 import type { StatusUpdate } from '../report.ts';
+import type { StrimziReadiness } from '../strimzi.ts';
 import { configMapName } from './config-map.ts';
 import type { ValidationResult } from './validate.ts';
 
@@ -17,7 +18,7 @@ export interface ObservedQuery {
   /** whether the ConfigMap has a file of the query: its last valid one */
   hasFile: boolean;
   /** the topic that the operator creates for the query, if it does */
-  topic: { ready: boolean; message: string };
+  topic: StrimziReadiness;
   /** undefined while analytics reports none */
   status: StreamStatus | undefined;
   /** whether analytics answers */
@@ -53,7 +54,7 @@ function readiness({
   }
   if (!hasRunner) return notReady('NoService', 'no EventService of the namespace has streamQueries: true');
   if (isOverflow) return notReady('NoRoom', `the ConfigMap ${configMapName} is full`);
-  if (!topic.ready) return notReady('TopicNotReady', topic.message);
+  if (!topic.ready) return notReady(topic.failure ?? 'TopicNotReady', topic.message);
   if (!reachable)
     return { type: 'Ready', status: 'Unknown', reason: 'Unreachable', message: 'analytics does not answer' };
   if (!status) return notReady('Starting', 'analytics has not loaded the query yet');

@@ -157,6 +157,11 @@ describe('the status of a stream query', () => {
     assert.equal(ready({ hasRunner: false }).reason, 'NoService');
     assert.equal(ready({ isOverflow: true }).reason, 'NoRoom');
     assert.equal(ready({ topic: { ready: false, message: 'no' } }).reason, 'TopicNotReady');
+    assert.deepEqual(ready({ topic: { ready: false, failure: 'NotSupported', message: 'mine: fewer' } }), {
+      status: 'False',
+      reason: 'NotSupported',
+      message: 'mine: fewer',
+    });
     assert.equal(ready({ status: undefined }).reason, 'Starting');
     assert.equal(ready({ status: undefined, reachable: false }).status, 'Unknown');
     assert.equal(ready({ status: { ...said, state: 'Waiting' } }).reason, 'Waiting');

@@ -61,7 +61,10 @@ export function declaredServices(platform: Installed): void {
       await service({ produces: [{ topic: 'ledger-events', partitions: 1, retention: '1d' }] });
       await untilPasses(async () => {
         const ready = conditionOf(await read('eventservice/ledger'), 'Ready');
-        assert.match(`${ready?.reason}: ${ready?.message}`, /^TopicsNotReady: .*Decreasing partitions not supported/);
+        assert.match(
+          `${ready?.reason}: ${ready?.message}`,
+          /^NotSupported: ledger-events: Decreasing partitions not supported/,
+        );
       }, 60_000);
       await service({});
       await isReady();

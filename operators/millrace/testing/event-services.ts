@@ -1,0 +1,54 @@
+import type { EventServiceSpec } from '#platform/declaration-schema';
+import type { Clock } from '#runtime/clock.ts';
+import { conditionOf } from '#runtime/conditions.ts';
+import type { Condition } from '#runtime/conditions.ts';
+import { apiVersion } from '../api/common.ts';
+import type { EventService } from '../api/event-service.ts';
+import { eventServices } from '../api/kinds.ts';
+import { EventServiceController } from '../event-service/controller.ts';
+import { createWorld, namespace } from './world.ts';
+import type { World } from './world.ts';
+
+type Dependencies = ConstructorParameters<typeof EventServiceController>[1];
+
+/** Servers that have everything: databases are created, tables are empty, and no group is behind. */
+const fine = {
+  pools: { get: () => Promise.resolve({ query: () => Promise.resolve({ rows: [] }) }) },
+  lagReader: { read: () => Promise.resolve({ lag: 0, partitions: new Map() }) },
+  provisioner: {
+    provision: () => Promise.resolve({ type: 'DatabasesReady', status: 'True', reason: 'Created', message: '' }),
+    drop: () => Promise.resolve(),
+  },
+};
+
+/** Parts of the servers that a test replaces. */
+export type Servers = { [Name in keyof typeof fine]?: object };
+
+export interface EventServiceWorld extends World {
+  declare(name: string, spec?: Partial<EventServiceSpec>): EventService;
+  service(name: string): EventService | undefined;
+  condition(name: string, type: string): Condition | undefined;
+}
+
+/** A world with the controller of EventServices, which runs. */
+export async function eventServiceWorld(servers: Servers = {}, clock?: Clock): Promise<EventServiceWorld> {
+  const world = await createWorld(clock);
+  const { server, context, metrics } = world;
+  const { controller } = new EventServiceController(
+    context,
+    { ...fine, ...servers } as unknown as Dependencies,
+    metrics,
+  );
+  await world.start(controller);
+  const service = (name: string) => server.find<EventService>(eventServices, namespace, name);
+  return {
+    ...world,
+    service,
+    condition: (name, type) => conditionOf(service(name)?.status?.conditions, type),
+    declare: (name, spec = {}) => {
+      const metadata = { name, namespace };
+      const declared = { apiVersion, kind: 'EventService', metadata, spec: { port: 8080, ...spec } };
+      return server.create(eventServices, declared) as EventService;
+    },
+  };
+}
