@@ -31,6 +31,9 @@ export const EventServiceStatus = Type.Object({
   deadLetters: Type.Optional(Count('Dead letters of all groups')),
   schemaVersion: Type.Optional(Type.String({ description: 'The last migration of each database' })),
   migrated: Type.Optional(Type.String({ description: 'Last migration, as a hash of image and databases' })),
+  migrations: Type.Optional(
+    Type.String({ description: 'Migrations that the databases had after it, as a hash; others are missing ones' }),
+  ),
   replicas: Type.Optional(Count('Pods that the operator wants; only with spec.scaling')),
 });
 export type EventServiceStatus = Static<typeof EventServiceStatus>;

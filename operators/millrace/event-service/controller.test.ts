@@ -18,7 +18,7 @@ async function reconciled(spec: Partial<EventServiceSpec>): Promise<{ replicas: 
   const lagReader = {
     read: () => Promise.resolve({ lag: groupLag, partitions: new Map([['order-events', 6]]) }),
   };
-  const world = await eventServiceWorld({ lagReader });
+  const world = await eventServiceWorld(() => ({ lagReader }));
   const { server, declare, service } = world;
   const deployment = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'orders', namespace } };
   server.create(deployments, { ...deployment, spec: { replicas: pods } } as never);

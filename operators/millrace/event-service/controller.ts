@@ -1,5 +1,4 @@
 import { Controller, specChanged } from '#runtime/controller.ts';
-import { conditionOf } from '#runtime/conditions.ts';
 import type { ConditionUpdate } from '#runtime/conditions.ts';
 import { hasFinalizer, isDeleting, setFinalizer } from '#runtime/finalizers.ts';
 import type { RuntimeMetrics } from '#runtime/metrics.ts';
@@ -7,7 +6,7 @@ import type { KubeObject } from '#runtime/objects.ts';
 import { controllerOf, keyOf } from '#runtime/objects.ts';
 import type { Result } from '#runtime/queue.ts';
 import type { EventService } from '../api/event-service.ts';
-import { deployments, eventServices, jobs, kafkaTopics, kafkaUsers, pods } from '../api/kinds.ts';
+import { deployments, eventServices, kafkaTopics, kafkaUsers } from '../api/kinds.ts';
 import type { DatabasePools } from '../database-pools.ts';
 import type { ConsumerLagReader } from '../consumer-lag.ts';
 import { topologyOf } from '../stream-query/topology.ts';
@@ -16,7 +15,7 @@ import { byNamespace } from '../informers.ts';
 import { madeForLabel, manager } from '../labels.ts';
 import { reportStatus } from '../report.ts';
 import type { KafkaTopic } from '../strimzi.ts';
-import { jobState, migratedCondition, migrationJobName, migrationJobOf, migrationOf, failureIn } from './migration.ts';
+import { migrate } from './migrate.ts';
 import { measure } from './measure.ts';
 import type { Measurements } from './measure.ts';
 import type { DatabaseProvisioner } from './databases.ts';
@@ -97,11 +96,12 @@ export class EventServiceController {
       await this.#user(service, signal),
       await this.#dependencies.provisioner.provision(service, signal),
     ];
-    const migration = await this.#migrate(service, conditions.at(-1)!.status === 'True', signal);
+    const haveDatabases = conditions.at(-1)!.status === 'True';
+    const migration = await migrate(this.#context, this.#dependencies, service, haveDatabases, signal);
     conditions.push(migration.condition);
     const measured = await measure(service, { ...this.#dependencies, log: this.#context.log }, signal);
     const replicas = await this.#scale(key, service, measured, signal);
-    const fields = statusFieldsOf(measured, migration.applied, replicas);
+    const fields = statusFieldsOf(measured, migration, replicas);
     const ready = readyOf(conditions);
     await reportStatus(this.#context, eventServices, service, { conditions: [...conditions, ready], fields }, signal);
     return { requeueAfterMs: ready.status === 'True' ? measureEveryMs : notReadyMs };
@@ -142,29 +142,6 @@ export class EventServiceController {
     const { namespace = '', name } = service.metadata;
     if (topologyOf(services.store.by(byNamespace, namespace)).runner?.metadata.name !== name) return [];
     return queries.store.by(byNamespace, namespace).flatMap(({ spec }) => (spec.emit ? [spec.emit.to] : []));
-  }
-
-  async #migrate(
-    service: EventService,
-    haveDatabases: boolean,
-    signal: AbortSignal,
-  ): Promise<{ condition: ConditionUpdate; applied: string | undefined }> {
-    const { api, applier, jobs: known } = this.#context;
-    const { namespace = '', name } = service.metadata;
-    const applied = service.status?.migrated;
-    const migration = migrationOf(service);
-    if (migration === undefined || migration === applied || !haveDatabases) {
-      return { condition: migratedCondition(service, applied, undefined, undefined), applied };
-    }
-    const jobName = migrationJobName(name, migration);
-    const job = known.store.get(`${namespace}/${jobName}`);
-    if (!job) await applier.apply(jobs, migrationJobOf(service, migration), undefined, signal);
-    const state = job && jobState(job);
-    const now = state === 'Complete' ? migration : applied;
-    const message = conditionOf(service.status?.conditions, 'Migrated')?.message;
-    const failure = job && ((await lastFailure(api, namespace, jobName, signal)) ?? failureIn(message));
-    const shown = job ?? ({ metadata: { name: jobName } } as KubeObject);
-    return { condition: migratedCondition(service, now, shown, failure), applied: now };
   }
 
   async #scale(
@@ -217,30 +194,3 @@ export class EventServiceController {
 }
 
 const runsQueries = ({ spec }: EventService) => spec.streamQueries === true;
-
-interface ContainerState {
-  terminated?: { message?: string; exitCode: number };
-}
-
-interface Pod extends KubeObject {
-  status?: { containerStatuses?: { state?: ContainerState; lastState?: ContainerState }[] };
-}
-
-/** The message of the last attempt of a Job that failed. */
-async function lastFailure(
-  api: ControllerContext['api'],
-  namespace: string,
-  job: string,
-  signal: AbortSignal,
-): Promise<string | undefined> {
-  const { items } = await api.list<Pod>(pods, {
-    namespace,
-    labelSelector: `batch.kubernetes.io/job-name=${job}`,
-    signal,
-  });
-  const ends = items
-    .flatMap(({ status }) => status?.containerStatuses ?? [])
-    .flatMap(({ state, lastState }) => [lastState?.terminated, state?.terminated])
-    .filter((end) => end !== undefined && end.exitCode !== 0);
-  return ends.at(-1)?.message?.trim();
-}

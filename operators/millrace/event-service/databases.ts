@@ -112,11 +112,16 @@ export class DatabaseProvisioner {
     }
   }
 
+  /** Looks at the databases of the service at the next call, though that was done a short time ago. */
+  forget({ metadata: { namespace = '', name } }: EventService): void {
+    this.#provisioned.delete(`${namespace}/${name}`);
+  }
+
   /** Drops the databases of the service, their roles and Secrets. @throws where PostgreSQL cannot be reached */
   async drop(service: EventService, signal: AbortSignal): Promise<void> {
     const { namespace = '', name } = service.metadata;
     const { databases = [], postgresql } = service.spec;
-    this.#provisioned.delete(`${namespace}/${name}`);
+    this.forget(service);
     if (databases.length === 0 || !postgresql) return;
     const server = await this.#server(service, postgresql, signal);
     const uid = await this.#namespaceUid(namespace, signal);

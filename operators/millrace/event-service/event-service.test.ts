@@ -254,10 +254,10 @@ describe('what a service says of itself', () => {
         { group: 'a', lag: 1, deadLetters: 2 },
         { group: 'b', lag: 3 },
       ],
-      databases: [],
       partitions: new Map(),
     };
-    const { lag, deadLetters } = statusFieldsOf(measured, undefined, undefined);
+    const condition = { type: 'Migrated', status: 'True', reason: 'NoDatabases', message: '' } as const;
+    const { lag, deadLetters } = statusFieldsOf(measured, { condition, databases: [], applied: {} }, undefined);
     assert.deepEqual([lag, deadLetters], [4, undefined]);
   });
 

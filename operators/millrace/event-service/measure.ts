@@ -4,14 +4,11 @@ import type { ConsumerLagReader, GroupOffset } from '../consumer-lag.ts';
 import type { EventService, EventServiceStatus } from '../api/event-service.ts';
 
 type ConsumerStatus = NonNullable<EventServiceStatus['consumers']>[number];
-type DatabaseStatus = NonNullable<EventServiceStatus['databases']>[number];
-
 type Consumes = NonNullable<EventService['spec']['consumes']>[number];
 
 /** How a service is doing. A figure that the operator cannot read is left out. */
 export interface Measurements {
   consumers: ConsumerStatus[];
-  databases: DatabaseStatus[];
   /** how many partitions each topic has that its groups read */
   partitions: Map<string, number>;
 }
@@ -19,19 +16,17 @@ export interface Measurements {
 const deadLettersSql = `SELECT count(*)::int AS count FROM millrace.dead_letters
   WHERE consumer_group = $1 AND replayed_at IS NULL AND discarded_at IS NULL`;
 const offsetsSql = `SELECT topic, partition, next_offset AS next FROM millrace.inbox_offsets WHERE consumer_group = $1`;
-const schemaVersionSql = `SELECT migration_name AS name FROM _prisma_migrations
-  WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL ORDER BY migration_name DESC LIMIT 1`;
 
 const timeoutMs = 8_000;
 
-/** Reads the lag, the dead letters and the last migrations of a service from Kafka and from its databases. */
+/** Reads the lag and the dead letters of the groups of a service from Kafka and from its databases. */
 export async function measure(
   service: EventService,
   { lagReader, pools, log }: { lagReader: ConsumerLagReader; pools: DatabasePools; log: Log },
   signal: AbortSignal,
 ): Promise<Measurements> {
   const { namespace = '', name } = service.metadata;
-  const { consumes = [], databases: declared = [], kafka } = service.spec;
+  const { consumes = [], kafka } = service.spec;
   const partitions = new Map<string, number>();
   const within = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
   const attempt = async <T>(what: string, read: () => Promise<T | undefined>): Promise<T | undefined> => {
@@ -73,14 +68,5 @@ export async function measure(
       };
     }),
   );
-  const versions = await Promise.all(
-    declared.map(async ({ name: database }): Promise<DatabaseStatus> => {
-      const rows = await attempt(`the last migration of ${database}`, () =>
-        rowsOf<{ name: string }>(database, schemaVersionSql, []),
-      );
-      const version = rows?.[0];
-      return { name: database, ...(version ? { schemaVersion: version.name } : {}) };
-    }),
-  );
-  return { consumers, databases: versions, partitions };
+  return { consumers, partitions };
 }

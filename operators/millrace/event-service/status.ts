@@ -2,6 +2,7 @@ import type { ConditionUpdate } from '#runtime/conditions.ts';
 import type { EventServiceStatus } from '../api/event-service.ts';
 import type { StatusUpdate } from '../report.ts';
 import type { Measurements } from './measure.ts';
+import type { MigrationProgress } from './migrate.ts';
 
 /** Sums the conditions up: the first one that is not True says why the service is not ready. */
 export function readyOf(conditions: readonly ConditionUpdate[]): ConditionUpdate {
@@ -10,10 +11,10 @@ export function readyOf(conditions: readonly ConditionUpdate[]): ConditionUpdate
   return { type: 'Ready', status: 'False', reason: missing.reason, message: missing.message };
 }
 
-/** @param migrated the migration that was applied last @param replicas undefined where the operator does not scale the service */
+/** @param replicas undefined where the operator does not scale the service */
 export function statusFieldsOf(
-  { consumers, databases }: Measurements,
-  migrated: string | undefined,
+  { consumers }: Measurements,
+  { databases, applied }: MigrationProgress,
   replicas: number | undefined,
 ): StatusUpdate<EventServiceStatus>['fields'] {
   const sum = (values: (number | undefined)[]) =>
@@ -28,7 +29,7 @@ export function statusFieldsOf(
     ...(consumers.length > 0 ? { consumers } : {}),
     ...(lag === undefined ? {} : { lag }),
     ...(deadLetters === undefined ? {} : { deadLetters }),
-    ...(migrated === undefined ? {} : { migrated }),
+    ...applied,
     ...(replicas === undefined ? {} : { replicas }),
   };
 }

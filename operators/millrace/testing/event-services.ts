@@ -18,11 +18,12 @@ const fine = {
   provisioner: {
     provision: () => Promise.resolve({ type: 'DatabasesReady', status: 'True', reason: 'Created', message: '' }),
     drop: () => Promise.resolve(),
+    forget: () => undefined,
   },
 };
 
 /** Parts of the servers that a test replaces. */
-export type Servers = { [Name in keyof typeof fine]?: object };
+type Servers = { [Name in keyof typeof fine]?: object };
 
 export interface EventServiceWorld extends World {
   declare(name: string, spec?: Partial<EventServiceSpec>): EventService;
@@ -30,13 +31,16 @@ export interface EventServiceWorld extends World {
   condition(name: string, type: string): Condition | undefined;
 }
 
-/** A world with the controller of EventServices, which runs. */
-export async function eventServiceWorld(servers: Servers = {}, clock?: Clock): Promise<EventServiceWorld> {
+/** A world with the controller of EventServices, which runs. @param serversOf replaces parts of its servers */
+export async function eventServiceWorld(
+  serversOf: (world: World) => Servers = () => ({}),
+  clock?: Clock,
+): Promise<EventServiceWorld> {
   const world = await createWorld(clock);
   const { server, context, metrics } = world;
   const { controller } = new EventServiceController(
     context,
-    { ...fine, ...servers } as unknown as Dependencies,
+    { ...fine, ...serversOf(world) } as unknown as Dependencies,
     metrics,
   );
   await world.start(controller);

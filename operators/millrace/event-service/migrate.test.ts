@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { after, before, describe, it } from 'node:test';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pino from 'pino';
+
+import type { KubeObject } from '#runtime/objects.ts';
+import { ManualClock } from '#runtime/testing/manual-clock.ts';
+import { migrate } from '#platform/migrate';
+import { databaseNameOf, dropDatabaseAndRole, withClient } from '#platform/postgres';
+import { eventually } from '#test/eventually.ts';
+import { testServers } from '#test/servers.ts';
+import { jobs, secrets } from '../api/kinds.ts';
+import { DatabasePools, dataOf, valuesOf } from '../database-pools.ts';
+import type { Secret } from '../database-pools.ts';
+import { eventServiceWorld } from '../testing/event-services.ts';
+import type { EventServiceWorld } from '../testing/event-services.ts';
+import { namespace } from '../testing/world.ts';
+import { DatabaseProvisioner } from './databases.ts';
+
+const { postgres: admin } = testServers();
+
+describe('the migrations of a database', () => {
+  const database = `ledger-${randomBytes(4).toString('hex')}`;
+  const inServer = databaseNameOf(database);
+  const schemaFolder = mkdtempSync(join(tmpdir(), 'millrace-ledger-'));
+  const clock = new ManualClock();
+  let world: EventServiceWorld;
+  let pools: DatabasePools;
+
+  before(async () => {
+    writeFileSync(join(schemaFolder, 'schema.prisma'), 'datasource db {\n  provider = "postgresql"\n}\n');
+    for (const name of ['0001_init', '0002_more']) {
+      mkdirSync(join(schemaFolder, 'migrations', name), { recursive: true });
+      writeFileSync(join(schemaFolder, 'migrations', name, 'migration.sql'), `CREATE TABLE t_${name} (id int);`);
+    }
+    world = await eventServiceWorld(({ context: { api } }) => {
+      pools = new DatabasePools(api, pino({ enabled: false }));
+      return { pools, provisioner: new DatabaseProvisioner(api, clock) };
+    }, clock);
+    const { hostname: host, port, username, password } = new URL(admin);
+    const data = dataOf({ host, port, username, password: decodeURIComponent(password) });
+    world.server.create(secrets, {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { namespace, name: 'superuser' },
+      data,
+    } as KubeObject);
+  });
+  after(async () => {
+    await world.stop();
+    await pools.close();
+    rmSync(schemaFolder, { recursive: true });
+    await withClient(admin, (client) => dropDatabaseAndRole(client, inServer));
+  });
+
+  /** Lets time pass until it is so. */
+  const until = <T>(check: () => T | Promise<T>, what: string) =>
+    eventually(async () => {
+      await clock.advance(1_000);
+      return await check();
+    }, what);
+  const condition = (type: string) => world.condition('ledger', type);
+  const url = () => valuesOf(world.server.find<Secret>(secrets, namespace, `${database}-database`)!)['url']!;
+  const job = () => world.server.all(jobs).find(({ metadata }) => metadata.name.startsWith('ledger-migrate-'));
+  /** Does what the pod of the Job does, once there is a Job that has not finished. */
+  const runJob = async () => {
+    const { metadata } = await until(() => job(), 'there is a Job');
+    await migrate([{ url: url(), schemaFolder, database }]);
+    const conditions = [{ type: 'Complete', status: 'True' }];
+    world.server.patch(jobs, namespace, metadata.name, { status: { conditions } }, 'status');
+  };
+  const isReady = () => until(() => condition('Ready')?.status === 'True', 'the service is ready');
+  /** Waits until the operator has seen that migrations are missing and asks for them again. */
+  const asksAgain = async (former: KubeObject) => {
+    await until(() => condition('Ready')?.status === 'False', 'the service is not ready');
+    await until(() => job() && job()!.metadata.uid !== former.metadata.uid, 'there is another Job');
+  };
+  const migrations = async (from: string) => {
+    const { rows } = await withClient(url(), (client) => client.query<{ count: number }>(from));
+    return rows[0]!.count;
+  };
+  const own = 'SELECT count(*)::int AS count FROM _prisma_migrations WHERE finished_at IS NOT NULL';
+  const platform = 'SELECT count(*)::int AS count FROM millrace.migrations';
+
+  it('are applied once, and not again while the database has them', async () => {
+    world.declare('ledger', {
+      image: 'shop:1',
+      databases: [{ name: database, schema: 'prisma/ledger' }],
+      postgresql: { superuserSecret: 'superuser' },
+    });
+    await runJob();
+    await isReady();
+    const { uid } = job()!.metadata;
+    const { resourceVersion } = world.service('ledger')!.metadata;
+    await clock.advance(120_000);
+    await isReady();
+    assert.equal(world.service('ledger')!.metadata.resourceVersion, resourceVersion, 'nothing is written');
+    assert.equal(job()!.metadata.uid, uid);
+    assert.equal(world.service('ledger')!.status!.schemaVersion, '0002_more');
+  });
+
+  it('are applied again to a database that was created anew', async () => {
+    const former = job()!;
+    await withClient(admin, (client) => dropDatabaseAndRole(client, inServer));
+    await asksAgain(former);
+    await runJob();
+    await isReady();
+    assert.ok((await migrations(own)) > 0 && (await migrations(platform)) > 0);
+  });
+
+  for (const [whose, from, lost] of [
+    ['the service', own, "DELETE FROM _prisma_migrations WHERE migration_name = '0002_more'; DROP TABLE t_0002_more"],
+    ['the platform', platform, 'DROP SCHEMA millrace CASCADE'],
+  ] as const) {
+    it(`are applied again to a database that was restored from a time before one of ${whose}`, async () => {
+      const [former, count] = [job()!, await migrations(from)];
+      await withClient(url(), (client) => client.query(lost));
+      await asksAgain(former);
+      assert.match((await world.events()).join('\n'), /Warning MigrationsMissing: the databases have other migrations/);
+      await runJob();
+      await isReady();
+      assert.equal(await migrations(from), count);
+    });
+  }
+
+  it('are unknown while the database cannot be read, and not applied again for that', async () => {
+    const former = job()!;
+    await withClient(admin, (client) => client.query(`ALTER DATABASE ${inServer} WITH ALLOW_CONNECTIONS false`));
+    const end = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${inServer}'`;
+    await withClient(admin, (client) => client.query(end));
+    await until(() => condition('Migrated')?.status === 'Unknown', 'nobody knows');
+    assert.equal(condition('Migrated')?.reason, 'DatabaseUnreadable');
+    assert.equal(condition('Ready')?.status, 'False');
+    await withClient(admin, (client) => client.query(`ALTER DATABASE ${inServer} WITH ALLOW_CONNECTIONS true`));
+    await isReady();
+    assert.equal(job()!.metadata.uid, former.metadata.uid);
+  });
+});

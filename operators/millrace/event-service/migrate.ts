@@ -1,0 +1,108 @@
+import { conditionOf } from '#runtime/conditions.ts';
+import type { ConditionUpdate } from '#runtime/conditions.ts';
+import type { KubeObject } from '#runtime/objects.ts';
+import type { EventService, EventServiceStatus } from '../api/event-service.ts';
+import { jobs, pods } from '../api/kinds.ts';
+import type { ControllerContext } from '../controller-context.ts';
+import type { DatabasePools } from '../database-pools.ts';
+import type { DatabaseProvisioner } from './databases.ts';
+import { findMigrations } from './found-migrations.ts';
+import type { FoundMigrations } from './found-migrations.ts';
+import { failureIn, jobState, migratedCondition, migrationJobName, migrationJobOf, migrationOf } from './migration.ts';
+
+/** The migration that was applied last, and what the databases had after it. */
+type AppliedMigration = Pick<EventServiceStatus, 'migrated' | 'migrations'>;
+
+/** Where the migrations of a service are. */
+export interface MigrationProgress {
+  condition: ConditionUpdate;
+  databases: FoundMigrations['databases'];
+  applied: AppliedMigration;
+}
+
+interface Dependencies {
+  pools: DatabasePools;
+  provisioner: Pick<DatabaseProvisioner, 'forget'>;
+}
+
+const type = 'Migrated';
+
+/**
+ * Runs the Job of the migrations where an image or a database needs it. The databases themselves say which migrations they have: one
+ * that was restored or created anew lacks some, whatever the status says.
+ * @param haveDatabases whether they exist
+ */
+export async function migrate(
+  context: ControllerContext,
+  { pools, provisioner }: Dependencies,
+  service: EventService,
+  haveDatabases: boolean,
+  signal: AbortSignal,
+): Promise<MigrationProgress> {
+  const { api, applier, jobs: known } = context;
+  const { namespace = '', name } = service.metadata;
+  const { migrated, migrations, conditions, databases: before = [] } = service.status ?? {};
+  const last = { ...(migrated === undefined ? {} : { migrated }), ...(migrations === undefined ? {} : { migrations }) };
+  const wanted = migrationOf(service);
+  const jobName = migrationJobName(name, wanted ?? '');
+  // looked at before the databases: these have everything of a Job that has finished by now
+  const job = known.store.get(`${namespace}/${jobName}`);
+  const found = haveDatabases ? await findMigrations(service, pools, signal) : undefined;
+  const databases = found?.databases ?? before;
+  if (wanted === undefined || (!found && migrated !== wanted)) {
+    return { condition: migratedCondition(service, undefined, undefined, undefined), databases, applied: last };
+  }
+  if (found?.fingerprint === undefined) {
+    provisioner.forget(service); // a database that is gone is created again
+    const message = found?.failure ?? 'the databases are not ready';
+    return { condition: { type, status: 'Unknown', reason: 'DatabaseUnreadable', message }, databases, applied: last };
+  }
+  const isCurrent = migrated === wanted;
+  if (isCurrent && migrations === found.fingerprint) {
+    return { condition: migratedCondition(service, wanted, undefined, undefined), databases, applied: last };
+  }
+  const state = job && jobState(job);
+  if (isCurrent && job && state !== 'Running') {
+    // it finished before the databases lost what it had applied, and its successor has the same name
+    await api.delete(jobs, namespace, jobName, { signal, uid: job.metadata.uid });
+    const message = 'the databases have other migrations than those that were applied: they are applied again';
+    return { condition: { type, status: 'False', reason: 'MigrationsMissing', message }, databases, applied: last };
+  }
+  if (state === 'Complete') {
+    const applied = { migrated: wanted, migrations: found.fingerprint };
+    return { condition: migratedCondition(service, wanted, undefined, undefined), databases, applied };
+  }
+  if (!job) await applier.apply(jobs, migrationJobOf(service, wanted), undefined, signal);
+  const earlier = conditionOf(conditions, type)?.message;
+  const failure = job && ((await lastFailure(api, namespace, jobName, signal)) ?? failureIn(earlier));
+  const shown = job ?? ({ metadata: { name: jobName } } as KubeObject);
+  const condition = migratedCondition(service, undefined, shown, failure);
+  return { condition, databases, applied: isCurrent ? {} : last };
+}
+
+interface ContainerState {
+  terminated?: { message?: string; exitCode: number };
+}
+
+interface Pod extends KubeObject {
+  status?: { containerStatuses?: { state?: ContainerState; lastState?: ContainerState }[] };
+}
+
+/** The message of the last attempt of a Job that failed. */
+async function lastFailure(
+  api: ControllerContext['api'],
+  namespace: string,
+  job: string,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const { items } = await api.list<Pod>(pods, {
+    namespace,
+    labelSelector: `batch.kubernetes.io/job-name=${job}`,
+    signal,
+  });
+  const ends = items
+    .flatMap(({ status }) => status?.containerStatuses ?? [])
+    .flatMap(({ state, lastState }) => [lastState?.terminated, state?.terminated])
+    .filter((end) => end !== undefined && end.exitCode !== 0);
+  return ends.at(-1)?.message?.trim();
+}
