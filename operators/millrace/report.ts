@@ -1,6 +1,8 @@
 import { setConditions, transitions } from '#runtime/conditions.ts';
 import type { Condition, ConditionUpdate } from '#runtime/conditions.ts';
 import { isNotFound } from '#runtime/errors.ts';
+import { equal } from '#runtime/compare.ts';
+import { keyOf } from '#runtime/objects.ts';
 import type { Resource, ResourceType } from '#runtime/objects.ts';
 import { writeStatus } from '#runtime/status.ts';
 import type { ControllerContext } from './controller-context.ts';
@@ -32,34 +34,59 @@ const inProgressReasons = new Set([
   'UserNotReady',
 ]);
 
-/**
- * Writes the status of a resource if it has changed, and records an Event if the status or the reason of its condition
- * Ready has changed. Ready sums the other conditions up.
- */
-export async function reportStatus<Status extends StatusWithConditions>(
-  { api, events, clock }: Pick<ControllerContext, 'api' | 'events' | 'clock'>,
-  type: ResourceType,
-  object: Resource<unknown, Status>,
-  update: StatusUpdate<Status>,
-  signal: AbortSignal,
-): Promise<void> {
-  const { generation } = object.metadata;
-  const before = object.status?.conditions;
-  const conditions = setConditions(before, update.conditions, generation, clock.now());
-  const status = { ...update.fields, observedGeneration: generation, conditions } as unknown as Status & object;
-  const resource = object as Resource<unknown, Status & object>;
-  try {
-    if (!(await writeStatus(api, type, resource, status, { manager, signal }))) return;
-  } catch (error) {
-    if (isNotFound(error)) return; // somebody has deleted the resource meanwhile
-    throw error;
+/** A status whose verdict has not changed, only its figures and messages, is written at most that often. */
+const figuresEveryMs = 10_000;
+
+/** Tells people how the resources of a kind are: in their statuses, and in Events. */
+export class StatusReporter<Status extends StatusWithConditions> {
+  readonly #context: Pick<ControllerContext, 'api' | 'events' | 'clock'>;
+  readonly #type: ResourceType;
+  /** when the status of each resource was written last */
+  readonly #writtenAt = new Map<string, number>();
+
+  constructor(context: Pick<ControllerContext, 'api' | 'events' | 'clock'>, type: ResourceType) {
+    this.#context = context;
+    this.#type = type;
   }
-  const ready = transitions(before, conditions).find((condition) => condition.type === 'Ready');
-  if (!ready) return;
-  const { status: isReady, reason, message } = ready;
-  const isNormal = isReady === 'True' || inProgressReasons.has(reason);
-  const note = message || (isReady === 'True' ? 'is ready' : reason);
-  events.record(object, { type: isNormal ? 'Normal' : 'Warning', reason, action: 'Reconcile', note });
+
+  /**
+   * Writes the status of a resource if it has changed, and records an Event if the status or the reason of its condition
+   * Ready has changed. Ready sums the other conditions up.
+   * @returns after how many milliseconds a change that is not written yet may be; undefined where there is none
+   */
+  async report(
+    object: Resource<unknown, Status>,
+    update: StatusUpdate<Status>,
+    signal: AbortSignal,
+  ): Promise<number | undefined> {
+    const { api, events, clock } = this.#context;
+    const { generation } = object.metadata;
+    const before = object.status?.conditions;
+    const conditions = setConditions(before, update.conditions, generation, clock.now());
+    const status = { ...update.fields, observedGeneration: generation, conditions } as unknown as Status & object;
+    const isNew = object.status?.observedGeneration !== generation || transitions(before, conditions).length > 0;
+    const dueMs = (this.#writtenAt.get(keyOf(object)) ?? -Infinity) + figuresEveryMs - clock.now();
+    if (!isNew && dueMs > 0) return equal(object.status, status) ? undefined : dueMs;
+    const resource = object as Resource<unknown, Status & object>;
+    try {
+      if (!(await writeStatus(api, this.#type, resource, status, { manager, signal }))) return;
+    } catch (error) {
+      if (isNotFound(error)) return; // somebody has deleted the resource meanwhile
+      throw error;
+    }
+    this.#writtenAt.set(keyOf(object), clock.now());
+    const ready = transitions(before, conditions).find((condition) => condition.type === 'Ready');
+    if (!ready) return;
+    const { status: isReady, reason, message } = ready;
+    const isNormal = isReady === 'True' || inProgressReasons.has(reason);
+    const note = message || (isReady === 'True' ? 'is ready' : reason);
+    events.record(object, { type: isNormal ? 'Normal' : 'Warning', reason, action: 'Reconcile', note });
+  }
+
+  /** Forgets a resource that is gone. */
+  forget(key: string): void {
+    this.#writtenAt.delete(key);
+  }
 }
 
 /** The fields of a status that are not conditions, as they were written last. */
@@ -69,3 +96,6 @@ export function fieldsOf<Status extends StatusWithConditions>(
   const { conditions: _c, observedGeneration: _o, ...fields } = status ?? ({} as Status);
   return fields;
 }
+
+/** A figure that moves all the time, with two significant digits, so that a status is not written for each event. */
+export const rounded = (figure: number): number => Number(figure.toPrecision(2));

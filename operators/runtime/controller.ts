@@ -1,5 +1,6 @@
 import { RuntimeError } from './catalogue.ts';
 import type { BackoffOptions } from '#platform/lifecycle';
+import { equal } from './compare.ts';
 import { isConflict } from './errors.ts';
 import type { Clock } from './clock.ts';
 import type { Change, Informer } from './informer.ts';
@@ -25,11 +26,14 @@ interface ControllerOptions {
   backoff?: BackoffOptions;
 }
 
-/** Lets changes of a spec and deletions through, but no change of a status. */
+/** Lets changes of a spec, of finalizers and deletions through, but no change of a status. */
 export function specChanged({ before, after }: Change<KubeObject>): boolean {
   const [old, now] = [before?.metadata, after?.metadata];
   return (
-    old?.generation !== now?.generation || old?.deletionTimestamp !== now?.deletionTimestamp || old?.uid !== now?.uid
+    old?.generation !== now?.generation ||
+    old?.deletionTimestamp !== now?.deletionTimestamp ||
+    old?.uid !== now?.uid ||
+    !equal(old?.finalizers, now?.finalizers)
   );
 }
 
@@ -61,11 +65,13 @@ export class Controller {
     });
   }
 
-  /** Reconciles each object of the informer when it changes, and all of them when this process starts leading. */
-  for<T extends KubeObject>(informer: Informer<T>): this {
-    informer.onChange(({ before, after, initial }) => this.enqueue(keyOf((after ?? before)!), { urgent: !initial }));
+  /**
+   * Reconciles each object of the informer when it changes, and all of them when this process starts leading. `predicate` filters
+   * changes: without it a reconcile that writes a status starts the next one.
+   */
+  for<T extends KubeObject>(informer: Informer<T>, predicate?: (change: Change<T>) => boolean): this {
     this.#resyncs.push(() => informer.store.keys());
-    return this;
+    return this.watches(informer, (object) => [keyOf(object)], predicate);
   }
 
   /** Reconciles the keys that `keysOf` maps an object to when it changes, before and after; `predicate` filters changes. */

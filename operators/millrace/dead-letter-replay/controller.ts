@@ -1,4 +1,5 @@
-import { Controller } from '#runtime/controller.ts';
+import { Controller, specChanged } from '#runtime/controller.ts';
+import type { Change } from '#runtime/informer.ts';
 import { hasFinalizer, isDeleting, setFinalizer } from '#runtime/finalizers.ts';
 import type { RuntimeMetrics } from '#runtime/metrics.ts';
 import type { Result } from '#runtime/queue.ts';
@@ -9,7 +10,7 @@ import { isFinished } from '../completion.ts';
 import { deleteAfterTtl } from '../ttl.ts';
 import type { ControllerContext } from '../controller-context.ts';
 import { byNamespace } from '../informers.ts';
-import { reportStatus } from '../report.ts';
+import { StatusReporter } from '../report.ts';
 import type { StatusUpdate } from '../report.ts';
 import type { DatabasePools } from '../database-pools.ts';
 import { requestReplay, readProgress, cancelReplay } from './dead-letters.ts';
@@ -29,6 +30,7 @@ export function deadLetterReplayController(
   metrics: RuntimeMetrics,
 ): Controller {
   const { api, clock, log, deadLetterReplays: replays, eventServices } = context;
+  const reporter = new StatusReporter<DeadLetterReplayStatus>(context, deadLetterReplays);
 
   /** The database with the dead letters of a group. */
   async function poolOf(
@@ -69,19 +71,28 @@ export function deadLetterReplayController(
 
   async function reconcile(key: string, signal: AbortSignal): Promise<Result | void> {
     const replay = replays.store.get(key);
-    if (!replay) return;
+    if (!replay) {
+      reporter.forget(key);
+      return;
+    }
     const { status } = replay;
     if (isDeleting(replay)) {
       if (hasFinalizer(replay, finalizer)) await cleanUp(replay, signal);
       return;
     }
     if (isFinished(status)) return deleteAfterTtl(context, deadLetterReplays, replay, signal);
-    // the watch brings the replay back here after this change, as after the change of its status below
+    // the watch brings the replay back here after this change, as after a step of its status below
     if (await setFinalizer(api, deadLetterReplays, replay, finalizer, true, signal)) return;
     const update = await next(replay, signal);
-    await reportStatus(context, deadLetterReplays, replay, update, signal);
+    await reporter.report(replay, update, signal);
     return { requeueAfterMs: update.fields.requestedAt === undefined ? retryMs : progressEveryMs };
   }
 
-  return new Controller({ name: 'dead-letter-replay', clock, log, metrics, reconcile }).for(replays);
+  return new Controller({ name: 'dead-letter-replay', clock, log, metrics, reconcile }).for(replays, isStep);
+}
+
+/** Lets a status through that is a step of the replay, but none that only shows how far it is. */
+function isStep(change: Change<DeadLetterReplay>): boolean {
+  const [before, after] = [change.before?.status, change.after?.status];
+  return specChanged(change) || before?.requestedAt !== after?.requestedAt || before?.selected !== after?.selected;
 }

@@ -5,7 +5,7 @@ import type { RuntimeMetrics } from '#runtime/metrics.ts';
 import type { KubeObject } from '#runtime/objects.ts';
 import { controllerOf, keyOf } from '#runtime/objects.ts';
 import type { Result } from '#runtime/queue.ts';
-import type { EventService } from '../api/event-service.ts';
+import type { EventService, EventServiceStatus } from '../api/event-service.ts';
 import { deployments, eventServices, kafkaTopics, kafkaUsers } from '../api/kinds.ts';
 import type { DatabasePools } from '../database-pools.ts';
 import type { ConsumerLagReader } from '../consumer-lag.ts';
@@ -13,7 +13,7 @@ import { topologyOf } from '../stream-query/topology.ts';
 import type { ControllerContext } from '../controller-context.ts';
 import { byNamespace } from '../informers.ts';
 import { madeForLabel, manager } from '../labels.ts';
-import { reportStatus } from '../report.ts';
+import { StatusReporter } from '../report.ts';
 import type { KafkaTopic } from '../strimzi.ts';
 import { migrate } from './migrate.ts';
 import { measure } from './measure.ts';
@@ -46,12 +46,14 @@ interface Dependencies {
 export class EventServiceController {
   readonly #context: ControllerContext;
   readonly #dependencies: Dependencies;
+  readonly #reporter: StatusReporter<EventServiceStatus>;
   readonly #scaling = new Map<string, Recommendation[]>();
   readonly controller: Controller;
 
   constructor(context: ControllerContext, dependencies: Dependencies, metrics: RuntimeMetrics) {
     this.#context = context;
     this.#dependencies = dependencies;
+    this.#reporter = new StatusReporter(context, eventServices);
     const {
       clock,
       log,
@@ -65,7 +67,7 @@ export class EventServiceController {
       name === undefined ? [] : [`${namespace}/${name}`];
     const reconcile = (key: string, signal: AbortSignal) => this.#reconcile(key, signal);
     this.controller = new Controller({ name: 'event-service', clock, log, metrics, reconcile })
-      .for(services)
+      .for(services, specChanged)
       .watches(topics, (topic) => inNamespace(topic, topic.metadata.labels?.[madeForLabel]))
       .watches(users, (user) => inNamespace(user, controllerOf(user, 'EventService')))
       .watches(work, (job) => inNamespace(job, controllerOf(job, 'EventService')))
@@ -81,6 +83,7 @@ export class EventServiceController {
     const service = services.store.get(key);
     if (!service) {
       this.#scaling.delete(key);
+      this.#reporter.forget(key);
       return;
     }
     if (isDeleting(service)) {
@@ -103,7 +106,7 @@ export class EventServiceController {
     const replicas = await this.#scale(key, service, measured, signal);
     const fields = statusFieldsOf(measured, migration, replicas);
     const ready = readyOf(conditions);
-    await reportStatus(this.#context, eventServices, service, { conditions: [...conditions, ready], fields }, signal);
+    await this.#reporter.report(service, { conditions: [...conditions, ready], fields }, signal);
     return { requeueAfterMs: ready.status === 'True' ? measureEveryMs : notReadyMs };
   }
 

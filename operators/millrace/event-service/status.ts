@@ -1,5 +1,6 @@
 import type { ConditionUpdate } from '#runtime/conditions.ts';
 import type { EventServiceStatus } from '../api/event-service.ts';
+import { rounded } from '../report.ts';
 import type { StatusUpdate } from '../report.ts';
 import type { Measurements } from './measure.ts';
 import type { MigrationProgress } from './migrate.ts';
@@ -26,10 +27,13 @@ export function statusFieldsOf(
   const versions = databases.map(({ schemaVersion }) => schemaVersion ?? '-').join(', ');
   return {
     ...(databases.length > 0 ? { databases, schemaVersion: versions } : {}),
-    ...(consumers.length > 0 ? { consumers } : {}),
-    ...(lag === undefined ? {} : { lag }),
+    ...(consumers.length > 0 ? { consumers: consumers.map(shown) } : {}),
+    ...(lag === undefined ? {} : { lag: rounded(lag) }),
     ...(deadLetters === undefined ? {} : { deadLetters }),
     ...applied,
     ...(replicas === undefined ? {} : { replicas }),
   };
 }
+
+const shown = ({ lag, ...consumer }: Measurements['consumers'][number]) =>
+  lag === undefined ? consumer : { ...consumer, lag: rounded(lag) };

@@ -1,4 +1,4 @@
-import { Controller } from '#runtime/controller.ts';
+import { Controller, specChanged } from '#runtime/controller.ts';
 import { hasFinalizer, isDeleting, setFinalizer } from '#runtime/finalizers.ts';
 import type { RuntimeMetrics } from '#runtime/metrics.ts';
 import type { Result } from '#runtime/queue.ts';
@@ -9,7 +9,7 @@ import type { DatabasePools } from '../database-pools.ts';
 import { isFinished } from '../completion.ts';
 import { deleteAfterTtl } from '../ttl.ts';
 import type { ControllerContext } from '../controller-context.ts';
-import { reportStatus } from '../report.ts';
+import { StatusReporter } from '../report.ts';
 import type { StatusUpdate } from '../report.ts';
 import { requestRebuild, cancelRebuild, hasReadModel } from './requests.ts';
 import { isOverdue, impossibleStatus, progressStatus, waitingStatus } from './status.ts';
@@ -28,6 +28,7 @@ export function projectionRebuildController(
   metrics: RuntimeMetrics,
 ): Controller {
   const { api, clock, log, projectionRebuilds: rebuilds, eventServices } = context;
+  const reporter = new StatusReporter<ProjectionRebuildStatus>(context, projectionRebuilds);
 
   /** The database of the read model. */
   async function poolOf(
@@ -61,7 +62,10 @@ export function projectionRebuildController(
 
   async function reconcile(key: string, signal: AbortSignal): Promise<Result | void> {
     const rebuild = rebuilds.store.get(key);
-    if (!rebuild) return;
+    if (!rebuild) {
+      reporter.forget(key);
+      return;
+    }
     const { metadata, status } = rebuild;
     if (isDeleting(rebuild)) {
       if (!hasFinalizer(rebuild, finalizer)) return;
@@ -72,12 +76,12 @@ export function projectionRebuildController(
       return;
     }
     if (isFinished(status)) return deleteAfterTtl(context, projectionRebuilds, rebuild, signal);
-    // the watch brings the rebuild back here after this change, as after the change of its status below
+    // the watch brings the rebuild back here after this change
     if (await setFinalizer(api, projectionRebuilds, rebuild, finalizer, true, signal)) return;
     const update = await next(rebuild, signal);
-    await reportStatus(context, projectionRebuilds, rebuild, update, signal);
+    await reporter.report(rebuild, update, signal);
     return { requeueAfterMs: update.fields.phase === undefined ? retryMs : progressEveryMs };
   }
 
-  return new Controller({ name: 'projection-rebuild', clock, log, metrics, reconcile }).for(rebuilds);
+  return new Controller({ name: 'projection-rebuild', clock, log, metrics, reconcile }).for(rebuilds, specChanged);
 }

@@ -4,12 +4,12 @@ import { isDeleting } from '#runtime/finalizers.ts';
 import { keyOf } from '#runtime/objects.ts';
 import type { KubeObject } from '#runtime/objects.ts';
 import type { Result } from '#runtime/queue.ts';
-import type { StreamQuery } from '../api/stream-query.ts';
+import type { StreamQuery, StreamQueryStatus } from '../api/stream-query.ts';
 import { configMaps, kafkaTopics, streamQueries } from '../api/kinds.ts';
 import { kafkaTopicOf, topicResourceName } from '../kafka-topic.ts';
 import type { ControllerContext } from '../controller-context.ts';
 import { byNamespace } from '../informers.ts';
-import { reportStatus } from '../report.ts';
+import { StatusReporter } from '../report.ts';
 import { strimziReadiness } from '../strimzi.ts';
 import { QueryStatusCache } from './query-statuses.ts';
 import type { FetchQueryStatuses } from './query-statuses.ts';
@@ -31,6 +31,7 @@ const namespaceOf = ({ metadata }: Pick<KubeObject, 'metadata'>) => [metadata.na
 export class StreamQueryControllers {
   readonly #context: ControllerContext;
   readonly #fetchStatuses: FetchQueryStatuses;
+  readonly #reporter: StatusReporter<StreamQueryStatus>;
   readonly #validations = new ValidationCache();
   readonly #statuses = new QueryStatusCache();
   /** the queries of a namespace that do not fit into the ConfigMap */
@@ -41,6 +42,7 @@ export class StreamQueryControllers {
   constructor(context: ControllerContext, fetchStatuses: FetchQueryStatuses, metrics: RuntimeMetrics) {
     this.#context = context;
     this.#fetchStatuses = fetchStatuses;
+    this.#reporter = new StatusReporter(context, streamQueries);
     const { streamQueries: queries, eventServices, configMaps: maps, kafkaTopics: topics, clock, log } = context;
     const shared = { clock, log, metrics };
     const queriesOfNamespace = ({ metadata }: KubeObject) =>
@@ -50,7 +52,7 @@ export class StreamQueryControllers {
       name: 'stream-query',
       reconcile: (key, signal) => this.#reconcileQuery(key, signal),
     })
-      .for(queries)
+      .for(queries, specChanged)
       .watches(eventServices, queriesOfNamespace, specChanged)
       .watches(topics, (topic) => this.#emittersOf(topic));
     const files = new Controller({
@@ -89,10 +91,13 @@ export class StreamQueryControllers {
     return topologyOf(this.#context.eventServices.store.by(byNamespace, namespace));
   }
 
-  async #reconcileQuery(key: string, signal: AbortSignal): Promise<void> {
+  async #reconcileQuery(key: string, signal: AbortSignal): Promise<Result | void> {
     const { streamQueries: queries, kafkaTopics: topics, configMaps: maps } = this.#context;
     const query = queries.store.get(key);
-    if (!query) this.#validations.forget(key);
+    if (!query) {
+      this.#validations.forget(key);
+      this.#reporter.forget(key);
+    }
     if (!query || isDeleting(query)) return;
     const { namespace = '', name } = query.metadata;
     const topology = this.#topology(namespace);
@@ -110,7 +115,7 @@ export class StreamQueryControllers {
       reachable: status !== undefined || this.#statuses.isReachable(namespace),
     });
     const fields = statusFieldsOf(query.status, status);
-    await reportStatus(this.#context, streamQueries, query, { conditions, fields }, signal);
+    return { requeueAfterMs: await this.#reporter.report(query, { conditions, fields }, signal) };
   }
 
   async #reconcileFiles(namespace: string, signal: AbortSignal): Promise<void> {

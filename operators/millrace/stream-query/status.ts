@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { StreamStatus } from '#streams/contract';
 import type { ConditionUpdate } from '#runtime/conditions.ts';
 import type { StreamQueryStatus } from '../api/stream-query.ts';
-import { fieldsOf } from '../report.ts';
+import { fieldsOf, rounded } from '../report.ts';
 import type { StatusUpdate } from '../report.ts';
 import type { StrimziReadiness } from '../strimzi.ts';
 import { configMapName } from './config-map.ts';
@@ -87,9 +87,14 @@ function readinessOf(status: StreamStatus, text: string): ConditionUpdate {
 export function statusFieldsOf(before: StreamQueryStatus | undefined, status: StreamStatus | undefined): Fields {
   if (!status) return fieldsOf(before);
   const { state, version, lag, eventsPerSecond, lateEvents, failedEvents, building, watermark } = status;
-  const counted = { state, version, lag, eventsPerSecond: String(eventsPerSecond), lateEvents, failedEvents };
+  const [behind, rate] = [rounded(lag), String(rounded(eventsPerSecond))];
+  const counted = { state, version, lag: behind, eventsPerSecond: rate, lateEvents, failedEvents };
   const next = building && {
-    building: { version: building.version, progress: `${building.progress}%`, eventsLeft: building.eventsLeft },
+    building: {
+      version: building.version,
+      progress: `${building.progress}%`,
+      eventsLeft: rounded(building.eventsLeft),
+    },
   };
   const moved = Object.entries(counted).some(([name, value]) => before?.[name as keyof Fields] !== value);
   const time = moved ? (watermark ?? undefined) : before?.watermark;

@@ -2,6 +2,7 @@ import type { EventServiceSpec } from '#platform/declaration-schema';
 import type { Clock } from '#runtime/clock.ts';
 import { conditionOf } from '#runtime/conditions.ts';
 import type { Condition } from '#runtime/conditions.ts';
+import type { Controller } from '#runtime/controller.ts';
 import { apiVersion } from '../api/common.ts';
 import type { EventService } from '../api/event-service.ts';
 import { eventServices } from '../api/kinds.ts';
@@ -26,6 +27,7 @@ const fine = {
 type Servers = { [Name in keyof typeof fine]?: object };
 
 export interface EventServiceWorld extends World {
+  controller: Controller;
   declare(name: string, spec?: Partial<EventServiceSpec>): EventService;
   service(name: string): EventService | undefined;
   condition(name: string, type: string): Condition | undefined;
@@ -47,6 +49,7 @@ export async function eventServiceWorld(
   const service = (name: string) => server.find<EventService>(eventServices, namespace, name);
   return {
     ...world,
+    controller,
     service,
     condition: (name, type) => conditionOf(service(name)?.status?.conditions, type),
     declare: (name, spec = {}) => {
