@@ -1,6 +1,7 @@
-import { setConditions, transitions } from '#runtime/conditions.ts';
+import { isTrue, setConditions, transitions } from '#runtime/conditions.ts';
 import type { Condition, ConditionUpdate } from '#runtime/conditions.ts';
-import { isNotFound } from '#runtime/errors.ts';
+import { isNotFound, isRefusal } from '#runtime/errors.ts';
+import type { RuntimeMetrics } from '#runtime/metrics.ts';
 import { equal } from '#runtime/compare.ts';
 import { keyOf } from '#runtime/objects.ts';
 import type { Resource, ResourceType } from '#runtime/objects.ts';
@@ -34,19 +35,52 @@ const inProgressReasons = new Set([
   'UserNotReady',
 ]);
 
+/** Reasons of a Ready that is False until somebody changes something: the operator cannot mend it. */
+const stalledReasons = new Set([
+  'DatabaseNameReserved',
+  'DatabaseTaken',
+  'Invalid',
+  'InvalidResourceException',
+  'MigrationFailed',
+  'NoImage',
+  'NoKafka',
+  'NoPostgresql',
+  'NoRoom',
+  'NotSupported',
+  'ReconcileRefused',
+  'ResourceConflict',
+  'TopicTaken',
+]);
+
+/** The condition that tools wait no longer for: they take it for a failure, and its absence for none. */
+const stalled = 'Stalled';
+
+function stalledOf(updates: readonly ConditionUpdate[]): ConditionUpdate[] {
+  const ready = updates.find(({ type }) => type === 'Ready');
+  const hasFailed = updates.some(({ type, status }) => type === 'Failed' && status === 'True');
+  if (ready?.status !== 'False' || !(hasFailed || stalledReasons.has(ready.reason))) return [];
+  return [{ ...ready, type: stalled, status: 'True' }];
+}
+
 /** A status whose verdict has not changed, only its figures and messages, is written at most that often. */
 const figuresEveryMs = 10_000;
 
-/** Tells people how the resources of a kind are: in their statuses, and in Events. */
+/** Tells people how the resources of a kind are: in their statuses, in Events and in a metric. */
 export class StatusReporter<Status extends StatusWithConditions> {
   readonly #context: Pick<ControllerContext, 'api' | 'events' | 'clock'>;
   readonly #type: ResourceType;
+  readonly #metrics: Pick<RuntimeMetrics, 'ready'>;
   /** when the status of each resource was written last */
   readonly #writtenAt = new Map<string, number>();
 
-  constructor(context: Pick<ControllerContext, 'api' | 'events' | 'clock'>, type: ResourceType) {
+  constructor(
+    context: Pick<ControllerContext, 'api' | 'events' | 'clock'>,
+    type: ResourceType,
+    metrics: Pick<RuntimeMetrics, 'ready'>,
+  ) {
     this.#context = context;
     this.#type = type;
+    this.#metrics = metrics;
   }
 
   /**
@@ -62,7 +96,11 @@ export class StatusReporter<Status extends StatusWithConditions> {
     const { api, events, clock } = this.#context;
     const { generation } = object.metadata;
     const before = object.status?.conditions;
-    const conditions = setConditions(before, update.conditions, generation, clock.now());
+    const updates = [...update.conditions, ...stalledOf(update.conditions)];
+    const conditions = setConditions(before, updates, generation, clock.now()).filter(
+      ({ type }) => type !== stalled || updates.some((one) => one.type === stalled),
+    );
+    this.#metrics.ready(this.#type, keyOf(object), isTrue(conditions, 'Ready'));
     const status = { ...update.fields, observedGeneration: generation, conditions } as unknown as Status & object;
     const isNew = object.status?.observedGeneration !== generation || transitions(before, conditions).length > 0;
     const dueMs = (this.#writtenAt.get(keyOf(object)) ?? -Infinity) + figuresEveryMs - clock.now();
@@ -83,9 +121,20 @@ export class StatusReporter<Status extends StatusWithConditions> {
     events.record(object, { type: isNormal ? 'Normal' : 'Warning', reason, action: 'Reconcile', note });
   }
 
+  /** Says of a resource that its reconcile fails, and keeps the rest of its status. @param object undefined where it is gone */
+  async fail(object: Resource<unknown, Status> | undefined, error: unknown, signal: AbortSignal): Promise<void> {
+    if (!object) return;
+    const reason = isRefusal(error) ? 'ReconcileRefused' : 'ReconcileFailed';
+    const message = error instanceof Error ? error.message : String(error);
+    const conditions: ConditionUpdate[] = [{ type: 'Ready', status: 'False', reason, message }];
+    const fields = fieldsOf(object.status) as StatusUpdate<Status>['fields'];
+    await this.report(object, { conditions, fields }, signal);
+  }
+
   /** Forgets a resource that is gone. */
   forget(key: string): void {
     this.#writtenAt.delete(key);
+    this.#metrics.ready(this.#type, key, undefined);
   }
 }
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Registry } from 'prom-client';
 import { Controller } from './controller.ts';
+import { ApiError } from './errors.ts';
 import { RuntimeMetrics } from './metrics.ts';
 import { ManualClock, settle } from './testing/manual-clock.ts';
 import { memoryLog } from './testing/support.ts';
@@ -49,5 +50,40 @@ describe('the canary of a controller', () => {
     controller.enqueue('a');
     await clock.advance(600_000);
     controller.check();
+  });
+});
+
+describe('a failure of a reconcile', () => {
+  it('is told when another attempt has not helped, and at once where none can; a stale cache is none', async () => {
+    let failure: Error | undefined;
+    const told: unknown[] = [];
+    const clock = new ManualClock();
+    const controller = new Controller({
+      name: 'test',
+      clock,
+      log: memoryLog(),
+      metrics: new RuntimeMetrics(new Registry()),
+      reconcile: () => (failure ? Promise.reject(failure) : Promise.resolve()),
+      onFailure: (key, error) => {
+        told.push([key, (error as Error).message]);
+        return Promise.reject(new Error('nobody listens'));
+      },
+    });
+    const attempt = async (error: Error | undefined) => {
+      failure = error;
+      controller.enqueue('a');
+      await clock.advance(0);
+      return told.splice(0);
+    };
+    controller.start();
+    const [reset, refusal, stale] = [new Error('reset'), new ApiError(403), new ApiError(409)];
+    assert.deepEqual(await attempt(reset), []);
+    assert.deepEqual(await attempt(reset), [['a', 'reset']]);
+    assert.deepEqual(await attempt(undefined), []);
+    assert.deepEqual(await attempt(reset), [], 'the attempt before has succeeded');
+    assert.deepEqual(await attempt(undefined), []);
+    assert.deepEqual(await attempt(refusal), [['a', refusal.message]]);
+    assert.deepEqual(await attempt(stale), []);
+    await controller.stop();
   });
 });

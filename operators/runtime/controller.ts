@@ -1,7 +1,7 @@
 import { RuntimeError } from './catalogue.ts';
 import type { BackoffOptions } from '#platform/lifecycle';
 import { equal } from './compare.ts';
-import { isConflict } from './errors.ts';
+import { isConflict, isRefusal } from './errors.ts';
 import type { Clock } from './clock.ts';
 import type { Change, Informer } from './informer.ts';
 import type { Log } from './log.ts';
@@ -18,6 +18,11 @@ interface ControllerOptions {
   /** the label of its metrics, too */
   name: string;
   reconcile: Reconcile;
+  /**
+   * Tells people that the reconcile of a key fails. It is called at each failure that another attempt has not helped against or
+   * cannot help against, and not for a stale cache.
+   */
+  onFailure?: (key: string, error: unknown, signal: AbortSignal) => Promise<void>;
   clock: Clock;
   log: Log;
   metrics: RuntimeMetrics;
@@ -49,6 +54,8 @@ export class Controller {
   readonly #options: ControllerOptions;
   readonly #queue: WorkQueue;
   readonly #resyncs: (() => Iterable<string>)[] = [];
+  /** the keys whose last reconcile has failed */
+  readonly #failing = new Set<string>();
   #canaryAt: number | undefined;
   #canaryTimer: (() => void) | undefined;
 
@@ -114,6 +121,7 @@ export class Controller {
     this.#canaryAt = undefined;
     await this.#queue.stop();
     this.#queue.clear(); // a later start enqueues everything again
+    this.#failing.clear();
   }
 
   /** @throws where the controller is stuck */
@@ -131,8 +139,31 @@ export class Controller {
   }
 
   async #work(key: string, signal: AbortSignal): Promise<Result | void> {
-    if (key !== canary) return this.#options.reconcile(key, signal);
-    this.#canaryAt = this.#options.clock.now();
+    if (key === canary) {
+      this.#canaryAt = this.#options.clock.now();
+      return;
+    }
+    try {
+      const result = await this.#options.reconcile(key, signal);
+      this.#failing.delete(key);
+      return result;
+    } catch (error) {
+      if (!signal.aborted && !isConflict(error)) await this.#tell(key, error, signal);
+      throw error;
+    }
+  }
+
+  async #tell(key: string, error: unknown, signal: AbortSignal): Promise<void> {
+    const { onFailure, log } = this.#options;
+    const isFirst = !this.#failing.has(key);
+    this.#failing.add(key);
+    // one request that fails is nobody's business: the next attempt follows within a second
+    if (!onFailure || (isFirst && !isRefusal(error))) return;
+    try {
+      await onFailure(key, error, signal);
+    } catch (failure) {
+      log.debug({ controller: this.name, key, err: failure }, 'a failure cannot be reported');
+    }
   }
 
   #sendCanary(): void {

@@ -33,9 +33,13 @@ const hasStatus = (error: unknown, ...codes: number[]) => error instanceof ApiEr
 /** The object does not exist. */
 export const isNotFound = (error: unknown): boolean => hasStatus(error, 404);
 
-/** The object has changed since it was read, or exists already. */
 export const isForbidden = (error: unknown): boolean => hasStatus(error, 403);
+
+/** The object has changed since it was read, or exists already. */
 export const isConflict = (error: unknown): boolean => hasStatus(error, 409);
+
+/** The server refuses the request itself: a right is missing, or the object is not valid. The same request fails again. */
+export const isRefusal = (error: unknown): boolean => hasStatus(error, 400, 403, 405, 413, 415, 422);
 
 /** The server no longer has the resource version: only a new list helps. */
 export const isGone = (error: unknown): boolean => hasStatus(error, 410);

@@ -18,6 +18,7 @@ export class RuntimeMetrics {
   readonly #requests: Counter;
   readonly #leader: Gauge;
   readonly #objects: Gauge;
+  readonly #ready: Gauge;
 
   constructor(registry: Registry) {
     const registers = [registry];
@@ -66,6 +67,12 @@ export class RuntimeMetrics {
       labelNames: ['resource'],
       registers,
     });
+    this.#ready = new Gauge({
+      name: 'operator_resource_ready',
+      help: '1 where the condition Ready of a resource is True; only the leader has it',
+      labelNames: ['resource', 'resource_namespace', 'name'],
+      registers,
+    });
     this.#leader.set(0);
   }
 
@@ -91,8 +98,17 @@ export class RuntimeMetrics {
     this.#restarts.inc({ resource: type.plural, reason });
   }
 
+  /** @param key of a resource, with its namespace @param ready undefined where the resource is gone */
+  ready({ plural }: ResourceType, key: string, ready: boolean | undefined): void {
+    const [namespace = '', name = ''] = key.split('/');
+    const labels = { resource: plural, resource_namespace: namespace, name };
+    if (ready === undefined) this.#ready.remove(labels);
+    else this.#ready.set(labels, ready ? 1 : 0);
+  }
+
   leads(leading: boolean): void {
     this.#leader.set(leading ? 1 : 0);
+    if (!leading) this.#ready.reset(); // the next leader knows
   }
 }
 

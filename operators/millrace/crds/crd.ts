@@ -5,6 +5,9 @@ import type { KindDefinition } from '../api/common.ts';
 
 type Json = Record<string, unknown>;
 
+/** The status of a new resource, which the operator has not seen: tools that wait for it would take none for done. */
+const unseen = { observedGeneration: -1 };
+
 /** The CustomResourceDefinition of a kind. */
 export function crdOf(definition: KindDefinition): KubeObject & { spec: Json } {
   const { kind, plural, shortNames, description, spec, status } = definition;
@@ -40,7 +43,7 @@ export function crdOf(definition: KindDefinition): KubeObject & { spec: Json } {
                 kind: { type: 'string' },
                 metadata: { type: 'object' },
                 spec: structural(spec),
-                status: structural(status),
+                status: { ...(structural(status) as Json), default: unseen },
               },
             },
           },

@@ -30,7 +30,7 @@ export function deadLetterReplayController(
   metrics: RuntimeMetrics,
 ): Controller {
   const { api, clock, log, deadLetterReplays: replays, eventServices } = context;
-  const reporter = new StatusReporter<DeadLetterReplayStatus>(context, deadLetterReplays);
+  const reporter = new StatusReporter<DeadLetterReplayStatus>(context, deadLetterReplays, metrics);
 
   /** The database with the dead letters of a group. */
   async function poolOf(
@@ -88,7 +88,12 @@ export function deadLetterReplayController(
     return { requeueAfterMs: update.fields.requestedAt === undefined ? retryMs : progressEveryMs };
   }
 
-  return new Controller({ name: 'dead-letter-replay', clock, log, metrics, reconcile }).for(replays, isStep);
+  async function onFailure(key: string, error: unknown, signal: AbortSignal): Promise<void> {
+    const replay = replays.store.get(key);
+    if (!isFinished(replay?.status)) await reporter.fail(replay, error, signal);
+  }
+
+  return new Controller({ name: 'dead-letter-replay', clock, log, metrics, reconcile, onFailure }).for(replays, isStep);
 }
 
 /** Lets a status through that is a step of the replay, but none that only shows how far it is. */

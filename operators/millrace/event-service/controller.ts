@@ -53,7 +53,7 @@ export class EventServiceController {
   constructor(context: ControllerContext, dependencies: Dependencies, metrics: RuntimeMetrics) {
     this.#context = context;
     this.#dependencies = dependencies;
-    this.#reporter = new StatusReporter(context, eventServices);
+    this.#reporter = new StatusReporter(context, eventServices, metrics);
     const {
       clock,
       log,
@@ -66,7 +66,9 @@ export class EventServiceController {
     const inNamespace = ({ metadata: { namespace = '' } }: KubeObject, name: string | undefined) =>
       name === undefined ? [] : [`${namespace}/${name}`];
     const reconcile = (key: string, signal: AbortSignal) => this.#reconcile(key, signal);
-    this.controller = new Controller({ name: 'event-service', clock, log, metrics, reconcile })
+    const onFailure = (key: string, error: unknown, signal: AbortSignal) =>
+      this.#reporter.fail(services.store.get(key), error, signal);
+    this.controller = new Controller({ name: 'event-service', clock, log, metrics, reconcile, onFailure })
       .for(services, specChanged)
       .watches(topics, (topic) => inNamespace(topic, topic.metadata.labels?.[madeForLabel]))
       .watches(users, (user) => inNamespace(user, controllerOf(user, 'EventService')))

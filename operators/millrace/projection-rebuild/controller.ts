@@ -28,7 +28,7 @@ export function projectionRebuildController(
   metrics: RuntimeMetrics,
 ): Controller {
   const { api, clock, log, projectionRebuilds: rebuilds, eventServices } = context;
-  const reporter = new StatusReporter<ProjectionRebuildStatus>(context, projectionRebuilds);
+  const reporter = new StatusReporter<ProjectionRebuildStatus>(context, projectionRebuilds, metrics);
 
   /** The database of the read model. */
   async function poolOf(
@@ -83,5 +83,13 @@ export function projectionRebuildController(
     return { requeueAfterMs: update.fields.phase === undefined ? retryMs : progressEveryMs };
   }
 
-  return new Controller({ name: 'projection-rebuild', clock, log, metrics, reconcile }).for(rebuilds, specChanged);
+  async function onFailure(key: string, error: unknown, signal: AbortSignal): Promise<void> {
+    const rebuild = rebuilds.store.get(key);
+    if (!isFinished(rebuild?.status)) await reporter.fail(rebuild, error, signal);
+  }
+
+  return new Controller({ name: 'projection-rebuild', clock, log, metrics, reconcile, onFailure }).for(
+    rebuilds,
+    specChanged,
+  );
 }

@@ -36,13 +36,15 @@ export class StreamQueryControllers {
   readonly #statuses = new QueryStatusCache();
   /** the queries of a namespace that do not fit into the ConfigMap */
   readonly #overflow = new Map<string, ReadonlySet<string>>();
+  /** why the ConfigMap or a topic of a namespace cannot be written */
+  readonly #fileFailures = new Map<string, Error>();
   readonly controllers: readonly Controller[];
   readonly #queries: Controller;
 
   constructor(context: ControllerContext, fetchStatuses: FetchQueryStatuses, metrics: RuntimeMetrics) {
     this.#context = context;
     this.#fetchStatuses = fetchStatuses;
-    this.#reporter = new StatusReporter(context, streamQueries);
+    this.#reporter = new StatusReporter(context, streamQueries, metrics);
     const { streamQueries: queries, eventServices, configMaps: maps, kafkaTopics: topics, clock, log } = context;
     const shared = { clock, log, metrics };
     const queriesOfNamespace = ({ metadata }: KubeObject) =>
@@ -51,6 +53,7 @@ export class StreamQueryControllers {
       ...shared,
       name: 'stream-query',
       reconcile: (key, signal) => this.#reconcileQuery(key, signal),
+      onFailure: (key, error, signal) => this.#reporter.fail(queries.store.get(key), error, signal),
     })
       .for(queries, specChanged)
       .watches(eventServices, queriesOfNamespace, specChanged)
@@ -58,7 +61,11 @@ export class StreamQueryControllers {
     const files = new Controller({
       ...shared,
       name: 'query-files',
-      reconcile: (key, signal) => this.#reconcileFiles(key, signal),
+      reconcile: async (key, signal) => {
+        await this.#reconcileFiles(key, signal);
+        this.#tellOfFiles(key, undefined);
+      },
+      onFailure: async (key, error) => this.#tellOfFiles(key, error as Error),
     })
       .watches(queries, namespaceOf, specChanged)
       .watches(eventServices, namespaceOf, specChanged)
@@ -107,6 +114,7 @@ export class StreamQueryControllers {
     const status = this.#statuses.get(namespace, name);
     const conditions = conditionsOf({
       validation,
+      filesFailure: this.#fileFailures.get(namespace),
       hasRunner: topology.runner !== undefined,
       isOverflow: this.#overflow.get(namespace)?.has(name) ?? false,
       hasFile: hasFile(maps.store.get(`${namespace}/${configMapName}`), name),
@@ -131,6 +139,16 @@ export class StreamQueryControllers {
     const before = this.#overflow.get(namespace) ?? new Set();
     this.#overflow.set(namespace, overflow);
     for (const name of overflow.symmetricDifference(before)) this.#queries.enqueue(`${namespace}/${name}`);
+  }
+
+  /** Lets the queries of a namespace say why they are not passed on. @param error undefined where they are */
+  #tellOfFiles(namespace: string, error: Error | undefined): void {
+    const before = this.#fileFailures.get(namespace);
+    if (error) this.#fileFailures.set(namespace, error);
+    else this.#fileFailures.delete(namespace);
+    if (before?.message === error?.message) return;
+    for (const query of this.#context.streamQueries.store.by(byNamespace, namespace))
+      this.#queries.enqueue(keyOf(query));
   }
 
   async #createTopics(

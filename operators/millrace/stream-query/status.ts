@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { StreamStatus } from '#streams/contract';
+import { isRefusal } from '#runtime/errors.ts';
 import type { ConditionUpdate } from '#runtime/conditions.ts';
 import type { StreamQueryStatus } from '../api/stream-query.ts';
 import { fieldsOf, rounded } from '../report.ts';
@@ -11,6 +12,8 @@ import type { ValidationResult } from './validate.ts';
 /** The operator's view of a query. */
 export interface ObservedQuery {
   validation: ValidationResult;
+  /** why the file or the topic of a query cannot be written */
+  filesFailure?: Error | undefined;
   /** whether a service of the namespace runs stream queries */
   hasRunner: boolean;
   /** whether the query does not fit into the ConfigMap */
@@ -42,6 +45,7 @@ function notReady(reason: string, message: string): ConditionUpdate {
 
 function readiness({
   validation,
+  filesFailure,
   hasRunner,
   isOverflow,
   hasFile,
@@ -54,6 +58,8 @@ function readiness({
   }
   if (!hasRunner) return notReady('NoService', 'no EventService of the namespace has streamQueries: true');
   if (isOverflow) return notReady('NoRoom', `the ConfigMap ${configMapName} is full`);
+  if (filesFailure)
+    return notReady(isRefusal(filesFailure) ? 'ReconcileRefused' : 'ReconcileFailed', filesFailure.message);
   if (!topic.ready) return notReady(topic.failure ?? 'TopicNotReady', topic.message);
   if (!reachable)
     return { type: 'Ready', status: 'Unknown', reason: 'Unreachable', message: 'analytics does not answer' };

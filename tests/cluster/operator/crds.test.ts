@@ -126,7 +126,7 @@ describe('the API server and the CRDs', needsCluster, () => {
     const { name } = made.metadata;
     await home.api.patch(kinds.streamQueries, home.namespace, name, { status: { lag: 1 } });
     const found = await home.api.get<Resource<unknown, { lag?: number }>>(kinds.streamQueries, home.namespace, name);
-    assert.equal(found?.status, undefined);
+    assert.deepEqual(found?.status, { observedGeneration: -1 }, 'the operator has not seen it');
     assert.equal(found?.metadata.generation, 1);
   });
 });
