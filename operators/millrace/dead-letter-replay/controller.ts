@@ -7,6 +7,7 @@ import type { Pool } from '#platform/postgres';
 import type { DeadLetterReplay, DeadLetterReplayStatus } from '../api/dead-letter-replay.ts';
 import { deadLetterReplays } from '../api/kinds.ts';
 import { isFinished } from '../completion.ts';
+import { letGo } from '../deletion.ts';
 import { deleteAfterTtl } from '../ttl.ts';
 import type { ControllerContext } from '../controller-context.ts';
 import { byNamespace } from '../informers.ts';
@@ -49,13 +50,11 @@ export function deadLetterReplayController(
     return { pool: undefined, reason: 'NoDatabase', message: `the database ${consumer.database} does not exist yet` };
   }
 
-  async function cleanUp(replay: DeadLetterReplay, signal: AbortSignal): Promise<void> {
+  async function cancel(replay: DeadLetterReplay, signal: AbortSignal): Promise<void> {
     const { requestedAt } = replay.status ?? {};
-    if (requestedAt !== undefined && !isFinished(replay.status)) {
-      const { pool } = await poolOf(replay, signal);
-      if (pool) await cancelReplay(pool, replay.spec.group, requestedAt);
-    }
-    await setFinalizer(api, deadLetterReplays, replay, finalizer, false, signal);
+    if (requestedAt === undefined || isFinished(replay.status)) return;
+    const { pool } = await poolOf(replay, signal);
+    if (pool) await cancelReplay(pool, replay.spec.group, requestedAt);
   }
 
   async function next(replay: DeadLetterReplay, signal: AbortSignal): Promise<StatusUpdate<DeadLetterReplayStatus>> {
@@ -77,8 +76,10 @@ export function deadLetterReplayController(
     }
     const { status } = replay;
     if (isDeleting(replay)) {
-      if (hasFinalizer(replay, finalizer)) await cleanUp(replay, signal);
-      return;
+      if (!hasFinalizer(replay, finalizer)) return;
+      const left = ['the messages of the replay that wait: they are still replayed'];
+      const deletion = { type: deadLetterReplays, finalizer, cleanUp: () => cancel(replay, signal), left };
+      return await letGo(context, reporter, replay, deletion, signal);
     }
     if (isFinished(status)) return deleteAfterTtl(context, deadLetterReplays, replay, signal);
     // the watch brings the replay back here after this change, as after a step of its status below

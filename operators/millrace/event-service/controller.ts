@@ -11,6 +11,7 @@ import type { DatabasePools } from '../database-pools.ts';
 import type { ConsumerLagReader } from '../consumer-lag.ts';
 import { topologyOf } from '../stream-query/topology.ts';
 import type { ControllerContext } from '../controller-context.ts';
+import { letGo } from '../deletion.ts';
 import { byNamespace } from '../informers.ts';
 import { madeForLabel, manager } from '../labels.ts';
 import { StatusReporter } from '../report.ts';
@@ -89,8 +90,7 @@ export class EventServiceController {
       return;
     }
     if (isDeleting(service)) {
-      if (hasFinalizer(service, finalizer)) await this.#deleteData(service, signal);
-      return;
+      return hasFinalizer(service, finalizer) ? await this.#deleteData(service, signal) : undefined;
     }
     const deletes = service.spec.deletionPolicy === 'Delete';
     // the watch brings the changed service back here
@@ -186,15 +186,21 @@ export class EventServiceController {
     return replicas;
   }
 
-  async #deleteData(service: EventService, signal: AbortSignal): Promise<void> {
+  async #deleteData(service: EventService, signal: AbortSignal): Promise<Result | void> {
     const { api, applier, kafkaTopics: topics } = this.#context;
-    for (const topic of topicsOf(service)) {
-      if (otherOwner(service, topics.store.get(keyOf(topic))) !== undefined) continue;
-      await api.delete(kafkaTopics, topic.metadata.namespace, topic.metadata.name, { signal });
-      applier.forget(kafkaTopics, topic);
-    }
-    await this.#dependencies.provisioner.drop(service, signal);
-    await setFinalizer(api, eventServices, service, finalizer, false, signal);
+    const own = topicsOf(service).filter((topic) => otherOwner(service, topics.store.get(keyOf(topic))) === undefined);
+    const ofTopics = own.map((topic) => `the topic ${topic.spec.topicName}`);
+    const ofDatabases = (service.spec.databases ?? []).map(({ name }) => `the database ${name}`);
+    const cleanUp = async (left: Set<string>) => {
+      for (const [index, topic] of own.entries()) {
+        await api.delete(kafkaTopics, topic.metadata.namespace, topic.metadata.name, { signal });
+        applier.forget(kafkaTopics, topic);
+        left.delete(ofTopics[index]!);
+      }
+      await this.#dependencies.provisioner.drop(service, signal);
+    };
+    const deletion = { type: eventServices, finalizer, cleanUp, left: [...ofTopics, ...ofDatabases] };
+    return await letGo(this.#context, this.#reporter, service, deletion, signal);
   }
 }
 

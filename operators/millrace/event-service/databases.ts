@@ -123,7 +123,8 @@ export class DatabaseProvisioner {
     const { databases = [], postgresql } = service.spec;
     this.forget(service);
     if (databases.length === 0 || !postgresql) return;
-    const server = await this.#server(service, postgresql, signal);
+    const { newSuperuser: _, ...existing } = postgresql; // a new one could not log in to a server that has another
+    const server = await this.#server(service, existing, signal);
     const uid = await this.#namespaceUid(namespace, signal);
     for (const { name: database } of databases) {
       const secret = await this.#api.get<Secret>(secrets, namespace, databaseSecretName(database), { signal });

@@ -7,6 +7,7 @@ import { projectionRebuilds } from '../api/kinds.ts';
 import type { ProjectionRebuild, ProjectionRebuildStatus } from '../api/projection-rebuild.ts';
 import type { DatabasePools } from '../database-pools.ts';
 import { isFinished } from '../completion.ts';
+import { letGo } from '../deletion.ts';
 import { deleteAfterTtl } from '../ttl.ts';
 import type { ControllerContext } from '../controller-context.ts';
 import { StatusReporter } from '../report.ts';
@@ -69,11 +70,13 @@ export function projectionRebuildController(
     const { metadata, status } = rebuild;
     if (isDeleting(rebuild)) {
       if (!hasFinalizer(rebuild, finalizer)) return;
-      const pool = isFinished(status) ? undefined : await poolOf(rebuild, signal);
-      if (pool && !('conditions' in pool))
-        await cancelRebuild(pool, metadata.uid!, 'its ProjectionRebuild was deleted');
-      await setFinalizer(api, projectionRebuilds, rebuild, finalizer, false, signal);
-      return;
+      const cleanUp = async () => {
+        const pool = isFinished(status) ? undefined : await poolOf(rebuild, signal);
+        if (pool && !('conditions' in pool))
+          await cancelRebuild(pool, metadata.uid!, 'its ProjectionRebuild was deleted');
+      };
+      const deletion = { type: projectionRebuilds, finalizer, cleanUp, left: ['the rebuild, which goes on'] };
+      return await letGo(context, reporter, rebuild, deletion, signal);
     }
     if (isFinished(status)) return deleteAfterTtl(context, projectionRebuilds, rebuild, signal);
     // the watch brings the rebuild back here after this change

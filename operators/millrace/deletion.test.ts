@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { conditionOf } from '#runtime/conditions.ts';
+import { eventType } from '#runtime/events.ts';
+import type { KubeObject, Resource, ResourceType } from '#runtime/objects.ts';
+import { ManualClock } from '#runtime/testing/manual-clock.ts';
+import { eventually } from '#test/eventually.ts';
+import { apiVersion } from './api/common.ts';
+import { deadLetterReplays, eventServices, kafkaTopics, namespaces, projectionRebuilds } from './api/kinds.ts';
+import type { StatusWithConditions } from './report.ts';
+import type { DatabasePools } from './database-pools.ts';
+import { deadLetterReplayController } from './dead-letter-replay/controller.ts';
+import { projectionRebuildController } from './projection-rebuild/controller.ts';
+import { eventServiceWorld } from './testing/event-services.ts';
+import type { EventServiceWorld } from './testing/event-services.ts';
+import { namespace } from './testing/world.ts';
+
+const minuteMs = 60_000;
+const unreachable = new Error('connect ECONNREFUSED');
+
+describe('a deletion', () => {
+  /** @param work is done with servers that are out of reach once `isLost` is set */
+  const withWorld = async (
+    work: (world: EventServiceWorld, clock: ManualClock, servers: { isLost: boolean; drops: number }) => Promise<void>,
+  ) => {
+    const clock = new ManualClock(Date.now());
+    const servers = { isLost: false, drops: 0 };
+    const provisioner = {
+      provision: () => Promise.resolve({ type: 'DatabasesReady', status: 'True', reason: 'Created', message: '' }),
+      forget: () => undefined,
+      drop: () => {
+        servers.drops += 1;
+        return servers.isLost ? Promise.reject(unreachable) : Promise.resolve();
+      },
+    };
+    const world = await eventServiceWorld(() => ({ provisioner }), clock);
+    const query = () => (servers.isLost ? Promise.reject(unreachable) : Promise.resolve({ rows: [{ found: true }] }));
+    const pools = { get: () => Promise.resolve({ query }) } as unknown as DatabasePools;
+    const { context, metrics } = world;
+    await world.start(
+      deadLetterReplayController(context, pools, metrics),
+      projectionRebuildController(context, pools, metrics),
+    );
+    try {
+      await work(world, clock, servers);
+    } finally {
+      await world.stop();
+    }
+  };
+  /** Lets a little time pass until it is so: a stale cache is tried again. */
+  const until = (clock: ManualClock, check: () => unknown, what: string) =>
+    eventually(async () => {
+      await clock.advance(250);
+      return Boolean(check());
+    }, what);
+  const found = ({ server }: EventServiceWorld, type: ResourceType, name: string) =>
+    server.find<Resource<unknown, StatusWithConditions>>(type, namespace, name);
+  const hasFinalizer = (world: EventServiceWorld, type: ResourceType, name: string) =>
+    (found(world, type, name)?.metadata.finalizers ?? []).length > 0;
+  /** An EventService whose data goes with it. */
+  const declare = async (world: EventServiceWorld, clock: ManualClock) => {
+    world.declare('orders', {
+      deletionPolicy: 'Delete',
+      kafka: { cluster: 'millrace' },
+      produces: [{ topic: 'order-events', partitions: 1, retention: -1 }],
+      databases: [{ name: 'orders', schema: 'prisma/orders' }],
+      postgresql: { superuserSecret: 'superuser' },
+    });
+    await until(clock, () => hasFinalizer(world, eventServices, 'orders'), 'it has its finalizer');
+    await until(clock, () => world.server.find(kafkaTopics, namespace, 'order-events'), 'it has its topic');
+  };
+  const waits = (world: EventServiceWorld, type: ResourceType, name: string) =>
+    conditionOf(found(world, type, name)?.status?.conditions, 'Ready')?.reason === 'DeletionWaits';
+  const left = 'left behind: the database orders (connect ECONNREFUSED)';
+
+  it('waits for what is out of reach, for a bounded time, and says then what it leaves', () =>
+    withWorld(async (world, clock, servers) => {
+      await declare(world, clock);
+      servers.isLost = true;
+      world.server.delete(eventServices, namespace, 'orders');
+      await until(clock, () => waits(world, eventServices, 'orders'), 'it says that it waits');
+      assert.equal(world.server.find(kafkaTopics, namespace, 'order-events'), undefined, 'the rest is deleted');
+      const { drops } = servers;
+      await clock.advance(9 * minuteMs);
+      await until(clock, () => servers.drops > drops, 'it tries again');
+      assert.ok(found(world, eventServices, 'orders'), 'it still waits');
+      await clock.advance(2 * minuteMs);
+      await until(clock, () => !found(world, eventServices, 'orders'), 'it is gone');
+      assert.ok((await world.events()).includes(`Warning LeftBehind: ${left}`));
+    }));
+
+  it('goes on when what was out of reach is there again', () =>
+    withWorld(async (world, clock, servers) => {
+      await declare(world, clock);
+      servers.isLost = true;
+      world.server.delete(eventServices, namespace, 'orders');
+      await until(clock, () => waits(world, eventServices, 'orders'), 'it says that it waits');
+      servers.isLost = false;
+      await clock.advance(minuteMs);
+      await until(clock, () => !found(world, eventServices, 'orders'), 'it is gone');
+      assert.ok(!(await world.events()).join().includes('LeftBehind'));
+    }));
+
+  it('does not keep a namespace that is being deleted', () =>
+    withWorld(async (world, clock, servers) => {
+      await declare(world, clock);
+      servers.isLost = true;
+      const { server } = world;
+      server.patch(namespaces, undefined, namespace, { metadata: { finalizers: ['kubernetes'] } });
+      server.delete(namespaces, undefined, namespace);
+      server.delete(eventServices, namespace, 'orders');
+      await until(clock, () => !found(world, eventServices, 'orders'), 'it is gone');
+      await world.events();
+      const told = server
+        .all<KubeObject & { reason: string; note: string; regarding: { kind: string } }>(eventType)
+        .find(({ reason }) => reason === 'LeftBehind');
+      assert.deepEqual(
+        [told?.metadata.namespace, told?.regarding.kind, told?.note],
+        ['default', 'Namespace', `EventService orders: ${left}`],
+        'the namespace itself takes no Event any more',
+      );
+    }));
+
+  it('of a replay or a rebuild ends, too', () =>
+    withWorld(async (world, clock, servers) => {
+      const consumes = [{ group: 'g', topics: ['order-events'], database: 'orders' }];
+      world.declare('orders', { consumes });
+      const all = [
+        [projectionRebuilds, 'anew', { service: 'orders', group: 'g' }],
+        [deadLetterReplays, 'again', { group: 'g', maxMessages: 1 }],
+      ] as const;
+      servers.isLost = true;
+      for (const [type, name, spec] of all) {
+        const status = { requestedAt: new Date().toISOString() };
+        const metadata = { namespace, name };
+        world.server.create(type, { apiVersion, kind: type.kind, metadata, spec, status } as KubeObject);
+        await until(clock, () => hasFinalizer(world, type, name), `${name} has its finalizer`);
+        world.server.delete(type, namespace, name);
+        await until(clock, () => waits(world, type, name), `${name} waits`);
+      }
+      await clock.advance(11 * minuteMs);
+      for (const [type, name] of all) await until(clock, () => !found(world, type, name), `${name} is gone`);
+      const told = (await world.events()).filter((event) => event.startsWith('Warning LeftBehind'));
+      assert.equal(told.length, 2);
+    }));
+});

@@ -1,0 +1,73 @@
+import { isDeleting, setFinalizer } from '#runtime/finalizers.ts';
+import type { KubeObject, Resource, ResourceType } from '#runtime/objects.ts';
+import type { Result } from '#runtime/queue.ts';
+import { namespaces } from './api/kinds.ts';
+import type { ControllerContext } from './controller-context.ts';
+import { fieldsOf } from './report.ts';
+import type { StatusReporter, StatusUpdate, StatusWithConditions } from './report.ts';
+
+/** How long a deletion waits for what cannot be reached, and how often it tries. */
+const giveUpAfterMs = 10 * 60_000;
+const retryMs = 10_000;
+
+interface Deletion {
+  type: ResourceType;
+  finalizer: string;
+  /** Cleans up behind the resource. It takes from `left` what is cleaned up. */
+  cleanUp: (left: Set<string>) => Promise<void>;
+  /** what there is to clean up, for people */
+  left: Iterable<string>;
+}
+
+/**
+ * Cleans up behind a resource that is deleted, and lets it go. Where that fails it tries again for a while, and says so in the
+ * status. Then, or at once where the whole namespace is deleted, it lets the resource go, with an Event that says what was left.
+ */
+export async function letGo<Status extends StatusWithConditions>(
+  context: Pick<ControllerContext, 'api' | 'clock' | 'events' | 'log'>,
+  reporter: StatusReporter<Status>,
+  object: Resource<unknown, Status>,
+  { type, finalizer, cleanUp, left: all }: Deletion,
+  signal: AbortSignal,
+): Promise<Result | void> {
+  const { api, clock, events, log } = context;
+  const { namespace = '', name, deletionTimestamp = '' } = object.metadata;
+  const left = new Set(all);
+  try {
+    await cleanUp(left);
+  } catch (error) {
+    if (signal.aborted) throw error;
+    const { message } = error as Error;
+    const going = await goingNamespace(api, namespace, signal);
+    if (!going && clock.now() - Date.parse(deletionTimestamp) < giveUpAfterMs) {
+      const conditions = [{ type: 'Ready', status: 'False', reason: 'DeletionWaits', message } as const];
+      await reporter.report(
+        object,
+        { conditions, fields: fieldsOf(object.status) as StatusUpdate<Status>['fields'] },
+        signal,
+      );
+      return { requeueAfterMs: retryMs };
+    }
+    const note = `left behind: ${[...left].join(', ')} (${message})`;
+    log.warn({ namespace, name, kind: type.kind, err: error }, note);
+    // a namespace that is deleted takes no Event any more: it is told of the namespace itself
+    const [about, what] = going ? [going, `${type.kind} ${name}: `] : [object, ''];
+    events.record(about, { type: 'Warning', reason: 'LeftBehind', action: 'Delete', note: what + note });
+  }
+  await setFinalizer(api, type, object, finalizer, false, signal);
+}
+
+/** @returns the namespace if it is being deleted */
+async function goingNamespace(
+  api: ControllerContext['api'],
+  name: string,
+  signal: AbortSignal,
+): Promise<KubeObject | undefined> {
+  try {
+    const found = await api.get(namespaces, undefined, name, { signal });
+    return found && isDeleting(found) ? found : undefined;
+  } catch (error) {
+    if (signal.aborted) throw error;
+    return undefined; // it may not be read: then time decides
+  }
+}
