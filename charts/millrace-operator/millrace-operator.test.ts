@@ -54,7 +54,7 @@ describe('the operator’s chart', { skip: withoutHelm }, () => {
     assert.equal(find(narrow, 'ConfigMap', 'millrace-operator')['data'].WATCH_NAMESPACES, 'shop,lab');
   });
 
-  test('lists no Secrets, asks for no wildcard, and in its own namespace has leases only', () => {
+  test('lists no Secrets, asks for no wildcard, names its ConfigMap, and in its own namespace has its Lease only', () => {
     const roles = [...ofKind('ClusterRole'), ...ofKind('Role')].filter(
       ({ metadata }) => !/-(edit|view)$/.test(metadata.name),
     );
@@ -62,11 +62,24 @@ describe('the operator’s chart', { skip: withoutHelm }, () => {
       for (const rule of rules) {
         assert.ok(!JSON.stringify(rule).includes('*'), metadata.name);
         if (rule['resources']!.includes('secrets')) assert.ok(!/list|watch/.test(rule['verbs']!.join()), metadata.name);
+        if (rule['resources']!.includes('configmaps')) assert.deepEqual(rule['resourceNames'], ['stream-queries']);
       }
     }
     assert.deepEqual(find(resources, 'Role', 'millrace-operator-lease')['rules'], [
-      { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get', 'create', 'update'] },
+      { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['create'] },
+      {
+        apiGroups: ['coordination.k8s.io'],
+        resources: ['leases'],
+        resourceNames: [find(resources, 'ConfigMap', 'millrace-operator')['data'].LEASE_NAME],
+        verbs: ['get', 'update'],
+      },
     ]);
+  });
+
+  test('lets people write the kinds, and leaves the statuses to the operator', () => {
+    const edit = ofKind('ClusterRole').find(({ metadata }) => metadata.name.endsWith('-edit'))!;
+    const written = (edit['rules'] as unknown as { resources: string[] }[]).flatMap((rule) => rule.resources);
+    assert.deepEqual(written.toSorted(), ['deadletterreplays', 'eventservices', 'projectionrebuilds', 'streamqueries']);
   });
 
   test('lets nobody in but monitoring', () => {

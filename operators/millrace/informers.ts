@@ -8,6 +8,7 @@ import * as kinds from './api/kinds.ts';
 import type { ProjectionRebuild } from './api/projection-rebuild.ts';
 import type { StreamQuery } from './api/stream-query.ts';
 import { managedSelector, manager } from './labels.ts';
+import { configMapName } from './stream-query/config-map.ts';
 import type { KafkaTopic, KafkaUser } from './strimzi.ts';
 
 export interface Job extends KubeObject {
@@ -28,22 +29,26 @@ export type Informers = ReturnType<typeof createInformers>;
 export function createInformers(
   options: Pick<InformerOptions<KubeObject>, 'api' | 'clock' | 'log' | 'metrics' | 'namespaces'>,
 ) {
-  const informer = <T extends KubeObject>(type: ResourceType, labelSelector?: string) =>
+  const informer = <T extends KubeObject>(
+    type: ResourceType,
+    selector: Pick<InformerOptions<T>, 'labelSelector' | 'fieldSelector'> = {},
+  ) =>
     new Informer<T>({
       ...options,
       type,
       indexers,
       transform: (object) => trimManagedFields(object, manager),
-      ...(labelSelector === undefined ? {} : { labelSelector }),
+      ...selector,
     });
+  const managed = { labelSelector: managedSelector };
   return {
     eventServices: informer<EventService>(kinds.eventServices),
     streamQueries: informer<StreamQuery>(kinds.streamQueries),
     deadLetterReplays: informer<DeadLetterReplay>(kinds.deadLetterReplays),
     projectionRebuilds: informer<ProjectionRebuild>(kinds.projectionRebuilds),
-    kafkaTopics: informer<KafkaTopic>(kinds.kafkaTopics, managedSelector),
-    kafkaUsers: informer<KafkaUser>(kinds.kafkaUsers, managedSelector),
-    jobs: informer<Job>(kinds.jobs, managedSelector),
-    configMaps: informer<ConfigMap>(kinds.configMaps, managedSelector),
+    kafkaTopics: informer<KafkaTopic>(kinds.kafkaTopics, managed),
+    kafkaUsers: informer<KafkaUser>(kinds.kafkaUsers, managed),
+    jobs: informer<Job>(kinds.jobs, managed),
+    configMaps: informer<ConfigMap>(kinds.configMaps, { fieldSelector: `metadata.name=${configMapName}` }),
   };
 }

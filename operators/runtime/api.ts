@@ -24,6 +24,7 @@ interface WatchOptions {
   namespace: string | undefined;
   resourceVersion: string;
   labelSelector: string | undefined;
+  fieldSelector?: string | undefined;
   /** the time after which the server ends the watch */
   timeoutSeconds: number;
   /** a connection that brings no byte for that long counts as dead */
@@ -76,13 +77,19 @@ export class Api {
     options: {
       namespace?: string | undefined;
       labelSelector?: string | undefined;
+      fieldSelector?: string | undefined;
       limit?: number;
       next?: string | undefined;
       signal?: AbortSignal | undefined;
     } = {},
   ): Promise<Page<T>> {
-    const { namespace, labelSelector, limit, next, signal } = options;
-    const query = { labelSelector, limit: limit === undefined ? undefined : String(limit), continue: next };
+    const { namespace, labelSelector, fieldSelector, limit, next, signal } = options;
+    const query = {
+      labelSelector,
+      fieldSelector,
+      limit: limit === undefined ? undefined : String(limit),
+      continue: next,
+    };
     const { items, metadata } = await this.#call<{
       items: T[];
       metadata: { resourceVersion: string; continue?: string };
@@ -173,7 +180,8 @@ export class Api {
    * @throws ApiError, for an ERROR event as well; SilenceError; or the error of the connection
    */
   async *watch<T extends KubeObject>(type: ResourceType, options: WatchOptions): AsyncGenerator<WatchEvent<T>> {
-    const { namespace, resourceVersion, labelSelector, timeoutSeconds, silenceMs, clock, signal } = options;
+    const { namespace, resourceVersion, labelSelector, fieldSelector, timeoutSeconds, silenceMs, clock, signal } =
+      options;
     const guard = silenceGuard(silenceMs, signal, clock);
     try {
       const response = await this.#send('watch', type, 'GET', pathOf(type, namespace), {
@@ -182,6 +190,7 @@ export class Api {
           allowWatchBookmarks: 'true',
           resourceVersion,
           labelSelector,
+          fieldSelector,
           timeoutSeconds: String(timeoutSeconds),
         },
         signal: guard.signal,

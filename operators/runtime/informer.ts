@@ -27,6 +27,7 @@ export interface InformerOptions<T extends KubeObject> {
   /** undefined: all namespaces, or a kind without namespaces */
   namespaces: readonly string[] | undefined;
   labelSelector?: string;
+  fieldSelector?: string;
   indexers?: Record<string, Indexer<T>>;
   /** changes an object before the cache stores it, to remove fields that no controller reads */
   transform?: (object: T) => T;

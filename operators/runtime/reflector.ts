@@ -23,6 +23,7 @@ interface ReflectorOptions<T extends KubeObject> {
   /** undefined: all namespaces */
   namespace: string | undefined;
   labelSelector?: string | undefined;
+  fieldSelector?: string | undefined;
   sink: Sink<T>;
   clock: Clock;
   log: Log;
@@ -89,13 +90,20 @@ export class Reflector<T extends KubeObject> {
   }
 
   async #list(signal: AbortSignal): Promise<void> {
-    const { api, type, namespace, labelSelector, sink } = this.#options;
+    const { api, type, namespace, labelSelector, fieldSelector, sink } = this.#options;
     const items: T[] = [];
     let next: string | undefined;
     let resourceVersion: string;
     do {
       // a page that is gone (410) throws, and the list starts again, as all of its pages must be of one moment
-      const page = await api.list<T>(type, { namespace, labelSelector, limit: this.#tuning.pageSize, next, signal });
+      const page = await api.list<T>(type, {
+        namespace,
+        labelSelector,
+        fieldSelector,
+        limit: this.#tuning.pageSize,
+        next,
+        signal,
+      });
       items.push(...page.items);
       ({ resourceVersion, next } = page);
     } while (next !== undefined);
@@ -104,12 +112,13 @@ export class Reflector<T extends KubeObject> {
   }
 
   async #watch(signal: AbortSignal): Promise<void> {
-    const { api, type, namespace, labelSelector, sink, clock } = this.#options;
+    const { api, type, namespace, labelSelector, fieldSelector, sink, clock } = this.#options;
     const { silenceMs, watchMs, healthyMs } = this.#tuning;
     const begin = clock.now();
     const options = {
       namespace,
       labelSelector,
+      fieldSelector,
       resourceVersion: this.#resourceVersion!,
       timeoutSeconds: Math.ceil((watchMs * (1 + Math.random())) / 1000),
       silenceMs,

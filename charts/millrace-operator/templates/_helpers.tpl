@@ -37,5 +37,5 @@ imagePullSecrets: {{- toYaml . | nindent 2 }}
 
 {{/* The rules of its roles. */}}
 {{- define "millrace-operator.rights" -}}
-{{ .Files.Get "files/rbac.yaml" }}
+{{ tpl (.Files.Get "files/rbac.yaml") . }}
 {{- end -}}

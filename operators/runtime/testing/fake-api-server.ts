@@ -16,6 +16,9 @@ interface SeenRequest {
   path: string;
   /** of a list or a watch */
   resourceVersion: string | null;
+  fieldSelector: string | null;
+  /** whether an apply has created its object: that needs a right of its own */
+  created: boolean;
   at: number;
 }
 
@@ -183,6 +186,8 @@ export class FakeApiServer {
         verb: verbOf(request.method!, path, url.searchParams),
         path: url.pathname,
         resourceVersion: url.searchParams.get('resourceVersion'),
+        fieldSelector: url.searchParams.get('fieldSelector'),
+        created: false,
         at: performance.now(),
       };
       this.requests.push(seen);
@@ -218,9 +223,10 @@ export class FakeApiServer {
       case 'delete':
         return this.#store.delete(path, (body as { preconditions?: { uid?: string } } | undefined)?.preconditions?.uid);
       default:
-        return request.headers['content-type']?.startsWith('application/apply-patch')
-          ? this.#store.apply(path, body as KubeObject, query.get('fieldManager') ?? 'nobody')
-          : this.#store.patch(path, body as Record<string, unknown>);
+        if (!request.headers['content-type']?.startsWith('application/apply-patch'))
+          return this.#store.patch(path, body as Record<string, unknown>);
+        seen.created = !this.#store.has(path);
+        return this.#store.apply(path, body as KubeObject, query.get('fieldManager') ?? 'nobody');
     }
   }
 

@@ -41,6 +41,10 @@ export class FakeStore {
     return [...this.#objects].filter(([key]) => key.startsWith(prefix)).map(([, object]) => object);
   }
 
+  has(path: ResourcePath): boolean {
+    return this.#objects.has(keyOf(path));
+  }
+
   get(path: ResourcePath): KubeObject {
     const found = this.#objects.get(keyOf(path));
     if (!found) throw apiStatus(404, 'NotFound', `${path.collection} "${path.name}" not found`);
