@@ -34,6 +34,13 @@ export const EventServiceStatus = Type.Object({
   migrations: Type.Optional(
     Type.String({ description: 'Migrations that the databases had after it, as a hash; others are missing ones' }),
   ),
+  imageIds: Type.Optional(
+    Type.Array(Type.String(), {
+      maxItems: 20,
+      description: 'Images that nodes have taken spec.image for, and whose migrations are applied',
+      'x-kubernetes-list-type': 'set',
+    }),
+  ),
   replicas: Type.Optional(Count('Pods that the operator wants; only with spec.scaling')),
 });
 export type EventServiceStatus = Static<typeof EventServiceStatus>;

@@ -16,6 +16,7 @@ import { byNamespace } from '../informers.ts';
 import { madeForLabel, manager } from '../labels.ts';
 import { StatusReporter } from '../report.ts';
 import type { KafkaTopic } from '../strimzi.ts';
+import { ImageIds } from './image-ids.ts';
 import { migrate } from './migrate.ts';
 import { measure } from './measure.ts';
 import type { Measurements } from './measure.ts';
@@ -48,6 +49,7 @@ export class EventServiceController {
   readonly #context: ControllerContext;
   readonly #dependencies: Dependencies;
   readonly #reporter: StatusReporter<EventServiceStatus>;
+  readonly #images: ImageIds;
   readonly #scaling = new Map<string, Recommendation[]>();
   readonly controller: Controller;
 
@@ -55,6 +57,7 @@ export class EventServiceController {
     this.#context = context;
     this.#dependencies = dependencies;
     this.#reporter = new StatusReporter(context, eventServices, metrics);
+    this.#images = new ImageIds(context.api, context.clock);
     const {
       clock,
       log,
@@ -87,6 +90,7 @@ export class EventServiceController {
     if (!service) {
       this.#scaling.delete(key);
       this.#reporter.forget(key);
+      this.#images.forget(key);
       return;
     }
     if (isDeleting(service)) {
@@ -102,7 +106,8 @@ export class EventServiceController {
       await this.#dependencies.provisioner.provision(service, signal),
     ];
     const haveDatabases = conditions.at(-1)!.status === 'True';
-    const migration = await migrate(this.#context, this.#dependencies, service, haveDatabases, signal);
+    const needed = { ...this.#dependencies, images: this.#images };
+    const migration = await migrate(this.#context, needed, service, haveDatabases, signal);
     conditions.push(migration.condition);
     const measured = await measure(service, { ...this.#dependencies, log: this.#context.log }, signal);
     const replicas = await this.#scale(key, service, measured, signal);

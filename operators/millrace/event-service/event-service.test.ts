@@ -172,6 +172,7 @@ describe('migrations', () => {
   it('are those of an image for some databases', () => {
     assert.equal(migrationOf(one), migrationOf(service({ image: 'shop:1', databases, port: 1 })));
     assert.notEqual(migrationOf(one), migrationOf(service({ image: 'shop:2', databases })));
+    assert.notEqual(migrationOf(one), migrationOf(service({ image: `shop:1@sha256:${'0'.repeat(64)}`, databases })));
     assert.equal(migrationOf(service({ databases })), undefined);
   });
 

@@ -12,7 +12,7 @@ import { migrate } from '#platform/migrate';
 import { databaseNameOf, dropDatabaseAndRole, withClient } from '#platform/postgres';
 import { eventually } from '#test/eventually.ts';
 import { testServers } from '#test/servers.ts';
-import { jobs, secrets } from '../api/kinds.ts';
+import { deployments, jobs, pods, secrets } from '../api/kinds.ts';
 import { DatabasePools, dataOf, valuesOf } from '../database-pools.ts';
 import type { Secret } from '../database-pools.ts';
 import { eventServiceWorld } from '../testing/event-services.ts';
@@ -137,5 +137,42 @@ describe('the migrations of a database', () => {
     await withClient(admin, (client) => client.query(`ALTER DATABASE ${inServer} WITH ALLOW_CONNECTIONS true`));
     await isReady();
     assert.equal(job()!.metadata.uid, former.metadata.uid);
+  });
+
+  it('are applied again where the pods run another image of the same tag, once for each', async () => {
+    const { server, service } = world;
+    const labels = { app: 'ledger' };
+    server.create(deployments, {
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      metadata: { namespace, name: 'ledger' },
+      status: { selector: 'app=ledger' },
+    } as KubeObject);
+    const pod = (name: string, imageID: string, image = 'shop:1') =>
+      server.create(pods, {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { namespace, name, labels },
+        spec: { initContainers: [{ name: 'migrated', image }] },
+        status: { initContainerStatuses: [{ name: 'migrated', imageID }] },
+      } as KubeObject);
+    const first = job()!.metadata.uid;
+    pod('before', 'sha256:one');
+    await until(() => service('ledger')!.status!.imageIds?.includes('sha256:one'), 'the image is known');
+    pod('former', 'sha256:zero', 'shop:0'); // of the release before
+    await clock.advance(120_000);
+    await isReady();
+    assert.equal(job()!.metadata.uid, first, 'nothing was pushed');
+
+    pod('after', 'sha256:two');
+    await asksAgain({ metadata: { uid: first } } as KubeObject);
+    assert.match((await world.events()).join('\n'), /Warning ImagePushedAgain: the pods run another image/);
+    const second = job()!.metadata.uid;
+    await runJob();
+    await isReady();
+    await clock.advance(120_000);
+    await isReady();
+    assert.equal(job()!.metadata.uid, second, 'it does not run for ever, whatever the Job has run');
+    assert.deepEqual(service('ledger')!.status!.imageIds, ['sha256:one', 'sha256:two']);
   });
 });

@@ -8,10 +8,11 @@ import type { DatabasePools } from '../database-pools.ts';
 import type { DatabaseProvisioner } from './databases.ts';
 import { findMigrations } from './found-migrations.ts';
 import type { FoundMigrations } from './found-migrations.ts';
+import type { ImageIds } from './image-ids.ts';
 import { failureIn, jobState, migratedCondition, migrationJobName, migrationJobOf, migrationOf } from './migration.ts';
 
 /** The migration that was applied last, and what the databases had after it. */
-type AppliedMigration = Pick<EventServiceStatus, 'migrated' | 'migrations'>;
+type AppliedMigration = Pick<EventServiceStatus, 'migrated' | 'migrations' | 'imageIds'>;
 
 /** Where the migrations of a service are. */
 export interface MigrationProgress {
@@ -22,6 +23,7 @@ export interface MigrationProgress {
 
 interface Dependencies {
   pools: DatabasePools;
+  images: ImageIds;
   provisioner: Pick<DatabaseProvisioner, 'forget'>;
 }
 
@@ -34,15 +36,15 @@ const type = 'Migrated';
  */
 export async function migrate(
   context: ControllerContext,
-  { pools, provisioner }: Dependencies,
+  { pools, provisioner, images }: Dependencies,
   service: EventService,
   haveDatabases: boolean,
   signal: AbortSignal,
 ): Promise<MigrationProgress> {
   const { api, applier, jobs: known } = context;
   const { namespace = '', name } = service.metadata;
-  const { migrated, migrations, conditions, databases: before = [] } = service.status ?? {};
-  const last = { ...(migrated === undefined ? {} : { migrated }), ...(migrations === undefined ? {} : { migrations }) };
+  const { migrated, migrations, imageIds, conditions, databases: before = [] } = service.status ?? {};
+  const last = appliedOf(migrated, migrations, imageIds);
   const wanted = migrationOf(service);
   const jobName = migrationJobName(name, wanted ?? '');
   // looked at before the databases: these have everything of a Job that has finished by now
@@ -58,26 +60,52 @@ export async function migrate(
     return { condition: { type, status: 'Unknown', reason: 'DatabaseUnreadable', message }, databases, applied: last };
   }
   const isCurrent = migrated === wanted;
-  if (isCurrent && migrations === found.fingerprint) {
-    return { condition: migratedCondition(service, wanted, undefined, undefined), databases, applied: last };
+  const running = isCurrent ? await images.ofWorkload(service, signal) : [];
+  const isPushedAgain = imageIds !== undefined && running.some((id) => !imageIds.includes(id));
+  if (isCurrent && migrations === found.fingerprint && !isPushedAgain) {
+    const condition = migratedCondition(service, wanted, undefined, undefined);
+    return { condition, databases, applied: appliedOf(migrated, migrations, imageIds ?? running) };
   }
   const state = job && jobState(job);
   if (isCurrent && job && state !== 'Running') {
-    // it finished before the databases lost what it had applied, and its successor has the same name
+    // it finished before that, and its successor has the same name
     await api.delete(jobs, namespace, jobName, { signal, uid: job.metadata.uid });
-    const message = 'the databases have other migrations than those that were applied: they are applied again';
-    return { condition: { type, status: 'False', reason: 'MigrationsMissing', message }, databases, applied: last };
+    const [reason, message] = isPushedAgain
+      ? ['ImagePushedAgain', `the pods run another image of the tag ${service.spec.image}: its migrations are applied`]
+      : [
+          'MigrationsMissing',
+          'the databases have other migrations than those that were applied: they are applied again',
+        ];
+    return { condition: { type, status: 'False', reason, message }, databases, applied: last };
   }
   if (state === 'Complete') {
-    const applied = { migrated: wanted, migrations: found.fingerprint };
-    return { condition: migratedCondition(service, wanted, undefined, undefined), databases, applied };
+    // those that the Job was made for count as well: its node may know another image by the tag, and it would run again and again
+    const madeFor = migrated === undefined ? (imageIds ?? []) : [];
+    const ids = [...madeFor, ...(await images.ofJob(service, jobName, signal))];
+    const condition = migratedCondition(service, wanted, undefined, undefined);
+    return { condition, databases, applied: appliedOf(wanted, found.fingerprint, ids) };
   }
   if (!job) await applier.apply(jobs, migrationJobOf(service, wanted), undefined, signal);
   const earlier = conditionOf(conditions, type)?.message;
   const failure = job && ((await lastFailure(api, namespace, jobName, signal)) ?? failureIn(earlier));
   const shown = job ?? ({ metadata: { name: jobName } } as KubeObject);
   const condition = migratedCondition(service, undefined, shown, failure);
-  return { condition, databases, applied: isCurrent ? {} : last };
+  const applied = isCurrent ? appliedOf(undefined, undefined, [...(imageIds ?? []), ...running]) : last;
+  return { condition, databases, applied };
+}
+
+const maxImageIds = 20;
+
+function appliedOf(
+  migrated: string | undefined,
+  migrations: string | undefined,
+  imageIds: readonly string[] = [],
+): AppliedMigration {
+  return {
+    ...(migrated === undefined ? {} : { migrated }),
+    ...(migrations === undefined ? {} : { migrations }),
+    ...(imageIds.length === 0 ? {} : { imageIds: [...new Set(imageIds)].slice(-maxImageIds) }),
+  };
 }
 
 interface ContainerState {

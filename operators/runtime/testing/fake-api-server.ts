@@ -232,7 +232,7 @@ export class FakeApiServer {
 
   /** A `continue` token has the version of the first page and the position of the next one. */
   #list(path: ResourcePath, query: URLSearchParams): object {
-    const all = this.#store.list(path);
+    const all = this.#store.list(path).filter((object) => isSelected(object, query.get('labelSelector')));
     const [version = this.version, from = '0'] = query.get('continue')?.split(':') ?? [];
     if (Number(version) < this.#oldest) throw apiStatus(410, 'Expired', 'the continue token is too old');
     const limit = Number(query.get('limit') ?? all.length) || all.length;
@@ -281,6 +281,12 @@ function verbOf(method: string, path: ResourcePath, query: URLSearchParams): See
   if (method === 'GET' && path.name !== undefined) return 'get';
   if (method === 'GET') return query.get('watch') === 'true' ? 'watch' : 'list';
   return ({ POST: 'create', PUT: 'update', PATCH: 'patch', DELETE: 'delete' } as const)[method as 'POST'];
+}
+
+/** @param selector `name=value`, of which several may be separated by commas */
+function isSelected({ metadata: { labels = {} } }: KubeObject, selector: string | null): boolean {
+  const wanted = (selector ?? '').split(',').filter(Boolean);
+  return wanted.every((one) => labels[one.split('=')[0]!] === one.split('=')[1]);
 }
 
 function deliver(watcher: Watcher, event: StoredEvent): void {
