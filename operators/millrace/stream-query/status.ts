@@ -31,11 +31,11 @@ export interface ObservedQuery {
 type Fields = StatusUpdate<StreamQueryStatus>['fields'];
 
 export function conditionsOf(observed: ObservedQuery): ConditionUpdate[] {
-  const { error } = observed.validation;
+  const { validation } = observed;
   const valid: ConditionUpdate =
-    error === undefined
+    validation.error === undefined
       ? { type: 'Valid', status: 'True', reason: 'Accepted', message: '' }
-      : { type: 'Valid', status: 'False', reason: 'Invalid', message: error };
+      : { type: 'Valid', status: 'False', reason: validation.reason, message: validation.error };
   return [valid, readiness(observed)];
 }
 
@@ -54,7 +54,8 @@ function readiness({
   reachable,
 }: ObservedQuery): ConditionUpdate {
   if (validation.error !== undefined) {
-    return notReady('Invalid', `${validation.error}${hasFile ? '. The version that was accepted before goes on' : ''}`);
+    const still = hasFile ? '. The version that was accepted before goes on' : '';
+    return notReady(validation.reason, validation.error + still);
   }
   if (!hasRunner) return notReady('NoService', 'no EventService of the namespace has streamQueries: true');
   if (isOverflow) return notReady('NoRoom', `the ConfigMap ${configMapName} is full`);

@@ -71,6 +71,16 @@ describe('checking a stream query', () => {
     );
   });
 
+  it('tells a topic that a service may declare later from a mistake, which only another query mends', () => {
+    const reasonOf = (spec: Partial<StreamQuerySpec>) => {
+      const validation = validateQuery(query('q', spec), shop);
+      return validation.error === undefined ? undefined : validation.reason;
+    };
+    assert.equal(reasonOf({ from: [{ topic: 'none' }] }), 'TopicNotDeclared');
+    assert.equal(reasonOf({ from: [{ topic: 'analytics-events' }] }), 'TopicNotDeclared');
+    assert.equal(reasonOf({ from: [{ topic: 'none' }], having: 'order > 3' }), 'Invalid');
+  });
+
   it('takes an unquoted `on`, which Kubernetes reads as true, for what was meant', () => {
     const emit = { to: 'mine', true: 'close' } as unknown as NonNullable<StreamQuerySpec['emit']>;
     const { text, error } = validateQuery(query('q', { emit }), shop);
@@ -172,7 +182,7 @@ describe('the status of a stream query', () => {
       reason: 'Refused',
       message: 'analytics refuses the query: q.yaml:3: no such topic; the version before goes on',
     });
-    const broken = { validation: { text: undefined, error: 'line 3' }, hasFile: true } as const;
+    const broken = { validation: { text: undefined, error: 'line 3', reason: 'Invalid' }, hasFile: true } as const;
     assert.deepEqual(ready(broken), {
       status: 'False',
       reason: 'Invalid',

@@ -5,8 +5,12 @@ import { unquotedOn } from '../api/stream-query.ts';
 import type { StreamQuery } from '../api/stream-query.ts';
 import type { Topology } from './topology.ts';
 
-/** The file of a valid query, or what is wrong with it. */
-export type ValidationResult = { text: string; error: undefined } | { text: undefined; error: string };
+/**
+ * The file of a valid query, or what is wrong with it: a mistake in the query itself, or a topic that no service of the namespace
+ * has declared yet.
+ */
+export type ValidationResult =
+  { text: string; error: undefined } | { text: undefined; error: string; reason: 'Invalid' | 'TopicNotDeclared' };
 
 /** The file of a query, as analytics reads it. */
 export function queryText({ metadata, spec }: Pick<StreamQuery, 'metadata' | 'spec'>): string {
@@ -28,9 +32,11 @@ export function validateQuery(
   if (!parsed) {
     const lines = text.split('\n');
     const messages = errors.map(({ line, message }) => `line ${line} (${lines[line - 1]?.trim() ?? ''}): ${message}`);
-    return { text: undefined, error: messages.join('; ') };
+    const isMistaken = parseQuery(query.metadata.name, text).query === undefined;
+    return { text: undefined, error: messages.join('; '), reason: isMistaken ? 'Invalid' : 'TopicNotDeclared' };
   }
   const unread = from.map(({ topic }) => topic).filter((topic) => consumed && !consumed.has(topic));
   if (unread.length === 0) return { text, error: undefined };
-  return { text: undefined, error: `the service that runs stream queries does not consume ${unread.join(', ')}` };
+  const error = `the service that runs stream queries does not consume ${unread.join(', ')}`;
+  return { text: undefined, error, reason: 'TopicNotDeclared' };
 }
