@@ -47,6 +47,8 @@ app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 helm.sh/chart: {{ $root.Chart.Name }}-{{ $root.Chart.Version }}
 {{- end -}}
 
+{{/* Labels of pods, and what selects them. None changes with a release, or one that changes nothing else would roll the pods: Strimzi,
+     too, copies the labels of its resources to its pods, and rolls these when one changes. */}}
 {{- define "millrace.selector" -}}
 {{- $root := index . 0 -}}
 app.kubernetes.io/name: {{ index . 1 }}
