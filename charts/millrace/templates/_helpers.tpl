@@ -31,6 +31,13 @@
 {{- end -}}
 {{- end -}}
 
+{{/* YAML with values over it: (list text values) */}}
+{{- define "millrace.overlaid" -}}
+{{- $values := index . 0 | fromYaml -}}
+{{- include "millrace.overlay" (list $values (index . 1 | default dict)) -}}
+{{- $values | toYaml -}}
+{{- end -}}
+
 {{/* A map without its nulls, which stay in the values of a chart below another one. */}}
 {{- define "millrace.compact" -}}
 {{- $values := dict -}}

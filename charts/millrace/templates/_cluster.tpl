@@ -1,5 +1,5 @@
-{{/* What a running release cannot become. Helm would find out in the middle of an upgrade, and not say what to do. Only these templates
-     ask the cluster, and they only refuse: what is rendered is the same with and without a cluster. */}}
+{{/* What the chart asks the cluster, and nothing else does: which changes of a running release to refuse, because Helm would find out in
+     the middle of an upgrade, and not say what to do; what the notes say. Without a cluster there is no answer, and nothing is refused. */}}
 
 {{/* The bytes of a quantity, such as 1.5Gi. */}}
 {{- define "millrace.bytes" -}}
@@ -33,4 +33,43 @@
 {{- if and $template (ne .Values.postgresql.storageClass (get $template "storageClassName" | default "")) -}}
 {{- fail (printf "postgresql.storageClass: the disk of PostgreSQL has the class %q, which cannot change to %q. Set it back; to move the data, dump the databases and restore them in a new release." (get $template "storageClassName" | default "") .Values.postgresql.storageClass) -}}
 {{- end -}}
+{{- end -}}
+
+{{/* The number of brokers, which is also that of the controllers. */}}
+{{- define "millrace.refuseOtherBrokers" -}}
+{{- if .Capabilities.APIVersions.Has "kafka.strimzi.io/v1" -}}
+{{- $brokers := dig "spec" "replicas" 0 (lookup "kafka.strimzi.io/v1" "KafkaNodePool" .Release.Namespace "dual-role" | default dict) | int -}}
+{{- $wanted := int .Values.kafka.replicas -}}
+{{- if and $brokers (ne $brokers $wanted) -}}
+{{- fail (printf "kafka.replicas: this Kafka was made with %d, and cannot change to %d: its topics keep the number of copies that they were made with, and the quorum of its controllers cannot change. Set kafka.replicas to %d. A platform with another number is a new one, in another namespace." $brokers $wanted $brokers) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What a Kafka that an earlier release has left has otherwise than this release wants, as a JSON array: Helm takes it over at an
+     install, and changes nothing of it. */}}
+{{- define "millrace.keptKafka" -}}
+{{- $found := list -}}
+{{- if and .Release.IsInstall .Values.kafka.create (.Capabilities.APIVersions.Has "kafka.strimzi.io/v1") -}}
+{{- range $kind, $wanted := dict "KafkaNodePool" (include "millrace.kafkaNodePool" .) "Kafka" (include "millrace.kafka" .) -}}
+{{- with lookup "kafka.strimzi.io/v1" $kind $.Release.Namespace (ternary $.Values.kafka.name "dual-role" (eq $kind "Kafka")) -}}
+{{- $found = concat $found (include "millrace.differences" (list $kind ($wanted | fromYaml) .spec) | fromJsonArray) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $found | toJson -}}
+{{- end -}}
+
+{{/* Where a live value is not what is wanted, as a JSON array: (list path wanted live). What a map has besides is left out. */}}
+{{- define "millrace.differences" -}}
+{{- $path := index . 0 -}}{{- $wanted := index . 1 -}}{{- $live := index . 2 -}}
+{{- $found := list -}}
+{{- if and (kindIs "map" $wanted) (kindIs "map" $live) -}}
+{{- range $key, $value := $wanted -}}
+{{- $found = concat $found (include "millrace.differences" (list (printf "%s.%s" $path $key) $value (get $live $key)) | fromJsonArray) -}}
+{{- end -}}
+{{- else if ne (toJson $wanted) (toJson $live) -}}
+{{- $found = append $found (printf "%s is %s, not %s" $path (toJson $live) (toJson $wanted)) -}}
+{{- end -}}
+{{- $found | toJson -}}
 {{- end -}}
