@@ -17,7 +17,10 @@ const permutations: [string, object][] = [
   ['millrace', { postgresql: { mode: 'cloudnative-pg' } }],
   [
     'millrace',
-    { postgresql: { mode: 'external', external: { existingSecret: 'server' } }, mail: { smtpUrl: 'smtp://m' } },
+    {
+      postgresql: { mode: 'external', external: { existingSecret: 'server', cidrs: ['10.0.0.0/8'] } },
+      mail: { smtpUrl: 'smtp://m' },
+    },
   ],
   ['millrace-operator', {}],
   ['millrace-operator', { ...everything, watchNamespaces: ['shop', 'lab'] }],
