@@ -26,7 +26,7 @@ const permutations: [string, object][] = [
   ['millrace-operator', { ...everything, watchNamespaces: ['shop', 'lab'] }],
 ];
 
-test('no template of a chart makes anything up, and none renders what it finds in a cluster', () => {
+test('no template of a chart makes anything up, and only those of _cluster.tpl ask a cluster', () => {
   for (const chart of ['millrace', 'millrace-operator']) {
     const folder = join(chartFolder(chart), 'templates');
     const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) =>

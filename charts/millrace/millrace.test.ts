@@ -22,9 +22,9 @@ const refusal = (values: object): string => {
 };
 
 test('the platform’s chart mounts the ConfigMap that the operator writes the queries to', () => {
-  const template = readFileSync(new URL('templates/services.yaml', import.meta.url), 'utf8');
+  const template = readFileSync(new URL('templates/_service.tpl', import.meta.url), 'utf8');
   const volume = `configMap: { name: ${configMapName} }`;
-  assert.ok(template.includes(volume), `templates/services.yaml has no volume of the ConfigMap ${configMapName}`);
+  assert.ok(template.includes(volume), `templates/_service.tpl has no volume of the ConfigMap ${configMapName}`);
 });
 
 describe('the platform’s chart', { skip: withoutHelm }, () => {

@@ -1,5 +1,6 @@
 {{/* What the chart asks the cluster, and nothing else does: which changes of a running release to refuse, because Helm would find out in
-     the middle of an upgrade, and not say what to do; what the notes say. Without a cluster there is no answer, and nothing is refused. */}}
+     the middle of an upgrade, and not say what to do; what the notes say; and how many pods somebody else wants. Without a cluster there
+     is no answer: nothing is refused, and the number of pods is left out. */}}
 
 {{/* The bytes of a quantity, such as 1.5Gi. */}}
 {{- define "millrace.bytes" -}}
@@ -72,4 +73,20 @@
 {{- $found = append $found (printf "%s is %s, not %s" $path (toJson $live) (toJson $wanted)) -}}
 {{- end -}}
 {{- $found | toJson -}}
+{{- end -}}
+
+{{/* The number of pods that a Deployment has, if it is there: Helm would take the number out of one that had it, and Kubernetes would
+     go on with one pod until the autoscaler acts. (list . "orders") */}}
+{{- define "millrace.presentReplicas" -}}
+{{- $deployment := lookup "apps/v1" "Deployment" (index . 0).Release.Namespace (index . 1) | default dict -}}
+{{- dig "spec" "replicas" "" $deployment -}}
+{{- end -}}
+
+{{/* Two platforms in one namespace: their services, topics and databases have the names of the declarations. */}}
+{{- define "millrace.refuseOtherRelease" -}}
+{{- $gateway := lookup "v1" "Service" .Release.Namespace "gateway" | default dict -}}
+{{- $other := dig "metadata" "annotations" "meta.helm.sh/release-name" "" $gateway -}}
+{{- if and $other (ne $other .Release.Name) -}}
+{{- fail (printf "The namespace %s has the release %s of this chart, and the services of both would have the same names. Install this one in a namespace of its own, or uninstall %s first." .Release.Namespace $other $other) -}}
+{{- end -}}
 {{- end -}}

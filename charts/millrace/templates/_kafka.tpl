@@ -63,6 +63,11 @@ kafka:
   {{- with $kafka.version }}
   version: {{ . }}
   {{- end }}
+  {{- with include "millrace.ipFamilies" . | trim }}
+  template:
+    bootstrapService: {{- . | nindent 6 }}
+    brokersService: {{- . | nindent 6 }}
+  {{- end }}
   {{- with $kafka.rackTopologyKey }}
   rack: { topologyKey: {{ . }} }
   {{- end }}
