@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { parseAllDocuments } from 'yaml';
+import { parse } from 'yaml';
 
 /** A rendered resource. */
 // oxlint-disable-next-line typescript/no-explicit-any -- resources of many kinds, whose shape each test knows
@@ -36,21 +36,48 @@ export const render = (chart: string, options?: Render): Resource[] => renderFol
 /** The same for a chart in any folder. */
 export const renderFolder = (folder: string, options?: Render): Resource[] => resourcesOf(renderText(folder, options));
 
+/** The documents that were parsed: most are the same for other values, and parsing takes as long as Helm itself. */
+const parsed = new Map<string, Resource | null>();
+
 function resourcesOf(text: string): Resource[] {
-  return parseAllDocuments(text)
-    .map((document) => {
-      if (document.errors[0]) throw document.errors[0];
-      return document.toJS() as Resource | null;
+  return text
+    .split(/^---$/m)
+    .map((part) => {
+      if (!parsed.has(part)) parsed.set(part, parse(part) as Resource | null);
+      return structuredClone(parsed.get(part)!);
     })
     .filter((resource) => resource !== null);
 }
 
 /** The same as text. */
-export function renderText(folder: string, { values = {}, apis = [] }: Render = {}): string {
-  const args = ['template', 'demo', folder, ...release, '--values', '-'];
-  const known = apis.flatMap((api) => ['--api-versions', api]);
+export function renderText(folder: string, { values = {}, apis }: Render = {}): string {
   const options = { input: JSON.stringify(values), encoding: 'utf8', maxBuffer: 64 << 20, stdio: 'pipe' } as const;
-  return execFileSync('helm', [...args, ...known], options);
+  return execFileSync('helm', templateArgs(folder, apis), options);
+}
+
+/** The same as `render`, while others go on. */
+export async function renderMeanwhile(chart: string, { values = {}, apis }: Render): Promise<Resource[]> {
+  return resourcesOf(await helm(templateArgs(chartFolder(chart), apis), values));
+}
+
+/** The output of `helm lint --strict`. @throws with Helm's message, in `stderr`, if it finds a fault */
+export const lint = (chart: string, values: object): Promise<string> =>
+  helm(['lint', '--strict', '--kube-version', '1.34.0', '--values', '-', chartFolder(chart)], values);
+
+const templateArgs = (folder: string, apis: string[] = []) => [
+  'template',
+  'demo',
+  folder,
+  ...release,
+  '--values',
+  '-',
+  ...apis.flatMap((api) => ['--api-versions', api]),
+];
+
+async function helm(args: string[], values: object): Promise<string> {
+  const run = promisify(execFile)('helm', args, { maxBuffer: 64 << 20 });
+  run.child.stdin!.end(JSON.stringify(values));
+  return (await run).stdout;
 }
 
 /** Why Helm refuses a chart where a cluster has the resources. Undefined where it does not. */
