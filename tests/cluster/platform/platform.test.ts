@@ -1,4 +1,4 @@
-// Tests the installed platform of MILLRACE_NAMESPACE in this order: the installation, the values of the charts, an upgrade, the
+// Tests the installed platform of MILLRACE_NAMESPACE in this order: the installation, the values of the charts, upgrades, the
 // view of clients, the operator and each kind, lost pods, an uninstall, the end.
 import { after, before, describe } from 'node:test';
 
@@ -14,6 +14,7 @@ import { permutationsOfValues } from './permutations.ts';
 import { rebuilds } from './rebuilds.ts';
 import { rest } from './rest.ts';
 import { replays } from './replays.ts';
+import { replicas } from './replicas.ts';
 import { scaling } from './scaling.ts';
 import { streamQueries } from './stream-queries.ts';
 import { teardown } from './teardown.ts';
@@ -37,6 +38,7 @@ describe('the platform in a cluster', { skip: withoutPlatform }, () => {
   installation(platform);
   permutationsOfValues();
   upgrade(platform);
+  replicas();
   journey(platform);
   // these do not affect each other
   describe('meanwhile', { concurrency: true }, () => {
