@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { parseAllDocuments } from 'yaml';
+import { parse } from 'yaml';
 
 /** A rendered resource. */
 // oxlint-disable-next-line typescript/no-explicit-any -- resources of many kinds, whose shape each test knows
@@ -34,29 +34,73 @@ export interface Render {
 export const render = (chart: string, options?: Render): Resource[] => renderFolder(chartFolder(chart), options);
 
 /** The same for a chart in any folder. */
-export function renderFolder(folder: string, options?: Render): Resource[] {
-  const documents = parseAllDocuments(renderText(folder, options));
-  return documents
-    .map((document) => {
-      if (document.errors[0]) throw document.errors[0];
-      return document.toJS() as Resource | null;
+export const renderFolder = (folder: string, options?: Render): Resource[] => resourcesOf(renderText(folder, options));
+
+/** The documents that were parsed: most are the same for other values, and parsing takes as long as Helm itself. */
+const parsed = new Map<string, Resource | null>();
+
+function resourcesOf(text: string): Resource[] {
+  return text
+    .split(/^---$/m)
+    .map((part) => {
+      if (!parsed.has(part)) parsed.set(part, parse(part) as Resource | null);
+      return structuredClone(parsed.get(part)!);
     })
     .filter((resource) => resource !== null);
 }
 
 /** The same as text. */
-export function renderText(folder: string, { values = {}, apis = [] }: Render = {}): string {
-  const args = ['template', 'demo', folder, ...release, '--values', '-'];
-  const known = apis.flatMap((api) => ['--api-versions', api]);
+export function renderText(folder: string, { values = {}, apis }: Render = {}): string {
   const options = { input: JSON.stringify(values), encoding: 'utf8', maxBuffer: 64 << 20, stdio: 'pipe' } as const;
-  return execFileSync('helm', [...args, ...known], options);
+  return execFileSync('helm', templateArgs(folder, apis), options);
+}
+
+/** The same as `render`, while others go on. */
+export async function renderMeanwhile(chart: string, { values = {}, apis }: Render): Promise<Resource[]> {
+  return resourcesOf(await helm(templateArgs(chartFolder(chart), apis), values));
+}
+
+/** The output of `helm lint --strict`. @throws with Helm's message, in `stderr`, if it finds a fault */
+export const lint = (chart: string, values: object): Promise<string> =>
+  helm(['lint', '--strict', '--kube-version', '1.34.0', '--values', '-', chartFolder(chart)], values);
+
+const templateArgs = (folder: string, apis: string[] = []) => [
+  'template',
+  'demo',
+  folder,
+  ...release,
+  '--values',
+  '-',
+  ...apis.flatMap((api) => ['--api-versions', api]),
+];
+
+async function helm(args: string[], values: object): Promise<string> {
+  const run = promisify(execFile)('helm', args, { maxBuffer: 64 << 20 });
+  run.child.stdin!.end(JSON.stringify(values));
+  return (await run).stdout;
+}
+
+/** Why Helm refuses a chart where a cluster has the resources. Undefined where it does not. */
+export async function refusalIn(cluster: Resource[], chart: string, values: object): Promise<string | undefined> {
+  try {
+    await renderIn(cluster, chartFolder(chart), { values });
+    return undefined;
+  } catch (error) {
+    return (error as { stderr: string }).stderr;
+  }
 }
 
 /**
- * Why Helm refuses a chart where a cluster has the resources, which must have an apiVersion. Undefined where it does not.
- * The cluster is a server that answers only what Helm asks for in templates.
+ * The resources of a chart where a cluster has some, which must have an apiVersion. The cluster is a server that answers only
+ * what Helm asks for in templates.
+ * @param action `upgrade` renders what an upgrade would; by default it is an install
+ * @throws with Helm's message, in `stderr`, if it refuses
  */
-export async function refusalIn(cluster: Resource[], chart: string, values: object): Promise<string | undefined> {
+export async function renderIn(
+  cluster: Resource[],
+  folder: string,
+  { values = {}, action = 'install' }: { values?: object; action?: 'install' | 'upgrade' } = {},
+): Promise<Resource[]> {
   const server = createServer((request, response) => {
     const found = answerOf(cluster, new URL(request.url!, 'http://cluster').pathname);
     response.writeHead(found ? 200 : 404, { 'content-type': 'application/json' });
@@ -78,12 +122,13 @@ export async function refusalIn(cluster: Resource[], chart: string, values: obje
     };
     writeFileSync(join(home, 'kubeconfig'), JSON.stringify(config));
     writeFileSync(join(home, 'values.yaml'), JSON.stringify(values));
-    const args = ['template', 'demo', chartFolder(chart), ...release, '--values', join(home, 'values.yaml')];
+    const args = ['template', 'demo', folder, ...release, '--values', join(home, 'values.yaml')];
+    if (action === 'upgrade') args.push('--is-upgrade');
+    // `helm template` does not ask which kinds there are
+    args.push(...Object.keys(asked).flatMap((version) => ['--api-versions', version]));
     const env = { ...process.env, KUBECONFIG: join(home, 'kubeconfig'), HOME: home };
-    await promisify(execFile)('helm', [...args, '--dry-run=server'], { env, maxBuffer: 64 << 20 });
-    return undefined;
-  } catch (error) {
-    return (error as { stderr: string }).stderr;
+    const { stdout } = await promisify(execFile)('helm', [...args, '--dry-run=server'], { env, maxBuffer: 64 << 20 });
+    return resourcesOf(stdout);
   } finally {
     rmSync(home, { recursive: true });
     server.closeAllConnections();
@@ -91,22 +136,27 @@ export async function refusalIn(cluster: Resource[], chart: string, values: obje
   }
 }
 
+/** The kinds that templates ask for. */
+const asked: Record<string, string[]> = {
+  v1: ['PersistentVolumeClaim', 'Service'],
+  'apps/v1': ['StatefulSet', 'Deployment'],
+  'kafka.strimzi.io/v1': ['Kafka', 'KafkaNodePool'],
+};
+const pluralOf = (kind: string) => `${kind.toLowerCase()}s`;
+const rootOf = (version: string) => (version === 'v1' ? '/api/v1' : `/apis/${version}`);
+
 /** What an API server answers at a path: an object, or which kinds there are. */
 function answerOf(cluster: Resource[], path: string): object | undefined {
-  const served = cluster.map((resource) => {
-    const plural = `${resource.kind.toLowerCase()}s`;
-    const root = resource['apiVersion'] === 'v1' ? '/api/v1' : `/apis/${resource['apiVersion']}`;
-    return { resource, plural, root };
-  });
-  const object = served.find(
-    ({ resource: { metadata }, plural, root }) => path === `${root}/namespaces/shop/${plural}/${metadata.name}`,
+  const object = cluster.find(
+    ({ kind, metadata, apiVersion }) =>
+      path === `${rootOf(apiVersion as string)}/namespaces/shop/${pluralOf(kind)}/${metadata.name}`,
   );
-  if (object) return object.resource;
+  if (object) return object;
   if (path === '/version') return { major: '1', minor: '34', gitVersion: 'v1.34.0' };
-  if (!['/api/v1', '/apis/apps/v1'].includes(path)) return undefined;
-  const kinds = path === '/api/v1' ? ['PersistentVolumeClaim'] : ['StatefulSet'];
-  const resources = kinds.map((kind) => ({ name: `${kind.toLowerCase()}s`, kind, namespaced: true, verbs: ['get'] }));
-  return { kind: 'APIResourceList', apiVersion: 'v1', groupVersion: path.replace(/^\/apis?\//, ''), resources };
+  const [groupVersion, kinds] = Object.entries(asked).find(([version]) => rootOf(version) === path) ?? [];
+  if (!kinds) return undefined;
+  const resources = kinds.map((kind) => ({ name: pluralOf(kind), kind, namespaced: true, verbs: ['get'] }));
+  return { kind: 'APIResourceList', apiVersion: 'v1', groupVersion, resources };
 }
 
 /** The one resource of that kind and name. @throws if there is none */

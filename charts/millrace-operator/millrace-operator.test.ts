@@ -91,19 +91,67 @@ describe('the operator’s chart', { skip: withoutHelm }, () => {
   });
 
   test('names no user on OpenShift, and reaches its DNS servers', () => {
+    const dns = (all: Resource[]) => find(all, 'NetworkPolicy', 'millrace-operator')['spec'].egress[0];
+    const ports = [53, 5353].flatMap((port) => [{ port, protocol: 'UDP' }, { port }]);
+    const linkLocal = [{ ipBlock: { cidr: '169.254.0.0/16' } }, { ipBlock: { cidr: 'fe80::/10' } }];
+    assert.deepEqual(dns(resources), { to: [{ namespaceSelector: {} }, ...linkLocal], ports });
     const values = {
       podSecurityContext: { runAsUser: null, runAsGroup: null },
-      networkPolicy: { dns: { ports: [5353], cidrs: ['169.254.20.10/32'] } },
+      networkPolicy: { dns: { ports: [5300], cidrs: [] } },
       replicas: null,
     };
     const others = render('millrace-operator', { values });
     const { spec } = podTemplates(others).get('Deployment millrace-operator')!;
     assert.deepEqual(spec['securityContext'], { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
     assert.ok(!('replicas' in find(others, 'Deployment', 'millrace-operator')['spec']));
-    assert.deepEqual(find(others, 'NetworkPolicy', 'millrace-operator')['spec'].egress[0], {
-      to: [{ namespaceSelector: {} }, { ipBlock: { cidr: '169.254.20.10/32' } }],
-      ports: [{ port: 5353, protocol: 'UDP' }, { port: 5353 }],
+    assert.deepEqual(dns(others), {
+      to: [{ namespaceSelector: {} }],
+      ports: [{ port: 5300, protocol: 'UDP' }, { port: 5300 }],
     });
+  });
+
+  test('takes what a cluster wants of its pods and resources', () => {
+    const both = { ipFamilyPolicy: 'PreferDualStack', ipFamilies: ['IPv6', 'IPv4'] };
+    const digest = `sha256:${'0123456789abcdef'.repeat(4)}`;
+    const values = {
+      ...both,
+      image: { digest },
+      commonLabels: { team: 'platform' },
+      podLabels: { tier: 'operators' },
+      extraEnv: [{ name: 'HTTPS_PROXY', value: 'http://proxy:3128' }],
+      extraVolumes: [{ name: 'ca', configMap: { name: 'ca' } }],
+      extraVolumeMounts: [{ name: 'ca', mountPath: '/etc/ca' }],
+      priorityClassName: 'high',
+      topologySpreadConstraints: [],
+      serviceAccount: { annotations: { role: 'arn' } },
+      networkPolicy: { extraEgress: [{ ports: [{ port: 3128 }] }] },
+      monitoring: { labels: { release: 'prometheus' } },
+      extraObjects: [{ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'more' } }],
+    };
+    const all = render('millrace-operator', { values, apis: ['monitoring.coreos.com/v1'] });
+    const pod = podTemplates(all).get('Deployment millrace-operator')!;
+    const [container] = pod.spec['containers'];
+    const labels = (resource: Pick<Resource, 'metadata'>) => (resource.metadata as { labels?: object }).labels;
+    assert.equal(container.image, `millrace@${digest}`);
+    assert.deepEqual(container.env.at(-1), values.extraEnv[0]);
+    assert.deepEqual(container.volumeMounts.at(-1), values.extraVolumeMounts[0]);
+    assert.deepEqual(pod.spec['volumes'].at(-1), values.extraVolumes[0]);
+    assert.deepEqual([pod.spec['priorityClassName'], pod.spec['topologySpreadConstraints']], ['high', []]);
+    assert.partialDeepStrictEqual(labels(pod), { tier: 'operators' });
+    const { spec: service } = find(all, 'Service', 'millrace-operator');
+    assert.deepEqual({ ipFamilyPolicy: service.ipFamilyPolicy, ipFamilies: service.ipFamilies }, both);
+    const account = find(all, 'ServiceAccount', 'millrace-operator').metadata as { annotations?: object };
+    assert.deepEqual(account.annotations, { role: 'arn' });
+    assert.deepEqual(find(all, 'NetworkPolicy', 'millrace-operator')['spec'].egress.at(-1), {
+      ports: [{ port: 3128 }],
+    });
+    assert.partialDeepStrictEqual(labels(find(all, 'ServiceMonitor', 'millrace-operator')), {
+      release: 'prometheus',
+      team: 'platform',
+    });
+    for (const resource of all.filter(({ metadata }) => metadata.name !== 'more'))
+      assert.partialDeepStrictEqual(labels(resource), { team: 'platform' }, resource.kind);
+    find(all, 'ConfigMap', 'more');
   });
 
   test('refuses values that it does not know', () => {

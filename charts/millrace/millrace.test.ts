@@ -22,9 +22,9 @@ const refusal = (values: object): string => {
 };
 
 test('the platform’s chart mounts the ConfigMap that the operator writes the queries to', () => {
-  const template = readFileSync(new URL('templates/services.yaml', import.meta.url), 'utf8');
+  const template = readFileSync(new URL('templates/_service.tpl', import.meta.url), 'utf8');
   const volume = `configMap: { name: ${configMapName} }`;
-  assert.ok(template.includes(volume), `templates/services.yaml has no volume of the ConfigMap ${configMapName}`);
+  assert.ok(template.includes(volume), `templates/_service.tpl has no volume of the ConfigMap ${configMapName}`);
 });
 
 describe('the platform’s chart', { skip: withoutHelm }, () => {
@@ -131,15 +131,6 @@ describe('the platform’s chart', { skip: withoutHelm }, () => {
     }
   });
 
-  test('leaves the number of pods to the operator if it scales', () => {
-    const scaling = { minReplicas: 2, maxReplicas: 5, lagPerReplica: 100, stabilization: '1m' };
-    const scaled = render('millrace', { values: { services: { orders: { scaling } } } });
-    assert.deepEqual(find(scaled, 'EventService', 'orders')['spec'].scaling, scaling);
-    assert.equal(find(scaled, 'Deployment', 'orders')['spec'].replicas, undefined);
-    assert.equal(find(scaled, 'Deployment', 'users')['spec'].replicas, 2);
-    assert.match(refusal({ services: { orders: { scaling: { lagPerReplica: 0 } } } }), /lagPerReplica/);
-  });
-
   test('gives the brokers the settings that the services need', () => {
     const { kafka } = find(resources, 'Kafka', 'millrace').spec as { kafka: { config: Record<string, unknown> } };
     for (const [name, value] of Object.entries(brokerSettings())) assert.equal(String(kafka.config[name]), value, name);
@@ -176,7 +167,10 @@ describe('the platform’s chart', { skip: withoutHelm }, () => {
     assert.match(refusal({ services: { orders: { replicaz: 3 } } }), /\/services\/orders.*'replicaz' not allowed/);
     assert.match(refusal({ postgresql: { mode: 'mysql' } }), /\/postgresql\/mode/);
     assert.match(refusal({ defaults: { replicas: 'two' } }), /\/defaults\/replicas/);
-    assert.match(refusal({ postgresql: { mode: 'external' } }), /external\.existingSecret must name a Secret/);
+    assert.match(
+      refusal({ postgresql: { mode: 'external', external: { cidrs: ['10.0.0.0/8'] } } }),
+      /external\.existingSecret must name a Secret/,
+    );
   });
 });
 
@@ -232,7 +226,9 @@ describe('the disk of the bundled PostgreSQL', { skip: withoutHelm }, () => {
     assert.equal(await refusalIn(running('10Gi'), 'millrace', storage('10240Mi')), undefined);
     assert.equal(await refusalIn(running('1536Mi'), 'millrace', storage('1.5Gi')), undefined);
     assert.equal(await refusalIn([], 'millrace', storage('20Gi')), undefined);
-    const external = { postgresql: { storage: '20Gi', mode: 'external', external: { existingSecret: 's' } } };
+    const external = {
+      postgresql: { storage: '20Gi', mode: 'external', external: { existingSecret: 's', cidrs: ['10.0.0.0/8'] } },
+    };
     assert.equal(await refusalIn(running('10Gi'), 'millrace', external), undefined);
   });
 });
@@ -258,40 +254,6 @@ describe('the platform’s chart where others decide', { skip: withoutHelm }, ()
     assert.deepEqual([spec.securityContext, spec.containers[0].securityContext], [{}, {}]);
   });
 
-  test('reaches DNS servers on other ports, and outside of the pods’ network', () => {
-    const dns = { ports: [53, 5353], cidrs: ['169.254.20.10/32'] };
-    const [rule] = find(render('millrace', { values: { networkPolicy: { dns } } }), 'NetworkPolicy', 'all-to-dns')[
-      'spec'
-    ].egress;
-    assert.deepEqual(rule.to, [{ namespaceSelector: {} }, { ipBlock: { cidr: '169.254.20.10/32' } }]);
-    assert.deepEqual(rule.ports, [
-      { port: 53, protocol: 'UDP' },
-      { port: 53, protocol: 'TCP' },
-      { port: 5353, protocol: 'UDP' },
-      { port: 5353, protocol: 'TCP' },
-    ]);
-  });
-
-  test('leaves the number of pods of any service to an autoscaler of one’s own', () => {
-    const counts = (values: object) => {
-      const all = render('millrace', { values });
-      return Object.fromEntries(
-        declared.map(({ metadata: { name } }) => {
-          const { spec } = find(all, 'Deployment', name) as unknown as { spec: object };
-          return [name, 'replicas' in spec ? spec.replicas : 'none'];
-        }),
-      );
-    };
-    for (const { metadata } of declared) {
-      const each = counts({ services: { [metadata.name]: { replicas: null } } });
-      for (const [name, count] of Object.entries(each)) assert.equal(count, name === metadata.name ? 'none' : 2, name);
-    }
-    assert.deepEqual(new Set(Object.values(counts({ defaults: { replicas: null } }))), new Set(['none']));
-    assert.equal(counts({ services: { orders: { replicas: 0 } } })['orders'], 0);
-    const one = render('millrace', { values: { services: { orders: { replicas: null } } } });
-    assert.equal(find(one, 'EventService', 'orders')['spec'].scaling, undefined);
-  });
-
   test('lets a service take a default back', () => {
     const defaults = { nodeSelector: { disk: 'ssd' }, podAnnotations: { a: 'b' }, config: { LOG_LEVEL: 'debug' } };
     const orders = { nodeSelector: null, podAnnotations: { a: null }, config: { LOG_LEVEL: null }, tolerations: null };
@@ -305,64 +267,12 @@ describe('the platform’s chart where others decide', { skip: withoutHelm }, ()
   });
 });
 
-describe('the policies of the platform’s chart', { skip: withoutHelm }, () => {
-  const resources = withoutHelm ? [] : render('millrace');
-  const policies = resources.filter(({ kind }) => kind === 'NetworkPolicy');
-  const policy = (name: string) => find(resources, 'NetworkPolicy', name)['spec'];
-
-  test('deny all traffic of every pod by default', () => {
-    assert.deepEqual(policy('default-deny').policyTypes, ['Ingress', 'Egress']);
-    for (const [name, { metadata }] of podTemplates(resources)) {
-      const labels = (metadata as Resource['metadata'] & { labels: Record<string, string> }).labels;
-      for (const [key, value] of Object.entries(policy('default-deny').podSelector.matchLabels))
-        assert.equal(labels[key], value, name);
-    }
-  });
-
-  test('allow each declared call by its name, on both sides, on one port', () => {
-    for (const { metadata, spec } of declared) {
-      for (const callee of spec.calls ?? []) {
-        const { port } = declared.find((service) => service.metadata.name === callee)!.spec;
-        assert.deepEqual(policy(`${metadata.name}-to-${callee}`).egress[0].ports, [{ port, protocol: 'TCP' }]);
-        assert.deepEqual(policy(`${callee}-from-${metadata.name}`).ingress[0].ports, [{ port, protocol: 'TCP' }]);
-      }
-      assert.equal(
-        names(policies, 'NetworkPolicy').includes(`${metadata.name}-to-postgresql`),
-        Boolean(spec.databases),
-      );
-    }
-    assert.ok(!names(policies, 'NetworkPolicy').includes('users-to-orders'));
-  });
-
-  test('allow all clients only to reach the gateway', () => {
-    const open = policies.filter((resource) => JSON.stringify(resource['spec'].ingress ?? []).includes('0.0.0.0/0'));
-    assert.deepEqual(
-      open.map(({ metadata }) => metadata.name),
-      ['gateway-from-clients'],
-    );
-  });
-
-  test('follow the mail server, the identity provider and an external PostgreSQL', () => {
-    const other = render('millrace', {
-      values: {
-        mail: { smtpUrl: 'smtps://mail.example.com' },
-        services: { gateway: { config: { AUTH_JWKS_URL: 'https://id.example.com:8443/jwks' } } },
-        postgresql: { mode: 'external', external: { existingSecret: 'server', cidrs: ['10.1.2.3/32'] } },
-      },
-    });
-    const egress = (name: string) => find(other, 'NetworkPolicy', name)['spec'].egress[0];
-    assert.deepEqual(egress('notifications-to-mail').ports, [{ port: 465, protocol: 'TCP' }]);
-    assert.deepEqual(egress('gateway-to-identity-provider').ports, [{ port: 8443, protocol: 'TCP' }]);
-    assert.deepEqual(egress('users-to-postgresql').to, [{ ipBlock: { cidr: '10.1.2.3/32' } }]);
-    assert.deepEqual(names(other, 'StatefulSet'), []);
-    assert.ok(!names(other, 'Deployment').includes('mail-catcher'));
-  });
-});
-
 describe('an external PostgreSQL', { skip: withoutHelm }, () => {
   const external = (more: object = {}) =>
     render('millrace', {
-      values: { postgresql: { mode: 'external', external: { existingSecret: 'server' }, ...more } },
+      values: {
+        postgresql: { mode: 'external', external: { existingSecret: 'server', cidrs: ['10.0.0.0/8'] }, ...more },
+      },
     });
 
   test('may be several namespaces’: each has names of its own there', () => {
@@ -392,7 +302,11 @@ describe('an external PostgreSQL', { skip: withoutHelm }, () => {
     assert.deepEqual(find(known, 'EventService', 'orders')['spec'].postgresql.tls, { mode: 'require' });
     assert.ok(!JSON.stringify(known).includes(caFolder));
     assert.match(refusal({ postgresql: { tls: { mode: 'require' } } }), /the bundled PostgreSQL has no certificate/);
-    const noMode = { mode: 'external', external: { existingSecret: 's' }, tls: { caSecret: 'authority' } };
+    const noMode = {
+      mode: 'external',
+      external: { existingSecret: 's', cidrs: ['10.0.0.0/8'] },
+      tls: { caSecret: 'authority' },
+    };
     assert.match(refusal({ postgresql: noMode }), /caSecret needs postgresql\.tls\.mode/);
   });
 });

@@ -32,7 +32,7 @@ export const processConfig = {
 /** Settings of every service. */
 export const commonConfig = {
   PORT: Type.Integer({ minimum: 0, maximum: 65_535 }),
-  HOST: Type.String({ default: '0.0.0.0' }),
+  HOST: Type.String({ default: '', description: 'address to listen on; empty: all of them, of IPv4 and IPv6' }),
   // for a server that only its own machine reaches: names under which a tunnel or a proxy there is reached
   TRUSTED_HOSTS: Type.String({
     default: '',

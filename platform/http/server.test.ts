@@ -3,7 +3,10 @@ import type { RequestListener } from 'node:http';
 import { connect } from 'node:net';
 import { once } from 'node:events';
 import { describe, it } from 'node:test';
+import { networkInterfaces } from 'node:os';
 import type { TestContext } from 'node:test';
+import { Type } from 'typebox';
+import { commonConfig, loadConfig } from '#platform/config';
 import { Health } from '#platform/health';
 import { createHttpServer } from './server.ts';
 import type { ServerLimits } from './server.ts';
@@ -23,8 +26,8 @@ async function start(t: TestContext, { address = '127.0.0.1', limits, trusted }:
   const server = createHttpServer(echo, new Health(), limits);
   t.after(() => server.close());
   const port = await server.listen(0, address, trusted);
-  return async (bytes: string): Promise<string> => {
-    const socket = connect(port, '127.0.0.1').setEncoding('utf8');
+  return async (bytes: string, to = '127.0.0.1'): Promise<string> => {
+    const socket = connect(port, to).setEncoding('utf8');
     await once(socket, 'connect');
     socket.write(bytes);
     let answer = '';
@@ -37,7 +40,16 @@ const request = (target: string, ...headers: string[]) =>
   [`GET ${target} HTTP/1.1`, 'Connection: close', ...headers, '', ''].join('\r\n');
 const local = 'Host: localhost:8080';
 
+const isIPv6Here = Object.values(networkInterfaces()).some((of) => of?.some(({ address }) => address === '::1'));
+
 describe('an HTTP server', () => {
+  it('listens on every address of IPv4 and IPv6 by default', async (t) => {
+    const { HOST } = loadConfig(Type.Object({ HOST: commonConfig.HOST }), { env: {} });
+    const send = await start(t, { address: HOST });
+    for (const address of ['127.0.0.1', ...(isIPv6Here ? ['::1'] : [])])
+      assert.match(await send(request('/here', local), address), /localhost:8080 \/here$/, address);
+  });
+
   it('maps a target in absolute form, whose host counts', async (t) => {
     const send = await start(t);
     for (const [target, seen] of [

@@ -31,6 +31,13 @@
 {{- end -}}
 {{- end -}}
 
+{{/* YAML with values over it: (list text values) */}}
+{{- define "millrace.overlaid" -}}
+{{- $values := index . 0 | fromYaml -}}
+{{- include "millrace.overlay" (list $values (index . 1 | default dict)) -}}
+{{- $values | toYaml -}}
+{{- end -}}
+
 {{/* A map without its nulls, which stay in the values of a chart below another one. */}}
 {{- define "millrace.compact" -}}
 {{- $values := dict -}}
@@ -45,8 +52,13 @@
 app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 helm.sh/chart: {{ $root.Chart.Name }}-{{ $root.Chart.Version }}
+{{- with $root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
+{{/* Labels of pods, and what selects them. None changes with a release, or one that changes nothing else would roll the pods: Strimzi,
+     too, copies the labels of its resources to its pods, and rolls these when one changes. */}}
 {{- define "millrace.selector" -}}
 {{- $root := index . 0 -}}
 app.kubernetes.io/name: {{ index . 1 }}
@@ -55,7 +67,22 @@ app.kubernetes.io/part-of: millrace
 {{- end -}}
 
 {{- define "millrace.image" -}}
-{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- $image := .Values.image -}}
+{{- if $image.digest -}}
+{{ $image.repository }}{{ with $image.tag }}:{{ . }}{{ end }}@{{ $image.digest }}
+{{- else -}}
+{{ $image.repository }}:{{ $image.tag | default .Chart.AppVersion }}
+{{- end -}}
+{{- end -}}
+
+{{/* The addresses of a Service. */}}
+{{- define "millrace.ipFamilies" -}}
+{{- with .Values.ipFamilyPolicy }}
+ipFamilyPolicy: {{ . }}
+{{- end }}
+{{- with .Values.ipFamilies }}
+ipFamilies: {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end -}}
 
 {{- define "millrace.podSecurity" -}}

@@ -24,22 +24,36 @@ spec:
 {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": {{ . | quote }}}}}
 {{- end -}}
 
+{{/* The labels of the pods of PostgreSQL, as JSON; empty where it is not in the namespace. */}}
+{{- define "millrace.postgresqlPods" -}}
+{{- if eq .Values.postgresql.mode "bundled" -}}
+{{ include "millrace.selector" (list . "postgresql") | fromYaml | toJson }}
+{{- else if eq .Values.postgresql.mode "cloudnative-pg" -}}
+{"cnpg.io/cluster": "postgresql"}
+{{- else -}}
+{}
+{{- end -}}
+{{- end -}}
+
 {{/* Peers that are the databases, as JSON. */}}
 {{- define "millrace.postgresqlPeers" -}}
 {{- if eq .Values.postgresql.mode "external" -}}
 {{- $peers := list -}}
-{{- range .Values.postgresql.external.cidrs }}{{ $peers = append $peers (dict "ipBlock" (dict "cidr" .)) }}{{ end -}}
+{{- if not .Values.postgresql.external.cidrs -}}
+{{- fail "postgresql.external.cidrs must have the addresses of the server, such as [10.0.0.0/8]: the NetworkPolicies let pods reach nothing else" -}}
+{{- end -}}
+{{- range .Values.postgresql.external.cidrs -}}
+{{- $peers = append $peers (dict "ipBlock" (dict "cidr" .)) -}}
+{{- end -}}
 {{- $peers | toJson -}}
-{{- else if eq .Values.postgresql.mode "cloudnative-pg" -}}
-[{"podSelector": {"matchLabels": {"cnpg.io/cluster": "postgresql"}}}]
 {{- else -}}
-[{"podSelector": {"matchLabels": {{ include "millrace.selector" (list . "postgresql") | fromYaml | toJson }}}}]
+[{"podSelector": {"matchLabels": {{ include "millrace.postgresqlPods" . }}}}]
 {{- end -}}
 {{- end -}}
 
-{{/* The port of a URL, or its scheme's: "smtp://mail:587" */}}
+{{/* The port of a URL, or its scheme's: "smtps://mail". Without one, nodemailer submits mail at 587. */}}
 {{- define "millrace.portOf" -}}
 {{- $url := urlParse . -}}
 {{- $explicit := regexFind "[0-9]+$" (regexFind ":[0-9]+$" $url.host) -}}
-{{- $explicit | default (get (dict "http" "80" "https" "443" "smtp" "25" "smtps" "465") $url.scheme) -}}
+{{- $explicit | default (get (dict "http" "80" "https" "443" "smtp" "587" "smtps" "465") $url.scheme) -}}
 {{- end -}}

@@ -20,8 +20,13 @@
 {{- end -}}
 {{- include "millrace.overlay" (list $config ($values.config | default dict)) -}}
 {{- range $key, $value := $config }}
-{{ $key }}: {{ $value | toString | quote }}
+{{ $key }}: {{ include "millrace.text" $value | quote }}
 {{- end -}}
+{{- end -}}
+
+{{/* A value as text: Helm itself writes 1000000 as 1e+06. */}}
+{{- define "millrace.text" -}}
+{{ kindIs "string" . | ternary . (toJson .) }}
 {{- end -}}
 
 {{/* Not empty where a service talks to Kafka: its spec */}}
@@ -56,6 +61,177 @@
 - { name: OTEL_EXPORTER_OTLP_ENDPOINT, value: {{ . | quote }} }
 - { name: OTEL_TRACES_SAMPLER, value: parentbased_traceidratio }
 - { name: OTEL_TRACES_SAMPLER_ARG, value: {{ $root.Values.telemetry.sampleRatio | quote }} }
-- { name: OTEL_RESOURCE_ATTRIBUTES, value: "service.namespace={{ $root.Release.Namespace }},service.version={{ $root.Chart.AppVersion }}" }
+- { name: OTEL_RESOURCE_ATTRIBUTES, value: "service.namespace={{ $root.Release.Namespace }},service.version={{ $root.Values.image.tag | default $root.Chart.AppVersion }}" }
 {{- end -}}
+{{- end -}}
+
+{{/* Not empty where the operator sets the number of pods by their lag, which only consumers have: (list spec values) */}}
+{{- define "millrace.scalesByLag" -}}
+{{- if and (index . 1).scaling (index . 0).consumes }}true{{ end -}}
+{{- end -}}
+
+{{/* Not empty where a HorizontalPodAutoscaler of the chart sets it: (list spec values) */}}
+{{- define "millrace.hasAutoscaler" -}}
+{{- if and (index . 1).autoscaling (not (include "millrace.scalesByLag" .)) }}true{{ end -}}
+{{- end -}}
+
+{{/* The number of pods, or nothing where somebody else sets it: (list . "orders" spec values) */}}
+{{- define "millrace.replicas" -}}
+{{- $values := index . 3 -}}
+{{- $scaling := list (index . 2) $values -}}
+{{- if or (include "millrace.scalesByLag" $scaling) (include "millrace.hasAutoscaler" $scaling) (kindIs "invalid" $values.replicas) -}}
+{{- include "millrace.presentReplicas" (list (index . 0) (index . 1)) -}}
+{{- else -}}
+{{ $values.replicas }}
+{{- end -}}
+{{- end -}}
+
+{{/* The annotations of a Service: (list . "orders" values) */}}
+{{- define "millrace.serviceAnnotations" -}}
+{{- $annotations := deepCopy ((index . 2).serviceAnnotations | default dict) -}}
+{{- if eq (index . 1) "gateway" -}}
+{{- include "millrace.overlay" (list $annotations ((index . 0).Values.gateway.service.annotations | default dict)) -}}
+{{- end -}}
+{{- with $annotations }}{{ toYaml . }}{{ end -}}
+{{- end -}}
+
+{{/* Where pods may run: the values of a service, or `defaults` for the pods besides. */}}
+{{- define "millrace.scheduling" -}}
+{{- with .nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .affinity }}
+affinity: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- end -}}
+
+{{/* The spec of the pods of a service: (list . "orders" spec values) */}}
+{{- define "millrace.pod" -}}
+{{- $root := index . 0 -}}{{- $name := index . 1 -}}{{- $spec := index . 2 -}}{{- $values := index . 3 -}}
+{{- $postgresqlCa := ternary $root.Values.postgresql.tls.caSecret "" (not (empty $spec.databases)) -}}
+automountServiceAccountToken: false
+enableServiceLinks: false
+{{- if or $values.serviceAccount.create $values.serviceAccount.name }}
+serviceAccountName: {{ $values.serviceAccount.name | default $name }}
+{{- end }}
+{{- include "millrace.pullSecrets" $root }}
+securityContext: {{- include "millrace.podSecurity" $root | nindent 2 }}
+terminationGracePeriodSeconds: {{ add $values.shutdownDelaySeconds $values.shutdownGraceSeconds 5 }}
+{{- if kindIs "invalid" $values.topologySpreadConstraints }}
+topologySpreadConstraints: {{- include "millrace.spread" (list $root $name) | nindent 2 }}
+{{- else }}
+topologySpreadConstraints: {{- toYaml $values.topologySpreadConstraints | nindent 2 }}
+{{- end }}
+{{- include "millrace.scheduling" $values }}
+{{- if or $spec.databases $values.extraInitContainers }}
+initContainers:
+  {{- if $spec.databases }}
+  # the operator applies the migrations of this image; the old pods serve until then
+  - name: migrated
+    image: {{ include "millrace.image" $root }}
+    imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+    args:
+      - platform/migrate/main.ts
+      - --wait
+      {{- range $spec.databases }}
+      - {{ .schema }}={{ include "millrace.databaseVariable" (list $name .name) }}
+      {{- end }}
+    env: {{- include "millrace.databaseEnv" (list $name $spec) | nindent 6 }}
+    resources: {{- toYaml $values.resources | nindent 6 }}
+    securityContext: {{- include "millrace.containerSecurity" $root | nindent 6 }}
+    {{- if $postgresqlCa }}
+    volumeMounts:
+      - { name: postgresql-ca, mountPath: /etc/postgresql-ca, readOnly: true }
+    {{- end }}
+  {{- end }}
+  {{- with $values.extraInitContainers }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}
+containers:
+  - name: {{ $name }}
+    image: {{ include "millrace.image" $root }}
+    imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+    args:
+      {{- $node := $root.Files.Get "files/node.yaml" | fromYaml }}
+      {{- range concat $node.all (dig $name list $node.services) }}
+      - {{ . }}
+      {{- end }}
+      - services/{{ $name }}/main.ts
+    env:
+      - { name: CONFIG_DIR, value: /etc/millrace }
+      {{- with include "millrace.telemetryEnv" (list $root $name) }}
+      {{- . | nindent 6 }}
+      {{- end }}
+      {{- with include "millrace.databaseEnv" (list $name $spec) }}
+      {{- . | nindent 6 }}
+      {{- end }}
+      {{- if include "millrace.usesKafka" $spec }}
+      {{- include "millrace.kafkaEnv" (list $root $name) | nindent 6 }}
+      {{- end }}
+      {{- if and (eq $name "notifications") $root.Values.mail.smtpUrlSecret }}
+      - name: SMTP_URL
+        valueFrom: { secretKeyRef: { name: {{ $root.Values.mail.smtpUrlSecret }}, key: url } }
+      {{- end }}
+      {{- with $values.extraEnv }}
+      {{- toYaml . | nindent 6 }}
+      {{- end }}
+    {{- with $values.extraEnvFrom }}
+    envFrom: {{- toYaml . | nindent 6 }}
+    {{- end }}
+    ports:
+      - { name: http, containerPort: {{ $spec.port }} }
+    startupProbe:
+      httpGet: { path: /livez, port: http }
+      periodSeconds: 1
+      timeoutSeconds: 3
+      failureThreshold: 120
+    readinessProbe:
+      httpGet: { path: /readyz, port: http }
+      periodSeconds: 3
+      timeoutSeconds: 3
+      failureThreshold: 2
+    livenessProbe:
+      httpGet: { path: /livez, port: http }
+      periodSeconds: 10
+      timeoutSeconds: 5
+      failureThreshold: 3
+    resources: {{- toYaml $values.resources | nindent 6 }}
+    securityContext: {{- include "millrace.containerSecurity" $root | nindent 6 }}
+    volumeMounts:
+      - { name: config, mountPath: /etc/millrace, readOnly: true }
+      {{- if $postgresqlCa }}
+      - { name: postgresql-ca, mountPath: /etc/postgresql-ca, readOnly: true }
+      {{- end }}
+      {{- if $spec.streamQueries }}
+      # the valid queries of the operator replace those of the image
+      - { name: stream-queries, mountPath: /app/charts/millrace/files/queries, readOnly: true }
+      {{- end }}
+      {{- with $values.extraVolumeMounts }}
+      {{- toYaml . | nindent 6 }}
+      {{- end }}
+  {{- with $values.extraContainers }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+volumes:
+  - name: config
+    configMap: { name: {{ $name }} }
+  {{- with $postgresqlCa }}
+  # the URLs of the databases name the file
+  - name: postgresql-ca
+    secret: { secretName: {{ . }}, items: [{ key: ca.crt, path: ca.crt }] }
+  {{- end }}
+  {{- if $spec.streamQueries }}
+  - name: stream-queries
+    configMap: { name: stream-queries }
+  {{- end }}
+  {{- with $values.extraVolumes }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 {{- end -}}

@@ -2,44 +2,46 @@
 const gateway = process.env.GATEWAY_URL;
 const within = AbortSignal.timeout(60_000);
 
-/** One call, repeated while the service is not ready. */
-async function call(method, path, body) {
-  for (;;) {
+/** What a service that is not ready answers, or a gateway in its place; after 504 nobody knows what a command did. */
+const notReady = [404, 502, 503, 504];
+
+/** One call, repeated while the service is not ready. @param bodyOf makes the body of an attempt */
+async function call(method, path, bodyOf, headers) {
+  for (let attempt = 1; ; attempt++) {
     const response = await fetch(gateway + path, {
       method,
       signal: within,
-      headers: { 'Content-Type': 'application/json' },
-      ...(body && { body: JSON.stringify(body) }),
+      headers: { 'Content-Type': 'application/json', ...headers },
+      ...(bodyOf && { body: JSON.stringify(bodyOf(attempt)) }),
     }).catch((error) => {
       within.throwIfAborted();
       return { status: 503, headers: new Headers(), text: async () => String(error.cause ?? error) };
     });
     const text = await response.text();
     if (response.status < 300) return JSON.parse(text);
-    if (response.status !== 503 && response.status !== 404)
-      throw new Error(`${method} ${path}: ${response.status} ${text}`);
+    if (!notReady.includes(response.status)) throw new Error(`${method} ${path}: ${response.status} ${text}`);
     await new Promise((resolve) => setTimeout(resolve, 500));
     within.throwIfAborted();
   }
 }
 
-const name = `helm-test-${Date.now().toString(36)}`;
-const user = await call('POST', '/api/users', {
-  username: name,
-  email: `${name}@example.com`,
-  firstName: 'Helm',
-  lastName: 'Test',
+// an attempt whose outcome is unknown may have taken its name
+const user = await call('POST', '/api/users', (attempt) => {
+  const username = `helm-test-${Date.now().toString(36)}-${attempt}`;
+  return { username, email: `${username}@example.com`, firstName: 'Helm', lastName: 'Test' };
 });
 console.log(`user ${user.id} is registered`);
 const item = { productId: 1, productName: 'Pocket watch', quantity: 2, unitPrice: 600, totalPrice: 1200 };
-const placed = await call('POST', '/api/orders', { userId: user.id, items: [item] });
+const order = { userId: user.id, items: [item] };
+const placed = await call('POST', '/api/orders', () => order, { 'Idempotency-Key': user.username });
 console.log(`order ${placed.id} is placed`);
 // from the read model, which gets the events of the order and of its user through Kafka, at different times
-let order;
+let read;
 do {
   within.throwIfAborted();
-  order = await call('GET', `/api/orders/${placed.id}?minVersion=${placed.version}`);
-  if (order.userUsername === null) await new Promise((resolve) => setTimeout(resolve, 200));
-} while (order.userUsername === null);
-if (order.totalAmount !== 1200 || order.userUsername !== name) throw new Error(`read back: ${JSON.stringify(order)}`);
-console.log(`order ${order.id} is read back: ${order.totalAmount} by ${order.userUsername}`);
+  read = await call('GET', `/api/orders/${placed.id}?minVersion=${placed.version}`);
+  if (read.userUsername === null) await new Promise((resolve) => setTimeout(resolve, 200));
+} while (read.userUsername === null);
+if (read.totalAmount !== 1200 || read.userUsername !== user.username)
+  throw new Error(`read back: ${JSON.stringify(read)}`);
+console.log(`order ${read.id} is read back: ${read.totalAmount} by ${read.userUsername}`);

@@ -1,5 +1,5 @@
-// Tests the installed platform of MILLRACE_NAMESPACE in this order: the installation, an upgrade, the view of clients, the
-// operator and each kind, lost pods, an uninstall, the end.
+// Tests the installed platform of MILLRACE_NAMESPACE in this order: the installation, the values of the charts, upgrades, the
+// view of clients, the operator and each kind, lost pods, an uninstall, the end.
 import { after, before, describe } from 'node:test';
 
 import { withoutPlatform } from './cluster.ts';
@@ -10,9 +10,11 @@ import { installation } from './installation.ts';
 import { journey } from './journey.ts';
 import { losses } from './losses.ts';
 import { manyQueries } from './many-queries.ts';
+import { permutationsOfValues } from './permutations.ts';
 import { rebuilds } from './rebuilds.ts';
 import { rest } from './rest.ts';
 import { replays } from './replays.ts';
+import { replicas } from './replicas.ts';
 import { scaling } from './scaling.ts';
 import { streamQueries } from './stream-queries.ts';
 import { teardown } from './teardown.ts';
@@ -34,7 +36,9 @@ describe('the platform in a cluster', { skip: withoutPlatform }, () => {
   });
 
   installation(platform);
+  permutationsOfValues();
   upgrade(platform);
+  replicas();
   journey(platform);
   // these do not affect each other
   describe('meanwhile', { concurrency: true }, () => {

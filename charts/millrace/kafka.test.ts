@@ -1,0 +1,155 @@
+import assert from 'node:assert/strict';
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+
+import { chartFolder, find, refusalIn, render, renderIn, withoutHelm, type Resource } from '../testing.ts';
+
+const kafkaOf = (resources: Resource[]) => find(resources, 'Kafka', 'millrace')['spec'];
+const poolOf = (resources: Resource[]) => find(resources, 'KafkaNodePool', 'dual-role')['spec'];
+const declaredCopies = (resources: Resource[]) => find(resources, 'EventService', 'orders')['spec'].kafka.replicas;
+const withKafka = (kafka: object) => render('millrace', { values: { kafka } });
+
+/** The two resources of an earlier release, with a change. */
+function running(change: (pool: Resource, kafka: Resource) => void): Resource[] {
+  const all = render('millrace');
+  const [pool, kafka] = [find(all, 'KafkaNodePool', 'dual-role'), find(all, 'Kafka', 'millrace')];
+  change(pool, kafka);
+  return [pool, kafka];
+}
+
+describe('the Kafka of the platform’s chart', { skip: withoutHelm }, () => {
+  test('keeps as many copies as there are brokers, up to three, and acknowledges what one less have', () => {
+    for (const [replicas, copies, inSync] of [
+      [1, 1, 1],
+      [2, 2, 1],
+      [3, 3, 2],
+      [5, 3, 2],
+    ] as const) {
+      const resources = withKafka({ replicas });
+      const { config } = kafkaOf(resources).kafka;
+      assert.deepEqual(
+        [config['default.replication.factor'], config['offsets.topic.replication.factor'], declaredCopies(resources)],
+        [copies, copies, copies],
+      );
+      assert.deepEqual(
+        [config['min.insync.replicas'], config['transaction.state.log.min.isr']],
+        [inSync, inSync],
+        `${replicas} brokers`,
+      );
+      assert.equal(poolOf(resources).replicas, replicas);
+    }
+  });
+
+  test('decides itself how many copies there are if the chart does not create it', () => {
+    assert.deepEqual(find(withKafka({ create: false }), 'EventService', 'orders')['spec'].kafka, {
+      cluster: 'millrace',
+    });
+  });
+
+  test('spreads several brokers over nodes and zones, and replicas over the zones of a label', () => {
+    const { template } = poolOf(withKafka({ replicas: 3 }));
+    const constraints = template.pod.topologySpreadConstraints as Resource[];
+    assert.deepEqual(
+      constraints.map((constraint) => constraint['topologyKey']),
+      ['kubernetes.io/hostname', 'topology.kubernetes.io/zone'],
+    );
+    for (const constraint of constraints)
+      assert.deepEqual(constraint['labelSelector'].matchLabels, {
+        'strimzi.io/cluster': 'millrace',
+        'strimzi.io/name': 'millrace-kafka',
+      });
+    assert.equal(poolOf(withKafka({})).template, undefined);
+    assert.equal(kafkaOf(withKafka({ replicas: 3 })).kafka.rack, undefined);
+    const topologyKey = 'topology.kubernetes.io/zone';
+    assert.deepEqual(kafkaOf(withKafka({ rackTopologyKey: topologyKey })).kafka.rack, { topologyKey });
+  });
+
+  test('gives Strimzi’s operators for topics and users the memory and the time that they need', () => {
+    const { topicOperator, userOperator } = kafkaOf(withKafka({})).entityOperator;
+    const resources = { requests: { cpu: '100m', memory: '192Mi' }, limits: { memory: '384Mi' } };
+    const livenessProbe = { initialDelaySeconds: 60, failureThreshold: 6 };
+    assert.deepEqual(userOperator, { resources, livenessProbe });
+    assert.deepEqual(topicOperator, {
+      resources,
+      livenessProbe,
+      startupProbe: { periodSeconds: 10, failureThreshold: 60 },
+    });
+  });
+
+  test('takes any field of Strimzi’s resources', () => {
+    const spec = {
+      kafka: { config: { 'log.retention.bytes': 10_000_000_000 } },
+      entityOperator: { userOperator: null },
+    };
+    const resources = withKafka({ spec, nodePoolSpec: { template: { pod: { priorityClassName: 'high' } } } });
+    const { kafka, entityOperator } = kafkaOf(resources);
+    assert.equal(kafka.config['log.retention.bytes'], 10_000_000_000);
+    assert.equal(kafka.config['auto.create.topics.enable'], false);
+    assert.deepEqual(Object.keys(entityOperator), ['topicOperator']);
+    assert.deepEqual(poolOf(resources).template.pod, { priorityClassName: 'high' });
+  });
+
+  test('refuses another number of brokers, and says what to do', async () => {
+    const one = running(() => {});
+    const message = await refusalIn(one, 'millrace', { kafka: { replicas: 3 } });
+    assert.match(message!, /kafka\.replicas: this Kafka was made with 1, and cannot change to 3: its topics keep/);
+    assert.match(
+      message!,
+      /Set kafka\.replicas to 1\. A platform with another number is a new one, in another namespace/,
+    );
+    assert.equal(await refusalIn(one, 'millrace', {}), undefined);
+    assert.equal(await refusalIn([], 'millrace', { kafka: { replicas: 3 } }), undefined);
+    assert.equal(await refusalIn(one, 'millrace', { kafka: { create: false, replicas: 3 } }), undefined);
+  });
+});
+
+describe('an install that takes over the Kafka of an earlier release', { skip: withoutHelm }, () => {
+  /** The notes of an install or upgrade, in which Helm shows them to people only. */
+  async function notes(cluster: Resource[], action: 'install' | 'upgrade'): Promise<string> {
+    const folder = mkdtempSync(join(tmpdir(), 'millrace-notes-'));
+    try {
+      cpSync(chartFolder('millrace'), folder, { recursive: true });
+      const templates = join(folder, 'templates');
+      const text = '{{ tpl (.Files.Get "notes.txt") . | toJson }}';
+      const head = '"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "notes"}';
+      writeFileSync(join(templates, 'notes.yaml'), `{${head}, "data": {"text": ${text}}}`);
+      cpSync(join(templates, 'NOTES.txt'), join(folder, 'notes.txt'));
+      return find(await renderIn(cluster, folder, { action }), 'ConfigMap', 'notes')['data'].text;
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  }
+
+  test('says what it does not change, and how to change it', async () => {
+    const kept = running((pool, kafka) => {
+      pool['spec'].resources.limits.memory = '2Gi';
+      kafka['spec'].kafka.config['min.insync.replicas'] = 2;
+      kafka['spec'].kafka.quotas = { type: 'kafka' }; // somebody else's
+    });
+    const text = await notes(kept, 'install');
+    assert.match(text, /An install takes it over, and changes nothing of it:\n/);
+    assert.match(text, /^ {2}KafkaNodePool\.resources\.limits\.memory is "2Gi", not "1Gi"$/m);
+    assert.match(text, /^ {2}Kafka\.kafka\.config\.min\.insync\.replicas is 2, not 1$/m);
+    assert.match(
+      text,
+      /helm template demo CHART --namespace shop .* --show-only templates\/kafka\.yaml \|\n {4}kubectl/,
+    );
+    assert.ok(!text.includes('quotas'));
+  });
+
+  test('says nothing where there is nothing to say', async () => {
+    assert.ok(
+      !(
+        await notes(
+          running(() => {}),
+          'install',
+        )
+      ).includes('WARNING: the Kafka'),
+    );
+    assert.ok(!(await notes([], 'install')).includes('WARNING: the Kafka'));
+    const changed = running((pool) => (pool['spec'].resources.limits.memory = '2Gi'));
+    assert.ok(!(await notes(changed, 'upgrade')).includes('WARNING: the Kafka')); // Helm changes it
+  });
+});

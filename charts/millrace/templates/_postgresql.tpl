@@ -1,0 +1,75 @@
+{{/* The spec of the pod of the bundled PostgreSQL. */}}
+{{- define "millrace.postgresqlPod" -}}
+automountServiceAccountToken: false
+enableServiceLinks: false
+{{- include "millrace.foreignPullSecrets" . }}
+securityContext: {{- include "millrace.compact" .Values.postgresql.bundled.podSecurityContext | nindent 2 }}
+# a fast shutdown ends sessions and writes a checkpoint
+terminationGracePeriodSeconds: 60
+containers:
+  - name: postgresql
+    image: {{ .Values.postgresql.bundled.image }}
+    imagePullPolicy: IfNotPresent
+    # A pod that is deleted by force can still run on its node. Its server and this one would write to the same files, and
+    # PostgreSQL sees no other server in another container. The lock is free when the last process of that server has ended.
+    command: [bash, -c, 'exec 9>>/var/lib/postgresql/lock; flock 9; exec docker-entrypoint.sh "$0" "$@"']
+    args: [postgres, -c, max_connections={{ .Values.postgresql.maxConnections }}, -c, max_wal_size=2GB, -c, wal_compression=on]
+    env:
+      # the operator makes the Secret, and nothing changes it: a chart that made a password would make another one each time
+      - name: POSTGRES_USER
+        valueFrom: { secretKeyRef: { name: {{ include "millrace.postgresqlSecret" . }}, key: username } }
+      - name: POSTGRES_PASSWORD
+        valueFrom: { secretKeyRef: { name: {{ include "millrace.postgresqlSecret" . }}, key: password } }
+    ports:
+      - { name: postgresql, containerPort: 5432 }
+    startupProbe:
+      exec: { command: [pg_isready, --quiet, --host=127.0.0.1] }
+      periodSeconds: 1
+      timeoutSeconds: 3
+      failureThreshold: 300
+    readinessProbe:
+      exec: { command: [pg_isready, --quiet, --host=127.0.0.1] }
+      periodSeconds: 5
+      timeoutSeconds: 3
+    livenessProbe:
+      tcpSocket: { port: postgresql }
+      periodSeconds: 10
+      failureThreshold: 6
+    resources: {{- toYaml .Values.postgresql.resources | nindent 6 }}
+    securityContext: {{- include "millrace.containerSecurity" . | nindent 6 }}
+    volumeMounts:
+      - { name: data, mountPath: /var/lib/postgresql }
+      - { name: run, mountPath: /var/run/postgresql }
+      - { name: tmp, mountPath: /tmp }
+      - { name: shm, mountPath: /dev/shm }
+volumes:
+  - { name: run, emptyDir: {} }
+  - { name: tmp, emptyDir: {} }
+  # the default of 64 MB of shared memory is too small for parallel queries
+  - { name: shm, emptyDir: { medium: Memory, sizeLimit: 256Mi } }
+{{- end -}}
+
+{{/* The spec of the Cluster of CloudNativePG. */}}
+{{- define "millrace.postgresqlCluster" -}}
+instances: {{ .Values.postgresql.cloudnativePg.instances }}
+imageName: {{ .Values.postgresql.cloudnativePg.image }}
+{{- include "millrace.foreignPullSecrets" . }}
+# the operator creates databases and roles with it: Secret postgresql-superuser
+enableSuperuserAccess: true
+{{- if gt (int .Values.postgresql.cloudnativePg.instances) 1 }}
+# an acknowledged commit is on two instances
+minSyncReplicas: 1
+maxSyncReplicas: 1
+{{- end }}
+postgresql:
+  parameters:
+    max_connections: {{ .Values.postgresql.maxConnections | quote }}
+    max_wal_size: 2GB
+    wal_compression: "on"
+resources: {{- toYaml .Values.postgresql.resources | nindent 2 }}
+storage:
+  size: {{ .Values.postgresql.storage }}
+  {{- with .Values.postgresql.storageClass }}
+  storageClass: {{ . }}
+  {{- end }}
+{{- end -}}

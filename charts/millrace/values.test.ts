@@ -1,0 +1,190 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+
+import { find, podTemplates, refusalIn, render, withoutHelm, type Resource } from '../testing.ts';
+
+const ofKind = (resources: Resource[], kind: string) => resources.filter((resource) => resource.kind === kind);
+
+describe('the values of the platform’s chart', { skip: withoutHelm }, () => {
+  test('add to the pods of every service, or of one', () => {
+    const defaults = {
+      extraEnv: [{ name: 'HTTPS_PROXY', value: 'http://proxy:3128' }],
+      extraEnvFrom: [{ secretRef: { name: 'proxy' } }],
+      extraVolumes: [{ name: 'company-ca', configMap: { name: 'ca' } }],
+      extraVolumeMounts: [{ name: 'company-ca', mountPath: '/etc/company', readOnly: true }],
+      extraContainers: [{ name: 'agent', image: 'agent:1' }],
+      extraInitContainers: [{ name: 'prepare', image: 'prepare:1' }],
+      annotations: { 'reloader/auto': 'true' },
+      podLabels: { team: 'shop' },
+      serviceAnnotations: { 'company/owner': 'shop' },
+      priorityClassName: 'high',
+      tolerations: [{ key: 'dedicated', operator: 'Exists' }],
+      podSpec: { runtimeClassName: 'gvisor', enableServiceLinks: null },
+    };
+    const constraints = [{ topologyKey: 'rack', maxSkew: 1, whenUnsatisfiable: 'DoNotSchedule' }];
+    const resources = render('millrace', {
+      values: {
+        defaults,
+        services: { orders: { extraContainers: null, topologySpreadConstraints: constraints, podSpec: null } },
+        gateway: { service: { annotations: { 'cloud/lb': 'internal' } } },
+      },
+    });
+    const pods = podTemplates(resources);
+    const { metadata, spec } = pods.get('Deployment users')!;
+    const [container, agent] = spec['containers'];
+    assert.deepEqual(container.env.at(-1), defaults.extraEnv[0]);
+    assert.deepEqual(container.envFrom, defaults.extraEnvFrom);
+    assert.deepEqual(container.volumeMounts.at(-1), defaults.extraVolumeMounts[0]);
+    assert.deepEqual(spec['volumes'].at(-1), defaults.extraVolumes[0]);
+    assert.deepEqual(agent, defaults.extraContainers[0]);
+    assert.deepEqual(
+      spec['initContainers'].map(({ name }: { name: string }) => name),
+      ['migrated', 'prepare'],
+    );
+    assert.deepEqual([spec['runtimeClassName'], spec['enableServiceLinks']], ['gvisor', undefined]);
+    assert.equal((metadata as unknown as { labels: Record<string, string> }).labels['team'], 'shop');
+    assert.deepEqual((find(resources, 'Deployment', 'users').metadata as { annotations?: object }).annotations, {
+      'reloader/auto': 'true',
+    });
+    const orders = pods.get('Deployment orders')!.spec;
+    assert.equal(orders['containers'].length, 1);
+    assert.equal(orders['runtimeClassName'], undefined);
+    assert.deepEqual(orders['topologySpreadConstraints'], constraints);
+    assert.equal(spec['topologySpreadConstraints'].length, 2);
+    const { annotations } = find(resources, 'Service', 'gateway').metadata as { annotations?: object };
+    assert.deepEqual(annotations, { 'company/owner': 'shop', 'cloud/lb': 'internal' });
+    for (const name of ['Deployment users', 'Deployment mail-catcher', 'Pod place-order']) {
+      const pod = pods.get(name)!.spec;
+      assert.deepEqual([pod['priorityClassName'], pod['tolerations']], ['high', defaults.tolerations], name);
+    }
+  });
+
+  test('give a service an account of its own, or another one', () => {
+    const annotations = { 'eks.amazonaws.com/role-arn': 'arn' };
+    const resources = render('millrace', {
+      values: {
+        services: {
+          orders: { serviceAccount: { create: true, annotations } },
+          users: { serviceAccount: { name: 'theirs' } },
+        },
+      },
+    });
+    const accounts = ofKind(resources, 'ServiceAccount');
+    assert.deepEqual(
+      accounts.map(({ metadata }) => [metadata.name, (metadata as { annotations?: object }).annotations]),
+      [['orders', annotations]],
+    );
+    const account = (name: string) => podTemplates(resources).get(`Deployment ${name}`)!.spec['serviceAccountName'];
+    assert.deepEqual(['orders', 'users', 'gateway'].map(account), ['orders', 'theirs', undefined]);
+  });
+
+  test('name an image by its digest, in pods and migrations', () => {
+    const digest = `sha256:${'0123456789abcdef'.repeat(4)}`;
+    const resources = render('millrace', { values: { image: { repository: 'registry/millrace', digest } } });
+    const image = `registry/millrace@${digest}`;
+    for (const [name, { spec }] of podTemplates(resources))
+      if (!name.startsWith('StatefulSet')) assert.equal(spec['containers'][0].image, image, name);
+    assert.equal(find(resources, 'EventService', 'orders')['spec'].image, image);
+    assert.throws(() => render('millrace', { values: { image: { digest: 'latest' } } }), /\/image\/digest/);
+  });
+
+  test('write a large number as it is', () => {
+    const config = { MANY: 1_000_000, MORE: 12_345_678_901, SOME: 0.25, ON: true, WORD: '1e6' };
+    const { data } = find(render('millrace', { values: { defaults: { config } } }), 'ConfigMap', 'orders') as Resource;
+    assert.deepEqual(
+      Object.keys(config).map((key) => data[key]),
+      ['1000000', '12345678901', '0.25', 'true', '1e6'],
+    );
+  });
+
+  test('open the gateway by an Ingress or an HTTPRoute, for several hosts', () => {
+    const hosts = ['shop.example.com', '*.shop.example.com'];
+    const tls = [{ secretName: 'shop-tls', hosts }];
+    const parentRefs = [{ name: 'public', namespace: 'infrastructure' }];
+    const resources = render('millrace', {
+      values: { gateway: { ingress: { enabled: true, hosts, tls }, httpRoute: { parentRefs, hostnames: hosts } } },
+    });
+    const ingress = find(resources, 'Ingress', 'gateway')['spec'];
+    assert.deepEqual(
+      ingress.rules.map(({ host }: { host: string }) => host),
+      hosts,
+    );
+    assert.deepEqual(ingress.tls, tls);
+    const route = find(resources, 'HTTPRoute', 'gateway')['spec'];
+    assert.deepEqual([route.parentRefs, route.hostnames], [parentRefs, hosts]);
+    assert.deepEqual(route.rules[0].backendRefs, [{ name: 'gateway', port: 8080 }]);
+    const [rule, ...more] = find(
+      render('millrace', { values: { gateway: { ingress: { enabled: true } } } }),
+      'Ingress',
+      'gateway',
+    )['spec'].rules;
+    assert.deepEqual([rule.host, more], [undefined, []]);
+    assert.deepEqual(ofKind(render('millrace'), 'HTTPRoute'), []);
+  });
+
+  test('give every Service, and Kafka’s, addresses of both families', () => {
+    const both = { ipFamilyPolicy: 'RequireDualStack', ipFamilies: ['IPv6', 'IPv4'] };
+    const resources = render('millrace', { values: both });
+    const services = ofKind(resources, 'Service');
+    assert.ok(services.length > 5);
+    for (const { metadata, spec } of services)
+      assert.deepEqual({ ipFamilyPolicy: spec.ipFamilyPolicy, ipFamilies: spec.ipFamilies }, both, metadata.name);
+    const { template } = find(resources, 'Kafka', 'millrace')['spec'].kafka;
+    assert.deepEqual(template, { bootstrapService: both, brokersService: both });
+  });
+
+  test('label what is not a pod, and Prometheus’ resources', () => {
+    const resources = render('millrace', {
+      values: { commonLabels: { team: 'shop' }, monitoring: { labels: { release: 'prometheus' } } },
+      apis: ['monitoring.coreos.com/v1'],
+    });
+    const labels = (resource: Resource) => (resource.metadata as { labels?: Record<string, string> }).labels ?? {};
+    const copied = ['Kafka', 'KafkaNodePool'];
+    for (const resource of resources)
+      assert.equal(labels(resource)['team'], copied.includes(resource.kind) ? undefined : 'shop', resource.kind);
+    const ofPrometheus = ['ServiceMonitor', 'PrometheusRule'].map((kind) => find(resources, kind, 'millrace'));
+    assert.deepEqual(
+      ofPrometheus.map((resource) => labels(resource)['release']),
+      ['prometheus', 'prometheus'],
+    );
+    for (const [name, { metadata }] of podTemplates(resources))
+      if (!name.startsWith('Pod ')) assert.equal(labels({ kind: '', metadata })['team'], undefined, name);
+    const wrong = { commonLabels: { 'app.kubernetes.io/name': 'mine' } };
+    assert.throws(() => render('millrace', { values: wrong }), /invalid propertyName 'app\.kubernetes\.io\/name'/);
+  });
+
+  test('bring further resources, as objects or templates', () => {
+    const object = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: '{{ .Release.Name }}-ca' } };
+    const text = 'apiVersion: v1\nkind: Secret\nmetadata: { name: {{ .Release.Name }}-password }';
+    const resources = render('millrace', { values: { extraObjects: [object, text] } });
+    find(resources, 'ConfigMap', 'demo-ca');
+    find(resources, 'Secret', 'demo-password');
+  });
+
+  test('put fields over the spec of PostgreSQL’s pod or Cluster', () => {
+    const bundled = { podSpec: { priorityClassName: 'high' } };
+    const resources = render('millrace', { values: { postgresql: { bundled } } });
+    assert.equal(podTemplates(resources).get('StatefulSet postgresql')!.spec['priorityClassName'], 'high');
+    const spec = { backup: { retentionPolicy: '30d' }, postgresql: { parameters: { work_mem: '8MB' } } };
+    const others = render('millrace', { values: { postgresql: { mode: 'cloudnative-pg', cloudnativePg: { spec } } } });
+    const cluster = find(others, 'Cluster', 'postgresql')['spec'];
+    assert.deepEqual(cluster.backup, spec.backup);
+    assert.equal(cluster.postgresql.parameters.work_mem, '8MB');
+    assert.equal(cluster.postgresql.parameters.wal_compression, 'on');
+  });
+});
+
+describe('a second release in a namespace', { skip: withoutHelm }, () => {
+  const gateway = (release: string): Resource => ({
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: 'gateway', annotations: { 'meta.helm.sh/release-name': release } } as Resource['metadata'],
+  });
+
+  test('is refused, because its services would have the same names', async () => {
+    const message = await refusalIn([gateway('first')], 'millrace', {});
+    assert.match(message!, /The namespace shop has the release first of this chart/);
+    assert.match(message!, /Install this one in a namespace of its own, or uninstall first first/);
+    assert.equal(await refusalIn([gateway('demo')], 'millrace', {}), undefined);
+  });
+});
