@@ -2,6 +2,7 @@ import { PlatformError } from '#platform/errors';
 import type { PlatformErrorCode } from '#platform/errors';
 import type { TopicPartition, Watermarks } from '#platform/kafka';
 import type { Pool, PoolClient } from '#platform/postgres';
+import { setApart } from './dead-letter-row.ts';
 
 /** Thrown inside a transaction to roll it back: its events are outdated, and the inbox reads them again. */
 export class Outdated extends PlatformError {
@@ -121,12 +122,15 @@ export async function loadOffsets(
   );
 }
 
-/** Reads partitions from the start of their log, whose topic was created again. */
+/** Reads partitions from the start of their log, whose topic was created again; the dead letters of the earlier one stay. */
 export async function restartOffsets(pool: Pool, group: string, starts: readonly LogStart[]): Promise<void> {
   await pool.query(
-    `UPDATE millrace.inbox_offsets o SET next_offset = s.next_offset, topic_id = s.topic_id, updated_at = now()
-     FROM unnest($2::text[], $3::int[], $4::bigint[], $5::text[]) AS s(topic, partition, next_offset, topic_id)
-     WHERE o.consumer_group = $1 AND o.topic = s.topic AND o.partition = s.partition AND o.topic_id <> s.topic_id`,
+    `WITH moved AS (
+       UPDATE millrace.inbox_offsets o SET next_offset = s.next_offset, topic_id = s.topic_id, updated_at = now()
+       FROM unnest($2::text[], $3::int[], $4::bigint[], $5::text[]) AS s(topic, partition, next_offset, topic_id)
+       WHERE o.consumer_group = $1 AND o.topic = s.topic AND o.partition = s.partition AND o.topic_id <> s.topic_id
+       RETURNING o.topic, o.partition)
+     ${setApart}`,
     valuesOf(group, starts),
   );
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { eventually } from '#test/eventually.ts';
 import { decideOffsets } from './decide.ts';
+import { listDeadLetters } from './operations/dead-letters.ts';
 import { inboxStand, message, partitions } from './testing.ts';
 import { deleteTopic } from '#platform/kafka/testing/administer.ts';
 
@@ -11,14 +12,13 @@ describe('a topic that is deleted and created again', { concurrency: false }, ()
   const after = 24;
   const afterwards = Array.from({ length: after }, (_, i) => 100 + i);
 
-  /** Has read the topic, which is then another one with more events. */
-  async function recreate(): Promise<void> {
+  /** Has read the topic, which is then another one with other events: more of them, so that it is longer than the stored offset. */
+  async function recreate(events = afterwards.map((n) => message(n, 'k'))): Promise<void> {
     await deleteTopic(stand.topic);
     await stand.kafka.admin.ensureTopics([{ name: stand.topic, partitions, retentionMs: -1 }]);
-    // one key, and so one partition, whose new log is longer than the stored offset
     await eventually(
       () =>
-        stand.send(afterwards.map((n) => message(n, 'k'))).then(
+        stand.send(events).then(
           () => true,
           () => false,
         ),
@@ -83,6 +83,27 @@ describe('a topic that is deleted and created again', { concurrency: false }, ()
     await stand.reach(before + after);
     assert.deepEqual(await numbers(), afterwards);
   });
+
+  for (const decision of ['by setting', 'by command'] as const)
+    it(`keeps the dead letters of the earlier one at the same offsets where it is read from its start ${decision}`, async () => {
+      const noEvent = (n: number) => ({ ...message(n, 'k'), headers: {} });
+      const { pool } = stand.database;
+      const letters = async () => {
+        const found = await listDeadLetters(pool, { group: stand.group }, { before: undefined, limit: 10 });
+        return found.map(({ offset }) => offset);
+      };
+      await stand.send([noEvent(1), noEvent(2)]);
+      const first = stand.start();
+      await eventually(async () => (await letters()).length === 2, 'both are dead letters');
+      await first.inbox.stop();
+      await recreate([noEvent(3), noEvent(4)]);
+      const { admin } = stand.kafka;
+      if (decision === 'by command')
+        await decideOffsets({ pool, admin }, { group: stand.group, topic: stand.topic, decision: 'restart' });
+      stand.start(decision === 'by setting' ? { recreatedTopics: 'restart' } : {});
+      await eventually(async () => (await letters()).length === 4, 'and the two of the present one', 10_000);
+      assert.deepEqual(await letters(), [1, 0, 1, 0]);
+    });
 
   it('is noticed by an inbox that runs', async () => {
     await sendBefore();
