@@ -19,7 +19,17 @@ export const inbox: readonly Mutant[] = [
     to: 'stored !== undefined && present === undefined;',
     testFile: 'platform/inbox/recreated-topic.test.ts',
     test: 'is refused until somebody decides, and then read from its start',
-    schedules: 'No schedule deletes a topic',
+    schedules: true,
+  },
+  {
+    name: 'dead-letter-of-an-earlier-topic-overwritten',
+    breaks: 'A dead letter of a topic that was created again takes the place of one of the earlier topic',
+    file: 'platform/inbox/dead-letter-row.ts',
+    from: 'AND d.earlier_offset IS NULL`;',
+    to: 'AND false`;',
+    testFile: 'platform/inbox/recreated-topic.test.ts',
+    test: 'keeps the dead letters of the earlier one at the same offsets where it is read from its start by setting',
+    schedules: true,
   },
   {
     name: 'offsets-in-another-transaction',
@@ -42,6 +52,16 @@ export const inbox: readonly Mutant[] = [
     schedules: true,
   },
   {
+    name: 'dead-letter-overtaken',
+    breaks: 'The later messages of a key take effect before its dead letter is replayed',
+    file: 'platform/inbox/key-order.ts',
+    from: 'item.isWaiting = item.event !== undefined || item.failure !== undefined;',
+    to: 'item.isWaiting = item.failure !== undefined;',
+    testFile: 'platform/inbox/dead-letter-order.test.ts',
+    test: 'lets the later messages of its key wait, over a restart, and releases them in order',
+    schedules: true,
+  },
+  {
     name: 'dead-letter-not-storable',
     breaks: 'A dead letter has texts that PostgreSQL refuses',
     file: 'platform/inbox/storable.ts',
@@ -49,7 +69,7 @@ export const inbox: readonly Mutant[] = [
     to: ';',
     testFile: 'platform/inbox/foreign-records.test.ts',
     test: 'keeps a record with a binary key, and headers that repeat, have no value, or are no UTF-8 byte for byte, in the table, in the topic and in its replay',
-    schedules: 'No event of a schedule is a dead letter',
+    schedules: 'The events of the schedules come from an outbox, which has no such texts',
   },
   {
     name: 'dead-letter-with-each-header-once',
@@ -59,7 +79,7 @@ export const inbox: readonly Mutant[] = [
     to: "return JSON.stringify([...new Map(headers.map(([name, value]) => [name.toString('base64'), value?.toString('base64') ?? null]))]);",
     testFile: 'platform/inbox/foreign-records.test.ts',
     test: 'keeps a record with a binary key, and headers that repeat, have no value, or are no UTF-8 byte for byte, in the table, in the topic and in its replay',
-    schedules: 'No event of a schedule is a dead letter',
+    schedules: 'The events of the schedules come from an outbox, which has each header once',
   },
   {
     name: 'lag-at-commits-only',
