@@ -27,16 +27,17 @@ export class OffsetsMoved extends Outdated {
   }
 }
 
-/** A partition and its stored offset before and after. */
-export type Move = TopicPartition & { expected: bigint; next: bigint };
+/** A partition and its stored offset before and after, and the id of the topic that these count in, where it is known. */
+export type Move = TopicPartition & { expected: bigint; next: bigint; topicId?: string | undefined };
 
 const move = {
   name: 'inbox-move-offsets',
   text: `WITH locked AS (
       SELECT o.topic, o.partition, w.next FROM millrace.inbox_offsets o
-      JOIN unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[]) AS w(topic, partition, expected, next)
+      JOIN unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::text[]) AS w(topic, partition, expected, next, topic_id)
         ON w.topic = o.topic AND w.partition = o.partition
       WHERE o.consumer_group = $1 AND o.next_offset = w.expected
+        AND coalesce(o.topic_id = w.topic_id, true)
       ORDER BY o.topic, o.partition FOR UPDATE OF o
     )
     UPDATE millrace.inbox_offsets o SET next_offset = l.next, updated_at = now() FROM locked l
@@ -46,7 +47,8 @@ const move = {
 
 /**
  * Moves the offsets of partitions by compare-and-set; it locks the rows in one order. @returns the moves whose stored
- * offset is not the expected one: another member of the group has processed these messages
+ * offset is not the expected one: another member of the group has processed these messages, or they are of a topic that was created
+ * again since
  */
 export async function moveOffsets<T extends Move>(tx: PoolClient, group: string, batches: readonly T[]): Promise<T[]> {
   const { rows } = await tx.query<TopicPartition>({
@@ -57,6 +59,7 @@ export async function moveOffsets<T extends Move>(tx: PoolClient, group: string,
       batches.map((batch) => batch.partition),
       batches.map((batch) => String(batch.expected)),
       batches.map((batch) => String(batch.next)),
+      batches.map((batch) => batch.topicId ?? null),
     ],
   });
   if (rows.length === batches.length) return [];

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { eventually } from '#test/eventually.ts';
+import { createDecoder, readJson } from '#platform/contract';
 import { decideOffsets } from './decide.ts';
 import { listDeadLetters } from './operations/dead-letters.ts';
 import { inboxStand, message, partitions } from './testing.ts';
@@ -104,6 +105,35 @@ describe('a topic that is deleted and created again', { concurrency: false }, ()
       await eventually(async () => (await letters()).length === 4, 'and the two of the present one', 10_000);
       assert.deepEqual(await letters(), [1, 0, 1, 0]);
     });
+
+  it('loses nothing to events of the earlier one that are written when their offsets are those of the present one', async () => {
+    const { pool } = stand.database;
+    const gate = Promise.withResolvers<void>();
+    const late = new Proxy(pool, {
+      get(target, name) {
+        if (name === 'connect') return () => gate.promise.then(() => target.connect());
+        const value = Reflect.get(target, name) as unknown;
+        return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+      },
+    });
+    let hasRead = false;
+    const decode = createDecoder(readJson);
+    await stand.send([1, 2, 3].map((n) => message(n, 'k')));
+    stand.start({
+      pool: late,
+      decode: (one, headers) => {
+        hasRead = true;
+        return decode(one, headers);
+      },
+    });
+    await eventually(() => hasRead, 'it has read them, and cannot write their effects yet');
+    await recreate();
+    const { admin } = stand.kafka;
+    await decideOffsets({ pool, admin }, { group: stand.group, topic: stand.topic, decision: 'restart' });
+    gate.resolve();
+    await eventually(async () => (await numbers()).length === after, 'all of the present one', 10_000);
+    assert.deepEqual(await numbers(), afterwards);
+  });
 
   it('is noticed by an inbox that runs', async () => {
     await sendBefore();
