@@ -39,10 +39,10 @@ describe('the check of a schedule', () => {
     assert.deepEqual(kinds({ log: more, effects: effectsOf(more) }), ['doubled']);
   });
 
-  it('finds a key whose first copies are not in order, in the log and in the table', () => {
+  it('finds a key whose first copies are not in order in the log, or whose effects are not in the order of the log', () => {
     const mixed = logOf('k-1', 'k-3', 'k-2');
     const letters = { letters: [], published: [] };
-    assert.deepEqual(kinds({ log: mixed, effects: effectsOf(mixed), ...letters }), ['reordered', 'reordered']);
+    assert.deepEqual(kinds({ log: mixed, effects: effectsOf(mixed), ...letters }), ['reordered']);
     const inOrder = logOf('k-1', 'k-2', 'k-3');
     const effects = effectsOf([inOrder[1]!, inOrder[0]!, inOrder[2]!]);
     assert.deepEqual(kinds({ log: inOrder, effects, ...letters }), ['reordered']);

@@ -32,7 +32,7 @@ export function startRelay(owner: string, { pool, kafka }: Surroundings): Part {
   return { health, wake: () => relay.wake(), stop: () => relay.stop() };
 }
 
-/** The header with the number of a record: no other record of a schedule has it. */
+/** The header with the number of a record in its schedule. */
 export const recordHeader = 'record';
 
 const decode = createDecoder(readJson);

@@ -22,6 +22,8 @@ import type { Change } from './writer.ts';
 const partitions = 3;
 /** how long everything may take to catch up after the last fault, in simulated milliseconds */
 const catchUpMs = 60_000;
+/** the same after a topic was away: the relay tries again after up to half a minute, and then what waits behind that */
+const catchUpOfTopicMs = 120_000;
 const lookEveryMs = 200;
 /** how often an operator asks for the replay of dead letters, in simulated milliseconds */
 const replayEveryMs = 1_000;
@@ -155,7 +157,7 @@ class Schedule {
     await scheduler.runUntil(() => this.#writing.size === 0 && clock.now >= faultsEnd && !this.#isTopicAway);
     this.#calm();
     let isDone = false;
-    const end = clock.now + catchUpMs;
+    const end = clock.now + this.#catchUpMs;
     const look = async () => {
       isDone = !scheduler.isTrailing && (await this.#isCaughtUp());
       scheduler.plan(clock.now + lookEveryMs, look);
@@ -378,6 +380,10 @@ class Schedule {
     return this.#workers === 0 || (read >= present.length && hasClosed(this.#kafka.sent, this.#stand.clock.now));
   }
 
+  get #catchUpMs(): number {
+    return this.#gone.length > 0 ? catchUpOfTopicMs : catchUpMs;
+  }
+
   /** What has not caught up, and whether the parts say so. */
   async #stuck(): Promise<Finding[]> {
     const reports = this.#roles.flatMap(({ name, part }) => (part ? [{ name, report: part.health.report() }] : []));
@@ -385,7 +391,7 @@ class Schedule {
     const red = settled
       .filter(({ status }) => status === 'DOWN')
       .map(({ name, checks }) => `${name}: ${JSON.stringify(checks)}`);
-    const what = `not everything has caught up ${catchUpMs / 1_000} s after the last fault`;
+    const what = `not everything has caught up ${this.#catchUpMs / 1_000} s after the last fault`;
     return red.length > 0
       ? [{ kind: 'stuck', what: `${what}: ${red.join('; ')}` }]
       : [{ kind: 'false-green', what: `${what}, and health says that all is well` }];
