@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe } from 'node:test';
 import { badInput } from './platform/bad-input.ts';
+import { kafka } from './platform/kafka.ts';
 import { tour } from './platform/tour.ts';
 import { trace } from './platform/trace.ts';
 import type { PlatformUnderTest } from './platform/under-test.ts';
@@ -34,7 +35,7 @@ describe('the platform', () => {
         OTEL_TRACES_SAMPLER: 'parentbased_always_off', // only the traces of a test
       },
     });
-    const { url, mail } = platform;
+    const { url, mail, brokers, postgres } = platform;
     Object.assign(underTest, {
       gateway: url('gateway'),
       users: url('users'),
@@ -42,6 +43,8 @@ describe('the platform', () => {
       notifications: url('notifications'),
       analytics: url('analytics'),
       mail,
+      brokers,
+      postgres,
       spans: receiver.spans,
     });
   });
@@ -54,5 +57,6 @@ describe('the platform', () => {
 
   tour(underTest);
   trace(underTest);
+  kafka(underTest);
   badInput(underTest);
 });

@@ -44,7 +44,7 @@ for (const { version, recorded } of readReleases()) {
     it('become notifications', async (t) => {
       const { pool, drop } = await createTestDatabase('notifications');
       t.after(drop);
-      await transaction(pool, (tx) => applyEvents(tx, events, 0));
+      await transaction(pool, (tx) => applyEvents(tx, events, Number.POSITIVE_INFINITY));
       const { rows } = await pool.query<{ event_id: string }>('SELECT event_id FROM notifications');
       const notified = new Set(rows.map((row) => row.event_id));
       for (const { id } of [...ofType('user.created'), ...ofType('order.created')])

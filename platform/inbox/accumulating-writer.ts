@@ -11,6 +11,7 @@ import type { DeadLetterWriter } from './dead-letters.ts';
 import { endItem } from './item.ts';
 import { metrics } from './metrics.ts';
 import { OffsetsMoved, Outdated, moveOffsets, nameOf } from './offsets.ts';
+import type { Move } from './offsets.ts';
 import { isNotable } from './partition-batch.ts';
 import type { Committed, Sink, PartitionBatch } from './partition-batch.ts';
 
@@ -44,7 +45,7 @@ interface Work {
   /** why the accumulation did not accept some of the events */
   failure: unknown;
   /** by partition */
-  batches: Map<string, Committed & { expected: bigint }>;
+  batches: Map<string, Committed & Move>;
 }
 
 /**
@@ -126,13 +127,14 @@ export class AccumulatingWriter implements Sink {
       failure: undefined,
       batches: new Map(),
     };
-    const { topic, partition, expected, next, items } = batch;
+    const { topic, partition, expected, next, topicId, items } = batch;
     const name = nameOf(batch);
     const own = this.#pending.batches.get(name) ?? {
       topic,
       partition,
       expected,
       next,
+      topicId,
       messages: 0,
       times: [],
       items: [],

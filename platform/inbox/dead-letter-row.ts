@@ -19,8 +19,18 @@ export interface DeadLetterRow {
   is_reference: boolean;
 }
 
-export const deadLetterColumns = `id, topic, partition, "offset", key, value, headers, timestamp,
+/** Where the message is, or was, in the log of its topic. */
+export const offsetColumn = 'coalesce(earlier_offset, "offset") AS "offset"';
+
+export const deadLetterColumns = `id, topic, partition, ${offsetColumn}, key, value, headers, timestamp,
   key_bytes, header_list, timestamp_ms, is_reference`;
+
+/**
+ * Sets the dead letters of partitions apart from those that the topics of the same names will have, which were created again: the part
+ * of a statement that changes the rows of the partitions in `moved`, of the group `$1`.
+ */
+export const setApart = `UPDATE millrace.dead_letters d SET earlier_offset = d."offset", "offset" = -d.id FROM moved m
+  WHERE d.consumer_group = $1 AND d.topic = m.topic AND d.partition = m.partition AND d.earlier_offset IS NULL`;
 
 export type DeadLetterState = DeadLetter['state'];
 

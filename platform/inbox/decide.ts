@@ -1,5 +1,6 @@
 import type { KafkaAdmin } from '#platform/kafka';
 import type { Pool } from '#platform/postgres';
+import { setApart } from './dead-letter-row.ts';
 
 /** Where a group goes on with a topic that it cannot read: at the start or at the end of its log. */
 export type OffsetDecision = 'restart' | 'end';
@@ -18,9 +19,16 @@ export async function decideOffsets(
     [...watermarks].map(([partition, { low, high }]) => [partition, decision === 'restart' ? low : high]),
   );
   const { rows } = await pool.query<{ partition: number }>(
-    `UPDATE millrace.inbox_offsets o SET next_offset = d.next_offset, topic_id = $3, updated_at = now()
-     FROM unnest($4::int[], $5::bigint[]) AS d(partition, next_offset)
-     WHERE o.consumer_group = $1 AND o.topic = $2 AND o.partition = d.partition RETURNING o.partition`,
+    `WITH decided AS (
+       UPDATE millrace.inbox_offsets o SET next_offset = d.next_offset, topic_id = $3, updated_at = now()
+       FROM unnest($4::int[], $5::bigint[]) AS d(partition, next_offset) JOIN (
+         SELECT partition, topic_id FROM millrace.inbox_offsets WHERE consumer_group = $1 AND topic = $2 FOR UPDATE
+       ) before USING (partition)
+       WHERE o.consumer_group = $1 AND o.topic = $2 AND o.partition = d.partition
+       RETURNING o.topic, o.partition, before.topic_id),
+     moved AS (SELECT topic, partition FROM decided WHERE topic_id <> $3),
+     apart AS (${setApart})
+     SELECT partition FROM decided`,
     [group, topic, topicId ?? null, [...offsets.keys()], [...offsets.values()].map(String)],
   );
   return new Map(rows.map(({ partition }) => [partition, offsets.get(partition)!]));

@@ -260,7 +260,7 @@ export class Inbox {
         .map((message) => toItem(message, group, decode, mode !== 'backfill'));
       const next = messages[i + maxBatch]?.offset ?? batch.nextOffset;
       const committed = await this.#writer.write(
-        { topic, partition, expected, next, items },
+        { topic, partition, expected, next, topicId: position.topicId, items },
         assignment.signal,
         Math.max(0, Number(batch.highWatermark - next)),
       );

@@ -2,6 +2,7 @@ import { PlatformError } from '#platform/errors';
 import type { PlatformErrorCode } from '#platform/errors';
 import type { TopicPartition, Watermarks } from '#platform/kafka';
 import type { Pool, PoolClient } from '#platform/postgres';
+import { setApart } from './dead-letter-row.ts';
 
 /** Thrown inside a transaction to roll it back: its events are outdated, and the inbox reads them again. */
 export class Outdated extends PlatformError {
@@ -26,16 +27,17 @@ export class OffsetsMoved extends Outdated {
   }
 }
 
-/** A partition and its stored offset before and after. */
-export type Move = TopicPartition & { expected: bigint; next: bigint };
+/** A partition and its stored offset before and after, and the id of the topic that these count in, where it is known. */
+export type Move = TopicPartition & { expected: bigint; next: bigint; topicId?: string | undefined };
 
 const move = {
   name: 'inbox-move-offsets',
   text: `WITH locked AS (
       SELECT o.topic, o.partition, w.next FROM millrace.inbox_offsets o
-      JOIN unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[]) AS w(topic, partition, expected, next)
+      JOIN unnest($2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::text[]) AS w(topic, partition, expected, next, topic_id)
         ON w.topic = o.topic AND w.partition = o.partition
       WHERE o.consumer_group = $1 AND o.next_offset = w.expected
+        AND coalesce(o.topic_id = w.topic_id, true)
       ORDER BY o.topic, o.partition FOR UPDATE OF o
     )
     UPDATE millrace.inbox_offsets o SET next_offset = l.next, updated_at = now() FROM locked l
@@ -45,7 +47,8 @@ const move = {
 
 /**
  * Moves the offsets of partitions by compare-and-set; it locks the rows in one order. @returns the moves whose stored
- * offset is not the expected one: another member of the group has processed these messages
+ * offset is not the expected one: another member of the group has processed these messages, or they are of a topic that was created
+ * again since
  */
 export async function moveOffsets<T extends Move>(tx: PoolClient, group: string, batches: readonly T[]): Promise<T[]> {
   const { rows } = await tx.query<TopicPartition>({
@@ -56,6 +59,7 @@ export async function moveOffsets<T extends Move>(tx: PoolClient, group: string,
       batches.map((batch) => batch.partition),
       batches.map((batch) => String(batch.expected)),
       batches.map((batch) => String(batch.next)),
+      batches.map((batch) => batch.topicId ?? null),
     ],
   });
   if (rows.length === batches.length) return [];
@@ -121,12 +125,15 @@ export async function loadOffsets(
   );
 }
 
-/** Reads partitions from the start of their log, whose topic was created again. */
+/** Reads partitions from the start of their log, whose topic was created again; the dead letters of the earlier one stay. */
 export async function restartOffsets(pool: Pool, group: string, starts: readonly LogStart[]): Promise<void> {
   await pool.query(
-    `UPDATE millrace.inbox_offsets o SET next_offset = s.next_offset, topic_id = s.topic_id, updated_at = now()
-     FROM unnest($2::text[], $3::int[], $4::bigint[], $5::text[]) AS s(topic, partition, next_offset, topic_id)
-     WHERE o.consumer_group = $1 AND o.topic = s.topic AND o.partition = s.partition AND o.topic_id <> s.topic_id`,
+    `WITH moved AS (
+       UPDATE millrace.inbox_offsets o SET next_offset = s.next_offset, topic_id = s.topic_id, updated_at = now()
+       FROM unnest($2::text[], $3::int[], $4::bigint[], $5::text[]) AS s(topic, partition, next_offset, topic_id)
+       WHERE o.consumer_group = $1 AND o.topic = s.topic AND o.partition = s.partition AND o.topic_id <> s.topic_id
+       RETURNING o.topic, o.partition)
+     ${setApart}`,
     valuesOf(group, starts),
   );
 }

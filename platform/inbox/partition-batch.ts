@@ -8,6 +8,8 @@ export interface PartitionBatch extends TopicPartition {
   expected: bigint;
   /** the stored offset after them */
   next: bigint;
+  /** the id of the topic that these offsets count in, where it is known */
+  topicId?: string | undefined;
   items: Item[];
 }
 

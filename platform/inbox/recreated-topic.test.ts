@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { eventually } from '#test/eventually.ts';
+import { createDecoder, readJson } from '#platform/contract';
 import { decideOffsets } from './decide.ts';
+import { listDeadLetters } from './operations/dead-letters.ts';
 import { inboxStand, message, partitions } from './testing.ts';
 import { deleteTopic } from '#platform/kafka/testing/administer.ts';
 
@@ -11,14 +13,13 @@ describe('a topic that is deleted and created again', { concurrency: false }, ()
   const after = 24;
   const afterwards = Array.from({ length: after }, (_, i) => 100 + i);
 
-  /** Has read the topic, which is then another one with more events. */
-  async function recreate(): Promise<void> {
+  /** Has read the topic, which is then another one with other events: more of them, so that it is longer than the stored offset. */
+  async function recreate(events = afterwards.map((n) => message(n, 'k'))): Promise<void> {
     await deleteTopic(stand.topic);
     await stand.kafka.admin.ensureTopics([{ name: stand.topic, partitions, retentionMs: -1 }]);
-    // one key, and so one partition, whose new log is longer than the stored offset
     await eventually(
       () =>
-        stand.send(afterwards.map((n) => message(n, 'k'))).then(
+        stand.send(events).then(
           () => true,
           () => false,
         ),
@@ -81,6 +82,56 @@ describe('a topic that is deleted and created again', { concurrency: false }, ()
     await recreate();
     stand.start({ recreatedTopics: 'restart' });
     await stand.reach(before + after);
+    assert.deepEqual(await numbers(), afterwards);
+  });
+
+  for (const decision of ['by setting', 'by command'] as const)
+    it(`keeps the dead letters of the earlier one at the same offsets where it is read from its start ${decision}`, async () => {
+      const noEvent = (n: number) => ({ ...message(n, 'k'), headers: {} });
+      const { pool } = stand.database;
+      const letters = async () => {
+        const found = await listDeadLetters(pool, { group: stand.group }, { before: undefined, limit: 10 });
+        return found.map(({ offset }) => offset);
+      };
+      await stand.send([noEvent(1), noEvent(2)]);
+      const first = stand.start();
+      await eventually(async () => (await letters()).length === 2, 'both are dead letters');
+      await first.inbox.stop();
+      await recreate([noEvent(3), noEvent(4)]);
+      const { admin } = stand.kafka;
+      if (decision === 'by command')
+        await decideOffsets({ pool, admin }, { group: stand.group, topic: stand.topic, decision: 'restart' });
+      stand.start(decision === 'by setting' ? { recreatedTopics: 'restart' } : {});
+      await eventually(async () => (await letters()).length === 4, 'and the two of the present one', 10_000);
+      assert.deepEqual(await letters(), [1, 0, 1, 0]);
+    });
+
+  it('loses nothing to events of the earlier one that are written when their offsets are those of the present one', async () => {
+    const { pool } = stand.database;
+    const gate = Promise.withResolvers<void>();
+    const late = new Proxy(pool, {
+      get(target, name) {
+        if (name === 'connect') return () => gate.promise.then(() => target.connect());
+        const value = Reflect.get(target, name) as unknown;
+        return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+      },
+    });
+    let hasRead = false;
+    const decode = createDecoder(readJson);
+    await stand.send([1, 2, 3].map((n) => message(n, 'k')));
+    stand.start({
+      pool: late,
+      decode: (one, headers) => {
+        hasRead = true;
+        return decode(one, headers);
+      },
+    });
+    await eventually(() => hasRead, 'it has read them, and cannot write their effects yet');
+    await recreate();
+    const { admin } = stand.kafka;
+    await decideOffsets({ pool, admin }, { group: stand.group, topic: stand.topic, decision: 'restart' });
+    gate.resolve();
+    await eventually(async () => (await numbers()).length === after, 'all of the present one', 10_000);
     assert.deepEqual(await numbers(), afterwards);
   });
 

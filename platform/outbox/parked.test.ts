@@ -65,6 +65,21 @@ describe('parked events of the outbox', () => {
   };
   const ids = (sent: ReturnType<typeof fakeKafka>['sent']) => sent.map(({ message }) => message.headers['ce_id']);
 
+  it('are published that a statement has parked whose relay had lost it', async () => {
+    const { kafka, sent } = fakeKafka({ orders: 6 });
+    const relay = start(kafka);
+    await append(event('orders', '1', 1));
+    relay.wake();
+    await eventually(() => sent.length === 1, 'the relay has its shards');
+    await database.pool.query(
+      `INSERT INTO millrace.outbox_parked (outbox, topic, id, part, shard, key, event_id, type, source, data, created_at, reason, attempts)
+       SELECT 'millrace.outbox', topic, id + 1, 0, shard, key, 'orders-1-2', type, source, data, created_at, 'it was away', 1
+       FROM millrace.outbox`,
+    );
+    await eventually(() => ids(sent).includes('orders-1-2'), 'it is published');
+    await eventually(async () => (await parked()).length === 0, 'none is parked');
+  });
+
   it('of a missing topic hold up no others, are named, and are published in order when the topic appears', async () => {
     const topics: Record<string, number> = { orders: 6 };
     const { kafka, sent } = fakeKafka(topics);

@@ -55,7 +55,7 @@ export class Parked {
     this.#log = log;
   }
 
-  /** Finds the topics with parked messages in these shards, which the relay owns from now on. */
+  /** Finds the topics with parked messages in these shards, which the relay owns. */
   async own(session: PoolClient, shards: readonly number[]): Promise<void> {
     this.#shards = shards;
     const { rows } = await session.query<{ topic: string; reason: string }>(

@@ -29,6 +29,8 @@ import { Upkeep } from './upkeep.ts';
 import { outboxTable } from './write.ts';
 
 const renewMs = 2_000;
+/** how often the relay looks for parked messages that it does not know: a statement that was lost can park some later */
+const parkedMs = 5_000;
 /** after a read of more rows than this, or one that left rows, the next read follows at once */
 const manyRows = 50;
 /** how long the relay keeps a shard that another one is to get: until then its cursor can pass the published rows, which the
@@ -91,6 +93,7 @@ export class OutboxRelay {
   readonly #topics: TopicPartitions;
   #publishedIds: PublishedIds;
   #markDue = 0;
+  #parkedDue = 0;
   readonly #upkeep: Upkeep;
   readonly #probe: BacklogProbe;
 
@@ -265,8 +268,12 @@ export class OutboxRelay {
     this.#progress.own(cursors);
     const { shards } = this.#progress;
     metrics.shards.set({ database: this.#database }, shards.length);
-    if (String(shards) !== String(before)) {
+    const isChanged = String(shards) !== String(before);
+    if (isChanged || since >= this.#parkedDue) {
       await this.#parked.own(session, shards);
+      this.#parkedDue = since + parkedMs;
+    }
+    if (isChanged) {
       this.#log.info(
         { database: this.#database, shards, relays: alive.length },
         'the relay publishes these shards of the outbox',

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { describe, it } from 'node:test';
+import type { TestContext } from 'node:test';
 import { startGateway, startUpstream, textOf, unusedUrl } from './testing.ts';
 import { eventually } from '#test/eventually.ts';
+import { startWithFullBacklog } from '#test/full-backlog.ts';
 
 async function problem(response: Response) {
   assert.match(response.headers.get('content-type') ?? '', /^application\/problem\+json/);
@@ -101,6 +104,29 @@ describe('a service that another process takes over', () => {
     await eventually(async () => (await retries(gateway.url)) > before);
     await startUpstream(t, async (request, response) => response.end(String((await textOf(request)).length)), port);
     assert.equal(await (await answer).text(), '100000');
+  });
+});
+
+/** Calls back when undici could not connect, before the gateway learns of it. */
+function onConnectError(t: TestContext, report: (code: string) => void): void {
+  const channel = 'undici:client:connectError';
+  const listener = (message: unknown) => report((message as { error: { code: string } }).error.code);
+  subscribe(channel, listener);
+  t.after(() => unsubscribe(channel, listener));
+}
+
+describe('a service that accepts no connection in time', { skip: process.platform !== 'linux' }, () => {
+  it('gets what came as soon as it accepts again', async (t) => {
+    const { url, accept } = await startWithFullBacklog(t);
+    const gateway = await startGateway(t, url, { limits: { breaker: { failures: 1 } } });
+    const failures: string[] = [];
+    onConnectError(t, (code) => {
+      failures.push(code);
+      accept();
+    });
+    const answer = await post(gateway.url);
+    assert.deepEqual([answer.status, await answer.text()], [200, 'here']);
+    assert.deepEqual(failures, ['UND_ERR_CONNECT_TIMEOUT']);
   });
 });
 

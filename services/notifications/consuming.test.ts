@@ -51,7 +51,7 @@ describe('from Kafka to the mailbox', () => {
       log,
       health: new Health(),
       decode: decodeEvent,
-      handle: (tx, events) => applyEvents(tx, events, 0),
+      handle: (tx, events) => applyEvents(tx, events, Number.POSITIVE_INFINITY),
       onCommitted,
     });
     inbox.start();

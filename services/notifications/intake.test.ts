@@ -89,7 +89,7 @@ describe('intake', () => {
     try {
       await client.query('BEGIN');
       const { applyEvents } = await import('./intake.ts');
-      await applyEvents(client, [userEvent(1), orderEvent(1, 1)], 0);
+      await applyEvents(client, [userEvent(1), orderEvent(1, 1)], Number.POSITIVE_INFINITY);
       await client.query('ROLLBACK');
     } finally {
       client.release();
@@ -124,11 +124,31 @@ describe('intake', () => {
   });
 
   it('records events that are too old, and does not send them', async () => {
-    await give(database.pool, [orderEvent(1, 1)], Date.now() + 1_000);
-    const [row] = await rows(database.pool);
-    assert.equal(row?.status, 'FAILED');
-    assert.equal(row.last_error, 'the event was too old when it was read');
+    const hourMs = 3_600_000;
+    const old = { ...orderEvent(1, 1), time: Date.now() - 2 * hourMs };
+    const timeless = { ...orderEvent(2, 1), time: -1e18 };
+    await give(database.pool, [old, timeless], hourMs);
+    for (const { status, last_error } of await rows(database.pool))
+      assert.deepEqual([status, last_error], ['FAILED', 'the event was too old when it was read']);
+    assert.equal(await count('notifications'), 2);
     assert.equal(await count('deliveries'), 0);
+  });
+
+  it('judges the age of an event by the clock of PostgreSQL, whatever its own says', async (t) => {
+    const hourMs = 3_600_000;
+    const now = Date.now();
+    const events = [orderEvent(1, 1), { ...orderEvent(2, 1), time: now - 2 * hourMs }];
+    for (const wrongByMs of [100 * hourMs, -100 * hourMs]) {
+      await database.pool.query('TRUNCATE notifications CASCADE');
+      t.mock.timers.enable({ apis: ['Date'], now: now + wrongByMs });
+      await give(database.pool, events, hourMs);
+      t.mock.timers.reset();
+      assert.deepEqual(
+        (await rows(database.pool)).map(({ event_id, status }) => `${event_id} ${status}`),
+        ['order-1-3 PENDING', 'order-2-3 FAILED'],
+        `wrong by ${wrongByMs} ms`,
+      );
+    }
   });
 
   it('deletes old notifications that are not PENDING', async () => {

@@ -16,8 +16,9 @@ const eraseAddresses = `
 
 const insertNotifications = `
   WITH new AS MATERIALIZED (
-    SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::boolean[])
-      AS t (user_id, event_id, type, subject, body, traceparent, stale)
+    SELECT t.*, extract(epoch FROM now())::float8 * 1000 - happened_ms > $8::float8 AS stale
+    FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::float8[])
+      AS t (user_id, event_id, type, subject, body, traceparent, happened_ms)
   ), inserted AS (
     INSERT INTO notifications (user_id, event_id, type, subject, body, status, last_error)
     SELECT user_id, event_id, type, subject, body,
@@ -34,12 +35,13 @@ const insertNotifications = `
  * Applies a batch of user-events and order-events in the transaction that moves the offsets: it stores the users, and one
  * notification for each event. A repeated event changes nothing.
  *
- * @param oldest milliseconds since 1970; earlier events are recorded, not sent
+ * @param maxAgeMs older events are recorded and not sent, so that no user gets old mails when a group reads its topics again from
+ *   the beginning. Their age is by the clock of PostgreSQL: that of this process may be wrong, and a mail not sent is lost.
  */
-export async function applyEvents(tx: PoolClient, events: readonly ReceivedEvent[], oldest: number): Promise<void> {
-  const { recipients, notifications } = planIntake(events, oldest);
+export async function applyEvents(tx: PoolClient, events: readonly ReceivedEvent[], maxAgeMs: number): Promise<void> {
+  const { recipients, notifications } = planIntake(events);
   if (recipients.length > 0) await saveRecipients(tx, recipients);
-  if (notifications.length > 0) await saveNotifications(tx, notifications);
+  if (notifications.length > 0) await saveNotifications(tx, notifications, maxAgeMs);
 }
 
 async function saveRecipients(tx: PoolClient, changes: readonly RecipientChange[]): Promise<void> {
@@ -59,7 +61,11 @@ async function saveRecipients(tx: PoolClient, changes: readonly RecipientChange[
   if (deleted.length > 0) await tx.query(eraseAddresses, [deleted]);
 }
 
-async function saveNotifications(tx: PoolClient, notifications: readonly NewNotification[]): Promise<void> {
+async function saveNotifications(
+  tx: PoolClient,
+  notifications: readonly NewNotification[],
+  maxAgeMs: number,
+): Promise<void> {
   await tx.query({
     name: 'insert-notifications',
     text: insertNotifications,
@@ -70,7 +76,8 @@ async function saveNotifications(tx: PoolClient, notifications: readonly NewNoti
       notifications.map((one) => one.subject),
       notifications.map((one) => one.body),
       notifications.map((one) => one.traceparent ?? null),
-      notifications.map((one) => one.stale),
+      notifications.map((one) => one.time),
+      maxAgeMs,
     ],
   });
 }

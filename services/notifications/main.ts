@@ -64,7 +64,7 @@ await runService('notifications', async (service) => {
     health,
     recreatedTopics: config.KAFKA_RECREATED_TOPICS,
     decode: decodeEvent,
-    handle: (tx, events) => applyEvents(tx, events, Date.now() - config.MAIL_MAX_AGE_HOURS * 3_600_000),
+    handle: (tx, events) => applyEvents(tx, events, config.MAIL_MAX_AGE_HOURS * 3_600_000),
     onCommitted: () => sender.wake(),
     lingerMs: 100, // mails may lag by a tenth of a second
   });

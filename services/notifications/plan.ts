@@ -20,8 +20,8 @@ export interface NewNotification extends Message {
   eventId: string;
   type: string;
   traceparent: string | undefined;
-  /** too old to be sent: it is only recorded */
-  stale: boolean;
+  /** when its event happened, in milliseconds since 1970 */
+  time: number;
 }
 
 export interface IntakePlan {
@@ -31,13 +31,8 @@ export interface IntakePlan {
   notifications: NewNotification[];
 }
 
-/**
- * The changes of a batch of events.
- *
- * @param oldest milliseconds since 1970: earlier events are not sent, so that no user gets old mails when a group reads its
- *   topics again from the beginning.
- */
-export function planIntake(events: readonly ReceivedEvent[], oldest: number): IntakePlan {
+/** The changes of a batch of events. */
+export function planIntake(events: readonly ReceivedEvent[]): IntakePlan {
   const recipients = new Map<number, RecipientChange>();
   const notifications = new Map<string, NewNotification>();
   for (const event of events) {
@@ -45,9 +40,9 @@ export function planIntake(events: readonly ReceivedEvent[], oldest: number): In
     if (change && change.version > (recipients.get(change.userId)?.version ?? 0)) recipients.set(change.userId, change);
     const message = messageFor(event);
     if (message) {
-      const { type, traceparent } = event;
+      const { type, time, traceparent } = event;
       const eventId = identityOf(event);
-      notifications.set(eventId, { ...message, eventId, type, traceparent, stale: event.time < oldest });
+      notifications.set(eventId, { ...message, eventId, type, time, traceparent });
     }
   }
   return {

@@ -47,8 +47,8 @@ export function orderEvent(orderId: number, userId: number): ReceivedEvent {
 }
 
 /** Delivers events to the service as the inbox does. */
-export function give(pool: Pool, events: ReceivedEvent[], oldest = 0): Promise<void> {
-  return transaction(pool, (tx) => applyEvents(tx, events, oldest));
+export function give(pool: Pool, events: ReceivedEvent[], maxAgeMs = Number.POSITIVE_INFINITY): Promise<void> {
+  return transaction(pool, (tx) => applyEvents(tx, events, maxAgeMs));
 }
 
 /** A sender with short retry pauses. */

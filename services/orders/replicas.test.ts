@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -11,8 +11,10 @@ import { createInterface } from 'node:readline';
 import { describe, test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { createKafka } from '#platform/kafka';
 import type { IncomingMessage, Kafka } from '#platform/kafka';
+import { deleteTopic } from '#platform/kafka/testing/administer.ts';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
 import { eventually } from '#test/eventually.ts';
@@ -22,6 +24,8 @@ import type { Send } from './testing.ts';
 
 /** Kafka takes half a minute to detect that a consumer was killed. */
 const waitMs = 60_000;
+/** how soon others go on with the work of a process that stands still */
+const takeOverMs = 20_000;
 const main = fileURLToPath(new URL('main.ts', import.meta.url));
 
 async function withKafka<T>(work: (kafka: Kafka) => Promise<T>): Promise<T> {
@@ -35,6 +39,8 @@ async function withKafka<T>(work: (kafka: Kafka) => Promise<T>): Promise<T> {
 
 interface Stage {
   topic: string;
+  /** the consumer group of the projection */
+  group: string;
   write: TestDatabase;
   read: TestDatabase;
   env: Record<string, string>;
@@ -58,9 +64,10 @@ async function stage(t: TestContext): Promise<Stage> {
 
   const declarations = mkdtempSync(join(tmpdir(), 'orders-'));
   mkdirSync(join(declarations, 'services'));
+  const group = `projection-${topic}`;
   const spec = {
     port: 8082,
-    consumes: [{ group: `projection-${topic}`, topics: [topic, userTopic], database: 'orders-read' }],
+    consumes: [{ group, topics: [topic, userTopic], database: 'orders-read' }],
   };
   const declaration = { kind: 'EventService', metadata: { name: 'orders' }, spec };
   writeFileSync(join(declarations, 'services/orders.yaml'), JSON.stringify(declaration));
@@ -88,7 +95,7 @@ async function stage(t: TestContext): Promise<Stage> {
     USERS_URL: `http://127.0.0.1:${(users.address() as AddressInfo).port}`,
     MILLRACE_DECLARATIONS: declarations,
   };
-  return { topic, write, read, env, lookups };
+  return { topic, group, write, read, env, lookups };
 }
 
 interface Replica {
@@ -255,6 +262,22 @@ async function checkProjection({ write, read }: Stage): Promise<void> {
   assert.deepEqual(counts, (await write.pool.query(countsOf)).rows, 'each event is counted exactly once');
 }
 
+/** Runs a command of the platform beside a service, with its environment, and returns what it prints. */
+async function operate({ env }: Stage, part: 'inbox' | 'outbox', ...args: string[]): Promise<string> {
+  const program = fileURLToPath(import.meta.resolve(`#platform/${part}/main.ts`));
+  const options = { env: { ...process.env, ...env } };
+  const { stdout } = await promisify(execFile)(process.execPath, ['--no-warnings', program, ...args], options);
+  return stdout;
+}
+
+/** Places orders of one item, one after the other, all of which are accepted. */
+async function placeAll(send: Send, count: number): Promise<void> {
+  for (let n = 0; n < count; n++) {
+    const { status, body } = await send('POST', '/orders', { userId: 1, items: [lamp] });
+    assert.equal(status, 201, JSON.stringify(body));
+  }
+}
+
 /** The number of the topic's partitions with projected events. */
 async function partitionsConsumed({ read, topic }: Stage): Promise<number> {
   const { rows } = await read.pool.query('SELECT count(*)::int AS n FROM millrace.inbox_offsets WHERE topic = $1', [
@@ -305,5 +328,79 @@ describe('two replicas of orders', () => {
     checkOrderPerKey(messages);
     await checkProjection(all);
     assert.equal(await spare.stop('SIGTERM'), 0);
+  });
+});
+
+// these wait most of the time
+describe('orders', { concurrency: true }, () => {
+  test('goes on within 20 s with the events of a replica that stands still, which changes nothing when it goes on itself', async (t) => {
+    const all = await stage(t);
+    const [frozen, other] = await Promise.all([startReplica(t, all.env), startReplica(t, all.env)]);
+    const owners = async () => {
+      const { rows } = await all.write.pool.query('SELECT count(DISTINCT owner)::int AS n FROM millrace.outbox_shards');
+      return rows[0].n as number;
+    };
+    await placeAll(frozen.send, 20);
+    await checkProjection(all);
+    await eventually(async () => (await owners()) === 2, 'each publishes a share');
+    const placing = placeAll(frozen.send, 50).catch(() => undefined); // its process has some of them under way
+    const placed = async () =>
+      (await all.write.pool.query('SELECT count(*)::int AS n FROM orders')).rows[0].n as number;
+    await eventually(async () => (await placed()) > 20, 'some of them');
+    frozen.process.kill('SIGSTOP');
+    await placeAll(other.send, 50);
+    const since = performance.now();
+    await checkProjection(all);
+    assert.ok(performance.now() - since < takeOverMs, 'in time');
+    assert.equal(await owners(), 1);
+    frozen.process.kill('SIGCONT');
+    await placing;
+    await placeAll(other.send, 20);
+    await eventually(async () => (await owners()) === 2, 'each publishes a share again', waitMs);
+    await checkProjection(all);
+    checkOrderPerKey(await readTopic(all.topic, (await storedEvents(all)).length));
+    for (const replica of [frozen, other]) assert.equal(await replica.stop('SIGTERM'), 0);
+  });
+
+  test('says what to do where Kafka has lost its data, and two commands bring every event back, each with its effect once', async (t) => {
+    const all = await stage(t);
+    const { topic, group } = all;
+    const replica = await startReplica(t, all.env);
+    assert.equal(await drive(() => replica.send, 4, 5), 20);
+    await checkProjection(all);
+    await deleteTopic(topic);
+    await withKafka(async ({ admin }) => {
+      await eventually(
+        async () => {
+          await admin.ensureTopics([{ name: topic, partitions: 6, retentionMs: -1 }]);
+          return (await admin.topics()).includes(topic);
+        },
+        'the topic is there again, and empty',
+        waitMs,
+      );
+    });
+    await placeAll(replica.send, 5);
+    const decision = await eventually(
+      async () => {
+        const { body } = await replica.send('GET', '/health');
+        return /created again after .* Decide: npm run offsets -- (restart \S+ \S+) reads it/.exec(
+          JSON.stringify(body),
+        )?.[1];
+      },
+      'the health says so',
+      waitMs,
+    );
+    assert.equal(decision, `restart ${group} ${topic}`);
+    const stored = await storedEvents(all);
+    assert.match(await operate(all, 'outbox', 'republish', '--from', '1'), /^\d+ events of outbox are published again/);
+    await operate(all, 'inbox', ...decision.split(' '));
+    await checkProjection(all);
+    await readTopic(topic, stored.length);
+    const { body } = await eventually(async () => {
+      const answer = await replica.send('GET', '/health');
+      return answer.status === 200 && answer;
+    }, 'it is well again');
+    assert.equal(body['status'], 'UP');
+    assert.equal(await replica.stop('SIGTERM'), 0);
   });
 });

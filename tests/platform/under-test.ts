@@ -9,6 +9,9 @@ export interface PlatformUnderTest {
   analytics: string;
   /** the page and API of the embedded mail server */
   mail: string;
+  brokers: string;
+  /** the connection string of PostgreSQL's superuser */
+  postgres: string;
   /** every span that the services have exported so far */
   spans: ReceivedSpan[];
 }

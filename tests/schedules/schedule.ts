@@ -1,3 +1,4 @@
+import { deadLetterTopic } from '#platform/declarations';
 import { brokerError } from '#platform/kafka/testing/fake-error.ts';
 import { fakeKafka } from '#platform/kafka/testing/fake.ts';
 import { sendTimeoutMs } from '#platform/kafka';
@@ -7,20 +8,26 @@ import type { Random } from '#test/random.ts';
 import { currentActor, runAs } from './actor.ts';
 import type { Actor } from './actor.ts';
 import { check } from './check.ts';
-import type { Finding } from './check.ts';
+import type { Facts, Finding, LoggedRecord } from './check.ts';
 import { SimulatedClock } from './clock.ts';
 import { ScheduledDatabase } from './database.ts';
-import { inboxGroup, startInbox, startRelay } from './parts.ts';
+import { inboxGroup, recordHeader, startInbox, startOperator, startRelay } from './parts.ts';
 import type { Part } from './parts.ts';
 import { Scheduler } from './scheduler.ts';
 import type { Outage } from './scheduler.ts';
-import { checkStreams, declareQueries, resultsTopic, startWorker, streamGroup } from './streams.ts';
-import { drawChanges, keys, tables, topic, write } from './writer.ts';
+import { checkStreams, declareQueries, hasClosed, resultsTopic, startWorker, streamGroup } from './streams.ts';
+import { drawChanges, firstEventOf, keys, tables, topic, write } from './writer.ts';
+import type { Change } from './writer.ts';
 
 const partitions = 3;
 /** how long everything may take to catch up after the last fault, in simulated milliseconds */
 const catchUpMs = 60_000;
+/** the same after a topic was away: the relay tries again after up to half a minute, and then what waits behind that */
+const catchUpOfTopicMs = 120_000;
 const lookEveryMs = 200;
+/** how often an operator asks for the replay of dead letters, in simulated milliseconds */
+const replayEveryMs = 1_000;
+const deadLetters = deadLetterTopic(inboxGroup);
 
 export interface ScheduleResult {
   seed: number;
@@ -98,8 +105,15 @@ class Schedule {
   readonly #roles: Role[] = [];
   #actors = 0;
   #crashes = 0;
-  #writing = 0;
+  /** what the writers have not done yet */
+  readonly #writing = new Set<Change[]>();
   #workers = 0;
+  #records = 0;
+  /** when the handler of the inbox begins to take poison events */
+  #curedAt = 0;
+  /** the log of the topic that was deleted */
+  #gone: LoggedRecord[] = [];
+  #isTopicAway = false;
   /** whether faults have ended */
   #isCalm = false;
 
@@ -115,17 +129,21 @@ class Schedule {
       onTime: () => database.setTime(clock.date),
       onCrash: (actor) => this.#onCrash(actor),
     });
-    const topics = { [topic]: partitions, [resultsTopic]: partitions, [`${inboxGroup}.dead-letters`]: 1 };
-    this.#kafka = fakeKafka(topics, (call, effect) =>
-      this.#scheduler.call({
-        what: call,
-        server: 'Kafka',
-        effect: async () => effect(),
-        lose: () => new Error('the connection to the broker is lost'),
-        timeoutMs: sendTimeoutMs,
-        isRepeatable: call.startsWith('send'),
-      }),
-    );
+    const topics = { [topic]: partitions, [resultsTopic]: partitions, [deadLetters]: 1 };
+    this.#kafka = fakeKafka(topics, {
+      network: (call, effect) =>
+        this.#scheduler.call({
+          what: call,
+          server: 'Kafka',
+          effect: async () => effect(),
+          lose: () => new Error('the connection to the broker is lost'),
+          timeoutMs: sendTimeoutMs,
+          isRepeatable: call.startsWith('send'),
+        }),
+      onAppend: ({ topic: to, message }) => {
+        if (to === topic) message.headers[recordHeader] = String((this.#records += 1));
+      },
+    });
     database.use(this.#scheduler);
   }
 
@@ -133,12 +151,13 @@ class Schedule {
     const { clock, database } = this.#stand;
     const scheduler = this.#scheduler;
     await database.control.query(clear);
+    await this.#begin();
     const faultsEnd = this.#cast();
     const findings: Finding[] = [];
-    await scheduler.runUntil(() => this.#writing === 0 && clock.now >= faultsEnd);
+    await scheduler.runUntil(() => this.#writing.size === 0 && clock.now >= faultsEnd && !this.#isTopicAway);
     this.#calm();
     let isDone = false;
-    const end = clock.now + catchUpMs;
+    const end = clock.now + this.#catchUpMs;
     const look = async () => {
       isDone = !scheduler.isTrailing && (await this.#isCaughtUp());
       scheduler.plan(clock.now + lookEveryMs, look);
@@ -149,12 +168,27 @@ class Schedule {
     const facts = await this.#facts();
     findings.push(...check(facts).filter(({ kind }) => isDone || kind !== 'lost'));
     if (isDone && this.#workers > 0)
-      findings.push(...(await checkStreams(database.control, this.#stand.versions, this.#kafka.sent)));
+      findings.push(...(await checkStreams(database.control, this.#stand.versions, this.#kafka.sent, clock.now)));
     const simulatedMs = Math.round(clock.now);
     const trace = [...scheduler.trace];
     for (const { actor } of this.#roles) if (actor) scheduler.crash(actor);
     await scheduler.runUntil(() => !scheduler.isTrailing);
     return { seed: this.#seed, findings, steps: scheduler.steps, crashes: this.#crashes, simulatedMs, trace };
+  }
+
+  /** the time of the first events of the writers */
+  get #start(): number {
+    return Math.floor(this.#stand.clock.date / 60_000) * 60_000 - 600_000;
+  }
+
+  /** Puts an event into each partition. */
+  async #begin(): Promise<void> {
+    const start = this.#start;
+    for (let partition = 0; partition < partitions; partition += 1) {
+      const { id, key, message } = firstEventOf(partition, start);
+      await this.#stand.database.control.query('INSERT INTO written VALUES ($1, $2, 1, false)', [id, key]);
+      await this.#kafka.append(topic, partition, message);
+    }
   }
 
   /** Draws who takes part and what goes wrong. @returns when the faults end */
@@ -166,23 +200,30 @@ class Schedule {
     const maxBatch = random.pick([1, 3, 1_000]);
     const lasts = random.int(500, 6_000);
     scheduler.rates = { fault: random.pick([0, 0.005, 0.02, 0.06]), slow: random.pick([0, 0.02, 0.1]) };
+    const isCured = () => this.#isCalm || this.#stand.clock.now >= this.#curedAt;
     const wakeRelays = () => {
       for (const { part, actor } of this.#roles) if (actor?.isAlive) part?.wake();
     };
+    const poison = random.pick([0, 0.05, 0.2]);
+    this.#curedAt = random.int(0, 2 * lasts);
+    const start = this.#start;
     for (let i = random.int(1, 3); i > 0; i -= 1) {
-      const changes = drawChanges(random);
-      this.#writing += 1;
-      const start = Math.floor(this.#stand.clock.date / 60_000) * 60_000 - 600_000;
+      const changes = drawChanges(random, poison);
+      this.#writing.add(changes);
       this.#add(`writer-${i}`, () => {
-        void write(pool, changes, { start, onCommitted: wakeRelays }).then(() => (this.#writing -= 1));
+        void write(pool, changes, { start, onCommitted: wakeRelays }).then(() => this.#writing.delete(changes));
         return undefined;
       });
     }
     for (let i = random.int(1, 2); i > 0; i -= 1)
       this.#add(`relay-${i}`, ({ name }) => startRelay(name, { pool, kafka }));
     for (let i = random.int(1, 2); i > 0; i -= 1)
-      this.#add(`inbox-${i}`, () => startInbox([topic], { pool, kafka }, maxBatch));
-    this.#workers = random.int(0, 2);
+      this.#add(`inbox-${i}`, () => startInbox([topic], { pool, kafka }, { maxBatch, isCured }));
+    if (poison > 0) this.#add('operator', () => startOperator({ pool, kafka }, replayEveryMs));
+    const deletes = random.chance(0.25);
+    if (deletes) scheduler.plan(random.int(0, lasts), () => this.#deleteTopic());
+    // of the events in a deleted topic nobody can say which ones a worker has counted
+    this.#workers = deletes ? 0 : random.int(0, 2);
     const lingerMs = random.pick([0, 100]);
     for (let i = this.#workers; i > 0; i -= 1)
       this.#add(`worker-${i}`, () =>
@@ -248,6 +289,53 @@ class Schedule {
     });
   }
 
+  /** Somebody deletes the topic, and creates it again when all who read it have noticed. */
+  async #deleteTopic(): Promise<void> {
+    const { clock, database } = this.#stand;
+    const { rows } = await database.control.query<{ partition: number; next: number }>(
+      'SELECT partition, next_offset::int AS next FROM millrace.inbox_offsets WHERE consumer_group = $1',
+      [inboxGroup],
+    );
+    const read = new Map(rows.map(({ partition, next }) => [partition, next]));
+    this.#gone = this.#present.map(({ partition, offset, ...record }) => {
+      const isGone = offset >= (read.get(partition) ?? 0);
+      return { ...record, isGone };
+    });
+    this.#kafka.deleteTopic(topic);
+    this.#isTopicAway = true;
+    this.#scheduler.note(`${topic} is deleted`);
+    const createAt = clock.now + this.#random.int(1, 3_000);
+    const create = () => {
+      if (clock.now < createAt || !this.#kafka.isDeserted(topic)) {
+        this.#scheduler.plan(Math.max(createAt, clock.now + lookEveryMs), create);
+        return;
+      }
+      this.#kafka.createTopic(topic, partitions);
+      this.#isTopicAway = false;
+      this.#scheduler.note(`${topic} is created again`);
+    };
+    create();
+  }
+
+  /** The log of the topic. */
+  get #present(): (LoggedRecord & { partition: number; offset: number })[] {
+    const ends = new Map<number, number>();
+    return this.#kafka.sent
+      .filter((one) => one.topic === topic)
+      .map(({ partition, message: { key, value, headers } }) => {
+        const offset = ends.get(partition) ?? 0;
+        ends.set(partition, offset + 1);
+        return {
+          id: headers['ce_id']!,
+          key,
+          record: headers[recordHeader]!,
+          value: value.toString(),
+          partition,
+          offset,
+        };
+      });
+  }
+
   /** Stops an instance as a deployment does, and starts the next one when it has stopped. */
   #replace(role: Role): void {
     const { actor, part } = role;
@@ -271,20 +359,29 @@ class Schedule {
   async #isCaughtUp(): Promise<boolean> {
     const { control } = this.#stand.database;
     const { rows: written } = await control.query<{ id: string }>('SELECT id FROM written');
-    const records = this.#kafka.sent.filter((one) => one.topic === topic);
-    const sent = new Set(records.map(({ message }) => message.headers['ce_id']));
+    const present = this.#present;
+    const log = [...this.#gone, ...present];
+    const sent = new Set(log.map(({ id }) => id));
     if (!written.every(({ id }) => sent.has(id))) return false;
-    const { rows } = await control.query<{ effects: number; read: number; due: boolean; unpublished: boolean }>(
-      `SELECT (SELECT count(*)::int FROM effects) AS effects,
-         (SELECT coalesce(sum(next_offset), 0)::int FROM millrace.inbox_offsets WHERE consumer_group = $1) AS read,
-         EXISTS (SELECT FROM stream_windows WHERE due_at IS NOT NULL) AS due,
-         EXISTS (SELECT FROM millrace.outbox o JOIN millrace.outbox_shards s USING (shard)
-           WHERE (o.xid, o.id) > (s.xid, s.id)) AS unpublished`,
+    const { rows: done } = await control.query<{ record: string }>('SELECT record FROM effects');
+    const records = new Set(done.map(({ record }) => record));
+    if (!log.every(({ record, isGone }) => isGone || records.has(record))) return false;
+    const { rows } = await control.query<{ read: number; left: boolean }>(
+      `SELECT (SELECT coalesce(sum(next_offset), 0)::int FROM millrace.inbox_offsets WHERE consumer_group = $1) AS read,
+         EXISTS (SELECT FROM stream_windows WHERE due_at IS NOT NULL)
+         OR EXISTS (SELECT FROM millrace.dead_letters WHERE replayed_at IS NULL)
+         OR EXISTS (SELECT FROM millrace.outbox_parked)
+         OR EXISTS (SELECT FROM millrace.outbox o JOIN millrace.outbox_shards s USING (shard)
+           WHERE (o.xid, o.id) > (s.xid, s.id)) AS left`,
       [streamGroup],
     );
-    const { effects, read, due, unpublished } = rows[0]!;
-    const isRead = this.#workers === 0 || (read >= records.length && !due);
-    return effects >= records.length && isRead && !unpublished;
+    const { read, left } = rows[0]!;
+    if (left) return false;
+    return this.#workers === 0 || (read >= present.length && hasClosed(this.#kafka.sent, this.#stand.clock.now));
+  }
+
+  get #catchUpMs(): number {
+    return this.#gone.length > 0 ? catchUpOfTopicMs : catchUpMs;
   }
 
   /** What has not caught up, and whether the parts say so. */
@@ -294,32 +391,28 @@ class Schedule {
     const red = settled
       .filter(({ status }) => status === 'DOWN')
       .map(({ name, checks }) => `${name}: ${JSON.stringify(checks)}`);
-    const what = `not everything has caught up ${catchUpMs / 1_000} s after the last fault`;
+    const what = `not everything has caught up ${this.#catchUpMs / 1_000} s after the last fault`;
     return red.length > 0
       ? [{ kind: 'stuck', what: `${what}: ${red.join('; ')}` }]
       : [{ kind: 'false-green', what: `${what}, and health says that all is well` }];
   }
 
-  async #facts() {
+  async #facts(): Promise<Facts> {
     const { control } = this.#stand.database;
-    const { rows: written } = await control.query<{ id: string; key: string; n: number }>(
-      'SELECT id, key, n FROM written ORDER BY key, n',
+    const { rows: written } = await control.query<Facts['written'][number]>(
+      'SELECT id, key, n, is_poison AS "isPoison" FROM written ORDER BY key, n',
     );
-    const { rows: effects } = await control.query<{ id: string; place: string }>(
-      'SELECT id, place FROM effects ORDER BY position',
+    const { rows: effects } = await control.query<Facts['effects'][number]>(
+      'SELECT id, record FROM effects ORDER BY position',
     );
-    const { rows: letters } = await control.query<{ what: string }>(
-      `SELECT topic || '/' || partition || '/' || "offset" || ' is a dead letter: ' || reason AS what FROM millrace.dead_letters`,
+    const { rows: letters } = await control.query<Facts['letters'][number]>(
+      `SELECT event_id AS id, headers->>$1 AS record, is_waiting AS "isWaiting", reason FROM millrace.dead_letters ORDER BY id`,
+      [recordHeader],
     );
-    const ends = new Map<number, number>();
-    const log = this.#kafka.sent
-      .filter((one) => one.topic === topic)
-      .map(({ partition, message: { key, headers } }) => {
-        const offset = ends.get(partition) ?? 0;
-        ends.set(partition, offset + 1);
-        return { id: headers['ce_id']!, key, place: `${partition}/${offset}` };
-      });
-    return { written, effects, log, deadLetters: letters.map(({ what }) => what) };
+    const published = this.#kafka.sent
+      .filter((one) => one.topic === deadLetters)
+      .map(({ message: { headers, value } }) => ({ record: headers[recordHeader]!, value: value.toString() }));
+    return { written, effects, letters, published, log: [...this.#gone, ...this.#present] };
   }
 }
 

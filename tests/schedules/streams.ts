@@ -10,7 +10,8 @@ import type { MetricUpdated } from '#streams/contract';
 import type { Versions } from '#streams/engine';
 import { listWindows, VersionSource } from '#streams/store';
 import { declare } from '#streams/testing/declare.ts';
-import { oracle, oracleQueriesThat, windowName } from '#streams/testing/oracle.ts';
+import { idleAfterMs } from '#streams/engine/query-progress.ts';
+import { oracle, oracleQueriesThat, queryWatermark, windowName } from '#streams/testing/oracle.ts';
 import type { OracleQuery } from '#streams/testing/oracle.ts';
 import type { Finding } from './check.ts';
 import { log } from './parts.ts';
@@ -27,6 +28,7 @@ const named = (names: readonly string[], suffix: string, emission: string) =>
 /** Their windows are compared, what they emit, and what they raise. */
 const kept = named(['tumbling', 'short-sessions'], '-kept', '');
 const emitting = named(['by-creation'], '-emitted', `emit: { to: ${resultsTopic}, every: 200ms }`);
+const closing = named(['tumbling', 'short-sessions'], '-closing', `emit: { to: ${resultsTopic}, on: close }`);
 const alerting = named(
   ['everything'],
   '-alerting',
@@ -37,7 +39,7 @@ alert: { severity: info, message: 'Key {key}' }`,
 
 /** Puts the queries into effect, once for all schedules. */
 export async function declareQueries(pool: Pool): Promise<Versions> {
-  const queries = [...kept, ...emitting, ...alerting].map(({ query }) => query);
+  const queries = [...kept, ...emitting, ...closing, ...alerting].map(({ query }) => query);
   const { versions } = await declare(pool, streamGroup, queries);
   return versions;
 }
@@ -78,11 +80,38 @@ export function startWorker(
   };
 }
 
-/** Compares the windows, what was emitted of them and the alerts with a plain calculation over the log. */
+/** The windows that no event of the log can change any more. */
+function overIn(query: OracleQuery, events: readonly ReceivedEvent[]): Map<string, unknown> {
+  const { window } = query;
+  const openFor = window.grace + ('gap' in window ? window.gap : 0);
+  const complete = queryWatermark(query, events);
+  const endOf = (name: string) => Number(name.split('-').at(-1));
+  return new Map([...oracle(query, events).windows].filter(([name]) => endOf(name) + openFor <= complete));
+}
+
+/** Whether the log alone says what closes: a partition that is silent for so long would close windows that it could still change. */
+const isLogAll = (lasted: number) => lasted < idleAfterMs;
+
+/**
+ * Whether all windows are closed that have to be.
+ * @param lasted how long the schedule has lasted, in simulated milliseconds
+ */
+export function hasClosed(sent: readonly SentMessage[], lasted: number): boolean {
+  const events = eventsOf(sent);
+  return (
+    !isLogAll(lasted) || closing.every((query) => readersView(query, sent).windows.size >= overIn(query, events).size)
+  );
+}
+
+/**
+ * Compares the windows, what was emitted of them and the alerts with a plain calculation over the log.
+ * @param lasted how long the schedule has lasted, in simulated milliseconds
+ */
 export async function checkStreams(
   client: pg.Client,
   versions: Versions,
   sent: readonly SentMessage[],
+  lasted: number,
 ): Promise<Finding[]> {
   const pool = client as unknown as Pool; // it is only asked
   const events = eventsOf(sent);
@@ -92,16 +121,31 @@ export async function checkStreams(
     if (is !== shouldBe) findings.push({ kind: 'window', what: `${what}: ${is} instead of ${shouldBe}` });
   };
   const sorted = (windows: Map<string, unknown>) => [...windows].toSorted(([a], [b]) => (a < b ? -1 : 1));
-  for (const query of [...kept, ...emitting]) {
-    const { name } = query.query;
-    compare(name, sorted(await windowsOf(pool, versions, query)), sorted(oracle(query, events).windows));
-  }
+  const sameWindows = async (query: OracleQuery) => {
+    const windows = await windowsOf(pool, versions, query);
+    compare(query.query.name, sorted(windows), sorted(oracle(query, events).windows));
+    return windows;
+  };
+  for (const query of [...kept, ...emitting]) await sameWindows(query);
   for (const query of emitting)
     compare(
       `${query.query.name}, as readers see it`,
-      sorted(readersView(query, sent)),
+      sorted(readersView(query, sent).windows),
       sorted(oracle(query, events).windows),
     );
+  for (const query of closing) {
+    const { name } = query.query;
+    const closed = readersView(query, sent);
+    compare(`${name}, how often each closed`, closed.emissions, closed.windows.size);
+    if (isLogAll(lasted)) {
+      await sameWindows(query);
+      compare(`${name}, as they closed`, sorted(closed.windows), sorted(overIn(query, events)));
+    } else {
+      const windows = await windowsOf(pool, versions, query);
+      const final = [...closed.windows.keys()].map((window) => [window, windows.get(window)] as const);
+      compare(`${name}, as they closed`, sorted(closed.windows), sorted(new Map(final)));
+    }
+  }
   const { rows } = await pool.query<{ key: string; start: Date }>('SELECT key, window_start AS start FROM alerts');
   for (const query of alerting) {
     const expected = [...oracle(query, events).windows].filter(([, { orders }]) => Number(orders) >= threshold);
@@ -125,8 +169,8 @@ async function windowsOf(pool: Pool, versions: Versions, { query }: OracleQuery)
 
 const idOf = ({ message }: SentMessage) => message.headers['ce_id']!;
 
-/** The view of a reader of the topic that drops repetitions and keeps the last event of each window. */
-function readersView({ query }: OracleQuery, sent: readonly SentMessage[]): Map<string, unknown> {
+/** The view of a reader of the topic that drops repetitions and keeps the last event of each window; with how many it has read. */
+function readersView({ query }: OracleQuery, sent: readonly SentMessage[]) {
   const seen = new Set<string>();
   const view = new Map<string, unknown>();
   for (const one of sent) {
@@ -136,7 +180,7 @@ function readersView({ query }: OracleQuery, sent: readonly SentMessage[]): Map<
     const data = JSON.parse(value.toString()) as MetricUpdated;
     view.set(windowName(data.key, Date.parse(data.windowStart!), Date.parse(data.windowEnd!)), data.values);
   }
-  return view;
+  return { windows: view, emissions: seen.size };
 }
 
 /** The log as events, each partition in its order. */

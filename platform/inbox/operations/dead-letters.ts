@@ -3,7 +3,14 @@ import { parseTime } from '#platform/contract';
 import { isLockFailure, PlatformError } from '#platform/errors';
 import type { Pool, PoolClient } from '#platform/postgres';
 import { transaction } from '#platform/postgres';
-import { deadLetterColumns, isPending, messageOf, stateColumn, stateConditions } from '../dead-letter-row.ts';
+import {
+  deadLetterColumns,
+  isPending,
+  messageOf,
+  offsetColumn,
+  stateColumn,
+  stateConditions,
+} from '../dead-letter-row.ts';
 import type { DeadLetterRow, DeadLetterState } from '../dead-letter-row.ts';
 import { rawOf } from '../dead-letters.ts';
 
@@ -36,7 +43,7 @@ interface ListRow extends Omit<DeadLetterRow, 'value'> {
 }
 
 // a row of before has its event's id and type in the headers alone
-const listColumns = `id, consumer_group, topic, partition, "offset", key, coalesce(event_id, headers->>'ce_id') AS event_id,
+const listColumns = `id, consumer_group, topic, partition, ${offsetColumn}, key, coalesce(event_id, headers->>'ce_id') AS event_id,
   coalesce(type, headers->>'ce_type') AS type, reason, error_code, attempts, headers->>'traceparent' AS traceparent,
   created_at, ${stateColumn} AS state`;
 

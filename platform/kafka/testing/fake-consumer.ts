@@ -100,7 +100,7 @@ export class FakeConsumer implements ConsumerHandle {
 
   async #run(): Promise<void> {
     const { signal } = this.#stopping;
-    const { group, topics, sessionMs = 4_000 } = this.#options;
+    const { topics, sessionMs = 4_000 } = this.#options;
     for (let failures = 0; !signal.aborted;) {
       try {
         const membership = await this.#brokers.network('join', () => this.#group.join(this.#id, topics, sessionMs));
@@ -116,7 +116,11 @@ export class FakeConsumer implements ConsumerHandle {
       }
     }
     // a member that cannot say that it leaves is missed at the end of its session
-    await this.#brokers.network(`leave ${group}`, () => this.#group.leave(this.#id)).catch(() => undefined);
+    await this.#leave().catch(() => undefined);
+  }
+
+  #leave(): Promise<void> {
+    return this.#brokers.network(`leave ${this.#options.group}`, () => this.#group.leave(this.#id));
   }
 
   #enter(membership: Membership): void {
@@ -146,8 +150,11 @@ export class FakeConsumer implements ConsumerHandle {
     let batches: IncomingBatch[];
     try {
       batches = await this.#brokers.network('fetch', () => this.#fetch(membership));
-    } catch {
-      return pause(againMs, signal); // a lost connection is made again
+    } catch (error) {
+      // as with kafkajs, a lost connection is made again, and a member whose topic is gone leaves its partitions
+      if (typeOf(error) !== 'UNKNOWN_TOPIC_OR_PARTITION') return pause(againMs, signal);
+      await this.#leave().catch(() => undefined);
+      throw error;
     }
     if (signal.aborted) return;
     if (batches.length === 0) {
@@ -214,5 +221,5 @@ export class FakeConsumer implements ConsumerHandle {
   }
 }
 
-const isOfGroup = (error: unknown) =>
-  ['REBALANCE_IN_PROGRESS', 'UNKNOWN_MEMBER_ID'].includes(String((error as { type?: unknown }).type));
+const typeOf = (error: unknown) => String((error as { type?: unknown }).type);
+const isOfGroup = (error: unknown) => ['REBALANCE_IN_PROGRESS', 'UNKNOWN_MEMBER_ID'].includes(typeOf(error));

@@ -58,6 +58,16 @@ export class FakeGroup {
     this.#generation += 1;
   }
 
+  /** The topic is deleted, and with it the offsets of the group. */
+  forget(topic: string): void {
+    for (const [name, at] of this.committed) if (at.topic === topic) this.committed.delete(name);
+  }
+
+  hasReaderOf(topic: string): boolean {
+    this.#expire();
+    return this.#members.values().some(({ topics }) => topics.includes(topic));
+  }
+
   #expire(): void {
     const now = performance.now();
     for (const [id, { lastBeat, sessionMs }] of this.#members) if (now - lastBeat > sessionMs) this.leave(id);

@@ -29,16 +29,27 @@ export interface SentMessage {
 
 const missing = (topic: string) => new PlatformError('ERR_KAFKA_TOPIC_MISSING', `topic ${topic} has no partitions`);
 
+export interface FakeKafkaOptions {
+  /** what is between its clients and its brokers */
+  network?: Network;
+  /** called with a message before it is in the log; it may change it */
+  onAppend?: (sent: SentMessage) => void;
+}
+
 /**
  * A Kafka in memory. Its admin client knows the log alone.
  * @param topics how many partitions each topic has
- * @param network what is between its clients and its brokers
  */
-export function fakeKafka(topics: Record<string, number>, network: Network = directly) {
+export function fakeKafka(
+  topics: Record<string, number>,
+  { network = directly, onAppend = () => undefined }: FakeKafkaOptions = {},
+) {
   const sent: SentMessage[] = [];
   const logs = new Map<string, IncomingMessage[]>();
   const groups = new Map<string, FakeGroup>();
   const consumers = new Set<FakeConsumer>();
+  /** how often each topic was deleted */
+  const deletions = new Map<string, number>();
   let failure:
     | ((topic: string, partition: number, messages: readonly OutgoingMessage[]) => string | Error | undefined)
     | undefined;
@@ -68,8 +79,10 @@ export function fakeKafka(topics: Record<string, number>, network: Network = dir
       throw new SendFailed(`${name}: the messages are too large`, { cause: brokerError('MESSAGE_TOO_LARGE') });
     const log = logOf({ topic, partition });
     for (const message of messages) {
-      sent.push({ topic, partition, message });
-      log.push(incoming({ topic, partition, message }, BigInt(log.length)));
+      const one = { topic, partition, message };
+      onAppend(one);
+      sent.push(one);
+      log.push(incoming(one, BigInt(log.length)));
     }
     appended.resolve();
     appended = Promise.withResolvers();
@@ -125,7 +138,8 @@ export function fakeKafka(topics: Record<string, number>, network: Network = dir
         for (const { name, partitions } of created) topics[name] = partitions;
         return created.map(({ name }) => name);
       }),
-    topicId: (topic) => network('topic id', () => (partitionsIn(topic), hash('md5', topic))),
+    topicId: (topic) =>
+      network('topic id', () => (partitionsIn(topic), hash('md5', `${topic}/${deletions.get(topic) ?? 0}`))),
     watermarks: (topic) =>
       network('watermarks', () => {
         const ends = numbersOf(topic).map((partition) => BigInt(logOf({ topic, partition }).length));
@@ -154,6 +168,7 @@ export function fakeKafka(topics: Record<string, number>, network: Network = dir
         groupOf,
         appended: () => appended.promise,
         read: (at, from, most) => {
+          if (topics[at.topic] === undefined) throw brokerError('UNKNOWN_TOPIC_OR_PARTITION');
           const log = logOf(at);
           return { messages: log.slice(Number(from), Number(from) + most), end: BigInt(log.length) };
         },
@@ -179,10 +194,19 @@ export function fakeKafka(topics: Record<string, number>, network: Network = dir
     failWith(answer: typeof failure) {
       failure = answer;
     },
+    /** A send past the network. */
+    append: async (topic: string, partition: number, message: OutgoingMessage) => append(topic, partition, [message]),
     deleteTopic(topic: string) {
       for (const partition of numbersOf(topic)) logs.delete(`${topic}/${partition}`);
       for (let i = sent.length - 1; i >= 0; i--) if (sent[i]!.topic === topic) sent.splice(i, 1);
+      for (const group of groups.values()) group.forget(topic);
+      deletions.set(topic, (deletions.get(topic) ?? 0) + 1);
       delete topics[topic];
+    },
+    /** Whether each consumer of the topic has noticed that it is deleted, or is gone. */
+    isDeserted: (topic: string) => groups.values().every((group) => !group.hasReaderOf(topic)),
+    createTopic(topic: string, partitions: number) {
+      topics[topic] = partitions;
     },
   };
 }

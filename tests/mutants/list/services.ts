@@ -74,6 +74,16 @@ export const services: readonly Mutant[] = [
     test: 'says nothing about the service: its circuit stays closed for the others',
   },
   {
+    name: 'late-connection-not-made-again',
+    breaks:
+      'A request whose connection to its service is not made in time is answered 503, though the service takes the next one',
+    file: 'services/gateway/exchange.ts',
+    from: "new Set(['ECONNREFUSED', 'UND_ERR_CONNECT_TIMEOUT'])",
+    to: "new Set(['ECONNREFUSED'])",
+    testFile: 'services/gateway/failures.test.ts',
+    test: 'gets what came as soon as it accepts again',
+  },
+  {
     name: 'runner-restarts-for-health',
     breaks: 'The local runner ends a service because something that it uses is away',
     file: 'local/service.ts',

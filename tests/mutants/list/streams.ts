@@ -22,6 +22,16 @@ export const streams: readonly Mutant[] = [
     schedules: true,
   },
   {
+    name: 'window-closed-before-its-grace',
+    breaks: 'A window closes at its end, though an event that is not late can still change it',
+    file: 'streams/store/closer.ts',
+    from: '(watermark - openFor(plan.query.window!)) / 1000',
+    to: 'watermark / 1000',
+    testFile: 'streams/runtime/emission.test.ts',
+    test: 'comes once, when the watermark has passed end and grace',
+    schedules: true,
+  },
+  {
     name: 'repeated-event-counted',
     breaks: 'An event that the relay sends twice counts twice',
     file: 'streams/runtime/accumulation.ts',
