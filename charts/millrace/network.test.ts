@@ -141,11 +141,7 @@ describe('the policies of the platform’s chart', { skip: withoutHelm }, () => 
     const both = ['all-to-dns', 'migrations-to-dns'];
     for (const name of both) {
       const [rule] = policy(name).egress;
-      assert.deepEqual(rule.to, [
-        { namespaceSelector: {} },
-        { ipBlock: { cidr: '169.254.0.0/16' } },
-        { ipBlock: { cidr: 'fe80::/10' } },
-      ]);
+      assert.deepEqual(rule.to, [{ namespaceSelector: {} }, { ipBlock: { cidr: '169.254.0.0/16' } }]);
       assert.deepEqual(rule.ports, [
         { port: 53, protocol: 'UDP' },
         { port: 53, protocol: 'TCP' },
