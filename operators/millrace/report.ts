@@ -55,7 +55,8 @@ const stalledReasons = new Set([
 /** The condition that tools wait no longer for: they take it for a failure, and its absence for none. */
 const stalled = 'Stalled';
 
-function stalledOf(updates: readonly ConditionUpdate[]): ConditionUpdate[] {
+/** The condition Stalled, where waiting does not help. */
+export function stalledOf(updates: readonly ConditionUpdate[]): ConditionUpdate[] {
   const ready = updates.find(({ type }) => type === 'Ready');
   const hasFailed = updates.some(({ type, status }) => type === 'Failed' && status === 'True');
   if (ready?.status !== 'False' || !(hasFailed || stalledReasons.has(ready.reason))) return [];
