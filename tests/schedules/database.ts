@@ -34,6 +34,7 @@ export class ScheduledDatabase {
   /** what the actors use: one pool for all of them, because each connection belongs to who asks for it */
   readonly pool: Pool;
   readonly #idle: pg.Client[] = [];
+  #opened = 0;
   readonly #sessions = new Map<Actor, Set<Session>>();
   #scheduler: Scheduler | undefined;
   #time = 0;
@@ -87,8 +88,10 @@ export class ScheduledDatabase {
     return work(this.#database.pool);
   }
 
-  /** Begins a schedule. */
+  /** Begins a schedule. @throws where one before has not given all its connections back */
   use(scheduler: Scheduler): void {
+    const kept = this.#opened - this.#idle.length;
+    if (kept > 0) throw new Error(`an earlier schedule keeps ${kept} connections`);
     this.#scheduler = scheduler;
   }
 
@@ -135,6 +138,7 @@ export class ScheduledDatabase {
     const client = new pg.Client({ connectionString: this.#database.url });
     client.on('error', () => undefined);
     await client.connect();
+    this.#opened += 1;
     return client;
   }
 

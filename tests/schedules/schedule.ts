@@ -116,6 +116,8 @@ class Schedule {
   #isTopicAway = false;
   /** whether faults have ended */
   #isCalm = false;
+  /** whether nobody takes a role any more: who enters now would have connections that nobody ends */
+  #isOver = false;
 
   constructor(seed: number, stand: Stand) {
     this.#seed = seed;
@@ -171,6 +173,7 @@ class Schedule {
       findings.push(...(await checkStreams(database.control, this.#stand.versions, this.#kafka.sent, clock.now)));
     const simulatedMs = Math.round(clock.now);
     const trace = [...scheduler.trace];
+    this.#isOver = true;
     for (const { actor } of this.#roles) if (actor) scheduler.crash(actor);
     await scheduler.runUntil(() => !scheduler.isTrailing);
     return { seed: this.#seed, findings, steps: scheduler.steps, crashes: this.#crashes, simulatedMs, trace };
@@ -240,6 +243,7 @@ class Schedule {
 
   /** A new instance takes a role. */
   #enter(role: Role): void {
+    if (this.#isOver) return;
     const actor = { name: `${role.name}#${(this.#actors += 1)}`, isAlive: true };
     role.actor = actor;
     role.part = runAs(actor, () => role.start(actor));
