@@ -29,7 +29,8 @@ export const outbox: readonly Mutant[] = [
     to: "lease_until > '-infinity'",
     testFile: 'platform/outbox/shards.test.ts',
     test: 'a shard is of one relay until its lease is over, and only that one stores its cursor',
-    schedules: true,
+    schedules:
+      'The relay that loses the shard learns it when it stores its cursor: until then events come twice, in their order',
   },
   {
     name: 'cursor-not-fenced',
@@ -39,7 +40,8 @@ export const outbox: readonly Mutant[] = [
     to: 'WHERE s.shard = m.shard AND $1::text IS NOT NULL\n',
     testFile: 'platform/outbox/shards.test.ts',
     test: 'a shard is of one relay until its lease is over, and only that one stores its cursor',
-    schedules: true,
+    schedules:
+      'A relay has published what its cursor passes; that is wrong after a move to another server alone, which no schedule has',
   },
   {
     name: 'cursor-before-acknowledgement',
