@@ -29,7 +29,7 @@ export const inbox: readonly Mutant[] = [
     to: 'AND false`;',
     testFile: 'platform/inbox/recreated-topic.test.ts',
     test: 'keeps the dead letters of the earlier one at the same offsets where it is read from its start by setting',
-    schedules: true,
+    schedules: 'It needs a poison event at the same offset of both topics, which few schedules have',
   },
   {
     name: 'events-of-an-earlier-topic-written',
