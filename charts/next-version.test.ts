@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 
+import { chartOf } from './generate/chart.ts';
 import { chartFolder, podTemplates, renderFolder, withoutHelm, type Resource } from './testing.ts';
 
 /** A chart as its next release would render it: with other versions, and nothing else changed. */
@@ -12,12 +13,7 @@ function renderNext(chart: string, values: object): Resource[] {
   try {
     cpSync(chartFolder(chart), folder, { recursive: true });
     const about = join(folder, 'Chart.yaml');
-    writeFileSync(
-      about,
-      readFileSync(about, 'utf8')
-        .replace(/^version: .*$/m, 'version: 99.0.0')
-        .replace(/^appVersion: .*$/m, 'appVersion: 99.0.0'),
-    );
+    writeFileSync(about, chartOf(readFileSync(about, 'utf8'), '99.0.0'));
     return renderFolder(folder, { values });
   } finally {
     rmSync(folder, { recursive: true });

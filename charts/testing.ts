@@ -8,6 +8,8 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { parse } from 'yaml';
 
+import { kubernetesVersion } from './kubernetes-version.ts';
+
 /** A rendered resource. */
 // oxlint-disable-next-line typescript/no-explicit-any -- resources of many kinds, whose shape each test knows
 export type Resource = Record<string, any> & { kind: string; metadata: { name: string } };
@@ -18,7 +20,7 @@ export const withoutHelm: string | false =
 
 /** The folder of a chart. */
 export const chartFolder = (chart: string): string => fileURLToPath(new URL(chart, import.meta.url));
-const release = ['--namespace', 'shop', '--kube-version', '1.34.0'];
+const release = ['--namespace', 'shop', '--kube-version', kubernetesVersion];
 
 export interface Render {
   /** values.yaml, as an object */
@@ -62,7 +64,7 @@ export async function renderMeanwhile(chart: string, { values = {}, apis }: Rend
 
 /** The output of `helm lint --strict`. @throws with Helm's message, in `stderr`, if it finds a fault */
 export const lint = (chart: string, values: object): Promise<string> =>
-  helm(['lint', '--strict', '--kube-version', '1.34.0', '--values', '-', chartFolder(chart)], values);
+  helm(['lint', '--strict', '--kube-version', kubernetesVersion, '--values', '-', chartFolder(chart)], values);
 
 const templateArgs = (folder: string, apis: string[] = []) => [
   'template',
@@ -152,7 +154,7 @@ function answerOf(cluster: Resource[], path: string): object | undefined {
       path === `${rootOf(apiVersion as string)}/namespaces/shop/${pluralOf(kind)}/${metadata.name}`,
   );
   if (object) return object;
-  if (path === '/version') return { major: '1', minor: '34', gitVersion: 'v1.34.0' };
+  if (path === '/version') return { major: '1', minor: '34', gitVersion: `v${kubernetesVersion}` };
   const [groupVersion, kinds] = Object.entries(asked).find(([version]) => rootOf(version) === path) ?? [];
   if (!kinds) return undefined;
   const resources = kinds.map((kind) => ({ name: pluralOf(kind), kind, namespaced: true, verbs: ['get'] }));
@@ -165,6 +167,10 @@ export function find(resources: Resource[], kind: string, name: string): Resourc
   if (found.length !== 1) throw new Error(`${found.length} resources are ${kind} ${name}`);
   return found[0]!;
 }
+
+/** The names of the resources of a kind. */
+export const namesOf = (resources: Resource[], kind: string): string[] =>
+  resources.filter((resource) => resource.kind === kind).map(({ metadata }) => metadata.name);
 
 /** The templates of all pods, by `Kind name`. */
 export function podTemplates(resources: Resource[]): Map<string, { metadata: Resource['metadata']; spec: Resource }> {

@@ -7,11 +7,9 @@ import { brokerSettings, eventServices, nodeFlags, streamQueryFiles } from '#pla
 import { caFolder, caKey } from '../../operators/millrace/event-service/databases.ts';
 import { configMapName } from '../../operators/millrace/stream-query/config-map.ts';
 
-import { find, podTemplates, refusalIn, render, withoutHelm, type Resource } from '../testing.ts';
+import { find, namesOf, podTemplates, refusalIn, render, withoutHelm, type Resource } from '../testing.ts';
 
 const declared = eventServices();
-const names = (resources: Resource[], kind: string) =>
-  resources.filter((resource) => resource.kind === kind).map(({ metadata }) => metadata.name);
 const refusal = (values: object): string => {
   try {
     render('millrace', { values });
@@ -32,14 +30,14 @@ describe('the platform’s chart', { skip: withoutHelm }, () => {
 
   test('has every declared service and query, once', () => {
     const services = declared.map(({ metadata }) => metadata.name);
-    assert.deepEqual(names(resources, 'EventService').toSorted(), services);
+    assert.deepEqual(namesOf(resources, 'EventService').toSorted(), services);
     assert.deepEqual(
-      names(resources, 'Deployment')
+      namesOf(resources, 'Deployment')
         .filter((name) => name !== 'mail-catcher')
         .toSorted(),
       services,
     );
-    assert.equal(names(resources, 'StreamQuery').length, streamQueryFiles().length);
+    assert.equal(namesOf(resources, 'StreamQuery').length, streamQueryFiles().length);
     const all = resources.map(({ kind, metadata }) => `${kind} ${metadata.name}`);
     assert.deepEqual(all.length, new Set(all).size);
   });
@@ -64,7 +62,7 @@ describe('the platform’s chart', { skip: withoutHelm }, () => {
   });
 
   test('contains no secret: pods refer to Secrets by name, which the operator makes', () => {
-    assert.deepEqual(names(resources, 'Secret'), []);
+    assert.deepEqual(namesOf(resources, 'Secret'), []);
     assert.deepEqual(find(resources, 'EventService', 'orders')['spec'].postgresql, {
       superuserSecret: 'postgresql-superuser',
       newSuperuser: { host: 'postgresql', port: 5432, username: 'postgres' },
@@ -329,7 +327,7 @@ describe('the kinds of the cluster', { skip: withoutHelm }, () => {
     const { spec } = find(resources, 'Cluster', 'postgresql');
     assert.equal(spec.instances, 3);
     assert.deepEqual([spec.minSyncReplicas, spec.maxSyncReplicas], [1, 1]);
-    assert.deepEqual(names(resources, 'StatefulSet'), []);
+    assert.deepEqual(namesOf(resources, 'StatefulSet'), []);
     assert.deepEqual(find(resources, 'EventService', 'orders')['spec'].postgresql, {
       superuserSecret: 'postgresql-superuser',
     });

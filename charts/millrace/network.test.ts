@@ -6,11 +6,9 @@ import { eventServices } from '#platform/declarations';
 import { migrationJobOf } from '../../operators/millrace/event-service/migration.ts';
 import { SmtpClient } from '../../services/notifications/smtp.ts';
 
-import { find, podTemplates, render, withoutHelm, type Resource } from '../testing.ts';
+import { find, namesOf, podTemplates, render, withoutHelm, type Resource } from '../testing.ts';
 
 const declared = eventServices();
-const names = (resources: Resource[], kind: string) =>
-  resources.filter((resource) => resource.kind === kind).map(({ metadata }) => metadata.name);
 
 describe('the policies of the platform’s chart', { skip: withoutHelm }, () => {
   const resources = withoutHelm ? [] : render('millrace');
@@ -34,11 +32,11 @@ describe('the policies of the platform’s chart', { skip: withoutHelm }, () => 
         assert.deepEqual(policy(`${callee}-from-${metadata.name}`).ingress[0].ports, [{ port, protocol: 'TCP' }]);
       }
       assert.equal(
-        names(policies, 'NetworkPolicy').includes(`${metadata.name}-to-postgresql`),
+        namesOf(policies, 'NetworkPolicy').includes(`${metadata.name}-to-postgresql`),
         Boolean(spec.databases),
       );
     }
-    assert.ok(!names(policies, 'NetworkPolicy').includes('users-to-orders'));
+    assert.ok(!namesOf(policies, 'NetworkPolicy').includes('users-to-orders'));
   });
 
   test('allow all clients only to reach the gateway', () => {
@@ -66,8 +64,8 @@ describe('the policies of the platform’s chart', { skip: withoutHelm }, () => 
         { to: [{ ipBlock: { cidr: '10.1.2.3/32' } }], ports: [{ port: 6432, protocol: 'TCP' }] },
         name,
       );
-    assert.deepEqual(names(other, 'StatefulSet'), []);
-    assert.ok(!names(other, 'Deployment').includes('mail-catcher'));
+    assert.deepEqual(namesOf(other, 'StatefulSet'), []);
+    assert.ok(!namesOf(other, 'Deployment').includes('mail-catcher'));
   });
 
   test('need the addresses of an external PostgreSQL, and open no others', () => {
@@ -105,7 +103,7 @@ describe('the policies of the platform’s chart', { skip: withoutHelm }, () => 
     const ofMigrations = policies.filter(({ spec: { podSelector } }) =>
       Object.entries(podSelector.matchLabels as Record<string, string>).every(([key, value]) => labels[key] === value),
     );
-    assert.deepEqual(names(ofMigrations, 'NetworkPolicy').toSorted(), [
+    assert.deepEqual(namesOf(ofMigrations, 'NetworkPolicy').toSorted(), [
       'migrations-default-deny',
       'migrations-to-dns',
       'migrations-to-postgresql',
@@ -123,7 +121,7 @@ describe('the policies of the platform’s chart', { skip: withoutHelm }, () => 
     );
     const withDatabase = declared.filter(({ spec }) => spec.databases).map(({ metadata }) => metadata.name);
     assert.deepEqual(
-      names(ofInstances, 'NetworkPolicy').toSorted(),
+      namesOf(ofInstances, 'NetworkPolicy').toSorted(),
       [...withDatabase, 'cloudnative-pg', 'migrations', 'monitoring', 'operator', 'postgresql']
         .map((from) => `postgresql-from-${from}`)
         .toSorted(),
@@ -169,6 +167,6 @@ describe('the policies of the platform’s chart', { skip: withoutHelm }, () => 
     const { spec } = find(other, 'NetworkPolicy', 'orders-to-others');
     assert.deepEqual(spec.egress, [rule]);
     assert.equal(spec.podSelector.matchLabels['app.kubernetes.io/name'], 'orders');
-    assert.equal(names(other, 'NetworkPolicy').filter((name) => name.endsWith('-to-others')).length, 1);
+    assert.equal(namesOf(other, 'NetworkPolicy').filter((name) => name.endsWith('-to-others')).length, 1);
   });
 });

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 
 import { eventServices } from '#platform/declarations';
 
-import { chartFolder, find, render, renderIn, withoutHelm, type Resource } from '../testing.ts';
+import { chartFolder, find, namesOf, render, renderIn, withoutHelm, type Resource } from '../testing.ts';
 
 const declared = eventServices();
 const names = declared.map(({ metadata }) => metadata.name);
@@ -16,8 +16,7 @@ function countsIn(resources: Resource[]): Record<string, unknown> {
   };
   return Object.fromEntries(names.map((name) => [name, count(name)]));
 }
-const autoscalersIn = (resources: Resource[]) =>
-  resources.filter(({ kind }) => kind === 'HorizontalPodAutoscaler').map(({ metadata }) => metadata.name);
+const autoscalersIn = (resources: Resource[]) => namesOf(resources, 'HorizontalPodAutoscaler');
 const each = (count: (name: string) => unknown) => Object.fromEntries(names.map((name) => [name, count(name)]));
 
 describe('the number of pods of a service', { skip: withoutHelm }, () => {

@@ -7,6 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { parse } from 'yaml';
 
+import { kubernetesVersion } from '../kubernetes-version.ts';
 import { renderText, withoutHelm } from '../testing.ts';
 import { changesOf } from './changelog.ts';
 import { release } from './release.ts';
@@ -89,7 +90,7 @@ describe('npm run release', { skip: withoutHelm }, () => {
   const dockerCalls = () => readFileSync(join(root, 'docker.log'), 'utf8').trim().split('\n');
   const folderOf = (chart: string) => join(root, 'charts', chart);
   const template = (chart: string, ...args: string[]) =>
-    helm('template', 'demo', chart, '--namespace', 'shop', '--kube-version', '1.34.0', ...args);
+    helm('template', 'demo', chart, '--namespace', 'shop', '--kube-version', kubernetesVersion, ...args);
 
   test('packages both charts, which render as their folders do', async () => {
     const target = join(root, 'dist');

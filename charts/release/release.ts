@@ -7,6 +7,7 @@ import { parseDocument } from 'yaml';
 
 import { Fault } from '#local/fault.ts';
 
+import { kubernetesVersion } from '../kubernetes-version.ts';
 import { annotationsOf } from './annotations.ts';
 import { changesOf, withoutLocalLinks } from './changelog.ts';
 import type { Change } from './changelog.ts';
@@ -156,7 +157,7 @@ function edit(file: string, ...settings: [path: string[], value: unknown][]): vo
 
 /** The images that the templates of a chart use by default. */
 async function imagesOf(chart: string): Promise<string[]> {
-  const args = ['template', 'millrace', chart, '--kube-version', '1.34.0'];
+  const args = ['template', 'millrace', chart, '--kube-version', kubernetesVersion];
   const { stdout } = await run('helm', args, { maxBuffer: 64 << 20 });
   const images = [...stdout.matchAll(/^[ -]+image: "?([^\s"]+)"?$/gm)].map(([, image]) => image!);
   return [...new Set(images)].toSorted();

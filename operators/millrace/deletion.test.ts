@@ -70,16 +70,20 @@ describe('a deletion', () => {
     await until(clock, () => hasFinalizer(world, eventServices, 'orders'), 'it has its finalizer');
     await until(clock, () => world.server.find(kafkaTopics, namespace, 'order-events'), 'it has its topic');
   };
+  /** Deletes the EventService while what it leaves to clean up is out of reach. */
+  const deleteOutOfReach = async (world: EventServiceWorld, clock: ManualClock, servers: { isLost: boolean }) => {
+    await declare(world, clock);
+    servers.isLost = true;
+    world.server.delete(eventServices, namespace, 'orders');
+    await until(clock, () => waits(world, eventServices, 'orders'), 'it says that it waits');
+  };
   const waits = (world: EventServiceWorld, type: ResourceType, name: string) =>
     conditionOf(found(world, type, name)?.status?.conditions, 'Ready')?.reason === 'DeletionWaits';
   const left = 'left behind: the database orders (connect ECONNREFUSED)';
 
   it('waits for what is out of reach, for a bounded time, and says then what it leaves', () =>
     withWorld(async (world, clock, servers) => {
-      await declare(world, clock);
-      servers.isLost = true;
-      world.server.delete(eventServices, namespace, 'orders');
-      await until(clock, () => waits(world, eventServices, 'orders'), 'it says that it waits');
+      await deleteOutOfReach(world, clock, servers);
       assert.equal(world.server.find(kafkaTopics, namespace, 'order-events'), undefined, 'the rest is deleted');
       const { drops } = servers;
       await clock.advance(9 * minuteMs);
@@ -92,10 +96,7 @@ describe('a deletion', () => {
 
   it('goes on when what was out of reach is there again', () =>
     withWorld(async (world, clock, servers) => {
-      await declare(world, clock);
-      servers.isLost = true;
-      world.server.delete(eventServices, namespace, 'orders');
-      await until(clock, () => waits(world, eventServices, 'orders'), 'it says that it waits');
+      await deleteOutOfReach(world, clock, servers);
       servers.isLost = false;
       await clock.advance(minuteMs);
       await until(clock, () => !found(world, eventServices, 'orders'), 'it is gone');

@@ -3,8 +3,7 @@ import type { KubeObject, Resource, ResourceType } from '#runtime/objects.ts';
 import type { Result } from '#runtime/queue.ts';
 import { namespaces } from './api/kinds.ts';
 import type { ControllerContext } from './controller-context.ts';
-import { fieldsOf } from './report.ts';
-import type { StatusReporter, StatusUpdate, StatusWithConditions } from './report.ts';
+import type { StatusReporter, StatusWithConditions } from './report.ts';
 
 /** How long a deletion waits for what cannot be reached, and how often it tries. */
 const giveUpAfterMs = 10 * 60_000;
@@ -40,12 +39,7 @@ export async function letGo<Status extends StatusWithConditions>(
     const { message } = error as Error;
     const going = await goingNamespace(api, namespace, signal);
     if (!going && clock.now() - Date.parse(deletionTimestamp) < giveUpAfterMs) {
-      const conditions = [{ type: 'Ready', status: 'False', reason: 'DeletionWaits', message } as const];
-      await reporter.report(
-        object,
-        { conditions, fields: fieldsOf(object.status) as StatusUpdate<Status>['fields'] },
-        signal,
-      );
+      await reporter.notReady(object, { reason: 'DeletionWaits', message }, signal);
       return { requeueAfterMs: retryMs };
     }
     const note = `left behind: ${[...left].join(', ')} (${message})`;

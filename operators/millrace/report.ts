@@ -127,9 +127,17 @@ export class StatusReporter<Status extends StatusWithConditions> {
     if (!object) return;
     const reason = isRefusal(error) ? 'ReconcileRefused' : 'ReconcileFailed';
     const message = error instanceof Error ? error.message : String(error);
-    const conditions: ConditionUpdate[] = [{ type: 'Ready', status: 'False', reason, message }];
+    await this.notReady(object, { reason, message }, signal);
+  }
+
+  /** Says why a resource is not ready, and keeps the rest of its status. */
+  async notReady(
+    object: Resource<unknown, Status>,
+    why: Pick<ConditionUpdate, 'reason' | 'message'>,
+    signal: AbortSignal,
+  ): Promise<void> {
     const fields = fieldsOf(object.status) as StatusUpdate<Status>['fields'];
-    await this.report(object, { conditions, fields }, signal);
+    await this.report(object, { conditions: [{ type: 'Ready', status: 'False', ...why }], fields }, signal);
   }
 
   /** Forgets a resource that is gone. */

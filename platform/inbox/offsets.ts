@@ -27,8 +27,15 @@ export class OffsetsMoved extends Outdated {
   }
 }
 
-/** A partition and its stored offset before and after, and the id of the topic that these count in, where it is known. */
-export type Move = TopicPartition & { expected: bigint; next: bigint; topicId?: string | undefined };
+/** How the offset of a partition moves. */
+export interface Move extends TopicPartition {
+  /** the stored offset before */
+  expected: bigint;
+  /** the stored offset after */
+  next: bigint;
+  /** the id of the topic that these offsets count in, where it is known */
+  topicId?: string | undefined;
+}
 
 const move = {
   name: 'inbox-move-offsets',

@@ -1,15 +1,10 @@
 import type { TopicPartition } from '#platform/kafka';
 import { isHandled } from './item.ts';
 import type { Item } from './item.ts';
+import type { Move } from './offsets.ts';
 
 /** Consecutive messages of one partition, and how they move its offset. */
-export interface PartitionBatch extends TopicPartition {
-  /** the stored offset before them */
-  expected: bigint;
-  /** the stored offset after them */
-  next: bigint;
-  /** the id of the topic that these offsets count in, where it is known */
-  topicId?: string | undefined;
+export interface PartitionBatch extends Move {
   items: Item[];
 }
 

@@ -5,6 +5,7 @@ import type { KubeObject } from '#runtime/objects.ts';
 import { keyOf } from '#runtime/objects.ts';
 import type { EventService } from '../api/event-service.ts';
 import { deployments, pods } from '../api/kinds.ts';
+import { podsOf } from './migration.ts';
 
 interface PodWithImages extends KubeObject {
   spec?: { containers?: Container[]; initContainers?: Container[] };
@@ -52,7 +53,7 @@ export class ImageIds {
 
   /** The ids of the service's image in the pods of a Job. */
   ofJob(service: EventService, job: string, signal: AbortSignal): Promise<string[]> {
-    return this.#idsOf(service, `batch.kubernetes.io/job-name=${job}`, signal);
+    return this.#idsOf(service, podsOf(job), signal);
   }
 
   /** Forgets a service that is gone. */

@@ -9,7 +9,15 @@ import type { DatabaseProvisioner } from './databases.ts';
 import { findMigrations } from './found-migrations.ts';
 import type { FoundMigrations } from './found-migrations.ts';
 import type { ImageIds } from './image-ids.ts';
-import { failureIn, jobState, migratedCondition, migrationJobName, migrationJobOf, migrationOf } from './migration.ts';
+import {
+  failureIn,
+  jobState,
+  migratedCondition,
+  migrationJobName,
+  migrationJobOf,
+  migrationOf,
+  podsOf,
+} from './migration.ts';
 
 /** The migration that was applied last, and what the databases had after it. */
 type AppliedMigration = Pick<EventServiceStatus, 'migrated' | 'migrations' | 'imageIds'>;
@@ -125,7 +133,7 @@ async function lastFailure(
 ): Promise<string | undefined> {
   const { items } = await api.list<Pod>(pods, {
     namespace,
-    labelSelector: `batch.kubernetes.io/job-name=${job}`,
+    labelSelector: podsOf(job),
     signal,
   });
   const ends = items

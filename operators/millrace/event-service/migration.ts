@@ -31,6 +31,9 @@ export function migrationJobName(service: string, migration: string): string {
   return `${service.slice(0, 40)}-migrate-${migration}`;
 }
 
+/** Selects the pods of a Job. */
+export const podsOf = (job: string): string => `batch.kubernetes.io/job-name=${job}`;
+
 /**
  * The Job that applies the migrations in the image of the workload. The pods of the workload wait in an init container until
  * the migrations of their image are applied, so that it does not matter who rolls the workload.
