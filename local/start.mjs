@@ -27,6 +27,7 @@ const programs = {
   cluster: 'k8s/main.ts',
   chaos: 'tests/chaos/main.ts',
   'chaos:cluster': 'tests/cluster/chaos/main.ts',
+  'upgrade:cluster': 'tests/cluster/released/main.ts',
   schedules: 'tests/schedules/main.ts',
   'bench:cluster': 'bench/cluster.ts',
   'bench:compare': 'bench/compare.ts',
