@@ -7,6 +7,8 @@ import type { Scheduler } from './scheduler.ts';
 import { topic } from './writer.ts';
 
 const lookEveryMs = 200;
+/** how long it waits for those who read the topic to notice that it is deleted, in simulated milliseconds */
+const noticeMs = 60_000;
 
 export interface TopicLogOptions {
   random: Random;
@@ -52,7 +54,10 @@ export class TopicLog {
       });
   }
 
-  /** Somebody deletes the topic, and creates it again when all who read it have noticed. */
+  /**
+   * Somebody deletes the topic, and creates it again when all who read it have noticed, or have had the time for it: a member
+   * that asks for its offsets in the topic asks again until there is one, and reads nothing meanwhile.
+   */
   async delete(): Promise<void> {
     const { random, clock, scheduler, kafka, partitions, offsets } = this.#options;
     const read = await offsets();
@@ -64,8 +69,9 @@ export class TopicLog {
     this.isAway = true;
     scheduler.note(`${topic} is deleted`);
     const createAt = clock.now + random.int(1, 3_000);
+    const noticedAt = clock.now + noticeMs;
     const create = () => {
-      if (clock.now < createAt || !kafka.isDeserted(topic)) {
+      if (clock.now < createAt || (clock.now < noticedAt && !kafka.isDeserted(topic))) {
         scheduler.plan(Math.max(createAt, clock.now + lookEveryMs), create);
         return;
       }
