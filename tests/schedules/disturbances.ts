@@ -10,6 +10,8 @@ import { streamGroup } from './streams.ts';
 import { keys, topic } from './writer.ts';
 
 const kinds = ['rebalance', 'stop', 'crash', 'refusal', 'no-database', 'no-kafka', 'locked'] as const;
+/** what a lock can be on beside the table of effects, by the start of a name */
+const lockable = ['aggregates', 'millrace.inbox_', 'millrace.dead_letters', 'millrace.outbox', 'stream_'];
 
 export interface DisturbanceOptions {
   random: Random;
@@ -54,7 +56,7 @@ export class Disturbances {
     else if (kind === 'crash') scheduler.crash(role.actor!);
     else if (kind === 'stop') cast.replace(role);
     else if (kind === 'refusal') this.#refuse();
-    else if (kind === 'locked') this.#lock(role.name);
+    else if (kind === 'locked') this.#lock();
     else {
       const server = kind === 'no-kafka' ? 'Kafka' : 'PostgreSQL';
       this.#fail(100, 4_000, (call) => (call.server === server ? { fate: 'lost' } : undefined));
@@ -73,10 +75,17 @@ export class Disturbances {
     });
   }
 
-  /** The statements of one role take too long. */
-  #lock(role: string): void {
-    this.#fail(100, 4_000, (call, actor) =>
-      call.fail && actor.name.startsWith(role.slice(0, 3)) ? { fate: 'failed', code: '57014' } : undefined,
+  /**
+   * Somebody locks a table, and all statements on it take too long. Half of the time it is that of the effects: there, an
+   * inbox can do everything but what the event asks for, and the lock must not pass for a fault of the event.
+   */
+  #lock(): void {
+    const { random, scheduler } = this.#options;
+    const table = random.chance(0.5) ? 'effects' : random.pick(lockable);
+    scheduler.note(`${table} is locked`);
+    const isOn = new RegExp(`\\b${table}`);
+    this.#fail(500, 6_000, (call) =>
+      call.fail && isOn.test(call.what) ? { fate: 'failed', code: '57014' } : undefined,
     );
   }
 
