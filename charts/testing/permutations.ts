@@ -226,6 +226,10 @@ const platform: Record<string, Omit<Permutation, 'name' | 'chart'>> = {
 const operator: Record<string, Omit<Permutation, 'name' | 'chart'>> = {
   'the defaults': { values: {} },
   'some namespaces': { values: { watchNamespaces: ['shop', 'lab'], crds: { install: false } } },
+  'some namespaces, with data that goes': { values: { watchNamespaces: ['shop'], deletion: { allowed: true } } },
+  'the roles of a platform team': {
+    values: { rbac: { create: false }, serviceAccount: { create: false, name: 'theirs' } },
+  },
   openshift: { values: { podSecurityContext: null, containerSecurityContext: null, replicas: null } },
   'its settings': {
     values: {

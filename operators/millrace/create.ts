@@ -27,6 +27,8 @@ interface OperatorSettings {
   metrics: RuntimeMetrics;
   /** undefined: all namespaces */
   namespaces: readonly string[] | undefined;
+  /** whether `deletionPolicy: Delete` is allowed */
+  mayDelete: boolean;
   leaseNamespace: string;
   leaseName: string;
   leaseDurationMs: number;
@@ -39,7 +41,7 @@ export function createOperator(settings: OperatorSettings): {
   operator: Operator;
   close(): Promise<void>;
 } {
-  const { connection, log, metrics, namespaces, identity, leaseDurationMs } = settings;
+  const { connection, log, metrics, namespaces, mayDelete, identity, leaseDurationMs } = settings;
   const api = new Api(connection, metrics.onRequest);
   const clock = systemClock;
   const informers = createInformers({ api, clock, log, metrics, namespaces });
@@ -48,7 +50,7 @@ export function createOperator(settings: OperatorSettings): {
   const pools = new DatabasePools(api, log);
   const streamQueries = new StreamQueryControllers(context, queryStatusClient(serviceUrl), metrics);
   const lagReader = new ConsumerLagReader(context, log);
-  const dependencies = { pools, lagReader, provisioner: new DatabaseProvisioner(api, clock) };
+  const dependencies = { pools, lagReader, provisioner: new DatabaseProvisioner(api, clock), mayDelete };
   const controllers = [
     new EventServiceController(context, dependencies, metrics).controller,
     ...streamQueries.controllers,

@@ -39,6 +39,7 @@ const inProgressReasons = new Set([
 const stalledReasons = new Set([
   'DatabaseNameReserved',
   'DatabaseTaken',
+  'DeletionNotAllowed',
   'Invalid',
   'InvalidResourceException',
   'MigrationFailed',

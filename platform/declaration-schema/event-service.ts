@@ -206,7 +206,8 @@ export const EventServiceSpec = Type.Object(
     ),
     deletionPolicy: Type.Optional(
       Type.Enum(['Retain', 'Delete'], {
-        description: 'Whether topics and databases stay (Retain, the default) or are deleted with the resource',
+        description:
+          'Whether topics and databases stay (Retain, the default) or are deleted with the resource, which the operator must be allowed: `deletion.allowed` in its chart',
       }),
     ),
   },

@@ -34,6 +34,14 @@ const notReadyMs = 2_000;
 /** Deletes the topics and databases of a service whose deletionPolicy is Delete. */
 const finalizer = 'millrace.dev/delete-data';
 
+const deletionRefused = {
+  type: 'DeletionAllowed',
+  status: 'False',
+  reason: 'DeletionNotAllowed',
+  message:
+    'this operator may not delete topics and databases, and leaves them: set deletionPolicy to Retain, or deletion.allowed to true in the chart of the operator',
+} satisfies ConditionUpdate;
+
 interface Scale extends KubeObject {
   spec?: { replicas?: number };
 }
@@ -42,6 +50,8 @@ interface Dependencies {
   pools: DatabasePools;
   lagReader: ConsumerLagReader;
   provisioner: DatabaseProvisioner;
+  /** whether `deletionPolicy: Delete` is allowed: without it the API server refuses the deletions */
+  mayDelete: boolean;
 }
 
 /** The controller of EventServices. */
@@ -96,9 +106,10 @@ export class EventServiceController {
     if (isDeleting(service)) {
       return hasFinalizer(service, finalizer) ? await this.#deleteData(service, signal) : undefined;
     }
+    const { mayDelete } = this.#dependencies;
     const deletes = service.spec.deletionPolicy === 'Delete';
     // the watch brings the changed service back here
-    if (await setFinalizer(api, eventServices, service, finalizer, deletes, signal)) return;
+    if (await setFinalizer(api, eventServices, service, finalizer, deletes && mayDelete, signal)) return;
 
     const conditions = [
       await this.#topics(service, signal),
@@ -109,6 +120,7 @@ export class EventServiceController {
     const needed = { ...this.#dependencies, images: this.#images };
     const migration = await migrate(this.#context, needed, service, haveDatabases, signal);
     conditions.push(migration.condition);
+    if (deletes && !mayDelete) conditions.push(deletionRefused);
     const measured = await measure(service, { ...this.#dependencies, log: this.#context.log }, signal);
     const replicas = await this.#scale(key, service, measured, signal);
     const fields = statusFieldsOf(measured, migration, replicas);
@@ -204,7 +216,8 @@ export class EventServiceController {
       }
       await this.#dependencies.provisioner.drop(service, signal);
     };
-    const deletion = { type: eventServices, finalizer, cleanUp, left: [...ofTopics, ...ofDatabases] };
+    const refusal = this.#dependencies.mayDelete ? undefined : deletionRefused.message;
+    const deletion = { type: eventServices, finalizer, cleanUp, left: [...ofTopics, ...ofDatabases], refusal };
     return await letGo(this.#context, this.#reporter, service, deletion, signal);
   }
 }

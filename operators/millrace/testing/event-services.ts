@@ -21,10 +21,11 @@ const fine = {
     drop: () => Promise.resolve(),
     forget: () => undefined,
   },
+  mayDelete: true,
 };
 
 /** Parts of the servers that a test replaces. */
-type Servers = { [Name in keyof typeof fine]?: object };
+type Servers = { [Name in Exclude<keyof typeof fine, 'mayDelete'>]?: object } & { mayDelete?: boolean };
 
 export interface EventServiceWorld extends World {
   controller: Controller;
