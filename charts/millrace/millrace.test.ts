@@ -326,7 +326,11 @@ describe('the kinds of the cluster', { skip: withoutHelm }, () => {
     const resources = render('millrace', { values: { postgresql: { mode: 'cloudnative-pg' } } });
     const { spec } = find(resources, 'Cluster', 'postgresql');
     assert.equal(spec.instances, 3);
-    assert.deepEqual([spec.minSyncReplicas, spec.maxSyncReplicas], [1, 1]);
+    assert.deepEqual(spec.postgresql.synchronous, { method: 'any', number: 1 });
+    assert.deepEqual([spec.minSyncReplicas, spec.maxSyncReplicas], [undefined, undefined], 'both are deprecated');
+    const alone = { mode: 'cloudnative-pg', cloudnativePg: { instances: 1 } };
+    const { spec: one } = find(render('millrace', { values: { postgresql: alone } }), 'Cluster', 'postgresql');
+    assert.equal(one.postgresql.synchronous, undefined);
     assert.deepEqual(namesOf(resources, 'StatefulSet'), []);
     assert.deepEqual(find(resources, 'EventService', 'orders')['spec'].postgresql, {
       superuserSecret: 'postgresql-superuser',

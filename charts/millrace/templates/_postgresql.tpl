@@ -56,12 +56,11 @@ imageName: {{ .Values.postgresql.cloudnativePg.image }}
 {{- include "millrace.foreignPullSecrets" . }}
 # the operator creates databases and roles with it: Secret postgresql-superuser
 enableSuperuserAccess: true
-{{- if gt (int .Values.postgresql.cloudnativePg.instances) 1 }}
-# an acknowledged commit is on two instances
-minSyncReplicas: 1
-maxSyncReplicas: 1
-{{- end }}
 postgresql:
+  {{- if gt (int .Values.postgresql.cloudnativePg.instances) 1 }}
+  # an acknowledged commit is on two instances
+  synchronous: { method: any, number: 1 }
+  {{- end }}
   parameters:
     max_connections: {{ .Values.postgresql.maxConnections | quote }}
     max_wal_size: 2GB
