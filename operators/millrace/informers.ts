@@ -31,7 +31,7 @@ export function createInformers(
 ) {
   const informer = <T extends KubeObject>(
     type: ResourceType,
-    selector: Pick<InformerOptions<T>, 'labelSelector' | 'fieldSelector'> = {},
+    selector: Pick<InformerOptions<T>, 'labelSelector' | 'fieldSelector' | 'optional'> = {},
   ) =>
     new Informer<T>({
       ...options,
@@ -46,8 +46,8 @@ export function createInformers(
     streamQueries: informer<StreamQuery>(kinds.streamQueries),
     deadLetterReplays: informer<DeadLetterReplay>(kinds.deadLetterReplays),
     projectionRebuilds: informer<ProjectionRebuild>(kinds.projectionRebuilds),
-    kafkaTopics: informer<KafkaTopic>(kinds.kafkaTopics, managed),
-    kafkaUsers: informer<KafkaUser>(kinds.kafkaUsers, managed),
+    kafkaTopics: informer<KafkaTopic>(kinds.kafkaTopics, { ...managed, optional: true }),
+    kafkaUsers: informer<KafkaUser>(kinds.kafkaUsers, { ...managed, optional: true }),
     jobs: informer<Job>(kinds.jobs, managed),
     configMaps: informer<ConfigMap>(kinds.configMaps, { fieldSelector: `metadata.name=${configMapName}` }),
   };

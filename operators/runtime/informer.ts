@@ -28,6 +28,8 @@ export interface InformerOptions<T extends KubeObject> {
   namespaces: readonly string[] | undefined;
   labelSelector?: string;
   fieldSelector?: string;
+  /** whether the server may not know the kind, as that of another operator: there are no objects of it then */
+  optional?: boolean;
   indexers?: Record<string, Indexer<T>>;
   /** changes an object before the cache stores it, to remove fields that no controller reads */
   transform?: (object: T) => T;
@@ -45,6 +47,7 @@ export class Informer<T extends KubeObject> {
   readonly #handlers: ChangeHandler<T>[] = [];
   readonly #unsynced: Set<string | undefined>;
   readonly #synced = Promise.withResolvers<void>();
+  #isAbsent = false;
 
   constructor(options: InformerOptions<T>) {
     this.#options = options;
@@ -63,6 +66,11 @@ export class Informer<T extends KubeObject> {
     return this.#unsynced.size === 0;
   }
 
+  /** Whether the server does not know the kind. The informer goes on asking. */
+  get isAbsent(): boolean {
+    return this.#isAbsent;
+  }
+
   /** Resolves when the cache has synced. */
   whenSynced(): Promise<void> {
     return this.#synced.promise;
@@ -75,17 +83,28 @@ export class Informer<T extends KubeObject> {
   }
 
   #reflector(namespace: string | undefined): Reflector<T> {
-    const { transform = (object: T) => object, metrics, type } = this.#options;
+    const { transform = (object: T) => object, metrics, type, optional = false } = this.#options;
     return new Reflector<T>({
       ...this.#options,
       namespace,
       onRestart: (reason) => metrics.restarted(type, reason),
       sink: {
-        replace: (items) => this.#replace(namespace, items.map(transform)),
+        replace: (items) => {
+          this.#isAbsent = false;
+          this.#replace(namespace, items.map(transform));
+        },
         changed: (object) => this.#set(transform(object), false),
         deleted: (object) => this.#delete(keyOf(object)),
+        ...(optional ? { absent: () => this.#absent(namespace) } : {}),
       },
     });
+  }
+
+  #absent(namespace: string | undefined): void {
+    const { log, type } = this.#options;
+    if (!this.#isAbsent) log.warn({ resource: type.plural, group: type.group }, 'the cluster does not have this kind');
+    this.#isAbsent = true;
+    this.#replace(namespace, []);
   }
 
   #replace(namespace: string | undefined, items: T[]): void {

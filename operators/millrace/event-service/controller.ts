@@ -15,6 +15,7 @@ import { letGo } from '../deletion.ts';
 import { byNamespace } from '../informers.ts';
 import { madeForLabel, manager } from '../labels.ts';
 import { StatusReporter } from '../report.ts';
+import { strimziMissing } from '../strimzi.ts';
 import type { KafkaTopic } from '../strimzi.ts';
 import { ImageIds } from './image-ids.ts';
 import { migrate } from './migrate.ts';
@@ -131,8 +132,11 @@ export class EventServiceController {
 
   async #topics(service: EventService, signal: AbortSignal): Promise<ConditionUpdate> {
     const { applier, kafkaTopics: topics } = this.#context;
+    const all = topicsOf(service);
+    const missing = all.length > 0 ? strimziMissing(topics) : undefined;
+    if (missing) return { type: 'TopicsReady', status: 'False', reason: missing.failure, message: missing.message };
     const observed: (KafkaTopic | undefined)[] = [];
-    for (const desired of topicsOf(service)) {
+    for (const desired of all) {
       const before = topics.store.get(keyOf(desired));
       const taken = otherOwner(service, before) !== undefined && !this.#isOrphan(before!);
       const { object } = taken
@@ -153,6 +157,8 @@ export class EventServiceController {
   async #user(service: EventService, signal: AbortSignal): Promise<ConditionUpdate> {
     const { applier, kafkaUsers: users } = this.#context;
     if (!usesKafka(service) || !service.spec.kafka) return userCondition(service, undefined);
+    const missing = strimziMissing(users);
+    if (missing) return { type: 'UserReady', status: 'False', reason: missing.failure, message: missing.message };
     const desired = kafkaUserOf(service, this.#emitted(service));
     const { object } = await applier.apply(kafkaUsers, desired, users.store.get(keyOf(desired)), signal);
     return userCondition(service, object as typeof desired);

@@ -10,7 +10,7 @@ import { kafkaTopicOf, topicResourceName } from '../kafka-topic.ts';
 import type { ControllerContext } from '../controller-context.ts';
 import { byNamespace } from '../informers.ts';
 import { StatusReporter } from '../report.ts';
-import { strimziReadiness } from '../strimzi.ts';
+import { strimziMissing, strimziReadiness } from '../strimzi.ts';
 import { QueryStatusCache } from './query-statuses.ts';
 import type { FetchQueryStatuses } from './query-statuses.ts';
 import { ValidationCache } from './validation-cache.ts';
@@ -21,6 +21,9 @@ import { conditionsOf, statusFieldsOf } from './status.ts';
 
 /** The time between two fetches: longer for many queries, as each of them may cause a write of a status. */
 const fetchEveryMs = (queries: number) => Math.max(10_000, queries * 20);
+
+/** The time until topics are created, after the kind of topics has appeared. */
+const absentMs = 10_000;
 
 const namespaceOf = ({ metadata }: Pick<KubeObject, 'metadata'>) => [metadata.namespace ?? ''];
 
@@ -64,6 +67,7 @@ export class StreamQueryControllers {
       reconcile: async (key, signal) => {
         await this.#reconcileFiles(key, signal);
         this.#tellOfFiles(key, undefined);
+        return topics.isAbsent ? { requeueAfterMs: absentMs } : undefined;
       },
       onFailure: async (key, error) => this.#tellOfFiles(key, error as Error),
     })
@@ -118,7 +122,9 @@ export class StreamQueryControllers {
       hasRunner: topology.runner !== undefined,
       isOverflow: this.#overflow.get(namespace)?.has(name) ?? false,
       hasFile: hasFile(maps.store.get(`${namespace}/${configMapName}`), name),
-      topic: topic ? strimziReadiness(topics.store.get(`${namespace}/${topic}`)) : { ready: true, message: '' },
+      topic: topic
+        ? (strimziMissing(topics) ?? strimziReadiness(topics.store.get(`${namespace}/${topic}`)))
+        : { ready: true, message: '' },
       status,
       reachable: status !== undefined || this.#statuses.isReachable(namespace),
     });
@@ -159,7 +165,7 @@ export class StreamQueryControllers {
   ): Promise<void> {
     const { kafkaTopics: topics, applier } = this.#context;
     const kafka = topology.runner?.spec.kafka;
-    if (!kafka) return;
+    if (!kafka || topics.isAbsent) return;
     const valid = queries.filter((query) => this.#validations.validate(query, topology).text !== undefined);
     for (const [topic, madeFor] of undeclaredTopics(valid, topology.topics)) {
       const options = { namespace, cluster: kafka.cluster, replicas: kafka.replicas, madeFor };

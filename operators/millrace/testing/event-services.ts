@@ -34,12 +34,17 @@ export interface EventServiceWorld extends World {
   condition(name: string, type: string): Condition | undefined;
 }
 
-/** A world with the controller of EventServices, which runs. @param serversOf replaces parts of its servers */
+/**
+ * A world with the controller of EventServices, which runs.
+ * @param serversOf replaces parts of its servers
+ * @param prepare changes the API server before anybody asks it
+ */
 export async function eventServiceWorld(
   serversOf: (world: World) => Servers = () => ({}),
   clock?: Clock,
+  prepare?: Parameters<typeof createWorld>[1],
 ): Promise<EventServiceWorld> {
-  const world = await createWorld(clock);
+  const world = await createWorld(clock, prepare);
   const { server, context, metrics } = world;
   const { controller } = new EventServiceController(
     context,
