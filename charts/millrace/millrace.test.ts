@@ -64,11 +64,11 @@ describe('the platform’s chart', { skip: withoutHelm }, () => {
   test('contains no secret: pods refer to Secrets by name, which the operator makes', () => {
     assert.deepEqual(namesOf(resources, 'Secret'), []);
     assert.deepEqual(find(resources, 'EventService', 'orders')['spec'].postgresql, {
-      superuserSecret: 'postgresql-superuser',
+      superuserSecretRef: { name: 'postgresql-superuser' },
       newSuperuser: { host: 'postgresql', port: 5432, username: 'postgres' },
     });
     const own = render('millrace', { values: { postgresql: { bundled: { existingSecret: 'mine' } } } });
-    assert.deepEqual(find(own, 'EventService', 'orders')['spec'].postgresql, { superuserSecret: 'mine' });
+    assert.deepEqual(find(own, 'EventService', 'orders')['spec'].postgresql, { superuserSecretRef: { name: 'mine' } });
     for (const [, { spec }] of podTemplates(resources))
       for (const { name, value } of spec.containers[0].env)
         if (/PASSWORD|DATABASE_URL|_CA$/.test(name)) assert.equal(value, undefined, name);
@@ -275,14 +275,14 @@ describe('an external PostgreSQL', { skip: withoutHelm }, () => {
 
   test('may be several namespaces’: each has names of its own there', () => {
     const of = (resources: Resource[]) => find(resources, 'EventService', 'orders')['spec'].postgresql;
-    assert.deepEqual(of(external()), { superuserSecret: 'server', databaseName: '{namespace}_{name}' });
+    assert.deepEqual(of(external()), { superuserSecretRef: { name: 'server' }, databaseName: '{namespace}_{name}' });
     assert.equal(of(external({ databaseName: 'team_{name}' })).databaseName, 'team_{name}');
     assert.match(refusal({ postgresql: { databaseName: 'same' } }), /databaseName/);
   });
 
   test('is connected to with TLS, with the certificates of a Secret', () => {
-    const tls = { mode: 'verify-full', caSecret: 'authority' };
-    const resources = external({ tls });
+    const resources = external({ tls: { mode: 'verify-full', caSecret: 'authority' } });
+    const tls = { mode: 'verify-full', caSecretRef: { name: 'authority' } };
     for (const { metadata, spec } of declared) {
       const pod = find(resources, 'Deployment', metadata.name)['spec'].template.spec;
       const mounts = [...(pod.initContainers ?? []), ...pod.containers].map(({ volumeMounts = [] }: Resource) =>
@@ -333,7 +333,7 @@ describe('the kinds of the cluster', { skip: withoutHelm }, () => {
     assert.equal(one.postgresql.synchronous, undefined);
     assert.deepEqual(namesOf(resources, 'StatefulSet'), []);
     assert.deepEqual(find(resources, 'EventService', 'orders')['spec'].postgresql, {
-      superuserSecret: 'postgresql-superuser',
+      superuserSecretRef: { name: 'postgresql-superuser' },
     });
   });
 });

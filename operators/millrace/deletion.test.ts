@@ -65,7 +65,7 @@ describe('a deletion', () => {
     kafka: { cluster: 'millrace' },
     produces: [{ topic: 'order-events', partitions: 1, retention: -1 }],
     databases: [{ name: 'orders', schema: 'prisma/orders' }],
-    postgresql: { superuserSecret: 'superuser' },
+    postgresql: { superuserSecretRef: { name: 'superuser' }, databaseName: '{name}' },
   };
   /** An EventService whose data goes with it. */
   const declare = async (world: EventServiceWorld, clock: ManualClock) => {

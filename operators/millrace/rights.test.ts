@@ -115,11 +115,11 @@ async function doEverything(
   declare('orders', {
     image: 'shop:1',
     databases: [{ name: database, schema: 'prisma/orders' }],
-    postgresql: { superuserSecret: 'superuser' },
+    postgresql: { superuserSecretRef: { name: 'superuser' }, databaseName: '{name}' },
     kafka: { cluster: 'millrace' },
     produces: [{ topic: 'order-events', partitions: 6, retention: -1 }],
     consumes: [{ group: 'g', topics: ['order-events'], database }],
-    scaling: { minReplicas: 2, lagPerReplica: 50 },
+    scaling: { minReplicas: 2, lagPerReplica: 50, stabilization: '5m' },
     deletionPolicy: 'Delete',
     streamQueries: true,
   });

@@ -153,7 +153,7 @@ postgresql-superuser
 {{- define "millrace.postgresql" -}}
 {{- $postgresql := .Values.postgresql -}}
 {{- $isBundled := eq $postgresql.mode "bundled" -}}
-superuserSecret: {{ include "millrace.postgresqlSecret" . }}
+superuserSecretRef: { name: {{ include "millrace.postgresqlSecret" . }} }
 {{- if and $isBundled (not $postgresql.bundled.existingSecret) }}
 newSuperuser: { host: postgresql, port: 5432, username: postgres }
 {{- end }}
@@ -163,7 +163,7 @@ databaseName: {{ . | quote }}
 {{- with $postgresql.tls }}
 {{- if .mode }}
 {{- if $isBundled }}{{ fail "postgresql.tls.mode: the bundled PostgreSQL has no certificate; its connections stay in the cluster" }}{{ end }}
-tls: { mode: {{ .mode }}{{ with .caSecret }}, caSecret: {{ . }}{{ end }} }
+tls: { mode: {{ .mode }}{{ with .caSecret }}, caSecretRef: { name: {{ . }} }{{ end }} }
 {{- else if .caSecret }}{{ fail "postgresql.tls.caSecret needs postgresql.tls.mode, such as verify-full" }}
 {{- end }}
 {{- end }}

@@ -37,7 +37,8 @@ async function reconciled(spec: Partial<EventServiceSpec>): Promise<{ replicas: 
 
 describe('the pods of a service', () => {
   it('are as many as its lag needs, if the service scales', async () => {
-    const { replicas } = await reconciled({ scaling: { minReplicas: 2, lagPerReplica: 50, maxReplicas: 6 } });
+    const scaling = { minReplicas: 2, lagPerReplica: 50, maxReplicas: 6, stabilization: '5m' };
+    const { replicas } = await reconciled({ scaling });
     assert.equal(replicas, 6, 'the partitions');
   });
 

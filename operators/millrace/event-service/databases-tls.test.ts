@@ -56,7 +56,11 @@ describe('a PostgreSQL that takes hostssl only', () => {
     spec: {
       port: 8081,
       databases: [{ name: database, schema }],
-      postgresql: { superuserSecret: 'superuser', ...(tls === undefined ? {} : { tls }) },
+      postgresql: {
+        superuserSecretRef: { name: 'superuser' },
+        databaseName: '{name}',
+        ...(tls === undefined ? {} : { tls }),
+      },
     },
   });
   const provision = (database: string, tls?: Tls) =>
@@ -92,8 +96,8 @@ describe('a PostgreSQL that takes hostssl only', () => {
 
   const modes: [string, Tls][] = [
     ['require', { mode: 'require' }],
-    ['verify-ca', { mode: 'verify-ca', caSecret: 'authority' }],
-    ['verify-full', { mode: 'verify-full', caSecret: 'authority' }],
+    ['verify-ca', { mode: 'verify-ca', caSecretRef: { name: 'authority' } }],
+    ['verify-full', { mode: 'verify-full', caSecretRef: { name: 'authority' } }],
   ];
   for (const [mode, tls] of modes) {
     it(`serves the operator, migrations and services with ${mode}`, async () => {
@@ -107,7 +111,7 @@ describe('a PostgreSQL that takes hostssl only', () => {
       const secret = await readSecret(api, 'shop', `${database}-database`, never);
       const published = new URL(secret!['url']!);
       assert.equal(published.searchParams.get('sslmode'), mode);
-      if (tls.caSecret !== undefined) {
+      if (tls.caSecretRef !== undefined) {
         assert.equal(published.searchParams.get('sslrootcert'), `${caFolder}/ca.crt`);
         // where the pods mount the Secret
         published.searchParams.set('sslrootcert', postgres.caFile);
@@ -138,13 +142,13 @@ describe('a PostgreSQL that takes hostssl only', () => {
   }
 
   it('is not taken for another server', async () => {
-    const stranger = await provision('users-stranger', { mode: 'verify-full', caSecret: 'stranger' });
+    const stranger = await provision('users-stranger', { mode: 'verify-full', caSecretRef: { name: 'stranger' } });
     assert.equal(stranger.reason, 'PostgresqlUnavailable');
     assert.match(stranger.message, /certificate/);
     // Node knows nobody who has signed it
     const unknown = await provision('users-unknown', { mode: 'verify-full' });
     assert.match(unknown.message, /certificate/);
-    const missing = await provision('users-missing', { mode: 'verify-full', caSecret: 'missing' });
+    const missing = await provision('users-missing', { mode: 'verify-full', caSecretRef: { name: 'missing' } });
     assert.equal(missing.reason, 'NoCertificates');
     // another address of this machine, which the certificate does not name
     const url = new URL(postgres.url);

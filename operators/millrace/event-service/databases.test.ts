@@ -60,9 +60,9 @@ describe('the databases of services on one server', () => {
     const secret = { apiVersion: 'v1', kind: 'Secret', metadata: { namespace, name, labels }, data: dataOf(values) };
     server.create(secrets, secret);
   }
-  function service(namespace: string, name: string, database: string, databaseName?: string): EventService {
+  function service(namespace: string, name: string, database: string, databaseName = '{name}'): EventService {
     const databases = [{ name: database, schema: 'prisma/orders' }];
-    const postgresql = { superuserSecret: 'superuser', ...(databaseName === undefined ? {} : { databaseName }) };
+    const postgresql = { superuserSecretRef: { name: 'superuser' }, databaseName };
     const inServer = newDatabaseName(databaseName, namespace, database);
     if (reservedReason(inServer, address.username) === undefined) made.add(inServer);
     const metadata = { name, namespace, uid: `${namespace}/${name}`, generation: 1 };
@@ -229,16 +229,17 @@ describe('the databases of services on one server', () => {
     ];
     assert.ok(a.length <= 63 && b.length <= 63);
     assert.notEqual(a, b);
-    assert.equal(newDatabaseName(undefined, 'shop', 'orders-read'), 'orders_read');
-    assert.deepEqual([isSharedServer(), isSharedServer(perNamespace)], [false, true]);
+    assert.equal(newDatabaseName('{name}', 'shop', 'orders-read'), 'orders_read');
+    assert.deepEqual([isSharedServer('{name}'), isSharedServer(perNamespace)], [false, true]);
   });
 
   it('get a superuser once, if the server takes it from the Secret', async () => {
     const one = service(here, 'orders', 'orders', perNamespace);
-    const missing = { ...one.spec.postgresql!, superuserSecret: 'missing' };
+    const missing = { ...one.spec.postgresql!, superuserSecretRef: { name: 'missing' } };
     assert.equal((await provision({ ...one, spec: { ...one.spec, postgresql: missing } })).reason, 'NoSuperuser');
     const newSuperuser = { host: '127.0.0.1', port: Number(address.port), username: 'postgres' };
-    const fresh = { ...one, spec: { ...one.spec, postgresql: { ...missing, superuserSecret: 'fresh', newSuperuser } } };
+    const toMake = { ...missing, superuserSecretRef: { name: 'fresh' }, newSuperuser };
+    const fresh = { ...one, spec: { ...one.spec, postgresql: toMake } };
     // the server of the test has another password, and says so
     const { reason } = await provision(fresh);
     assert.equal(reason, 'PostgresqlUnavailable');
@@ -246,7 +247,8 @@ describe('the databases of services on one server', () => {
     assert.ok(valuesOf(first)['password']!.length >= 32);
     await provision(fresh);
     assert.deepEqual(server.find(secrets, here, 'fresh'), first);
-    const kept = { ...fresh.spec.postgresql, superuserSecret: 'superuser' };
+    // as charts of 0.1 name it
+    const { superuserSecretRef: _, ...kept } = { ...fresh.spec.postgresql, superuserSecret: 'superuser' };
     assert.equal((await provision({ ...fresh, spec: { ...fresh.spec, postgresql: kept } })).status, 'True');
   });
 });

@@ -47,7 +47,7 @@ interface Wanted {
 
 /** How often the databases are checked though nothing has changed. */
 const recheckMs = 5 * 60_000;
-/** Where the pods of a service mount the certificates of `spec.postgresql.tls.caSecret`. */
+/** Where the pods of a service mount the certificates of `spec.postgresql.tls.caSecretRef`. */
 export const caFolder = '/etc/postgresql-ca';
 export const caKey = 'ca.crt';
 
@@ -99,7 +99,7 @@ export class DatabaseProvisioner {
   async provision(service: EventService, signal: AbortSignal): Promise<ConditionUpdate> {
     const { databases = [], postgresql } = service.spec;
     if (databases.length === 0) return { type, status: 'True', reason: 'NoDatabases', message: '' };
-    if (!postgresql) return notReady('NoPostgresql', 'spec.postgresql.superuserSecret is missing');
+    if (!postgresql) return notReady('NoPostgresql', 'spec.postgresql.superuserSecretRef is missing');
     try {
       const server = await this.#server(service, postgresql, signal);
       const wanted = await this.#wanted(service, postgresql, server, signal);
@@ -139,9 +139,10 @@ export class DatabaseProvisioner {
   /** @throws NotReady where a Secret cannot be used */
   async #server(
     { metadata: { namespace = '' } }: EventService,
-    { superuserSecret: name, newSuperuser, tls }: Postgresql,
+    { superuserSecretRef, superuserSecret = '', newSuperuser, tls }: Postgresql,
     signal: AbortSignal,
   ): Promise<Server> {
+    const { name } = superuserSecretRef ?? { name: superuserSecret };
     const found =
       (await readSecret(this.#api, namespace, name, signal)) ??
       (newSuperuser && (await this.#newSuperuser(namespace, name, newSuperuser, signal)));
@@ -150,9 +151,10 @@ export class DatabaseProvisioner {
     const superuser = { host, port, username, password };
     const missing = Object.entries(superuser).flatMap(([key, value]) => (value === '' ? [key] : []));
     if (missing.length > 0) throw new NotReady('NoSuperuser', `the Secret ${name} has no ${missing.join(', ')}`);
-    if (!tls?.caSecret) return { ...superuser, tlsMode: tls?.mode };
-    const ca = (await readSecret(this.#api, namespace, tls.caSecret, signal))?.[caKey];
-    if (!ca) throw new NotReady('NoCertificates', `the Secret ${tls.caSecret} does not exist, or has no ${caKey}`);
+    if (!tls?.caSecretRef) return { ...superuser, tlsMode: tls?.mode };
+    const ca = (await readSecret(this.#api, namespace, tls.caSecretRef.name, signal))?.[caKey];
+    if (!ca)
+      throw new NotReady('NoCertificates', `the Secret ${tls.caSecretRef.name} does not exist, or has no ${caKey}`);
     return { ...superuser, tlsMode: tls.mode, ca };
   }
 
@@ -214,7 +216,7 @@ export class DatabaseProvisioner {
     );
     if (isRight && isRecent && last.hash === fingerprintOf(server, wanted)) return;
     const uid = await this.#namespaceUid(namespace, signal);
-    const isShared = isSharedServer(service.spec.postgresql?.databaseName);
+    const isShared = isSharedServer(service.spec.postgresql!.databaseName);
     const created = await withServer(server, namespace, (client) =>
       withDatabasesLocked(client, async () => {
         const owned = wanted.map((one) => ({

@@ -205,7 +205,8 @@ describe('migrations', () => {
   });
 
   it('have the certificates that their connections are checked with', () => {
-    const postgresql = { superuserSecret: 's', tls: { mode: 'verify-full', caSecret: 'authority' } } as const;
+    const tls = { mode: 'verify-full', caSecretRef: { name: 'authority' } } as const;
+    const postgresql = { superuserSecretRef: { name: 's' }, databaseName: '{name}', tls };
     const job = migrationJobOf(service({ image: 'shop:1', databases, postgresql }), 'm') as unknown as {
       spec: { template: { spec: { volumes: object[]; containers: { volumeMounts: object[] }[] } } };
     };

@@ -41,7 +41,7 @@ export const podsOf = (job: string): string => `batch.kubernetes.io/job-name=${j
 export function migrationJobOf(service: EventService, migration: string): KubeObject {
   const { namespace = '', name } = service.metadata;
   const { image, imagePullPolicy, imagePullSecrets, databases = [] } = service.spec;
-  const caSecret = service.spec.postgresql?.tls?.caSecret;
+  const caSecret = service.spec.postgresql?.tls?.caSecretRef?.name;
   const { podSecurityContext = defaultPodSecurity, containerSecurityContext = defaultContainerSecurity } = service.spec;
   const labels = {
     ...managedBy,

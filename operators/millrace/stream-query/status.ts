@@ -36,7 +36,15 @@ export function conditionsOf(observed: ObservedQuery): ConditionUpdate[] {
     validation.error === undefined
       ? { type: 'Valid', status: 'True', reason: 'Accepted', message: '' }
       : { type: 'Valid', status: 'False', reason: validation.reason, message: validation.error };
-  return [valid, readiness(observed)];
+  return [valid, runningOf(observed), readiness(observed)];
+}
+
+/** Whether a version of the query runs, which may be the one before a change that is refused or builds its windows. */
+function runningOf({ status, reachable }: ObservedQuery): ConditionUpdate {
+  const type = 'Running';
+  if (!reachable) return { type, status: 'Unknown', reason: 'Unreachable', message: 'analytics does not answer' };
+  if (!status) return { type, status: 'False', reason: 'NotLoaded', message: '' };
+  return { type, status: status.state === 'Running' ? 'True' : 'False', reason: status.state, message: '' };
 }
 
 function notReady(reason: string, message: string): ConditionUpdate {
@@ -93,9 +101,9 @@ function readinessOf(status: StreamStatus, text: string): ConditionUpdate {
  */
 export function statusFieldsOf(before: StreamQueryStatus | undefined, status: StreamStatus | undefined): Fields {
   if (!status) return fieldsOf(before);
-  const { state, version, lag, eventsPerSecond, lateEvents, failedEvents, building, watermark } = status;
+  const { version, lag, eventsPerSecond, lateEvents, failedEvents, building, watermark } = status;
   const [behind, rate] = [rounded(lag), String(rounded(eventsPerSecond))];
-  const counted = { state, version, lag: behind, eventsPerSecond: rate, lateEvents, failedEvents };
+  const counted = { version, lag: behind, eventsPerSecond: rate, lateEvents, failedEvents };
   const next = building && {
     building: {
       version: building.version,

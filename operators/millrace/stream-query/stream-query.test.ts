@@ -49,7 +49,8 @@ describe('checking a stream query', () => {
     for (const { text, file } of streamQueryFiles()) {
       const declared = parse(text) as StreamQuery;
       assert.equal(validateQuery(declared, platform).error, undefined, file);
-      assert.deepEqual(parse(queryText(declared)), declared, file);
+      // analytics of an earlier release knows the deprecated version alone
+      assert.deepEqual(parse(queryText(declared)), { ...declared, apiVersion: 'millrace.dev/v1alpha1' }, file);
     }
   });
 

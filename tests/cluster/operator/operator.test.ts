@@ -35,7 +35,7 @@ describe('the operator in a cluster', needsCluster, () => {
     home = await testNamespace();
     await installCrds(home.api);
     for (const { metadata, spec } of declaredServices()) {
-      const service = { apiVersion: 'millrace.dev/v1alpha1', kind: 'EventService', spec };
+      const service = { apiVersion: 'millrace.dev/v1beta1', kind: 'EventService', spec };
       await home.api.create(eventServices, {
         ...service,
         metadata: { ...metadata, namespace: home.namespace },
@@ -54,7 +54,7 @@ describe('the operator in a cluster', needsCluster, () => {
 
   const create = (name: string, having = 'orders > 0') =>
     home.api.create<StreamQuery>(streamQueries, {
-      apiVersion: 'millrace.dev/v1alpha1',
+      apiVersion: 'millrace.dev/v1beta1',
       kind: 'StreamQuery',
       metadata: { namespace: home.namespace, name },
       spec: {

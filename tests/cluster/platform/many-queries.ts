@@ -12,7 +12,7 @@ import { operatorPods, kubectlIn, operatorNamespace } from './cluster.ts';
 
 const many = 1_000;
 const changes = 100;
-const apiVersion = 'millrace.dev/v1alpha1';
+const apiVersion = 'millrace.dev/v1beta1';
 
 /** The memory of each pod of the operator in MB: its resident pages, including those of files. */
 async function memory(): Promise<number[]> {
