@@ -89,7 +89,7 @@ describe('the operator’s chart', { skip: withoutHelm }, () => {
         ({ metadata }) => !metadata.name.endsWith('-edit'),
       );
       const rules = roles.flatMap((role) => role['rules'] as { verbs: string[]; resources: string[] }[]);
-      return [allowed, rules.filter(({ verbs }) => verbs.includes('delete')).flatMap(({ resources }) => resources)];
+      return [allowed, rules.filter(({ verbs }) => verbs.includes('delete')).flatMap((rule) => rule.resources)];
     };
     const own = ['projectionrebuilds', 'deadletterreplays', 'jobs'];
     assert.deepEqual(deletedIn({}), ['false', own]);
