@@ -137,11 +137,13 @@ export class Schedule {
     return this.#scheduler.steps;
   }
 
-  /** The result where it does not end. */
-  endless(): ScheduleResult {
+  /** Gives it up, because it does not end: nobody in it does anything more. */
+  giveUp(): ScheduleResult {
     const at = (this.#stage.clock.now / 1_000).toFixed(1);
     const what = `it does not end: after ${this.steps} steps, at ${at} s of its own, ${this.#phase}`;
-    return this.#result([{ kind: 'endless', what }]);
+    const result = this.#result([{ kind: 'endless', what }]);
+    this.#cast.end();
+    return result;
   }
 
   #result(findings: Finding[]): ScheduleResult {

@@ -59,7 +59,7 @@ export class Stand {
     return new Promise((resolve) => {
       let before = -1;
       const look = () => {
-        if (schedule.steps > steps || schedule.steps === before) resolve(schedule.endless());
+        if (schedule.steps > steps || schedule.steps === before) resolve(schedule.giveUp());
         before = schedule.steps;
       };
       const timer = machine.setInterval(look, stillMs);
