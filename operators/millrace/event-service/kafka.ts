@@ -2,6 +2,7 @@ import type { ConditionUpdate } from '#runtime/conditions.ts';
 import type { EventService } from '../api/event-service.ts';
 import type { ControllerContext } from '../controller-context.ts';
 import type { ExternalKafka } from '../external-kafka/external-kafka.ts';
+import { isAway } from '../external-kafka/problem.ts';
 import { hasOwnUser } from '../external-kafka/users.ts';
 import { usesKafka } from './kafka-user.ts';
 import { StrimziKafka } from './strimzi-kafka.ts';
@@ -33,11 +34,11 @@ export class ServiceKafka {
       ];
     if (cluster !== undefined)
       return [await this.#strimzi.topics(service, signal), await this.#strimzi.user(service, cluster, emitted, signal)];
-    if (external)
-      return [
-        await this.#external.topics(service, external, signal),
-        await this.#external.user(service, external, emitted, signal),
-      ];
+    if (external) {
+      const topics = await this.#external.topics(service, external, signal);
+      if (isAway(topics.reason)) return [topics, { ...topics, type: 'UserReady' }];
+      return [topics, await this.#external.user(service, external, emitted, signal)];
+    }
     const message = 'spec.kafka is missing';
     return ['TopicsReady', 'UserReady'].map((type) => ({ type, status: 'False', reason: 'NoKafka', message }));
   }

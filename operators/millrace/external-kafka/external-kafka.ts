@@ -16,7 +16,7 @@ import { manager as managerName } from '../labels.ts';
 import type { StrimziReadiness } from '../strimzi.ts';
 import { connectionTo } from './connection.ts';
 import type { ExternalKafkaSpec } from './connection.ts';
-import { KafkaProblem, problemOf } from './problem.ts';
+import { KafkaProblem, isAway, problemOf } from './problem.ts';
 import { handOver, ofQueries, ofService, readRecords, serviceOf, writeRecord } from './topic-records.ts';
 import { TopicTaken, keepTopic } from './topics.ts';
 import { hasOwnUser, keepRights, ownUserOf } from './users.ts';
@@ -155,8 +155,7 @@ export class ExternalKafka {
       } catch (error) {
         if (!(error instanceof KafkaProblem)) throw error;
         problems.push(error);
-        // the others would fail alike, each after a while
-        if (['KafkaUnavailable', 'KafkaLoginRefused'].includes(error.reason)) break;
+        if (isAway(error.reason)) break;
       }
     }
     const [first] = problems;

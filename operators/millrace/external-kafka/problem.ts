@@ -63,3 +63,7 @@ function rootOf(error: unknown): unknown {
   const inner = errors?.[0] ?? cause;
   return inner === undefined ? error : rootOf(inner);
 }
+
+/** Whether everything else that Kafka is asked would fail alike, each after a while. */
+export const isAway = (reason: string | undefined): boolean =>
+  reason === 'KafkaUnavailable' || reason === 'KafkaLoginRefused';

@@ -11,6 +11,7 @@ import { kafkaTopicOf, topicResourceName } from '../kafka-topic.ts';
 import type { ControllerContext } from '../controller-context.ts';
 import { recheckMs, retryMs } from '../external-kafka/external-kafka.ts';
 import type { ExternalKafka } from '../external-kafka/external-kafka.ts';
+import { isAway } from '../external-kafka/problem.ts';
 import { byNamespace } from '../informers.ts';
 import { StatusReporter } from '../report.ts';
 import { strimziMissing, strimziReadiness } from '../strimzi.ts';
@@ -196,8 +197,12 @@ export class StreamQueryControllers {
   ): Promise<number | undefined> {
     const before = this.#externalTopics.get(namespace);
     const after = new Map<string, StrimziReadiness>();
-    for (const topic of topics)
-      after.set(topic, await this.#externalKafka.emittedTopic(namespace, kafka, emittedTopic(topic), signal));
+    let away: StrimziReadiness | undefined;
+    for (const topic of topics) {
+      const found = away ?? (await this.#externalKafka.emittedTopic(namespace, kafka, emittedTopic(topic), signal));
+      if (isAway(found.failure)) away = found;
+      after.set(topic, found);
+    }
     this.#externalTopics.set(namespace, after);
     if (hash([...after]) !== hash([...(before ?? [])]))
       for (const query of this.#context.streamQueries.store.by(byNamespace, namespace))

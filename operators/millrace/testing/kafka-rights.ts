@@ -3,8 +3,8 @@ import { describe, it } from 'node:test';
 import pino from 'pino';
 
 import type { EventServiceSpec } from '#platform/declaration-schema';
-import { createKafka } from '#platform/kafka';
-import type { Kafka, KafkaConnection } from '#platform/kafka';
+import { createKafka, createKafkaManager } from '#platform/kafka';
+import type { Acl, Kafka, KafkaConnection } from '#platform/kafka';
 import type { KubeObject } from '#runtime/objects.ts';
 import { ManualClock } from '#runtime/testing/manual-clock.ts';
 import { eventually } from '#test/eventually.ts';
@@ -93,6 +93,12 @@ export function testKafkaRights(
       kafka.consumer({ group, topics: [topic], from: 'earliest', onBatch }).start();
       await eventually(() => messages.length > 0, `${group} reads ${topic}`);
     };
+    /** Gives a user one right in place of all that it has. */
+    const replaceRights = async (user: string, resource: Acl['resource']) => {
+      const manager = createKafkaManager({ ...broker(), clientId: 'tests', log });
+      await manager.keepAcls(user, [{ resource, operation: 'Describe' }]);
+      await manager.close();
+    };
     const refused = (error: unknown) => /not authorized|AUTHORIZATION_FAILED/i.test(String(error));
 
     it('gives the user of a service what it declares, and nothing else', () =>
@@ -115,7 +121,16 @@ export function testKafkaRights(
           refused,
         );
 
-        // what is not declared any more is taken, and so is what somebody else gave
+        // what somebody else gives is taken, and what is taken is given again
+        await replaceRights(ordersUser.username, { type: 'topic', name: 'user-events', patternType: 'literal' });
+        await as(ordersUser, (kafka) => kafka.admin.watermarks('user-events'));
+        await eventually(async () => {
+          await clock.advance(10_000);
+          return as(ordersUser, (kafka) => kafka.admin.watermarks('user-events')).then(() => false, refused);
+        }, 'it may not see the topic any more');
+        await as(ordersUser, send('order-events'));
+
+        // what is not declared any more is taken
         world.server.patch(eventServices, namespace, 'orders', {
           spec: { produces: [{ topic: 'other-events', partitions: 1, retention: -1 }] },
         });
