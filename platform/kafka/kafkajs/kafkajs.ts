@@ -69,9 +69,9 @@ export function createKafka(options: KafkaOptions): Kafka {
       }
       return producer;
     },
-    consumer(options) {
+    consumer(consuming) {
       assertOpen();
-      const consumer = new KafkaJsConsumer((config) => clientOf(common, (own) => own.consumer(config)), options, log);
+      const consumer = new KafkaJsConsumer((config) => clientOf(common, (own) => own.consumer(config)), consuming, log);
       closing.add(() => consumer.stop());
       return consumer;
     },
