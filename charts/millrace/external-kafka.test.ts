@@ -32,8 +32,10 @@ describe('the platform’s chart with an external Kafka', { skip: withoutHelm },
     const resources = withKafka(msk);
     assert.deepEqual([namesOf(resources, 'Kafka'), namesOf(resources, 'KafkaNodePool')], [[], []]);
     const { bootstrapServers, sasl } = msk;
-    const { mechanism, existingSecret: secret } = sasl;
-    assert.deepEqual(specOf(resources), { external: { bootstrapServers, sasl: { mechanism, secret }, tls: {} } });
+    const { mechanism, existingSecret: name } = sasl;
+    assert.deepEqual(specOf(resources), {
+      external: { bootstrapServers, sasl: { mechanism, secretRef: { name } }, tls: {} },
+    });
     assert.deepEqual(settingsOf(resources), {
       KAFKA_BROKERS: bootstrapServers,
       KAFKA_SASL_MECHANISM: mechanism,
@@ -50,7 +52,7 @@ describe('the platform’s chart with an external Kafka', { skip: withoutHelm },
   test('gives each service its own user, and its certificates, where it says so', () => {
     const resources = withKafka({ ...msk, acls: true, replicas: 3, tls: { caSecret: 'authority' }, ports: [9096] });
     const { external, replicas } = specOf(resources);
-    assert.deepEqual([external.acls, external.tls, replicas], [true, { caSecret: 'authority' }, 3]);
+    assert.deepEqual([external.acls, external.tls, replicas], [true, { caSecretRef: { name: 'authority' } }, 3]);
     const { KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD, KAFKA_SSL_CA } = settingsOf(resources);
     assert.deepEqual(
       [KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD, KAFKA_SSL_CA],

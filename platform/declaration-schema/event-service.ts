@@ -97,12 +97,9 @@ const ExternalKafka = Type.Object(
       Type.Object(
         {
           mechanism: Type.Enum([...saslMechanisms], { description: 'How clients say who they are' }),
-          secret: Type.String({
-            minLength: 1,
-            maxLength: 253,
-            description:
-              'Secret with username and password of a user who may create topics, and ACLs if there are to be some',
-          }),
+          secretRef: SecretRef(
+            'Secret with username and password of a user who may create topics, and ACLs if there are to be some',
+          ),
         },
         { description: 'User; without it, clients say nothing of themselves' },
       ),
@@ -110,13 +107,10 @@ const ExternalKafka = Type.Object(
     tls: Type.Optional(
       Type.Object(
         {
-          caSecret: Type.Optional(
-            Type.String({
-              minLength: 1,
-              maxLength: 253,
-              description:
-                'Secret with the certificates of those who may sign the certificates of the brokers, under the key ca.crt; default: those that Node knows',
-            }),
+          caSecretRef: Type.Optional(
+            SecretRef(
+              'Secret with the certificates of those who may sign the certificates of the brokers, under the key ca.crt; default: those that Node knows',
+            ),
           ),
         },
         { description: 'TLS; without it, connections are not encrypted' },

@@ -27,10 +27,10 @@ replicas: {{ .replicas }}
 external:
   bootstrapServers: {{ include "millrace.kafkaBootstrap" $ | quote }}
   {{- if ne .sasl.mechanism "none" }}
-  sasl: { mechanism: {{ .sasl.mechanism }}, secret: {{ .sasl.existingSecret }} }
+  sasl: { mechanism: {{ .sasl.mechanism }}, secretRef: { name: {{ .sasl.existingSecret }} } }
   {{- end }}
   {{- if .tls.enabled }}
-  tls: {{ with .tls.caSecret }}{ caSecret: {{ . }} }{{ else }}{}{{ end }}
+  tls: {{ with .tls.caSecret }}{ caSecretRef: { name: {{ . }} } }{{ else }}{}{{ end }}
   {{- end }}
   {{- if .acls }}
   acls: true

@@ -34,10 +34,11 @@ export async function connectionTo(
     const [, host = '', port] = /^(.*):(\d+)$/.exec(server)!;
     return `${clusterHost(host, namespace)}:${port}`;
   });
-  const user = sasl && (await userIn(api, namespace, sasl.secret, 'NoKafkaLogin', signal));
-  const ca = tls?.caSecret && (await readSecret(api, namespace, tls.caSecret, signal))?.[caKey];
-  if (tls?.caSecret && !ca)
-    throw new KafkaProblem('NoCertificates', `the Secret ${tls.caSecret} does not exist, or has no ${caKey}`);
+  const user = sasl && (await userIn(api, namespace, sasl.secretRef.name, 'NoKafkaLogin', signal));
+  const authority = tls?.caSecretRef?.name;
+  const ca = authority && (await readSecret(api, namespace, authority, signal))?.[caKey];
+  if (authority && !ca)
+    throw new KafkaProblem('NoCertificates', `the Secret ${authority} does not exist, or has no ${caKey}`);
   return {
     brokers,
     ...(user && { sasl: { mechanism: sasl!.mechanism, ...user } }),

@@ -154,7 +154,7 @@ describe('the topics of a service in an external Kafka', () => {
     const emitting = (to: string) => {
       const spec = { from: [{ topic: source }], window: { tumbling: '1h' }, emit: { to } };
       const metadata = { namespace, name: to };
-      const query = { apiVersion: 'millrace.dev/v1alpha1', kind: 'StreamQuery', metadata };
+      const query = { apiVersion: 'millrace.dev/v1beta1', kind: 'StreamQuery', metadata };
       server.create(streamQueries, { ...query, spec: { ...spec, select: [{ name: 'n', count: true }] } } as KubeObject);
     };
     emitting(topic);
@@ -182,9 +182,9 @@ it('an external Kafka that does not answer is told, and what it needs', async ()
     const nowhere = { bootstrapServers: '127.0.0.1:1' };
     const produces = [{ topic: 't', partitions: 1, retention: -1 }];
     world.declare('orders', { kafka: { external: nowhere }, produces });
-    const sasl = { mechanism: 'SCRAM-SHA-512', secret: 'mine' } as const;
+    const sasl = { mechanism: 'SCRAM-SHA-512', secretRef: { name: 'mine' } } as const;
     world.declare('users', { kafka: { external: { ...nowhere, sasl } }, produces });
-    world.declare('alerts', { kafka: { external: { ...nowhere, tls: { caSecret: 'ca' } } }, produces });
+    world.declare('alerts', { kafka: { external: { ...nowhere, tls: { caSecretRef: { name: 'ca' } } } }, produces });
     const message = async (name: string, reason: string) => {
       await eventually(() => world.condition(name, 'Ready')?.reason === reason, `${name} says ${reason}`);
       return world.condition(name, 'Ready')!.message;

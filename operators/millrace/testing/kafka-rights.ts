@@ -42,8 +42,8 @@ export function testKafkaRights(
     };
     const external = (more: object = {}) => ({
       bootstrapServers: broker().brokers.join(','),
-      sasl: { mechanism: 'SCRAM-SHA-256' as const, secret: 'admin' },
-      tls: { caSecret: 'authority' },
+      sasl: { mechanism: 'SCRAM-SHA-256' as const, secretRef: { name: 'admin' } },
+      tls: { caSecretRef: { name: 'authority' } },
       ...more,
     });
     const declare = (name: string, topic: string, more: object = {}, spec: Partial<EventServiceSpec> = {}) =>
