@@ -4,7 +4,8 @@ import { describe, test } from 'node:test';
 
 import { brokerSettings, eventServices, nodeFlags, streamQueryFiles } from '#platform/declarations';
 
-import { caFolder, caKey } from '../../operators/millrace/event-service/databases.ts';
+import { caKey } from '../../operators/millrace/database-pools.ts';
+import { caFolder } from '../../operators/millrace/event-service/databases.ts';
 import { configMapName } from '../../operators/millrace/stream-query/config-map.ts';
 
 import { find, namesOf, podTemplates, refusalIn, render, withoutHelm, type Resource } from '../testing.ts';

@@ -44,6 +44,47 @@ const platform: Record<string, Omit<Permutation, 'name' | 'chart'>> = {
   'three brokers with racks': { values: { kafka: { replicas: 3, rackTopologyKey: 'topology.kubernetes.io/zone' } } },
   'a kafka in memory, in plain text': { values: { kafka: { storage: '', tls: false, version: '4.3.1' } } },
   'a kafka of another chart': { values: { kafka: { create: false, name: 'shared' } } },
+  'an external kafka with users of its own': {
+    values: {
+      kafka: {
+        mode: 'external',
+        external: {
+          bootstrapServers: 'b-1.example.com:9096,b-2.example.com:9096',
+          replicas: 3,
+          sasl: { mechanism: 'SCRAM-SHA-512', existingSecret: 'msk' },
+          tls: { enabled: true, caSecret: 'authority' },
+          acls: true,
+          cidrs: ['10.0.0.0/8'],
+        },
+      },
+    },
+  },
+  'an external kafka by plain, with public certificates': {
+    values: {
+      kafka: {
+        mode: 'external',
+        external: {
+          bootstrapServers: 'pkc-1.example.confluent.cloud:9092',
+          sasl: { mechanism: 'PLAIN', existingSecret: 'confluent' },
+          cidrs: ['0.0.0.0/0'],
+          ports: [9092, 9094],
+        },
+      },
+    },
+  },
+  'an external kafka in the cluster, without users': {
+    values: {
+      kafka: {
+        mode: 'external',
+        external: {
+          bootstrapServers: 'redpanda.redpanda:9092',
+          sasl: { mechanism: 'none' },
+          tls: { enabled: false },
+          namespace: 'redpanda',
+        },
+      },
+    },
+  },
   'fields of strimzi': {
     values: {
       kafka: {
@@ -241,6 +282,7 @@ const operator: Record<string, Omit<Permutation, 'name' | 'chart'>> = {
       networkPolicy: {
         dns: { ports: [5300], cidrs: [] },
         apiServerPorts: [8443],
+        kafkaPorts: [19_092],
         postgresqlPorts: [6432],
         monitoringNamespace: 'metrics',
       },

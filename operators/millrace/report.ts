@@ -42,6 +42,9 @@ const stalledReasons = new Set([
   'DeletionNotAllowed',
   'Invalid',
   'InvalidResourceException',
+  'KafkaLoginRefused',
+  'KafkaRefused',
+  'KafkaRightMissing',
   'MigrationFailed',
   'NoImage',
   'NoKafka',
@@ -51,6 +54,7 @@ const stalledReasons = new Set([
   'ReconcileRefused',
   'ResourceConflict',
   'TopicTaken',
+  'UserTaken',
 ]);
 
 /** The condition that tools wait no longer for: they take it for a failure, and its absence for none. */

@@ -99,14 +99,14 @@ async function doEverything(
   database: string,
   mayDelete: boolean,
 ): Promise<void> {
-  const { server, context, metrics, declare } = world;
+  const { server, context, metrics, declare, externalKafka } = world;
   const create = (type: ResourceType, name: string, rest: object) =>
     server.create(type, { apiVersion, kind: type.kind, metadata: { namespace, name }, ...rest } as KubeObject);
   const { hostname: host, port, username, password } = new URL(admin);
   const superuser = { host, port, username, password: decodeURIComponent(password) };
   create(secrets, 'superuser', { data: dataOf(superuser) });
   create(deployments, 'orders', { spec: { replicas: 1 } });
-  const queries = new StreamQueryControllers(context, () => Promise.resolve([]), metrics);
+  const queries = new StreamQueryControllers(context, () => Promise.resolve([]), metrics, externalKafka);
   await world.start(
     ...queries.controllers,
     deadLetterReplayController(context, pools, metrics),
@@ -123,6 +123,16 @@ async function doEverything(
     deletionPolicy: 'Delete',
     streamQueries: true,
   });
+  const elsewhere = `rights-${randomBytes(4).toString('hex')}`;
+  declare('outside', {
+    kafka: { external: { bootstrapServers: testServers().brokers } },
+    produces: [{ topic: elsewhere, partitions: 1, retention: -1 }],
+    deletionPolicy: 'Delete',
+  });
+  await eventually(() => world.condition('outside', 'TopicsReady')?.status === 'True', 'its topic is made');
+  server.delete(eventServices, namespace, 'outside');
+  await eventually(() => !world.service('outside'), 'its topic is deleted');
+
   const spec = { from: [{ topic: 'order-events' }], window: { tumbling: '1h' }, emit: { to: 'mine' } };
   create(streamQueries, 'by-hour', { spec: { ...spec, select: [{ name: 'orders', count: true }] } });
   for (const [type, of] of [

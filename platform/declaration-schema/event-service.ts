@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
-import { durationPattern } from '#platform/declarations';
+import { brokersPattern, durationPattern, saslMechanisms } from '#platform/declarations';
 import {
   ConsumerGroup,
   Duration,
@@ -86,6 +86,86 @@ const Scaling = Type.Object(
   },
 );
 
+const ExternalKafka = Type.Object(
+  {
+    bootstrapServers: Type.String({
+      pattern: brokersPattern,
+      maxLength: 2_000,
+      description: 'Brokers to connect to first: host:port, several separated by commas',
+    }),
+    sasl: Type.Optional(
+      Type.Object(
+        {
+          mechanism: Type.Enum([...saslMechanisms], { description: 'How clients say who they are' }),
+          secretRef: SecretRef(
+            'Secret with username and password of a user who may create topics, and ACLs if there are to be some',
+          ),
+        },
+        { description: 'User; without it, clients say nothing of themselves' },
+      ),
+    ),
+    tls: Type.Optional(
+      Type.Object(
+        {
+          caSecretRef: Type.Optional(
+            SecretRef(
+              'Secret with the certificates of those who may sign the certificates of the brokers, under the key ca.crt; default: those that Node knows',
+            ),
+          ),
+        },
+        { description: 'TLS; without it, connections are not encrypted' },
+      ),
+    ),
+    acls: Type.Optional(
+      Type.Boolean({
+        description:
+          'Whether the service has a user of its own, in the Secret <service>-kafka, whose ACLs the operator keeps; default: the user of the operator, and no ACLs',
+      }),
+    ),
+  },
+  rules(
+    { rule: '!has(self.acls) || !self.acls || has(self.sasl)', message: 'acls need sasl: the brokers must know users' },
+    {
+      rule: "!has(self.sasl) || self.sasl.mechanism != 'PLAIN' || has(self.tls)",
+      message: 'PLAIN needs tls: it would send the password as it is',
+    },
+  ),
+);
+
+const Kafka = Type.Object(
+  {
+    cluster: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 63,
+        description: 'Name of the Kafka of Strimzi in the namespace',
+        ...immutable('a service stays with its Kafka: its topics cannot move'),
+      }),
+    ),
+    external: Type.Optional(
+      Type.Unsafe<Static<typeof ExternalKafka>>({
+        ...ExternalKafka,
+        description: 'Kafka that is not of Strimzi: the operator creates topics, and ACLs, over its admin API',
+      }),
+    ),
+    replicas: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 10,
+        description:
+          'Replicas of each partition; default: that of the brokers, and of an external Kafka as many as it has brokers, up to 3',
+      }),
+    ),
+  },
+  rules(
+    { rule: 'has(self.cluster) != has(self.external)', message: 'kafka needs either cluster or external' },
+    {
+      rule: 'has(self.cluster) == has(oldSelf.cluster)',
+      message: 'a service stays with its Kafka: its topics cannot move',
+    },
+  ),
+);
+
 /** The declaration of a service; the CRD of the operator is made from it. */
 export const EventServiceSpec = Type.Object(
   {
@@ -143,24 +223,10 @@ export const EventServiceSpec = Type.Object(
     ),
     scaling: Type.Optional(Scaling),
     kafka: Type.Optional(
-      Type.Object(
-        {
-          cluster: Type.String({
-            minLength: 1,
-            maxLength: 63,
-            description: 'Name of the Kafka of Strimzi in the namespace',
-            ...immutable('a service stays with its Kafka: its topics cannot move'),
-          }),
-          replicas: Type.Optional(
-            Type.Integer({
-              minimum: 1,
-              maximum: 10,
-              description: 'Replicas of each partition; default: that of the brokers',
-            }),
-          ),
-        },
-        { description: 'Kafka; required for a service that produces or consumes' },
-      ),
+      Type.Unsafe<Static<typeof Kafka>>({
+        ...Kafka,
+        description: 'Kafka; required for a service that produces or consumes',
+      }),
     ),
     postgresql: Type.Optional(
       Type.Object(

@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
+import { brokersPattern, saslMechanisms } from '#platform/declarations';
 import type { KafkaConnection } from './port.ts';
 import { compressionTypes } from './record/codecs.ts';
 
@@ -17,15 +18,18 @@ function isPem(text: string): boolean {
 }
 
 const brokers = {
-  pattern: '^[^\\s,:]+:[0-9]+(,[^\\s,:]+:[0-9]+)*$',
+  pattern: brokersPattern,
   description: 'host:port, several separated by commas',
 };
 
-/** How a service connects to Kafka: plain, with SCRAM-SHA-512, over TLS, or with both. */
+/** How a service connects to Kafka: as nobody or as a user, over TLS or not. */
 export const kafkaConfig = {
   KAFKA_BROKERS: Type.String(brokers),
   KAFKA_SASL_USERNAME: Type.Optional(Type.String({ needs: ['KAFKA_SASL_PASSWORD'] })),
   KAFKA_SASL_PASSWORD: Type.Optional(Type.String({ needs: ['KAFKA_SASL_USERNAME'] })),
+  KAFKA_SASL_MECHANISM: Type.Enum([...saslMechanisms], { default: 'SCRAM-SHA-512' }),
+  // TLS with the authorities that Node knows; certificates in KAFKA_SSL_CA replace these
+  KAFKA_SSL: Type.Boolean({ default: false }),
   KAFKA_SSL_CA: Type.Optional(
     Type.Refine(Type.String(), isPem, () => 'must be certificates in PEM, not the name of a file'),
   ),
@@ -38,12 +42,12 @@ const schema = Type.Object(kafkaConfig);
 
 /** The options of `createKafka` from these settings. */
 export function kafkaConnection(config: Static<typeof schema>): KafkaConnection {
-  const { KAFKA_BROKERS, KAFKA_SASL_USERNAME: username, KAFKA_SASL_PASSWORD: password, KAFKA_SSL_CA: ca } = config;
-  const { KAFKA_COMPRESSION: compression } = config;
+  const { KAFKA_BROKERS, KAFKA_SASL_USERNAME: username, KAFKA_SASL_PASSWORD: password } = config;
+  const { KAFKA_SASL_MECHANISM: mechanism, KAFKA_SSL, KAFKA_SSL_CA: ca, KAFKA_COMPRESSION: compression } = config;
   return {
     brokers: KAFKA_BROKERS.split(','),
-    ...(username !== undefined && password !== undefined && { sasl: { username, password } }),
-    ...(ca !== undefined && { ca }),
+    ...(username !== undefined && password !== undefined && { sasl: { mechanism, username, password } }),
+    ...((KAFKA_SSL || ca !== undefined) && { tls: ca === undefined ? {} : { ca } }),
     ...(compression !== undefined && { compression }),
   };
 }

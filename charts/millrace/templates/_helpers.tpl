@@ -129,14 +129,6 @@ imagePullSecrets: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
 
-{{- define "millrace.kafkaPort" -}}
-{{ ternary 9093 9092 .Values.kafka.tls }}
-{{- end -}}
-
-{{- define "millrace.kafkaBootstrap" -}}
-{{ .Values.kafka.name }}-kafka-bootstrap:{{ include "millrace.kafkaPort" . }}
-{{- end -}}
-
 {{/* The Secret with the username, password, host and port of the role that makes databases. */}}
 {{- define "millrace.postgresqlSecret" -}}
 {{- $postgresql := .Values.postgresql -}}

@@ -9,8 +9,15 @@
 {{- end -}}
 {{- if include "millrace.usesKafka" $spec -}}
 {{- $_ := set $config "KAFKA_BROKERS" (include "millrace.kafkaBootstrap" $root) -}}
-{{- $_ := set $config "KAFKA_SASL_USERNAME" $name -}}
 {{- $_ := set $config "KAFKA_COMPRESSION" $root.Values.kafka.compression -}}
+{{- if include "millrace.kafkaIsExternal" $root -}}
+{{- with $root.Values.kafka.external -}}
+{{- if ne .sasl.mechanism "none" }}{{ $_ := set $config "KAFKA_SASL_MECHANISM" .sasl.mechanism }}{{ end -}}
+{{- if .tls.enabled }}{{ $_ := set $config "KAFKA_SSL" "true" }}{{ end -}}
+{{- end -}}
+{{- else -}}
+{{- $_ := set $config "KAFKA_SASL_USERNAME" $name -}}
+{{- end -}}
 {{- end -}}
 {{- if eq $name "notifications" -}}
 {{- $_ := set $config "MAIL_FROM" $root.Values.mail.from -}}
@@ -43,14 +50,30 @@
 {{- end -}}
 {{- end -}}
 
-{{/* The credentials of the service's KafkaUser: (list . "orders") */}}
+{{/* The credentials of the service in Kafka, and whom it trusts there: (list . "orders") */}}
 {{- define "millrace.kafkaEnv" -}}
-{{- $root := index . 0 -}}
+{{- $root := index . 0 -}}{{- $name := index . 1 -}}
+{{- if include "millrace.kafkaIsExternal" $root -}}
+{{- with $root.Values.kafka.external -}}
+{{- if ne .sasl.mechanism "none" -}}
+{{- $secret := ternary (printf "%s-kafka" $name) .sasl.existingSecret .acls -}}
+- name: KAFKA_SASL_USERNAME
+  valueFrom: { secretKeyRef: { name: {{ $secret }}, key: username } }
 - name: KAFKA_SASL_PASSWORD
-  valueFrom: { secretKeyRef: { name: {{ index . 1 }}, key: password } }
+  valueFrom: { secretKeyRef: { name: {{ $secret }}, key: password } }
+{{- end }}
+{{- with .tls.caSecret }}
+- name: KAFKA_SSL_CA
+  valueFrom: { secretKeyRef: { name: {{ . }}, key: ca.crt } }
+{{- end }}
+{{- end }}
+{{- else -}}
+- name: KAFKA_SASL_PASSWORD
+  valueFrom: { secretKeyRef: { name: {{ $name }}, key: password } }
 {{- if $root.Values.kafka.tls }}
 - name: KAFKA_SSL_CA
   valueFrom: { secretKeyRef: { name: {{ $root.Values.kafka.name }}-cluster-ca-cert, key: ca.crt } }
+{{- end }}
 {{- end }}
 {{- end -}}
 
@@ -173,7 +196,9 @@ containers:
       {{- . | nindent 6 }}
       {{- end }}
       {{- if include "millrace.usesKafka" $spec }}
-      {{- include "millrace.kafkaEnv" (list $root $name) | nindent 6 }}
+      {{- with include "millrace.kafkaEnv" (list $root $name) | trim }}
+      {{- . | nindent 6 }}
+      {{- end }}
       {{- end }}
       {{- if and (eq $name "notifications") $root.Values.mail.smtpUrlSecret }}
       - name: SMTP_URL

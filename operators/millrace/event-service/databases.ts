@@ -15,7 +15,7 @@ import type { ConditionUpdate } from '#runtime/conditions.ts';
 import type { Api } from '#runtime/api.ts';
 import type { EventService } from '../api/event-service.ts';
 import { namespaces, secrets } from '../api/kinds.ts';
-import { clusterHost, databaseSecretName, dataOf, readSecret, valuesOf } from '../database-pools.ts';
+import { caKey, clusterHost, databaseSecretName, dataOf, readSecret, valuesOf } from '../database-pools.ts';
 import type { Secret } from '../database-pools.ts';
 import { madeForLabel, managedBy, manager } from '../labels.ts';
 import { isSharedServer, markOf, newDatabaseName, reservedReason, takenReason } from './database-owner.ts';
@@ -49,7 +49,6 @@ interface Wanted {
 const recheckMs = 5 * 60_000;
 /** Where the pods of a service mount the certificates of `spec.postgresql.tls.caSecretRef`. */
 export const caFolder = '/etc/postgresql-ca';
-export const caKey = 'ca.crt';
 
 const type = 'DatabasesReady';
 const notReady = (reason: string, message: string): ConditionUpdate => ({ type, status: 'False', reason, message });

@@ -3,8 +3,8 @@ import type { ConditionUpdate } from '#runtime/conditions.ts';
 import type { KubeObject } from '#runtime/objects.ts';
 import { ownerReference } from '#runtime/objects.ts';
 import type { EventService } from '../api/event-service.ts';
-import { databaseSecretName } from '../database-pools.ts';
-import { caFolder, caKey } from './databases.ts';
+import { caKey, databaseSecretName } from '../database-pools.ts';
+import { caFolder } from './databases.ts';
 import type { Job } from '../informers.ts';
 import { managedBy } from '../labels.ts';
 

@@ -1,5 +1,6 @@
 import { Controller, specChanged } from '#runtime/controller.ts';
 import type { RuntimeMetrics } from '#runtime/metrics.ts';
+import { hash } from '#runtime/compare.ts';
 import { isDeleting } from '#runtime/finalizers.ts';
 import { keyOf } from '#runtime/objects.ts';
 import type { KubeObject } from '#runtime/objects.ts';
@@ -8,9 +9,13 @@ import type { StreamQuery, StreamQueryStatus } from '../api/stream-query.ts';
 import { configMaps, kafkaTopics, streamQueries } from '../api/kinds.ts';
 import { kafkaTopicOf, topicResourceName } from '../kafka-topic.ts';
 import type { ControllerContext } from '../controller-context.ts';
+import { recheckMs, retryMs } from '../external-kafka/external-kafka.ts';
+import type { ExternalKafka } from '../external-kafka/external-kafka.ts';
+import { isAway } from '../external-kafka/problem.ts';
 import { byNamespace } from '../informers.ts';
 import { StatusReporter } from '../report.ts';
 import { strimziMissing, strimziReadiness } from '../strimzi.ts';
+import type { StrimziReadiness } from '../strimzi.ts';
 import { QueryStatusCache } from './query-statuses.ts';
 import type { FetchQueryStatuses } from './query-statuses.ts';
 import { ValidationCache } from './validation-cache.ts';
@@ -33,19 +38,28 @@ const namespaceOf = ({ metadata }: Pick<KubeObject, 'metadata'>) => [metadata.na
  */
 export class StreamQueryControllers {
   readonly #context: ControllerContext;
+  readonly #externalKafka: ExternalKafka;
   readonly #fetchStatuses: FetchQueryStatuses;
   readonly #reporter: StatusReporter<StreamQueryStatus>;
   readonly #validations = new ValidationCache();
   readonly #statuses = new QueryStatusCache();
   /** the queries of a namespace that do not fit into the ConfigMap */
   readonly #overflow = new Map<string, ReadonlySet<string>>();
+  /** the topics of a namespace that only queries declare, in a Kafka that is not Strimzi's */
+  readonly #externalTopics = new Map<string, ReadonlyMap<string, StrimziReadiness>>();
   /** why the ConfigMap or a topic of a namespace cannot be written */
   readonly #fileFailures = new Map<string, Error>();
   readonly controllers: readonly Controller[];
   readonly #queries: Controller;
 
-  constructor(context: ControllerContext, fetchStatuses: FetchQueryStatuses, metrics: RuntimeMetrics) {
+  constructor(
+    context: ControllerContext,
+    fetchStatuses: FetchQueryStatuses,
+    metrics: RuntimeMetrics,
+    externalKafka: ExternalKafka,
+  ) {
     this.#context = context;
+    this.#externalKafka = externalKafka;
     this.#fetchStatuses = fetchStatuses;
     this.#reporter = new StatusReporter(context, streamQueries, metrics);
     const { streamQueries: queries, eventServices, configMaps: maps, kafkaTopics: topics, clock, log } = context;
@@ -65,9 +79,9 @@ export class StreamQueryControllers {
       ...shared,
       name: 'query-files',
       reconcile: async (key, signal) => {
-        await this.#reconcileFiles(key, signal);
+        const result = await this.#reconcileFiles(key, signal);
         this.#tellOfFiles(key, undefined);
-        return topics.isAbsent ? { requeueAfterMs: absentMs } : undefined;
+        return topics.isAbsent ? { requeueAfterMs: absentMs, ...result } : result;
       },
       onFailure: async (key, error) => this.#tellOfFiles(key, error as Error),
     })
@@ -103,7 +117,7 @@ export class StreamQueryControllers {
   }
 
   async #reconcileQuery(key: string, signal: AbortSignal): Promise<Result | void> {
-    const { streamQueries: queries, kafkaTopics: topics, configMaps: maps } = this.#context;
+    const { streamQueries: queries, configMaps: maps } = this.#context;
     const query = queries.store.get(key);
     if (!query) {
       this.#validations.forget(key);
@@ -112,8 +126,6 @@ export class StreamQueryControllers {
     if (!query || isDeleting(query)) return;
     const { namespace = '', name } = query.metadata;
     const topology = this.#topology(namespace);
-    const { emit } = query.spec;
-    const topic = emit && !topology.topics.has(emit.to) ? topicResourceName(emit.to) : undefined;
     const validation = this.#validations.validate(query, topology);
     const status = this.#statuses.get(namespace, name);
     const conditions = conditionsOf({
@@ -122,9 +134,7 @@ export class StreamQueryControllers {
       hasRunner: topology.runner !== undefined,
       isOverflow: this.#overflow.get(namespace)?.has(name) ?? false,
       hasFile: hasFile(maps.store.get(`${namespace}/${configMapName}`), name),
-      topic: topic
-        ? (strimziMissing(topics) ?? strimziReadiness(topics.store.get(`${namespace}/${topic}`)))
-        : { ready: true, message: '' },
+      topic: this.#topicOf(query, topology),
       status,
       reachable: status !== undefined || this.#statuses.isReachable(namespace),
     });
@@ -132,19 +142,20 @@ export class StreamQueryControllers {
     return { requeueAfterMs: await this.#reporter.report(query, { conditions, fields }, signal) };
   }
 
-  async #reconcileFiles(namespace: string, signal: AbortSignal): Promise<void> {
+  async #reconcileFiles(namespace: string, signal: AbortSignal): Promise<Result> {
     const { streamQueries: queries, configMaps: maps, applier } = this.#context;
     const all = queries.store.by(byNamespace, namespace).filter((query) => !isDeleting(query));
     const topology = this.#topology(namespace);
     const observed = maps.store.get(`${namespace}/${configMapName}`);
-    if (!topology.runner && !observed) return;
+    if (!topology.runner && !observed) return {};
     const texts = new Map(all.map((query) => [query.metadata.name, this.#validations.validate(query, topology).text]));
     const { data, overflow } = queryFiles(texts, observed?.data);
-    await this.#createTopics(namespace, all, topology, signal);
+    const requeueAfterMs = await this.#createTopics(namespace, all, topology, signal);
     await applier.apply(configMaps, configMapOf(namespace, data), observed, signal);
     const before = this.#overflow.get(namespace) ?? new Set();
     this.#overflow.set(namespace, overflow);
     for (const name of overflow.symmetricDifference(before)) this.#queries.enqueue(`${namespace}/${name}`);
+    return { requeueAfterMs };
   }
 
   /** Lets the queries of a namespace say why they are not passed on. @param error undefined where they are */
@@ -157,21 +168,59 @@ export class StreamQueryControllers {
       this.#queries.enqueue(keyOf(query));
   }
 
+  /** @returns when to look at the topics again; undefined where Strimzi does it */
   async #createTopics(
     namespace: string,
     queries: readonly StreamQuery[],
     topology: Topology,
     signal: AbortSignal,
-  ): Promise<void> {
+  ): Promise<number | undefined> {
     const { kafkaTopics: topics, applier } = this.#context;
-    const kafka = topology.runner?.spec.kafka;
-    if (!kafka || topics.isAbsent) return;
+    const { cluster, external, replicas } = topology.runner?.spec.kafka ?? {};
     const valid = queries.filter((query) => this.#validations.validate(query, topology).text !== undefined);
-    for (const [topic, madeFor] of undeclaredTopics(valid, topology.topics)) {
-      const options = { namespace, cluster: kafka.cluster, replicas: kafka.replicas, madeFor };
+    const undeclared = undeclaredTopics(valid, topology.topics);
+    if (external) return await this.#keepExternalTopics(namespace, { external, replicas }, undeclared.keys(), signal);
+    if (cluster === undefined || topics.isAbsent) return undefined;
+    for (const [topic, madeFor] of undeclared) {
+      const options = { namespace, cluster, replicas, madeFor };
       const desired = kafkaTopicOf(emittedTopic(topic), options);
       await applier.apply(kafkaTopics, desired, topics.store.get(`${namespace}/${desired.metadata.name}`), signal);
     }
+    return undefined;
+  }
+
+  async #keepExternalTopics(
+    namespace: string,
+    kafka: Parameters<ExternalKafka['emittedTopic']>[1],
+    topics: Iterable<string>,
+    signal: AbortSignal,
+  ): Promise<number | undefined> {
+    const before = this.#externalTopics.get(namespace);
+    const after = new Map<string, StrimziReadiness>();
+    let away: StrimziReadiness | undefined;
+    for (const topic of topics) {
+      const found = away ?? (await this.#externalKafka.emittedTopic(namespace, kafka, emittedTopic(topic), signal));
+      if (isAway(found.failure)) away = found;
+      after.set(topic, found);
+    }
+    this.#externalTopics.set(namespace, after);
+    if (hash([...after]) !== hash([...(before ?? [])]))
+      for (const query of this.#context.streamQueries.store.by(byNamespace, namespace))
+        this.#queries.enqueue(keyOf(query));
+    if (after.size === 0) return undefined;
+    return [...after.values()].every(({ ready }) => ready) ? recheckMs : retryMs;
+  }
+
+  /** Whether the topic of a query is there that no service declares. */
+  #topicOf({ metadata: { namespace = '' }, spec: { emit } }: StreamQuery, topology: Topology): StrimziReadiness {
+    if (!emit || topology.topics.has(emit.to)) return { ready: true, message: '' };
+    if (!topology.runner?.spec.kafka?.external)
+      return (
+        strimziMissing(this.#context.kafkaTopics) ??
+        strimziReadiness(this.#context.kafkaTopics.store.get(`${namespace}/${topicResourceName(emit.to)}`))
+      );
+    const waiting = { ready: false, message: `the topic ${emit.to} is not there yet` };
+    return this.#externalTopics.get(namespace)?.get(emit.to) ?? waiting;
   }
 
   async #reconcileReports(namespace: string, signal: AbortSignal): Promise<Result | void> {
