@@ -20,7 +20,7 @@ export interface SecureKafka {
   /** With SCRAM-SHA-512, without TLS. */
   scram: Required<Pick<KafkaConnection, 'brokers' | 'sasl'>>;
   /** With SCRAM-SHA-512 over TLS. */
-  tls: Required<Omit<KafkaConnection, 'compression'>>;
+  tls: Required<Omit<KafkaConnection, 'compression' | 'freshCa'>>;
   stop(): Promise<void>;
 }
 

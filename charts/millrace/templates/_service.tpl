@@ -171,9 +171,14 @@ containers:
       {{- end }}
       {{- with include "millrace.databaseEnv" (list $name $spec) }}
       {{- . | nindent 6 }}
+      - { name: DATABASE_SECRETS_DIR, value: /etc/millrace-databases }
       {{- end }}
       {{- if include "millrace.usesKafka" $spec }}
       {{- include "millrace.kafkaEnv" (list $root $name) | nindent 6 }}
+      - { name: KAFKA_SASL_PASSWORD_FILE, value: /etc/millrace-kafka/user/password }
+      {{- if $root.Values.kafka.tls }}
+      - { name: KAFKA_SSL_CA_DIR, value: /etc/millrace-kafka/ca }
+      {{- end }}
       {{- end }}
       {{- if and (eq $name "notifications") $root.Values.mail.smtpUrlSecret }}
       - name: SMTP_URL
@@ -206,6 +211,15 @@ containers:
     securityContext: {{- include "millrace.containerSecurity" $root | nindent 6 }}
     volumeMounts:
       - { name: config, mountPath: /etc/millrace, readOnly: true }
+      {{- if $spec.databases }}
+      - { name: database-secrets, mountPath: /etc/millrace-databases, readOnly: true }
+      {{- end }}
+      {{- if include "millrace.usesKafka" $spec }}
+      - { name: kafka-user, mountPath: /etc/millrace-kafka/user, readOnly: true }
+      {{- if $root.Values.kafka.tls }}
+      - { name: kafka-ca, mountPath: /etc/millrace-kafka/ca, readOnly: true }
+      {{- end }}
+      {{- end }}
       {{- if $postgresqlCa }}
       - { name: postgresql-ca, mountPath: /etc/postgresql-ca, readOnly: true }
       {{- end }}
@@ -222,6 +236,31 @@ containers:
 volumes:
   - name: config
     configMap: { name: {{ $name }} }
+  # What is renewed while a pod runs. At its start the environment has the same, and waits for it: a kubelet would try a volume whose
+  # Secret is missing at longer and longer intervals.
+  {{- if $spec.databases }}
+  - name: database-secrets
+    projected:
+      sources:
+        {{- range $database := $spec.databases }}
+        - secret:
+            name: {{ $database.name }}-database
+            optional: true
+            items:
+              {{- range $key := list "database" "username" "password" "nextPassword" }}
+              - { key: {{ $key }}, path: {{ $database.name }}/{{ $key }} }
+              {{- end }}
+        {{- end }}
+  {{- end }}
+  {{- if include "millrace.usesKafka" $spec }}
+  - name: kafka-user
+    secret: { secretName: {{ $name }}, optional: true, items: [{ key: password, path: password }] }
+  {{- if $root.Values.kafka.tls }}
+  # with the certificates of an authority that is being replaced
+  - name: kafka-ca
+    secret: { secretName: {{ $root.Values.kafka.name }}-cluster-ca-cert, optional: true }
+  {{- end }}
+  {{- end }}
   {{- with $postgresqlCa }}
   # the URLs of the databases name the file
   - name: postgresql-ca

@@ -16,10 +16,15 @@ const connectionTimeoutMs = 2_000;
 export interface KafkaConnection {
   /** `host:port` of some brokers, which name the others */
   brokers: string[];
-  /** our credentials, if the brokers ask for them: SCRAM-SHA-512 does not send the password */
-  sasl?: { username: string; password: string };
+  /**
+   * our credentials, if the brokers ask for them: SCRAM-SHA-512 does not send the password. Each new connection reads the password
+   * again: a getter may return a renewed one.
+   */
+  sasl?: { username: string; readonly password: string };
   /** connects over TLS, and trusts the brokers' certificates that these authorities have signed: one or more in PEM */
   ca?: string;
+  /** reads `ca` anew for each new connection, where it may be renewed */
+  freshCa?: () => string;
   /** how sent records are compressed; default: not at all */
   compression?: CompressionType;
 }
@@ -31,12 +36,13 @@ export interface KafkaOptions extends KafkaConnection {
 }
 
 /** Kafka over kafkajs; it connects when it is used. */
-export function createKafka({ brokers, sasl, ca, compression = 'none', clientId, log }: KafkaOptions): Kafka {
+export function createKafka(options: KafkaOptions): Kafka {
+  const { brokers, sasl, compression = 'none', clientId, log } = options;
   const common: KafkaConfig = {
     brokers,
     clientId,
-    ...(sasl && { sasl: { mechanism: 'scram-sha-512', ...sasl } as const }),
-    ...(ca !== undefined && { ssl: { ca } }),
+    ...(sasl && { sasl: credentialsOf(sasl) }),
+    ...(options.ca !== undefined && { ssl: authoritiesOf(options.ca, options.freshCa) }),
     connectionTimeout: connectionTimeoutMs,
     logLevel: kafkajs.logLevel.INFO,
     logCreator: kafkajsLog(log),
@@ -98,9 +104,9 @@ export function createKafka({ brokers, sasl, ca, compression = 'none', clientId,
       }
       return producer;
     },
-    consumer(options) {
+    consumer(wanted) {
       assertOpen();
-      const consumer = new KafkaJsConsumer((config) => clientOf(common, (own) => own.consumer(config)), options, log);
+      const consumer = new KafkaJsConsumer((config) => clientOf(common, (own) => own.consumer(config)), wanted, log);
       closing.add(() => consumer.stop());
       return consumer;
     },
@@ -115,6 +121,22 @@ export function createKafka({ brokers, sasl, ca, compression = 'none', clientId,
     },
   };
 }
+
+/** kafkajs asks for the password at each connection. */
+const credentialsOf = (sasl: NonNullable<KafkaConnection['sasl']>) => ({
+  mechanism: 'scram-sha-512' as const,
+  username: sasl.username,
+  get password() {
+    return sasl.password;
+  },
+});
+
+/** The socket of each connection asks for them. */
+const authoritiesOf = (ca: string, freshCa: () => string = () => ca) => ({
+  get ca() {
+    return freshCa();
+  },
+});
 
 const compressionOf: Record<CompressionType, CompressionTypes> = {
   none: kafkajs.CompressionTypes.None,
