@@ -72,7 +72,7 @@ describe('the platform’s chart', { skip: withoutHelm }, () => {
     assert.deepEqual(find(own, 'EventService', 'orders')['spec'].postgresql, { superuserSecretRef: { name: 'mine' } });
     for (const [, { spec }] of podTemplates(resources))
       for (const { name, value } of spec.containers[0].env)
-        if (/PASSWORD|DATABASE_URL|_CA$/.test(name)) assert.equal(value, undefined, name);
+        if (/PASSWORD$|DATABASE_URL|_CA$/.test(name)) assert.equal(value, undefined, name);
   });
 
   test('keeps data', () => {
@@ -321,6 +321,35 @@ describe('the kinds of the cluster', { skip: withoutHelm }, () => {
     assert.deepEqual(kinds([]), []);
     assert.deepEqual(kinds(['monitoring.coreos.com/v1']), ['ServiceMonitor', 'PrometheusRule']);
     assert.deepEqual(kinds(['monitoring.coreos.com/v1', 'grafana.integreatly.org/v1beta1']), monitoring);
+  });
+
+  test('pods see a renewed password and a renewed authority without a restart', () => {
+    const { spec } = podTemplates(render('millrace', {})).get('Deployment orders')!;
+    const [container] = spec['containers'];
+    const env = (name: string) => container.env.find((one: { name: string }) => one.name === name)?.value;
+    const volumeAt = (path: string) => {
+      const { name } = container.volumeMounts.find((mount: { mountPath: string }) => mount.mountPath === path);
+      return spec['volumes'].find((volume: { name: string }) => volume.name === name);
+    };
+    const { projected } = volumeAt(env('DATABASE_SECRETS_DIR'));
+    const keys = ['database', 'username', 'password', 'nextPassword'];
+    assert.deepEqual(
+      projected.sources.map(({ secret }: Resource) => [secret.name, secret.optional, secret.items]),
+      ['orders', 'orders-read'].map((name) => [
+        `${name}-database`,
+        true,
+        keys.map((key) => ({ key, path: `${name}/${key}` })),
+      ]),
+    );
+    assert.equal(env('KAFKA_SASL_PASSWORD_FILE'), '/etc/millrace-kafka/user/password');
+    assert.partialDeepStrictEqual(volumeAt('/etc/millrace-kafka/user').secret, {
+      secretName: 'orders',
+      optional: true,
+    });
+    assert.deepEqual(volumeAt(env('KAFKA_SSL_CA_DIR')).secret, {
+      secretName: 'millrace-cluster-ca-cert',
+      optional: true,
+    });
   });
 
   test('CloudNativePG replaces the bundled PostgreSQL', () => {

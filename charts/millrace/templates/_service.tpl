@@ -50,30 +50,43 @@
 {{- end -}}
 {{- end -}}
 
-{{/* The credentials of the service in Kafka, and whom it trusts there: (list . "orders") */}}
-{{- define "millrace.kafkaEnv" -}}
+{{/* The Secret with the password of a service in Kafka; empty where the brokers ask for none: (list . "orders") */}}
+{{- define "millrace.kafkaSecret" -}}
 {{- $root := index . 0 -}}{{- $name := index . 1 -}}
-{{- if include "millrace.kafkaIsExternal" $root -}}
+{{- if not (include "millrace.kafkaIsExternal" $root) -}}
+{{ $name }}
+{{- else -}}
 {{- with $root.Values.kafka.external -}}
 {{- if ne .sasl.mechanism "none" -}}
-{{- $secret := ternary (printf "%s-kafka" $name) .sasl.existingSecret .acls -}}
+{{ ternary (printf "%s-kafka" $name) .sasl.existingSecret .acls }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The Secret with the authorities of Kafka under the key ca.crt; empty where there is none. */}}
+{{- define "millrace.kafkaCaSecret" -}}
+{{- if include "millrace.kafkaIsExternal" . -}}
+{{ .Values.kafka.external.tls.caSecret }}
+{{- else if .Values.kafka.tls -}}
+{{ .Values.kafka.name }}-cluster-ca-cert
+{{- end -}}
+{{- end -}}
+
+{{/* The credentials of the service in Kafka, and whom it trusts there: (list . "orders") */}}
+{{- define "millrace.kafkaEnv" -}}
+{{- $root := index . 0 -}}
+{{- with include "millrace.kafkaSecret" . -}}
+{{- if include "millrace.kafkaIsExternal" $root -}}
 - name: KAFKA_SASL_USERNAME
-  valueFrom: { secretKeyRef: { name: {{ $secret }}, key: username } }
+  valueFrom: { secretKeyRef: { name: {{ . }}, key: username } }
+{{ end -}}
 - name: KAFKA_SASL_PASSWORD
-  valueFrom: { secretKeyRef: { name: {{ $secret }}, key: password } }
+  valueFrom: { secretKeyRef: { name: {{ . }}, key: password } }
 {{- end }}
-{{- with .tls.caSecret }}
+{{- with include "millrace.kafkaCaSecret" $root }}
 - name: KAFKA_SSL_CA
   valueFrom: { secretKeyRef: { name: {{ . }}, key: ca.crt } }
-{{- end }}
-{{- end }}
-{{- else -}}
-- name: KAFKA_SASL_PASSWORD
-  valueFrom: { secretKeyRef: { name: {{ $name }}, key: password } }
-{{- if $root.Values.kafka.tls }}
-- name: KAFKA_SSL_CA
-  valueFrom: { secretKeyRef: { name: {{ $root.Values.kafka.name }}-cluster-ca-cert, key: ca.crt } }
-{{- end }}
 {{- end }}
 {{- end -}}
 
@@ -194,10 +207,17 @@ containers:
       {{- end }}
       {{- with include "millrace.databaseEnv" (list $name $spec) }}
       {{- . | nindent 6 }}
+      - { name: DATABASE_SECRETS_DIR, value: /etc/millrace-databases }
       {{- end }}
       {{- if include "millrace.usesKafka" $spec }}
       {{- with include "millrace.kafkaEnv" (list $root $name) | trim }}
       {{- . | nindent 6 }}
+      {{- end }}
+      {{- if include "millrace.kafkaSecret" (list $root $name) }}
+      - { name: KAFKA_SASL_PASSWORD_FILE, value: /etc/millrace-kafka/user/password }
+      {{- end }}
+      {{- if include "millrace.kafkaCaSecret" $root }}
+      - { name: KAFKA_SSL_CA_DIR, value: /etc/millrace-kafka/ca }
       {{- end }}
       {{- end }}
       {{- if and (eq $name "notifications") $root.Values.mail.smtpUrlSecret }}
@@ -231,6 +251,17 @@ containers:
     securityContext: {{- include "millrace.containerSecurity" $root | nindent 6 }}
     volumeMounts:
       - { name: config, mountPath: /etc/millrace, readOnly: true }
+      {{- if $spec.databases }}
+      - { name: database-secrets, mountPath: /etc/millrace-databases, readOnly: true }
+      {{- end }}
+      {{- if include "millrace.usesKafka" $spec }}
+      {{- if include "millrace.kafkaSecret" (list $root $name) }}
+      - { name: kafka-user, mountPath: /etc/millrace-kafka/user, readOnly: true }
+      {{- end }}
+      {{- if include "millrace.kafkaCaSecret" $root }}
+      - { name: kafka-ca, mountPath: /etc/millrace-kafka/ca, readOnly: true }
+      {{- end }}
+      {{- end }}
       {{- if $postgresqlCa }}
       - { name: postgresql-ca, mountPath: /etc/postgresql-ca, readOnly: true }
       {{- end }}
@@ -247,6 +278,33 @@ containers:
 volumes:
   - name: config
     configMap: { name: {{ $name }} }
+  # What is renewed while a pod runs. At its start the environment has the same, and waits for it: a kubelet would try a volume whose
+  # Secret is missing at longer and longer intervals.
+  {{- if $spec.databases }}
+  - name: database-secrets
+    projected:
+      sources:
+        {{- range $database := $spec.databases }}
+        - secret:
+            name: {{ $database.name }}-database
+            optional: true
+            items:
+              {{- range $key := list "database" "username" "password" "nextPassword" }}
+              - { key: {{ $key }}, path: {{ $database.name }}/{{ $key }} }
+              {{- end }}
+        {{- end }}
+  {{- end }}
+  {{- if include "millrace.usesKafka" $spec }}
+  {{- with include "millrace.kafkaSecret" (list $root $name) }}
+  - name: kafka-user
+    secret: { secretName: {{ . }}, optional: true, items: [{ key: password, path: password }] }
+  {{- end }}
+  {{- with include "millrace.kafkaCaSecret" $root }}
+  # with the certificates of an authority that is being replaced
+  - name: kafka-ca
+    secret: { secretName: {{ . }}, optional: true }
+  {{- end }}
+  {{- end }}
   {{- with $postgresqlCa }}
   # the URLs of the databases name the file
   - name: postgresql-ca
