@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
+import { configMapNames } from '../../operators/millrace/stream-query/config-map.ts';
 import { find, podTemplates, render, withoutHelm, type Resource } from '../testing.ts';
 
 describe('the operator’s chart', { skip: withoutHelm }, () => {
@@ -100,7 +101,7 @@ describe('the operator’s chart', { skip: withoutHelm }, () => {
       ]);
   });
 
-  test('lists no Secrets, asks for no wildcard, names its ConfigMap, and in its own namespace has its Lease only', () => {
+  test('lists no Secrets, asks for no wildcard, names its ConfigMaps, and in its own namespace has its Lease only', () => {
     const roles = [...ofKind('ClusterRole'), ...ofKind('Role')].filter(
       ({ metadata }) => !/-(edit|view)$/.test(metadata.name),
     );
@@ -108,7 +109,7 @@ describe('the operator’s chart', { skip: withoutHelm }, () => {
       for (const rule of rules) {
         assert.ok(!JSON.stringify(rule).includes('*'), metadata.name);
         if (rule['resources']!.includes('secrets')) assert.ok(!/list|watch/.test(rule['verbs']!.join()), metadata.name);
-        if (rule['resources']!.includes('configmaps')) assert.deepEqual(rule['resourceNames'], ['stream-queries']);
+        if (rule['resources']!.includes('configmaps')) assert.deepEqual(rule['resourceNames'], configMapNames);
       }
     }
     assert.deepEqual(find(resources, 'Role', 'millrace-operator-lease')['rules'], [
