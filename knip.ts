@@ -25,6 +25,7 @@ export default {
     'tests/{run,chaos/main,mutants/main,schedules/main}.ts',
     'tests/chaos/clock.ts',
     'tests/cluster/chaos/{main,agent}.ts',
+    'tests/cluster/operator/scale/main.ts',
     '**/*.test.ts',
     'tests/**/*.mjs',
     'charts/millrace/tests/*.mjs',

@@ -32,6 +32,7 @@ const programs = {
   'bench:compare': 'bench/compare.ts',
   'bench:start': 'bench/start.ts',
   'bench:flow': 'bench/flow.ts',
+  'bench:operator': 'tests/cluster/operator/scale/main.ts',
   'bench:orders': 'bench/orders.ts',
   'bench:streams': 'bench/streams.ts',
 };

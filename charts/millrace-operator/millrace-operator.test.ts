@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
 import { recordsName } from '../../operators/millrace/external-kafka/topic-records.ts';
-import { configMapName } from '../../operators/millrace/stream-query/config-map.ts';
+import { configMapNames } from '../../operators/millrace/stream-query/config-map.ts';
 
 import { find, podTemplates, render, withoutHelm, type Resource } from '../testing.ts';
 
@@ -112,7 +112,7 @@ describe('the operator’s chart', { skip: withoutHelm }, () => {
         assert.ok(!JSON.stringify(rule).includes('*'), metadata.name);
         if (rule['resources']!.includes('secrets')) assert.ok(!/list|watch/.test(rule['verbs']!.join()), metadata.name);
         if (rule['resources']!.includes('configmaps'))
-          for (const name of rule['resourceNames']!) assert.ok([configMapName, recordsName].includes(name), name);
+          for (const name of rule['resourceNames']!) assert.ok([...configMapNames, recordsName].includes(name), name);
       }
     }
     assert.deepEqual(find(resources, 'Role', 'millrace-operator-lease')['rules'], [

@@ -6,7 +6,7 @@ import { brokerSettings, eventServices, nodeFlags, streamQueryFiles } from '#pla
 
 import { caKey } from '../../operators/millrace/database-pools.ts';
 import { caFolder } from '../../operators/millrace/event-service/databases.ts';
-import { configMapName } from '../../operators/millrace/stream-query/config-map.ts';
+import { configMapNames } from '../../operators/millrace/stream-query/config-map.ts';
 
 import { find, namesOf, podTemplates, refusalIn, render, withoutHelm, type Resource } from '../testing.ts';
 
@@ -22,8 +22,8 @@ const refusal = (values: object): string => {
 
 test('the platform’s chart mounts the ConfigMap that the operator writes the queries to', () => {
   const template = readFileSync(new URL('templates/_service.tpl', import.meta.url), 'utf8');
-  const volume = `configMap: { name: ${configMapName} }`;
-  assert.ok(template.includes(volume), `templates/_service.tpl has no volume of the ConfigMap ${configMapName}`);
+  const volume = `configMap: { name: ${configMapNames[0]} }`;
+  assert.ok(template.includes(volume), `templates/_service.tpl has no volume of the ConfigMap ${configMapNames[0]}`);
 });
 
 describe('the platform’s chart', { skip: withoutHelm }, () => {
@@ -138,7 +138,12 @@ describe('the platform’s chart', { skip: withoutHelm }, () => {
   test('mounts the valid queries of the operator into the service that runs them', () => {
     const mounting = declared.filter(({ metadata }) => {
       const { volumes } = find(resources, 'Deployment', metadata.name)['spec'].template.spec;
-      return volumes.some((volume: Resource) => volume['configMap']?.name === configMapName);
+      const [volume] = volumes.filter(({ name }: { name: string }) => name === 'stream-queries');
+      if (volume) {
+        const sources = configMapNames.map((name, i) => ({ configMap: i === 0 ? { name } : { name, optional: true } }));
+        assert.deepEqual(volume.projected.sources, sources);
+      }
+      return volume !== undefined;
     });
     assert.deepEqual(
       mounting,

@@ -311,8 +311,14 @@ volumes:
     secret: { secretName: {{ . }}, items: [{ key: ca.crt, path: ca.crt }] }
   {{- end }}
   {{- if $spec.streamQueries }}
+  # the operator fills the first one, then the next
   - name: stream-queries
-    configMap: { name: stream-queries }
+    projected:
+      sources:
+        - configMap: { name: stream-queries }
+        {{- range untilStep 2 9 1 }}
+        - configMap: { name: stream-queries-{{ . }}, optional: true }
+        {{- end }}
   {{- end }}
   {{- with $values.extraVolumes }}
   {{- toYaml . | nindent 2 }}

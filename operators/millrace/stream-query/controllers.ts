@@ -5,6 +5,7 @@ import { isDeleting } from '#runtime/finalizers.ts';
 import { keyOf } from '#runtime/objects.ts';
 import type { KubeObject } from '#runtime/objects.ts';
 import type { Result } from '#runtime/queue.ts';
+import { inTurns } from '#runtime/turns.ts';
 import type { StreamQuery, StreamQueryStatus } from '../api/stream-query.ts';
 import { configMaps, kafkaTopics, streamQueries } from '../api/kinds.ts';
 import { kafkaTopicOf, topicResourceName } from '../kafka-topic.ts';
@@ -19,9 +20,9 @@ import type { StrimziReadiness } from '../strimzi.ts';
 import { QueryStatusCache } from './query-statuses.ts';
 import type { FetchQueryStatuses } from './query-statuses.ts';
 import { ValidationCache } from './validation-cache.ts';
-import { emittedTopic, topologyOf, undeclaredTopics } from './topology.ts';
+import { emittedTopic, isTopologyChange, topologyOf, undeclaredTopics } from './topology.ts';
 import type { Topology } from './topology.ts';
-import { configMapName, configMapOf, hasFile, queryFiles } from './config-map.ts';
+import { configMapNames, configMapOf, hasFile, queryFiles } from './config-map.ts';
 import { conditionsOf, statusFieldsOf } from './status.ts';
 
 /** The time between two fetches: longer for many queries, as each of them may cause a write of a status. */
@@ -33,7 +34,7 @@ const absentMs = 10_000;
 const namespaceOf = ({ metadata }: Pick<KubeObject, 'metadata'>) => [metadata.namespace ?? ''];
 
 /**
- * The controllers of StreamQueries. `stream-query` writes the status of a query, `query-files` the ConfigMap and the topics of
+ * The controllers of StreamQueries. `stream-query` writes the status of a query, `query-files` the ConfigMaps and the topics of
  * a namespace, and `query-reports` fetches from analytics how the queries of a namespace are doing.
  */
 export class StreamQueryControllers {
@@ -43,11 +44,13 @@ export class StreamQueryControllers {
   readonly #reporter: StatusReporter<StreamQueryStatus>;
   readonly #validations = new ValidationCache();
   readonly #statuses = new QueryStatusCache();
-  /** the queries of a namespace that do not fit into the ConfigMap */
+  /** the topology of each namespace, until a service of it changes */
+  readonly #topologies = new Map<string, Topology>();
+  /** the queries of a namespace that do not fit into the ConfigMaps */
   readonly #overflow = new Map<string, ReadonlySet<string>>();
   /** the topics of a namespace that only queries declare, in a Kafka that is not Strimzi's */
   readonly #externalTopics = new Map<string, ReadonlyMap<string, StrimziReadiness>>();
-  /** why the ConfigMap or a topic of a namespace cannot be written */
+  /** why a ConfigMap or a topic of a namespace cannot be written */
   readonly #fileFailures = new Map<string, Error>();
   readonly controllers: readonly Controller[];
   readonly #queries: Controller;
@@ -64,8 +67,12 @@ export class StreamQueryControllers {
     this.#reporter = new StatusReporter(context, streamQueries, metrics);
     const { streamQueries: queries, eventServices, configMaps: maps, kafkaTopics: topics, clock, log } = context;
     const shared = { clock, log, metrics };
-    const queriesOfNamespace = ({ metadata }: KubeObject) =>
-      queries.store.by(byNamespace, metadata.namespace ?? '').map(keyOf);
+    eventServices.onChange((change) => {
+      if (!specChanged(change)) return;
+      const { namespace = '' } = (change.after ?? change.before)!.metadata;
+      this.#topologies.delete(namespace);
+      if (isTopologyChange(change)) this.#lookAtAll(namespace);
+    });
     this.#queries = new Controller({
       ...shared,
       name: 'stream-query',
@@ -73,7 +80,6 @@ export class StreamQueryControllers {
       onFailure: (key, error, signal) => this.#reporter.fail(queries.store.get(key), error, signal),
     })
       .for(queries, specChanged)
-      .watches(eventServices, queriesOfNamespace, specChanged)
       .watches(topics, (topic) => this.#emittersOf(topic));
     const files = new Controller({
       ...shared,
@@ -81,7 +87,7 @@ export class StreamQueryControllers {
       reconcile: async (key, signal) => {
         const result = await this.#reconcileFiles(key, signal);
         this.#tellOfFiles(key, undefined);
-        return topics.isAbsent ? { requeueAfterMs: absentMs, ...result } : result;
+        return topics.isAbsent ? { requeueAfterMs: result.requeueAfterMs ?? absentMs } : result;
       },
       onFailure: async (key, error) => this.#tellOfFiles(key, error as Error),
     })
@@ -112,12 +118,28 @@ export class StreamQueryControllers {
       .map(keyOf);
   }
 
-  #topology(namespace: string) {
-    return topologyOf(this.#context.eventServices.store.by(byNamespace, namespace));
+  #topology(namespace: string): Topology {
+    const known = this.#topologies.get(namespace);
+    if (known) return known;
+    const topology = topologyOf(this.#context.eventServices.store.by(byNamespace, namespace));
+    this.#topologies.set(namespace, topology);
+    return topology;
+  }
+
+  #mapsOf(namespace: string) {
+    const { store } = this.#context.configMaps;
+    return configMapNames.map((name) => store.get(`${namespace}/${name}`));
+  }
+
+  /** Looks at every query of a namespace, when nothing else is to be done: there may be thousands of them. */
+  #lookAtAll(namespace: string): void {
+    for (const query of this.#context.streamQueries.store.by(byNamespace, namespace)) {
+      this.#queries.enqueue(keyOf(query), { urgent: false });
+    }
   }
 
   async #reconcileQuery(key: string, signal: AbortSignal): Promise<Result | void> {
-    const { streamQueries: queries, configMaps: maps } = this.#context;
+    const { streamQueries: queries } = this.#context;
     const query = queries.store.get(key);
     if (!query) {
       this.#validations.forget(key);
@@ -133,7 +155,7 @@ export class StreamQueryControllers {
       filesFailure: this.#fileFailures.get(namespace),
       hasRunner: topology.runner !== undefined,
       isOverflow: this.#overflow.get(namespace)?.has(name) ?? false,
-      hasFile: hasFile(maps.store.get(`${namespace}/${configMapName}`), name),
+      hasFile: hasFile(this.#mapsOf(namespace), name),
       topic: this.#topicOf(query, topology),
       status,
       reachable: status !== undefined || this.#statuses.isReachable(namespace),
@@ -143,18 +165,30 @@ export class StreamQueryControllers {
   }
 
   async #reconcileFiles(namespace: string, signal: AbortSignal): Promise<Result> {
-    const { streamQueries: queries, configMaps: maps, applier } = this.#context;
+    const { streamQueries: queries, applier } = this.#context;
     const all = queries.store.by(byNamespace, namespace).filter((query) => !isDeleting(query));
     const topology = this.#topology(namespace);
-    const observed = maps.store.get(`${namespace}/${configMapName}`);
-    if (!topology.runner && !observed) return {};
-    const texts = new Map(all.map((query) => [query.metadata.name, this.#validations.validate(query, topology).text]));
-    const { data, overflow } = queryFiles(texts, observed?.data);
-    const requeueAfterMs = await this.#createTopics(namespace, all, topology, signal);
-    await applier.apply(configMaps, configMapOf(namespace, data), observed, signal);
-    const before = this.#overflow.get(namespace) ?? new Set();
+    const observed = this.#mapsOf(namespace);
+    if (!topology.runner && !observed.some(Boolean)) return {};
+    const texts = new Map<string, string | undefined>();
+    await inTurns(
+      all,
+      (query) => texts.set(query.metadata.name, this.#validations.validate(query, topology).text),
+      this.#context.clock,
+      signal,
+    );
+    const before = observed.map((map) => map?.data);
+    const { data, overflow } = queryFiles(texts, before);
+    const valid = all.filter(({ metadata }) => texts.get(metadata.name) !== undefined);
+    const requeueAfterMs = await this.#createTopics(namespace, valid, topology, signal);
+    for (const [place, name] of configMapNames.entries()) {
+      const isNeeded = place === 0 || observed[place] !== undefined || Object.keys(data[place]!).length > 0;
+      if (isNeeded)
+        await applier.apply(configMaps, configMapOf(namespace, name, data[place]!), observed[place], signal);
+    }
+    const overflowed = this.#overflow.get(namespace) ?? new Set();
     this.#overflow.set(namespace, overflow);
-    for (const name of overflow.symmetricDifference(before)) this.#queries.enqueue(`${namespace}/${name}`);
+    for (const name of overflow.symmetricDifference(overflowed)) this.#queries.enqueue(`${namespace}/${name}`);
     return { requeueAfterMs };
   }
 
@@ -164,8 +198,7 @@ export class StreamQueryControllers {
     if (error) this.#fileFailures.set(namespace, error);
     else this.#fileFailures.delete(namespace);
     if (before?.message === error?.message) return;
-    for (const query of this.#context.streamQueries.store.by(byNamespace, namespace))
-      this.#queries.enqueue(keyOf(query));
+    this.#lookAtAll(namespace);
   }
 
   /** @returns when to look at the topics again; undefined where Strimzi does it */
@@ -177,8 +210,7 @@ export class StreamQueryControllers {
   ): Promise<number | undefined> {
     const { kafkaTopics: topics, applier } = this.#context;
     const { cluster, external, replicas } = topology.runner?.spec.kafka ?? {};
-    const valid = queries.filter((query) => this.#validations.validate(query, topology).text !== undefined);
-    const undeclared = undeclaredTopics(valid, topology.topics);
+    const undeclared = undeclaredTopics(queries, topology.topics);
     if (external) return await this.#keepExternalTopics(namespace, { external, replicas }, undeclared.keys(), signal);
     if (cluster === undefined || topics.isAbsent) return undefined;
     for (const [topic, madeFor] of undeclared) {
@@ -237,11 +269,7 @@ export class StreamQueryControllers {
     } catch (error) {
       if (signal.aborted) throw error;
       log.debug({ err: error, namespace }, 'analytics does not answer');
-      if (this.#statuses.recordFailure(namespace)) {
-        for (const query of queries.store.by(byNamespace, namespace)) {
-          this.#queries.enqueue(keyOf(query), { urgent: false });
-        }
-      }
+      if (this.#statuses.recordFailure(namespace)) this.#lookAtAll(namespace);
     }
     return { requeueAfterMs: fetchEveryMs(count) };
   }

@@ -6,7 +6,6 @@ import type { StreamQueryStatus } from '../api/stream-query.ts';
 import { fieldsOf, rounded } from '../report.ts';
 import type { StatusUpdate } from '../report.ts';
 import type { StrimziReadiness } from '../strimzi.ts';
-import { configMapName } from './config-map.ts';
 import type { ValidationResult } from './validate.ts';
 
 /** The operator's view of a query. */
@@ -16,9 +15,9 @@ export interface ObservedQuery {
   filesFailure?: Error | undefined;
   /** whether a service of the namespace runs stream queries */
   hasRunner: boolean;
-  /** whether the query does not fit into the ConfigMap */
+  /** whether the query does not fit into the ConfigMaps */
   isOverflow: boolean;
-  /** whether the ConfigMap has a file of the query: its last valid one */
+  /** whether a ConfigMap has a file of the query: its last valid one */
   hasFile: boolean;
   /** the topic that the operator creates for the query, if it does */
   topic: StrimziReadiness;
@@ -66,7 +65,8 @@ function readiness({
     return notReady(validation.reason, validation.error + still);
   }
   if (!hasRunner) return notReady('NoService', 'no EventService of the namespace has streamQueries: true');
-  if (isOverflow) return notReady('NoRoom', `the ConfigMap ${configMapName} is full`);
+  if (isOverflow)
+    return notReady('NoRoom', 'the ConfigMaps of the queries are full: delete queries, or use another namespace');
   if (filesFailure)
     return notReady(isRefusal(filesFailure) ? 'ReconcileRefused' : 'ReconcileFailed', filesFailure.message);
   if (!topic.ready) return notReady(topic.failure ?? 'TopicNotReady', topic.message);

@@ -6,7 +6,7 @@ import type { ConfigMap } from '#runtime/testing/support.ts';
 
 import { configMaps, eventServices, streamQueries } from '../../../operators/millrace/api/kinds.ts';
 import type { StreamQuery } from '../../../operators/millrace/api/stream-query.ts';
-import { configMapName } from '../../../operators/millrace/stream-query/config-map.ts';
+import { configMapNames } from '../../../operators/millrace/stream-query/config-map.ts';
 import { testNamespace } from '../operator/cluster.ts';
 import { operatorPods, kubectlIn, operatorNamespace } from './cluster.ts';
 
@@ -49,7 +49,7 @@ export function manyQueries(): void {
           });
         await Promise.all(Array.from({ length: 50 }, (_, k) => create(i + k)));
       }
-      const files = async () => (await api.get<ConfigMap>(configMaps, namespace, configMapName))?.data ?? {};
+      const files = async () => (await api.get<ConfigMap>(configMaps, namespace, configMapNames[0]!))?.data ?? {};
       await eventually(async () => Object.keys(await files()).length === many, 'all are passed on', 120_000);
 
       const took: number[] = [];
