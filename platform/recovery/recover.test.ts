@@ -109,6 +109,40 @@ describe('the recovery of a database that was put back', () => {
     assert.equal(rows.length, 2);
   });
 
+  it('lets the relays publish what was committed meanwhile', async () => {
+    await send(['order-4-1']);
+    const { begin, ...rest } = recovery();
+    const inFlight = await database.pool.connect();
+    try {
+      await inFlight.query('BEGIN; SELECT pg_current_xact_id()');
+      const run = recover(
+        {
+          ...rest,
+          begin(tx) {
+            const writer = begin(tx);
+            return {
+              ...writer,
+              async finish() {
+                await inFlight.query(
+                  `INSERT INTO order_events (order_id, version, type, data) VALUES (8, 1, 'order.created', '{}'); COMMIT`,
+                );
+                return { events: [], conflicts: [] };
+              },
+            };
+          },
+        },
+        { pool: database.pool, kafka, isTrial: false },
+      );
+      assert.equal((await run).isPublishedAgain, true);
+    } finally {
+      inFlight.release();
+    }
+    const { rows } = await database.pool.query<{ id: string }>(
+      `SELECT o.event_id AS id FROM millrace.outbox_shards s JOIN outbox o ON o.shard = s.shard AND (o.xid, o.id) > (s.xid, s.id)`,
+    );
+    assert.ok(rows.some(({ id }) => id === 'order-8-1'));
+  });
+
   it('lists without a change', async () => {
     await send(['order-5-1']);
     const { events } = await recover(recovery(), { pool: database.pool, kafka, isTrial: true });

@@ -142,6 +142,7 @@ class Leases {
   readonly #session: PoolClient;
   readonly #owner: string;
   readonly #source: string;
+  #before: ReadonlySet<string> = new Set();
 
   constructor(session: PoolClient, owner: string, source: string) {
     this.#session = session;
@@ -156,7 +157,8 @@ class Leases {
       [this.#owner],
     );
     await untilRelaysFollow(this.#session, performance.now() + leaseMs);
-    return new Set(await this.#unpublished());
+    this.#before = new Set(await this.#unpublished());
+    return new Set(this.#before);
   }
 
   /**
@@ -174,6 +176,8 @@ class Leases {
       if (rows[0]!.ended) break; // a cursor is never ahead of the oldest open transaction
       await sleep(pollMs);
     }
+    const late = await this.#unpublished(xid);
+    if (late.some((id) => !this.#before.has(id))) return false; // a command was in flight when the door was closed
     const { rowCount } = await this.#session.query(
       `UPDATE millrace.outbox_shards s SET xid = $2::xid8, id = coalesce((SELECT max(o.id) FROM ${this.#source} o), 0)
        WHERE s.owner = $1 AND s.xid <= $2::xid8`,
@@ -188,10 +192,12 @@ class Leases {
     ]);
   }
 
-  async #unpublished(): Promise<string[]> {
+  /** The ids of the rows after the cursors; with `below`, of the transactions below that one. */
+  async #unpublished(below?: string): Promise<string[]> {
     const { rows } = await this.#session.query<{ id: string }>(
       `SELECT o.event_id AS id FROM millrace.outbox_shards s JOIN ${this.#source} o ON o.shard = s.shard
-       WHERE (o.xid, o.id) > (s.xid, s.id)`,
+       WHERE (o.xid, o.id) > (s.xid, s.id) AND ($1::xid8 IS NULL OR o.xid < $1::xid8)`,
+      [below ?? null],
     );
     return rows.map(({ id }) => id);
   }
