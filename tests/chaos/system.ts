@@ -12,11 +12,13 @@ import { serviceProcess, startService } from '#local/service.ts';
 import { Supervised } from '#local/supervised.ts';
 import { eventServices, type EventService } from '#platform/declarations';
 import type { KafkaConnection } from '#platform/kafka';
+import { insist } from './faults/fault.ts';
 import { freePort, freePortOffset } from '#test/ports.ts';
 import { startProxy, type Proxy } from '#test/proxy.ts';
 import { startTestSmtp, type TestMail } from '#test/smtp.ts';
 import type { Observed } from './observed.ts';
 
+const newKafkaMs = 90_000;
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /** What faults need of the running platform. */
@@ -126,7 +128,7 @@ export class ChaosSystem implements System {
     const kafka = this.#supervise('Kafka', (signal) => this.#startKafka(signal));
     group[at] = kafka;
     await kafka.start();
-    await prepareTopics({ brokers: this.brokers }, this.#what);
+    await insist(() => prepareTopics({ brokers: this.brokers }, this.#what), newKafkaMs); // a busy machine takes long
   }
 
   async #startKafka(signal: AbortSignal) {

@@ -71,9 +71,10 @@ export class Stand {
   /** Waits until the health of a service says so. */
   async untilHealth(service: string, text: string): Promise<void> {
     const deadline = performance.now() + quietMs;
-    while (!this.#probe.health.get(service)?.includes(text)) {
-      if (performance.now() > deadline)
-        throw new Error(`${service} does not say "${text}": ${this.#probe.health.get(service)}`);
+    for (;;) {
+      const said = this.#probe.health.get(service);
+      if (said?.includes(text)) return;
+      if (performance.now() > deadline) throw new Error(`${service} does not say "${text}": ${said}`);
       await sleep(pollMs);
     }
   }
