@@ -25,10 +25,12 @@ export class Stand {
   readonly #probe: Probe;
   readonly #workload: Workload;
   readonly #say: (line: string) => void;
+  readonly #signal: AbortSignal;
 
   constructor(system: ChaosSystem, seed: number, say: (line: string) => void, signal: AbortSignal) {
     this.system = system;
     this.#say = say;
+    this.#signal = signal;
     this.#probe = new Probe(system);
     this.#workload = new Workload(system.url('gateway'), { seed, prefix: 'd' }, this.ledger, signal);
     this.#probe.start();
@@ -37,46 +39,54 @@ export class Stand {
   /** Lets the clients work; afterwards the door is closed. */
   async load(seconds: number, meanwhile: () => Promise<void> = () => Promise.resolve()): Promise<void> {
     this.#workload.start();
-    await sleep(seconds * 500);
+    await this.#pause(seconds * 500);
     await meanwhile();
-    await sleep(seconds * 500);
+    await this.#pause(seconds * 500);
     await this.#workload.stop();
   }
 
   /** Waits until no hop has anything to do. @throws with the hops that have, and what their services say */
-  async quiet(): Promise<void> {
-    const since = performance.now();
-    for (;;) {
-      const backlog = this.#probe.backlogSince(since);
-      if (backlog && [...backlog.values()].every((pending) => pending === 0)) return;
-      if (performance.now() - since > quietMs) {
-        const left = [...this.#probe.backlog()].filter(([, pending]) => pending > 0);
-        const health = [...this.#probe.health].map(([name, text]) => `${name}: ${text.slice(0, 500)}`);
-        throw new Error(`nothing is done of ${JSON.stringify(left)}\n${health.join('\n')}`);
-      }
-      await sleep(pollMs);
-    }
+  quiet(): Promise<void> {
+    return this.#untilDone(() => true);
   }
 
   /** Waits until every outbox is published. */
-  async quietOutboxes(): Promise<void> {
-    const since = performance.now();
-    const isPublished = () => {
-      const backlog = this.#probe.backlogSince(since);
-      return backlog && [...backlog].every(([hop, pending]) => pending === 0 || !hop.startsWith('outbox '));
-    };
-    while (!isPublished()) await sleep(pollMs);
+  quietOutboxes(): Promise<void> {
+    return this.#untilDone((hop) => hop.startsWith('outbox '));
   }
 
   /** Waits until the health of a service says so. */
-  async untilHealth(service: string, text: string): Promise<void> {
-    const deadline = performance.now() + quietMs;
-    for (;;) {
-      const said = this.#probe.health.get(service);
-      if (said?.includes(text)) return;
-      if (performance.now() > deadline) throw new Error(`${service} does not say "${text}": ${said}`);
-      await sleep(pollMs);
-    }
+  untilHealth(service: string, text: string): Promise<void> {
+    const { health } = this.#probe;
+    return this.#until(
+      () => health.get(service)?.includes(text) ?? false,
+      () => `${service} does not say "${text}": ${health.get(service)}`,
+    );
+  }
+
+  #untilDone(isMeant: (hop: string) => boolean): Promise<void> {
+    const since = performance.now();
+    const left = (backlog: ReadonlyMap<string, number>) =>
+      [...backlog].filter(([hop, pending]) => pending > 0 && isMeant(hop));
+    return this.#until(
+      () => {
+        const backlog = this.#probe.backlogSince(since);
+        return backlog !== undefined && left(backlog).length === 0;
+      },
+      () => {
+        const health = [...this.#probe.health].map(([name, text]) => `${name}: ${text.slice(0, 500)}`);
+        return `nothing is done of ${JSON.stringify(left(this.#probe.backlog()))}\n${health.join('\n')}`;
+      },
+    );
+  }
+
+  async #until(isSo: () => boolean, otherwise: () => string): Promise<void> {
+    for (const deadline = performance.now() + quietMs; !isSo(); await this.#pause(pollMs))
+      if (performance.now() > deadline) throw new Error(otherwise());
+  }
+
+  async #pause(ms: number): Promise<void> {
+    await sleep(ms, undefined, { signal: this.#signal });
   }
 
   /** Backs a database up, as a copy on the same server: it has what a dump has, to the transaction ids and the sequences. */
