@@ -14,6 +14,8 @@ export default {
     'platform/migrate/worker.ts!',
     'local/operate.ts!',
     'platform/{inbox,outbox}/main.ts!',
+    'services/*/recover.ts!',
+    'platform/recovery/index.ts!', // for services whose state their events tell; a copy without the shop has none
     'services/contracts/check.ts!',
     'streams/cli/main.ts!',
     'streams/language/schema-file.ts!',
@@ -22,7 +24,7 @@ export default {
     'dashboard/assets/{app,docs}.js!',
     'bench/*.ts!',
     'scaffold/{main,acceptance,shop-free/copy}.ts!',
-    'tests/{run,chaos/main,mutants/main,schedules/main}.ts',
+    'tests/{run,chaos/main,disaster/main,mutants/main,schedules/main}.ts',
     'tests/chaos/clock.ts',
     'tests/cluster/chaos/{main,agent}.ts',
     'tests/cluster/operator/scale/main.ts',

@@ -26,6 +26,7 @@ const programs = {
   'test:new': 'scaffold/acceptance.ts',
   cluster: 'k8s/main.ts',
   chaos: 'tests/chaos/main.ts',
+  disaster: 'tests/disaster/main.ts',
   'chaos:cluster': 'tests/cluster/chaos/main.ts',
   schedules: 'tests/schedules/main.ts',
   'bench:cluster': 'bench/cluster.ts',

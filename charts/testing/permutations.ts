@@ -104,6 +104,50 @@ const platform: Record<string, Omit<Permutation, 'name' | 'chart'>> = {
       },
     },
   },
+  'a cloudnativepg that is recovered, with a backup elsewhere': {
+    values: {
+      postgresql: {
+        mode: 'cloudnative-pg',
+        cloudnativePg: {
+          walStorage: '5Gi',
+          backup: {
+            objectStore: {
+              destinationPath: 's3://backups/shop',
+              endpointURL: 'https://s3.example.com',
+              s3Credentials: {
+                accessKeyId: { name: 'backups', key: 'id' },
+                secretAccessKey: { name: 'backups', key: 'secret' },
+              },
+              wal: { compression: 'gzip' },
+            },
+            schedule: '0 0 3 * * 0',
+            retention: '4w',
+            serverName: 'postgresql-2',
+          },
+          recovery: { serverName: 'postgresql', targetTime: '2026-11-29T12:00:00Z' },
+        },
+      },
+    },
+    apis: [prometheus],
+  },
+  'a bundled postgresql that is backed up': {
+    values: {
+      postgresql: {
+        bundled: {
+          backup: {
+            enabled: true,
+            schedule: '0 */6 * * *',
+            suspend: true,
+            keep: 28,
+            storage: '50Gi',
+            storageClass: 'archive',
+            resources: large,
+            podSpec: everywhere,
+          },
+        },
+      },
+    },
+  },
   'an external postgresql': { values: { postgresql: { mode: 'external', external } } },
   'an external postgresql with tls': {
     values: {

@@ -20,5 +20,6 @@ export type {
   TopicPartition,
   Watermarks,
 } from './port.ts';
+export { readTopic } from './read-topic.ts';
 export { PartitionRecords, RecordWriter } from './record/encoder.ts';
 export { topicConfig } from './topic-config.ts';
