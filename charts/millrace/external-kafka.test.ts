@@ -41,6 +41,7 @@ describe('the platform’s chart with an external Kafka', { skip: withoutHelm },
       KAFKA_SASL_MECHANISM: mechanism,
       KAFKA_SASL_USERNAME: 'msk/username',
       KAFKA_SASL_PASSWORD: 'msk/password',
+      KAFKA_SASL_PASSWORD_FILE: '/etc/millrace-kafka/user/password',
       KAFKA_SSL: 'true',
     });
     assert.deepEqual(
