@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { Compile } from 'typebox/compile';
+import { Default } from 'typebox/value';
 
 import { EventServiceSpec } from '#platform/declaration-schema';
 
@@ -16,6 +17,9 @@ const foreign = [
   'Kafka',
   'KafkaNodePool',
   'Cluster',
+  'ObjectStore',
+  'ScheduledBackup',
+  'PodMonitor',
   'ServiceMonitor',
   'PrometheusRule',
   'GrafanaDashboard',
@@ -23,12 +27,15 @@ const foreign = [
 ];
 const eventService = Compile(EventServiceSpec);
 
+/** What the API server stores: it fills in the defaults of the schema. */
+const withDefaults = (spec: unknown) => Default(EventServiceSpec, structuredClone(spec));
+
 /** What is wrong with a resource by itself. */
 function faultsOf(resource: Resource): string[] {
   const at = `${resource.kind} ${resource.metadata.name}`;
   const found = faultsIn(resource, at);
   if (resource.kind === 'EventService')
-    for (const { instancePath, message } of eventService.Errors(resource['spec']))
+    for (const { instancePath, message } of eventService.Errors(withDefaults(resource['spec'])))
       found.push(`${at} spec${instancePath} ${message}`);
   else if (resource.kind !== 'StreamQuery' && !foreign.includes(resource.kind))
     found.push(...(typeFaults(resource) ?? [`${at}: this kind is unknown`]));

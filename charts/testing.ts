@@ -175,7 +175,8 @@ export const namesOf = (resources: Resource[], kind: string): string[] =>
 /** The templates of all pods, by `Kind name`. */
 export function podTemplates(resources: Resource[]): Map<string, { metadata: Resource['metadata']; spec: Resource }> {
   const pods = resources.flatMap((resource) => {
-    const template = resource.kind === 'Pod' ? resource : resource['spec']?.template;
+    const spec = resource['spec']?.jobTemplate?.spec ?? resource['spec'];
+    const template = resource.kind === 'Pod' ? resource : spec?.template;
     return template?.spec?.containers ? [[`${resource.kind} ${resource.metadata.name}`, template] as const] : [];
   });
   return new Map(pods);

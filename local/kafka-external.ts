@@ -21,7 +21,7 @@ export async function useKafkaOf(env: NodeJS.ProcessEnv): Promise<KafkaServer> {
       hint: 'For example: KAFKA_BROKERS=localhost:9092,localhost:9093 npm start',
     });
   const connection = connectionOf(env);
-  const problem = connection.sasl || connection.ca ? await problemOf(connection) : await problemInTheOpen(brokers);
+  const problem = connection.sasl || connection.tls ? await problemOf(connection) : await problemInTheOpen(brokers);
   if (problem !== undefined)
     throw new Fault(`No Kafka answers at KAFKA_BROKERS (${problem}).`, {
       hint: 'Correct KAFKA_BROKERS, or unset it, and Millrace starts its own Kafka.',

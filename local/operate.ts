@@ -1,7 +1,8 @@
-// `npm run offsets`, `npm run republish` and `npm run partitions`: run the operator's commands of the platform with the databases
+// `npm run offsets`, `npm run republish`, `npm run partitions` and `npm run recover`: run the operator's commands of the platform with the databases
 // and the Kafka of the running `npm start`.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
@@ -14,11 +15,12 @@ import { superuserUrl } from './postgres.ts';
 
 const root = join(import.meta.dirname, '..');
 
-/** The programs of the commands, with their first argument. */
-const PROGRAMS: Record<string, string[]> = {
-  offsets: ['platform/inbox/main.ts'],
-  republish: ['platform/outbox/main.ts', 'republish'],
-  partitions: ['platform/outbox/main.ts', 'partitions'],
+/** The programs of the commands, with their first argument. `recover` is one of the service itself, as only it knows its state. */
+const PROGRAMS: Record<string, (service: string) => string[]> = {
+  offsets: () => ['platform/inbox/main.ts'],
+  republish: () => ['platform/outbox/main.ts', 'republish'],
+  partitions: () => ['platform/outbox/main.ts', 'partitions'],
+  recover: (service) => [`services/${service}/recover.ts`],
 };
 
 /** The options of `npm start` that say which run is meant; the others are for the program. */
@@ -37,11 +39,12 @@ async function main([command = '', ...args]: string[]): Promise<number> {
   );
   const others = args.filter((_, i) => !own.has(i));
   // the outbox is that of one service, named first
-  const env =
-    command === 'offsets'
-      ? Object.fromEntries(databases().map((name) => [`${name}_DATABASE_URL`, databaseUrl(superuser, name)]))
-      : { DATABASE_URL: databaseUrl(superuser, databaseOf(others.shift(), command)) };
-  const [file, ...first] = PROGRAMS[command]!;
+  const service = command === 'offsets' ? '' : serviceOf(others.shift(), command);
+  const env = service
+    ? { DATABASE_URL: databaseUrl(superuser, service) }
+    : Object.fromEntries(databases().map((name) => [`${name}_DATABASE_URL`, databaseUrl(superuser, name)]));
+  const [file, ...first] = PROGRAMS[command]!(service);
+  if (!existsSync(join(root, file!))) throw new Fault(`${service} has no command ${command}.`);
   const child = spawn(process.execPath, ['--no-warnings', join(root, file!), ...first, ...others], {
     stdio: 'inherit',
     env: { KAFKA_BROKERS: `127.0.0.1:${ports.kafka}`, ...process.env, ...env },
@@ -52,8 +55,8 @@ async function main([command = '', ...args]: string[]): Promise<number> {
 
 const databases = () => eventServices().flatMap(({ spec }) => (spec.databases ?? []).map(({ name }) => name));
 
-/** The database of a service that has its outbox: the one of its name. */
-function databaseOf(service: string | undefined, command: string): string {
+/** A service with an outbox, which is in the database of its name. */
+function serviceOf(service: string | undefined, command: string): string {
   if (service !== undefined && databases().includes(service)) return service;
   throw new Fault(`"${service}" is not a service with a database.`, { hint: `npm run ${command} -- orders ...` });
 }

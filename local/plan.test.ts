@@ -50,7 +50,7 @@ test('serviceEnvironment gives a service only its own databases, and every addre
   assert.equal(env['KAFKA_BROKERS'], 'kafka:9092,kafka:9093');
   assert.equal(env['KAFKA_SASL_USERNAME'], 'millrace');
   assert.equal(env['KAFKA_SASL_PASSWORD'], 'sesame');
-  assert.equal(env['KAFKA_SSL_CA'], '');
+  assert.deepEqual([env['KAFKA_SSL'], env['KAFKA_SSL_CA']], ['', '']);
   assert.equal(env['SMTP_URL'], 'smtp://127.0.0.1:1125');
   assert.match(env['DATABASE_URL'] ?? '', /^postgresql:\/\/orders:[\w-]{43}@127\.0\.0\.1:54429\/orders$/);
   assert.match(

@@ -63,9 +63,11 @@ export function serviceEnvironment(
     HOST: '127.0.0.1',
     // all of them: a setting for another Kafka must not reach our own
     KAFKA_BROKERS: kafka.brokers.join(','),
+    KAFKA_SASL_MECHANISM: kafka.sasl?.mechanism ?? '',
     KAFKA_SASL_USERNAME: kafka.sasl?.username ?? '',
     KAFKA_SASL_PASSWORD: kafka.sasl?.password ?? '',
-    KAFKA_SSL_CA: kafka.ca ?? '',
+    KAFKA_SSL: kafka.tls ? 'true' : '',
+    KAFKA_SSL_CA: kafka.tls?.ca ?? '',
     SMTP_URL: `smtp://127.0.0.1:${ports.smtp}`,
     MAIL_PAGE_URL: `http://localhost:${ports.mail}/`,
     SHUTDOWN_GRACE_MS: '8000',

@@ -26,6 +26,7 @@ const programs = {
   'test:new': 'scaffold/acceptance.ts',
   cluster: 'k8s/main.ts',
   chaos: 'tests/chaos/main.ts',
+  disaster: 'tests/disaster/main.ts',
   'chaos:cluster': 'tests/cluster/chaos/main.ts',
   'upgrade:cluster': 'tests/cluster/released/main.ts',
   schedules: 'tests/schedules/main.ts',
@@ -33,6 +34,7 @@ const programs = {
   'bench:compare': 'bench/compare.ts',
   'bench:start': 'bench/start.ts',
   'bench:flow': 'bench/flow.ts',
+  'bench:operator': 'tests/cluster/operator/scale/main.ts',
   'bench:orders': 'bench/orders.ts',
   'bench:streams': 'bench/streams.ts',
 };

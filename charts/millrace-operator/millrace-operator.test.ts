@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
+import { recordsName } from '../../operators/millrace/external-kafka/topic-records.ts';
+import { configMapNames } from '../../operators/millrace/stream-query/config-map.ts';
+
 import { find, podTemplates, render, withoutHelm, type Resource } from '../testing.ts';
 
 describe('the operator’s chart', { skip: withoutHelm }, () => {
@@ -52,9 +55,55 @@ describe('the operator’s chart', { skip: withoutHelm }, () => {
       ['shop', 'lab'],
     );
     assert.equal(find(narrow, 'ConfigMap', 'millrace-operator')['data'].WATCH_NAMESPACES, 'shop,lab');
+    // what is there once in a cluster is somebody else's business: without the kinds, every resource is in a namespace
+    const byAnAdmin = render('millrace-operator', { values: { watchNamespaces: ['shop'], crds: { install: false } } });
+    const clusterWide = byAnAdmin.filter(({ kind }) => /^(Cluster|CustomResource)/.test(kind));
+    assert.deepEqual(clusterWide, []);
   });
 
-  test('lists no Secrets, asks for no wildcard, names its ConfigMap, and in its own namespace has its Lease only', () => {
+  test('leaves roles and the ServiceAccount to somebody else', () => {
+    const rights = ['Role', 'RoleBinding', 'ClusterRole', 'ClusterRoleBinding', 'ServiceAccount'];
+    const namesIn = (values: object) =>
+      render('millrace-operator', { values })
+        .filter(({ kind }) => rights.includes(kind))
+        .map(({ kind, metadata }) => `${kind} ${metadata.name}`);
+    for (const watchNamespaces of [[], ['shop']])
+      assert.deepEqual(namesIn({ watchNamespaces, rbac: { create: false }, serviceAccount: { create: false } }), []);
+    const runsAs = (serviceAccount: object) => {
+      const all = render('millrace-operator', { values: { serviceAccount } });
+      const bindings = [...ofKind('RoleBinding', all), ...ofKind('ClusterRoleBinding', all)];
+      const bound = bindings.flatMap(({ subjects }) => (subjects as { name: string }[]).map(({ name }) => name));
+      const { spec } = podTemplates(all).get('Deployment millrace-operator')!;
+      const created = ofKind('ServiceAccount', all).map(({ metadata }) => metadata.name);
+      assert.deepEqual(new Set(bound), new Set([spec['serviceAccountName']]));
+      return [spec['serviceAccountName'], ...created];
+    };
+    assert.deepEqual(runsAs({}), ['millrace-operator', 'millrace-operator']);
+    assert.deepEqual(runsAs({ name: 'mine' }), ['mine', 'mine']);
+    assert.deepEqual(runsAs({ create: false }), ['default']);
+    assert.deepEqual(runsAs({ create: false, name: 'theirs' }), ['theirs']);
+  });
+
+  test('may delete topics and Secrets only where a value says that deletions are allowed', () => {
+    const deletedIn = (values: object) => {
+      const all = render('millrace-operator', { values });
+      const allowed = find(all, 'ConfigMap', 'millrace-operator')['data'].DELETION_ALLOWED;
+      const roles = [...ofKind('ClusterRole', all), ...ofKind('Role', all)].filter(
+        ({ metadata }) => !metadata.name.endsWith('-edit'),
+      );
+      const rules = roles.flatMap((role) => role['rules'] as { verbs: string[]; resources: string[] }[]);
+      return [allowed, rules.filter(({ verbs }) => verbs.includes('delete')).flatMap((rule) => rule.resources)];
+    };
+    const own = ['projectionrebuilds', 'deadletterreplays', 'jobs'];
+    assert.deepEqual(deletedIn({}), ['false', own]);
+    for (const watchNamespaces of [[], ['shop']])
+      assert.deepEqual(deletedIn({ watchNamespaces, deletion: { allowed: true } }), [
+        'true',
+        [...own, 'kafkatopics', 'secrets'],
+      ]);
+  });
+
+  test('lists no Secrets, asks for no wildcard, names its ConfigMaps, and in its own namespace has its Lease only', () => {
     const roles = [...ofKind('ClusterRole'), ...ofKind('Role')].filter(
       ({ metadata }) => !/-(edit|view)$/.test(metadata.name),
     );
@@ -62,7 +111,8 @@ describe('the operator’s chart', { skip: withoutHelm }, () => {
       for (const rule of rules) {
         assert.ok(!JSON.stringify(rule).includes('*'), metadata.name);
         if (rule['resources']!.includes('secrets')) assert.ok(!/list|watch/.test(rule['verbs']!.join()), metadata.name);
-        if (rule['resources']!.includes('configmaps')) assert.deepEqual(rule['resourceNames'], ['stream-queries']);
+        if (rule['resources']!.includes('configmaps'))
+          for (const name of rule['resourceNames']!) assert.ok([...configMapNames, recordsName].includes(name), name);
       }
     }
     assert.deepEqual(find(resources, 'Role', 'millrace-operator-lease')['rules'], [

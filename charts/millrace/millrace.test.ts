@@ -4,8 +4,9 @@ import { describe, test } from 'node:test';
 
 import { brokerSettings, eventServices, nodeFlags, streamQueryFiles } from '#platform/declarations';
 
-import { caFolder, caKey } from '../../operators/millrace/event-service/databases.ts';
-import { configMapName } from '../../operators/millrace/stream-query/config-map.ts';
+import { caKey } from '../../operators/millrace/database-pools.ts';
+import { caFolder } from '../../operators/millrace/event-service/databases.ts';
+import { configMapNames } from '../../operators/millrace/stream-query/config-map.ts';
 
 import { find, namesOf, podTemplates, refusalIn, render, withoutHelm, type Resource } from '../testing.ts';
 
@@ -21,8 +22,8 @@ const refusal = (values: object): string => {
 
 test('the platform’s chart mounts the ConfigMap that the operator writes the queries to', () => {
   const template = readFileSync(new URL('templates/_service.tpl', import.meta.url), 'utf8');
-  const volume = `configMap: { name: ${configMapName} }`;
-  assert.ok(template.includes(volume), `templates/_service.tpl has no volume of the ConfigMap ${configMapName}`);
+  const volume = `configMap: { name: ${configMapNames[0]} }`;
+  assert.ok(template.includes(volume), `templates/_service.tpl has no volume of the ConfigMap ${configMapNames[0]}`);
 });
 
 describe('the platform’s chart', { skip: withoutHelm }, () => {
@@ -64,14 +65,14 @@ describe('the platform’s chart', { skip: withoutHelm }, () => {
   test('contains no secret: pods refer to Secrets by name, which the operator makes', () => {
     assert.deepEqual(namesOf(resources, 'Secret'), []);
     assert.deepEqual(find(resources, 'EventService', 'orders')['spec'].postgresql, {
-      superuserSecret: 'postgresql-superuser',
+      superuserSecretRef: { name: 'postgresql-superuser' },
       newSuperuser: { host: 'postgresql', port: 5432, username: 'postgres' },
     });
     const own = render('millrace', { values: { postgresql: { bundled: { existingSecret: 'mine' } } } });
-    assert.deepEqual(find(own, 'EventService', 'orders')['spec'].postgresql, { superuserSecret: 'mine' });
+    assert.deepEqual(find(own, 'EventService', 'orders')['spec'].postgresql, { superuserSecretRef: { name: 'mine' } });
     for (const [, { spec }] of podTemplates(resources))
       for (const { name, value } of spec.containers[0].env)
-        if (/PASSWORD|DATABASE_URL|_CA$/.test(name)) assert.equal(value, undefined, name);
+        if (/PASSWORD$|DATABASE_URL|_CA$/.test(name)) assert.equal(value, undefined, name);
   });
 
   test('keeps data', () => {
@@ -137,7 +138,12 @@ describe('the platform’s chart', { skip: withoutHelm }, () => {
   test('mounts the valid queries of the operator into the service that runs them', () => {
     const mounting = declared.filter(({ metadata }) => {
       const { volumes } = find(resources, 'Deployment', metadata.name)['spec'].template.spec;
-      return volumes.some((volume: Resource) => volume['configMap']?.name === configMapName);
+      const [volume] = volumes.filter(({ name }: { name: string }) => name === 'stream-queries');
+      if (volume) {
+        const sources = configMapNames.map((name, i) => ({ configMap: i === 0 ? { name } : { name, optional: true } }));
+        assert.deepEqual(volume.projected.sources, sources);
+      }
+      return volume !== undefined;
     });
     assert.deepEqual(
       mounting,
@@ -275,14 +281,14 @@ describe('an external PostgreSQL', { skip: withoutHelm }, () => {
 
   test('may be several namespaces’: each has names of its own there', () => {
     const of = (resources: Resource[]) => find(resources, 'EventService', 'orders')['spec'].postgresql;
-    assert.deepEqual(of(external()), { superuserSecret: 'server', databaseName: '{namespace}_{name}' });
+    assert.deepEqual(of(external()), { superuserSecretRef: { name: 'server' }, databaseName: '{namespace}_{name}' });
     assert.equal(of(external({ databaseName: 'team_{name}' })).databaseName, 'team_{name}');
     assert.match(refusal({ postgresql: { databaseName: 'same' } }), /databaseName/);
   });
 
   test('is connected to with TLS, with the certificates of a Secret', () => {
-    const tls = { mode: 'verify-full', caSecret: 'authority' };
-    const resources = external({ tls });
+    const resources = external({ tls: { mode: 'verify-full', caSecret: 'authority' } });
+    const tls = { mode: 'verify-full', caSecretRef: { name: 'authority' } };
     for (const { metadata, spec } of declared) {
       const pod = find(resources, 'Deployment', metadata.name)['spec'].template.spec;
       const mounts = [...(pod.initContainers ?? []), ...pod.containers].map(({ volumeMounts = [] }: Resource) =>
@@ -322,14 +328,47 @@ describe('the kinds of the cluster', { skip: withoutHelm }, () => {
     assert.deepEqual(kinds(['monitoring.coreos.com/v1', 'grafana.integreatly.org/v1beta1']), monitoring);
   });
 
+  test('pods see a renewed password and a renewed authority without a restart', () => {
+    const { spec } = podTemplates(render('millrace', {})).get('Deployment orders')!;
+    const [container] = spec['containers'];
+    const env = (name: string) => container.env.find((one: { name: string }) => one.name === name)?.value;
+    const volumeAt = (path: string) => {
+      const { name } = container.volumeMounts.find((mount: { mountPath: string }) => mount.mountPath === path);
+      return spec['volumes'].find((volume: { name: string }) => volume.name === name);
+    };
+    const { projected } = volumeAt(env('DATABASE_SECRETS_DIR'));
+    const keys = ['database', 'username', 'password', 'nextPassword'];
+    assert.deepEqual(
+      projected.sources.map(({ secret }: Resource) => [secret.name, secret.optional, secret.items]),
+      ['orders', 'orders-read'].map((name) => [
+        `${name}-database`,
+        true,
+        keys.map((key) => ({ key, path: `${name}/${key}` })),
+      ]),
+    );
+    assert.equal(env('KAFKA_SASL_PASSWORD_FILE'), '/etc/millrace-kafka/user/password');
+    assert.partialDeepStrictEqual(volumeAt('/etc/millrace-kafka/user').secret, {
+      secretName: 'orders',
+      optional: true,
+    });
+    assert.deepEqual(volumeAt(env('KAFKA_SSL_CA_DIR')).secret, {
+      secretName: 'millrace-cluster-ca-cert',
+      optional: true,
+    });
+  });
+
   test('CloudNativePG replaces the bundled PostgreSQL', () => {
     const resources = render('millrace', { values: { postgresql: { mode: 'cloudnative-pg' } } });
     const { spec } = find(resources, 'Cluster', 'postgresql');
     assert.equal(spec.instances, 3);
-    assert.deepEqual([spec.minSyncReplicas, spec.maxSyncReplicas], [1, 1]);
+    assert.deepEqual(spec.postgresql.synchronous, { method: 'any', number: 1 });
+    assert.deepEqual([spec.minSyncReplicas, spec.maxSyncReplicas], [undefined, undefined], 'both are deprecated');
+    const alone = { mode: 'cloudnative-pg', cloudnativePg: { instances: 1 } };
+    const { spec: one } = find(render('millrace', { values: { postgresql: alone } }), 'Cluster', 'postgresql');
+    assert.equal(one.postgresql.synchronous, undefined);
     assert.deepEqual(namesOf(resources, 'StatefulSet'), []);
     assert.deepEqual(find(resources, 'EventService', 'orders')['spec'].postgresql, {
-      superuserSecret: 'postgresql-superuser',
+      superuserSecretRef: { name: 'postgresql-superuser' },
     });
   });
 });

@@ -92,7 +92,7 @@ describe('the policies of the platform’s chart', { skip: withoutHelm }, () => 
   test('let migrations reach names and databases, and nobody reach migrations', () => {
     const job = migrationJobOf(
       {
-        apiVersion: 'millrace.dev/v1alpha1',
+        apiVersion: 'millrace.dev/v1beta1',
         kind: 'EventService',
         metadata: { name: 'orders', uid: '1' },
         spec: declared[0]!.spec,

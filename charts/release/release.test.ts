@@ -148,7 +148,7 @@ describe('npm run release', { skip: withoutHelm }, () => {
         (name) => `${name}.millrace.dev`,
       ),
     );
-    assert.ok(kinds.every(({ version, description }) => version === 'v1alpha1' && description.includes(' ')));
+    assert.ok(kinds.every(({ version, description }) => version === 'v1beta1' && description.includes(' ')));
   });
 
   test('pushes to a registry, where the charts have the image of the registry; a version only once', async () => {

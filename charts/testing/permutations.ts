@@ -44,6 +44,47 @@ const platform: Record<string, Omit<Permutation, 'name' | 'chart'>> = {
   'three brokers with racks': { values: { kafka: { replicas: 3, rackTopologyKey: 'topology.kubernetes.io/zone' } } },
   'a kafka in memory, in plain text': { values: { kafka: { storage: '', tls: false, version: '4.3.1' } } },
   'a kafka of another chart': { values: { kafka: { create: false, name: 'shared' } } },
+  'an external kafka with users of its own': {
+    values: {
+      kafka: {
+        mode: 'external',
+        external: {
+          bootstrapServers: 'b-1.example.com:9096,b-2.example.com:9096',
+          replicas: 3,
+          sasl: { mechanism: 'SCRAM-SHA-512', existingSecret: 'msk' },
+          tls: { enabled: true, caSecret: 'authority' },
+          acls: true,
+          cidrs: ['10.0.0.0/8'],
+        },
+      },
+    },
+  },
+  'an external kafka by plain, with public certificates': {
+    values: {
+      kafka: {
+        mode: 'external',
+        external: {
+          bootstrapServers: 'pkc-1.example.confluent.cloud:9092',
+          sasl: { mechanism: 'PLAIN', existingSecret: 'confluent' },
+          cidrs: ['0.0.0.0/0'],
+          ports: [9092, 9094],
+        },
+      },
+    },
+  },
+  'an external kafka in the cluster, without users': {
+    values: {
+      kafka: {
+        mode: 'external',
+        external: {
+          bootstrapServers: 'redpanda.redpanda:9092',
+          sasl: { mechanism: 'none' },
+          tls: { enabled: false },
+          namespace: 'redpanda',
+        },
+      },
+    },
+  },
   'fields of strimzi': {
     values: {
       kafka: {
@@ -60,6 +101,50 @@ const platform: Record<string, Omit<Permutation, 'name' | 'chart'>> = {
         mode: 'cloudnative-pg',
         cloudnativePg: { instances: 1, spec: { backup: { retentionPolicy: '30d' } } },
         storageClass: 'fast',
+      },
+    },
+  },
+  'a cloudnativepg that is recovered, with a backup elsewhere': {
+    values: {
+      postgresql: {
+        mode: 'cloudnative-pg',
+        cloudnativePg: {
+          walStorage: '5Gi',
+          backup: {
+            objectStore: {
+              destinationPath: 's3://backups/shop',
+              endpointURL: 'https://s3.example.com',
+              s3Credentials: {
+                accessKeyId: { name: 'backups', key: 'id' },
+                secretAccessKey: { name: 'backups', key: 'secret' },
+              },
+              wal: { compression: 'gzip' },
+            },
+            schedule: '0 0 3 * * 0',
+            retention: '4w',
+            serverName: 'postgresql-2',
+          },
+          recovery: { serverName: 'postgresql', targetTime: '2026-11-29T12:00:00Z' },
+        },
+      },
+    },
+    apis: [prometheus],
+  },
+  'a bundled postgresql that is backed up': {
+    values: {
+      postgresql: {
+        bundled: {
+          backup: {
+            enabled: true,
+            schedule: '0 */6 * * *',
+            suspend: true,
+            keep: 28,
+            storage: '50Gi',
+            storageClass: 'archive',
+            resources: large,
+            podSpec: everywhere,
+          },
+        },
       },
     },
   },
@@ -226,6 +311,10 @@ const platform: Record<string, Omit<Permutation, 'name' | 'chart'>> = {
 const operator: Record<string, Omit<Permutation, 'name' | 'chart'>> = {
   'the defaults': { values: {} },
   'some namespaces': { values: { watchNamespaces: ['shop', 'lab'], crds: { install: false } } },
+  'some namespaces, with data that goes': { values: { watchNamespaces: ['shop'], deletion: { allowed: true } } },
+  'the roles of a platform team': {
+    values: { rbac: { create: false }, serviceAccount: { create: false, name: 'theirs' } },
+  },
   openshift: { values: { podSecurityContext: null, containerSecurityContext: null, replicas: null } },
   'its settings': {
     values: {
@@ -237,6 +326,7 @@ const operator: Record<string, Omit<Permutation, 'name' | 'chart'>> = {
       networkPolicy: {
         dns: { ports: [5300], cidrs: [] },
         apiServerPorts: [8443],
+        kafkaPorts: [19_092],
         postgresqlPorts: [6432],
         monitoringNamespace: 'metrics',
       },

@@ -13,6 +13,10 @@ export const configSchema = Type.Object({
     pattern: '^$|^[a-z0-9-]+(,[a-z0-9-]+)*$',
     description: 'namespaces, separated by commas; empty: all namespaces',
   }),
+  DELETION_ALLOWED: Type.Boolean({
+    default: false,
+    description: 'whether `deletionPolicy: Delete` may delete topics and databases',
+  }),
   LEASE_NAMESPACE: Type.String({
     default: '',
     description: 'namespace of the Lease; empty: the namespace of the pod',

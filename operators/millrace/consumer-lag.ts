@@ -1,3 +1,4 @@
+import type { EventServiceSpec } from '#platform/declaration-schema';
 import { createKafka } from '#platform/kafka';
 import type { Kafka, KafkaConnection } from '#platform/kafka';
 import type { Logger } from '#platform/telemetry';
@@ -6,6 +7,8 @@ import type { KubeObject } from '#runtime/objects.ts';
 import { kafkaUsers, kafkas } from './api/kinds.ts';
 import { readSecret } from './database-pools.ts';
 import type { ControllerContext } from './controller-context.ts';
+import { connectionTo } from './external-kafka/connection.ts';
+import { KafkaClients } from './kafka-clients.ts';
 import { managedBy, manager } from './labels.ts';
 import type { KafkaUser } from './strimzi.ts';
 
@@ -40,7 +43,7 @@ export function connectionOf(
   const listener = cluster?.status?.listeners?.find(({ name }) => scramListeners.some((one) => one.name === name));
   if (!listener?.bootstrapServers) return undefined;
   const ca = listener.certificates?.join('\n');
-  return { brokers: listener.bootstrapServers.split(','), sasl, ...(ca ? { ca } : {}) };
+  return { brokers: listener.bootstrapServers.split(','), sasl, ...(ca ? { tls: { ca } } : {}) };
 }
 
 interface ConsumerLag {
@@ -60,12 +63,11 @@ export interface GroupOffset {
 /** Reads the lag of consumer groups, with a connection to each Kafka cluster. */
 export class ConsumerLagReader {
   readonly #context: ControllerContext;
-  readonly #log: Logger;
-  readonly #clusters = new Map<string, { settings: string; kafka: Kafka }>();
+  readonly #clients: KafkaClients<Kafka>;
 
   constructor(context: ControllerContext, log: Logger) {
     this.#context = context;
-    this.#log = log;
+    this.#clients = new KafkaClients((connection) => createKafka({ ...connection, clientId: manager, log }));
   }
 
   /**
@@ -73,13 +75,16 @@ export class ConsumerLagReader {
    * @returns undefined while the operator cannot connect to Kafka
    */
   async read(
-    { namespace, cluster }: { namespace: string; cluster: string },
+    { namespace, kafka: { cluster, external } }: { namespace: string; kafka: NonNullable<EventServiceSpec['kafka']> },
     topics: readonly string[],
     offsets: readonly GroupOffset[],
     signal: AbortSignal,
   ): Promise<ConsumerLag | undefined> {
-    const kafka = await this.#connect(namespace, cluster, signal);
-    if (!kafka) return undefined;
+    const connection = external
+      ? await connectionTo(this.#context.api, namespace, external, signal)
+      : await this.#connectionTo(namespace, cluster ?? '', signal);
+    if (!connection) return undefined;
+    const kafka = await this.#clients.get(`${namespace} ${hash([cluster, external])}`, connection);
     const nexts = new Map(offsets.map(({ topic, partition, next }) => [`${topic}/${partition}`, next]));
     const partitions = new Map<string, number>();
     let lag = 0n;
@@ -95,10 +100,10 @@ export class ConsumerLagReader {
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#clusters.values()].map(({ kafka }) => kafka.close()));
+    await this.#clients.close();
   }
 
-  async #connect(namespace: string, cluster: string, signal: AbortSignal): Promise<Kafka | undefined> {
+  async #connectionTo(namespace: string, cluster: string, signal: AbortSignal): Promise<KafkaConnection | undefined> {
     const { api, applier, kafkaUsers: users } = this.#context;
     await applier.apply(
       kafkaUsers,
@@ -109,14 +114,6 @@ export class ConsumerLagReader {
     const secret = await readSecret(api, namespace, manager, signal);
     const resource = await api.get<KafkaCluster>(kafkas, namespace, cluster, { signal });
     const connection = connectionOf(resource, { username: manager, password: secret?.['password'] ?? '' });
-    if (!secret?.['password'] || !connection) return undefined;
-    const key = `${namespace}/${cluster}`;
-    const settings = hash(connection);
-    const known = this.#clusters.get(key);
-    if (known?.settings === settings) return known.kafka;
-    const kafka = createKafka({ ...connection, clientId: manager, log: this.#log });
-    this.#clusters.set(key, { settings, kafka });
-    await known?.kafka.close();
-    return kafka;
+    return secret?.['password'] ? connection : undefined;
   }
 }

@@ -14,6 +14,7 @@ import { deadLetterReplayController } from './dead-letter-replay/controller.ts';
 import { EventServiceController } from './event-service/controller.ts';
 import { DatabaseProvisioner } from './event-service/databases.ts';
 import { ConsumerLagReader } from './consumer-lag.ts';
+import { ExternalKafka } from './external-kafka/external-kafka.ts';
 import { projectionRebuildController } from './projection-rebuild/controller.ts';
 import { queryStatusClient } from './stream-query/query-statuses.ts';
 import { StreamQueryControllers } from './stream-query/controllers.ts';
@@ -27,6 +28,8 @@ interface OperatorSettings {
   metrics: RuntimeMetrics;
   /** undefined: all namespaces */
   namespaces: readonly string[] | undefined;
+  /** whether `deletionPolicy: Delete` is allowed */
+  mayDelete: boolean;
   leaseNamespace: string;
   leaseName: string;
   leaseDurationMs: number;
@@ -39,16 +42,23 @@ export function createOperator(settings: OperatorSettings): {
   operator: Operator;
   close(): Promise<void>;
 } {
-  const { connection, log, metrics, namespaces, identity, leaseDurationMs } = settings;
+  const { connection, log, metrics, namespaces, mayDelete, identity, leaseDurationMs } = settings;
   const api = new Api(connection, metrics.onRequest);
   const clock = systemClock;
   const informers = createInformers({ api, clock, log, metrics, namespaces });
   const events = new EventRecorder({ api, clock, log, controller: `millrace.dev/${manager}`, instance: identity });
   const context: ControllerContext = { api, applier: new Applier(api, manager), events, clock, log, ...informers };
   const pools = new DatabasePools(api, log);
-  const streamQueries = new StreamQueryControllers(context, queryStatusClient(serviceUrl), metrics);
+  const externalKafka = new ExternalKafka(context, log);
+  const streamQueries = new StreamQueryControllers(context, queryStatusClient(serviceUrl), metrics, externalKafka);
   const lagReader = new ConsumerLagReader(context, log);
-  const dependencies = { pools, lagReader, provisioner: new DatabaseProvisioner(api, clock) };
+  const dependencies = {
+    pools,
+    lagReader,
+    provisioner: new DatabaseProvisioner(api, clock),
+    externalKafka,
+    mayDelete,
+  };
   const controllers = [
     new EventServiceController(context, dependencies, metrics).controller,
     ...streamQueries.controllers,
@@ -81,6 +91,7 @@ export function createOperator(settings: OperatorSettings): {
       await events.flush();
       await pools.close();
       await lagReader.close();
+      await externalKafka.close();
       await connection.close();
     },
   };

@@ -11,6 +11,9 @@ export interface Secret extends KubeObject {
   data?: Record<string, string>;
 }
 
+/** The key of certificates in a Secret. */
+export const caKey = 'ca.crt';
+
 /** The Secret with the URL of a database, for the role that owns it. */
 export const databaseSecretName = (database: string): string => `${database}-database`;
 
@@ -62,7 +65,7 @@ export class DatabasePools {
     url.hostname = clusterHost(url.hostname, namespace);
     // the file is in the pods of the service; the Secret has the same certificates
     url.searchParams.delete('sslrootcert');
-    const ca = secret['ca.crt'];
+    const ca = secret[caKey];
     const key = `${url.href} ${ca ?? ''}`;
     const known = this.#pools.get(key);
     if (known) return known;

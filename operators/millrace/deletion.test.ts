@@ -14,6 +14,7 @@ import { deadLetterReplayController } from './dead-letter-replay/controller.ts';
 import { projectionRebuildController } from './projection-rebuild/controller.ts';
 import { eventServiceWorld } from './testing/event-services.ts';
 import type { EventServiceWorld } from './testing/event-services.ts';
+import { kstatusOf } from './testing/kstatus.ts';
 import { namespace } from './testing/world.ts';
 
 const minuteMs = 60_000;
@@ -23,6 +24,7 @@ describe('a deletion', () => {
   /** @param work is done with servers that are out of reach once `isLost` is set */
   const withWorld = async (
     work: (world: EventServiceWorld, clock: ManualClock, servers: { isLost: boolean; drops: number }) => Promise<void>,
+    mayDelete = true,
   ) => {
     const clock = new ManualClock(Date.now());
     const servers = { isLost: false, drops: 0 };
@@ -34,7 +36,7 @@ describe('a deletion', () => {
         return servers.isLost ? Promise.reject(unreachable) : Promise.resolve();
       },
     };
-    const world = await eventServiceWorld(() => ({ provisioner }), clock);
+    const world = await eventServiceWorld(() => ({ provisioner, mayDelete }), clock);
     const query = () => (servers.isLost ? Promise.reject(unreachable) : Promise.resolve({ rows: [{ found: true }] }));
     const pools = { get: () => Promise.resolve({ query }) } as unknown as DatabasePools;
     const { context, metrics } = world;
@@ -58,15 +60,16 @@ describe('a deletion', () => {
     server.find<Resource<unknown, StatusWithConditions>>(type, namespace, name);
   const hasFinalizer = (world: EventServiceWorld, type: ResourceType, name: string) =>
     (found(world, type, name)?.metadata.finalizers ?? []).length > 0;
+  const withData: Parameters<EventServiceWorld['declare']>[1] = {
+    deletionPolicy: 'Delete',
+    kafka: { cluster: 'millrace' },
+    produces: [{ topic: 'order-events', partitions: 1, retention: -1 }],
+    databases: [{ name: 'orders', schema: 'prisma/orders' }],
+    postgresql: { superuserSecretRef: { name: 'superuser' }, databaseName: '{name}' },
+  };
   /** An EventService whose data goes with it. */
   const declare = async (world: EventServiceWorld, clock: ManualClock) => {
-    world.declare('orders', {
-      deletionPolicy: 'Delete',
-      kafka: { cluster: 'millrace' },
-      produces: [{ topic: 'order-events', partitions: 1, retention: -1 }],
-      databases: [{ name: 'orders', schema: 'prisma/orders' }],
-      postgresql: { superuserSecret: 'superuser' },
-    });
+    world.declare('orders', withData);
     await until(clock, () => hasFinalizer(world, eventServices, 'orders'), 'it has its finalizer');
     await until(clock, () => world.server.find(kafkaTopics, namespace, 'order-events'), 'it has its topic');
   };
@@ -122,6 +125,29 @@ describe('a deletion', () => {
         'the namespace itself takes no Event any more',
       );
     }));
+
+  it('that is not allowed is not begun: a condition says so, and what is left is told', () =>
+    withWorld(async (world, clock, servers) => {
+      world.declare('plain', { deletionPolicy: 'Delete' });
+      await until(clock, () => world.condition('plain', 'Ready')?.reason === 'DeletionNotAllowed', 'it says so');
+      assert.equal(kstatusOf(world.service('plain')!), 'Failed');
+      assert.ok(!hasFinalizer(world, eventServices, 'plain'));
+
+      world.declare('orders', withData);
+      await until(clock, () => world.condition('orders', 'DeletionAllowed'), 'the rest is done nevertheless');
+      assert.ok(world.server.find(kafkaTopics, namespace, 'order-events'));
+      // one that was declared while it was allowed has a finalizer
+      world.server.patch(eventServices, namespace, 'orders', {
+        metadata: { finalizers: ['millrace.dev/delete-data'] },
+      });
+      world.server.delete(eventServices, namespace, 'orders');
+      await until(clock, () => !found(world, eventServices, 'orders'), 'it is gone at once');
+      const told = (await world.events()).find((event) => event.includes('LeftBehind'));
+      assert.match(told!, /left behind: the topic order-events, the database orders \(this operator may not delete/);
+      assert.ok(world.server.find(kafkaTopics, namespace, 'order-events'), 'its topic stays');
+      assert.equal(servers.drops, 0);
+      assert.ok(!world.server.requests.some(({ verb }) => verb === 'delete'), 'nothing was asked for');
+    }, false));
 
   it('of a replay or a rebuild ends, too', () =>
     withWorld(async (world, clock, servers) => {

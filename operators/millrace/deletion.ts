@@ -16,6 +16,8 @@ interface Deletion {
   cleanUp: (left: Set<string>) => Promise<void>;
   /** what there is to clean up, for people */
   left: Iterable<string>;
+  /** why nothing may be cleaned up, as a sentence; undefined where it may be */
+  refusal?: string | undefined;
 }
 
 /**
@@ -26,29 +28,42 @@ export async function letGo<Status extends StatusWithConditions>(
   context: Pick<ControllerContext, 'api' | 'clock' | 'events' | 'log'>,
   reporter: StatusReporter<Status>,
   object: Resource<unknown, Status>,
-  { type, finalizer, cleanUp, left: all }: Deletion,
+  { type, finalizer, cleanUp, left: all, refusal }: Deletion,
   signal: AbortSignal,
 ): Promise<Result | void> {
   const { api, clock, events, log } = context;
   const { namespace = '', name, deletionTimestamp = '' } = object.metadata;
   const left = new Set(all);
-  try {
-    await cleanUp(left);
-  } catch (error) {
-    if (signal.aborted) throw error;
-    const { message } = error as Error;
+  const failure = refusal === undefined ? await failureOf(cleanUp, left, signal) : { message: refusal };
+  if (failure) {
     const going = await goingNamespace(api, namespace, signal);
-    if (!going && clock.now() - Date.parse(deletionTimestamp) < giveUpAfterMs) {
-      await reporter.notReady(object, { reason: 'DeletionWaits', message }, signal);
+    const waits = refusal === undefined && !going;
+    if (waits && clock.now() - Date.parse(deletionTimestamp) < giveUpAfterMs) {
+      await reporter.notReady(object, { reason: 'DeletionWaits', message: failure.message }, signal);
       return { requeueAfterMs: retryMs };
     }
-    const note = `left behind: ${[...left].join(', ')} (${message})`;
-    log.warn({ namespace, name, kind: type.kind, err: error }, note);
+    const note = `left behind: ${[...left].join(', ')} (${failure.message})`;
+    log.warn({ namespace, name, kind: type.kind, err: failure }, note);
     // a namespace that is deleted takes no Event any more: it is told of the namespace itself
     const [about, what] = going ? [going, `${type.kind} ${name}: `] : [object, ''];
     events.record(about, { type: 'Warning', reason: 'LeftBehind', action: 'Delete', note: what + note });
   }
   await setFinalizer(api, type, object, finalizer, false, signal);
+}
+
+/** @returns undefined where the work has not failed */
+async function failureOf(
+  cleanUp: Deletion['cleanUp'],
+  left: Set<string>,
+  signal: AbortSignal,
+): Promise<Error | undefined> {
+  try {
+    await cleanUp(left);
+    return undefined;
+  } catch (error) {
+    if (signal.aborted) throw error;
+    return error as Error;
+  }
 }
 
 /** @returns the namespace if it is being deleted */

@@ -3,6 +3,11 @@ import type { ErrorCatalogue } from '#platform/errors';
 
 /** The errors of the operator. */
 export const operatorErrors = {
+  ERR_OPERATOR_KAFKA: {
+    means: 'The topics or ACLs of a service in an external Kafka cannot be kept; the message has the reason.',
+    action:
+      'Correct the Secrets that the EventService names, the rights of their users, or the topics, as the message says.',
+  },
   ERR_OPERATOR_POSTGRESQL: {
     means: 'The databases of a service cannot be created or dropped; the message has the reason.',
     action: 'Correct the Secrets that the EventService names, or the names of its databases, as the message says.',

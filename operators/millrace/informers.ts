@@ -8,7 +8,7 @@ import * as kinds from './api/kinds.ts';
 import type { ProjectionRebuild } from './api/projection-rebuild.ts';
 import type { StreamQuery } from './api/stream-query.ts';
 import { managedSelector, manager } from './labels.ts';
-import { configMapName } from './stream-query/config-map.ts';
+import { configMapNames } from './stream-query/config-map.ts';
 import type { KafkaTopic, KafkaUser } from './strimzi.ts';
 
 export interface Job extends KubeObject {
@@ -31,7 +31,7 @@ export function createInformers(
 ) {
   const informer = <T extends KubeObject>(
     type: ResourceType,
-    selector: Pick<InformerOptions<T>, 'labelSelector' | 'fieldSelector'> = {},
+    selector: Pick<InformerOptions<T>, 'labelSelector' | 'names' | 'optional'> = {},
   ) =>
     new Informer<T>({
       ...options,
@@ -46,9 +46,9 @@ export function createInformers(
     streamQueries: informer<StreamQuery>(kinds.streamQueries),
     deadLetterReplays: informer<DeadLetterReplay>(kinds.deadLetterReplays),
     projectionRebuilds: informer<ProjectionRebuild>(kinds.projectionRebuilds),
-    kafkaTopics: informer<KafkaTopic>(kinds.kafkaTopics, managed),
-    kafkaUsers: informer<KafkaUser>(kinds.kafkaUsers, managed),
+    kafkaTopics: informer<KafkaTopic>(kinds.kafkaTopics, { ...managed, optional: true }),
+    kafkaUsers: informer<KafkaUser>(kinds.kafkaUsers, { ...managed, optional: true }),
     jobs: informer<Job>(kinds.jobs, managed),
-    configMaps: informer<ConfigMap>(kinds.configMaps, { fieldSelector: `metadata.name=${configMapName}` }),
+    configMaps: informer<ConfigMap>(kinds.configMaps, { names: configMapNames }),
   };
 }

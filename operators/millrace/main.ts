@@ -17,6 +17,7 @@ await runService('operator', async ({ log, health, onStop }) => {
     log,
     metrics: new RuntimeMetrics(registry),
     namespaces: config.WATCH_NAMESPACES === '' ? undefined : config.WATCH_NAMESPACES.split(','),
+    mayDelete: config.DELETION_ALLOWED,
     leaseNamespace: config.LEASE_NAMESPACE || (connection.namespace ?? 'default'),
     leaseName: config.LEASE_NAME,
     leaseDurationMs: config.LEASE_SECONDS * 1000,

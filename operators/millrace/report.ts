@@ -39,8 +39,12 @@ const inProgressReasons = new Set([
 const stalledReasons = new Set([
   'DatabaseNameReserved',
   'DatabaseTaken',
+  'DeletionNotAllowed',
   'Invalid',
   'InvalidResourceException',
+  'KafkaLoginRefused',
+  'KafkaRefused',
+  'KafkaRightMissing',
   'MigrationFailed',
   'NoImage',
   'NoKafka',
@@ -50,6 +54,7 @@ const stalledReasons = new Set([
   'ReconcileRefused',
   'ResourceConflict',
   'TopicTaken',
+  'UserTaken',
 ]);
 
 /** The condition that tools wait no longer for: they take it for a failure, and its absence for none. */

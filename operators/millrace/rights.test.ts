@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { after, before, it } from 'node:test';
+import { it } from 'node:test';
 import pino from 'pino';
 import { parse } from 'yaml';
 
@@ -16,6 +16,7 @@ import {
   deployments,
   eventServices,
   jobs,
+  kafkaTopics,
   projectionRebuilds,
   secrets,
   streamQueries,
@@ -43,32 +44,35 @@ interface Rule {
   resourceNames?: string[];
 }
 
-const { rules, ownNamespaceRules } = parse(
-  readFileSync(rbac, 'utf8').replaceAll('{{ .Release.Name }}', releaseName),
-) as Record<string, Rule[]>;
-const allRules = [...rules!, ...ownNamespaceRules!];
+/** As the chart has them: `rules` in the namespaces that the operator watches, `ownNamespaceRules` in its own. */
+const rights = parse(readFileSync(rbac, 'utf8').replaceAll('{{ .Release.Name }}', releaseName)) as Record<
+  'rules' | 'deletionRules' | 'ownNamespaceRules',
+  Rule[]
+>;
 
 type Request = EventServiceWorld['server']['requests'][number];
 
-/** The rights that a request needs, each as a verb, the group, the resource and a name. */
+/** The rights that a request needs, each as a verb, the group, the resource, a name, and the namespace that it is about. */
 function needsOf({ verb, path, fieldSelector, created }: Request) {
   const parts = path.split('/').slice(1);
   const group = parts[0] === 'api' ? '' : parts[1]!;
   const rest = parts.slice(parts[0] === 'api' ? 2 : 3);
-  // /namespaces/NAME is an object, /namespaces/NAME/RESOURCE is one in it
+  // /namespaces/NAME is an object, /namespaces/NAME/RESOURCE is one in it; a Role of NAME grants both
   const [plural, name, subresource] = rest[0] === 'namespaces' && rest.length > 2 ? rest.slice(2) : rest;
+  const at = rest[0] === 'namespaces' ? rest[1] : undefined;
   const resource = subresource === undefined ? plural! : `${plural}/${subresource}`;
   const named = name ?? /^metadata\.name=(.*)$/.exec(fieldSelector ?? '')?.[1];
-  return [verb, ...(created ? ['create'] : [])].map((needed) => ({ verb: needed, group, resource, name: named }));
+  return [verb, ...(created ? ['create'] : [])].map((needed) => ({ verb: needed, group, resource, name: named, at }));
 }
 
-let world: EventServiceWorld;
-let pools: DatabasePools;
-const database = `rights-${randomBytes(4).toString('hex')}`;
-const inServer = databaseNameOf(database);
+/** The namespace of the operator itself. */
+const ownNamespace = 'millrace-system';
 
-before(async () => {
-  world = await eventServiceWorld(({ context }) => {
+/** The requests of an operator that does everything that it ever does. @param mayDelete as its chart has it in `deletion.allowed` */
+async function requestsOf(mayDelete: boolean): Promise<Request[]> {
+  const database = `rights-${randomBytes(4).toString('hex')}`;
+  let pools: DatabasePools;
+  const world = await eventServiceWorld(({ context }) => {
     pools = new DatabasePools(context.api, log);
     const reader = new ConsumerLagReader(context, log);
     const lagReader = {
@@ -77,25 +81,32 @@ before(async () => {
         return { lag: 100, partitions: new Map([['order-events', 6]]) };
       },
     };
-    return { pools, lagReader, provisioner: new DatabaseProvisioner(context.api, context.clock) };
+    return { pools, lagReader, provisioner: new DatabaseProvisioner(context.api, context.clock), mayDelete };
   });
-});
-after(async () => {
-  await world.stop();
-  await pools.close();
-  await withClient(admin, (client) => dropDatabaseAndRole(client, inServer));
-});
+  try {
+    await doEverything(world, pools!, database, mayDelete);
+    return world.server.requests;
+  } finally {
+    await world.stop();
+    await pools!.close();
+    await withClient(admin, (client) => dropDatabaseAndRole(client, databaseNameOf(database)));
+  }
+}
 
-/** Lets the operator do everything that it ever does. */
-async function doEverything(): Promise<void> {
-  const { server, context, metrics, declare } = world;
+async function doEverything(
+  world: EventServiceWorld,
+  pools: DatabasePools,
+  database: string,
+  mayDelete: boolean,
+): Promise<void> {
+  const { server, context, metrics, declare, externalKafka } = world;
   const create = (type: ResourceType, name: string, rest: object) =>
     server.create(type, { apiVersion, kind: type.kind, metadata: { namespace, name }, ...rest } as KubeObject);
   const { hostname: host, port, username, password } = new URL(admin);
   const superuser = { host, port, username, password: decodeURIComponent(password) };
   create(secrets, 'superuser', { data: dataOf(superuser) });
   create(deployments, 'orders', { spec: { replicas: 1 } });
-  const queries = new StreamQueryControllers(context, () => Promise.resolve([]), metrics);
+  const queries = new StreamQueryControllers(context, () => Promise.resolve([]), metrics, externalKafka);
   await world.start(
     ...queries.controllers,
     deadLetterReplayController(context, pools, metrics),
@@ -104,14 +115,24 @@ async function doEverything(): Promise<void> {
   declare('orders', {
     image: 'shop:1',
     databases: [{ name: database, schema: 'prisma/orders' }],
-    postgresql: { superuserSecret: 'superuser' },
+    postgresql: { superuserSecretRef: { name: 'superuser' }, databaseName: '{name}' },
     kafka: { cluster: 'millrace' },
     produces: [{ topic: 'order-events', partitions: 6, retention: -1 }],
     consumes: [{ group: 'g', topics: ['order-events'], database }],
-    scaling: { minReplicas: 2, lagPerReplica: 50 },
+    scaling: { minReplicas: 2, lagPerReplica: 50, stabilization: '5m' },
     deletionPolicy: 'Delete',
     streamQueries: true,
   });
+  const elsewhere = `rights-${randomBytes(4).toString('hex')}`;
+  declare('outside', {
+    kafka: { external: { bootstrapServers: testServers().brokers } },
+    produces: [{ topic: elsewhere, partitions: 1, retention: -1 }],
+    deletionPolicy: 'Delete',
+  });
+  await eventually(() => world.condition('outside', 'TopicsReady')?.status === 'True', 'its topic is made');
+  server.delete(eventServices, namespace, 'outside');
+  await eventually(() => !world.service('outside'), 'its topic is deleted');
+
   const spec = { from: [{ topic: 'order-events' }], window: { tumbling: '1h' }, emit: { to: 'mine' } };
   create(streamQueries, 'by-hour', { spec: { ...spec, select: [{ name: 'orders', count: true }] } });
   for (const [type, of] of [
@@ -124,8 +145,10 @@ async function doEverything(): Promise<void> {
     create(type, 'done', { spec: { ...of, ttlSecondsAfterFinished: 0 }, status });
   }
 
+  const secret = () => server.find<Secret>(secrets, namespace, `${database}-database`);
   const job = () => server.all(jobs).find(({ metadata }) => metadata.name.startsWith('orders-migrate-'));
   const { metadata } = await eventually(job, 'there is a Job');
+  const withDatabase = (sql: string) => withClient(valuesOf(secret()!)['url']!, (client) => client.query(sql));
   await withDatabase(`CREATE SCHEMA millrace; CREATE TABLE millrace.dead_letters (consumer_group text, replayed_at date, discarded_at date);
     CREATE TABLE millrace.inbox_offsets (consumer_group text, topic text, partition int, next_offset bigint)`);
   server.patch(
@@ -140,7 +163,6 @@ async function doEverything(): Promise<void> {
   world.controller.enqueue(`${namespace}/orders`);
   await eventually(() => job() && job()!.metadata.uid !== metadata.uid, 'they are applied again');
 
-  const secret = () => server.find<Secret>(secrets, namespace, `${database}-database`);
   server.patch(secrets, namespace, `${database}-database`, { data: { port: Buffer.from('1').toString('base64') } });
   world.controller.enqueue(`${namespace}/orders`);
   await eventually(() => valuesOf(secret()!)['port'] === port, 'its Secret is corrected');
@@ -154,11 +176,26 @@ async function doEverything(): Promise<void> {
   const told = { type: 'Normal', reason: 'Told', action: 'Tell', note: 'twice' } as const;
   for (let i = 0; i < 2; i += 1) context.events.record(world.service('orders')!, told);
 
+  // one that was declared while deletions were allowed still has its finalizer
+  if (!mayDelete)
+    server.patch(eventServices, namespace, 'orders', { metadata: { finalizers: ['millrace.dev/delete-data'] } });
   server.delete(eventServices, namespace, 'orders');
-  await eventually(() => !world.service('orders') && !secret(), 'its data is deleted');
+  await eventually(() => !world.service('orders'), 'it is gone');
+  const data = [secret(), server.find(kafkaTopics, namespace, 'order-events')];
+  assert.deepEqual(
+    data.map((one) => one === undefined),
+    [mayDelete, mayDelete],
+    'its data is deleted, where that is allowed',
+  );
   await world.events();
 
-  const settings = { namespace, name: releaseName, identity: 'one', leaseDurationMs: 2_000, renewDeadlineMs: 1_500 };
+  const settings = {
+    namespace: ownNamespace,
+    name: releaseName,
+    identity: 'one',
+    leaseDurationMs: 2_000,
+    renewDeadlineMs: 1_500,
+  };
   const started = Promise.withResolvers<void>();
   const election = new LeaderElection({
     ...settings,
@@ -171,31 +208,32 @@ async function doEverything(): Promise<void> {
   await started.promise;
   await election.stop();
 }
-const withDatabase = (sql: string) => {
-  const secret = world.server.find<Secret>(secrets, namespace, `${database}-database`)!;
-  return withClient(valuesOf(secret)['url']!, (client) => client.query(sql));
-};
 
-it('the rights of the chart are those that the operator needs, and no others', async () => {
-  await doEverything();
-  const used = new Set<string>();
-  const refused = new Set<string>();
-  for (const { verb, group, resource, name } of world.server.requests.flatMap(needsOf)) {
-    const granting = allRules.filter(
-      ({ apiGroups, resources, verbs, resourceNames }) =>
-        apiGroups.includes(group) &&
-        resources.includes(resource) &&
-        verbs.includes(verb) &&
-        (!resourceNames || (name !== undefined && resourceNames.includes(name))),
+for (const mayDelete of [true, false])
+  it(`the rights in a namespace, and in its own, are those that the operator needs, and no others: deletion.allowed=${mayDelete}`, async () => {
+    const granted = [
+      ...[...rights.rules, ...(mayDelete ? rights.deletionRules : [])].map((rule) => ({ rule, in: namespace })),
+      ...rights.ownNamespaceRules.map((rule) => ({ rule, in: ownNamespace })),
+    ];
+    const used = new Set<string>();
+    const refused = new Set<string>();
+    for (const { verb, group, resource, name, at } of (await requestsOf(mayDelete)).flatMap(needsOf)) {
+      const granting = granted.filter(
+        ({ rule: { apiGroups, resources, verbs, resourceNames }, in: where }) =>
+          at === where &&
+          apiGroups.includes(group) &&
+          resources.includes(resource) &&
+          verbs.includes(verb) &&
+          (!resourceNames || (name !== undefined && resourceNames.includes(name))),
+      );
+      if (granting.length === 0) refused.add(`${verb} ${resource} ${name ?? ''} in ${at}`);
+      for (const one of granting) used.add(`${granted.indexOf(one)} ${verb} ${resource}`);
+    }
+    assert.deepEqual([...refused], [], 'it may do what it does');
+    const all = granted.flatMap(({ rule: { verbs, resources } }, index) =>
+      resources.flatMap((resource) => verbs.map((verb) => `${index} ${verb} ${resource}`)),
     );
-    if (granting.length === 0) refused.add(`${verb} ${resource} ${name ?? ''}`);
-    for (const rule of granting) used.add(`${allRules.indexOf(rule)} ${verb} ${resource}`);
-  }
-  assert.deepEqual([...refused], [], 'it may do what it does');
-  const granted = allRules.flatMap(({ verbs, resources }, rule) =>
-    resources.flatMap((resource) => verbs.map((verb) => `${rule} ${verb} ${resource}`)),
-  );
-  const unused = granted.filter((right) => !used.has(right)).map((right) => right.replace(/^\d+ /, ''));
-  // no request needs this one: the API server asks for it where an object gets an owner
-  assert.deepEqual(unused, ['update eventservices/finalizers']);
-});
+    const unused = all.filter((right) => !used.has(right)).map((right) => right.replace(/^\d+ /, ''));
+    // no request needs this one: the API server asks for it where an object gets an owner
+    assert.deepEqual(unused, ['update eventservices/finalizers']);
+  });

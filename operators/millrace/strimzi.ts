@@ -1,3 +1,4 @@
+import type { Informer } from '#runtime/informer.ts';
 import type { KubeObject } from '#runtime/objects.ts';
 
 /** What Strimzi makes a topic of Kafka from. */
@@ -46,6 +47,13 @@ export function strimziReadiness(object: (KubeObject & { status?: StrimziStatus 
   }
   const isReady = conditions.some(({ type, status }) => type === 'Ready' && status === 'True');
   return isReady ? { ready: true, message: '' } : waiting;
+}
+
+/** What there is to say of objects whose kind the cluster does not have. @returns undefined where it has it */
+export function strimziMissing({ isAbsent, type }: Pick<Informer<KubeObject>, 'isAbsent' | 'type'>) {
+  if (!isAbsent) return undefined;
+  const message = `the cluster has no ${type.kind} of ${type.group}/${type.version}: install Strimzi`;
+  return { ready: false, failure: 'StrimziMissing', message } satisfies StrimziReadiness;
 }
 
 /** The topic operator of Strimzi says of a failure that Ready is False, its other operators that NotReady is True. */

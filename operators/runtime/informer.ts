@@ -27,7 +27,10 @@ export interface InformerOptions<T extends KubeObject> {
   /** undefined: all namespaces, or a kind without namespaces */
   namespaces: readonly string[] | undefined;
   labelSelector?: string;
-  fieldSelector?: string;
+  /** whether the server may not know the kind, as that of another operator: there are no objects of it then */
+  optional?: boolean;
+  /** only the objects of these names, each with a watch of its own: rights may be given by name */
+  names?: readonly string[];
   indexers?: Record<string, Indexer<T>>;
   /** changes an object before the cache stores it, to remove fields that no controller reads */
   transform?: (object: T) => T;
@@ -37,20 +40,35 @@ export interface InformerOptions<T extends KubeObject> {
   tuning?: Partial<ReflectorTuning>;
 }
 
+/** What one watch sees; undefined: whatever the namespace or the name is. */
+interface Scope {
+  namespace: string | undefined;
+  name: string | undefined;
+}
+
+const isIn = ({ namespace, name }: Scope, { metadata }: KubeObject): boolean =>
+  (namespace === undefined || metadata.namespace === namespace) && (name === undefined || metadata.name === name);
+
 /** Keeps a cache of a kind of objects up to date with the API server, and calls handlers for each change. */
 export class Informer<T extends KubeObject> {
   readonly type: ResourceType;
   readonly store: Store<T>;
   readonly #options: InformerOptions<T>;
   readonly #handlers: ChangeHandler<T>[] = [];
-  readonly #unsynced: Set<string | undefined>;
+  readonly #scopes: readonly Scope[];
+  readonly #unsynced: Set<Scope>;
   readonly #synced = Promise.withResolvers<void>();
+  #isAbsent = false;
 
   constructor(options: InformerOptions<T>) {
     this.#options = options;
     this.type = options.type;
     this.store = new Store(options.indexers);
-    this.#unsynced = new Set(options.namespaces ?? [undefined]);
+    const names = options.names ?? [undefined];
+    this.#scopes = (options.namespaces ?? [undefined]).flatMap((namespace) =>
+      names.map((name) => ({ namespace, name })),
+    );
+    this.#unsynced = new Set(this.#scopes);
   }
 
   /** Adds a handler. A handler that throws is logged, and does not keep the change from the other handlers. */
@@ -58,9 +76,14 @@ export class Informer<T extends KubeObject> {
     this.#handlers.push(handler);
   }
 
-  /** Whether the cache has the first list of every namespace. */
+  /** Whether the cache has the first list of every namespace and name. */
   get hasSynced(): boolean {
     return this.#unsynced.size === 0;
+  }
+
+  /** Whether the server does not know the kind. The informer goes on asking. */
+  get isAbsent(): boolean {
+    return this.#isAbsent;
   }
 
   /** Resolves when the cache has synced. */
@@ -70,33 +93,42 @@ export class Informer<T extends KubeObject> {
 
   /** Runs until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    const namespaces = this.#options.namespaces ?? [undefined];
-    await Promise.all(namespaces.map((namespace) => this.#reflector(namespace).run(signal)));
+    await Promise.all(this.#scopes.map((scope) => this.#reflector(scope).run(signal)));
   }
 
-  #reflector(namespace: string | undefined): Reflector<T> {
-    const { transform = (object: T) => object, metrics, type } = this.#options;
+  #reflector(scope: Scope): Reflector<T> {
+    const { transform = (object: T) => object, metrics, type, optional = false } = this.#options;
     return new Reflector<T>({
       ...this.#options,
-      namespace,
+      namespace: scope.namespace,
+      ...(scope.name === undefined ? {} : { fieldSelector: `metadata.name=${scope.name}` }),
       onRestart: (reason) => metrics.restarted(type, reason),
       sink: {
-        replace: (items) => this.#replace(namespace, items.map(transform)),
+        replace: (items) => {
+          this.#isAbsent = false;
+          this.#replace(scope, items.map(transform));
+        },
         changed: (object) => this.#set(transform(object), false),
         deleted: (object) => this.#delete(keyOf(object)),
+        ...(optional ? { absent: () => this.#absent(scope) } : {}),
       },
     });
   }
 
-  #replace(namespace: string | undefined, items: T[]): void {
+  #absent(scope: Scope): void {
+    const { log, type } = this.#options;
+    if (!this.#isAbsent) log.warn({ resource: type.plural, group: type.group }, 'the cluster does not have this kind');
+    this.#isAbsent = true;
+    this.#replace(scope, []);
+  }
+
+  #replace(scope: Scope, items: T[]): void {
     const listed = new Set(items.map(keyOf));
-    const gone = [...this.store.values()].filter(
-      (object) => (namespace === undefined || object.metadata.namespace === namespace) && !listed.has(keyOf(object)),
-    );
-    const initial = this.#unsynced.has(namespace);
+    const gone = [...this.store.values()].filter((object) => isIn(scope, object) && !listed.has(keyOf(object)));
+    const initial = this.#unsynced.has(scope);
     for (const object of gone) this.#delete(keyOf(object));
     for (const object of items) this.#set(object, initial);
-    this.#unsynced.delete(namespace);
+    this.#unsynced.delete(scope);
     if (this.hasSynced) this.#synced.resolve();
   }
 

@@ -2,7 +2,7 @@ import { backoffMs } from '#platform/lifecycle';
 import type { BackoffOptions } from '#platform/lifecycle';
 import type { Api } from './api.ts';
 import type { Clock } from './clock.ts';
-import { isGone, retryAfterOf, SilenceError } from './errors.ts';
+import { isGone, isNotFound, retryAfterOf, SilenceError } from './errors.ts';
 import type { Log } from './log.ts';
 import type { KubeObject, ResourceType } from './objects.ts';
 
@@ -12,10 +12,12 @@ export interface Sink<T extends KubeObject> {
   replace(items: T[]): void;
   changed(object: T): void;
   deleted(object: T): void;
+  /** the server does not know the kind, and nobody says that it must */
+  absent?: () => void;
 }
 
 /** Why a watch was started again. */
-export type RestartReason = 'ended' | 'gone' | 'silent' | 'error';
+export type RestartReason = 'ended' | 'gone' | 'silent' | 'absent' | 'error';
 
 interface ReflectorOptions<T extends KubeObject> {
   api: Api;
@@ -54,7 +56,7 @@ const defaults: ReflectorTuning = {
 /**
  * Keeps a sink equal to a collection of the API, whatever happens to the server and the connection. It lists once and then
  * watches. After an interruption it watches from the last resource version of an event or a bookmark. It lists again only
- * where the server no longer has that version (410). It waits with backoff and jitter before each new attempt.
+ * where the server no longer has that version (410), or the kind. It waits with backoff and jitter before each new attempt.
  */
 export class Reflector<T extends KubeObject> {
   readonly #options: ReflectorOptions<T>;
@@ -69,7 +71,7 @@ export class Reflector<T extends KubeObject> {
 
   /** Runs until the signal aborts; nothing else ends it. */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, log, type, namespace, onRestart } = this.#options;
+    const { clock, log, type, namespace, onRestart, sink } = this.#options;
     while (!signal.aborted) {
       let failure: unknown;
       try {
@@ -81,9 +83,10 @@ export class Reflector<T extends KubeObject> {
       if (signal.aborted) return;
       const reason = this.#reasonOf(failure);
       onRestart?.(reason);
+      if (reason === 'absent') sink.absent?.();
       const wait = this.#waitMs(failure);
       const details = { resource: type.plural, namespace, reason, wait: Math.round(wait), err: failure };
-      if (failure === undefined || reason === 'gone') log.debug(details, 'a watch starts again');
+      if (failure === undefined || reason === 'gone' || reason === 'absent') log.debug(details, 'a watch starts again');
       else log.warn(details, 'a watch was interrupted');
       await clock.sleep(wait, signal).catch(() => undefined);
     }
@@ -140,9 +143,10 @@ export class Reflector<T extends KubeObject> {
 
   #reasonOf(failure: unknown): RestartReason {
     if (failure === undefined) return 'ended';
-    if (!isGone(failure)) return failure instanceof SilenceError ? 'silent' : 'error';
+    const isAbsent = isNotFound(failure) && this.#options.sink.absent !== undefined;
+    if (!isGone(failure) && !isAbsent) return failure instanceof SilenceError ? 'silent' : 'error';
     this.#resourceVersion = undefined;
-    return 'gone';
+    return isAbsent ? 'absent' : 'gone';
   }
 
   /** There is no wait after a watch that the server ended in order. */

@@ -1,7 +1,18 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
-import { durationPattern } from '#platform/declarations';
-import { ConsumerGroup, Duration, Name, Passed, TopicName, immutable, keyedBy, rules } from './fields.ts';
+import { brokersPattern, durationPattern, saslMechanisms } from '#platform/declarations';
+import {
+  ConsumerGroup,
+  Duration,
+  Name,
+  Passed,
+  SecretRef,
+  TopicName,
+  immutable,
+  keyedBy,
+  rules,
+  topicNameRule,
+} from './fields.ts';
 
 const Database = Type.Object({
   name: Name('Database; its role has the same name with _ for -, and the Secret <name>-database has its URL'),
@@ -21,10 +32,12 @@ const Produced = Type.Object(
       'x-kubernetes-int-or-string': true,
       description: 'How long events are kept: a whole number with ms, s, m, h or d; -1 keeps everything',
       pattern: durationPattern,
+      maxLength: 20,
       minimum: -1,
+      maximum: -1,
     }),
   },
-  rules({
+  rules(topicNameRule('self.topic'), {
     rule: 'self.partitions >= oldSelf.partitions',
     message: 'partitions can only grow: otherwise keys would move',
   }),
@@ -62,14 +75,95 @@ const Scaling = Type.Object(
       minimum: 1,
       description: 'Lag in events for which the operator adds a pod',
     }),
-    stabilization: Type.Optional(
-      Duration('How long fewer pods must be enough before the operator removes some; default 5m'),
+    stabilization: Duration('How long fewer pods must be enough before the operator removes some', { default: '5m' }),
+  },
+  {
+    description: 'Scales the pods with the lag of the consumer groups; without it the operator does not scale',
+    ...rules({
+      rule: '!has(self.maxReplicas) || self.maxReplicas >= self.minReplicas',
+      message: 'maxReplicas must be at least minReplicas',
+    }),
+  },
+);
+
+const ExternalKafka = Type.Object(
+  {
+    bootstrapServers: Type.String({
+      pattern: brokersPattern,
+      maxLength: 2_000,
+      description: 'Brokers to connect to first: host:port, several separated by commas',
+    }),
+    sasl: Type.Optional(
+      Type.Object(
+        {
+          mechanism: Type.Enum([...saslMechanisms], { description: 'How clients say who they are' }),
+          secretRef: SecretRef(
+            'Secret with username and password of a user who may create topics, and ACLs if there are to be some',
+          ),
+        },
+        { description: 'User; without it, clients say nothing of themselves' },
+      ),
+    ),
+    tls: Type.Optional(
+      Type.Object(
+        {
+          caSecretRef: Type.Optional(
+            SecretRef(
+              'Secret with the certificates of those who may sign the certificates of the brokers, under the key ca.crt; default: those that Node knows',
+            ),
+          ),
+        },
+        { description: 'TLS; without it, connections are not encrypted' },
+      ),
+    ),
+    acls: Type.Optional(
+      Type.Boolean({
+        description:
+          'Whether the service has a user of its own, in the Secret <service>-kafka, whose ACLs the operator keeps; default: the user of the operator, and no ACLs',
+      }),
     ),
   },
-  rules({
-    rule: '!has(self.maxReplicas) || self.maxReplicas >= self.minReplicas',
-    message: 'maxReplicas must be at least minReplicas',
-  }),
+  rules(
+    { rule: '!has(self.acls) || !self.acls || has(self.sasl)', message: 'acls need sasl: the brokers must know users' },
+    {
+      rule: "!has(self.sasl) || self.sasl.mechanism != 'PLAIN' || has(self.tls)",
+      message: 'PLAIN needs tls: it would send the password as it is',
+    },
+  ),
+);
+
+const Kafka = Type.Object(
+  {
+    cluster: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 63,
+        description: 'Name of the Kafka of Strimzi in the namespace',
+        ...immutable('a service stays with its Kafka: its topics cannot move'),
+      }),
+    ),
+    external: Type.Optional(
+      Type.Unsafe<Static<typeof ExternalKafka>>({
+        ...ExternalKafka,
+        description: 'Kafka that is not of Strimzi: the operator creates topics, and ACLs, over its admin API',
+      }),
+    ),
+    replicas: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 10,
+        description:
+          'Replicas of each partition; default: that of the brokers, and of an external Kafka as many as it has brokers, up to 3',
+      }),
+    ),
+  },
+  rules(
+    { rule: 'has(self.cluster) != has(self.external)', message: 'kafka needs either cluster or external' },
+    {
+      rule: 'has(self.cluster) == has(oldSelf.cluster)',
+      message: 'a service stays with its Kafka: its topics cannot move',
+    },
+  ),
 );
 
 /** The declaration of a service; the CRD of the operator is made from it. */
@@ -98,6 +192,7 @@ export const EventServiceSpec = Type.Object(
     ),
     streamQueries: Type.Optional(
       Type.Boolean({
+        default: false,
         description: 'Whether the service runs the StreamQueries of the namespace; only one service may',
       }),
     ),
@@ -108,10 +203,10 @@ export const EventServiceSpec = Type.Object(
       Type.Enum(['Always', 'IfNotPresent', 'Never'], { description: 'When the image is pulled' }),
     ),
     imagePullSecrets: Type.Optional(
-      Type.Array(Type.Object({ name: Type.String({ maxLength: 253 }) }), {
+      Type.Array(SecretRef('A Secret'), {
         maxItems: 10,
         description: 'Secrets to pull the image with',
-        'x-kubernetes-list-type': 'atomic',
+        ...keyedBy('name'),
       }),
     ),
     podSecurityContext: Type.Optional(
@@ -126,40 +221,26 @@ export const EventServiceSpec = Type.Object(
         { description: 'Workload that runs the service' },
       ),
     ),
-    scaling: Type.Optional(
-      Type.Unsafe<Static<typeof Scaling>>({
-        ...Scaling,
-        description: 'Scales the pods with the lag of the consumer groups; without it the operator does not scale',
-      }),
-    ),
+    scaling: Type.Optional(Scaling),
     kafka: Type.Optional(
-      Type.Object(
-        {
-          cluster: Type.String({
-            minLength: 1,
-            maxLength: 63,
-            description: 'Name of the Kafka of Strimzi in the namespace',
-            ...immutable('a service stays with its Kafka: its topics cannot move'),
-          }),
-          replicas: Type.Optional(
-            Type.Integer({
-              minimum: 1,
-              maximum: 10,
-              description: 'Replicas of each partition; default: that of the brokers',
-            }),
-          ),
-        },
-        { description: 'Kafka; required for a service that produces or consumes' },
-      ),
+      Type.Unsafe<Static<typeof Kafka>>({
+        ...Kafka,
+        description: 'Kafka; required for a service that produces or consumes',
+      }),
     ),
     postgresql: Type.Optional(
       Type.Object(
         {
-          superuserSecret: Type.String({
-            minLength: 1,
-            maxLength: 253,
-            description: 'Secret with host, port, username and password of a role that may create roles and databases',
-          }),
+          superuserSecretRef: Type.Optional(
+            SecretRef('Secret with host, port, username and password of a role that may create roles and databases'),
+          ),
+          superuserSecret: Type.Optional(
+            Type.String({
+              minLength: 1,
+              maxLength: 253,
+              description: 'Deprecated, as v1alpha1 is: the name of superuserSecretRef, in charts of 0.1',
+            }),
+          ),
           newSuperuser: Type.Optional(
             Type.Object(
               {
@@ -173,14 +254,13 @@ export const EventServiceSpec = Type.Object(
               },
             ),
           ),
-          databaseName: Type.Optional(
-            Type.String({
-              pattern: '^([a-z0-9_-]|\\{namespace\\})*\\{name\\}([a-z0-9_-]|\\{namespace\\})*$',
-              maxLength: 100,
-              description:
-                'Name of a new database and its role, with {namespace} and {name}; default: {name}. A server that several namespaces use needs {namespace}_{name}',
-            }),
-          ),
+          databaseName: Type.String({
+            pattern: '^([a-z0-9_-]|\\{namespace\\})*\\{name\\}([a-z0-9_-]|\\{namespace\\})*$',
+            maxLength: 100,
+            default: '{name}',
+            description:
+              'Name of a new database and its role, with {namespace} and {name}. A server that several namespaces use needs {namespace}_{name}',
+          }),
           tls: Type.Optional(
             Type.Object(
               {
@@ -188,25 +268,30 @@ export const EventServiceSpec = Type.Object(
                   description:
                     'Whether only to encrypt, or also to check who signed the certificate of the server, and its name',
                 }),
-                caSecret: Type.Optional(
-                  Type.String({
-                    minLength: 1,
-                    maxLength: 253,
-                    description:
-                      'Secret with the certificates of those who may sign it, under the key ca.crt; the pods mount it at /etc/postgresql-ca. Default: those that Node knows',
-                  }),
+                caSecretRef: Type.Optional(
+                  SecretRef(
+                    'Secret with the certificates of those who may sign it, under the key ca.crt; the pods mount it at /etc/postgresql-ca. Default: those that Node knows',
+                  ),
                 ),
               },
               { description: 'TLS; without it, connections are not encrypted' },
             ),
           ),
         },
-        { description: 'PostgreSQL; required for a service with databases' },
+        {
+          description: 'PostgreSQL; required for a service with databases',
+          ...rules({
+            rule: 'has(self.superuserSecretRef) != has(self.superuserSecret)',
+            message: 'superuserSecretRef is required, and superuserSecret is its deprecated form: exactly one of them',
+          }),
+        },
       ),
     ),
     deletionPolicy: Type.Optional(
       Type.Enum(['Retain', 'Delete'], {
-        description: 'Whether topics and databases stay (Retain, the default) or are deleted with the resource',
+        default: 'Retain',
+        description:
+          'Whether topics and databases stay (Retain) or are deleted with the resource, which the operator must be allowed: `deletion.allowed` in its chart',
       }),
     ),
   },

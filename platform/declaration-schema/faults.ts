@@ -1,5 +1,6 @@
 import { Environment } from '@marcbachmann/cel-js';
 import { Compile } from 'typebox/compile';
+import { Value } from 'typebox/value';
 import { EventServiceSpec } from './event-service.ts';
 import type { Rule } from './fields.ts';
 
@@ -13,7 +14,8 @@ export function declarationFaults(
   services: readonly { metadata: { name: string }; spec: EventServiceSpec }[],
 ): string[] {
   const schema = Compile(EventServiceSpec);
-  return services.flatMap(({ metadata, spec }) => {
+  return services.flatMap(({ metadata, spec: declared }) => {
+    const spec = Value.Default(EventServiceSpec, structuredClone(declared)) as EventServiceSpec;
     const unknown = Object.keys(spec).filter((field) => !Object.hasOwn(EventServiceSpec.properties, field));
     const found = [
       ...unknown.map((field) => `spec.${field} is not known`),

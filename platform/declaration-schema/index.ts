@@ -1,3 +1,4 @@
 export { EventServiceSpec } from './event-service.ts';
 export { declarationFaults } from './faults.ts';
-export { ConsumerGroup, Name, TopicName, immutable, keyedBy } from './fields.ts';
+export { ConsumerGroup, Name, TopicName, immutable, keyedBy, labelNameRule, rules, topicNameRule } from './fields.ts';
+export type { Rule } from './fields.ts';

@@ -21,3 +21,5 @@ export {
 export type { EventService, Topic } from './declarations.ts';
 export { rebuildPhases } from './rebuild-phases.ts';
 export type { RebuildPhase, ActivePhase } from './rebuild-phases.ts';
+export { brokersPattern, saslMechanisms } from './kafka-connection.ts';
+export type { SaslMechanism } from './kafka-connection.ts';

@@ -5,7 +5,7 @@ import type { Logger } from '#platform/telemetry';
 import type { Pool } from '#platform/postgres';
 import { databaseBackoff } from './retry-policy.ts';
 import { metrics } from './metrics.ts';
-import { isRecreated, loadOffsets, nameOf, restartOffsets, startOf } from './offsets.ts';
+import { isRecreated, isTruncated, loadOffsets, nameOf, noteTruncated, restartOffsets, startOf } from './offsets.ts';
 import type { LogStart } from './offsets.ts';
 
 /**
@@ -157,6 +157,9 @@ export class Assignment {
       stored = await loadOffsets(pool, group, starts);
     }
     if (this.signal.aborted) return;
+    const beyond = logs.filter(({ watermarks, ...log }) => stored.get(nameOf(log))!.offset > watermarks.high);
+    await noteTruncated(pool, group, beyond);
+    if (this.signal.aborted) return;
     const refused: AssignedPartition[] = [];
     const refuse = (position: AssignedPartition, reason: string): void => {
       if (position.error === undefined) refused.push(position);
@@ -168,7 +171,8 @@ export class Assignment {
       const { offset, topicId } = stored.get(nameOf(log))!;
       Object.assign(position, { stored: offset, topicId });
       if (isRecreated(topicId, log.topicId)) {
-        refuse(position, `the topic was created again after ${group} had read it`);
+        const what = isTruncated(topicId) ? 'truncated or restored' : 'created again';
+        refuse(position, `the topic was ${what} after ${group} had read it`);
         continue;
       }
       const start = startOf(position.stored, watermarks);

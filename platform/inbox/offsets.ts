@@ -132,6 +132,25 @@ export async function loadOffsets(
   );
 }
 
+const truncated = 'truncated ';
+
+/** Whether the stored topic is the present one, as it was before its log lost its end. */
+export const isTruncated = (stored: string | undefined): boolean => stored?.startsWith(truncated) ?? false;
+
+/**
+ * Notes that logs end before the stored offsets, so that these count in another log. When a log has grown past them, nothing else
+ * would tell, and the group would skip what is new.
+ */
+export async function noteTruncated(pool: Pool, group: string, partitions: readonly TopicPartition[]): Promise<void> {
+  if (partitions.length === 0) return;
+  await pool.query(
+    `UPDATE millrace.inbox_offsets o SET topic_id = $4 || o.topic_id
+     FROM unnest($2::text[], $3::int[]) AS t(topic, partition)
+     WHERE o.consumer_group = $1 AND o.topic = t.topic AND o.partition = t.partition AND NOT starts_with(o.topic_id, $4)`,
+    [group, partitions.map(({ topic }) => topic), partitions.map(({ partition }) => partition), truncated],
+  );
+}
+
 /** Reads partitions from the start of their log, whose topic was created again; the dead letters of the earlier one stay. */
 export async function restartOffsets(pool: Pool, group: string, starts: readonly LogStart[]): Promise<void> {
   await pool.query(

@@ -106,6 +106,29 @@ describe('a topic that is deleted and created again', { concurrency: false }, ()
       assert.deepEqual(await letters(), [1, 0, 1, 0]);
     });
 
+  it('stays refused when its log was truncated and has grown past the stored offsets', async () => {
+    const { pool } = stand.database;
+    const { admin } = stand.kafka;
+    await sendBefore();
+    const first = stand.start();
+    await stand.reach(before);
+    await first.inbox.stop();
+    // as if Kafka had been put back to an earlier time
+    await pool.query('UPDATE millrace.inbox_offsets SET next_offset = next_offset + 3');
+    const started = stand.start();
+    const said = async (text: RegExp) => {
+      const { checks } = await started.health.report();
+      return Object.values(checks).some(({ reason }) => text.test(reason ?? ''));
+    };
+    await eventually(() => said(/was truncated or restored/), 'it is refused');
+    await stand.send(afterwards.map((n) => message(n)));
+    await eventually(() => said(/was truncated or restored after/), 'it is still refused', 20_000);
+    assert.deepEqual(await numbers(), []);
+    await decideOffsets({ pool, admin }, { group: stand.group, topic: stand.topic, decision: 'restart' });
+    await eventually(async () => (await numbers()).length === after, 'nothing is skipped', 20_000);
+    await eventually(() => stand.isReady(started.health), 'it is ready');
+  });
+
   it('loses nothing to events of the earlier one that are written when their offsets are those of the present one', async () => {
     const { pool } = stand.database;
     const gate = Promise.withResolvers<void>();

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { Type } from 'typebox';
 import { strangersCertificate as certificate } from '#test/certificate.ts';
 import { ConfigError, loadConfig } from '#platform/config';
+import { saslMechanisms } from '#platform/declarations';
 import { kafkaConfig, kafkaConnection } from './config.ts';
 
 const KAFKA_BROKERS = 'a:9093,b:9093';
@@ -23,11 +24,23 @@ describe("Kafka's settings", () => {
 
   it('may have a user with a password, and certificates to trust', () => {
     const env = { KAFKA_BROKERS, KAFKA_SASL_USERNAME: 'orders', KAFKA_SASL_PASSWORD: 'sesame' };
-    const connection = { brokers: ['a:9093', 'b:9093'], sasl: { username: 'orders', password: 'sesame' } };
+    const connection = {
+      brokers: ['a:9093', 'b:9093'],
+      sasl: { mechanism: 'SCRAM-SHA-512', username: 'orders', password: 'sesame' },
+    };
     assert.deepEqual(read(env), connection);
     for (const ca of [certificate, `# two of them\n${certificate}\n${certificate}`]) {
-      assert.deepEqual(read({ ...env, KAFKA_SSL_CA: ca }), { ...connection, ca });
+      assert.deepEqual(read({ ...env, KAFKA_SSL_CA: ca }), { ...connection, tls: { ca } });
     }
+  });
+
+  it('may have another way to say who connects, and trust those that Node knows', () => {
+    const env = { KAFKA_BROKERS, KAFKA_SASL_USERNAME: 'orders', KAFKA_SASL_PASSWORD: 'sesame' };
+    for (const mechanism of saslMechanisms)
+      assert.equal(read({ ...env, KAFKA_SASL_MECHANISM: mechanism }).sasl?.mechanism, mechanism);
+    assert.match(faults({ ...env, KAFKA_SASL_MECHANISM: 'GSSAPI' }), /KAFKA_SASL_MECHANISM .*one of PLAIN, SCRAM/);
+    assert.deepEqual(read({ ...env, KAFKA_SSL: 'true' }).tls, {});
+    assert.equal(read({ ...env, KAFKA_SSL: 'false' }).tls, undefined);
   });
 
   it('may have a compression that Kafka knows', () => {

@@ -45,3 +45,16 @@ export function refusalOf(error: unknown): Refusal | undefined {
   const of = refusals[String(type)] ?? refusals[String(code)];
   return of ? { of, reason: messageOf(error) } : refusalOf(cause);
 }
+
+/**
+ * Kafka's code of a failure, such as TOPIC_AUTHORIZATION_FAILED, which an error or one of its causes has; undefined where the
+ * brokers have not said no.
+ */
+export function errorCodeOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const { type, name, errors = [], cause } = error as Error & { type?: unknown; errors?: unknown[] };
+  // the client itself finds out that a login has failed, and then has no code
+  if (name === 'KafkaJSSASLAuthenticationError') return 'SASL_AUTHENTICATION_FAILED';
+  if (typeof type === 'string') return type;
+  return [...errors, cause].map(errorCodeOf).find((code) => code !== undefined);
+}

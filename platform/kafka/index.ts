@@ -2,8 +2,9 @@ export { subscribeLatest } from './broadcast.ts';
 export { kafkaConfig, kafkaConnection } from './config.ts';
 export { keyOf } from './record/decoder.ts';
 export { murmur2, partitionOf, partitionOfHash } from './partitioning.ts';
-export { KafkaUnreachable, createKafka, refusalOf, sendTimeoutMs } from './port.ts';
+export { createKafka, createKafkaManager, errorCodeOf, KafkaUnreachable, refusalOf, sendTimeoutMs } from './port.ts';
 export type {
+  Acl,
   ByteRange,
   ConsumerHandle,
   IncomingBatch,
@@ -11,6 +12,7 @@ export type {
   Kafka,
   KafkaAdmin,
   KafkaConnection,
+  KafkaManager,
   OutgoingMessage,
   Producer,
   RawRecord,
@@ -18,5 +20,6 @@ export type {
   TopicPartition,
   Watermarks,
 } from './port.ts';
+export { readTopic } from './read-topic.ts';
 export { PartitionRecords, RecordWriter } from './record/encoder.ts';
 export { topicConfig } from './topic-config.ts';

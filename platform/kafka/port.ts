@@ -1,8 +1,9 @@
 // The port to Kafka: the rest of the code knows only these types; `createKafka` alone decides which client implements them.
 // The tests in testing/*-conformance.ts define the guarantees; every implementation passes them.
 export { createKafka } from './kafkajs/kafkajs.ts';
-export type { KafkaConnection } from './kafkajs/kafkajs.ts';
-export { KafkaUnreachable, refusalOf, sendTimeoutMs } from './errors.ts';
+export type { KafkaConnection } from './kafkajs/client.ts';
+export { createKafkaManager } from './kafkajs/manager.ts';
+export { KafkaUnreachable, errorCodeOf, refusalOf, sendTimeoutMs } from './errors.ts';
 export type { Refusal } from './errors.ts';
 
 /** A message to send. */
@@ -180,5 +181,48 @@ export interface Kafka {
   /** @throws KafkaUnreachable if no broker answers within some seconds */
   check(): Promise<void>;
   /** Stops consumers, closes producers and connections; whatever is asked for afterwards fails. */
+  close(): Promise<void>;
+}
+
+/** A topic as it is. */
+export interface ManagedTopic {
+  /** as of `KafkaAdmin.topicId` */
+  id: string | undefined;
+  partitions: number;
+  /** of each partition */
+  replicas: number;
+}
+
+/** A right of a user: an operation on a topic or a group, or on all whose names begin so. */
+export interface Acl {
+  resource: { type: 'topic' | 'group'; name: string; patternType: 'literal' | 'prefix' };
+  operation: 'Read' | 'Write' | 'Describe';
+}
+
+/**
+ * Changes topics and rights, as an operator does: no service needs it. A refusal of the brokers has a code of Kafka's, which
+ * `errorCodeOf` tells. @throws KafkaUnreachable from every method
+ */
+export interface KafkaManager {
+  /** How many brokers there are. */
+  brokers(): Promise<number>;
+  /** @returns undefined if the topic does not exist */
+  topic(name: string): Promise<ManagedTopic | undefined>;
+  /** @returns undefined if the topic exists already: it is left as it is */
+  createTopic(topic: {
+    name: string;
+    partitions: number;
+    replicas: number;
+    config: Record<string, string>;
+  }): Promise<ManagedTopic | undefined>;
+  addPartitions(topic: string, partitions: number): Promise<void>;
+  /** The settings of a topic, by Kafka's names, with the defaults of the brokers. */
+  config(topic: string): Promise<Record<string, string>>;
+  /** Gives settings of a topic these values, and keeps the others. */
+  changeConfig(topic: string, changes: Record<string, string>): Promise<void>;
+  /** Deletes a topic; it is no error if it does not exist. */
+  deleteTopic(topic: string): Promise<void>;
+  /** Gives a user these rights, and takes all others from it. @returns how many were given and taken */
+  keepAcls(user: string, acls: readonly Acl[]): Promise<{ given: number; taken: number }>;
   close(): Promise<void>;
 }

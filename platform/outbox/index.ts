@@ -1,4 +1,5 @@
 export { RecordBatchBuilder, rawRecordEvent } from './record-batch.ts';
 export { OutboxRelay } from './relay.ts';
+export { leaseMs, untilRelaysFollow } from './shards.ts';
 export { appendToOutbox, outboxInsert } from './write.ts';
 export type { OutboxEvent } from './write.ts';

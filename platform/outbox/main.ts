@@ -9,13 +9,14 @@ import { createKafka, kafkaConfig, kafkaConnection } from '#platform/kafka';
 import { createPool } from '#platform/postgres';
 import type { Pool } from '#platform/postgres';
 import { createLogger } from '#platform/telemetry';
-import { republish } from './republish.ts';
+import { firstIdSince, republish } from './republish.ts';
 import { spreadTopic } from './spread.ts';
 
-const USAGE = `Usage: node platform/outbox/main.ts republish --from <id>
+const USAGE = `Usage: node platform/outbox/main.ts republish --from <id> | --since <time>
        node platform/outbox/main.ts partitions [<topic> [--ignore <group>]...]
 
-republish   publishes the events in the database of DATABASE_URL again, from the one with this id on; 1 is the first one
+republish   publishes the events in the database of DATABASE_URL again, from the one with this id on; 1 is the first
+            one. --since is a time such as 2026-11-29T02:00:00Z, by the clock of the service: from the first event of that time on.
 partitions  shows over how many partitions the events of the topics are spread; spreads those of a topic over all that it has, when
             all consumer groups but the ignored ones have read what is there. It needs the KAFKA_ settings of a user that may
             describe the groups.`;
@@ -29,12 +30,12 @@ async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     strict: false,
-    options: { from: { type: 'string' }, ignore: { type: 'string', multiple: true } },
+    options: { from: { type: 'string' }, since: { type: 'string' }, ignore: { type: 'string', multiple: true } },
   });
   const [command, topic, ...rest] = positionals;
-  const from = Number(values.from);
+  const start = startOf(values);
   const url = process.env['DATABASE_URL'];
-  const isRepublish = command === 'republish' && Number.isSafeInteger(from) && from >= 1 && topic === undefined;
+  const isRepublish = command === 'republish' && start !== undefined && topic === undefined;
   if (!url || !(isRepublish || (command === 'partitions' && rest.length === 0))) {
     console.error(url ? USAGE : `DATABASE_URL is not set.\n\n${USAGE}`);
     return 2;
@@ -42,7 +43,8 @@ async function main(): Promise<number> {
   const pool = createPool({ name: 'outbox', url, max: 1, log });
   try {
     if (isRepublish) {
-      const { source, events } = await republish(pool, from);
+      const from = start instanceof Date ? await firstIdSince(pool, start) : start;
+      const { source, events } = from === undefined ? { source: 'the outbox', events: 0 } : await republish(pool, from);
       console.log(`${events} events of ${source} are published again`);
     } else await partitions(pool, topic, (values.ignore ?? []) as string[]);
     return 0;
@@ -52,6 +54,14 @@ async function main(): Promise<number> {
   } finally {
     await pool.end();
   }
+}
+
+/** The id or the time of the options; undefined where it is neither. */
+function startOf({ from, since }: { from?: unknown; since?: unknown }): number | Date | undefined {
+  const time = new Date(String(since));
+  if (from === undefined) return Number.isNaN(time.getTime()) ? undefined : time;
+  const id = Number(from);
+  return since === undefined && Number.isSafeInteger(id) && id >= 1 ? id : undefined;
 }
 
 async function partitions(pool: Pool, topic: string | undefined, ignored: readonly string[]): Promise<void> {

@@ -18,10 +18,7 @@ export interface Republishing {
  * @param from 1 is the first event; of an outbox that is no event store, the last days are there
  */
 export async function republish(pool: Pool, from: number): Promise<Republishing> {
-  const { rows: found } = await pool.query<{ store: string | null }>('SELECT to_regclass($1)::text AS store', [
-    `public.${eventStore}`,
-  ]);
-  const source = found[0]!.store === null ? outboxTable : eventStore;
+  const source = await sourceOf(pool);
   // without its lease, a relay cannot store the cursors that it has in memory: it loads these, and forgets what it has published
   const { rows } = await pool.query<{ events: number }>(
     `WITH first AS (
@@ -39,4 +36,20 @@ export async function republish(pool: Pool, from: number): Promise<Republishing>
     [from],
   );
   return { source, events: rows[0]!.events };
+}
+
+/** The id of the first event of a time or later; undefined where there is none. */
+export async function firstIdSince(pool: Pool, time: Date): Promise<number | undefined> {
+  const { rows } = await pool.query<{ id: string | null }>(
+    `SELECT min(id)::text AS id FROM ${await sourceOf(pool)} WHERE created_at >= $1`,
+    [time],
+  );
+  return rows[0]!.id === null ? undefined : Number(rows[0]!.id);
+}
+
+async function sourceOf(pool: Pool): Promise<string> {
+  const { rows } = await pool.query<{ store: string | null }>('SELECT to_regclass($1)::text AS store', [
+    `public.${eventStore}`,
+  ]);
+  return rows[0]!.store === null ? outboxTable : eventStore;
 }

@@ -1,8 +1,11 @@
-import type { PoolClient } from '#platform/postgres';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Pool, PoolClient } from '#platform/postgres';
 import type { LeasedCursor } from './cursor.ts';
 
 /** How long a lease lasts without a renewal, in milliseconds: longer than a send can take. */
 export const leaseMs = 10_000;
+
+const followPollMs = 250;
 
 /** A relay that was not seen for this time, in milliseconds, counts as ended: it misses two renewals. */
 const presentMs = 6_000;
@@ -82,6 +85,25 @@ export async function renewShards(
     .filter((row) => row.owner === owner)
     .map(({ shard, xid, id, kept }) => ({ shard, xid: Number(xid), id: Number(id), isTaken: kept !== true }));
   return { cursors, isAhead: rows.some((row) => row.ahead), now: rows[0]?.now };
+}
+
+/**
+ * Waits until each relay has read what is decided now. One that does not renew its leases sends nothing when these have ended.
+ * @param deadline by the clock of `performance.now()`
+ * @returns false if one of them has not read it until then
+ */
+export async function untilRelaysFollow(database: Pick<Pool, 'query'>, deadline: number): Promise<boolean> {
+  const { rows } = await database.query<{ now: string }>('SELECT clock_timestamp()::text AS now');
+  for (;;) {
+    const { rowCount } = await database.query(
+      `SELECT FROM millrace.outbox_relays
+       WHERE seen_at <= $1::timestamptz AND seen_at > clock_timestamp() - $2 * interval '1 ms'`,
+      [rows[0]!.now, leaseMs],
+    );
+    if (rowCount === 0) return true;
+    if (performance.now() > deadline) return false;
+    await sleep(followPollMs);
+  }
 }
 
 /** Releases all shards of this relay, so that another relay can take them at once. */

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { PlatformError } from '#platform/errors';
 import type { KafkaAdmin } from '#platform/kafka';
 import type { Pool } from '#platform/postgres';
-import { leaseMs } from './shards.ts';
+import { untilRelaysFollow } from './shards.ts';
 
 const pollMs = 250;
 /** the hold must last for so long, in milliseconds, when the number is changed: until then no relay sends by the former one */
@@ -42,7 +42,7 @@ export async function spreadTopic(
   if (!rows[0]) throw refused(`the outbox has published no event of ${topic}`);
   const from = rows[0].partitions;
   try {
-    await untilHeld(pool, deadline);
+    if (!(await untilRelaysFollow(pool, deadline))) throw refused('a relay does not answer');
     await untilRead(admin, options, deadline);
     const { rowCount } = await pool.query(
       `UPDATE millrace.outbox_topics SET partitions = $2, held_until = NULL
@@ -54,21 +54,6 @@ export async function spreadTopic(
   } catch (error) {
     await pool.query('UPDATE millrace.outbox_topics SET held_until = NULL WHERE topic = $1', [topic]);
     throw error;
-  }
-}
-
-/** Waits until each relay has read that the events wait. One that does not renew its lease sends nothing when that has ended. */
-async function untilHeld(pool: Pool, deadline: number): Promise<void> {
-  const { rows } = await pool.query<{ now: string }>('SELECT clock_timestamp()::text AS now');
-  for (;;) {
-    const { rowCount } = await pool.query(
-      `SELECT FROM millrace.outbox_relays
-       WHERE seen_at <= $1::timestamptz AND seen_at > clock_timestamp() - $2 * interval '1 ms'`,
-      [rows[0]!.now, leaseMs],
-    );
-    if (rowCount === 0) return;
-    if (performance.now() > deadline) throw refused('a relay does not answer');
-    await sleep(pollMs);
   }
 }
 

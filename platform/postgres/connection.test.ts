@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Client } from 'pg';
 
 import { connectionOf } from './connection.ts';
 
@@ -8,6 +9,8 @@ const url = 'postgresql://u:p%40ss@db:5432/orders';
 test('a URL without an sslmode is passed on', () => {
   assert.deepEqual(connectionOf(url), { connectionString: url });
   assert.deepEqual(connectionOf('not a URL'), { connectionString: 'not a URL' });
+  const { host } = new Client(connectionOf('postgresql://u:p@[fd00::1]:5432/d'));
+  assert.equal(host, 'fd00::1', 'pg connects to an address of IPv6, and looks up no name with brackets');
 });
 
 test('the modes of libpq say what is checked of the server’s certificate', () => {

@@ -22,15 +22,17 @@ const parameters = ['sslmode', 'sslrootcert', 'sslcert', 'sslkey'] as const;
 export function connectionOf(url: string, ca?: string): ConnectionSettings {
   if (!URL.canParse(url)) return { connectionString: url };
   const address = new URL(url);
+  const host = address.hostname.replace(/^\[(.*)\]$/, '$1');
+  // pg would look up the name [::1]
+  if (host !== address.hostname) address.searchParams.set('host', host);
   const [mode, rootFile, certificateFile, keyFile] = parameters.map(
     (name) => address.searchParams.get(name) ?? undefined,
   );
-  if (mode === undefined) return { connectionString: url };
+  if (mode === undefined) return { connectionString: host === address.hostname ? url : address.href };
   for (const name of parameters) address.searchParams.delete(name);
   const connectionString = address.href;
   if (mode === 'disable') return { connectionString, ssl: false };
   const root = ca ?? (rootFile === undefined ? undefined : readFileSync(rootFile, 'utf8'));
-  const host = address.hostname.replace(/^\[(.*)\]$/, '$1');
   const ssl: ConnectionOptions = {
     ...(root === undefined ? {} : { ca: root }),
     ...(certificateFile === undefined ? {} : { cert: readFileSync(certificateFile, 'utf8') }),
@@ -39,6 +41,9 @@ export function connectionOf(url: string, ca?: string): ConnectionSettings {
   };
   return { connectionString, ssl: { ...ssl, ...checksOf(mode, root !== undefined) } };
 }
+
+/** A host as a URL has it: an address of IPv6 in brackets. */
+export const urlHost = (host: string): string => (isIP(host) === 6 ? `[${host}]` : host);
 
 const anyName: ConnectionOptions = { checkServerIdentity: () => undefined };
 

@@ -76,6 +76,11 @@ async function createDatabaseRoles(
   }
 }
 
+/** Gives a role another password; its connections go on. */
+export async function setPassword(client: ClientBase, role: string, password: string): Promise<void> {
+  await client.query(`ALTER ROLE ${pg.escapeIdentifier(role)} PASSWORD ${pg.escapeLiteral(password)}`);
+}
+
 /** Drops a database, even with open connections, and its role. */
 export async function dropDatabaseAndRole(client: ClientBase, database: string): Promise<void> {
   await client.query(`DROP DATABASE IF EXISTS ${pg.escapeIdentifier(databaseNameOf(database))} WITH (FORCE)`);

@@ -1,5 +1,5 @@
 export { Batcher, BatcherFull } from './batcher.ts';
-export { connectionOf } from './connection.ts';
+export { connectionOf, urlHost } from './connection.ts';
 export { markDatabase, markStatements, marksOf } from './database-marks.ts';
 export type { Marks } from './database-marks.ts';
 export {
@@ -7,6 +7,7 @@ export {
   dropDatabaseAndRole,
   ensureDatabaseRoles,
   roleOf,
+  setPassword,
   withClient,
   withDatabasesLocked,
 } from './database-roles.ts';

@@ -1,11 +1,12 @@
 import type { Socket } from 'node:net';
-import { Pool } from 'pg';
-import type { PoolClient } from 'pg';
+import { Client, Pool } from 'pg';
+import type { ClientConfig, PoolClient, PoolConfig } from 'pg';
 import { PlatformError } from '#platform/errors';
 import type { Logger } from '#platform/telemetry';
 import { gauge } from '#platform/telemetry';
 import { connectionOf } from './connection.ts';
 import { markConnecting, markUndone } from './errors.ts';
+import { Passwords } from './passwords.ts';
 import { assertSessions } from './sessions.ts';
 
 export type { Pool, PoolClient } from 'pg';
@@ -30,10 +31,16 @@ const graceMs = 2_000;
 
 const pools = new Map<string, Pool>();
 
-/** A bounded pool of PostgreSQL connections with metrics. It logs and replaces a lost or silent connection, and does not throw. */
+/**
+ * A bounded pool of PostgreSQL connections with metrics. It logs and replaces a lost or silent connection, and does not throw. Each
+ * new connection reads certificates and, from the Secrets mounted below DATABASE_SECRETS_DIR, the password again: both may be renewed.
+ */
 export function createPool({ name, url, ca, max, log, statementMs = 15_000 }: PoolOptions): Pool {
-  const pool = new MarkingPool({
-    ...connectionOf(url, ca),
+  const passwords = new Passwords(url, process.env['DATABASE_SECRETS_DIR']);
+  const settings = freshSettings(url, ca);
+  const pool = new OwnPool({
+    ...settings(undefined),
+    Client: clientOf(passwords, settings),
     max,
     application_name: `millrace-${name}`,
     connectionTimeoutMillis: waitMs,
@@ -67,18 +74,71 @@ const sessionOptions = [
 
 type Connected = (error: Error | undefined, client: PoolClient | undefined, release: (error?: unknown) => void) => void;
 
-/** A pool that marks the errors of connecting: the work has not begun. */
-class MarkingPool extends Pool {
+type Settings = ReturnType<typeof connectionOf>;
+
+/** What to connect with now, with a password in place of the URL's. Files that cannot be read at the moment are those of before. */
+function freshSettings(url: string, ca: string | undefined): (password: string | undefined) => Settings {
+  let last = connectionOf(url, ca);
+  return (password) => {
+    try {
+      last = connectionOf(url, ca);
+    } catch {
+      // a mounted file is being replaced
+    }
+    if (password === undefined) return last;
+    const address = new URL(last.connectionString);
+    address.password = encodeURIComponent(password);
+    return { ...last, connectionString: address.href };
+  };
+}
+
+/** A client that asks for its password when it is made, and tells whether PostgreSQL has taken it. */
+function clientOf(passwords: Passwords, settings: (password: string | undefined) => Settings): PoolConfig['Client'] {
+  class OwnClient extends Client {
+    readonly #password: string | undefined;
+
+    constructor(config: ClientConfig) {
+      const password = passwords.choose();
+      super({ ...config, ...settings(password) });
+      this.#password = password;
+    }
+
+    override connect(): Promise<this>;
+    override connect(callback: (error: Error) => void): void;
+    override connect(callback?: (error: Error) => void): Promise<this> | void {
+      if (callback === undefined) return super.connect() as Promise<this>;
+      // so calls pg's pool
+      super.connect((error: Error & { code?: string }) => {
+        if (!error) passwords.taken(this.#password);
+        else if (error.code === wrongPassword && passwords.refused(this.#password)) anotherPassword.add(error);
+        callback(error);
+      });
+    }
+  }
+  // the pool passes the settings, whatever pg's types say
+  return OwnClient as unknown as PoolConfig['Client'];
+}
+
+const wrongPassword = '28P01';
+/** Errors after which another password is worth an attempt. */
+const anotherPassword = new WeakSet<Error>();
+
+/** A pool that tries the passwords that there are, and marks the errors of connecting: the work has not begun. */
+class OwnPool extends Pool {
   override connect(): Promise<PoolClient>;
   override connect(callback: Connected): void;
   override connect(callback?: Connected): Promise<PoolClient> | void {
-    if (callback === undefined) {
-      return super.connect().catch((error: unknown) => {
-        throw markConnecting(error);
-      });
-    }
-    // so calls pg's `query`
-    super.connect((error, client, release) => callback(markConnecting(error), client, release));
+    if (callback !== undefined) return this.#connect(callback); // so calls pg's `query`
+    return new Promise((resolve, reject) => {
+      this.#connect((error, client) => (client ? resolve(client) : reject(error as Error)));
+    });
+  }
+
+  #connect(callback: Connected): void {
+    super.connect((error, client, release) => {
+      if (error && anotherPassword.has(error)) this.#connect(callback);
+      else callback(markConnecting(error), client, release);
+    });
   }
 }
 

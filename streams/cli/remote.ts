@@ -1,6 +1,6 @@
 import type { Window } from '#streams/contract';
 import { createDecoder, readJson } from '#platform/contract';
-import { createKafka } from '#platform/kafka';
+import { createKafka, readTopic } from '#platform/kafka';
 import type { IncomingMessage } from '#platform/kafka';
 import { createLogger } from '#platform/telemetry';
 import { ToolFault } from './fault.ts';
@@ -69,11 +69,7 @@ export async function dumpTopic(
   const log = createLogger('query', 'silent');
   const kafka = createKafka({ brokers: brokers.split(','), clientId: 'query', log });
   try {
-    await kafka.check();
-    const ends = await kafka.admin.watermarks(topic);
-    const left = new Map([...ends].filter(([, { low, high }]) => high > low).map(([p, { high }]) => [p, high]));
     const counts = { written: 0, skipped: 0 };
-    if (left.size === 0) return counts;
     const take = (message: IncomingMessage) => {
       try {
         write(dumpLine(decodeEvent(message)));
@@ -82,23 +78,11 @@ export async function dumpTopic(
         counts.skipped += 1;
       }
     };
-    const read = Promise.withResolvers<void>();
-    const consumer = kafka.consumer({
+    await readTopic(kafka, {
+      topic,
       group: `query-dump-${process.pid}-${Date.now()}`,
-      topics: [topic],
-      from: 'earliest',
-      onBatch: async ({ partition, messages, nextOffset }) => {
-        const end = left.get(partition);
-        if (end === undefined) return true;
-        for (const message of messages) if (message.offset < end) take(message);
-        if (nextOffset >= end) left.delete(partition);
-        if (left.size === 0) read.resolve();
-        return true;
-      },
+      onMessages: (messages) => messages.forEach(take),
     });
-    consumer.start();
-    await read.promise;
-    await consumer.stop();
     return counts;
   } finally {
     await kafka.close();

@@ -34,7 +34,7 @@ async function query(...args: string[]): Promise<{ code: number | null; out: str
   return { code, out, err };
 }
 
-const visits = `apiVersion: millrace.dev/v1alpha1
+const visits = `apiVersion: millrace.dev/v1beta1
 kind: StreamQuery
 metadata: { name: visits }
 spec:
@@ -46,7 +46,7 @@ spec:
   emit: { to: analytics-events, on: close }
 `;
 
-const high = `apiVersion: millrace.dev/v1alpha1
+const high = `apiVersion: millrace.dev/v1beta1
 kind: StreamQuery
 metadata: { name: high }
 spec:

@@ -7,7 +7,7 @@ const topics = new Set(['order-events', 'user-events', 'analytics-alerts', 'reve
 
 /** A query without a fault, a member a line. */
 const lines = [
-  'apiVersion: millrace.dev/v1alpha1',
+  'apiVersion: millrace.dev/v1beta1',
   'kind: StreamQuery',
   'metadata: { name: spike }',
   'spec:',

@@ -9,7 +9,7 @@ function faultsOf(text: string): string[] {
   return parseQuery('q.yaml', text, known).faults.map(({ line, message }) => `${line}: ${message}`);
 }
 
-const head = `apiVersion: millrace.dev/v1alpha1
+const head = `apiVersion: millrace.dev/v1beta1
 kind: StreamQuery
 metadata: { name: spike }
 spec:
@@ -43,7 +43,7 @@ describe('a query file', () => {
   });
 
   it('has its faults of form reported with their lines, all at once', () => {
-    const text = `apiVersion: millrace.dev/v1alpha1
+    const text = `apiVersion: millrace.dev/v1beta1
 kind: StreamQuery
 metadata: { name: A_b }
 spec:

@@ -1,5 +1,6 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
+import { keyedBy } from '#platform/declaration-schema';
 import { durationPattern } from '#platform/declarations';
 import { severities } from '#streams/contract';
 
@@ -19,9 +20,11 @@ const Source = Type.Object(
   {
     topic: Type.String({ minLength: 1, maxLength: 249, description: 'a topic that a service declares' }),
     types: Type.Optional(
-      Type.Array(Type.String({ minLength: 1 }), {
+      Type.Array(Type.String({ minLength: 1, maxLength: 200 }), {
         minItems: 1,
+        maxItems: 50,
         description: 'event types; every type of the topic where left out',
+        'x-kubernetes-list-type': 'set',
       }),
     ),
   },
@@ -108,7 +111,9 @@ const AlertSpec = Type.Object(
 /** The schema of a stream query's YAML file; also the JSON Schema for editors. */
 export const StreamQuerySchema = Type.Object(
   {
-    apiVersion: Type.Literal('millrace.dev/v1alpha1', { description: 'the version of the language' }),
+    apiVersion: Type.Enum(['millrace.dev/v1beta1', 'millrace.dev/v1alpha1'], {
+      description: 'the version of the language; v1alpha1 is deprecated, and means the same',
+    }),
     kind: Type.Literal('StreamQuery', { description: 'what the file declares' }),
     metadata: Type.Object(
       {
@@ -122,13 +127,22 @@ export const StreamQuerySchema = Type.Object(
     ),
     spec: Type.Object(
       {
-        from: Type.Array(Source, { minItems: 1, description: 'the topics that are read, each once' }),
+        from: Type.Array(Source, {
+          minItems: 1,
+          maxItems: 20,
+          description: 'the topics that are read, each once',
+          ...keyedBy('topic'),
+        }),
         where: Type.Optional(Cel('keeps the events for which it is true')),
         keyBy: Type.Optional(Cel('a text; one key named all where left out')),
         timestamp: Type.Optional(Cel("the event's time; default: when it happened (ce_time)")),
         window: Type.Optional(Window),
         select: Type.Optional(
-          Type.Array(Selected, { maxItems: 20, description: 'left out: only which keys occurred in a window' }),
+          Type.Array(Selected, {
+            maxItems: 20,
+            description: 'left out: only which keys occurred in a window',
+            ...keyedBy('name'),
+          }),
         ),
         having: Type.Optional(Cel('over key, window, threshold and the selected names: what is emitted or alerted')),
         emit: Type.Optional(Emit),

@@ -87,7 +87,7 @@ spec: { produces: [{ topic: ${topic}, partitions: 4, retention: 1d }] }`,
     writeFileSync(join(folder, 'queries', `${name}.yaml`), text);
 
   /** Orders by user; `where` tells definitions apart. */
-  const byUser = (name: string, where = 'data.orderId >= 0') => `apiVersion: millrace.dev/v1alpha1
+  const byUser = (name: string, where = 'data.orderId >= 0') => `apiVersion: millrace.dev/v1beta1
 kind: StreamQuery
 metadata: { name: ${name} }
 spec:

@@ -5,7 +5,7 @@ import type { StreamQuery } from '#streams/language';
 
 /** The query of a spec in YAML, as its file would say it. */
 export function queryOf(name: string, spec: string): StreamQuery {
-  const head = `apiVersion: millrace.dev/v1alpha1\nkind: StreamQuery\nmetadata: { name: ${name} }\nspec:\n`;
+  const head = `apiVersion: millrace.dev/v1beta1\nkind: StreamQuery\nmetadata: { name: ${name} }\nspec:\n`;
   const { query, faults } = parseQuery(`${name}.yaml`, `${head}${spec.replace(/^/gm, '  ')}`);
   if (!query) throw new Error(JSON.stringify(faults));
   return query;

@@ -38,7 +38,7 @@ export function declareWorker(
   const produces = topics.map((name) => `{ topic: ${name}, partitions: ${partitions}, retention: -1 }`);
   file(
     'services/analytics.yaml',
-    `apiVersion: millrace.dev/v1alpha1
+    `apiVersion: millrace.dev/v1beta1
 kind: EventService
 metadata: { name: analytics }
 spec:
@@ -50,7 +50,7 @@ spec:
   for (const [name, spec] of Object.entries(queries))
     file(
       `queries/${name}.yaml`,
-      `apiVersion: millrace.dev/v1alpha1
+      `apiVersion: millrace.dev/v1beta1
 kind: StreamQuery
 metadata: { name: ${name} }
 spec:

@@ -12,11 +12,13 @@ import { serviceProcess, startService } from '#local/service.ts';
 import { Supervised } from '#local/supervised.ts';
 import { eventServices, type EventService } from '#platform/declarations';
 import type { KafkaConnection } from '#platform/kafka';
+import { insist } from './faults/fault.ts';
 import { freePort, freePortOffset } from '#test/ports.ts';
 import { startProxy, type Proxy } from '#test/proxy.ts';
 import { startTestSmtp, type TestMail } from '#test/smtp.ts';
 import type { Observed } from './observed.ts';
 
+const newKafkaMs = 90_000;
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /** What faults need of the running platform. */
@@ -46,14 +48,30 @@ export class ChaosSystem implements System {
   readonly #parts = new Map<string, Supervised>();
   readonly #groups: Supervised[][] = [];
   readonly #stopping = new AbortController();
+  readonly #recreatedTopics: 'refuse' | 'restart';
   #offset = 0;
   #listener = 0;
   #smtp: { port: number; mails: TestMail[]; close(): Promise<void> } | undefined;
   postgres = '';
   brokers: string[] = [];
 
-  constructor(data: string) {
+  /** @param recreatedTopics what the services do with a topic that was created again; `refuse` waits for somebody who decides */
+  constructor(data: string, recreatedTopics: 'refuse' | 'restart' = 'restart') {
     this.data = data;
+    this.#recreatedTopics = recreatedTopics;
+  }
+
+  /** How far its ports are from those of `npm start`. */
+  get portOffset(): number {
+    return this.#offset;
+  }
+
+  get #what() {
+    return {
+      services: this.services,
+      say: (line: string) => this.#log('millrace', line),
+      signal: this.#stopping.signal,
+    };
   }
 
   url(service: string): string {
@@ -90,20 +108,27 @@ export class ChaosSystem implements System {
     const kafka = this.#supervise('Kafka', (signal) => this.#startKafka(signal));
     this.#groups.push([postgres, kafka]);
     this.brokers = [`127.0.0.1:${ports.kafka}`];
-    const what = {
-      services: this.services,
-      say: (line: string) => this.#log('millrace', line),
-      signal: this.#stopping.signal,
-    };
     await Promise.all([
-      postgres.start().then(() => prepareDatabases(root, this.postgres, what)),
-      kafka.start().then(() => prepareTopics({ brokers: this.brokers }, what)),
+      postgres.start().then(() => prepareDatabases(root, this.postgres, this.#what)),
+      kafka.start().then(() => prepareTopics({ brokers: this.brokers }, this.#what)),
     ]);
     for (const group of startOrder(this.services)) {
       const parts = group.map((service) => this.#superviseService(service));
       this.#groups.push(parts);
       await Promise.all(parts.map((part) => part.start()));
     }
+  }
+
+  /** Stops Kafka, changes its data, which is in the folder `kafka`, and starts it with the declared topics. */
+  async replaceKafka(change: () => void): Promise<void> {
+    const [group] = this.#groups as [Supervised[]];
+    const at = group.findIndex(({ name }) => name === 'Kafka');
+    await group[at]!.stop();
+    change();
+    const kafka = this.#supervise('Kafka', (signal) => this.#startKafka(signal));
+    group[at] = kafka;
+    await kafka.start();
+    await insist(() => prepareTopics({ brokers: this.brokers }, this.#what), newKafkaMs); // a busy machine takes long
   }
 
   async #startKafka(signal: AbortSignal) {
@@ -135,7 +160,7 @@ export class ChaosSystem implements System {
       superuserUrl: proxied.href,
       cache: join(root, '.millrace'),
     });
-    env['KAFKA_RECREATED_TOPICS'] = 'restart'; // the default waits for somebody who decides
+    env['KAFKA_RECREATED_TOPICS'] = this.#recreatedTopics;
     env['SMTP_URL'] = `smtp://127.0.0.1:${this.wires['SMTP']!.port}`;
     const process = serviceProcess(
       { name, port: service.spec.port + this.#offset, env },

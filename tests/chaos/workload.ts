@@ -34,13 +34,21 @@ interface OwnOrder {
   status: string;
 }
 
-/** Some clients that register, order, change and delete through the gateway until they are stopped. */
+/** What a client knows, from one start of the load to the next. */
+interface Client {
+  random: Random;
+  users: OwnUser[];
+  orders: OwnOrder[];
+}
+
+/** Some clients that register, order, change and delete through the gateway until they are stopped; they can be started again. */
 export class Workload {
   readonly #gateway: string;
   readonly #seed: number;
+  readonly #clients: Client[];
   readonly #prefix: string;
   readonly #ledger: Ledger;
-  readonly #stopping = new AbortController();
+  #stopping = new AbortController();
   readonly #abandoned: AbortSignal;
   #running: Promise<unknown> = Promise.resolve();
   #marks = 0;
@@ -58,13 +66,18 @@ export class Workload {
     this.#abandoned = abandoned;
     this.#gateway = gateway;
     this.#seed = seed;
+    this.#clients = Array.from({ length: clients }, (_, i) => ({
+      random: randomOf(seed * 31 + i),
+      users: [],
+      orders: [],
+    }));
     this.#prefix = prefix;
     this.#ledger = ledger;
   }
 
   start(): void {
-    const own = Array.from({ length: clients }, (_, i) => this.#client(randomOf(this.#seed * 31 + i)));
-    this.#running = Promise.all(own);
+    this.#stopping = new AbortController();
+    this.#running = Promise.all(this.#clients.map((client) => this.#work(client)));
   }
 
   /** Lets the clients finish what they have begun. */
@@ -73,9 +86,7 @@ export class Workload {
     await this.#running;
   }
 
-  async #client(random: Random): Promise<void> {
-    const users: OwnUser[] = [];
-    const orders: OwnOrder[] = [];
+  async #work({ random, users, orders }: Client): Promise<void> {
     const { signal } = this.#stopping;
     while (!signal.aborted) {
       const draw = random.next();

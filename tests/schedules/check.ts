@@ -31,7 +31,8 @@ export interface Facts {
   published: readonly { record: string; value: string }[];
 }
 
-export type FindingKind = 'lost' | 'doubled' | 'reordered' | 'dead-letter' | 'window' | 'stuck' | 'false-green';
+export type FindingKind =
+  'lost' | 'doubled' | 'reordered' | 'dead-letter' | 'window' | 'stuck' | 'false-green' | 'endless';
 
 export interface Finding {
   kind: FindingKind;

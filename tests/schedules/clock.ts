@@ -7,6 +7,8 @@ const timersPromises = createRequire(import.meta.url)('node:timers/promises') as
 export const machine = {
   setTimeout: globalThis.setTimeout,
   clearTimeout: globalThis.clearTimeout,
+  setInterval: globalThis.setInterval,
+  clearInterval: globalThis.clearInterval,
   setImmediate: globalThis.setImmediate,
   now: performance.now.bind(performance),
 };

@@ -1,6 +1,5 @@
-import { EventEmitter } from 'node:events';
 import pg from 'pg';
-import type { QueryConfig, QueryResult } from 'pg';
+import type { QueryConfig } from 'pg';
 import type { Pool } from '#platform/postgres';
 import { assertSessions } from '#platform/postgres';
 import { createTestDatabase } from '#test/database.ts';
@@ -9,11 +8,7 @@ import { testServers } from '#test/servers.ts';
 import type { Actor } from './actor.ts';
 import { currentActor } from './actor.ts';
 import type { Scheduler } from './scheduler.ts';
-
-/** how long a connection may be silent, in milliseconds: `createPool` */
-const silentMs = 17_000;
-
-const lostConnection = () => Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' });
+import { lostConnection, Session } from './session.ts';
 
 /** PostgreSQL's clock is a sequence: its value is visible to all transactions at once. */
 const simulatedTime = `
@@ -102,6 +97,15 @@ export class ScheduledDatabase {
     await this.control.query("SELECT setval('simulated.clock', $1)", [Math.floor(date)]);
   }
 
+  /** Up to which offset of each partition of its topic a group has read. */
+  async offsetsOf(group: string): Promise<Map<number, number>> {
+    const { rows } = await this.control.query<{ partition: number; next: number }>(
+      'SELECT partition, next_offset::int AS next FROM millrace.inbox_offsets WHERE consumer_group = $1',
+      [group],
+    );
+    return new Map(rows.map(({ partition, next }) => [partition, next]));
+  }
+
   /** The sessions of an actor that has crashed end, some of them after a moment. */
   endSessionsOf(actor: Actor, delay: () => number): void {
     for (const session of this.#sessions.get(actor) ?? []) if (!session.isLost) session.end(delay());
@@ -147,112 +151,3 @@ export class ScheduledDatabase {
     await this.#database.drop();
   }
 }
-
-interface SessionOptions {
-  client: pg.Client;
-  control: pg.Client;
-  scheduler: Scheduler;
-  /** called when another actor can have the connection */
-  onReleased: () => void;
-}
-
-/** A connection of an actor, as `pg` has it. */
-class Session extends EventEmitter {
-  readonly #options: SessionOptions;
-  /** pg's own limit, which relays set */
-  readonly connectionParameters = { query_timeout: 0 };
-  #last: Promise<unknown> = Promise.resolve();
-  /** whether the actor has lost it; what it has sent last can still take effect, and the session ends after that */
-  isLost = false;
-  #isReleased = false;
-  /** whether PostgreSQL has a statement of it */
-  #isRunning = false;
-  #isOver = false;
-
-  constructor(options: SessionOptions) {
-    super();
-    this.#options = options;
-  }
-
-  query(text: string | QueryConfig, values?: unknown[]): Promise<QueryResult> {
-    const result = this.#last.then(() => this.#query(text, values));
-    this.#last = result.catch(() => undefined);
-    return result;
-  }
-
-  async #query(text: string | QueryConfig, values?: unknown[]): Promise<QueryResult> {
-    if (this.isLost) throw new Error('Client has encountered a connection error and is not queryable');
-    const { client, scheduler } = this.#options;
-    const sql = typeof text === 'string' ? text : text.text;
-    const isControl = /^(BEGIN|COMMIT|ROLLBACK)/.test(sql);
-    const run = async (work: () => Promise<QueryResult>) => {
-      this.#isRunning = true;
-      try {
-        return await work();
-      } finally {
-        this.#isRunning = false;
-      }
-    };
-    return scheduler.call({
-      what: sql.trim().replaceAll(/\s+/g, ' ').slice(0, 60),
-      server: 'PostgreSQL',
-      effect: async () => {
-        if (this.#isOver) throw lostConnection();
-        return run(() => client.query(text as QueryConfig, values));
-      },
-      fail: isControl
-        ? undefined
-        : (code) => run(() => client.query(`DO $$ BEGIN RAISE EXCEPTION 'a fault' USING ERRCODE = '${code}'; END $$`)),
-      lose: () => {
-        this.isLost = true;
-        return lostConnection();
-      },
-      timeoutMs: this.connectionParameters.query_timeout || silentMs,
-      isBlocked: () => this.#isBlocked(),
-      abandoned: () => this.end(0),
-    });
-  }
-
-  release(destroys?: Error | boolean): void {
-    if (this.#isReleased) return;
-    this.#isReleased = true;
-    if (this.isLost) return; // PostgreSQL ends it when it has noticed
-    if (destroys) this.end(0);
-    else this.#give();
-  }
-
-  /** PostgreSQL ends the session after this time, in milliseconds, and rolls back. */
-  end(ms: number): void {
-    if (this.#isOver) return;
-    this.#isOver = true;
-    this.isLost = true;
-    const { client, control, scheduler } = this.#options;
-    scheduler.later('a session ends', ms, async () => {
-      if (this.#isRunning) await control.query('SELECT pg_cancel_backend($1)', [pidOf(client)]);
-      for (;;) {
-        try {
-          await client.query('ROLLBACK; RESET ALL; SELECT pg_advisory_unlock_all()');
-          break;
-        } catch {
-          // the cancellation came late, and has met this
-        }
-      }
-      this.#options.onReleased();
-    });
-  }
-
-  #give(): void {
-    this.#isOver = true;
-    this.#options.onReleased();
-  }
-
-  async #isBlocked(): Promise<boolean> {
-    const { client, control } = this.#options;
-    const { rows } = await control.query<{ blocked: boolean }>("SELECT pg_blocking_pids($1) <> '{}' AS blocked", [
-      pidOf(client),
-    ]);
-    return rows[0]!.blocked;
-  }
-}
-
-const pidOf = (client: pg.Client) => (client as pg.Client & { processID: number }).processID;

@@ -16,6 +16,7 @@ export interface Summary {
   windows: number;
   stuck: number;
   falseGreens: number;
+  endless: number;
 }
 
 const fields: Record<FindingKind, keyof Summary> = {
@@ -26,6 +27,7 @@ const fields: Record<FindingKind, keyof Summary> = {
   window: 'windows',
   stuck: 'stuck',
   'false-green': 'falseGreens',
+  endless: 'endless',
 };
 
 /** Adds up the schedules of a run, which keeps none of them. */
@@ -43,6 +45,7 @@ export class Sums {
     windows: 0,
     stuck: 0,
     falseGreens: 0,
+    endless: 0,
   };
 
   add({ findings, steps, crashes, simulatedMs }: ScheduleResult): void {

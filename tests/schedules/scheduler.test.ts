@@ -4,14 +4,26 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { randomOf } from '#test/random.ts';
 import { currentActor, runAs } from './actor.ts';
+import type { Fate } from './call.ts';
 import { SimulatedClock } from './clock.ts';
 import { Scheduler } from './scheduler.ts';
-import type { Fate } from './scheduler.ts';
 
 const lost = () => new Error('lost');
 
 /** Actors that call a server which writes down what it does; each says how its calls ended. */
-async function play({ seed = 1, fate, calls = 3 }: { seed?: number; fate?: Fate; calls?: number }) {
+async function play({
+  seed = 1,
+  fate,
+  calls = 3,
+  until = 10_000,
+  signal = new AbortController().signal,
+}: {
+  seed?: number;
+  fate?: Fate;
+  calls?: number;
+  until?: number;
+  signal?: AbortSignal;
+}) {
   const clock = new SimulatedClock(0, () => {
     const actor = currentActor();
     return () => actor?.isAlive !== false;
@@ -20,6 +32,7 @@ async function play({ seed = 1, fate, calls = 3 }: { seed?: number; fate?: Fate;
   const scheduler = new Scheduler({
     random: randomOf(seed),
     clock,
+    signal,
     onTime: () => Promise.resolve(),
     onCrash: ({ name }) => crashed.push(name),
   });
@@ -56,7 +69,7 @@ async function play({ seed = 1, fate, calls = 3 }: { seed?: number; fate?: Fate;
         open -= 1;
       });
     }
-    scheduler.plan(10_000, () => {
+    scheduler.plan(until, () => {
       open = 0;
     });
     await scheduler.runUntil(() => open === 0 && !scheduler.isTrailing);
@@ -82,6 +95,11 @@ describe('the scheduler', () => {
     const { now } = await play({ calls: 100 });
     assert.ok(now > 5_000, `${now} ms are simulated`);
     assert.ok(performance.now() - since < 2_500);
+  });
+
+  it('ends with its signal, however long the calls go on', async () => {
+    const endless = { calls: Number.POSITIVE_INFINITY, until: Number.POSITIVE_INFINITY };
+    await assert.rejects(play({ ...endless, signal: AbortSignal.timeout(50) }), { name: 'TimeoutError' });
   });
 
   const fates: Partial<Record<Fate, { effects: number; learns: string }>> = {

@@ -1,45 +1,10 @@
 import type { Random } from '#test/random.ts';
 import type { Actor } from './actor.ts';
 import { currentActor } from './actor.ts';
+import { faults, innocentCodes, shown } from './call.ts';
+import type { Call, Fate, Outage } from './call.ts';
 import { machine } from './clock.ts';
 import type { SimulatedClock } from './clock.ts';
-
-/** A call of an actor to a server: the scheduler decides when it takes effect, whether it does, and what the actor learns. */
-export interface Call<T> {
-  /** for people */
-  what: string;
-  server: 'PostgreSQL' | 'Kafka';
-  /** what the server does */
-  effect: () => Promise<T>;
-  /** the error where the connection is lost, and what happens to the connection then */
-  lose: () => Error;
-  /** the actor gets `lose` after this time, in milliseconds; the server may go on */
-  timeoutMs: number;
-  /** makes the statement fail at the server, which answers */
-  fail?: ((code: string) => Promise<unknown>) | undefined;
-  /** whether the server could do it twice */
-  isRepeatable?: boolean;
-  /** whether the server waits for something that another session has */
-  isBlocked?: (() => Promise<boolean>) | undefined;
-  /** called when the server has ended it and nobody waits for it any more */
-  abandoned?: () => void;
-}
-
-/** What becomes of a call. */
-export type Fate = 'go' | 'lost' | 'unanswered' | 'late' | 'failed' | 'repeated' | 'crash-before' | 'crash-after';
-
-const faults: readonly Exclude<Fate, 'go'>[] = [
-  'lost',
-  'unanswered',
-  'late',
-  'failed',
-  'repeated',
-  'crash-before',
-  'crash-after',
-];
-
-/** Codes of PostgreSQL that are nobody's fault: cancelled, deadlock, serialization, lock not available. */
-const innocentCodes = ['57014', '40P01', '40001', '55P03'];
 
 type Settled = { value: unknown } | { error: unknown };
 
@@ -55,15 +20,11 @@ interface Step {
   done: Promise<void> | undefined;
 }
 
-/** An outage: the calls that it concerns get this fate. */
-export interface Outage {
-  until: number;
-  fateOf: (call: Call<unknown>, actor: Actor) => { fate: Fate; code?: string } | undefined;
-}
-
 export interface SchedulerOptions {
   random: Random;
   clock: SimulatedClock;
+  /** ends `runUntil` */
+  signal: AbortSignal;
   /** called before each step with the time has moved on: PostgreSQL has the same time */
   onTime: () => Promise<void>;
   onCrash: (actor: Actor) => void;
@@ -147,10 +108,11 @@ export class Scheduler {
     this.#options.onCrash(actor);
   }
 
-  /** Goes on until a condition that planned work brings about. */
+  /** Goes on until a condition that planned work brings about. @throws once the signal is aborted */
   async runUntil(isOver: () => boolean): Promise<void> {
-    const { clock, random } = this.#options;
+    const { clock, random, signal } = this.#options;
     while (!isOver()) {
+      signal.throwIfAborted();
       await this.#rest();
       this.#expire();
       const planned = this.#planned.find(({ at }) => at <= clock.now);
@@ -185,7 +147,7 @@ export class Scheduler {
     const { now } = this.#options.clock;
     for (const step of [...this.#steps, ...this.#blocked])
       if (step.deadline <= now && step.settle) {
-        this.note(`${step.actor?.name ?? ''} gives up: ${step.call.what}`);
+        this.note(`${step.actor?.name ?? ''} gives up: ${shown(step.call)}`);
         this.#answer(step, { error: step.call.lose() });
         step.fate ??= 'go';
       }
@@ -226,7 +188,7 @@ export class Scheduler {
     this.#steps.delete(step);
     const { fate, code } = step.fate ? { fate: step.fate } : this.#drawFate(step);
     step.fate = fate;
-    this.note(`${actor?.name ?? '-'}: ${call.what}${fate === 'go' ? '' : ` (${fate})`}`);
+    this.note(`${actor?.name ?? '-'}: ${shown(call)}${fate === 'go' ? '' : ` (${fate})`}`);
     if (fate === 'crash-before') return this.crash(actor!);
     if (fate === 'lost') {
       this.#answer(step, { error: call.lose() });
@@ -258,6 +220,7 @@ export class Scheduler {
   /** @returns false where the server waits for another session */
   async #isDone(step: Step): Promise<boolean> {
     for (let ms = 2; ; ms = Math.min(50, 2 * ms)) {
+      this.#options.signal.throwIfAborted();
       let timer: NodeJS.Timeout | undefined;
       const late = new Promise<void>((resolve) => (timer = machine.setTimeout(resolve, ms)));
       await Promise.race([step.done, late]);

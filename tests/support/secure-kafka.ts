@@ -15,17 +15,19 @@ const listeners = ['SCRAM', 'TLS'] as const;
 /** Why this machine cannot run such a broker; undefined if it can. */
 export const noSecureKafka: string | undefined = findJava().problem;
 
-/** A separate broker of a test with authentication. */
+type Credentials = Required<KafkaConnection>['sasl'];
+
+/** A separate broker of a test with authentication, by PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512, and with ACLs. */
 export interface SecureKafka {
-  /** With SCRAM-SHA-512, without TLS. */
+  /** Without TLS. */
   scram: Required<Pick<KafkaConnection, 'brokers' | 'sasl'>>;
-  /** With SCRAM-SHA-512 over TLS. */
+  /** Over TLS. */
   tls: Required<Omit<KafkaConnection, 'compression'>>;
   stop(): Promise<void>;
 }
 
-/** Starts a broker with the user of that name and password. */
-export async function startSecureKafka(sasl: { username: string; password: string }): Promise<SecureKafka> {
+/** Starts a broker with a user who may do everything, and with others, who may do what ACLs say. */
+export async function startSecureKafka(sasl: Credentials, others: readonly Credentials[] = []): Promise<SecureKafka> {
   const found = findJava();
   if (found.problem !== undefined) throw new Error(found.problem);
   const java = found.program;
@@ -40,13 +42,23 @@ export async function startSecureKafka(sasl: { username: string; password: strin
       folder,
       port,
       controllerPort,
-      settings: { ...listening({ port, controllerPort, scram, tls }), ...keystore },
-      formatting: ['--add-scram', `SCRAM-SHA-512=[name=${sasl.username},password=${sasl.password}]`],
+      settings: {
+        ...listening({ port, controllerPort, scram, tls }, [sasl, ...others]),
+        ...keystore,
+        'authorizer.class.name': 'org.apache.kafka.metadata.authorizer.StandardAuthorizer',
+        'super.users': `User:ANONYMOUS;User:${sasl.username}`, // ANONYMOUS is the broker itself
+      },
+      formatting: [sasl, ...others].flatMap(({ username, password }) =>
+        ['SCRAM-SHA-256', 'SCRAM-SHA-512'].flatMap((mechanism) => [
+          '--add-scram',
+          `${mechanism}=[name=${username},password=${password}]`,
+        ]),
+      ),
     });
     await untilReady(server, { port, signal: never });
     return {
       scram: { brokers: [`127.0.0.1:${scram}`], sasl },
-      tls: { brokers: [`localhost:${tls}`], sasl, ca },
+      tls: { brokers: [`localhost:${tls}`], sasl, tls: { ca } },
       stop: async () => {
         await server.stop();
         rmSync(folder, { recursive: true });
@@ -58,19 +70,33 @@ export async function startSecureKafka(sasl: { username: string; password: strin
   }
 }
 
-/** The broker connects to itself in plain text; other clients need SCRAM, on one of two ports over TLS. */
-function listening(ports: { port: number; controllerPort: number; scram: number; tls: number }) {
+/** The broker connects to itself in plain text; other clients say who they are, on one of two ports over TLS. */
+function listening(
+  ports: { port: number; controllerPort: number; scram: number; tls: number },
+  users: readonly Credentials[],
+) {
   const { port, controllerPort, scram, tls } = ports;
   const open = `PLAINTEXT://127.0.0.1:${port}`;
   const secure = `SCRAM://127.0.0.1:${scram},TLS://localhost:${tls}`;
-  const login = 'org.apache.kafka.common.security.scram.ScramLoginModule required;';
+  const scramLogin = 'org.apache.kafka.common.security.scram.ScramLoginModule required;';
+  const known = users.map(({ username, password }) => `user_${username}="${password}"`).join(' ');
+  const logins = {
+    'scram-sha-256': scramLogin,
+    'scram-sha-512': scramLogin,
+    plain: `org.apache.kafka.common.security.plain.PlainLoginModule required ${known};`,
+  };
   return {
     listeners: `${open},CONTROLLER://127.0.0.1:${controllerPort},${secure}`,
     'advertised.listeners': `${open},${secure}`,
     'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SCRAM:SASL_PLAINTEXT,TLS:SASL_SSL',
-    'sasl.enabled.mechanisms': 'SCRAM-SHA-512',
+    'sasl.enabled.mechanisms': Object.keys(logins).join(',').toUpperCase(),
     ...Object.fromEntries(
-      listeners.map((name) => [`listener.name.${name.toLowerCase()}.scram-sha-512.sasl.jaas.config`, login]),
+      listeners.flatMap((name) =>
+        Object.entries(logins).map(([mechanism, login]) => [
+          `listener.name.${name.toLowerCase()}.${mechanism}.sasl.jaas.config`,
+          login,
+        ]),
+      ),
     ),
   };
 }

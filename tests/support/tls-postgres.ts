@@ -70,7 +70,7 @@ export async function startTlsPostgres(): Promise<TlsPostgres> {
     folder,
     port: await freePort(),
     settings: {
-      listen_addresses: '127.0.0.1,127.0.0.2',
+      listen_addresses: '127.0.0.1,127.0.0.2,::1',
       ssl: 'on',
       ssl_cert_file: own('server.crt', certificate),
       ssl_key_file: own('server.key', key),

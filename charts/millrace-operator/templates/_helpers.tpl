@@ -47,7 +47,13 @@ imagePullSecrets: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
 
-{{/* The rules of its roles. */}}
+{{- define "millrace-operator.serviceAccount" -}}
+{{- .Values.serviceAccount.name | default (ternary "millrace-operator" "default" .Values.serviceAccount.create) -}}
+{{- end -}}
+
+{{/* The rights of the operator, by where they hold. */}}
 {{- define "millrace-operator.rights" -}}
-{{ tpl (.Files.Get "files/rbac.yaml") . }}
+{{- $rights := tpl (.Files.Get "files/rbac.yaml") . | fromYaml -}}
+{{- if .Values.deletion.allowed }}{{ $_ := set $rights "rules" (concat $rights.rules $rights.deletionRules) }}{{ end -}}
+{{ toYaml $rights }}
 {{- end -}}

@@ -51,7 +51,7 @@
      install, and changes nothing of it. */}}
 {{- define "millrace.keptKafka" -}}
 {{- $found := list -}}
-{{- if and .Release.IsInstall .Values.kafka.create (.Capabilities.APIVersions.Has "kafka.strimzi.io/v1") -}}
+{{- if and .Release.IsInstall .Values.kafka.create (not (include "millrace.kafkaIsExternal" .)) (.Capabilities.APIVersions.Has "kafka.strimzi.io/v1") -}}
 {{- range $kind, $wanted := dict "KafkaNodePool" (include "millrace.kafkaNodePool" .) "Kafka" (include "millrace.kafka" .) -}}
 {{- with lookup "kafka.strimzi.io/v1" $kind $.Release.Namespace (ternary $.Values.kafka.name "dual-role" (eq $kind "Kafka")) -}}
 {{- $found = concat $found (include "millrace.differences" (list $kind ($wanted | fromYaml) .spec) | fromJsonArray) -}}

@@ -129,14 +129,6 @@ imagePullSecrets: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
 
-{{- define "millrace.kafkaPort" -}}
-{{ ternary 9093 9092 .Values.kafka.tls }}
-{{- end -}}
-
-{{- define "millrace.kafkaBootstrap" -}}
-{{ .Values.kafka.name }}-kafka-bootstrap:{{ include "millrace.kafkaPort" . }}
-{{- end -}}
-
 {{/* The Secret with the username, password, host and port of the role that makes databases. */}}
 {{- define "millrace.postgresqlSecret" -}}
 {{- $postgresql := .Values.postgresql -}}
@@ -153,7 +145,7 @@ postgresql-superuser
 {{- define "millrace.postgresql" -}}
 {{- $postgresql := .Values.postgresql -}}
 {{- $isBundled := eq $postgresql.mode "bundled" -}}
-superuserSecret: {{ include "millrace.postgresqlSecret" . }}
+superuserSecretRef: { name: {{ include "millrace.postgresqlSecret" . }} }
 {{- if and $isBundled (not $postgresql.bundled.existingSecret) }}
 newSuperuser: { host: postgresql, port: 5432, username: postgres }
 {{- end }}
@@ -163,7 +155,7 @@ databaseName: {{ . | quote }}
 {{- with $postgresql.tls }}
 {{- if .mode }}
 {{- if $isBundled }}{{ fail "postgresql.tls.mode: the bundled PostgreSQL has no certificate; its connections stay in the cluster" }}{{ end }}
-tls: { mode: {{ .mode }}{{ with .caSecret }}, caSecret: {{ . }}{{ end }} }
+tls: { mode: {{ .mode }}{{ with .caSecret }}, caSecretRef: { name: {{ . }} }{{ end }} }
 {{- else if .caSecret }}{{ fail "postgresql.tls.caSecret needs postgresql.tls.mode, such as verify-full" }}
 {{- end }}
 {{- end }}

@@ -1,3 +1,106 @@
+{{/* Not empty where the Kafka is not Strimzi's. */}}
+{{- define "millrace.kafkaIsExternal" -}}
+{{- if eq (.Values.kafka.mode | default "") "external" }}true{{ end -}}
+{{- end -}}
+
+{{/* The port of Strimzi's listener. */}}
+{{- define "millrace.kafkaPort" -}}
+{{ ternary 9093 9092 .Values.kafka.tls }}
+{{- end -}}
+
+{{- define "millrace.kafkaBootstrap" -}}
+{{- if include "millrace.kafkaIsExternal" . -}}
+{{ required "kafka.external.bootstrapServers must name brokers, such as broker-1.example.com:9096, where kafka.mode is external" .Values.kafka.external.bootstrapServers }}
+{{- else -}}
+{{ .Values.kafka.name }}-kafka-bootstrap:{{ include "millrace.kafkaPort" . }}
+{{- end -}}
+{{- end -}}
+
+{{/* Kafka, as an EventService has it. The brokers of a Kafka that the chart does not create say themselves how many copies there are. */}}
+{{- define "millrace.kafkaOfService" -}}
+{{- if include "millrace.kafkaIsExternal" . -}}
+{{- include "millrace.refuseExternalKafka" . -}}
+{{- with .Values.kafka.external -}}
+{{- if .replicas }}
+replicas: {{ .replicas }}
+{{- end }}
+external:
+  bootstrapServers: {{ include "millrace.kafkaBootstrap" $ | quote }}
+  {{- if ne .sasl.mechanism "none" }}
+  sasl: { mechanism: {{ .sasl.mechanism }}, secretRef: { name: {{ .sasl.existingSecret }} } }
+  {{- end }}
+  {{- if .tls.enabled }}
+  tls: {{ with .tls.caSecret }}{ caSecretRef: { name: {{ . }} } }{{ else }}{}{{ end }}
+  {{- end }}
+  {{- if .acls }}
+  acls: true
+  {{- end }}
+{{- end -}}
+{{- else -}}
+cluster: {{ .Values.kafka.name }}
+{{- if .Values.kafka.create }}
+replicas: {{ include "millrace.kafkaCopies" . }}
+{{- end }}
+{{- end -}}
+{{- end -}}
+
+{{/* What cannot work, or would send a password for all to read. */}}
+{{- define "millrace.refuseExternalKafka" -}}
+{{- with .Values.kafka.external -}}
+{{- $hasUsers := ne .sasl.mechanism "none" -}}
+{{- if and $hasUsers (not .sasl.existingSecret) -}}
+{{- fail (printf "kafka.external.sasl.existingSecret must name a Secret with username and password, for %s. Without users, set kafka.external.sasl.mechanism to none." .sasl.mechanism) -}}
+{{- end -}}
+{{- if and (not $hasUsers) .sasl.existingSecret -}}
+{{- fail "kafka.external.sasl.existingSecret needs kafka.external.sasl.mechanism, such as SCRAM-SHA-512: with none, clients do not say who they are" -}}
+{{- end -}}
+{{- if and .acls (not $hasUsers) -}}
+{{- fail "kafka.external.acls needs kafka.external.sasl.mechanism, such as SCRAM-SHA-512: the rights are those of users" -}}
+{{- end -}}
+{{- if and (eq .sasl.mechanism "PLAIN") (not .tls.enabled) -}}
+{{- fail "kafka.external.sasl.mechanism: PLAIN needs kafka.external.tls.enabled, or everybody on the way could read the password" -}}
+{{- end -}}
+{{- if and .tls.caSecret (not .tls.enabled) -}}
+{{- fail "kafka.external.tls.caSecret needs kafka.external.tls.enabled" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Where services that talk to Kafka may connect to, as JSON. In through any broker: who leads a partition is only known afterwards. */}}
+{{- define "millrace.kafkaPeers" -}}
+{{- $peers := list -}}
+{{- if include "millrace.kafkaIsExternal" . -}}
+{{- range .Values.kafka.external.cidrs -}}
+{{- $peers = append $peers (dict "ipBlock" (dict "cidr" .)) -}}
+{{- end -}}
+{{- with .Values.kafka.external.namespace -}}
+{{- $peers = append $peers (include "millrace.namespacePeer" . | fromJson) -}}
+{{- end -}}
+{{- if not $peers -}}
+{{- fail "kafka.external.cidrs must have the addresses of the brokers, such as [10.0.0.0/8], or kafka.external.namespace their namespace: the NetworkPolicies let pods reach nothing else" -}}
+{{- end -}}
+{{- else -}}
+{{- $labels := dict "strimzi.io/cluster" .Values.kafka.name "strimzi.io/name" (printf "%s-kafka" .Values.kafka.name) -}}
+{{- $peers = append $peers (dict "podSelector" (dict "matchLabels" $labels)) -}}
+{{- end -}}
+{{- $peers | toJson -}}
+{{- end -}}
+
+{{/* Their ports, as JSON. */}}
+{{- define "millrace.kafkaPorts" -}}
+{{- $ports := list -}}
+{{- if not (include "millrace.kafkaIsExternal" .) -}}
+{{- $ports = append $ports (include "millrace.kafkaPort" . | int) -}}
+{{- else if .Values.kafka.external.ports -}}
+{{- $ports = .Values.kafka.external.ports -}}
+{{- else -}}
+{{- range splitList "," (include "millrace.kafkaBootstrap" .) -}}
+{{- $ports = append $ports (regexFind "[0-9]+$" . | int) -}}
+{{- end -}}
+{{- end -}}
+{{- $ports | uniq | toJson -}}
+{{- end -}}
+
 {{/* Copies of each partition: up to three, as there are brokers. */}}
 {{- define "millrace.kafkaCopies" -}}
 {{ min 3 .Values.kafka.replicas }}

@@ -56,12 +56,21 @@ imageName: {{ .Values.postgresql.cloudnativePg.image }}
 {{- include "millrace.foreignPullSecrets" . }}
 # the operator creates databases and roles with it: Secret postgresql-superuser
 enableSuperuserAccess: true
-{{- if gt (int .Values.postgresql.cloudnativePg.instances) 1 }}
-# an acknowledged commit is on two instances
-minSyncReplicas: 1
-maxSyncReplicas: 1
+{{- $cnpg := .Values.postgresql.cloudnativePg }}
+{{- $hasStandby := gt (int $cnpg.instances) 1 }}
+{{- if $hasStandby }}
+# besides over nodes, which CloudNativePG does itself
+topologySpreadConstraints:
+  - topologyKey: topology.kubernetes.io/zone
+    maxSkew: 1
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector: { matchLabels: { cnpg.io/cluster: postgresql } }
 {{- end }}
 postgresql:
+  {{- if $hasStandby }}
+  # an acknowledged commit is on two instances
+  synchronous: { method: any, number: 1 }
+  {{- end }}
   parameters:
     max_connections: {{ .Values.postgresql.maxConnections | quote }}
     max_wal_size: 2GB
@@ -72,4 +81,65 @@ storage:
   {{- with .Values.postgresql.storageClass }}
   storageClass: {{ . }}
   {{- end }}
+{{- with $cnpg.walStorage }}
+walStorage:
+  size: {{ . }}
+  {{- with $.Values.postgresql.storageClass }}
+  storageClass: {{ . }}
+  {{- end }}
+{{- end }}
+{{- $archive := $cnpg.backup.serverName | default "postgresql" }}
+{{- if $cnpg.backup.objectStore }}
+plugins:
+  - name: barman-cloud.cloudnative-pg.io
+    isWALArchiver: true
+    parameters: { barmanObjectName: postgresql, serverName: {{ $archive }} }
+{{- end }}
+{{- with $cnpg.recovery.serverName }}
+{{- if not $cnpg.backup.objectStore }}{{ fail "postgresql.cloudnativePg.recovery needs postgresql.cloudnativePg.backup.objectStore, where the backup is" }}{{ end }}
+{{- if eq . $archive }}{{ fail (printf "postgresql.cloudnativePg.backup.serverName must not be %s, from which the Cluster is recovered: its write-ahead log would be written over" .) }}{{ end }}
+bootstrap:
+  recovery:
+    source: backup
+    {{- with $cnpg.recovery.targetTime }}
+    recoveryTarget: { targetTime: {{ . | quote }} }
+    {{- end }}
+externalClusters:
+  - name: backup
+    plugin:
+      name: barman-cloud.cloudnative-pg.io
+      parameters: { barmanObjectName: postgresql, serverName: {{ . }} }
+{{- else }}
+{{- if $cnpg.recovery.targetTime }}{{ fail "postgresql.cloudnativePg.recovery.targetTime needs postgresql.cloudnativePg.recovery.serverName" }}{{ end }}
+{{- end }}
+{{- end -}}
+
+{{/* The spec of the pods that back the bundled PostgreSQL up. */}}
+{{- define "millrace.backupPod" -}}
+automountServiceAccountToken: false
+enableServiceLinks: false
+restartPolicy: Never
+{{- include "millrace.foreignPullSecrets" . }}
+securityContext: {{- include "millrace.compact" .Values.postgresql.bundled.podSecurityContext | nindent 2 }}
+containers:
+  - name: backup
+    image: {{ .Values.postgresql.bundled.image }}
+    imagePullPolicy: IfNotPresent
+    command: [bash, /scripts/backup.sh]
+    env:
+      - { name: KEEP, value: {{ .Values.postgresql.bundled.backup.keep | quote }} }
+      {{- range $variable, $key := dict "PGHOST" "host" "PGPORT" "port" "PGUSER" "username" "PGPASSWORD" "password" }}
+      - name: {{ $variable }}
+        valueFrom: { secretKeyRef: { name: {{ include "millrace.postgresqlSecret" $ }}, key: {{ $key }} } }
+      {{- end }}
+    resources: {{- toYaml .Values.postgresql.bundled.backup.resources | nindent 6 }}
+    securityContext: {{- include "millrace.containerSecurity" . | nindent 6 }}
+    volumeMounts:
+      - { name: backups, mountPath: /backups }
+      - { name: scripts, mountPath: /scripts, readOnly: true }
+      - { name: tmp, mountPath: /tmp }
+volumes:
+  - { name: backups, persistentVolumeClaim: { claimName: postgresql-backups } }
+  - { name: scripts, configMap: { name: postgresql-backup } }
+  - { name: tmp, emptyDir: {} }
 {{- end -}}

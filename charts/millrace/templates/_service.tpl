@@ -9,8 +9,15 @@
 {{- end -}}
 {{- if include "millrace.usesKafka" $spec -}}
 {{- $_ := set $config "KAFKA_BROKERS" (include "millrace.kafkaBootstrap" $root) -}}
-{{- $_ := set $config "KAFKA_SASL_USERNAME" $name -}}
 {{- $_ := set $config "KAFKA_COMPRESSION" $root.Values.kafka.compression -}}
+{{- if include "millrace.kafkaIsExternal" $root -}}
+{{- with $root.Values.kafka.external -}}
+{{- if ne .sasl.mechanism "none" }}{{ $_ := set $config "KAFKA_SASL_MECHANISM" .sasl.mechanism }}{{ end -}}
+{{- if .tls.enabled }}{{ $_ := set $config "KAFKA_SSL" "true" }}{{ end -}}
+{{- end -}}
+{{- else -}}
+{{- $_ := set $config "KAFKA_SASL_USERNAME" $name -}}
+{{- end -}}
 {{- end -}}
 {{- if eq $name "notifications" -}}
 {{- $_ := set $config "MAIL_FROM" $root.Values.mail.from -}}
@@ -43,14 +50,43 @@
 {{- end -}}
 {{- end -}}
 
-{{/* The credentials of the service's KafkaUser: (list . "orders") */}}
+{{/* The Secret with the password of a service in Kafka; empty where the brokers ask for none: (list . "orders") */}}
+{{- define "millrace.kafkaSecret" -}}
+{{- $root := index . 0 -}}{{- $name := index . 1 -}}
+{{- if not (include "millrace.kafkaIsExternal" $root) -}}
+{{ $name }}
+{{- else -}}
+{{- with $root.Values.kafka.external -}}
+{{- if ne .sasl.mechanism "none" -}}
+{{ ternary (printf "%s-kafka" $name) .sasl.existingSecret .acls }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The Secret with the authorities of Kafka under the key ca.crt; empty where there is none. */}}
+{{- define "millrace.kafkaCaSecret" -}}
+{{- if include "millrace.kafkaIsExternal" . -}}
+{{ .Values.kafka.external.tls.caSecret }}
+{{- else if .Values.kafka.tls -}}
+{{ .Values.kafka.name }}-cluster-ca-cert
+{{- end -}}
+{{- end -}}
+
+{{/* The credentials of the service in Kafka, and whom it trusts there: (list . "orders") */}}
 {{- define "millrace.kafkaEnv" -}}
 {{- $root := index . 0 -}}
+{{- with include "millrace.kafkaSecret" . -}}
+{{- if include "millrace.kafkaIsExternal" $root -}}
+- name: KAFKA_SASL_USERNAME
+  valueFrom: { secretKeyRef: { name: {{ . }}, key: username } }
+{{ end -}}
 - name: KAFKA_SASL_PASSWORD
-  valueFrom: { secretKeyRef: { name: {{ index . 1 }}, key: password } }
-{{- if $root.Values.kafka.tls }}
+  valueFrom: { secretKeyRef: { name: {{ . }}, key: password } }
+{{- end }}
+{{- with include "millrace.kafkaCaSecret" $root }}
 - name: KAFKA_SSL_CA
-  valueFrom: { secretKeyRef: { name: {{ $root.Values.kafka.name }}-cluster-ca-cert, key: ca.crt } }
+  valueFrom: { secretKeyRef: { name: {{ . }}, key: ca.crt } }
 {{- end }}
 {{- end -}}
 
@@ -171,9 +207,18 @@ containers:
       {{- end }}
       {{- with include "millrace.databaseEnv" (list $name $spec) }}
       {{- . | nindent 6 }}
+      - { name: DATABASE_SECRETS_DIR, value: /etc/millrace-databases }
       {{- end }}
       {{- if include "millrace.usesKafka" $spec }}
-      {{- include "millrace.kafkaEnv" (list $root $name) | nindent 6 }}
+      {{- with include "millrace.kafkaEnv" (list $root $name) | trim }}
+      {{- . | nindent 6 }}
+      {{- end }}
+      {{- if include "millrace.kafkaSecret" (list $root $name) }}
+      - { name: KAFKA_SASL_PASSWORD_FILE, value: /etc/millrace-kafka/user/password }
+      {{- end }}
+      {{- if include "millrace.kafkaCaSecret" $root }}
+      - { name: KAFKA_SSL_CA_DIR, value: /etc/millrace-kafka/ca }
+      {{- end }}
       {{- end }}
       {{- if and (eq $name "notifications") $root.Values.mail.smtpUrlSecret }}
       - name: SMTP_URL
@@ -206,6 +251,17 @@ containers:
     securityContext: {{- include "millrace.containerSecurity" $root | nindent 6 }}
     volumeMounts:
       - { name: config, mountPath: /etc/millrace, readOnly: true }
+      {{- if $spec.databases }}
+      - { name: database-secrets, mountPath: /etc/millrace-databases, readOnly: true }
+      {{- end }}
+      {{- if include "millrace.usesKafka" $spec }}
+      {{- if include "millrace.kafkaSecret" (list $root $name) }}
+      - { name: kafka-user, mountPath: /etc/millrace-kafka/user, readOnly: true }
+      {{- end }}
+      {{- if include "millrace.kafkaCaSecret" $root }}
+      - { name: kafka-ca, mountPath: /etc/millrace-kafka/ca, readOnly: true }
+      {{- end }}
+      {{- end }}
       {{- if $postgresqlCa }}
       - { name: postgresql-ca, mountPath: /etc/postgresql-ca, readOnly: true }
       {{- end }}
@@ -222,14 +278,47 @@ containers:
 volumes:
   - name: config
     configMap: { name: {{ $name }} }
+  # What is renewed while a pod runs. At its start the environment has the same, and waits for it: a kubelet would try a volume whose
+  # Secret is missing at longer and longer intervals.
+  {{- if $spec.databases }}
+  - name: database-secrets
+    projected:
+      sources:
+        {{- range $database := $spec.databases }}
+        - secret:
+            name: {{ $database.name }}-database
+            optional: true
+            items:
+              {{- range $key := list "database" "username" "password" "nextPassword" }}
+              - { key: {{ $key }}, path: {{ $database.name }}/{{ $key }} }
+              {{- end }}
+        {{- end }}
+  {{- end }}
+  {{- if include "millrace.usesKafka" $spec }}
+  {{- with include "millrace.kafkaSecret" (list $root $name) }}
+  - name: kafka-user
+    secret: { secretName: {{ . }}, optional: true, items: [{ key: password, path: password }] }
+  {{- end }}
+  {{- with include "millrace.kafkaCaSecret" $root }}
+  # with the certificates of an authority that is being replaced
+  - name: kafka-ca
+    secret: { secretName: {{ . }}, optional: true }
+  {{- end }}
+  {{- end }}
   {{- with $postgresqlCa }}
   # the URLs of the databases name the file
   - name: postgresql-ca
     secret: { secretName: {{ . }}, items: [{ key: ca.crt, path: ca.crt }] }
   {{- end }}
   {{- if $spec.streamQueries }}
+  # the operator fills the first one, then the next
   - name: stream-queries
-    configMap: { name: stream-queries }
+    projected:
+      sources:
+        - configMap: { name: stream-queries }
+        {{- range untilStep 2 9 1 }}
+        - configMap: { name: stream-queries-{{ . }}, optional: true }
+        {{- end }}
   {{- end }}
   {{- with $values.extraVolumes }}
   {{- toYaml . | nindent 2 }}

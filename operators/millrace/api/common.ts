@@ -1,9 +1,13 @@
 import { Type } from 'typebox';
 import type { TSchema } from 'typebox';
 import { keyedBy } from '#platform/declaration-schema';
+import type { Rule } from '#platform/declaration-schema';
 
 export const group = 'millrace.dev';
-export const version = 'v1alpha1';
+/** The version that the operator reads and writes, and in which the API server stores every resource. */
+export const version = 'v1beta1';
+/** Versions that the API server still serves. Their schema is that of `version`, so that it converts them by their name alone. */
+export const deprecatedVersions = ['v1alpha1'] as const;
 export const apiVersion = `${group}/${version}`;
 
 export const Time = (description: string) => Type.String({ format: 'date-time', description });
@@ -24,7 +28,7 @@ export const Conditions = Type.Array(
       Type.Integer({ description: 'Generation of the spec that the condition is about' }),
     ),
   }),
-  { description: 'Conditions; Ready sums the others up', ...keyedBy('type') },
+  { maxItems: 16, description: 'Conditions; Ready sums the others up', ...keyedBy('type') },
 );
 
 export const ObservedGeneration = Type.Integer({ description: 'Generation of the spec that the status is about' });
@@ -52,6 +56,8 @@ export interface KindDefinition {
   plural: string;
   shortNames: string[];
   description: string;
+  /** rules over the resource as a whole, which may also look at its name */
+  rules?: readonly Rule[];
   spec: TSchema;
   status: TSchema;
   columns: Column[];

@@ -46,7 +46,8 @@ export const DeadLetterReplaySpec = Type.Object({
   }),
   retryFailed: Type.Optional(
     Type.Boolean({
-      description: 'Whether the selection includes messages that failed in an earlier replay; default false',
+      default: false,
+      description: 'Whether the selection includes messages that failed in an earlier replay',
       ...fixed,
     }),
   ),

@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
-import { keyedBy, EventServiceSpec } from '#platform/declaration-schema';
+import { keyedBy, labelNameRule, EventServiceSpec } from '#platform/declaration-schema';
 import type { Resource } from '#runtime/objects.ts';
 import { Conditions, Count, ObservedGeneration } from './common.ts';
 import type { KindDefinition } from './common.ts';
@@ -14,7 +14,7 @@ export const EventServiceStatus = Type.Object({
         name: Type.String(),
         schemaVersion: Type.Optional(Type.String({ description: 'The migration that was applied last' })),
       }),
-      { description: 'Databases and their last migrations', ...keyedBy('name') },
+      { maxItems: 10, description: 'Databases and their last migrations', ...keyedBy('name') },
     ),
   ),
   consumers: Type.Optional(
@@ -24,7 +24,7 @@ export const EventServiceStatus = Type.Object({
         lag: Type.Optional(Count('Events that the group has not handled yet')),
         deadLetters: Type.Optional(Count('Messages of the group that are dead letters and were not replayed')),
       }),
-      { description: 'Consumer groups', ...keyedBy('group') },
+      { maxItems: 10, description: 'Consumer groups', ...keyedBy('group') },
     ),
   ),
   lag: Type.Optional(Count('Lag of all groups')),
@@ -51,6 +51,7 @@ export const eventServiceDefinition: KindDefinition = {
   plural: 'eventservices',
   shortNames: ['evs'],
   description: 'What a service produces, consumes, calls and stores',
+  rules: [labelNameRule],
   spec: EventServiceSpec,
   status: EventServiceStatus,
   columns: [

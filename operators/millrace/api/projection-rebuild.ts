@@ -1,6 +1,5 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
-import { rebuildPhases } from '#platform/declarations';
 import type { Resource } from '#runtime/objects.ts';
 import { ConsumerGroup, Name, immutable } from '#platform/declaration-schema';
 import { Conditions, Count, ObservedGeneration, Time, Ttl } from './common.ts';
@@ -25,7 +24,6 @@ export type ProjectionRebuildSpec = Static<typeof ProjectionRebuildSpec>;
 export const ProjectionRebuildStatus = Type.Object({
   observedGeneration: Type.Optional(ObservedGeneration),
   conditions: Type.Optional(Conditions),
-  phase: Type.Optional(Type.String({ description: `One of ${Object.values(rebuildPhases).flat().join(', ')}` })),
   version: Type.Optional(Type.Integer({ description: 'Version that the service builds' })),
   startTime: Type.Optional(Time('When the rebuild began')),
   completionTime: Type.Optional(Time('When the rebuild finished')),

@@ -1,6 +1,7 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import type { Resource } from '#runtime/objects.ts';
+import { labelNameRule, rules, topicNameRule } from '#platform/declaration-schema';
 import { StreamQuerySchema } from '#streams/language';
 import type { StreamQueryFile } from '#streams/language';
 import { Conditions, Count, ObservedGeneration, Time } from './common.ts';
@@ -26,6 +27,7 @@ const StreamQuerySpec = {
           description: 'The member on, as kubectl and Helm read it without quotes',
         },
       },
+      ...rules(topicNameRule('self.to')),
     },
   },
 };
@@ -37,7 +39,6 @@ export type StreamQuerySpec = StreamQueryFile['spec'] & {
 export const StreamQueryStatus = Type.Object({
   observedGeneration: Type.Optional(ObservedGeneration),
   conditions: Type.Optional(Conditions),
-  state: Type.Optional(Type.String({ description: 'State that analytics reports: Running, Waiting or Failed' })),
   version: Type.Optional(Type.Integer({ description: 'Version of the windows; it increases when they begin anew' })),
   lag: Type.Optional(Count('Events not yet counted')),
   watermark: Type.Optional(Time('Watermark at the last event: the query has seen all events before this time')),
@@ -63,6 +64,7 @@ export const streamQueryDefinition: KindDefinition = {
   plural: 'streamqueries',
   shortNames: ['sq'],
   description: 'A windowed query over topics',
+  rules: [labelNameRule],
   // the parser of the language checks the rest, and the status says what is wrong
   spec: StreamQuerySpec,
   status: StreamQueryStatus,

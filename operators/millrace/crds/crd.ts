@@ -1,6 +1,6 @@
 import type { KubeObject } from '#runtime/objects.ts';
 import { isObject } from '#runtime/compare.ts';
-import { columnsOf, group, version } from '../api/common.ts';
+import { apiVersion, columnsOf, deprecatedVersions, group, version } from '../api/common.ts';
 import type { KindDefinition } from '../api/common.ts';
 
 type Json = Record<string, unknown>;
@@ -10,7 +10,7 @@ const unseen = { observedGeneration: -1 };
 
 /** The CustomResourceDefinition of a kind. */
 export function crdOf(definition: KindDefinition): KubeObject & { spec: Json } {
-  const { kind, plural, shortNames, description, spec, status } = definition;
+  const { kind, plural, shortNames } = definition;
   return {
     apiVersion: 'apiextensions.k8s.io/v1',
     kind: 'CustomResourceDefinition',
@@ -26,29 +26,43 @@ export function crdOf(definition: KindDefinition): KubeObject & { spec: Json } {
         shortNames,
         categories: ['millrace'],
       },
+      // the versions have one schema: a webhook would have nothing to convert
+      conversion: { strategy: 'None' },
       versions: [
-        {
-          name: version,
+        { name: version, served: true, storage: true, ...contentOf(definition) },
+        ...deprecatedVersions.map((name) => ({
+          name,
           served: true,
-          storage: true,
-          subresources: { status: {} },
-          additionalPrinterColumns: columnsOf(definition),
-          schema: {
-            openAPIV3Schema: {
-              type: 'object',
-              description,
-              required: ['spec'],
-              properties: {
-                apiVersion: { type: 'string' },
-                kind: { type: 'string' },
-                metadata: { type: 'object' },
-                spec: structural(spec),
-                status: { ...(structural(status) as Json), default: unseen },
-              },
-            },
-          },
-        },
+          storage: false,
+          deprecated: true,
+          deprecationWarning: `${group}/${name} ${kind} is deprecated; use ${apiVersion}, which has the same fields`,
+          ...contentOf(definition),
+        })),
       ],
+    },
+  };
+}
+
+/** What every version of a kind has. */
+function contentOf(definition: KindDefinition): Json {
+  const { description, spec, status, rules } = definition;
+  return {
+    subresources: { status: {} },
+    additionalPrinterColumns: columnsOf(definition),
+    schema: {
+      openAPIV3Schema: {
+        type: 'object',
+        description,
+        required: ['spec'],
+        ...(rules ? { 'x-kubernetes-validations': rules } : {}),
+        properties: {
+          apiVersion: { type: 'string' },
+          kind: { type: 'string' },
+          metadata: { type: 'object' },
+          spec: structural(spec),
+          status: { ...(structural(status) as Json), default: unseen },
+        },
+      },
     },
   };
 }
@@ -69,5 +83,12 @@ function structural(schema: unknown): unknown {
         : structural(value),
     ]),
   );
+  if (Array.isArray(kept['required'])) kept['required'] = withoutDefault(kept['required'] as string[], kept);
   return 'enum' in kept && !('type' in kept) ? { type: 'string', ...kept } : kept;
+}
+
+/** The members that somebody must give: the API server fills in one that has a default, so that the operator always finds it. */
+function withoutDefault(required: readonly string[], schema: Json): string[] {
+  const properties = (schema['properties'] ?? {}) as Record<string, Json>;
+  return required.filter((name) => !('default' in (properties[name] ?? {})));
 }

@@ -15,10 +15,15 @@ function fieldsOf(schema: Json, path: string): [string, string, string][] {
   return Object.entries((schema['properties'] ?? {}) as Record<string, Json>).flatMap(([name, field]) => {
     const at = `${path}.${name}`;
     const items = isObject(field['items']) ? field['items'] : undefined;
-    const note = required.has(name) && path.startsWith('spec') ? `${typeOf(field)}, required` : typeOf(field);
+    const note = [typeOf(field), ...noteOf(field, required.has(name) && path.startsWith('spec'))].join(', ');
     const description = (textOf(field, 'description') ?? textOf(items, 'description') ?? '').replaceAll('|', '\\|');
     return [[at, note, description] as [string, string, string], ...fieldsOf(items ?? field, items ? `${at}[]` : at)];
   });
+}
+
+function noteOf(field: Json, isRequired: boolean): string[] {
+  if ('default' in field) return [`default \`${textOf(field, 'default') ?? JSON.stringify(field['default'])}\``];
+  return isRequired ? ['required'] : [];
 }
 
 function typeOf(schema: Json): string {

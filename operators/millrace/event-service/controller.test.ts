@@ -37,7 +37,8 @@ async function reconciled(spec: Partial<EventServiceSpec>): Promise<{ replicas: 
 
 describe('the pods of a service', () => {
   it('are as many as its lag needs, if the service scales', async () => {
-    const { replicas } = await reconciled({ scaling: { minReplicas: 2, lagPerReplica: 50, maxReplicas: 6 } });
+    const scaling = { minReplicas: 2, lagPerReplica: 50, maxReplicas: 6, stabilization: '5m' };
+    const { replicas } = await reconciled({ scaling });
     assert.equal(replicas, 6, 'the partitions');
   });
 
@@ -81,4 +82,41 @@ describe('a failure of Strimzi', () => {
       }
     });
   }
+});
+
+describe('a cluster without a kind of Strimzi', () => {
+  const produces = [{ topic: 'order-events', partitions: 6, retention: -1 }];
+  const user = { namespace, name: 'orders' };
+
+  it('has services that say so and others that are ready, until it gets the kind', async () => {
+    let isMissing = true;
+    const world = await eventServiceWorld(
+      () => ({}),
+      undefined,
+      (server) => server.fail(404, Infinity, ({ path }) => isMissing && path.includes('/kafkatopics')),
+    );
+    const { server, declare, condition } = world;
+    const topics = () => condition('orders', 'TopicsReady');
+    try {
+      declare('gateway', {});
+      declare('orders', { kafka, produces });
+      await eventually(() => condition('gateway', 'Ready')?.status === 'True', 'who needs no topics is ready');
+      await eventually(() => topics()?.reason === 'StrimziMissing', 'who needs some says so');
+      assert.equal(topics()!.message, 'the cluster has no KafkaTopic of kafka.strimzi.io/v1: install Strimzi');
+      await eventually(() => server.find(kafkaUsers, namespace, 'orders'), 'the kind that is there is used');
+
+      isMissing = false;
+      await eventually(() => server.find(kafkaTopics, namespace, 'order-events'), 'the topic is created', 15_000);
+      strimziAnswers(server, kafkaTopics, { namespace, name: 'order-events' }, strimziSays.ready);
+      strimziAnswers(server, kafkaUsers, user, strimziSays.ready);
+      await eventually(() => condition('orders', 'Ready')?.status === 'True', 'it is ready');
+
+      isMissing = true;
+      server.endWatches();
+      await eventually(() => topics()?.reason === 'StrimziMissing', 'the kind is gone again', 15_000);
+      assert.equal(condition('gateway', 'Ready')?.status, 'True');
+    } finally {
+      await world.stop();
+    }
+  });
 });

@@ -6,17 +6,18 @@ import type { KubeObject } from '#runtime/objects.ts';
 import { controllerOf, keyOf } from '#runtime/objects.ts';
 import type { Result } from '#runtime/queue.ts';
 import type { EventService, EventServiceStatus } from '../api/event-service.ts';
-import { deployments, eventServices, kafkaTopics, kafkaUsers } from '../api/kinds.ts';
+import { deployments, eventServices } from '../api/kinds.ts';
 import type { DatabasePools } from '../database-pools.ts';
 import type { ConsumerLagReader } from '../consumer-lag.ts';
 import { topologyOf } from '../stream-query/topology.ts';
 import type { ControllerContext } from '../controller-context.ts';
 import { letGo } from '../deletion.ts';
+import type { ExternalKafka } from '../external-kafka/external-kafka.ts';
 import { byNamespace } from '../informers.ts';
 import { madeForLabel, manager } from '../labels.ts';
 import { StatusReporter } from '../report.ts';
-import type { KafkaTopic } from '../strimzi.ts';
 import { ImageIds } from './image-ids.ts';
+import { ServiceKafka, hasRightsToTake } from './kafka.ts';
 import { migrate } from './migrate.ts';
 import { measure } from './measure.ts';
 import type { Measurements } from './measure.ts';
@@ -24,15 +25,21 @@ import type { DatabaseProvisioner } from './databases.ts';
 import { partitionsOf, scale } from './scaling.ts';
 import type { Recommendation } from './scaling.ts';
 import { readyOf, statusFieldsOf } from './status.ts';
-import { otherOwner, topicsCondition, topicsOf } from './topics.ts';
-import { kafkaUserOf, userCondition, usesKafka } from './kafka-user.ts';
 
 /** How often the operator measures a service, and, sooner, checks a service that is not ready. */
 const measureEveryMs = 10_000;
 const notReadyMs = 2_000;
 
-/** Deletes the topics and databases of a service whose deletionPolicy is Delete. */
+/** Deletes the topics and databases of a service whose deletionPolicy is Delete, and the ACLs of its user in an external Kafka. */
 const finalizer = 'millrace.dev/delete-data';
+
+const deletionRefused = {
+  type: 'DeletionAllowed',
+  status: 'False',
+  reason: 'DeletionNotAllowed',
+  message:
+    'this operator may not delete topics and databases, and leaves them: set deletionPolicy to Retain, or deletion.allowed to true in the chart of the operator',
+} satisfies ConditionUpdate;
 
 interface Scale extends KubeObject {
   spec?: { replicas?: number };
@@ -42,6 +49,9 @@ interface Dependencies {
   pools: DatabasePools;
   lagReader: ConsumerLagReader;
   provisioner: DatabaseProvisioner;
+  externalKafka: ExternalKafka;
+  /** whether `deletionPolicy: Delete` is allowed: without it the API server refuses the deletions */
+  mayDelete: boolean;
 }
 
 /** The controller of EventServices. */
@@ -50,6 +60,7 @@ export class EventServiceController {
   readonly #dependencies: Dependencies;
   readonly #reporter: StatusReporter<EventServiceStatus>;
   readonly #images: ImageIds;
+  readonly #kafka: ServiceKafka;
   readonly #scaling = new Map<string, Recommendation[]>();
   readonly controller: Controller;
 
@@ -58,6 +69,7 @@ export class EventServiceController {
     this.#dependencies = dependencies;
     this.#reporter = new StatusReporter(context, eventServices, metrics);
     this.#images = new ImageIds(context.api, context.clock);
+    this.#kafka = new ServiceKafka(context, dependencies.externalKafka);
     const {
       clock,
       log,
@@ -91,59 +103,33 @@ export class EventServiceController {
       this.#scaling.delete(key);
       this.#reporter.forget(key);
       this.#images.forget(key);
+      this.#dependencies.externalKafka.forget(key);
       return;
     }
     if (isDeleting(service)) {
-      return hasFinalizer(service, finalizer) ? await this.#deleteData(service, signal) : undefined;
+      return hasFinalizer(service, finalizer) ? await this.#cleanUp(service, signal) : undefined;
     }
+    const { mayDelete } = this.#dependencies;
     const deletes = service.spec.deletionPolicy === 'Delete';
+    const leaves = (deletes && mayDelete) || hasRightsToTake(service);
     // the watch brings the changed service back here
-    if (await setFinalizer(api, eventServices, service, finalizer, deletes, signal)) return;
+    if (await setFinalizer(api, eventServices, service, finalizer, leaves, signal)) return;
 
     const conditions = [
-      await this.#topics(service, signal),
-      await this.#user(service, signal),
+      ...(await this.#kafka.keep(service, this.#emitted(service), signal)),
       await this.#dependencies.provisioner.provision(service, signal),
     ];
     const haveDatabases = conditions.at(-1)!.status === 'True';
     const needed = { ...this.#dependencies, images: this.#images };
     const migration = await migrate(this.#context, needed, service, haveDatabases, signal);
     conditions.push(migration.condition);
+    if (deletes && !mayDelete) conditions.push(deletionRefused);
     const measured = await measure(service, { ...this.#dependencies, log: this.#context.log }, signal);
     const replicas = await this.#scale(key, service, measured, signal);
     const fields = statusFieldsOf(measured, migration, replicas);
     const ready = readyOf(conditions);
     await this.#reporter.report(service, { conditions: [...conditions, ready], fields }, signal);
     return { requeueAfterMs: ready.status === 'True' ? measureEveryMs : notReadyMs };
-  }
-
-  async #topics(service: EventService, signal: AbortSignal): Promise<ConditionUpdate> {
-    const { applier, kafkaTopics: topics } = this.#context;
-    const observed: (KafkaTopic | undefined)[] = [];
-    for (const desired of topicsOf(service)) {
-      const before = topics.store.get(keyOf(desired));
-      const taken = otherOwner(service, before) !== undefined && !this.#isOrphan(before!);
-      const { object } = taken
-        ? { object: before }
-        : await applier.apply<KafkaTopic>(kafkaTopics, desired, before, signal);
-      observed.push(object);
-    }
-    return topicsCondition(service, observed);
-  }
-
-  /** Whether the service of a topic is deleted. The next service that declares the topic then gets it. */
-  #isOrphan(topic: KafkaTopic): boolean {
-    const { namespace = '', labels } = topic.metadata;
-    const key = `${namespace}/${labels?.[madeForLabel] ?? ''}`;
-    return !this.#context.eventServices.store.get(key);
-  }
-
-  async #user(service: EventService, signal: AbortSignal): Promise<ConditionUpdate> {
-    const { applier, kafkaUsers: users } = this.#context;
-    if (!usesKafka(service) || !service.spec.kafka) return userCondition(service, undefined);
-    const desired = kafkaUserOf(service, this.#emitted(service));
-    const { object } = await applier.apply(kafkaUsers, desired, users.store.get(keyOf(desired)), signal);
-    return userCondition(service, object as typeof desired);
   }
 
   /** The topics that stream queries emit to, if the service runs them. */
@@ -191,20 +177,23 @@ export class EventServiceController {
     return replicas;
   }
 
-  async #deleteData(service: EventService, signal: AbortSignal): Promise<Result | void> {
-    const { api, applier, kafkaTopics: topics } = this.#context;
-    const own = topicsOf(service).filter((topic) => otherOwner(service, topics.store.get(keyOf(topic))) === undefined);
-    const ofTopics = own.map((topic) => `the topic ${topic.spec.topicName}`);
-    const ofDatabases = (service.spec.databases ?? []).map(({ name }) => `the database ${name}`);
-    const cleanUp = async (left: Set<string>) => {
-      for (const [index, topic] of own.entries()) {
-        await api.delete(kafkaTopics, topic.metadata.namespace, topic.metadata.name, { signal });
-        applier.forget(kafkaTopics, topic);
-        left.delete(ofTopics[index]!);
+  async #cleanUp(service: EventService, signal: AbortSignal): Promise<Result | void> {
+    const { mayDelete } = this.#dependencies;
+    const deletes = service.spec.deletionPolicy === 'Delete' && (mayDelete || !hasRightsToTake(service));
+    const deletions = deletes ? await this.#kafka.deletions(service, signal) : new Map<string, () => Promise<void>>();
+    const databases = deletes ? (service.spec.databases ?? []) : [];
+    const left = [...deletions.keys(), ...databases.map(({ name }) => `the database ${name}`)];
+    const cleanUp = async (remaining: Set<string>) => {
+      await this.#kafka.revoke(service, signal);
+      for (const [what, remove] of deletions) {
+        await remove();
+        remaining.delete(what);
       }
-      await this.#dependencies.provisioner.drop(service, signal);
+      if (deletes) await this.#dependencies.provisioner.drop(service, signal);
     };
-    const deletion = { type: eventServices, finalizer, cleanUp, left: [...ofTopics, ...ofDatabases] };
+    const isRefused = service.spec.deletionPolicy === 'Delete' && !mayDelete && !hasRightsToTake(service);
+    const refusal = isRefused ? deletionRefused.message : undefined;
+    const deletion = { type: eventServices, finalizer, cleanUp, left, refusal };
     return await letGo(this.#context, this.#reporter, service, deletion, signal);
   }
 }

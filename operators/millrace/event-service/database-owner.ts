@@ -12,19 +12,18 @@ export interface DatabaseOwner {
   database: string;
 }
 
-const defaultPattern = '{name}';
 /** What PostgreSQL keeps of a name, in bytes; it would cut a longer one silently. */
 const longest = 63;
 
 /** The name of a new database and of its role. @param pattern as in `spec.postgresql.databaseName` */
-export function newDatabaseName(pattern = defaultPattern, namespace: string, database: string): string {
+export function newDatabaseName(pattern: string, namespace: string, database: string): string {
   const full = databaseNameOf(pattern.replaceAll('{namespace}', namespace).replaceAll('{name}', database));
   if (full.length <= longest) return full;
   return `${full.slice(0, longest - 9)}_${hash([namespace, database]).slice(0, 8)}`;
 }
 
 /** Whether several namespaces may have databases on the server. */
-export const isSharedServer = (pattern = defaultPattern): boolean => pattern.includes('{namespace}');
+export const isSharedServer = (pattern: string): boolean => pattern.includes('{namespace}');
 
 /** PostgreSQL's own, and the role that CloudNativePG replicates with. */
 const reservedNames = /^(postgres|template[01]|public|none|streaming_replica|pg_.*)$/;

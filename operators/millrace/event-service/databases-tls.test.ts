@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { networkInterfaces, tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import pino from 'pino';
 
@@ -56,7 +59,11 @@ describe('a PostgreSQL that takes hostssl only', () => {
     spec: {
       port: 8081,
       databases: [{ name: database, schema }],
-      postgresql: { superuserSecret: 'superuser', ...(tls === undefined ? {} : { tls }) },
+      postgresql: {
+        superuserSecretRef: { name: 'superuser' },
+        databaseName: '{name}',
+        ...(tls === undefined ? {} : { tls }),
+      },
     },
   });
   const provision = (database: string, tls?: Tls) =>
@@ -90,10 +97,57 @@ describe('a PostgreSQL that takes hostssl only', () => {
     assert.equal(await mayConnect(), false);
   });
 
+  it('lets a pool trust a renewed authority from the next connection on', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'millrace-authority-'));
+    const file = join(folder, 'ca.crt');
+    writeFileSync(file, postgres.ca);
+    const url = `${postgres.url}?sslmode=verify-ca&sslrootcert=${encodeURIComponent(file)}`;
+    const pool = createPool({ name: 'renewed-authority', url, max: 1, log });
+    const connects = async () => (await pool.connect()).release(true);
+    try {
+      await connects();
+      writeFileSync(file, strangersCertificate);
+      await assert.rejects(connects(), /certificate/);
+      writeFileSync(file, strangersCertificate + postgres.ca);
+      await connects();
+    } finally {
+      await pool.end();
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  const hasIPv6 = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === '::1'));
+  it(
+    'serves the operator, migrations and services at an address of IPv6',
+    { skip: hasIPv6 ? false : 'no ::1 here' },
+    async () => {
+      const { port, username, password } = new URL(postgres.url);
+      create('superuser-6', { host: '::1', port, username, password });
+      const one = service('users-6', { mode: 'verify-ca', caSecretRef: { name: 'authority' } });
+      one.spec.postgresql!.superuserSecretRef = { name: 'superuser-6' };
+      const { status, message } = await new DatabaseProvisioner(api, new ManualClock()).provision(one, never);
+      assert.deepEqual([status, message], ['True', '']);
+      const { host, url } = (await readSecret(api, 'shop', 'users-6-database', never))!;
+      assert.deepEqual([host, new URL(url!).hostname], ['::1', '[::1]']);
+      const mounted = new URL(url!);
+      mounted.searchParams.set('sslrootcert', postgres.caFile);
+      await migrate([{ url: mounted.href, schemaFolder: schema, database: 'users-6' }]);
+      const pool = createPool({ name: 'users-6', url: mounted.href, max: 1, log });
+      await ping(pool);
+      await pool.end();
+      const pools = new DatabasePools(api, log);
+      const { rows } = await (await pools.get('shop', 'users-6', never))!.query<{ at: string }>(
+        'SELECT inet_server_addr()::text AS at',
+      );
+      await pools.close();
+      assert.match(rows[0]!.at, /^::1/);
+    },
+  );
+
   const modes: [string, Tls][] = [
     ['require', { mode: 'require' }],
-    ['verify-ca', { mode: 'verify-ca', caSecret: 'authority' }],
-    ['verify-full', { mode: 'verify-full', caSecret: 'authority' }],
+    ['verify-ca', { mode: 'verify-ca', caSecretRef: { name: 'authority' } }],
+    ['verify-full', { mode: 'verify-full', caSecretRef: { name: 'authority' } }],
   ];
   for (const [mode, tls] of modes) {
     it(`serves the operator, migrations and services with ${mode}`, async () => {
@@ -107,7 +161,7 @@ describe('a PostgreSQL that takes hostssl only', () => {
       const secret = await readSecret(api, 'shop', `${database}-database`, never);
       const published = new URL(secret!['url']!);
       assert.equal(published.searchParams.get('sslmode'), mode);
-      if (tls.caSecret !== undefined) {
+      if (tls.caSecretRef !== undefined) {
         assert.equal(published.searchParams.get('sslrootcert'), `${caFolder}/ca.crt`);
         // where the pods mount the Secret
         published.searchParams.set('sslrootcert', postgres.caFile);
@@ -138,13 +192,13 @@ describe('a PostgreSQL that takes hostssl only', () => {
   }
 
   it('is not taken for another server', async () => {
-    const stranger = await provision('users-stranger', { mode: 'verify-full', caSecret: 'stranger' });
+    const stranger = await provision('users-stranger', { mode: 'verify-full', caSecretRef: { name: 'stranger' } });
     assert.equal(stranger.reason, 'PostgresqlUnavailable');
     assert.match(stranger.message, /certificate/);
     // Node knows nobody who has signed it
     const unknown = await provision('users-unknown', { mode: 'verify-full' });
     assert.match(unknown.message, /certificate/);
-    const missing = await provision('users-missing', { mode: 'verify-full', caSecret: 'missing' });
+    const missing = await provision('users-missing', { mode: 'verify-full', caSecretRef: { name: 'missing' } });
     assert.equal(missing.reason, 'NoCertificates');
     // another address of this machine, which the certificate does not name
     const url = new URL(postgres.url);

@@ -1,11 +1,22 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import pino from 'pino';
 
 import { Api } from '#runtime/api.ts';
 import { FakeApiServer } from '#runtime/testing/fake-api-server.ts';
 import { ManualClock } from '#runtime/testing/manual-clock.ts';
-import { databaseNameOf, dropDatabaseAndRole, ensureDatabaseRoles, withClient } from '#platform/postgres';
+import {
+  createPool,
+  databaseNameOf,
+  dropDatabaseAndRole,
+  ensureDatabaseRoles,
+  setPassword,
+  withClient,
+} from '#platform/postgres';
 import { testServers } from '#test/servers.ts';
 import { apiVersion } from '../api/common.ts';
 import type { EventService } from '../api/event-service.ts';
@@ -14,6 +25,7 @@ import { dataOf, valuesOf } from '../database-pools.ts';
 import type { Secret } from '../database-pools.ts';
 import { DatabaseProvisioner, databaseSecretOf } from './databases.ts';
 import { isSharedServer, newDatabaseName, reservedReason } from './database-owner.ts';
+import { publishMs } from './rotation.ts';
 
 const { postgres: admin } = testServers();
 const address = new URL(admin);
@@ -60,9 +72,9 @@ describe('the databases of services on one server', () => {
     const secret = { apiVersion: 'v1', kind: 'Secret', metadata: { namespace, name, labels }, data: dataOf(values) };
     server.create(secrets, secret);
   }
-  function service(namespace: string, name: string, database: string, databaseName?: string): EventService {
+  function service(namespace: string, name: string, database: string, databaseName = '{name}'): EventService {
     const databases = [{ name: database, schema: 'prisma/orders' }];
-    const postgresql = { superuserSecret: 'superuser', ...(databaseName === undefined ? {} : { databaseName }) };
+    const postgresql = { superuserSecretRef: { name: 'superuser' }, databaseName };
     const inServer = newDatabaseName(databaseName, namespace, database);
     if (reservedReason(inServer, address.username) === undefined) made.add(inServer);
     const metadata = { name, namespace, uid: `${namespace}/${name}`, generation: 1 };
@@ -86,6 +98,92 @@ describe('the databases of services on one server', () => {
     );
     return rowCount === 1;
   };
+
+  it('get another password on request, and no connection is refused meanwhile', async (t) => {
+    const orders = service(here, 'orders', 'orders', perNamespace);
+    await provision(orders);
+    const first = values(here, 'orders');
+    const mounted = mkdtempSync(join(tmpdir(), 'millrace-mounted-'));
+    mkdirSync(join(mounted, 'orders-database'));
+    /** What a kubelet does, later than anybody would like. */
+    const mount = () => {
+      for (const key of ['database', 'username', 'password', 'nextPassword']) {
+        const file = join(mounted, 'orders-database', key);
+        const value = values(here, 'orders')[key];
+        if (value === undefined) rmSync(file, { force: true });
+        else writeFileSync(file, value);
+      }
+    };
+    mount();
+    process.env['DATABASE_SECRETS_DIR'] = mounted;
+    const pool = createPool({ name: here, url: first['url']!, max: 2, log: pino({ enabled: false }) });
+    const connects = async () => (await pool.connect()).release(true);
+    t.after(async () => {
+      delete process.env['DATABASE_SECRETS_DIR'];
+      await pool.end();
+      rmSync(mounted, { recursive: true });
+    });
+    await connects();
+
+    const annotations = { 'millrace.dev/rotate': 'monday' };
+    server.patch(secrets, here, 'orders-database', { metadata: { annotations } });
+    await provision(orders);
+    const { nextPassword: next, password } = values(here, 'orders');
+    assert.ok(next && next !== password && password === first['password'], 'it is published, and not yet used');
+    await connects();
+    mount();
+    await provision(orders);
+    assert.deepEqual(values(here, 'orders'), { ...first, nextPassword: next }, 'pods may not have it yet');
+    await whoAmI(first['url']!);
+
+    await clock.advance(publishMs);
+    await provision(orders);
+    const last = values(here, 'orders');
+    assert.deepEqual([last['password'], last['nextPassword']], [next, undefined]);
+    await whoAmI(last['url']!);
+    await assert.rejects(whoAmI(first['url']!), { code: '28P01' });
+    await connects();
+    mount();
+    await connects();
+    await provision(orders);
+    await clock.advance(10 * 60_000);
+    await provision(orders);
+    assert.deepEqual(values(here, 'orders'), last, 'once');
+  });
+
+  it('have a superuser whose password the operator renews on request, also after it has died in the middle', async () => {
+    const name = `super_${randomBytes(4).toString('hex')}`;
+    await withClient(admin, (client) => client.query(`CREATE ROLE ${name} LOGIN SUPERUSER PASSWORD 'one'`));
+    try {
+      const { hostname: host, port } = address;
+      create(here, 'bundled', { host, port, username: name, password: 'one' });
+      const orders = service(here, 'orders', 'orders', perNamespace);
+      orders.spec.postgresql = {
+        superuserSecretRef: { name: 'bundled' },
+        databaseName: perNamespace,
+        newSuperuser: { host, port: Number(port), username: name },
+      };
+      const superuser = () => valuesOf(server.find<Secret>(secrets, here, 'bundled')!);
+      const request = (value: string) =>
+        server.patch(secrets, here, 'bundled', { metadata: { annotations: { 'millrace.dev/rotate': value } } });
+      for (const value of ['one', 'two']) {
+        const { password } = superuser();
+        request(value);
+        assert.equal((await provision(orders)).status, 'True');
+        // PostgreSQL has it already, and the Secret not yet
+        if (value === 'two')
+          await withClient(admin, (client) => setPassword(client, name, superuser()['nextPassword']!));
+        await provision(orders);
+        assert.notEqual(superuser()['password'], password);
+        assert.equal(superuser()['nextPassword'], undefined);
+        await clock.advance(10 * 60_000);
+        assert.equal((await provision(orders)).status, 'True');
+      }
+      await provisioner.drop(orders, never);
+    } finally {
+      await withClient(admin, (client) => client.query(`DROP OWNED BY ${name}; DROP ROLE ${name}`));
+    }
+  });
 
   it('are each namespace’s own', async () => {
     const [ours, theirs] = [
@@ -229,16 +327,17 @@ describe('the databases of services on one server', () => {
     ];
     assert.ok(a.length <= 63 && b.length <= 63);
     assert.notEqual(a, b);
-    assert.equal(newDatabaseName(undefined, 'shop', 'orders-read'), 'orders_read');
-    assert.deepEqual([isSharedServer(), isSharedServer(perNamespace)], [false, true]);
+    assert.equal(newDatabaseName('{name}', 'shop', 'orders-read'), 'orders_read');
+    assert.deepEqual([isSharedServer('{name}'), isSharedServer(perNamespace)], [false, true]);
   });
 
   it('get a superuser once, if the server takes it from the Secret', async () => {
     const one = service(here, 'orders', 'orders', perNamespace);
-    const missing = { ...one.spec.postgresql!, superuserSecret: 'missing' };
+    const missing = { ...one.spec.postgresql!, superuserSecretRef: { name: 'missing' } };
     assert.equal((await provision({ ...one, spec: { ...one.spec, postgresql: missing } })).reason, 'NoSuperuser');
     const newSuperuser = { host: '127.0.0.1', port: Number(address.port), username: 'postgres' };
-    const fresh = { ...one, spec: { ...one.spec, postgresql: { ...missing, superuserSecret: 'fresh', newSuperuser } } };
+    const toMake = { ...missing, superuserSecretRef: { name: 'fresh' }, newSuperuser };
+    const fresh = { ...one, spec: { ...one.spec, postgresql: toMake } };
     // the server of the test has another password, and says so
     const { reason } = await provision(fresh);
     assert.equal(reason, 'PostgresqlUnavailable');
@@ -246,7 +345,8 @@ describe('the databases of services on one server', () => {
     assert.ok(valuesOf(first)['password']!.length >= 32);
     await provision(fresh);
     assert.deepEqual(server.find(secrets, here, 'fresh'), first);
-    const kept = { ...fresh.spec.postgresql, superuserSecret: 'superuser' };
+    // as charts of 0.1 name it
+    const { superuserSecretRef: _, ...kept } = { ...fresh.spec.postgresql, superuserSecret: 'superuser' };
     assert.equal((await provision({ ...fresh, spec: { ...fresh.spec, postgresql: kept } })).status, 'True');
   });
 });

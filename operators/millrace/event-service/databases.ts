@@ -5,6 +5,8 @@ import {
   ensureDatabaseRoles,
   markDatabase,
   marksOf,
+  setPassword,
+  urlHost,
   withClient,
   withDatabasesLocked,
 } from '#platform/postgres';
@@ -15,11 +17,12 @@ import type { ConditionUpdate } from '#runtime/conditions.ts';
 import type { Api } from '#runtime/api.ts';
 import type { EventService } from '../api/event-service.ts';
 import { namespaces, secrets } from '../api/kinds.ts';
-import { clusterHost, databaseSecretName, dataOf, readSecret, valuesOf } from '../database-pools.ts';
+import { caKey, clusterHost, databaseSecretName, dataOf, readSecret, valuesOf } from '../database-pools.ts';
 import type { Secret } from '../database-pools.ts';
 import { madeForLabel, managedBy, manager } from '../labels.ts';
 import { isSharedServer, markOf, newDatabaseName, reservedReason, takenReason } from './database-owner.ts';
 import type { DatabaseOwner } from './database-owner.ts';
+import { publishMs, rotate } from './rotation.ts';
 
 type Postgresql = NonNullable<EventService['spec']['postgresql']>;
 
@@ -29,6 +32,8 @@ interface Server {
   port: string;
   username: string;
   password: string;
+  /** the one that takes its place; undefined while it is not rotated */
+  nextPassword?: string | undefined;
   /** undefined: without TLS */
   tlsMode?: string | undefined;
   /** the certificates (PEM) of those who may sign the server's; undefined: those that Node knows */
@@ -37,6 +42,7 @@ interface Server {
 
 /** A database that a service declares, as it is or as it is to be. */
 interface Wanted {
+  secret: Secret | undefined;
   /** as declared */
   database: string;
   /** in PostgreSQL, also the name of its role */
@@ -47,9 +53,8 @@ interface Wanted {
 
 /** How often the databases are checked though nothing has changed. */
 const recheckMs = 5 * 60_000;
-/** Where the pods of a service mount the certificates of `spec.postgresql.tls.caSecret`. */
+/** Where the pods of a service mount the certificates of `spec.postgresql.tls.caSecretRef`. */
 export const caFolder = '/etc/postgresql-ca';
-export const caKey = 'ca.crt';
 
 const type = 'DatabasesReady';
 const notReady = (reason: string, message: string): ConditionUpdate => ({ type, status: 'False', reason, message });
@@ -71,7 +76,7 @@ export function databaseSecretOf(
   { host, port, tlsMode, ca }: Pick<Server, 'host' | 'port' | 'tlsMode' | 'ca'>,
   password: string,
 ): Secret {
-  const url = new URL(`postgresql://${name}:${encodeURIComponent(password)}@${host}:${port}/${name}`);
+  const url = new URL(`postgresql://${name}:${encodeURIComponent(password)}@${urlHost(host)}:${port}/${name}`);
   if (tlsMode !== undefined) url.searchParams.set('sslmode', tlsMode);
   if (ca !== undefined) url.searchParams.set('sslrootcert', `${caFolder}/${caKey}`);
   const values = { host, port, database: name, username: name, password, url: url.href };
@@ -99,17 +104,39 @@ export class DatabaseProvisioner {
   async provision(service: EventService, signal: AbortSignal): Promise<ConditionUpdate> {
     const { databases = [], postgresql } = service.spec;
     if (databases.length === 0) return { type, status: 'True', reason: 'NoDatabases', message: '' };
-    if (!postgresql) return notReady('NoPostgresql', 'spec.postgresql.superuserSecret is missing');
+    if (!postgresql) return notReady('NoPostgresql', 'spec.postgresql.superuserSecretRef is missing');
     try {
       const server = await this.#server(service, postgresql, signal);
       const wanted = await this.#wanted(service, postgresql, server, signal);
       await this.#create(service, server, wanted, signal);
+      await this.#rotate(service, postgresql, server, wanted, signal);
       return { type, status: 'True', reason: 'Created', message: '' };
     } catch (error) {
       if (error instanceof NotReady) return error.condition;
       if (error instanceof ApiError) throw error;
       return notReady('PostgresqlUnavailable', (error as Error).message);
     }
+  }
+
+  /** Renews the passwords that somebody asks to renew: of the databases, and of the superuser that the operator has made. */
+  async #rotate(
+    { metadata: { namespace = '' } }: EventService,
+    { superuserSecretRef, superuserSecret = '', newSuperuser }: Postgresql,
+    server: Server,
+    wanted: readonly Wanted[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const common = { api: this.#api, clock: this.#clock };
+    const passwordOf = (role: string) => async (password: string) => {
+      await withServer(server, namespace, (client) => setPassword(client, role, password));
+    };
+    for (const { name, secret } of wanted)
+      if (secret) await rotate(secret, { ...common, afterMs: publishMs, set: passwordOf(name) }, signal);
+    if (!newSuperuser) return;
+    const { name } = superuserSecretRef ?? { name: superuserSecret };
+    const secret = await this.#api.get<Secret>(secrets, namespace, name, { signal });
+    // nobody but the operator uses it
+    if (secret) await rotate(secret, { ...common, afterMs: 0, set: passwordOf(server.username) }, signal);
   }
 
   /** Looks at the databases of the service at the next call, though that was done a short time ago. */
@@ -139,21 +166,23 @@ export class DatabaseProvisioner {
   /** @throws NotReady where a Secret cannot be used */
   async #server(
     { metadata: { namespace = '' } }: EventService,
-    { superuserSecret: name, newSuperuser, tls }: Postgresql,
+    { superuserSecretRef, superuserSecret = '', newSuperuser, tls }: Postgresql,
     signal: AbortSignal,
   ): Promise<Server> {
+    const { name } = superuserSecretRef ?? { name: superuserSecret };
     const found =
       (await readSecret(this.#api, namespace, name, signal)) ??
       (newSuperuser && (await this.#newSuperuser(namespace, name, newSuperuser, signal)));
     if (!found) throw new NotReady('NoSuperuser', `the Secret ${name} does not exist`);
-    const { host = '', port = '', username = '', password = '' } = found;
+    const { host = '', port = '', username = '', password = '', nextPassword } = found;
     const superuser = { host, port, username, password };
     const missing = Object.entries(superuser).flatMap(([key, value]) => (value === '' ? [key] : []));
     if (missing.length > 0) throw new NotReady('NoSuperuser', `the Secret ${name} has no ${missing.join(', ')}`);
-    if (!tls?.caSecret) return { ...superuser, tlsMode: tls?.mode };
-    const ca = (await readSecret(this.#api, namespace, tls.caSecret, signal))?.[caKey];
-    if (!ca) throw new NotReady('NoCertificates', `the Secret ${tls.caSecret} does not exist, or has no ${caKey}`);
-    return { ...superuser, tlsMode: tls.mode, ca };
+    if (!tls?.caSecretRef) return { ...superuser, nextPassword, tlsMode: tls?.mode };
+    const ca = (await readSecret(this.#api, namespace, tls.caSecretRef.name, signal))?.[caKey];
+    if (!ca)
+      throw new NotReady('NoCertificates', `the Secret ${tls.caSecretRef.name} does not exist, or has no ${caKey}`);
+    return { ...superuser, nextPassword, tlsMode: tls.mode, ca };
   }
 
   /** Creates the Secret of a superuser once: nobody writes it again. */
@@ -214,7 +243,7 @@ export class DatabaseProvisioner {
     );
     if (isRight && isRecent && last.hash === fingerprintOf(server, wanted)) return;
     const uid = await this.#namespaceUid(namespace, signal);
-    const isShared = isSharedServer(service.spec.postgresql?.databaseName);
+    const isShared = isSharedServer(service.spec.postgresql!.databaseName);
     const created = await withServer(server, namespace, (client) =>
       withDatabasesLocked(client, async () => {
         const owned = wanted.map((one) => ({
@@ -244,7 +273,12 @@ export class DatabaseProvisioner {
   }
 
   /** Creates the Secret of a database where it is missing, and corrects it where it is wrong. @returns its values */
-  async #secret(owner: DatabaseOwner, { name, known }: Omit<Wanted, 'database'>, server: Server, signal: AbortSignal) {
+  async #secret(
+    owner: DatabaseOwner,
+    { name, known }: Pick<Wanted, 'name' | 'known'>,
+    server: Server,
+    signal: AbortSignal,
+  ) {
     const password = known?.['password'] || randomBytes(24).toString('base64url');
     const wanted = databaseSecretOf(owner, name, server, password);
     const values = valuesOf(wanted);
@@ -281,12 +315,12 @@ function wantedOf(
   secret: Secret | undefined,
 ): Wanted {
   const known = secret && valuesOf(secret);
-  return { database, name: known?.['database'] || newDatabaseName(databaseName, namespace, database), known };
+  return { database, name: known?.['database'] || newDatabaseName(databaseName, namespace, database), known, secret };
 }
 
 function isSecretRight(
   owner: Parameters<typeof databaseSecretOf>[0],
-  { name, known }: Omit<Wanted, 'database'>,
+  { name, known }: Pick<Wanted, 'name' | 'known'>,
   server: Server,
 ): boolean {
   if (!known?.['password']) return false;
@@ -314,13 +348,15 @@ async function dropIfOwned(server: Server, namespace: string, { name, known }: W
   );
 }
 
-async function withServer<T>(
-  { host, port, username, password, tlsMode, ca }: Server,
-  namespace: string,
-  work: Parameters<typeof withClient<T>>[1],
-): Promise<T> {
+async function withServer<T>(server: Server, namespace: string, work: Parameters<typeof withClient<T>>[1]): Promise<T> {
+  const { host, port, username, password, nextPassword, tlsMode, ca } = server;
   const credentials = `${encodeURIComponent(username)}:${encodeURIComponent(password)}`;
-  const url = new URL(`postgresql://${credentials}@${clusterHost(host, namespace)}:${port}/postgres`);
+  const url = new URL(`postgresql://${credentials}@${urlHost(clusterHost(host, namespace))}:${port}/postgres`);
   if (tlsMode !== undefined) url.searchParams.set('sslmode', tlsMode);
-  return await withClient(url.href, work, ca);
+  try {
+    return await withClient(url.href, work, ca);
+  } catch (error) {
+    if ((error as { code?: string }).code !== '28P01' || nextPassword === undefined) throw error;
+    return await withServer({ ...server, password: nextPassword, nextPassword: undefined }, namespace, work);
+  }
 }

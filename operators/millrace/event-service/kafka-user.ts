@@ -1,4 +1,5 @@
 import { broadcastPrefix, deadLetterTopic, versionPrefix } from '#platform/declarations';
+import type { Acl } from '#platform/kafka';
 import type { ConditionUpdate } from '#runtime/conditions.ts';
 import { ownerReference } from '#runtime/objects.ts';
 import type { EventService } from '../api/event-service.ts';
@@ -6,16 +7,17 @@ import { managedBy } from '../labels.ts';
 import { strimziReadiness } from '../strimzi.ts';
 import type { KafkaUser } from '../strimzi.ts';
 
-interface Acl {
-  resource: { type: 'topic' | 'group'; name: string; patternType: 'literal' | 'prefix' };
-  operations: string[];
+/** Operations of a service on a topic, a group, or all whose names begin so. */
+interface Rights {
+  resource: Acl['resource'];
+  operations: Acl['operation'][];
 }
 
-const topic = (name: string, ...operations: string[]): Acl => ({
+const topic = (name: string, ...operations: Acl['operation'][]): Rights => ({
   resource: { type: 'topic', name, patternType: 'literal' },
   operations,
 });
-const group = (name: string, patternType: 'literal' | 'prefix' = 'literal'): Acl => ({
+const group = (name: string, patternType: 'literal' | 'prefix' = 'literal'): Rights => ({
   resource: { type: 'group', name, patternType },
   operations: ['Read'],
 });
@@ -25,7 +27,7 @@ const group = (name: string, patternType: 'literal' | 'prefix' = 'literal'): Acl
  * topics that it consumes, with its groups and with those that build another version of a projection (`<group>.v2`).
  * @param emitted the topics that its stream queries emit to
  */
-export function aclsOf({ spec }: Pick<EventService, 'spec'>, emitted: readonly string[] = []): Acl[] {
+export function aclsOf({ spec }: Pick<EventService, 'spec'>, emitted: readonly string[] = []): Rights[] {
   const { produces = [], consumes = [] } = spec;
   const writes = [...produces.map((produced) => produced.topic), ...emitted];
   writes.push(...consumes.map((consumed) => deadLetterTopic(consumed.group)));
@@ -45,7 +47,7 @@ export function usesKafka({ spec }: Pick<EventService, 'spec'>): boolean {
 }
 
 /** The KafkaUser of a service; Strimzi writes its password into the Secret of the same name. The service owns it. */
-export function kafkaUserOf(service: EventService, emitted: readonly string[]): KafkaUser {
+export function kafkaUserOf(service: EventService, cluster: string, emitted: readonly string[]): KafkaUser {
   const { namespace = '', name } = service.metadata;
   return {
     apiVersion: 'kafka.strimzi.io/v1',
@@ -53,7 +55,7 @@ export function kafkaUserOf(service: EventService, emitted: readonly string[]): 
     metadata: {
       namespace,
       name,
-      labels: { ...managedBy, 'strimzi.io/cluster': service.spec.kafka!.cluster },
+      labels: { ...managedBy, 'strimzi.io/cluster': cluster },
       ownerReferences: [ownerReference(service)],
     },
     spec: {
@@ -63,11 +65,8 @@ export function kafkaUserOf(service: EventService, emitted: readonly string[]): 
   };
 }
 
-export function userCondition(service: EventService, observed: KafkaUser | undefined): ConditionUpdate {
+export function userCondition(observed: KafkaUser): ConditionUpdate {
   const type = 'UserReady';
-  if (!usesKafka(service)) return { type, status: 'True', reason: 'NoKafka', message: '' };
-  if (!service.spec.kafka)
-    return { type, status: 'False', reason: 'NoKafka', message: 'spec.kafka.cluster is missing' };
   const { ready, failure = 'UserNotReady', message } = strimziReadiness(observed);
   return ready
     ? { type, status: 'True', reason: 'Created', message: '' }

@@ -50,7 +50,7 @@ export async function measure(
     const rows = kafka && (await rowsOf<Omit<GroupOffset, 'next'> & { next: string }>(database, offsetsSql, [group]));
     if (!rows) return undefined;
     const offsets = rows.map((row) => ({ ...row, next: BigInt(row.next) }));
-    return await lagReader.read({ namespace, cluster: kafka.cluster }, topics, offsets, within);
+    return await lagReader.read({ namespace, kafka }, topics, offsets, within);
   };
   const consumers = await Promise.all(
     consumes.map(async (consumed): Promise<ConsumerStatus> => {

@@ -89,7 +89,7 @@ describe('the migrations of a database', () => {
     world.declare('ledger', {
       image: 'shop:1',
       databases: [{ name: database, schema: 'prisma/ledger' }],
-      postgresql: { superuserSecret: 'superuser' },
+      postgresql: { superuserSecretRef: { name: 'superuser' }, databaseName: '{name}' },
     });
     await runJob();
     await isReady();

@@ -3,8 +3,8 @@ import type { ConditionUpdate } from '#runtime/conditions.ts';
 import type { KubeObject } from '#runtime/objects.ts';
 import { ownerReference } from '#runtime/objects.ts';
 import type { EventService } from '../api/event-service.ts';
-import { databaseSecretName } from '../database-pools.ts';
-import { caFolder, caKey } from './databases.ts';
+import { caKey, databaseSecretName } from '../database-pools.ts';
+import { caFolder } from './databases.ts';
 import type { Job } from '../informers.ts';
 import { managedBy } from '../labels.ts';
 
@@ -41,7 +41,7 @@ export const podsOf = (job: string): string => `batch.kubernetes.io/job-name=${j
 export function migrationJobOf(service: EventService, migration: string): KubeObject {
   const { namespace = '', name } = service.metadata;
   const { image, imagePullPolicy, imagePullSecrets, databases = [] } = service.spec;
-  const caSecret = service.spec.postgresql?.tls?.caSecret;
+  const caSecret = service.spec.postgresql?.tls?.caSecretRef?.name;
   const { podSecurityContext = defaultPodSecurity, containerSecurityContext = defaultContainerSecurity } = service.spec;
   const labels = {
     ...managedBy,

@@ -7,8 +7,6 @@ export interface Recommendation {
   replicas: number;
 }
 
-const defaultStabilization = '5m';
-
 /** The replicas for a lag: at least minReplicas; more than that only up to maxReplicas and the number of partitions. */
 export function desiredReplicas(
   { minReplicas, maxReplicas = Infinity, lagPerReplica }: NonNullable<EventServiceSpec['scaling']>,
@@ -31,7 +29,7 @@ export function scale(
   { lag, partitions, current, now }: { lag: number; partitions: number; current: number; now: number },
   history: readonly Recommendation[] | undefined,
 ): { replicas: number; history: Recommendation[] } {
-  const windowMs = parseDuration(scaling.stabilization ?? defaultStabilization);
+  const windowMs = parseDuration(scaling.stabilization);
   const wanted = desiredReplicas(scaling, lag, partitions);
   // after a start the operator has no history: the current replicas count as the recommendation
   const before = history ?? [{ at: now, replicas: current }];

@@ -10,9 +10,9 @@ import type { KafkaTopic } from '../strimzi.ts';
 /** The KafkaTopics of a service: what it publishes to, and the dead letters of its groups. */
 export function topicsOf(service: EventService): KafkaTopic[] {
   const { namespace = '', name } = service.metadata;
-  const { kafka } = service.spec;
-  if (!kafka) return [];
-  const options = { namespace, cluster: kafka.cluster, replicas: kafka.replicas, madeFor: name };
+  const { cluster, replicas } = service.spec.kafka ?? {};
+  if (cluster === undefined) return [];
+  const options = { namespace, cluster, replicas, madeFor: name };
   return topics([service]).map((topic) => kafkaTopicOf(topic, options));
 }
 
@@ -25,9 +25,6 @@ export function otherOwner(service: EventService, observed: KubeObject | undefin
 /** @param observed the topics in the cluster; undefined for each that does not exist */
 export function topicsCondition(service: EventService, observed: readonly (KafkaTopic | undefined)[]): ConditionUpdate {
   const type = 'TopicsReady';
-  const { kafka, produces = [], consumes = [] } = service.spec;
-  if (produces.length + consumes.length === 0) return { type, status: 'True', reason: 'NoTopics', message: '' };
-  if (!kafka) return { type, status: 'False', reason: 'NoKafka', message: 'spec.kafka.cluster is missing' };
   const taken = observed.find((topic) => otherOwner(service, topic) !== undefined);
   if (taken) {
     const message = `the topic ${taken.spec.topicName ?? taken.metadata.name} belongs to ${otherOwner(service, taken)}`;

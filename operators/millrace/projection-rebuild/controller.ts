@@ -83,7 +83,7 @@ export function projectionRebuildController(
     if (await setFinalizer(api, projectionRebuilds, rebuild, finalizer, true, signal)) return;
     const update = await next(rebuild, signal);
     await reporter.report(rebuild, update, signal);
-    return { requeueAfterMs: update.fields.phase === undefined ? retryMs : progressEveryMs };
+    return { requeueAfterMs: update.fields.startTime === undefined ? retryMs : progressEveryMs };
   }
 
   async function onFailure(key: string, error: unknown, signal: AbortSignal): Promise<void> {

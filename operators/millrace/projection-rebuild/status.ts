@@ -16,7 +16,7 @@ export function impossibleStatus(message: string, now: number): Update {
   const time = timestamp(now);
   return {
     conditions: finishedConditions('Failed', 'NoReadModel', message),
-    fields: { phase: 'Failed', startTime: time, completionTime: time },
+    fields: { startTime: time, completionTime: time },
   };
 }
 
@@ -25,7 +25,6 @@ export function progressStatus(status: ProjectionRebuildStatus | undefined, rebu
   const { version, phase, events, lag, error } = rebuild;
   const startTime = status?.startTime ?? timestamp(now);
   const fields = {
-    phase,
     version,
     startTime,
     events,

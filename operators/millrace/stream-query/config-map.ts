@@ -1,10 +1,17 @@
 import type { ConfigMap } from '../informers.ts';
 import { managedBy } from '../labels.ts';
 
-/** The ConfigMap that analytics mounts: one file for each query. */
-export const configMapName = 'stream-queries';
+/**
+ * The ConfigMaps that analytics mounts as one folder, with one file for each query. One holds 1 MiB at most, and a change of a query
+ * writes its whole ConfigMap: several are needed for thousands of queries, and let each write be a small one.
+ */
+export const configMapNames: readonly string[] = [
+  'stream-queries',
+  ...Array.from({ length: 7 }, (_, i) => `stream-queries-${i + 2}`),
+];
 
-/** A ConfigMap may have 1 MiB; the rest is for its metadata. */
+/** A new file goes to a ConfigMap with less than this; one that is there stays, up to the limit of Kubernetes and its metadata. */
+const fillBytes = 512 * 1024;
 const maxBytes = 900 * 1024;
 
 const fileOf = (query: string) => `${query}.yaml`;
@@ -13,40 +20,45 @@ const fileOf = (query: string) => `${query}.yaml`;
  * The files of the queries. A query that has become invalid keeps its last valid file, so that a mistake in a change does not
  * stop an alert.
  * @param texts the file of each query; undefined where the query is not valid
- * @param before the files in the ConfigMap
- * @returns the files, and the queries that do not fit into a ConfigMap
+ * @param before the files in each ConfigMap
+ * @returns the files of each ConfigMap, and the queries that do not fit into any
  */
 export function queryFiles(
   texts: ReadonlyMap<string, string | undefined>,
-  before: Record<string, string> = {},
-): { data: Record<string, string>; overflow: Set<string> } {
-  const data: Record<string, string> = {};
+  before: readonly (Readonly<Record<string, string>> | undefined)[] = [],
+): { data: Record<string, string>[]; overflow: Set<string> } {
+  const places = new Map(before.flatMap((files, place) => Object.keys(files ?? {}).map((file) => [file, place])));
+  const data = configMapNames.map((): Record<string, string> => ({}));
+  const bytes = configMapNames.map(() => 0);
   const overflow = new Set<string>();
-  let bytes = 0;
+  const put = (place: number, file: string, content: string, limit: number): boolean => {
+    const size = Buffer.byteLength(content) + 2 * file.length; // managedFields has the name once more
+    if (bytes[place]! + size > limit) return false;
+    bytes[place]! += size;
+    data[place]![file] = content;
+    return true;
+  };
+  const homeless: [string, string][] = [];
   for (const [query, text] of [...texts].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
     const file = fileOf(query);
-    const content = text ?? before[file];
+    const place = places.get(file);
+    const content = text ?? (place === undefined ? undefined : before[place]?.[file]);
     if (content === undefined) continue;
-    const size = Buffer.byteLength(content) + 2 * file.length; // managedFields has the name once more
-    if (bytes + size > maxBytes) overflow.add(query);
-    else {
-      bytes += size;
-      data[file] = content;
-    }
+    if (place === undefined || !put(place, file, content, maxBytes)) homeless.push([query, content]);
+  }
+  for (const [query, content] of homeless) {
+    const isPut = configMapNames.some((_, place) => put(place, fileOf(query), content, fillBytes));
+    if (!isPut) overflow.add(query);
   }
   return { data, overflow };
 }
 
-export function configMapOf(namespace: string, data: Record<string, string>): ConfigMap {
-  return {
-    apiVersion: 'v1',
-    kind: 'ConfigMap',
-    metadata: { namespace, name: configMapName, labels: { ...managedBy, 'app.kubernetes.io/part-of': 'millrace' } },
-    data,
-  };
+export function configMapOf(namespace: string, name: string, data: Record<string, string>): ConfigMap {
+  const labels = { ...managedBy, 'app.kubernetes.io/part-of': 'millrace' };
+  return { apiVersion: 'v1', kind: 'ConfigMap', metadata: { namespace, name, labels }, data };
 }
 
-/** Whether the ConfigMap has a file of the query. */
-export function hasFile(map: ConfigMap | undefined, query: string): boolean {
-  return map?.data?.[fileOf(query)] !== undefined;
+/** Whether one of the ConfigMaps has a file of the query. */
+export function hasFile(maps: readonly (ConfigMap | undefined)[], query: string): boolean {
+  return maps.some((map) => map?.data?.[fileOf(query)] !== undefined);
 }

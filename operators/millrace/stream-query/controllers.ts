@@ -1,54 +1,78 @@
 import { Controller, specChanged } from '#runtime/controller.ts';
 import type { RuntimeMetrics } from '#runtime/metrics.ts';
+import { hash } from '#runtime/compare.ts';
 import { isDeleting } from '#runtime/finalizers.ts';
 import { keyOf } from '#runtime/objects.ts';
 import type { KubeObject } from '#runtime/objects.ts';
 import type { Result } from '#runtime/queue.ts';
+import { inTurns } from '#runtime/turns.ts';
 import type { StreamQuery, StreamQueryStatus } from '../api/stream-query.ts';
 import { configMaps, kafkaTopics, streamQueries } from '../api/kinds.ts';
 import { kafkaTopicOf, topicResourceName } from '../kafka-topic.ts';
 import type { ControllerContext } from '../controller-context.ts';
+import { recheckMs, retryMs } from '../external-kafka/external-kafka.ts';
+import type { ExternalKafka } from '../external-kafka/external-kafka.ts';
+import { isAway } from '../external-kafka/problem.ts';
 import { byNamespace } from '../informers.ts';
 import { StatusReporter } from '../report.ts';
-import { strimziReadiness } from '../strimzi.ts';
+import { strimziMissing, strimziReadiness } from '../strimzi.ts';
+import type { StrimziReadiness } from '../strimzi.ts';
 import { QueryStatusCache } from './query-statuses.ts';
 import type { FetchQueryStatuses } from './query-statuses.ts';
 import { ValidationCache } from './validation-cache.ts';
-import { emittedTopic, topologyOf, undeclaredTopics } from './topology.ts';
+import { emittedTopic, isTopologyChange, topologyOf, undeclaredTopics } from './topology.ts';
 import type { Topology } from './topology.ts';
-import { configMapName, configMapOf, hasFile, queryFiles } from './config-map.ts';
+import { configMapNames, configMapOf, hasFile, queryFiles } from './config-map.ts';
 import { conditionsOf, statusFieldsOf } from './status.ts';
 
 /** The time between two fetches: longer for many queries, as each of them may cause a write of a status. */
 const fetchEveryMs = (queries: number) => Math.max(10_000, queries * 20);
 
+/** The time until topics are created, after the kind of topics has appeared. */
+const absentMs = 10_000;
+
 const namespaceOf = ({ metadata }: Pick<KubeObject, 'metadata'>) => [metadata.namespace ?? ''];
 
 /**
- * The controllers of StreamQueries. `stream-query` writes the status of a query, `query-files` the ConfigMap and the topics of
+ * The controllers of StreamQueries. `stream-query` writes the status of a query, `query-files` the ConfigMaps and the topics of
  * a namespace, and `query-reports` fetches from analytics how the queries of a namespace are doing.
  */
 export class StreamQueryControllers {
   readonly #context: ControllerContext;
+  readonly #externalKafka: ExternalKafka;
   readonly #fetchStatuses: FetchQueryStatuses;
   readonly #reporter: StatusReporter<StreamQueryStatus>;
   readonly #validations = new ValidationCache();
   readonly #statuses = new QueryStatusCache();
-  /** the queries of a namespace that do not fit into the ConfigMap */
+  /** the topology of each namespace, until a service of it changes */
+  readonly #topologies = new Map<string, Topology>();
+  /** the queries of a namespace that do not fit into the ConfigMaps */
   readonly #overflow = new Map<string, ReadonlySet<string>>();
-  /** why the ConfigMap or a topic of a namespace cannot be written */
+  /** the topics of a namespace that only queries declare, in a Kafka that is not Strimzi's */
+  readonly #externalTopics = new Map<string, ReadonlyMap<string, StrimziReadiness>>();
+  /** why a ConfigMap or a topic of a namespace cannot be written */
   readonly #fileFailures = new Map<string, Error>();
   readonly controllers: readonly Controller[];
   readonly #queries: Controller;
 
-  constructor(context: ControllerContext, fetchStatuses: FetchQueryStatuses, metrics: RuntimeMetrics) {
+  constructor(
+    context: ControllerContext,
+    fetchStatuses: FetchQueryStatuses,
+    metrics: RuntimeMetrics,
+    externalKafka: ExternalKafka,
+  ) {
     this.#context = context;
+    this.#externalKafka = externalKafka;
     this.#fetchStatuses = fetchStatuses;
     this.#reporter = new StatusReporter(context, streamQueries, metrics);
     const { streamQueries: queries, eventServices, configMaps: maps, kafkaTopics: topics, clock, log } = context;
     const shared = { clock, log, metrics };
-    const queriesOfNamespace = ({ metadata }: KubeObject) =>
-      queries.store.by(byNamespace, metadata.namespace ?? '').map(keyOf);
+    eventServices.onChange((change) => {
+      if (!specChanged(change)) return;
+      const { namespace = '' } = (change.after ?? change.before)!.metadata;
+      this.#topologies.delete(namespace);
+      if (isTopologyChange(change)) this.#lookAtAll(namespace);
+    });
     this.#queries = new Controller({
       ...shared,
       name: 'stream-query',
@@ -56,14 +80,14 @@ export class StreamQueryControllers {
       onFailure: (key, error, signal) => this.#reporter.fail(queries.store.get(key), error, signal),
     })
       .for(queries, specChanged)
-      .watches(eventServices, queriesOfNamespace, specChanged)
       .watches(topics, (topic) => this.#emittersOf(topic));
     const files = new Controller({
       ...shared,
       name: 'query-files',
       reconcile: async (key, signal) => {
-        await this.#reconcileFiles(key, signal);
+        const result = await this.#reconcileFiles(key, signal);
         this.#tellOfFiles(key, undefined);
+        return topics.isAbsent ? { requeueAfterMs: result.requeueAfterMs ?? absentMs } : result;
       },
       onFailure: async (key, error) => this.#tellOfFiles(key, error as Error),
     })
@@ -94,12 +118,28 @@ export class StreamQueryControllers {
       .map(keyOf);
   }
 
-  #topology(namespace: string) {
-    return topologyOf(this.#context.eventServices.store.by(byNamespace, namespace));
+  #topology(namespace: string): Topology {
+    const known = this.#topologies.get(namespace);
+    if (known) return known;
+    const topology = topologyOf(this.#context.eventServices.store.by(byNamespace, namespace));
+    this.#topologies.set(namespace, topology);
+    return topology;
+  }
+
+  #mapsOf(namespace: string) {
+    const { store } = this.#context.configMaps;
+    return configMapNames.map((name) => store.get(`${namespace}/${name}`));
+  }
+
+  /** Looks at every query of a namespace, when nothing else is to be done: there may be thousands of them. */
+  #lookAtAll(namespace: string): void {
+    for (const query of this.#context.streamQueries.store.by(byNamespace, namespace)) {
+      this.#queries.enqueue(keyOf(query), { urgent: false });
+    }
   }
 
   async #reconcileQuery(key: string, signal: AbortSignal): Promise<Result | void> {
-    const { streamQueries: queries, kafkaTopics: topics, configMaps: maps } = this.#context;
+    const { streamQueries: queries } = this.#context;
     const query = queries.store.get(key);
     if (!query) {
       this.#validations.forget(key);
@@ -108,8 +148,6 @@ export class StreamQueryControllers {
     if (!query || isDeleting(query)) return;
     const { namespace = '', name } = query.metadata;
     const topology = this.#topology(namespace);
-    const { emit } = query.spec;
-    const topic = emit && !topology.topics.has(emit.to) ? topicResourceName(emit.to) : undefined;
     const validation = this.#validations.validate(query, topology);
     const status = this.#statuses.get(namespace, name);
     const conditions = conditionsOf({
@@ -117,8 +155,8 @@ export class StreamQueryControllers {
       filesFailure: this.#fileFailures.get(namespace),
       hasRunner: topology.runner !== undefined,
       isOverflow: this.#overflow.get(namespace)?.has(name) ?? false,
-      hasFile: hasFile(maps.store.get(`${namespace}/${configMapName}`), name),
-      topic: topic ? strimziReadiness(topics.store.get(`${namespace}/${topic}`)) : { ready: true, message: '' },
+      hasFile: hasFile(this.#mapsOf(namespace), name),
+      topic: this.#topicOf(query, topology),
       status,
       reachable: status !== undefined || this.#statuses.isReachable(namespace),
     });
@@ -126,19 +164,32 @@ export class StreamQueryControllers {
     return { requeueAfterMs: await this.#reporter.report(query, { conditions, fields }, signal) };
   }
 
-  async #reconcileFiles(namespace: string, signal: AbortSignal): Promise<void> {
-    const { streamQueries: queries, configMaps: maps, applier } = this.#context;
+  async #reconcileFiles(namespace: string, signal: AbortSignal): Promise<Result> {
+    const { streamQueries: queries, applier } = this.#context;
     const all = queries.store.by(byNamespace, namespace).filter((query) => !isDeleting(query));
     const topology = this.#topology(namespace);
-    const observed = maps.store.get(`${namespace}/${configMapName}`);
-    if (!topology.runner && !observed) return;
-    const texts = new Map(all.map((query) => [query.metadata.name, this.#validations.validate(query, topology).text]));
-    const { data, overflow } = queryFiles(texts, observed?.data);
-    await this.#createTopics(namespace, all, topology, signal);
-    await applier.apply(configMaps, configMapOf(namespace, data), observed, signal);
-    const before = this.#overflow.get(namespace) ?? new Set();
+    const observed = this.#mapsOf(namespace);
+    if (!topology.runner && !observed.some(Boolean)) return {};
+    const texts = new Map<string, string | undefined>();
+    await inTurns(
+      all,
+      (query) => texts.set(query.metadata.name, this.#validations.validate(query, topology).text),
+      this.#context.clock,
+      signal,
+    );
+    const before = observed.map((map) => map?.data);
+    const { data, overflow } = queryFiles(texts, before);
+    const valid = all.filter(({ metadata }) => texts.get(metadata.name) !== undefined);
+    const requeueAfterMs = await this.#createTopics(namespace, valid, topology, signal);
+    for (const [place, name] of configMapNames.entries()) {
+      const isNeeded = place === 0 || observed[place] !== undefined || Object.keys(data[place]!).length > 0;
+      if (isNeeded)
+        await applier.apply(configMaps, configMapOf(namespace, name, data[place]!), observed[place], signal);
+    }
+    const overflowed = this.#overflow.get(namespace) ?? new Set();
     this.#overflow.set(namespace, overflow);
-    for (const name of overflow.symmetricDifference(before)) this.#queries.enqueue(`${namespace}/${name}`);
+    for (const name of overflow.symmetricDifference(overflowed)) this.#queries.enqueue(`${namespace}/${name}`);
+    return { requeueAfterMs };
   }
 
   /** Lets the queries of a namespace say why they are not passed on. @param error undefined where they are */
@@ -147,25 +198,61 @@ export class StreamQueryControllers {
     if (error) this.#fileFailures.set(namespace, error);
     else this.#fileFailures.delete(namespace);
     if (before?.message === error?.message) return;
-    for (const query of this.#context.streamQueries.store.by(byNamespace, namespace))
-      this.#queries.enqueue(keyOf(query));
+    this.#lookAtAll(namespace);
   }
 
+  /** @returns when to look at the topics again; undefined where Strimzi does it */
   async #createTopics(
     namespace: string,
     queries: readonly StreamQuery[],
     topology: Topology,
     signal: AbortSignal,
-  ): Promise<void> {
+  ): Promise<number | undefined> {
     const { kafkaTopics: topics, applier } = this.#context;
-    const kafka = topology.runner?.spec.kafka;
-    if (!kafka) return;
-    const valid = queries.filter((query) => this.#validations.validate(query, topology).text !== undefined);
-    for (const [topic, madeFor] of undeclaredTopics(valid, topology.topics)) {
-      const options = { namespace, cluster: kafka.cluster, replicas: kafka.replicas, madeFor };
+    const { cluster, external, replicas } = topology.runner?.spec.kafka ?? {};
+    const undeclared = undeclaredTopics(queries, topology.topics);
+    if (external) return await this.#keepExternalTopics(namespace, { external, replicas }, undeclared.keys(), signal);
+    if (cluster === undefined || topics.isAbsent) return undefined;
+    for (const [topic, madeFor] of undeclared) {
+      const options = { namespace, cluster, replicas, madeFor };
       const desired = kafkaTopicOf(emittedTopic(topic), options);
       await applier.apply(kafkaTopics, desired, topics.store.get(`${namespace}/${desired.metadata.name}`), signal);
     }
+    return undefined;
+  }
+
+  async #keepExternalTopics(
+    namespace: string,
+    kafka: Parameters<ExternalKafka['emittedTopic']>[1],
+    topics: Iterable<string>,
+    signal: AbortSignal,
+  ): Promise<number | undefined> {
+    const before = this.#externalTopics.get(namespace);
+    const after = new Map<string, StrimziReadiness>();
+    let away: StrimziReadiness | undefined;
+    for (const topic of topics) {
+      const found = away ?? (await this.#externalKafka.emittedTopic(namespace, kafka, emittedTopic(topic), signal));
+      if (isAway(found.failure)) away = found;
+      after.set(topic, found);
+    }
+    this.#externalTopics.set(namespace, after);
+    if (hash([...after]) !== hash([...(before ?? [])]))
+      for (const query of this.#context.streamQueries.store.by(byNamespace, namespace))
+        this.#queries.enqueue(keyOf(query));
+    if (after.size === 0) return undefined;
+    return [...after.values()].every(({ ready }) => ready) ? recheckMs : retryMs;
+  }
+
+  /** Whether the topic of a query is there that no service declares. */
+  #topicOf({ metadata: { namespace = '' }, spec: { emit } }: StreamQuery, topology: Topology): StrimziReadiness {
+    if (!emit || topology.topics.has(emit.to)) return { ready: true, message: '' };
+    if (!topology.runner?.spec.kafka?.external)
+      return (
+        strimziMissing(this.#context.kafkaTopics) ??
+        strimziReadiness(this.#context.kafkaTopics.store.get(`${namespace}/${topicResourceName(emit.to)}`))
+      );
+    const waiting = { ready: false, message: `the topic ${emit.to} is not there yet` };
+    return this.#externalTopics.get(namespace)?.get(emit.to) ?? waiting;
   }
 
   async #reconcileReports(namespace: string, signal: AbortSignal): Promise<Result | void> {
@@ -182,11 +269,7 @@ export class StreamQueryControllers {
     } catch (error) {
       if (signal.aborted) throw error;
       log.debug({ err: error, namespace }, 'analytics does not answer');
-      if (this.#statuses.recordFailure(namespace)) {
-        for (const query of queries.store.by(byNamespace, namespace)) {
-          this.#queries.enqueue(keyOf(query), { urgent: false });
-        }
-      }
+      if (this.#statuses.recordFailure(namespace)) this.#lookAtAll(namespace);
     }
     return { requeueAfterMs: fetchEveryMs(count) };
   }

@@ -6,7 +6,6 @@ import type { StreamQueryStatus } from '../api/stream-query.ts';
 import { fieldsOf, rounded } from '../report.ts';
 import type { StatusUpdate } from '../report.ts';
 import type { StrimziReadiness } from '../strimzi.ts';
-import { configMapName } from './config-map.ts';
 import type { ValidationResult } from './validate.ts';
 
 /** The operator's view of a query. */
@@ -16,9 +15,9 @@ export interface ObservedQuery {
   filesFailure?: Error | undefined;
   /** whether a service of the namespace runs stream queries */
   hasRunner: boolean;
-  /** whether the query does not fit into the ConfigMap */
+  /** whether the query does not fit into the ConfigMaps */
   isOverflow: boolean;
-  /** whether the ConfigMap has a file of the query: its last valid one */
+  /** whether a ConfigMap has a file of the query: its last valid one */
   hasFile: boolean;
   /** the topic that the operator creates for the query, if it does */
   topic: StrimziReadiness;
@@ -36,7 +35,15 @@ export function conditionsOf(observed: ObservedQuery): ConditionUpdate[] {
     validation.error === undefined
       ? { type: 'Valid', status: 'True', reason: 'Accepted', message: '' }
       : { type: 'Valid', status: 'False', reason: validation.reason, message: validation.error };
-  return [valid, readiness(observed)];
+  return [valid, runningOf(observed), readiness(observed)];
+}
+
+/** Whether a version of the query runs, which may be the one before a change that is refused or builds its windows. */
+function runningOf({ status, reachable }: ObservedQuery): ConditionUpdate {
+  const type = 'Running';
+  if (!reachable) return { type, status: 'Unknown', reason: 'Unreachable', message: 'analytics does not answer' };
+  if (!status) return { type, status: 'False', reason: 'NotLoaded', message: '' };
+  return { type, status: status.state === 'Running' ? 'True' : 'False', reason: status.state, message: '' };
 }
 
 function notReady(reason: string, message: string): ConditionUpdate {
@@ -58,7 +65,8 @@ function readiness({
     return notReady(validation.reason, validation.error + still);
   }
   if (!hasRunner) return notReady('NoService', 'no EventService of the namespace has streamQueries: true');
-  if (isOverflow) return notReady('NoRoom', `the ConfigMap ${configMapName} is full`);
+  if (isOverflow)
+    return notReady('NoRoom', 'the ConfigMaps of the queries are full: delete queries, or use another namespace');
   if (filesFailure)
     return notReady(isRefusal(filesFailure) ? 'ReconcileRefused' : 'ReconcileFailed', filesFailure.message);
   if (!topic.ready) return notReady(topic.failure ?? 'TopicNotReady', topic.message);
@@ -93,9 +101,9 @@ function readinessOf(status: StreamStatus, text: string): ConditionUpdate {
  */
 export function statusFieldsOf(before: StreamQueryStatus | undefined, status: StreamStatus | undefined): Fields {
   if (!status) return fieldsOf(before);
-  const { state, version, lag, eventsPerSecond, lateEvents, failedEvents, building, watermark } = status;
+  const { version, lag, eventsPerSecond, lateEvents, failedEvents, building, watermark } = status;
   const [behind, rate] = [rounded(lag), String(rounded(eventsPerSecond))];
-  const counted = { state, version, lag: behind, eventsPerSecond: rate, lateEvents, failedEvents };
+  const counted = { version, lag: behind, eventsPerSecond: rate, lateEvents, failedEvents };
   const next = building && {
     building: {
       version: building.version,

@@ -12,7 +12,7 @@ import { QueryStatusCache } from './query-statuses.ts';
 import { ValidationCache } from './validation-cache.ts';
 import { topologyOf, undeclaredTopics } from './topology.ts';
 import { validateQuery, queryText } from './validate.ts';
-import { queryFiles } from './config-map.ts';
+import { configMapNames, queryFiles } from './config-map.ts';
 import { conditionsOf, statusFieldsOf } from './status.ts';
 import type { ObservedQuery } from './status.ts';
 
@@ -49,7 +49,8 @@ describe('checking a stream query', () => {
     for (const { text, file } of streamQueryFiles()) {
       const declared = parse(text) as StreamQuery;
       assert.equal(validateQuery(declared, platform).error, undefined, file);
-      assert.deepEqual(parse(queryText(declared)), declared, file);
+      // analytics of an earlier release knows the deprecated version alone
+      assert.deepEqual(parse(queryText(declared)), { ...declared, apiVersion: 'millrace.dev/v1alpha1' }, file);
     }
   });
 
@@ -93,6 +94,9 @@ describe('checking a stream query', () => {
     const one = query('q', {});
     const validation = cache.validate(one, shop);
     assert.equal(cache.validate({ ...one, status: {} }, shop), validation);
+    // a topic more, which it does not read
+    const more = [...services, service('more', { produces: [topic('more')] })];
+    assert.equal(cache.validate(one, topologyOf(more)), validation);
     assert.notEqual(cache.validate({ ...one, metadata: { ...one.metadata, generation: 2 } }, shop), validation);
     assert.notEqual(cache.validate(one, topologyOf([])), validation);
   });
@@ -114,23 +118,49 @@ describe('the files of stream queries', () => {
           noNullPrototype: true,
         }),
         fc.dictionary(fc.constantFrom('a.yaml', 'b.yaml', 'gone.yaml'), fc.string(), { noNullPrototype: true }),
-        (texts, before) => {
-          const { data, overflow } = queryFiles(new Map(Object.entries(texts)), before);
+        fc.nat(configMapNames.length - 1),
+        (texts, before, place) => {
+          const maps = configMapNames.map((_, i) => (i === place ? before : undefined));
+          const { data, overflow } = queryFiles(new Map(Object.entries(texts)), maps);
           assert.equal(overflow.size, 0);
-          for (const [name, text] of Object.entries(texts))
-            assert.equal(data[`${name}.yaml`], text ?? before[`${name}.yaml`]);
-          for (const file of Object.keys(data)) assert.ok(file.slice(0, -5) in texts, file);
+          for (const [name, text] of Object.entries(texts)) {
+            const file = `${name}.yaml`;
+            const content = text ?? before[file];
+            const found = data.flatMap((files, i) => (file in files ? [[i, files[file]]] : []));
+            // a file that is there stays in its ConfigMap
+            assert.deepEqual(found, content === undefined ? [] : [[file in before ? place : 0, content]]);
+          }
+          for (const file of data.flatMap(Object.keys)) assert.ok(file.slice(0, -5) in texts, file);
         },
       ),
     );
   });
 
-  it('are no more than a ConfigMap holds', () => {
-    const large = new Map(Array.from({ length: 1_000 }, (_, i) => [`q${i}`, 'x'.repeat(1_500)]));
-    const { data, overflow } = queryFiles(large);
-    assert.ok(Object.values(data).join('').length < 1_000_000);
-    assert.equal(Object.keys(data).length + overflow.size, 1_000);
+  const large = (count: number, bytes: number) =>
+    new Map(Array.from({ length: count }, (_, i) => [`q${i}`, 'x'.repeat(bytes)]));
+  const filesIn = (data: Record<string, string>[]) => data.map((files) => Object.keys(files).length);
+
+  it('are no more than the ConfigMaps hold', () => {
+    const { data, overflow } = queryFiles(large(4_000, 1_500));
+    for (const files of data) assert.ok(Object.values(files).join('').length < 1_000_000);
+    assert.equal(filesIn(data).reduce((sum, count) => sum + count) + overflow.size, 4_000);
     assert.ok(overflow.size > 0);
+    assert.equal(queryFiles(large(5_000, 600)).overflow.size, 0);
+  });
+
+  it('fill one ConfigMap after the other, and move only where theirs has no room', () => {
+    const first = queryFiles(large(1_000, 1_000)).data;
+    const [one = 0, two = 0, ...rest] = filesIn(first);
+    assert.ok(one > 400 && two > 400 && one + two === 1_000 && rest.every((count) => count === 0));
+    // a ConfigMap of an earlier release, fuller than one becomes now, stays as it is
+    const full = Object.fromEntries([...large(800, 1_000)].map(([name, text]) => [`${name}.yaml`, text]));
+    assert.deepEqual(filesIn(queryFiles(large(800, 1_000), [full]).data).slice(0, 2), [800, 0]);
+    const grown = filesIn(queryFiles(large(800, 1_500), [full]).data);
+    assert.ok(grown[0]! < 800);
+    assert.equal(
+      grown.reduce((sum, count) => sum + count),
+      800,
+    );
   });
 });
 

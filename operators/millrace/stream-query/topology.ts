@@ -1,6 +1,7 @@
 import { deadLetterTopic, parseDuration } from '#platform/declarations';
 import type { Topic } from '#platform/declarations';
-import { hash } from '#runtime/compare.ts';
+import { equal, hash } from '#runtime/compare.ts';
+import type { Change } from '#runtime/informer.ts';
 import type { EventService } from '../api/event-service.ts';
 import type { StreamQuery } from '../api/stream-query.ts';
 
@@ -36,4 +37,13 @@ export function undeclaredTopics(queries: readonly StreamQuery[], topics: Readon
   const sorted = queries.toSorted((a, b) => (a.metadata.name < b.metadata.name ? 1 : -1));
   const emitted = sorted.flatMap(({ spec, metadata }) => (spec.emit ? [[spec.emit.to, metadata.name] as const] : []));
   return new Map(emitted.filter(([topic]) => !topics.has(topic)));
+}
+
+/** Whether a change of a service is one for the queries of its namespace. */
+export function isTopologyChange({ before, after }: Change<EventService>): boolean {
+  const partOf = (service: EventService | undefined) => {
+    const { produces = [], consumes = [], streamQueries = false } = service?.spec ?? {};
+    return [produces.map(({ topic }) => topic), consumes.map(({ group, topics }) => [group, topics]), streamQueries];
+  };
+  return !equal(partOf(before), partOf(after));
 }

@@ -1,6 +1,5 @@
 import { stringify } from 'yaml';
 import { parseQuery } from '#streams/language';
-import { apiVersion } from '../api/common.ts';
 import { unquotedOn } from '../api/stream-query.ts';
 import type { StreamQuery } from '../api/stream-query.ts';
 import type { Topology } from './topology.ts';
@@ -11,6 +10,9 @@ import type { Topology } from './topology.ts';
  */
 export type ValidationResult =
   { text: string; error: undefined } | { text: undefined; error: string; reason: 'Invalid' | 'TopicNotDeclared' };
+
+/** The version in the files of queries: the deprecated one, which the analytics of a chart that is older than the operator reads, too. */
+const apiVersion = 'millrace.dev/v1alpha1';
 
 /** The file of a query, as analytics reads it. */
 export function queryText({ metadata, spec }: Pick<StreamQuery, 'metadata' | 'spec'>): string {

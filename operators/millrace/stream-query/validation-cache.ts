@@ -7,26 +7,34 @@ import type { ValidationResult } from './validate.ts';
 interface Entry {
   uid: string | undefined;
   generation: number | undefined;
+  /** what the result depends on of the services of the namespace */
   topology: string;
   validation: ValidationResult;
 }
 
-/** Validation results, each kept until the query or the topology of its namespace changes. */
+/** Validation results, each kept until the query, or what it reads of the topology of its namespace, changes. */
 export class ValidationCache {
   readonly #entries = new Map<string, Entry>();
 
   validate(query: StreamQuery, topology: Topology): ValidationResult {
     const { uid, generation } = query.metadata;
     const known = this.#entries.get(keyOf(query));
-    if (known?.uid === uid && known?.generation === generation && known?.topology === topology.hash) {
-      return known.validation;
+    if (known && known.uid === uid && known.generation === generation) {
+      if (known.topology === partFor(query, topology, known.validation)) return known.validation;
     }
     const validation = validateQuery(query, topology);
-    this.#entries.set(keyOf(query), { uid, generation, topology: topology.hash, validation });
+    const part = partFor(query, topology, validation);
+    this.#entries.set(keyOf(query), { uid, generation, topology: part, validation });
     return validation;
   }
 
   forget(key: string): void {
     this.#entries.delete(key);
   }
+}
+
+/** A valid query depends on the topics that it reads alone; what is wrong with another one may name any other topic. */
+function partFor({ spec }: StreamQuery, { topics, consumed, hash }: Topology, { error }: ValidationResult): string {
+  if (error !== undefined) return hash;
+  return spec.from.map(({ topic }) => `${topics.has(topic)} ${consumed?.has(topic) ?? ''}`).join();
 }

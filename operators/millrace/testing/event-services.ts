@@ -1,3 +1,4 @@
+import pino from 'pino';
 import type { EventServiceSpec } from '#platform/declaration-schema';
 import type { Clock } from '#runtime/clock.ts';
 import { conditionOf } from '#runtime/conditions.ts';
@@ -6,6 +7,7 @@ import type { Controller } from '#runtime/controller.ts';
 import { apiVersion } from '../api/common.ts';
 import type { EventService } from '../api/event-service.ts';
 import { eventServices } from '../api/kinds.ts';
+import { ExternalKafka } from '../external-kafka/external-kafka.ts';
 import { EventServiceController } from '../event-service/controller.ts';
 import { createWorld, namespace } from './world.ts';
 import type { World } from './world.ts';
@@ -21,35 +23,48 @@ const fine = {
     drop: () => Promise.resolve(),
     forget: () => undefined,
   },
+  mayDelete: true,
 };
 
 /** Parts of the servers that a test replaces. */
-type Servers = { [Name in keyof typeof fine]?: object };
+type Servers = { [Name in Exclude<keyof typeof fine, 'mayDelete'>]?: object } & { mayDelete?: boolean };
 
 export interface EventServiceWorld extends World {
   controller: Controller;
+  externalKafka: ExternalKafka;
   declare(name: string, spec?: Partial<EventServiceSpec>): EventService;
   service(name: string): EventService | undefined;
   condition(name: string, type: string): Condition | undefined;
 }
 
-/** A world with the controller of EventServices, which runs. @param serversOf replaces parts of its servers */
+/**
+ * A world with the controller of EventServices, which runs.
+ * @param serversOf replaces parts of its servers
+ * @param prepare changes the API server before anybody asks it
+ */
 export async function eventServiceWorld(
   serversOf: (world: World) => Servers = () => ({}),
   clock?: Clock,
+  prepare?: Parameters<typeof createWorld>[1],
 ): Promise<EventServiceWorld> {
-  const world = await createWorld(clock);
+  const world = await createWorld(clock, prepare);
   const { server, context, metrics } = world;
+  const externalKafka = new ExternalKafka(context, pino({ enabled: false }));
   const { controller } = new EventServiceController(
     context,
-    { ...fine, ...serversOf(world) } as unknown as Dependencies,
+    { ...fine, externalKafka, ...serversOf(world) } as unknown as Dependencies,
     metrics,
   );
   await world.start(controller);
   const service = (name: string) => server.find<EventService>(eventServices, namespace, name);
   return {
     ...world,
+    async stop() {
+      await world.stop();
+      await externalKafka.close();
+    },
     controller,
+    externalKafka,
     service,
     condition: (name, type) => conditionOf(service(name)?.status?.conditions, type),
     declare: (name, spec = {}) => {

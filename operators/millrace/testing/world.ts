@@ -37,8 +37,13 @@ export interface World {
   stop(): Promise<void>;
 }
 
-export async function createWorld(clock: Clock = systemClock): Promise<World> {
+/** @param prepare changes the API server before anybody asks it */
+export async function createWorld(
+  clock: Clock = systemClock,
+  prepare: (server: FakeApiServer) => void = () => undefined,
+): Promise<World> {
   const server = new FakeApiServer();
+  prepare(server);
   await server.start();
   server.create(namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } });
   const registry = new Registry();

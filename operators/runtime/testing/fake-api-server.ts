@@ -25,6 +25,7 @@ interface SeenRequest {
 interface Watcher {
   collection: string;
   namespace: string | undefined;
+  fieldSelector: string | null;
   response: ServerResponse;
 }
 
@@ -232,7 +233,10 @@ export class FakeApiServer {
 
   /** A `continue` token has the version of the first page and the position of the next one. */
   #list(path: ResourcePath, query: URLSearchParams): object {
-    const all = this.#store.list(path).filter((object) => isSelected(object, query.get('labelSelector')));
+    const all = this.#store
+      .list(path)
+      .filter((object) => isSelected(object, query.get('labelSelector')))
+      .filter((object) => isNamed(object, query.get('fieldSelector')));
     const [version = this.version, from = '0'] = query.get('continue')?.split(':') ?? [];
     if (Number(version) < this.#oldest) throw apiStatus(410, 'Expired', 'the continue token is too old');
     const limit = Number(query.get('limit') ?? all.length) || all.length;
@@ -246,10 +250,10 @@ export class FakeApiServer {
     };
   }
 
-  #watch(path: ResourcePath, { resourceVersion }: SeenRequest, response: ServerResponse): void {
+  #watch(path: ResourcePath, { resourceVersion, fieldSelector }: SeenRequest, response: ServerResponse): void {
     const from = Number(resourceVersion ?? 0);
     if (from < this.#oldest) throw apiStatus(410, 'Expired', `too old resource version: ${from} (${this.#oldest})`);
-    const watcher = { collection: path.collection, namespace: path.namespace, response };
+    const watcher = { collection: path.collection, namespace: path.namespace, fieldSelector, response };
     response.writeHead(200, { 'content-type': 'application/json' }).flushHeaders();
     if (this.#silent) return;
     this.#watchers.add(watcher);
@@ -289,9 +293,14 @@ function isSelected({ metadata: { labels = {} } }: KubeObject, selector: string 
   return wanted.every((one) => labels[one.split('=')[0]!] === one.split('=')[1]);
 }
 
+/** @param selector `metadata.name=value` */
+const isNamed = ({ metadata }: KubeObject, selector: string | null): boolean =>
+  selector === null || selector === `metadata.name=${metadata.name}`;
+
 function deliver(watcher: Watcher, event: StoredEvent): void {
   if (event.collection !== watcher.collection) return;
   if (watcher.namespace !== undefined && event.object.metadata.namespace !== watcher.namespace) return;
+  if (!isNamed(event.object, watcher.fieldSelector)) return;
   send(watcher, event.type, event.object);
 }
 

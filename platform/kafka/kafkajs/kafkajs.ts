@@ -1,48 +1,19 @@
-import type { Admin, CompressionTypes, Kafka as Kafkajs, KafkaConfig, Producer as KafkajsProducer } from 'kafkajs';
-import { messageOf, PlatformError } from '#platform/errors';
-import type { Logger } from '#platform/telemetry';
+import type { Admin, CompressionTypes, KafkaConfig, Producer as KafkajsProducer } from 'kafkajs';
+import { PlatformError } from '#platform/errors';
 import { KafkaJsAdmin } from './admin.ts';
-import { Connections } from './connections.ts';
+import { clientOf, configOf, connected, reach } from './client.ts';
+import type { KafkaOptions } from './client.ts';
 import { KafkaJsConsumer } from './consumer.ts';
-import { kafkajsLog } from './logging.ts';
 import { answersOf, kafkajs } from './patches.ts';
 import { KafkaJsProducer, chosenPartition } from './producer.ts';
-import { KafkaUnreachable, sendTimeoutMs } from '../errors.ts';
+import { sendTimeoutMs } from '../errors.ts';
 import type { Kafka, Producer } from '../port.ts';
 import type { CompressionType } from '../record/codecs.ts';
 
-const connectionTimeoutMs = 2_000;
-/** How to connect to Kafka. */
-export interface KafkaConnection {
-  /** `host:port` of some brokers, which name the others */
-  brokers: string[];
-  /** our credentials, if the brokers ask for them: SCRAM-SHA-512 does not send the password */
-  sasl?: { username: string; password: string };
-  /** connects over TLS, and trusts the brokers' certificates that these authorities have signed: one or more in PEM */
-  ca?: string;
-  /** how sent records are compressed; default: not at all */
-  compression?: CompressionType;
-}
-
-export interface KafkaOptions extends KafkaConnection {
-  /** the name of this process in the brokers' logs and quotas */
-  clientId: string;
-  log: Logger;
-}
-
 /** Kafka over kafkajs; it connects when it is used. */
-export function createKafka({ brokers, sasl, ca, compression = 'none', clientId, log }: KafkaOptions): Kafka {
-  const common: KafkaConfig = {
-    brokers,
-    clientId,
-    ...(sasl && { sasl: { mechanism: 'scram-sha-512', ...sasl } as const }),
-    ...(ca !== undefined && { ssl: { ca } }),
-    connectionTimeout: connectionTimeoutMs,
-    logLevel: kafkajs.logLevel.INFO,
-    logCreator: kafkajsLog(log),
-    requestTimeout: 15_000,
-    retry: { retries: 2, initialRetryTime: 100, maxRetryTime: 1_000 },
-  };
+export function createKafka(options: KafkaOptions): Kafka {
+  const { brokers, compression = 'none', log } = options;
+  const common = configOf(options);
   // the producer retries itself, within the time of a send
   const sending: KafkaConfig = { ...common, requestTimeout: sendTimeoutMs / 2, retry: { retries: 0 } };
   const closing = new Set<() => Promise<void>>();
@@ -98,9 +69,9 @@ export function createKafka({ brokers, sasl, ca, compression = 'none', clientId,
       }
       return producer;
     },
-    consumer(options) {
+    consumer(consuming) {
       assertOpen();
-      const consumer = new KafkaJsConsumer((config) => clientOf(common, (own) => own.consumer(config)), options, log);
+      const consumer = new KafkaJsConsumer((config) => clientOf(common, (own) => own.consumer(config)), consuming, log);
       closing.add(() => consumer.stop());
       return consumer;
     },
@@ -132,44 +103,4 @@ function compressing(producer: KafkajsProducer, type: CompressionType): KafkajsP
     send: (record) => producer.send({ ...record, compression }),
     sendBatch: (batch) => producer.sendBatch({ ...batch, compression }),
   };
-}
-
-interface Client {
-  connect(): Promise<void>;
-  disconnect(): Promise<void>;
-}
-
-/** A client of kafkajs whose connections end with it. */
-function clientOf<T extends Client>(config: KafkaConfig, make: (client: Kafkajs) => T): T {
-  const connections = new Connections();
-  const client = make(new kafkajs.Kafka({ ...config, socketFactory: connections.socketFactory }));
-  return {
-    ...client,
-    async disconnect() {
-      try {
-        await client.disconnect();
-      } finally {
-        connections.close();
-      }
-    },
-  };
-}
-
-async function connected<T extends Client>(client: T, brokers: string[]): Promise<T> {
-  try {
-    await reach(brokers, client.connect());
-    return client;
-  } catch (error) {
-    await client.disconnect();
-    throw error;
-  }
-}
-
-async function reach<T>(brokers: string[], answer: Promise<T>): Promise<T> {
-  try {
-    return await answer;
-  } catch (cause) {
-    const reason = messageOf(cause);
-    throw new KafkaUnreachable(`no Kafka broker answers at ${brokers.join(', ')}: ${reason}`, { cause });
-  }
 }

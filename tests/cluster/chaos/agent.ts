@@ -2,8 +2,11 @@
 // the hops. It asks the one who started it for the faults, by lines of JSON: messages.ts.
 import { createInterface } from 'node:readline';
 
+import { Type } from 'typebox';
+
+import { loadConfig } from '#platform/config';
 import { eventServices } from '#platform/declarations';
-import { kafkaConnection } from '#platform/kafka';
+import { kafkaConfig, kafkaConnection } from '#platform/kafka';
 import { databaseNameOf, withClient } from '#platform/postgres';
 import { Skipped } from '../../chaos/faults/fault.ts';
 import type { Observed } from '../../chaos/observed.ts';
@@ -44,13 +47,7 @@ const system: Observed = {
   services,
   url: (name) => `http://${name}:${portOf(name)}`,
   postgres: `postgresql://${env('PGUSER')}:${encodeURIComponent(env('PGPASSWORD'))}@postgresql:5432/postgres`,
-  kafka: kafkaConnection({
-    KAFKA_BROKERS: env('KAFKA_BROKERS'),
-    KAFKA_SASL_USERNAME: env('KAFKA_SASL_USERNAME'),
-    KAFKA_SASL_PASSWORD: env('KAFKA_SASL_PASSWORD'),
-    ...(env('KAFKA_SSL_CA') && { KAFKA_SSL_CA: env('KAFKA_SSL_CA') }),
-    KAFKA_RECREATED_TOPICS: 'refuse',
-  }),
+  kafka: kafkaConnection(loadConfig(Type.Object(kafkaConfig))),
   mails: mails.mails,
   recreated: new Set(),
   isDown: () => false, // its replicas are Kubernetes' own matter

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { eventServices, streamQueryFiles } from '#platform/declarations';
 import { ApiError } from '#runtime/errors.ts';
+import { apiVersionOf } from '#runtime/objects.ts';
 import type { Resource, ResourceType } from '#runtime/objects.ts';
 import { parse } from 'yaml';
 import * as kinds from '../../../operators/millrace/api/kinds.ts';
@@ -27,7 +28,7 @@ describe('the API server and the CRDs', needsCluster, () => {
 
   const create = (type: ResourceType, spec: unknown, name = `one-${(number += 1)}`) =>
     home.api.create<Resource>(type, {
-      apiVersion: 'millrace.dev/v1alpha1',
+      apiVersion: apiVersionOf(type),
       kind: type.kind,
       metadata: { namespace: home.namespace, name },
       spec,
@@ -64,8 +65,10 @@ describe('the API server and the CRDs', needsCluster, () => {
     await refuses(fewer, /partitions can only grow/);
   });
 
-  it('refuse an invalid retention', () =>
-    refuses(create(services, { port: 1, produces: [{ ...produced, retention: '1 week' }] }), /retention/));
+  it('refuse an invalid retention', async () => {
+    for (const retention of ['1 week', 604_800_000])
+      await refuses(create(services, { port: 1, produces: [{ ...produced, retention }] }), /retention/);
+  });
 
   it('refuse another schema folder of a database, and its removal', async () => {
     const spec = { port: 1, databases: [database] };
@@ -89,6 +92,40 @@ describe('the API server and the CRDs', needsCluster, () => {
       change(services, { port: 1, kafka: { cluster: 'a' } }, { kafka: { cluster: 'b' } }),
       /stays with its Kafka/,
     ));
+
+  it('refuse a name that others are made from and that would be too long', async () => {
+    const query = { from: [{ topic: 't' }] };
+    const tooLong = /becomes part of other names/;
+    for (const name of ['a'.repeat(64), 'a.b']) {
+      await refuses(create(services, { port: 1 }, name), tooLong);
+      await refuses(create(kinds.streamQueries, query, name), tooLong);
+    }
+    await create(services, { port: 1 }, 'a'.repeat(63));
+    const topic = 'T'.repeat(248);
+    await refuses(create(services, { port: 1, produces: [{ ...produced, topic }] }), /247 characters at most/);
+    await refuses(create(kinds.streamQueries, { ...query, emit: { to: topic } }), /247 characters at most/);
+    await create(services, { port: 1, produces: [{ ...produced, topic: 't'.repeat(249) }] });
+  });
+
+  it('refuse two references to the Secret of the superuser, and none', async () => {
+    const reference = { superuserSecretRef: { name: 's' } };
+    const postgresql = (value: object) => create(services, { port: 1, postgresql: value });
+    await refuses(postgresql({ ...reference, superuserSecret: 's' }), /exactly one of them/);
+    await refuses(postgresql({}), /exactly one of them/);
+    await postgresql(reference);
+  });
+
+  it('fill in what has a default', async () => {
+    const scaling = { minReplicas: 1, lagPerReplica: 1 };
+    const { spec } = await create(services, { port: 1, scaling, postgresql: { superuserSecretRef: { name: 's' } } });
+    assert.deepEqual(spec, {
+      port: 1,
+      streamQueries: false,
+      deletionPolicy: 'Retain',
+      scaling: { ...scaling, stabilization: '5m' },
+      postgresql: { superuserSecretRef: { name: 's' }, databaseName: '{name}' },
+    });
+  });
 
   it('refuse bounds of scaling that contradict each other', () =>
     refuses(

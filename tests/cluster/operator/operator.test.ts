@@ -8,7 +8,7 @@ import { eventually } from '#test/eventually.ts';
 import type { ConfigMap } from '#runtime/testing/support.ts';
 import { configMaps, eventServices, streamQueries } from '../../../operators/millrace/api/kinds.ts';
 import type { StreamQuery } from '../../../operators/millrace/api/stream-query.ts';
-import { configMapName } from '../../../operators/millrace/stream-query/config-map.ts';
+import { configMapNames } from '../../../operators/millrace/stream-query/config-map.ts';
 import { needsCluster, testNamespace } from './cluster.ts';
 import type { TestNamespace } from './cluster.ts';
 import { installCrds } from './crds.ts';
@@ -35,7 +35,7 @@ describe('the operator in a cluster', needsCluster, () => {
     home = await testNamespace();
     await installCrds(home.api);
     for (const { metadata, spec } of declaredServices()) {
-      const service = { apiVersion: 'millrace.dev/v1alpha1', kind: 'EventService', spec };
+      const service = { apiVersion: 'millrace.dev/v1beta1', kind: 'EventService', spec };
       await home.api.create(eventServices, {
         ...service,
         metadata: { ...metadata, namespace: home.namespace },
@@ -54,7 +54,7 @@ describe('the operator in a cluster', needsCluster, () => {
 
   const create = (name: string, having = 'orders > 0') =>
     home.api.create<StreamQuery>(streamQueries, {
-      apiVersion: 'millrace.dev/v1alpha1',
+      apiVersion: 'millrace.dev/v1beta1',
       kind: 'StreamQuery',
       metadata: { namespace: home.namespace, name },
       spec: {
@@ -67,7 +67,7 @@ describe('the operator in a cluster', needsCluster, () => {
   const query = async (name: string) => (await home.api.get<StreamQuery>(streamQueries, home.namespace, name))!;
   const change = (name: string, having: string) =>
     home.api.patch<StreamQuery>(streamQueries, home.namespace, name, { spec: { having } });
-  const files = async () => (await home.api.get<ConfigMap>(configMaps, home.namespace, configMapName))?.data ?? {};
+  const files = async () => (await home.api.get<ConfigMap>(configMaps, home.namespace, configMapNames[0]!))?.data ?? {};
   const ready = async (name: string) => conditionOf((await query(name)).status?.conditions, 'Ready');
 
   it('passes queries to analytics, and reports the line of a mistake', async () => {

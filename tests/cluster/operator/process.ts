@@ -28,8 +28,16 @@ export interface OperatorProcess {
   stop(signal?: NodeJS.Signals): Promise<void>;
 }
 
-/** Starts an operator for a namespace and waits until it is ready. @param kubeconfig how it reaches the API server */
-export async function startOperator(kubeconfig: string, namespace: string): Promise<OperatorProcess> {
+/**
+ * Starts an operator for a namespace and waits until it is ready.
+ * @param kubeconfig how it reaches the API server
+ * @param env further variables of its environment
+ */
+export async function startOperator(
+  kubeconfig: string,
+  namespace: string,
+  env: NodeJS.ProcessEnv = {},
+): Promise<OperatorProcess> {
   let printed = '';
   // 0 lets the system choose; the log says which
   const child = spawn(process.execPath, ['--no-warnings', ...chartArguments()], {
@@ -41,6 +49,7 @@ export async function startOperator(kubeconfig: string, namespace: string): Prom
       LEASE_NAMESPACE: namespace,
       HOST: '127.0.0.1',
       PORT: '0',
+      ...env,
     },
     stdio: ['ignore', 'pipe', 'inherit'],
   });

@@ -10,7 +10,7 @@ export function declaredServices(platform: Installed): void {
   describe('an EventService of one’s own', { concurrency: 1 }, () => {
     const service = (spec: object) =>
       apply({
-        apiVersion: 'millrace.dev/v1alpha1',
+        apiVersion: 'millrace.dev/v1beta1',
         kind: 'EventService',
         metadata: { name: 'ledger' },
         spec: {
@@ -19,7 +19,7 @@ export function declaredServices(platform: Installed): void {
           produces: [{ topic: 'ledger-events', partitions: 3, retention: '1d' }],
           image: platform.image,
           kafka: { cluster: 'millrace', replicas: 1 },
-          postgresql: { superuserSecret: 'postgresql-superuser' },
+          postgresql: { superuserSecretRef: { name: 'postgresql-superuser' }, databaseName: '{name}' },
           ...spec,
         },
       });
@@ -71,7 +71,7 @@ export function declaredServices(platform: Installed): void {
     });
 
     test('reports what it waits for', async () => {
-      await service({ postgresql: { superuserSecret: 'none' } });
+      await service({ postgresql: { superuserSecretRef: { name: 'none' } } });
       await untilPasses(async () => {
         const ready = conditionOf(await read('eventservice/ledger'), 'Ready');
         assert.match(`${ready?.reason}: ${ready?.message}`, /^NoSuperuser: .*none/);

@@ -6,13 +6,13 @@ import type { ConfigMap } from '#runtime/testing/support.ts';
 
 import { configMaps, eventServices, streamQueries } from '../../../operators/millrace/api/kinds.ts';
 import type { StreamQuery } from '../../../operators/millrace/api/stream-query.ts';
-import { configMapName } from '../../../operators/millrace/stream-query/config-map.ts';
+import { configMapNames } from '../../../operators/millrace/stream-query/config-map.ts';
 import { testNamespace } from '../operator/cluster.ts';
 import { operatorPods, kubectlIn, operatorNamespace } from './cluster.ts';
 
 const many = 1_000;
 const changes = 100;
-const apiVersion = 'millrace.dev/v1alpha1';
+const apiVersion = 'millrace.dev/v1beta1';
 
 /** The memory of each pod of the operator in MB: its resident pages, including those of files. */
 async function memory(): Promise<number[]> {
@@ -49,7 +49,7 @@ export function manyQueries(): void {
           });
         await Promise.all(Array.from({ length: 50 }, (_, k) => create(i + k)));
       }
-      const files = async () => (await api.get<ConfigMap>(configMaps, namespace, configMapName))?.data ?? {};
+      const files = async () => (await api.get<ConfigMap>(configMaps, namespace, configMapNames[0]!))?.data ?? {};
       await eventually(async () => Object.keys(await files()).length === many, 'all are passed on', 120_000);
 
       const took: number[] = [];

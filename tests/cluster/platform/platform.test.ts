@@ -15,6 +15,7 @@ import { rebuilds } from './rebuilds.ts';
 import { rest } from './rest.ts';
 import { replays } from './replays.ts';
 import { replicas } from './replicas.ts';
+import { rotation } from './rotation.ts';
 import { scaling } from './scaling.ts';
 import { streamQueries } from './stream-queries.ts';
 import { teardown } from './teardown.ts';
@@ -39,6 +40,7 @@ describe('the platform in a cluster', { skip: withoutPlatform }, () => {
   permutationsOfValues();
   upgrade(platform);
   replicas();
+  rotation(platform);
   journey(platform);
   // these do not affect each other
   describe('meanwhile', { concurrency: true }, () => {

@@ -8,7 +8,7 @@ import { watchOf } from './watching.ts';
 export function rebuilds(): void {
   describe('a ProjectionRebuild', { concurrency: 1 }, () => {
     const rebuild = (name: string, spec: object) =>
-      apply({ apiVersion: 'millrace.dev/v1alpha1', kind: 'ProjectionRebuild', metadata: { name }, spec });
+      apply({ apiVersion: 'millrace.dev/v1beta1', kind: 'ProjectionRebuild', metadata: { name }, spec });
     after(() => kubectl('delete', 'projectionrebuilds', '--all', '--wait=false'));
 
     test('builds a version beside the one in use, shows its progress, switches, and is deleted after its TTL', async (t) => {

@@ -12,7 +12,7 @@ export function replays(platform: Installed): void {
   describe('a DeadLetterReplay', { concurrency: 1 }, () => {
     const replay = (name: string, spec: object) =>
       apply({
-        apiVersion: 'millrace.dev/v1alpha1',
+        apiVersion: 'millrace.dev/v1beta1',
         kind: 'DeadLetterReplay',
         metadata: { name },
         spec: { group: 'notifications', maxMessages: 10, ...spec },

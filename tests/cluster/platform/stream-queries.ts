@@ -17,7 +17,7 @@ const withinMs = 240_000;
 export function streamQueries(platform: Installed): void {
   describe('a StreamQuery', { concurrency: 1 }, () => {
     const query = (name: string, spec: object) => ({
-      apiVersion: 'millrace.dev/v1alpha1',
+      apiVersion: 'millrace.dev/v1beta1',
       kind: 'StreamQuery',
       metadata: { name },
       spec: {

@@ -1,0 +1,201 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { after, before, describe, it } from 'node:test';
+import pino from 'pino';
+
+import type { EventServiceSpec } from '#platform/declaration-schema';
+import { createKafkaManager } from '#platform/kafka';
+import type { KafkaManager } from '#platform/kafka';
+import type { KubeObject } from '#runtime/objects.ts';
+import { ManualClock } from '#runtime/testing/manual-clock.ts';
+import { eventually } from '#test/eventually.ts';
+import { testKafka } from '#test/kafka.ts';
+import { configMaps, eventServices, kafkaTopics, kafkaUsers, streamQueries } from '../api/kinds.ts';
+import type { ConfigMap } from '../informers.ts';
+import { StreamQueryControllers } from '../stream-query/controllers.ts';
+import { eventServiceWorld } from '../testing/event-services.ts';
+import type { EventServiceWorld } from '../testing/event-services.ts';
+import { namespace } from '../testing/world.ts';
+import { recordsName } from './topic-records.ts';
+
+const { brokers } = testKafka();
+const external = { bootstrapServers: brokers };
+const unique = (name: string) => `${name}-${randomBytes(4).toString('hex')}`;
+
+describe('the topics of a service in an external Kafka', () => {
+  const clock = new ManualClock();
+  let world: EventServiceWorld;
+  let kafka: KafkaManager;
+  before(async () => {
+    const connection = { brokers: brokers.split(','), clientId: 'tests', log: pino({ enabled: false }) };
+    kafka = createKafkaManager(connection);
+    world = await eventServiceWorld(() => ({}), clock);
+  });
+  after(async () => {
+    await world.stop();
+    await kafka.close();
+  });
+
+  const declare = (name: string, topic: string, spec: Partial<EventServiceSpec> = {}) =>
+    world.declare(name, {
+      kafka: { external },
+      produces: [{ topic, partitions: 2, retention: '7d' }],
+      ...spec,
+    });
+  /** Lets time pass until a service is as a test expects it. */
+  const until = (name: string, status: string, reason: string) =>
+    eventually(async () => {
+      await clock.advance(1_000);
+      const found = world.condition(name, 'TopicsReady');
+      return found?.status === status && found.reason === reason && found;
+    }, `the topics of ${name} are ${reason}`);
+  const records = () => world.server.find<ConfigMap>(configMaps, namespace, recordsName)?.data ?? {};
+  const removed = (name: string) =>
+    eventually(async () => {
+      await clock.advance(1_000);
+      return !world.service(name);
+    }, `${name} is gone`);
+  /** Some settings of a topic. */
+  const settingsOf = async (topic: string, ...names: string[]) => {
+    const config = await kafka.config(topic);
+    return names.map((name) => config[name]);
+  };
+
+  it('are created with what is declared, and corrected where somebody changes it', async () => {
+    const [name, topic, group] = [unique('orders'), unique('events'), unique('group')];
+    declare(name, topic, { consumes: [{ group, topics: [topic], database: 'd' }] });
+    await until(name, 'True', 'Created');
+    const made = await kafka.topic(topic);
+    assert.deepEqual([made?.partitions, made?.replicas], [2, 1], 'as many replicas as brokers');
+    assert.equal((await kafka.topic(`${group}.dead-letters`))?.partitions, 1);
+    const declared = ['retention.ms', 'max.message.bytes', 'min.insync.replicas'];
+    assert.deepEqual(await settingsOf(topic, ...declared), [String(7 * 86_400_000), String(4 << 20), '1']);
+    assert.equal(records()[topic], `EventService/${name} ${made!.id}`);
+
+    await kafka.changeConfig(topic, { 'retention.ms': '1000', 'segment.ms': '60000' });
+    await eventually(async () => {
+      await clock.advance(10_000);
+      return (await settingsOf(topic, 'retention.ms'))[0] === String(7 * 86_400_000);
+    }, 'the retention is corrected');
+    assert.deepEqual(await settingsOf(topic, 'segment.ms'), ['60000'], 'what is not declared stays');
+
+    world.server.patch(eventServices, namespace, name, {
+      spec: { produces: [{ topic, partitions: 3, retention: '7d' }] },
+    });
+    await eventually(async () => (await kafka.topic(topic))?.partitions === 3, 'it has more partitions');
+    await kafka.addPartitions(topic, 4);
+    const { message } = await until(name, 'False', 'NotSupported');
+    assert.match(message, /has 4 partitions, and Kafka cannot take any away: declare 4/);
+    assert.deepEqual([world.server.all(kafkaTopics), world.server.all(kafkaUsers)], [[], []]);
+  });
+
+  it('are not touched where nobody known has made them, until somebody hands them over', async () => {
+    const [name, topic] = [unique('orders'), unique('theirs')];
+    await kafka.createTopic({ name: topic, partitions: 1, replicas: 1, config: { 'retention.ms': '5000' } });
+    declare(name, topic, { deletionPolicy: 'Delete' });
+    const { message } = await until(name, 'False', 'TopicTaken');
+    assert.match(message, new RegExp(`the topic ${topic} exists in Kafka, and Millrace has not made it`));
+    const data = { [topic]: `EventService/${name}` };
+    const patch = `kubectl --namespace ${namespace} patch configmap kafka-topics --type merge --patch '${JSON.stringify({ data })}'`;
+    assert.ok(message.endsWith(patch), message);
+    assert.deepEqual([(await kafka.topic(topic))?.partitions, await settingsOf(topic, 'retention.ms')], [1, ['5000']]);
+    world.server.delete(eventServices, namespace, name);
+    await removed(name);
+    assert.ok(await kafka.topic(topic), 'it is not deleted');
+
+    declare(name, topic);
+    await until(name, 'False', 'TopicTaken');
+    world.server.patch(configMaps, namespace, recordsName, { data });
+    await until(name, 'True', 'Created');
+    const { id, partitions } = (await kafka.topic(topic))!;
+    assert.deepEqual([partitions, records()[topic]], [2, `EventService/${name} ${id}`]);
+  });
+
+  it('are one service’s alone, and the next one’s when that is deleted', async () => {
+    const [first, second, topic] = [unique('first'), unique('second'), unique('shared')];
+    declare(first, topic);
+    await until(first, 'True', 'Created');
+    declare(second, topic);
+    const { message } = await until(second, 'False', 'TopicTaken');
+    assert.match(message, new RegExp(`the topic ${topic} belongs to EventService/${first}`));
+    world.server.delete(eventServices, namespace, first);
+    await until(second, 'True', 'Created');
+    assert.match(records()[topic]!, new RegExp(`^EventService/${second} `));
+  });
+
+  it('are deleted with a service that says so, unless somebody has made them anew', async () => {
+    const [name, topic, anew] = [unique('orders'), unique('gone'), unique('anew')];
+    const produces = [topic, anew].map((one) => ({ topic: one, partitions: 1, retention: -1 }));
+    declare(name, topic, { produces, deletionPolicy: 'Delete' });
+    await until(name, 'True', 'Created');
+    await kafka.deleteTopic(anew);
+    await eventually(async () => !(await kafka.topic(anew)), 'it is gone');
+    const made = await kafka.createTopic({ name: anew, partitions: 1, replicas: 1, config: {} });
+    const { message } = await until(name, 'False', 'TopicTaken');
+    assert.match(message, new RegExp(`the topic ${anew} was deleted and created again, and not by Millrace`));
+    world.server.delete(eventServices, namespace, name);
+    await removed(name);
+    await eventually(async () => !(await kafka.topic(topic)), 'it is deleted');
+    assert.equal((await kafka.topic(anew))?.id, made!.id);
+    assert.deepEqual([records()[topic], records()[anew]], [undefined, undefined]);
+  });
+
+  it('that only stream queries declare are made, too', async () => {
+    const [name, topic, taken] = [unique('analytics'), unique('emitted'), unique('taken')];
+    await kafka.createTopic({ name: taken, partitions: 1, replicas: 1, config: {} });
+    const { context, metrics, externalKafka, server } = world;
+    const queries = new StreamQueryControllers(context, () => Promise.resolve([]), metrics, externalKafka);
+    await world.start(...queries.controllers);
+    const source = unique('source');
+    declare(name, source, {
+      streamQueries: true,
+      consumes: [{ group: unique('g'), topics: [source], database: 'd' }],
+    });
+    const emitting = (to: string) => {
+      const spec = { from: [{ topic: source }], window: { tumbling: '1h' }, emit: { to } };
+      const metadata = { namespace, name: to };
+      const query = { apiVersion: 'millrace.dev/v1beta1', kind: 'StreamQuery', metadata };
+      server.create(streamQueries, { ...query, spec: { ...spec, select: [{ name: 'n', count: true }] } } as KubeObject);
+    };
+    emitting(topic);
+    emitting(taken);
+    await eventually(() => kafka.topic(topic), 'it is created');
+    await eventually(() => records()[topic]?.startsWith('StreamQueries '), 'it is recorded');
+    const readyOf = (query: string) => {
+      const found = server.find<KubeObject & { status?: EventServiceWorldStatus }>(streamQueries, namespace, query);
+      return found?.status?.conditions?.find(({ type }) => type === 'Ready');
+    };
+    await eventually(async () => {
+      await clock.advance(1_000);
+      return readyOf(topic)?.reason === 'Starting' && readyOf(taken)?.reason === 'TopicTaken';
+    }, 'each says how its topic is');
+  });
+});
+
+interface EventServiceWorldStatus {
+  conditions?: { type: string; reason: string }[];
+}
+
+it('an external Kafka that does not answer is told, and what it needs', async () => {
+  const world = await eventServiceWorld();
+  try {
+    const nowhere = { bootstrapServers: '127.0.0.1:1' };
+    const produces = [{ topic: 't', partitions: 1, retention: -1 }];
+    world.declare('orders', { kafka: { external: nowhere }, produces });
+    const sasl = { mechanism: 'SCRAM-SHA-512', secretRef: { name: 'mine' } } as const;
+    world.declare('users', { kafka: { external: { ...nowhere, sasl } }, produces });
+    world.declare('alerts', { kafka: { external: { ...nowhere, tls: { caSecretRef: { name: 'ca' } } } }, produces });
+    const message = async (name: string, reason: string) => {
+      await eventually(() => world.condition(name, 'Ready')?.reason === reason, `${name} says ${reason}`);
+      return world.condition(name, 'Ready')!.message;
+    };
+    assert.match(
+      await message('orders', 'KafkaUnavailable'),
+      /no Kafka broker answers at 127\.0\.0\.1:1: .*ECONNREFUSED/,
+    );
+    assert.equal(await message('users', 'NoKafkaLogin'), 'the Secret mine does not exist');
+    assert.equal(await message('alerts', 'NoCertificates'), 'the Secret ca does not exist, or has no ca.crt');
+  } finally {
+    await world.stop();
+  }
+});

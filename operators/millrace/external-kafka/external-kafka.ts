@@ -1,0 +1,221 @@
+import { topics } from '#platform/declarations';
+import type { Topic } from '#platform/declarations';
+import { createKafkaManager } from '#platform/kafka';
+import type { KafkaManager } from '#platform/kafka';
+import type { Logger } from '#platform/telemetry';
+import { hash } from '#runtime/compare.ts';
+import type { ConditionUpdate } from '#runtime/conditions.ts';
+import { ApiError } from '#runtime/errors.ts';
+import { keyOf } from '#runtime/objects.ts';
+import type { EventService } from '../api/event-service.ts';
+import type { ControllerContext } from '../controller-context.ts';
+import { aclsOf, usesKafka } from '../event-service/kafka-user.ts';
+import { byNamespace } from '../informers.ts';
+import { KafkaClients } from '../kafka-clients.ts';
+import { manager as managerName } from '../labels.ts';
+import type { StrimziReadiness } from '../strimzi.ts';
+import { connectionTo } from './connection.ts';
+import type { ExternalKafkaSpec } from './connection.ts';
+import { KafkaProblem, isAway, problemOf } from './problem.ts';
+import { handOver, ofQueries, ofService, readRecords, serviceOf, writeRecord } from './topic-records.ts';
+import { TopicTaken, keepTopic } from './topics.ts';
+import { hasOwnUser, keepRights, ownUserOf } from './users.ts';
+
+/** How often what is right is checked, in milliseconds, and what is not. */
+export const recheckMs = 30_000;
+export const retryMs = 5_000;
+
+/** Whose topics are kept, and where. */
+interface Place {
+  namespace: string;
+  owner: string;
+  kafka: { external: ExternalKafkaSpec; replicas?: number | undefined };
+}
+
+type Outcome = Pick<ConditionUpdate, 'status' | 'reason' | 'message'>;
+const fine: Outcome = { status: 'True', reason: 'Created', message: '' };
+const failed = ({ reason, message }: KafkaProblem): Outcome => ({ status: 'False', reason, message });
+
+/** Keeps the topics and the ACLs of services in Kafkas that are not Strimzi's, over their admin API. */
+export class ExternalKafka {
+  readonly #context: Pick<ControllerContext, 'api' | 'clock' | 'eventServices'>;
+  readonly #managers: KafkaClients<KafkaManager>;
+  /** what was found last, so that Kafka is not asked at each reconcile */
+  readonly #found = new Map<string, { hash: string; at: number; outcome: Outcome }>();
+
+  constructor(context: Pick<ControllerContext, 'api' | 'clock' | 'eventServices'>, log: Logger) {
+    this.#context = context;
+    this.#managers = new KafkaClients((connection) =>
+      createKafkaManager({ ...connection, clientId: managerName, log }),
+    );
+  }
+
+  /** Creates and corrects the topics of a service. @returns the condition, which also says what the operator cannot do */
+  async topics(service: EventService, external: ExternalKafkaSpec, signal: AbortSignal): Promise<ConditionUpdate> {
+    const place = placeOf(service, external);
+    const wanted = topics([service]);
+    const outcome = await this.#remember(`topics ${keyOf(service)}`, [place, wanted], () =>
+      this.#keepTopics(place, wanted, signal),
+    );
+    return { type: 'TopicsReady', ...outcome };
+  }
+
+  /** Creates and corrects a topic that stream queries of a namespace emit to, and no service declares. */
+  async emittedTopic(
+    namespace: string,
+    kafka: Place['kafka'],
+    topic: Topic,
+    signal: AbortSignal,
+  ): Promise<StrimziReadiness> {
+    const place = { namespace, owner: ofQueries, kafka };
+    const key = `topic ${namespace}/${topic.name}`;
+    const { status, reason, message } = await this.#remember(key, [place, topic], () =>
+      this.#keepTopics(place, [topic], signal),
+    );
+    return status === 'True' ? { ready: true, message: '' } : { ready: false, failure: reason, message };
+  }
+
+  /** Gives the user of a service its rights. @param emitted the topics that its stream queries emit to */
+  async user(
+    service: EventService,
+    external: ExternalKafkaSpec,
+    emitted: readonly string[],
+    signal: AbortSignal,
+  ): Promise<ConditionUpdate> {
+    const type = 'UserReady';
+    if (!usesKafka(service)) return { type, status: 'True', reason: 'NoKafka', message: '' };
+    if (!hasOwnUser(service)) return { type, status: 'True', reason: 'Shared', message: '' };
+    const rights = aclsOf(service, emitted);
+    const outcome = await this.#remember(`user ${keyOf(service)}`, [external, rights], () =>
+      this.#keepUser(service, external, rights, signal),
+    );
+    return { type, ...outcome };
+  }
+
+  /** The topics of a service that it has made. */
+  async ownTopics(service: EventService, signal: AbortSignal): Promise<string[]> {
+    const { namespace = '', name } = service.metadata;
+    const records = await readRecords(this.#context.api, namespace, signal);
+    return topics([service])
+      .map((topic) => topic.name)
+      .filter((topic) => records.get(topic)?.owner === ofService(name));
+  }
+
+  /** Deletes a topic of a service, unless somebody else has made it anew. @throws KafkaProblem */
+  async deleteTopic(service: EventService, external: ExternalKafkaSpec, topic: string, signal: AbortSignal) {
+    const { api } = this.#context;
+    const { namespace = '' } = service.metadata;
+    const record = (await readRecords(api, namespace, signal)).get(topic);
+    await this.#with(namespace, external, `delete the topic ${topic}`, signal, async (manager) => {
+      const found = await manager.topic(topic);
+      const isOwn = found && (found.id === undefined || record?.id === undefined || found.id === record.id);
+      if (isOwn) await manager.deleteTopic(topic);
+    });
+    await writeRecord(api, namespace, topic, undefined);
+  }
+
+  /** Takes all rights from the user of a service, if it has one. @throws KafkaProblem */
+  async revoke(service: EventService, external: ExternalKafkaSpec, signal: AbortSignal): Promise<void> {
+    if (!hasOwnUser(service)) return;
+    try {
+      await this.#keepUser(service, external, [], signal);
+    } catch (error) {
+      // without its Secret nobody knows the user, and another's user keeps its rights
+      const isNobodys = error instanceof KafkaProblem && ['NoKafkaUser', 'UserTaken'].includes(error.reason);
+      if (!isNobodys) throw error;
+    }
+  }
+
+  /** Forgets a service that is gone. @param key its namespace and name */
+  forget(key: string): void {
+    for (const what of ['topics', 'user']) this.#found.delete(`${what} ${key}`);
+  }
+
+  async close(): Promise<void> {
+    await this.#managers.close();
+  }
+
+  async #keepTopics(place: Place, wanted: readonly Topic[], signal: AbortSignal): Promise<Outcome> {
+    const { api } = this.#context;
+    const { namespace, owner, kafka } = place;
+    const { external, replicas } = kafka;
+    const records = await readRecords(api, namespace, signal);
+    const isAlive = (other: string) => {
+      const name = serviceOf(other);
+      return name !== undefined && this.#context.eventServices.store.get(`${namespace}/${name}`) !== undefined;
+    };
+    const problems: KafkaProblem[] = [];
+    for (const topic of wanted) {
+      const record = records.get(topic.name);
+      const write = (made: Parameters<typeof writeRecord>[3]) => writeRecord(api, namespace, topic.name, made);
+      try {
+        await this.#with(namespace, external, `keep the topic ${topic.name}`, signal, (manager) =>
+          keepTopic(topic, { manager, owner, replicas, record, isAlive, write }),
+        );
+      } catch (error) {
+        if (!(error instanceof KafkaProblem)) throw error;
+        problems.push(error);
+        if (isAway(error.reason)) break;
+      }
+    }
+    const [first] = problems;
+    if (!first) return fine;
+    const taken = problems.filter((problem) => problem instanceof TopicTaken).map(({ topic }) => topic);
+    const hint = taken.length === 0 ? [] : [`to hand over: ${handOver(namespace, owner, taken)}`];
+    return { ...failed(first), message: [...problems.map(({ message }) => message), ...hint].join('; ') };
+  }
+
+  async #keepUser(
+    service: EventService,
+    external: ExternalKafkaSpec,
+    rights: ReturnType<typeof aclsOf>,
+    signal: AbortSignal,
+  ): Promise<Outcome> {
+    const { api, eventServices } = this.#context;
+    const { namespace = '', name } = service.metadata;
+    const others = eventServices.store.by(byNamespace, namespace).filter(({ metadata }) => metadata.name !== name);
+    await this.#with(namespace, external, `keep the ACLs of ${name}`, signal, async (manager, operatorUser) => {
+      const user = await ownUserOf(api, service, others, operatorUser, signal);
+      await keepRights(manager, user, rights);
+    });
+    return fine;
+  }
+
+  /** Does something with a Kafka. @throws KafkaProblem where Kafka does not do it */
+  async #with(
+    namespace: string,
+    external: ExternalKafkaSpec,
+    what: string,
+    signal: AbortSignal,
+    work: (manager: KafkaManager, user: string | undefined) => Promise<void>,
+  ): Promise<void> {
+    const connection = await connectionTo(this.#context.api, namespace, external, signal);
+    const manager = await this.#managers.get(`${namespace} ${hash(external)}`, connection);
+    const user = connection.sasl?.username;
+    try {
+      await work(manager, user);
+    } catch (error) {
+      if (signal.aborted || error instanceof ApiError) throw error;
+      throw problemOf(error, what, user);
+    }
+  }
+
+  /** What was found a short time ago for the same, or what is found now. */
+  async #remember(key: string, asked: unknown, find: () => Promise<Outcome>): Promise<Outcome> {
+    const { clock } = this.#context;
+    const known = this.#found.get(key);
+    const wanted = hash(asked);
+    const freshMs = known?.outcome.status === 'True' ? recheckMs : retryMs;
+    if (known?.hash === wanted && clock.now() - known.at < freshMs) return known.outcome;
+    const outcome = await find().catch((error: unknown) => {
+      if (error instanceof KafkaProblem) return failed(error);
+      throw error;
+    });
+    this.#found.set(key, { hash: wanted, at: clock.now(), outcome });
+    return outcome;
+  }
+}
+
+function placeOf({ metadata: { namespace = '', name }, spec }: EventService, external: ExternalKafkaSpec): Place {
+  return { namespace, owner: ofService(name), kafka: { external, replicas: spec.kafka?.replicas } };
+}

@@ -1,0 +1,75 @@
+import type { Topic } from '#platform/declarations';
+import { topicConfig } from '#platform/kafka';
+import type { KafkaManager } from '#platform/kafka';
+import { KafkaProblem } from './problem.ts';
+import type { TopicRecord } from './topic-records.ts';
+
+/** What the topics of an owner are kept with. */
+export interface TopicKeeping {
+  manager: KafkaManager;
+  owner: string;
+  /** the replicas that are declared; undefined where there are to be as many as brokers, up to three */
+  replicas: number | undefined;
+  record: TopicRecord | undefined;
+  /** whether an owner is there, and its topics are nobody else's */
+  isAlive: (owner: string) => boolean;
+  write: (record: TopicRecord) => Promise<void>;
+}
+
+/** A topic that is another's, or nobody's that is known. */
+export class TopicTaken extends KafkaProblem {
+  readonly topic: string;
+
+  constructor(topic: string, why: string) {
+    super('TopicTaken', `the topic ${topic} ${why}`);
+    this.topic = topic;
+  }
+}
+
+const defaultReplicas = 3;
+const strangers = 'exists in Kafka, and Millrace has not made it in this namespace';
+
+/**
+ * Creates a topic, or gives the owner's topic the partitions and settings that are declared. The topic of another owner, and one
+ * that nobody known has made, is not touched.
+ * @throws KafkaProblem, or the error of Kafka
+ */
+export async function keepTopic({ name, partitions, retentionMs }: Topic, keeping: TopicKeeping): Promise<void> {
+  const { manager, owner, replicas, record, isAlive, write } = keeping;
+  const createTopic = async () => {
+    const copies = replicas ?? Math.min(defaultReplicas, await manager.brokers());
+    const config = topicConfig(name, retentionMs);
+    const created = await manager.createTopic({ name, partitions, replicas: copies, config });
+    if (!created) throw new TopicTaken(name, strangers);
+    return created;
+  };
+  if (record && record.owner !== owner && isAlive(record.owner))
+    throw new TopicTaken(name, `belongs to ${record.owner}`);
+  const existing = await manager.topic(name);
+  if (existing && !record) throw new TopicTaken(name, strangers);
+  if (existing?.id !== undefined && record?.id !== undefined && record.id !== existing.id)
+    throw new TopicTaken(name, 'was deleted and created again, and not by Millrace');
+  const found = existing ?? (await createTopic());
+  const isRecorded = record?.owner === owner && (found.id === undefined || record.id === found.id);
+  if (!isRecorded) await write({ owner, id: found.id });
+  if (found.partitions > partitions)
+    throw new KafkaProblem(
+      'NotSupported',
+      `the topic ${name} has ${found.partitions} partitions, and Kafka cannot take any away: declare ${found.partitions}`,
+    );
+  if (replicas !== undefined && found.replicas !== replicas)
+    throw new KafkaProblem(
+      'NotSupported',
+      `the topic ${name} has ${found.replicas} replicas of each partition, not ${replicas}: move it with kafka-reassign-partitions.sh, or declare ${found.replicas}`,
+    );
+  if (found.partitions < partitions) await manager.addPartitions(name, partitions);
+  const wanted: Record<string, string> = {
+    ...topicConfig(name, retentionMs),
+    // with three replicas, an acknowledged event is on two
+    'min.insync.replicas': String(Math.max(1, found.replicas - 1)),
+  };
+  const config = await manager.config(name);
+  // Redpanda has no min.insync.replicas, and refuses it
+  const changes = Object.entries(wanted).filter(([key, value]) => key in config && config[key] !== value);
+  if (changes.length > 0) await manager.changeConfig(name, Object.fromEntries(changes));
+}

@@ -1,0 +1,2 @@
+export { recoverCommand } from './command.ts';
+export type { Recovery, Taken, TopicEvent } from './recover.ts';

@@ -1,0 +1,31 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { untilPasses } from '#test/eventually.ts';
+import { field, kubectl } from './cluster.ts';
+import type { Installed } from './installed.ts';
+
+/** The operator waits three minutes until every kubelet has brought the next password to its pods. */
+const withinMs = 5 * 60_000;
+
+/** A database gets another password, and Kafka's users and the superuser do. */
+export function rotation(platform: Installed): void {
+  test('renewed passwords fail no request and restart no pod', async (t) => {
+    const secrets = ['orders-database', 'postgresql-superuser'];
+    const request = `at-${Date.now()}`;
+    const pods = () => kubectl('get', 'pods', '-o', 'jsonpath={.items[*].status.containerStatuses[*].containerID}');
+    const before = await pods();
+    const { placed, some, failed, failures } = await platform.underLoad(async () => {
+      await kubectl('annotate', 'secret', ...secrets, `millrace.dev/rotate=${request}`, '--overwrite');
+      await kubectl('delete', 'secret', 'orders'); // of Kafka's user
+      for (const name of secrets)
+        await untilPasses(async () => {
+          assert.equal(await field(`secret/${name}`, '.metadata.annotations.millrace\\.dev/rotated'), request);
+        }, withinMs);
+    });
+    t.diagnostic(`${placed} orders, ${failed} failures`);
+    assert.deepEqual(failures, []);
+    assert.equal(await pods(), before);
+    await platform.allReadBack(some);
+  });
+}
