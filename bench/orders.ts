@@ -106,11 +106,11 @@ await withBenchPlatform({ sampled }, async ({ platform, userIds }) => {
     return { name: after.name, seconds: cpuSeconds(after) - (earlier ? cpuSeconds(earlier) : 0) };
   });
   const perOrder = (spent: number) => Math.round((spent * 1e6) / result.accepted);
-  const cpuMicrosAnOrderWithMail = {
+  const cpuMicrosPerOrder = {
     ...Object.fromEntries(cpu.map((p) => [p.name, perOrder(p.seconds)])),
     all: perOrder(cpu.reduce((sum, p) => sum + p.seconds, 0)),
   };
-  const parts = Object.entries(cpuMicrosAnOrderWithMail).map(([name, micros]) => `${name} ${micros} µs`);
+  const parts = Object.entries(cpuMicrosPerOrder).map(([name, micros]) => `${name} ${micros} µs`);
   console.log(`\nCPU an order with its e-mail: ${parts.join(', ')}`);
 
   const ratio = result.perSecond / floor.perSecond;
@@ -130,7 +130,7 @@ e-mails     all sent ${mailsAfter.toFixed(1)} s after the load`);
       errors: result.errors,
       accepted: expected,
       counts,
-      cpuMicrosAnOrderWithMail,
+      cpuMicrosPerOrder,
       barePerSecond: Math.round(floor.perSecond),
       ratio: Number(ratio.toFixed(3)),
       othersCores: others.cores,

@@ -14,7 +14,10 @@ import { useKafkaOf } from '#local/kafka-external.ts';
 import { strangersCertificate } from '#test/certificate.ts';
 import { noSecureKafka, startSecureKafka } from '#test/secure-kafka.ts';
 import type { SecureKafka } from '#test/secure-kafka.ts';
+import { allowSeconds } from '#test/time-limit.ts';
 import { testKafkaRights } from '../operators/millrace/testing/kafka-rights.ts';
+
+allowSeconds(300); // it starts a broker of its own
 
 const log = createLogger('tests', 'silent');
 const sasl = { username: 'millrace', password: 'open-sesame' };

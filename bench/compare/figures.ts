@@ -41,6 +41,7 @@ function collect(value: unknown, name: string, { figures, checks }: Result): voi
 export function noteOf(name: string): string {
   if (name === 'barePerSecond' || name === 'othersCores') return 'the machine, not Millrace';
   if (name === 'ratio' || name.endsWith('PerSecond')) return 'more is better';
-  if (/(Ms|Seconds|Mb|Megabytes)$|^(seconds|errors|processes\b|cpuMicrosAnOrder)/.test(name)) return 'less is better';
+  if (/(Ms|Seconds|Mb|Megabytes)$|^(seconds|errors|processes\b|cpuMicrosPerOrder\b)/.test(name))
+    return 'less is better';
   return '';
 }

@@ -5,6 +5,9 @@ import type { Browser, Page } from 'playwright-core';
 import { contracts } from '#contracts/index.ts';
 import { chromiumPath, launch, open, startSite } from './browser.ts';
 import type { Site } from './browser.ts';
+import { allowSeconds } from '#test/time-limit.ts';
+
+allowSeconds(300); // it starts a browser, beside tests that start whole platforms
 
 const lowContrast = readFileSync(new URL('contrast.js', import.meta.url), 'utf8');
 
