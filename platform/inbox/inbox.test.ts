@@ -5,6 +5,7 @@ import type { Kafka } from '#platform/kafka';
 import { eventually } from '#test/eventually.ts';
 import { Unavailable } from '#platform/postgres';
 import type { PoolClient } from '#platform/postgres';
+import { decideOffsets } from './decide.ts';
 import { inboxStand } from './testing.ts';
 
 describe('Inbox', () => {
@@ -115,7 +116,8 @@ describe('Inbox', () => {
       return Object.values(checks).find(({ reason }) => reason?.includes('ends at'))?.reason;
     }, 'a reason');
     assert.match(error, /\/0 is not read: it ends at \d+, and .* has read up to 9999: .* npm run offsets -- restart /);
-    await stand.database.pool.query('UPDATE millrace.inbox_offsets SET next_offset = 0 WHERE next_offset = 9999');
+    const { database, kafka, group, topic } = stand;
+    await decideOffsets({ pool: database.pool, admin: kafka.admin }, { group, topic, decision: 'restart' });
     await reach(50);
     await assertOnceInOrder(50);
     assert.ok(await isReady(health));
