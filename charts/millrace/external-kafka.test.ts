@@ -14,16 +14,22 @@ const specOf = (resources: Resource[]) => find(resources, 'EventService', 'order
 const policyOf = (resources: Resource[]) =>
   find(resources, 'NetworkPolicy', 'orders-to-kafka')['spec'].egress[0] as { to: object[]; ports: { port: number }[] };
 
+interface Variable {
+  name: string;
+  value?: string;
+  valueFrom?: { secretKeyRef: { name: string; key: string } };
+}
+
 /** What the container of orders has of Kafka: settings of its ConfigMap, and Secrets with their keys. */
 function settingsOf(resources: Resource[]): Record<string, string> {
   const config = find(resources, 'ConfigMap', 'orders')['data'] as Record<string, string>;
   const { containers } = podTemplates(resources).get('Deployment orders')!.spec;
-  const env = containers[0].env as { name: string; valueFrom?: { secretKeyRef: { name: string; key: string } } }[];
-  const secrets = env.map(({ name, valueFrom }) => {
+  const env = containers[0].env as Variable[];
+  const variables = env.map(({ name, value, valueFrom }) => {
     const { name: secret, key } = valueFrom?.secretKeyRef ?? {};
-    return [name, `${secret}/${key}`];
+    return [name, value ?? `${secret}/${key}`];
   });
-  const all = [...Object.entries(config), ...secrets] as [string, string][];
+  const all = [...Object.entries(config), ...variables] as [string, string][];
   return Object.fromEntries(all.filter(([name]) => /^KAFKA_(BROKERS|S)/.test(name)));
 }
 

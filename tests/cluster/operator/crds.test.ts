@@ -87,11 +87,22 @@ describe('the API server and the CRDs', needsCluster, () => {
     await refuses(create(services, { port: 1, consumes: [consumed] }), /a database that the service does not have/);
   });
 
-  it('refuse another Kafka of a service', () =>
-    refuses(
-      change(services, { port: 1, kafka: { cluster: 'a' } }, { kafka: { cluster: 'b' } }),
-      /stays with its Kafka/,
-    ));
+  it('refuse another Kafka of a service, and two or none', async () => {
+    const kafka = (value: object) => create(services, { port: 1, kafka: value });
+    const external = { bootstrapServers: 'kafka:9092' };
+    const stays = /stays with its Kafka/;
+    await refuses(change(services, { port: 1, kafka: { cluster: 'a' } }, { kafka: { cluster: 'b' } }), stays);
+    await refuses(
+      change(services, { port: 1, kafka: { cluster: 'a' } }, { kafka: { cluster: null, external } }),
+      stays,
+    );
+    await refuses(kafka({ cluster: 'a', external }), /either cluster or external/);
+    await refuses(kafka({}), /either cluster or external/);
+    await refuses(kafka({ external: { ...external, acls: true } }), /acls need sasl/);
+    const plain = { mechanism: 'PLAIN', secretRef: { name: 's' } };
+    await refuses(kafka({ external: { ...external, sasl: plain } }), /PLAIN needs tls/);
+    await kafka({ external: { ...external, sasl: plain, tls: {} } });
+  });
 
   it('refuse a name that others are made from and that would be too long', async () => {
     const query = { from: [{ topic: 't' }] };
