@@ -3,6 +3,7 @@ import { test } from 'node:test';
 
 import { untilPasses } from '#test/eventually.ts';
 import { field, kubectl } from './cluster.ts';
+import { release } from './installed.ts';
 import type { Installed } from './installed.ts';
 
 /** The operator waits three minutes until every kubelet has brought the next password to its pods. */
@@ -13,7 +14,9 @@ export function rotation(platform: Installed): void {
   test('renewed passwords fail no request and restart no pod', async (t) => {
     const secrets = ['orders-database', 'postgresql-superuser'];
     const request = `at-${Date.now()}`;
-    const pods = () => kubectl('get', 'pods', '-o', 'jsonpath={.items[*].status.containerStatuses[*].containerID}');
+    const ofRelease = `--selector=app.kubernetes.io/instance=${release}`; // the load has a pod, too
+    const containers = '-o=jsonpath={.items[*].status.containerStatuses[*].containerID}';
+    const pods = () => kubectl('get', 'pods', ofRelease, containers);
     const before = await pods();
     const { placed, some, failed, failures } = await platform.underLoad(async () => {
       await kubectl('annotate', 'secret', ...secrets, `millrace.dev/rotate=${request}`, '--overwrite');
