@@ -26,7 +26,7 @@ export default {
     'scaffold/{main,acceptance,shop-free/copy}.ts!',
     'tests/{run,chaos/main,disaster/main,mutants/main,schedules/main}.ts',
     'tests/chaos/clock.ts',
-    'tests/cluster/chaos/{main,agent}.ts',
+    'tests/cluster/{chaos/main,chaos/agent,released/main}.ts',
     'tests/cluster/operator/scale/main.ts',
     '**/*.test.ts',
     'tests/**/*.mjs',
