@@ -28,6 +28,8 @@ type Postgresql = NonNullable<EventService['spec']['postgresql']>;
 
 /** A server of PostgreSQL, and its role that creates roles and databases. */
 interface Server {
+  /** what says so */
+  secret: Secret;
   host: string;
   port: string;
   username: string;
@@ -109,7 +111,7 @@ export class DatabaseProvisioner {
       const server = await this.#server(service, postgresql, signal);
       const wanted = await this.#wanted(service, postgresql, server, signal);
       await this.#create(service, server, wanted, signal);
-      await this.#rotate(service, postgresql, server, wanted, signal);
+      await this.#rotate(service, server, wanted, signal);
       return { type, status: 'True', reason: 'Created', message: '' };
     } catch (error) {
       if (error instanceof NotReady) return error.condition;
@@ -120,8 +122,7 @@ export class DatabaseProvisioner {
 
   /** Renews the passwords that somebody asks to renew: of the databases, and of the superuser that the operator has made. */
   async #rotate(
-    { metadata: { namespace = '' } }: EventService,
-    { superuserSecretRef, superuserSecret = '', newSuperuser }: Postgresql,
+    { metadata: { namespace = '' }, spec }: EventService,
     server: Server,
     wanted: readonly Wanted[],
     signal: AbortSignal,
@@ -132,11 +133,9 @@ export class DatabaseProvisioner {
     };
     for (const { name, secret } of wanted)
       if (secret) await rotate(secret, { ...common, afterMs: publishMs, set: passwordOf(name) }, signal);
-    if (!newSuperuser) return;
-    const { name } = superuserSecretRef ?? { name: superuserSecret };
-    const secret = await this.#api.get<Secret>(secrets, namespace, name, { signal });
     // nobody but the operator uses it
-    if (secret) await rotate(secret, { ...common, afterMs: 0, set: passwordOf(server.username) }, signal);
+    if (spec.postgresql?.newSuperuser)
+      await rotate(server.secret, { ...common, afterMs: 0, set: passwordOf(server.username) }, signal);
   }
 
   /** Looks at the databases of the service at the next call, though that was done a short time ago. */
@@ -170,19 +169,20 @@ export class DatabaseProvisioner {
     signal: AbortSignal,
   ): Promise<Server> {
     const { name } = superuserSecretRef ?? { name: superuserSecret };
-    const found =
-      (await readSecret(this.#api, namespace, name, signal)) ??
+    const secret =
+      (await this.#api.get<Secret>(secrets, namespace, name, { signal })) ??
       (newSuperuser && (await this.#newSuperuser(namespace, name, newSuperuser, signal)));
-    if (!found) throw new NotReady('NoSuperuser', `the Secret ${name} does not exist`);
-    const { host = '', port = '', username = '', password = '', nextPassword } = found;
+    if (!secret) throw new NotReady('NoSuperuser', `the Secret ${name} does not exist`);
+    const { host = '', port = '', username = '', password = '', nextPassword } = valuesOf(secret);
     const superuser = { host, port, username, password };
     const missing = Object.entries(superuser).flatMap(([key, value]) => (value === '' ? [key] : []));
     if (missing.length > 0) throw new NotReady('NoSuperuser', `the Secret ${name} has no ${missing.join(', ')}`);
-    if (!tls?.caSecretRef) return { ...superuser, nextPassword, tlsMode: tls?.mode };
+    const server = { secret, ...superuser, nextPassword, tlsMode: tls?.mode };
+    if (!tls?.caSecretRef) return server;
     const ca = (await readSecret(this.#api, namespace, tls.caSecretRef.name, signal))?.[caKey];
     if (!ca)
       throw new NotReady('NoCertificates', `the Secret ${tls.caSecretRef.name} does not exist, or has no ${caKey}`);
-    return { ...superuser, nextPassword, tlsMode: tls.mode, ca };
+    return { ...server, ca };
   }
 
   /** Creates the Secret of a superuser once: nobody writes it again. */
@@ -191,16 +191,15 @@ export class DatabaseProvisioner {
     name: string,
     { host, port, username }: NonNullable<Postgresql['newSuperuser']>,
     signal: AbortSignal,
-  ): Promise<Record<string, string> | undefined> {
+  ): Promise<Secret | undefined> {
     const values = { host, port: String(port), username, password: randomBytes(24).toString('base64url') };
     const metadata = { namespace, name, labels: managedBy };
     const secret: Secret = { apiVersion: 'v1', kind: 'Secret', metadata, type: 'Opaque', data: dataOf(values) };
     try {
-      await this.#api.create(secrets, secret, { signal });
-      return values;
+      return await this.#api.create(secrets, secret, { signal });
     } catch (error) {
       if (!isConflict(error)) throw error;
-      return await readSecret(this.#api, namespace, name, signal); // another service's reconcile was first
+      return await this.#api.get<Secret>(secrets, namespace, name, { signal }); // another service's reconcile was first
     }
   }
 
@@ -329,8 +328,10 @@ function isSecretRight(
 }
 
 /** What PostgreSQL depends on. */
-const fingerprintOf = (server: Server, wanted: readonly Wanted[]): string =>
-  hash([server, wanted.map(({ name, known }) => [name, known?.['password']])]);
+function fingerprintOf(server: Server, wanted: readonly Wanted[]): string {
+  const { secret: _, ...settings } = server; // what else it says, and its version, is nothing to PostgreSQL
+  return hash([settings, wanted.map(({ name, known }) => [name, known?.['password']])]);
+}
 
 /** The other service that a Secret was made for, if it was. */
 function otherService({ metadata: { labels } }: Secret, service: string): string | undefined {

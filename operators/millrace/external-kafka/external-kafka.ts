@@ -32,6 +32,12 @@ interface Place {
   kafka: { external: ExternalKafkaSpec; replicas?: number | undefined };
 }
 
+/** A Kafka, and as whom the operator connects; undefined where clients say nothing of themselves. */
+interface Session {
+  manager: KafkaManager;
+  user: string | undefined;
+}
+
 type Outcome = Pick<ConditionUpdate, 'status' | 'reason' | 'message'>;
 const fine: Outcome = { status: 'True', reason: 'Created', message: '' };
 const failed = ({ reason, message }: KafkaProblem): Outcome => ({ status: 'False', reason, message });
@@ -106,7 +112,8 @@ export class ExternalKafka {
     const { api } = this.#context;
     const { namespace = '' } = service.metadata;
     const record = (await readRecords(api, namespace, signal)).get(topic);
-    await this.#with(namespace, external, `delete the topic ${topic}`, signal, async (manager) => {
+    const session = await this.#connect(namespace, external, signal);
+    await attempt(session, `delete the topic ${topic}`, signal, async ({ manager }) => {
       const found = await manager.topic(topic);
       const isOwn = found && (found.id === undefined || record?.id === undefined || found.id === record.id);
       if (isOwn) await manager.deleteTopic(topic);
@@ -144,12 +151,13 @@ export class ExternalKafka {
       const name = serviceOf(other);
       return name !== undefined && this.#context.eventServices.store.get(`${namespace}/${name}`) !== undefined;
     };
+    const session = await this.#connect(namespace, external, signal);
     const problems: KafkaProblem[] = [];
     for (const topic of wanted) {
       const record = records.get(topic.name);
       const write = (made: Parameters<typeof writeRecord>[3]) => writeRecord(api, namespace, topic.name, made);
       try {
-        await this.#with(namespace, external, `keep the topic ${topic.name}`, signal, (manager) =>
+        await attempt(session, `keep the topic ${topic.name}`, signal, ({ manager }) =>
           keepTopic(topic, { manager, owner, replicas, record, isAlive, write }),
         );
       } catch (error) {
@@ -174,30 +182,19 @@ export class ExternalKafka {
     const { api, eventServices } = this.#context;
     const { namespace = '', name } = service.metadata;
     const others = eventServices.store.by(byNamespace, namespace).filter(({ metadata }) => metadata.name !== name);
-    await this.#with(namespace, external, `keep the ACLs of ${name}`, signal, async (manager, operatorUser) => {
+    const session = await this.#connect(namespace, external, signal);
+    await attempt(session, `keep the ACLs of ${name}`, signal, async ({ manager, user: operatorUser }) => {
       const user = await ownUserOf(api, service, others, operatorUser, signal);
       await keepRights(manager, user, rights);
     });
     return fine;
   }
 
-  /** Does something with a Kafka. @throws KafkaProblem where Kafka does not do it */
-  async #with(
-    namespace: string,
-    external: ExternalKafkaSpec,
-    what: string,
-    signal: AbortSignal,
-    work: (manager: KafkaManager, user: string | undefined) => Promise<void>,
-  ): Promise<void> {
+  /** @throws KafkaProblem where a Secret is missing */
+  async #connect(namespace: string, external: ExternalKafkaSpec, signal: AbortSignal): Promise<Session> {
     const connection = await connectionTo(this.#context.api, namespace, external, signal);
     const manager = await this.#managers.get(`${namespace} ${hash(external)}`, connection);
-    const user = connection.sasl?.username;
-    try {
-      await work(manager, user);
-    } catch (error) {
-      if (signal.aborted || error instanceof ApiError) throw error;
-      throw problemOf(error, what, user);
-    }
+    return { manager, user: connection.sasl?.username };
   }
 
   /** What was found a short time ago for the same, or what is found now. */
@@ -213,6 +210,21 @@ export class ExternalKafka {
     });
     this.#found.set(key, { hash: wanted, at: clock.now(), outcome });
     return outcome;
+  }
+}
+
+/** Does something with a Kafka. @throws KafkaProblem where Kafka does not do it */
+async function attempt(
+  session: Session,
+  what: string,
+  signal: AbortSignal,
+  work: (session: Session) => Promise<void>,
+): Promise<void> {
+  try {
+    await work(session);
+  } catch (error) {
+    if (signal.aborted || error instanceof ApiError) throw error;
+    throw problemOf(error, what, session.user);
   }
 }
 

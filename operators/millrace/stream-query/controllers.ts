@@ -236,9 +236,7 @@ export class StreamQueryControllers {
       after.set(topic, found);
     }
     this.#externalTopics.set(namespace, after);
-    if (hash([...after]) !== hash([...(before ?? [])]))
-      for (const query of this.#context.streamQueries.store.by(byNamespace, namespace))
-        this.#queries.enqueue(keyOf(query));
+    if (hash([...after]) !== hash([...(before ?? [])])) this.#lookAtAll(namespace);
     if (after.size === 0) return undefined;
     return [...after.values()].every(({ ready }) => ready) ? recheckMs : retryMs;
   }
