@@ -5,7 +5,8 @@ import { chdir } from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
-import { kubectl, run } from './cluster/kubectl.ts';
+import { output } from '../tests/cluster/platform/cluster.ts';
+import { kubectl } from './cluster/kubectl.ts';
 import { memoryByPod } from './cluster/pods.ts';
 import { measureRates } from './cluster/rates.ts';
 
@@ -32,7 +33,7 @@ const values = options.values === undefined ? [] : ['--values', options.values];
 
 const begin = performance.now();
 const passed = () => Math.round((performance.now() - begin) / 1000);
-const helm = (...args: string[]) => run('helm', args);
+const helm = (...args: string[]) => output('helm', args);
 const install = (release: string, into: string, ...more: string[]) =>
   helm('install', release, `charts/${release}`, `--namespace=${into}`, '--create-namespace', ...image, ...more);
 try {

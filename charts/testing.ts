@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { execFile, execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -80,6 +81,16 @@ async function helm(args: string[], values: object): Promise<string> {
   const run = promisify(execFile)('helm', args, { maxBuffer: 64 << 20 });
   run.child.stdin!.end(JSON.stringify(values));
   return (await run).stdout;
+}
+
+/** What Helm says of a chart that it does not render with these values. @throws if it renders it */
+export function refusalOf(chart: string, values: object): string {
+  try {
+    render(chart, { values });
+  } catch (error) {
+    return (error as { stderr: string }).stderr;
+  }
+  return assert.fail('Helm accepted it');
 }
 
 /** Why Helm refuses a chart where a cluster has the resources. Undefined where it does not. */

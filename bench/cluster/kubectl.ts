@@ -1,11 +1,4 @@
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
+import { output } from '../../tests/cluster/platform/cluster.ts';
 
-/** The output of a program. @throws with its error output */
-export async function run(program: string, args: readonly string[], input?: string): Promise<string> {
-  const running = promisify(execFile)(program, args, { maxBuffer: 64 << 20 });
-  if (input !== undefined) running.child.stdin!.end(input);
-  return (await running).stdout;
-}
-
-export const kubectl = (...args: string[]): Promise<string> => run('kubectl', args);
+/** In the cluster of the current context, and in no namespace of its own. */
+export const kubectl = (...args: string[]): Promise<string> => output('kubectl', args);

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 
-import { scriptPod } from '../../tests/cluster/platform/cluster.ts';
-import { kubectl, run } from './kubectl.ts';
+import { apply, scriptPod } from '../../tests/cluster/platform/cluster.ts';
+import { kubectl } from './kubectl.ts';
 import { usageByComponent } from './pods.ts';
 
 const pod = 'bench';
@@ -28,8 +28,8 @@ async function stored(namespace: string): Promise<{ postgresql: number; kafka: n
   const inPod = (name: string, ...command: string[]) =>
     kubectl('exec', `--namespace=${namespace}`, name, '--', ...command);
   const sql = 'SELECT sum(pg_database_size(oid)) FROM pg_database';
-  const brokers = await kubectl('get', 'pods', `--namespace=${namespace}`, '--selector=strimzi.io/kind=Kafka', '--output=name'); // prettier-ignore
-  const [broker] = brokers.split('\n').filter((name) => name.includes('kafka') || name.includes('broker'));
+  const brokers = await kubectl('get', 'pods', `--namespace=${namespace}`, '--selector=strimzi.io/name=millrace-kafka', '--output=name'); // prettier-ignore
+  const [broker] = brokers.split('\n');
   return {
     postgresql: Number(await inPod('postgresql-0', 'psql', '--username=postgres', '--no-psqlrc', '-tAc', sql)),
     kafka: Number.parseInt(await inPod(broker!, 'du', '-sb', '/var/lib/kafka')),
@@ -42,10 +42,10 @@ export async function measureRates(
   rates: readonly number[],
   seconds: number,
 ): Promise<RateResult[]> {
+  if (rates.length === 0) return [];
   const image = await kubectl('get', `--namespace=${namespace}`, 'deployment/gateway', '--output=jsonpath={.spec.template.spec.containers[0].image}'); // prettier-ignore
   const script = readFileSync(new URL('load.mjs', import.meta.url), 'utf8');
-  for (const object of scriptPod(pod, image, script))
-    await run('kubectl', ['apply', `--namespace=${namespace}`, '--filename=-'], JSON.stringify(object));
+  for (const object of scriptPod(pod, image, script)) await apply(object, namespace);
   await kubectl('wait', `--namespace=${namespace}`, '--for=condition=Ready', `pod/${pod}`, '--timeout=60s');
   const results: RateResult[] = [];
   for (const rate of rates) results.push(await measureRate(namespace, rate, seconds));

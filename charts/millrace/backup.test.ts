@@ -1,17 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
-import { find, namesOf, podTemplates, render, withoutHelm } from '../testing.ts';
+import { find, namesOf, podTemplates, refusalOf, render, withoutHelm } from '../testing.ts';
 
 const prometheus = ['monitoring.coreos.com/v1'];
-const refusal = (values: object): string => {
-  try {
-    render('millrace', { values });
-  } catch (error) {
-    return (error as { stderr: string }).stderr;
-  }
-  return assert.fail('Helm accepted it');
-};
+const refusal = (values: object): string => refusalOf('millrace', values);
 
 describe('the backup of the bundled PostgreSQL', { skip: withoutHelm }, () => {
   const backup = { enabled: true, schedule: '0 4 * * *', keep: 3, suspend: true };

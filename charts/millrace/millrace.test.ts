@@ -8,17 +8,10 @@ import { caKey } from '../../operators/millrace/database-pools.ts';
 import { caFolder } from '../../operators/millrace/event-service/databases.ts';
 import { configMapNames } from '../../operators/millrace/stream-query/config-map.ts';
 
-import { find, namesOf, podTemplates, refusalIn, render, withoutHelm, type Resource } from '../testing.ts';
+import { find, namesOf, podTemplates, refusalIn, refusalOf, render, withoutHelm, type Resource } from '../testing.ts';
 
 const declared = eventServices();
-const refusal = (values: object): string => {
-  try {
-    render('millrace', { values });
-  } catch (error) {
-    return (error as { stderr: string }).stderr;
-  }
-  return assert.fail('Helm accepted it');
-};
+const refusal = (values: object): string => refusalOf('millrace', values);
 
 test('the platform’s chart mounts the ConfigMap that the operator writes the queries to', () => {
   const template = readFileSync(new URL('templates/_service.tpl', import.meta.url), 'utf8');

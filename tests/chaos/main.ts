@@ -3,12 +3,11 @@ import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { describeError } from '#local/fault.ts';
 import { generateClients } from '#local/generate.ts';
 import { forgetKafka } from '#local/kafka.ts';
 import { forgetPostgres } from '#local/postgres.ts';
 import { runningPid, writePidFile } from '#local/process.ts';
-import { listenForStop } from '#local/signals.ts';
+import { runStoppable } from '#test/program.ts';
 import { mountSmallDisk, unmountSmallDisk } from './faults/disk.ts';
 import { injections } from './faults/index.ts';
 import { thawAll } from './faults/processes.ts';
@@ -80,15 +79,4 @@ async function main(args: string[], signal: AbortSignal): Promise<boolean> {
   return results.every(isSound);
 }
 
-const requests = listenForStop();
-const stopping = new AbortController();
-void requests.first.then((reason) => stopping.abort(new Error(`stopped (${reason})`)));
-void requests.second.then(() => process.exit(130));
-try {
-  process.exitCode = (await main(process.argv.slice(2), stopping.signal)) ? 0 : 1;
-} catch (error) {
-  console.error(stopping.signal.aborted ? String(stopping.signal.reason) : describeError(error));
-  process.exitCode = stopping.signal.aborted ? 130 : 1;
-} finally {
-  requests.release();
-}
+await runStoppable(main);

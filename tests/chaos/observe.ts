@@ -1,12 +1,10 @@
 import type pg from 'pg';
 
-import { createKafka, type Kafka } from '#platform/kafka';
+import { createKafka, readTopic, type Kafka } from '#platform/kafka';
 import { createLogger } from '#platform/telemetry';
 import type { Data, Hops, State, StoredEvent, TopicRecord } from './hops.ts';
 import type { Probe } from './probe.ts';
 import type { Observed } from './observed.ts';
-
-const topicMs = 60_000;
 
 /** Reads every hop to its end: the databases by SQL, and the topics by a new consumer group. */
 export async function observe(system: Observed, probe: Probe): Promise<Hops> {
@@ -35,7 +33,7 @@ export async function observe(system: Observed, probe: Probe): Promise<Hops> {
           readModels: new Map([['orders-projection', statesOf(await query('orders-read', orderStates))]]),
         },
       ],
-      records: [...(await readTopic(kafka, 'user-events')), ...(await readTopic(kafka, 'order-events'))],
+      records: [...(await recordsOf(kafka, 'user-events')), ...(await recordsOf(kafka, 'order-events'))],
       figures: await figures(query),
       notifications: await notificationsOf(query),
       mails: system.mails.map(({ messageId }) => idOf(decodeURIComponent(/^<(.*)@/.exec(messageId)?.[1] ?? messageId))),
@@ -117,18 +115,13 @@ function idOf(identity: string): string {
 }
 
 /** All records of a topic, by partition and offset. */
-async function readTopic(kafka: Kafka, topic: string): Promise<TopicRecord[]> {
-  const ends = await kafka.admin.watermarks(topic);
-  const left = new Map([...ends].filter(([, { low, high }]) => high > low).map(([p, { high }]) => [p, high]));
-  if (left.size === 0) return [];
+async function recordsOf(kafka: Kafka, topic: string): Promise<TopicRecord[]> {
   const records = new Map<string, TopicRecord>();
-  const read = Promise.withResolvers<void>();
-  const consumer = kafka.consumer({
+  await readTopic(kafka, {
+    topic,
     group: `chaos-reader-${process.pid}-${Date.now()}`,
-    topics: [topic],
-    from: 'earliest',
-    onBatch({ partition, messages, nextOffset }) {
-      for (const { offset, key, headers, value } of messages)
+    onMessages(messages) {
+      for (const { partition, offset, key, headers, value } of messages)
         records.set(`${partition}/${offset}`, {
           topic,
           partition,
@@ -138,19 +131,8 @@ async function readTopic(kafka: Kafka, topic: string): Promise<TopicRecord[]> {
           type: headers['ce_type'],
           data: value === null ? undefined : parse(value),
         });
-      if (nextOffset >= (left.get(partition) ?? 0n)) left.delete(partition);
-      if (left.size === 0) read.resolve();
-      return Promise.resolve(true);
     },
   });
-  const late = setTimeout(() => read.reject(new Error(`${topic} could not be read to its end`)), topicMs);
-  consumer.start();
-  try {
-    await read.promise;
-  } finally {
-    clearTimeout(late);
-    await consumer.stop();
-  }
   return [...records.values()].toSorted((a, b) => a.partition - b.partition || a.offset - b.offset);
 }
 

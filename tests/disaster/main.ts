@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { describeError, Fault } from '#local/fault.ts';
+import { Fault } from '#local/fault.ts';
 import { generateClients } from '#local/generate.ts';
-import { listenForStop } from '#local/signals.ts';
+import { runStoppable } from '#test/program.ts';
 import { repeatedMails } from '../chaos/consumers.ts';
 import { ChaosSystem } from '../chaos/system.ts';
 import { cases } from './cases.ts';
@@ -77,15 +77,4 @@ async function main(args: string[], signal: AbortSignal): Promise<boolean> {
   return results.every(({ findings }) => findings === 0);
 }
 
-const requests = listenForStop();
-const stopping = new AbortController();
-void requests.first.then((reason) => stopping.abort(new Error(`stopped (${reason})`)));
-void requests.second.then(() => process.exit(130));
-try {
-  process.exitCode = (await main(process.argv.slice(2), stopping.signal)) ? 0 : 1;
-} catch (error) {
-  console.error(stopping.signal.aborted ? String(stopping.signal.reason) : describeError(error));
-  process.exitCode = stopping.signal.aborted ? 130 : 1;
-} finally {
-  requests.release();
-}
+await runStoppable(main);
