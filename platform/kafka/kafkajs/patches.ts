@@ -55,6 +55,23 @@ interface Broker {
   fetch: Fetch<Broker>;
 }
 
+type Metadata = (options?: { topics?: string[] }) => Promise<Kafkajs.BrokerMetadata | null>;
+
+/** The patched part of kafkajs's Cluster. */
+interface Cluster {
+  metadata: Metadata;
+  brokerPool: { findConnectedBroker(): Promise<{ metadata(topics: string[]): Promise<Kafkajs.BrokerMetadata> }> };
+}
+
+function tellingRefusals(metadata: Metadata): Metadata {
+  return async function (this: Cluster, options = {}) {
+    const answer = await metadata.call(this, options);
+    if (answer !== null) return answer;
+    const broker = await this.brokerPool.findConnectedBroker();
+    return await broker.metadata(options.topics ?? []);
+  };
+}
+
 /** Replaces a module of kafkajs that exports one function, before kafkajs loads it. */
 function replaceModule(path: string, replacement: unknown): void {
   const original: unknown = require(path);
@@ -133,7 +150,7 @@ function addMetadataVersion(): void {
 }
 
 /**
- * kafkajs 2.2.4 with eight patches. Without them:
+ * kafkajs 2.2.4 with nine patches. Without them:
  * - It sets a timer for waiting requests even if none waits. The time is negative, so that Node prints
  *   TimeoutNegativeWarning, and the timer sets itself again, so that every connection has a timer of 1 ms that never ends.
  *   The patch sets the timer only if requests wait; `push` asks for it with each request.
@@ -144,6 +161,8 @@ function addMetadataVersion(): void {
  * - It hands out records of aborted transactions: after two that begin before the same record, or a record whose key is four
  *   zero bytes, as a serialized integer 0.
  * - It does not tell the ids of topics.
+ * - It answers with null where each broker refuses to describe a topic, for example one that somebody else has just deleted. The patch
+ *   asks one of them again, and throws its refusal.
  * - When one partition of a produce request fails, it forgets which ones have succeeded; `answersOf` returns them.
  */
 function load(): typeof Kafkajs {
@@ -158,6 +177,7 @@ function load(): typeof Kafkajs {
   });
   patchMethods<Connection>('kafkajs/src/network/connection', { processData: forgettingAnswers });
   patchMethods<Broker>('kafkajs/src/broker', { fetch: prefetching });
+  patchMethods<Cluster>('kafkajs/src/cluster', { metadata: tellingRefusals });
   addMetadataVersion();
   keepAnswers();
   return kafkajs;
