@@ -14,15 +14,15 @@ export function scriptsOf(text: string): string[] {
 }
 
 /**
- * A page of a copy without the table rows and paragraphs that link to missing files, without the rows of missing
- * commands, and without the sections that begin with one.
+ * A page of a copy without the table rows and paragraphs that link to missing files or name missing commands, and without the
+ * sections that begin with one.
  * @param file the page in the copy
  * @param scripts the npm scripts of the copy
  */
 export function withoutMissing(file: string, text: string, scripts: Readonly<Record<string, string>>): string {
   const isComplete = (part: string) => linksOf(part).every((link) => existsSync(join(dirname(file), link)));
-  const isPossible = (part: string) =>
-    !part.includes('shop-free') && scriptsOf(part).every((script) => script in scripts);
+  const runs = (part: string) => scriptsOf(part).every((script) => script in scripts);
+  const isPossible = (part: string) => !part.includes('shop-free') && runs(part);
   const beginsPossibly = (section: string) => {
     const [, first = ''] = section.split('\n\n');
     return !first.startsWith('```') || isPossible(first);
@@ -33,7 +33,7 @@ export function withoutMissing(file: string, text: string, scripts: Readonly<Rec
     .join('')
     .split('\n\n')
     .map((block) => {
-      if (!block.startsWith('|')) return isComplete(block) ? block : undefined;
+      if (!block.startsWith('|')) return isComplete(block) && runs(block) ? block : undefined;
       const rows = block.split('\n').filter((row) => isComplete(row) && isPossible(row));
       return rows.join('\n');
     })
