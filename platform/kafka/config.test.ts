@@ -20,6 +20,9 @@ const faults = (env: NodeJS.ProcessEnv): string => {
 describe("Kafka's settings", () => {
   it('are the brokers alone where nobody asks who connects', () => {
     assert.deepEqual(read({ KAFKA_BROKERS }), { brokers: ['a:9093', 'b:9093'] });
+    assert.deepEqual(read({ KAFKA_BROKERS: '[fd00::1]:9093,b:9093' }).brokers, ['[fd00::1]:9093', 'b:9093']);
+    for (const wrong of ['fd00::1:9093', '[fd00::1]', '[::x]:9093', 'b', 'b:9093,'])
+      assert.match(faults({ KAFKA_BROKERS: wrong }), /^KAFKA_BROKERS /, wrong);
   });
 
   it('may have a user with a password, and certificates to trust', () => {

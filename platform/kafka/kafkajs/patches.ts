@@ -55,6 +55,33 @@ interface Broker {
   fetch: Fetch<Broker>;
 }
 
+interface Destination {
+  host?: string;
+  port?: number;
+}
+
+interface ConnectionPools {
+  build(destination?: Destination): Promise<unknown>;
+}
+
+type ConnectionPoolBuilder = (options: { brokers: string[] }) => ConnectionPools;
+
+/** Connects to the brokers of the settings in turn, also to IPv6 addresses in brackets. */
+function withIpv6(builderOf: ConnectionPoolBuilder): ConnectionPoolBuilder {
+  return (options) => {
+    const builder = builderOf(options);
+    let next = 0;
+    return {
+      async build(destination = {}) {
+        if (destination.host) return await builder.build(destination);
+        const broker = options.brokers[next++ % options.brokers.length]!;
+        const [, host, port] = /^\[?(.*?)\]?:(\d+)$/.exec(broker)!;
+        return await builder.build({ host: host!, port: Number(port) });
+      },
+    };
+  };
+}
+
 type Metadata = (options?: { topics?: string[] }) => Promise<Kafkajs.BrokerMetadata | null>;
 
 /** The patched part of kafkajs's Cluster. */
@@ -73,11 +100,11 @@ function tellingRefusals(metadata: Metadata): Metadata {
 }
 
 /** Replaces a module of kafkajs that exports one function, before kafkajs loads it. */
-function replaceModule(path: string, replacement: unknown): void {
+function replaceModule<T>(path: string, replacementOf: (original: T) => unknown): void {
   const original: unknown = require(path);
   if (typeof original !== 'function')
     throw new PlatformError('ERR_KAFKA_PATCH', `kafkajs has changed: ${path} is no function`);
-  require.cache[require.resolve(path)]!.exports = replacement;
+  require.cache[require.resolve(path)]!.exports = replacementOf(original as T);
 }
 
 /** Replaces methods of a class that a module of kafkajs exports. */
@@ -150,7 +177,7 @@ function addMetadataVersion(): void {
 }
 
 /**
- * kafkajs 2.2.4 with nine patches. Without them:
+ * kafkajs 2.2.4 with ten patches. Without them:
  * - It sets a timer for waiting requests even if none waits. The time is negative, so that Node prints
  *   TimeoutNegativeWarning, and the timer sets itself again, so that every connection has a timer of 1 ms that never ends.
  *   The patch sets the timer only if requests wait; `push` asks for it with each request.
@@ -158,6 +185,7 @@ function addMetadataVersion(): void {
  * - It copies all messages of a partition once for each message: a thousand messages cost half a million steps.
  * - Its connections keep the last response, after a fetch megabytes, until the next one.
  * - It does not fetch while a consumer handles a batch.
+ * - It takes the address of a broker for what is before the first colon, so that it reaches no IPv6 address.
  * - It hands out records of aborted transactions: after two that begin before the same record, or a record whose key is four
  *   zero bytes, as a serialized integer 0.
  * - It does not tell the ids of topics.
@@ -166,11 +194,12 @@ function addMetadataVersion(): void {
  * - When one partition of a produce request fails, it forgets which ones have succeeded; `answersOf` returns them.
  */
 function load(): typeof Kafkajs {
-  replaceModule('kafkajs/src/protocol/request.js', createRequest);
-  replaceModule('kafkajs/src/protocol/requests/produce/v3/request.js', produceRequest);
-  replaceModule('kafkajs/src/producer/groupMessagesPerPartition.js', groupMessagesPerPartition);
-  replaceModule('kafkajs/src/protocol/requests/fetch/v4/decodeMessages.js', decodeMessages);
-  replaceModule('kafkajs/src/consumer/filterAbortedMessages.js', filterAbortedMessages);
+  replaceModule('kafkajs/src/protocol/request.js', () => createRequest);
+  replaceModule('kafkajs/src/protocol/requests/produce/v3/request.js', () => produceRequest);
+  replaceModule('kafkajs/src/producer/groupMessagesPerPartition.js', () => groupMessagesPerPartition);
+  replaceModule('kafkajs/src/protocol/requests/fetch/v4/decodeMessages.js', () => decodeMessages);
+  replaceModule('kafkajs/src/consumer/filterAbortedMessages.js', () => filterAbortedMessages);
+  replaceModule('kafkajs/src/cluster/connectionPoolBuilder.js', withIpv6);
   const kafkajs = require('kafkajs') as typeof Kafkajs;
   patchMethods<RequestQueue>('kafkajs/src/network/requestQueue', {
     scheduleCheckPendingRequests: () => scheduleCheckPendingRequests,
