@@ -54,7 +54,7 @@ function withEvent(
 ): string | undefined {
   const name = pascal(type);
   const id = `${camel(entity)}Id`;
-  const schema = `const ${name} = Type.Object({ ${id}: Id, time: Time });\n\n`;
+  const schema = `const ${name} = Type.Object({ ${id}: Id, time: EventTime });\n\n`;
   const event = `'${type}': { summary: '${type.replaceAll(/[.-]/g, ' ')}', topics: ['${topic}'], schema: ${name} },\n`;
   const definition = /(?:^\/\*\*[^\n]*\*\/\n)?^export const \w+ = defineContract\(/m;
   const opening = new RegExp(`(?<=defineContract\\('${service}', \\{\\n)`);
@@ -65,7 +65,7 @@ function withEvent(
   const withType = events.test(text) ? text.replace(events, event) : text.replace(opening, `events: {\n${event}},\n`);
   return withImports(
     withType.replace(definition, (match) => `${schema}${match}`),
-    ['Id', 'Time'],
+    ['EventTime', 'Id'],
   );
 }
 

@@ -31,8 +31,8 @@ const taken = new Set(['contracts', 'kafka', 'mail-catcher', 'millrace', 'networ
 
 /** Types that a service's files use, beside that of its own entity. */
 const types = new Set(
-  `Array Boolean Buffer Date Error EventData Handlers Health HttpService Id LatestEvent Map Number Object Page PathId Pool PoolClient
-  Promise ReceivedEvent Set Static String Symbol TestDatabase Time Type`.split(/\s+/),
+  `Array Boolean Buffer Date Error EventData EventTime Handlers Health HttpService Id LatestEvent Map Number Object Page PathId Pool PoolClient
+  Promise ReceivedEvent Set Static String Symbol TestDatabase Text Time Type`.split(/\s+/),
 );
 
 /**

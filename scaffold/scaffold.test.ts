@@ -161,7 +161,7 @@ describe('npm run new', () => {
     const all = [stock, ...contracts.contracts];
     await newEvent(copy, 'stock-levels', 'stock-level.sold-out', all)!.write();
     const text = readFileSync(join(copy, 'services/contracts/stock-levels.ts'), 'utf8');
-    assert.match(text, /^const StockLevelSoldOut = Type\.Object\(\{ stockLevelId: Id, time: Time \}\);/m);
+    assert.match(text, /^const StockLevelSoldOut = Type\.Object\(\{ stockLevelId: Id, time: EventTime \}\);/m);
     assert.match(text, /'stock-level\.sold-out': \{[^}]*topics: \['stock-events'\]/);
     assert.equal(newEvent(copy, 'stock-levels', 'stock-level.created', all), undefined);
     assert.throws(() => newEvent(copy, 'nobody', 'a.b', all), /There is no contract nobody/);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Type } from 'typebox';
-import { InvalidEvent, contractDecoder, encodeHeaders, identityOf } from './cloudevents.ts';
+import { InvalidEvent, contractDecoder, createDecoder, encodeHeaders, identityOf } from './cloudevents.ts';
 
 const schema = Type.Object({ userId: Type.Integer(), version: Type.Integer(), deletedAt: Type.String() });
 const decodeEvent = contractDecoder({
@@ -114,6 +114,14 @@ test('an event in structured mode is that of its envelope', () => {
       () => decodeEvent(one),
       (error: unknown) => error instanceof InvalidEvent && reason.test(error.message),
     );
+});
+
+test('the data of an event in structured mode keep each digit', () => {
+  const read = createDecoder(({ value }) => String(value));
+  const headers = { 'content-type': 'application/cloudevents+json' };
+  const json = '{"n":9007199254740993,"m":[0.10000000000000000001,-0,1e400]}';
+  const text = `{"specversion":"1.0","id":"1","type":"t","source":"/s","time":"2026-01-01T00:00:00Z","data":${json}}`;
+  assert.equal(read(message({ headers, value: Buffer.from(text) })).data, json);
 });
 
 test('a value with the frame of a Schema Registry is named as such', () => {

@@ -140,7 +140,7 @@ function decodeStructured(
   read: ReadData,
 ): ReceivedEvent {
   if (!cloudEvent.test(contentType)) throw new InvalidEvent(`events of the format ${contentType} are not supported`);
-  const envelope = readJson(message);
+  const envelope = parseJson(message, withDigits);
   if (typeof envelope !== 'object' || envelope === null) throw new InvalidEvent('the value is not a CloudEvent');
   const { id, type, source, subject, time, traceparent, data, data_base64 } = envelope as Record<string, unknown>;
   const attributes = { id, type, source, subject, time, traceparent: traceparent ?? headers['traceparent'] };
@@ -209,13 +209,22 @@ function timeOf(time: unknown, message: Message): number {
   return parsed;
 }
 
+/** Keeps each digit of a number, of which a double holds 15 to 17, for a later JSON.stringify. */
+function withDigits(_name: string, value: unknown, { source }: { source?: string }): unknown {
+  return typeof value === 'number' ? (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON(source!) : value;
+}
+
 /** Decodes the data of an event as JSON, without a check. */
 export function readJson(value: Value): unknown {
+  return parseJson(value);
+}
+
+function parseJson(value: Value, reviver?: typeof withDigits): unknown {
   const range = rangeOf(value);
   if (!range) throw new InvalidEvent('the value is empty');
   const { bytes, start, end } = range;
   try {
-    return JSON.parse(bytes.toString('utf8', start, end));
+    return JSON.parse(bytes.toString('utf8', start, end), reviver as Parameters<typeof JSON.parse>[1]);
   } catch (cause) {
     if (bytes[start] === 0 && end - start > frameSize) {
       const schema = bytes.readInt32BE(start + 1);

@@ -11,6 +11,9 @@ export const maxIdInDocument = { string: exact(String(maxId)), integer: exact(St
 /** An id in JSON: a 64-bit integer from 1 on, which the database assigns. */
 export const Id = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER, 'x-format': 'int64' });
 
+/** The version of an entity in an event, which counts its changes: a 32-bit integer from 1 on. */
+export const Version = Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1 });
+
 /**
  * A reference to an existing id in a request body. Parsing loses digits of JSON numbers with more than 53 bits: such an id is
  * well formed, but must be treated as unknown (`isExactId`).

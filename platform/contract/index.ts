@@ -13,7 +13,7 @@ export type {
 } from './consumer-operations.ts';
 export { collectContracts, defineContract } from './contract.ts';
 export type { Contract, ContractRegistry, EventDataOf, EventTypes } from './contract.ts';
-export { Id, IdReference, PathId, isExactId } from './id.ts';
+export { Id, IdReference, PathId, Version, isExactId } from './id.ts';
 export { fromCents, fromDecimal, money, toCents } from './money.ts';
 export { buildOpenApi } from './openapi.ts';
 export {
@@ -32,4 +32,4 @@ export { currentRelease, eventBreaks, releaseBreaks } from './release.ts';
 export type { Release } from './release.ts';
 export { patternMessages } from './patterns.ts';
 export { Email, emailPattern, Text, textPattern } from './text.ts';
-export { QueryTime, Time, parseTime, timePattern } from './time.ts';
+export { EventTime, QueryTime, Time, eventTimePattern, parseTime, timePattern } from './time.ts';

@@ -7,7 +7,8 @@ import { Compile } from 'typebox/compile';
 import { Id } from './id.ts';
 import { money } from './money.ts';
 import { Recogniser } from './recogniser.ts';
-import { Time } from './time.ts';
+import { Text } from './text.ts';
+import { EventTime, Time } from './time.ts';
 
 const schema = Type.Object({
   id: Id,
@@ -20,6 +21,8 @@ const schema = Type.Object({
   later: Type.Optional(Type.Unknown()),
   isOpen: Type.Optional(Type.Boolean()),
   at: Time,
+  happened: EventTime,
+  address: Text(),
 });
 const validator = Compile(schema);
 
@@ -36,6 +39,8 @@ const usual = {
   items: [{ name: 'wxyz', count: 2 }],
   notes: 'a "b"\n€',
   at: '2026-01-28T23:59:59.999Z',
+  happened: '1000-01-28T23:59:59.999Z',
+  address: 'Mill Lane',
 };
 
 function parse(text: string): unknown {
@@ -204,6 +209,7 @@ describe('a recogniser', () => {
       fc.nat({ max: 1e15 }).map((cents) => cents / 100),
       fc.jsonValue(),
       fc.string({ unit: 'binary' }),
+      fc.constantFrom('\0', '\ud800', '0999-01-01T00:00:00.000Z'),
       fc.date({ noInvalidDate: true }).map((date) => date.toISOString()),
     );
     const member = fc.tuple(fc.constantFrom(...Object.keys(schema.properties)), value);

@@ -1,6 +1,8 @@
 import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { isMoney } from './money.ts';
+import { textPattern } from './text.ts';
+import { eventTimePattern } from './time.ts';
 
 /** Bytes from `start` to before `end`. */
 export interface JsonBytes {
@@ -66,8 +68,10 @@ export class Recogniser {
 const plainCharacter = String.raw`[^"\\\x00-\x1f]`;
 const text = String.raw`"${plainCharacter}*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})${plainCharacter}*)*"`;
 const day = String.raw`(?:02-(?:0[1-9]|1\d|2[0-8])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01]))`;
+/** without half a surrogate pair and U+0000, which only escapes can say */
+const storableText = String.raw`"${plainCharacter}*(?:\\["\\/bfnrt]${plainCharacter}*)*"`;
 /** as `toISOString` writes it; 29 February is left to the check */
-const time = String.raw`"\d{4}-${day}T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z"`;
+const time = String.raw`"[1-9]\d{3}-${day}T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z"`;
 const number = String.raw`-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?`;
 
 /** What says nothing about a value. */
@@ -157,7 +161,7 @@ function leafPattern(schema: Node): string | undefined {
     case 'boolean':
       return hasOnly(schema, 'type') ? oneOf(['true', 'false']) : undefined;
     case 'string':
-      return textPattern(schema);
+      return patternOfText(schema);
     case 'integer':
       return hasOnly(schema, ...bounds) ? numberPattern(schema, 15, '') : undefined;
     case 'number':
@@ -170,11 +174,16 @@ function leafPattern(schema: Node): string | undefined {
   }
 }
 
-function textPattern(schema: Node): string | undefined {
+function patternOfText(schema: Node): string | undefined {
   if (hasOnly(schema, 'type')) return text;
-  if (schema['format'] === 'date-time') return hasOnly(schema, 'type', 'format') ? time : undefined;
+  if (schema['format'] === 'date-time') {
+    const isKnown = hasOnly(schema, 'type', 'format') || schema['pattern'] === eventTimePattern;
+    return isKnown && hasOnly(schema, 'type', 'format', 'pattern') ? time : undefined;
+  }
+  if (Object.hasOwn(schema, 'pattern') && schema['pattern'] !== textPattern) return undefined;
+  if (hasOnly(schema, 'type', 'pattern')) return storableText;
   const { minLength = 0, maxLength = maxBytes } = schema as { minLength?: number; maxLength?: number };
-  if (minLength > 1 || !hasOnly(schema, 'type', 'minLength', 'maxLength')) return undefined;
+  if (minLength > 1 || !hasOnly(schema, 'type', 'pattern', 'minLength', 'maxLength')) return undefined;
   // no text has more characters than bytes
   return `"${plainCharacter}{${minLength},${Math.min(maxLength, maxBytes)}}"`;
 }

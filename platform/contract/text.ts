@@ -4,7 +4,7 @@ import { Type } from 'typebox';
 export const textPattern = '^[^\\u0000\\ud800-\\udfff]*$';
 
 /** Text that a database can store or search for. */
-export function Text(options: { minLength?: number; maxLength: number; description?: string }) {
+export function Text(options: { minLength?: number; maxLength?: number; description?: string } = {}) {
   return Type.String({ pattern: textPattern, ...options });
 }
 

@@ -25,8 +25,9 @@ export function parseTime(text: string): Date | undefined {
 let minute = { text: '?', ms: 0 };
 
 /**
- * Date.parse, and a fifth of its time for a text of `toISOString` in the same minute as the last one: events come in the order
- * of their time.
+ * The time of an event (RFC 3339, and UTC if it has no zone, whatever the zone of this machine is) in milliseconds since 1970; NaN
+ * if the text is none. A text of `toISOString` in the same minute as the last one takes a tenth: events come in the order of
+ * their time.
  */
 export function parseEventTime(text: string): number {
   if (text.length === 24 && text.startsWith(minute.text) && text[19] === '.' && text[23] === 'Z') {
@@ -34,7 +35,7 @@ export function parseEventTime(text: string): number {
     const ms = digits(text, 20, 23);
     if (seconds < 60) return minute.ms + 1_000 * seconds + ms; // false for NaN
   }
-  const time = Date.parse(text);
+  const time = text.includes(' ') ? Number.NaN : (parseTime(text.toUpperCase())?.getTime() ?? Number.NaN);
   if (text.length === 24 && iso.test(text) && text.slice(11, 13) < '24')
     minute = { text: text.slice(0, 17), ms: Date.parse(`${text.slice(0, 17)}00.000Z`) };
   return time;
@@ -51,8 +52,18 @@ function digits(text: string, from: number, to: number): number {
   return number;
 }
 
-/** A time in a body or an event: ISO 8601 with milliseconds and `Z`. */
+/** A time in a body: ISO 8601 with milliseconds and `Z`. */
 export const Time = Type.String({ format: 'date-time', examples: ['2026-01-01T12:00:00.000Z'] });
+
+/** A year with four digits, and a zone that PostgreSQL takes. */
+export const eventTimePattern = '^[1-9].*(?:[Zz]|[+-](?:0[0-9]|1[0-5]):[0-5][0-9])$';
+
+/** A time in an event, which each database of a consumer can store. */
+export const EventTime = Type.String({
+  format: 'date-time',
+  pattern: eventTimePattern,
+  examples: ['2026-01-01T12:00:00.000Z'],
+});
 
 /** A time in a query string: ISO 8601, UTC without a zone. */
 export const QueryTime = Type.String({

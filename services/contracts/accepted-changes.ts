@@ -1,6 +1,16 @@
 import type { AcceptedChange } from '#platform/contract';
-import { emailPattern, textPattern, timePattern } from '#platform/contract';
+import { emailPattern, eventTimePattern, textPattern, timePattern } from '#platform/contract';
 import { namePattern } from './users.ts';
+
+const userEvents = ['user.created', 'user.updated'];
+const orderChanges = ['order.status-changed', 'order.deleted'];
+
+/** Fields of events. */
+function fieldsOf(events: string[], ...fields: string[]): AcceptedChange['at'] {
+  return events.flatMap((event) => fields.map((field) => `event ${event}: ${field}`)) as [string, ...string[]];
+}
+
+const neverPublished = 'No service publishes what is refused now, and a database of a consumer could not store it.';
 
 /**
  * The changes since the last release that would break somebody and are made nevertheless. `npm run check` takes these and no
@@ -58,4 +68,27 @@ export const acceptedChanges: readonly AcceptedChange[] = [
     change: 'changed its type from "number" to "string"',
     reason: 'It describes what was refused already: a number has no pattern, and 1e3 was refused.',
   },
+  {
+    at: [
+      ...fieldsOf(userEvents, 'username', 'email', 'firstName', 'lastName', 'status'),
+      ...fieldsOf(['order.created'], 'items[].productName', 'shippingAddress', 'notes'),
+    ],
+    change: `changed its pattern to ${textPattern}`,
+    reason: neverPublished,
+  },
+  {
+    at: [
+      ...fieldsOf([...userEvents, 'order.created', ...orderChanges], 'createdAt'),
+      ...fieldsOf(userEvents, 'updatedAt'),
+      ...fieldsOf(['user.deleted', 'order.deleted'], 'deletedAt'),
+      ...fieldsOf(['order.status-changed'], 'changedAt'),
+    ],
+    change: `changed its pattern to ${eventTimePattern}`,
+    reason: neverPublished,
+  },
+  ...['has a narrower minimum: 1', 'has a narrower maximum: 2147483647'].map((change) => ({
+    at: fieldsOf([...userEvents, 'user.deleted', ...orderChanges], 'version'),
+    change,
+    reason: neverPublished,
+  })),
 ];

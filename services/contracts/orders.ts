@@ -2,6 +2,7 @@ import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import {
   defineContract,
+  EventTime,
   Id,
   IdReference,
   ifMatch,
@@ -12,6 +13,7 @@ import {
   QueryTime,
   Text,
   Time,
+  Version,
 } from '#platform/contract';
 
 export const orderStatuses = ['PENDING', 'CONFIRMED', 'SHIPPED', 'DELIVERED', 'CANCELLED'] as const;
@@ -20,7 +22,7 @@ export type OrderStatus = (typeof orderStatuses)[number];
 
 const itemFields = {
   productId: Id,
-  productName: Type.String({ minLength: 1, maxLength: 200 }),
+  productName: Text({ minLength: 1, maxLength: 200 }),
   quantity: Type.Integer({ minimum: 1, maximum: 10_000 }),
   unitPrice: money({ maximum: 1_000_000 }),
 };
@@ -35,7 +37,6 @@ export const OrderInput = Type.Object(
       Type.Object(
         {
           ...itemFields,
-          productName: Text({ minLength: 1, maxLength: 200 }),
           totalPrice: money({ description: 'quantity × unitPrice' }),
         },
         { additionalProperties: false },
@@ -95,7 +96,7 @@ export const StoredEvent = Type.Object({
 });
 export type StoredEvent = Static<typeof StoredEvent>;
 
-const nullableText = Type.Union([Type.String(), Type.Null()]);
+const nullableText = Type.Union([Text(), Type.Null()]);
 
 const byId = Type.Object({ id: PathId });
 const entityTag = { ETag: 'the version, for If-Match' };
@@ -111,7 +112,7 @@ export const OrderCreated = Type.Object({
   items: Type.Array(OrderItem),
   shippingAddress: nullableText,
   notes: nullableText,
-  createdAt: Time,
+  createdAt: EventTime,
 });
 export type OrderCreated = Static<typeof OrderCreated>;
 
@@ -121,9 +122,9 @@ export const OrderStatusChanged = Type.Object({
   previousStatus: OrderStatus,
   status: OrderStatus,
   totalAmount: money(),
-  version: Type.Integer(),
-  createdAt: Type.String({ format: 'date-time', description: "the order's" }),
-  changedAt: Time,
+  version: Version,
+  createdAt: EventTime,
+  changedAt: EventTime,
 });
 export type OrderStatusChanged = Static<typeof OrderStatusChanged>;
 
@@ -132,9 +133,9 @@ export const OrderDeleted = Type.Object({
   userId: Id,
   status: OrderStatus,
   totalAmount: money(),
-  version: Type.Integer(),
-  createdAt: Type.String({ format: 'date-time', description: "the order's" }),
-  deletedAt: Time,
+  version: Version,
+  createdAt: EventTime,
+  deletedAt: EventTime,
 });
 export type OrderDeleted = Static<typeof OrderDeleted>;
 

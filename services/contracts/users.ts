@@ -1,6 +1,18 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
-import { defineContract, Email, Id, ifMatch, Page, pageHeaders, PathId, Text, Time } from '#platform/contract';
+import {
+  defineContract,
+  Email,
+  EventTime,
+  Id,
+  ifMatch,
+  Page,
+  pageHeaders,
+  PathId,
+  Text,
+  Time,
+  Version,
+} from '#platform/contract';
 
 /** White space but for control characters. It is listed, because it is not the same in all languages. */
 const blank = ' \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff';
@@ -47,18 +59,18 @@ const taken = { 409: 'The username or the e-mail is taken' };
 
 export const UserCreated = Type.Object({
   userId: Id,
-  username: Type.String(),
-  email: Type.String(),
-  firstName: Type.String(),
-  lastName: Type.String(),
-  status: Type.String(),
-  version: Type.Integer(),
-  createdAt: Time,
-  updatedAt: Time,
+  username: Text(),
+  email: Text(),
+  firstName: Text(),
+  lastName: Text(),
+  status: Text(),
+  version: Version,
+  createdAt: EventTime,
+  updatedAt: EventTime,
 });
 export type UserCreated = Static<typeof UserCreated>;
 
-const UserDeleted = Type.Object({ userId: Id, version: Type.Integer(), deletedAt: Time });
+const UserDeleted = Type.Object({ userId: Id, version: Version, deletedAt: EventTime });
 type UserDeleted = Static<typeof UserDeleted>;
 
 /** The contract of users. */

@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
 import type { Static } from 'typebox';
-import { defineContract, Id, Page, pageHeaders, PathId, Time } from '#platform/contract';
+import { defineContract, EventTime, Id, Page, pageHeaders, PathId, Text, Time } from '#platform/contract';
 
 export const __Entity__Input = Type.Object(
   { name: Type.String({ minLength: 1, maxLength: 200, pattern: '^[^\\u0000-\\u001f\\u007f]+$' }) },
@@ -11,7 +11,7 @@ export type __Entity__Input = Static<typeof __Entity__Input>;
 export const __Entity__ = Type.Object({ id: Id, name: Type.String(), createdAt: Time });
 export type __Entity__ = Static<typeof __Entity__>;
 
-const __Entity__Created = Type.Object({ __entityCamel__Id: Id, name: Type.String(), createdAt: Time });
+const __Entity__Created = Type.Object({ __entityCamel__Id: Id, name: Text(), createdAt: EventTime });
 //? consumes
 
 /** The latest event of an aggregate of a topic that __name__ consumes. */
