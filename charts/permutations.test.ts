@@ -3,12 +3,12 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { Compile } from 'typebox/compile';
-import { Default } from 'typebox/value';
 
 import { EventServiceSpec } from '#platform/declaration-schema';
 
 import { readValues, type Value } from './generate/values.ts';
 import { typeFaults } from './testing/kubernetes-types.ts';
+import { migrationJob, storedSpec } from './testing/migration-job.ts';
 import { permutations } from './testing/permutations.ts';
 import { chartFolder, lint, podTemplates, renderMeanwhile, withoutHelm, type Resource } from './testing.ts';
 
@@ -27,17 +27,16 @@ const foreign = [
 ];
 const eventService = Compile(EventServiceSpec);
 
-/** What the API server stores: it fills in the defaults of the schema. */
-const withDefaults = (spec: unknown) => Default(EventServiceSpec, structuredClone(spec));
-
 /** What is wrong with a resource by itself. */
 function faultsOf(resource: Resource): string[] {
   const at = `${resource.kind} ${resource.metadata.name}`;
   const found = faultsIn(resource, at);
-  if (resource.kind === 'EventService')
-    for (const { instancePath, message } of eventService.Errors(withDefaults(resource['spec'])))
+  if (resource.kind === 'EventService') {
+    for (const { instancePath, message } of eventService.Errors(storedSpec(resource)))
       found.push(`${at} spec${instancePath} ${message}`);
-  else if (resource.kind !== 'StreamQuery' && !foreign.includes(resource.kind))
+    const job = migrationJob(resource);
+    found.push(...faultsIn(job, `${at} ${job.metadata.name}`), ...typeFaults(job)!);
+  } else if (resource.kind !== 'StreamQuery' && !foreign.includes(resource.kind))
     found.push(...(typeFaults(resource) ?? [`${at}: this kind is unknown`]));
   return found;
 }

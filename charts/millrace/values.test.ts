@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
+import { migrationJob } from '../testing/migration-job.ts';
 import { find, podTemplates, refusalIn, render, withoutHelm, type Resource } from '../testing.ts';
 
 const ofKind = (resources: Resource[], kind: string) => resources.filter((resource) => resource.kind === kind);
@@ -17,8 +18,6 @@ describe('the values of the platform’s chart', { skip: withoutHelm }, () => {
       annotations: { 'reloader/auto': 'true' },
       podLabels: { team: 'shop' },
       serviceAnnotations: { 'company/owner': 'shop' },
-      priorityClassName: 'high',
-      tolerations: [{ key: 'dedicated', operator: 'Exists' }],
       podSpec: { runtimeClassName: 'gvisor', enableServiceLinks: null },
     };
     const constraints = [{ topologyKey: 'rack', maxSkew: 1, whenUnsatisfiable: 'DoNotSchedule' }];
@@ -53,10 +52,74 @@ describe('the values of the platform’s chart', { skip: withoutHelm }, () => {
     assert.equal(spec['topologySpreadConstraints'].length, 2);
     const { annotations } = find(resources, 'Service', 'gateway').metadata as { annotations?: object };
     assert.deepEqual(annotations, { 'company/owner': 'shop', 'cloud/lb': 'internal' });
-    for (const name of ['Deployment users', 'Deployment mail-catcher', 'Pod place-order']) {
-      const pod = pods.get(name)!.spec;
-      assert.deepEqual([pod['priorityClassName'], pod['tolerations']], ['high', defaults.tolerations], name);
+  });
+
+  /** The templates of all pods, those of the operator's Jobs, too. */
+  const everyPod = (values: object) => {
+    const resources = render('millrace', { values });
+    const jobs = ofKind(resources, 'EventService')
+      .filter(({ spec }) => spec.databases)
+      .map(migrationJob);
+    return podTemplates([...resources, ...jobs]);
+  };
+  const limitsOf = ({ spec }: { spec: Resource }) => spec['containers'][0].resources.limits;
+
+  test('say where every pod runs, and what is known of it, those of migrations, the mail catcher and the test, too', () => {
+    const where = {
+      nodeSelector: { pool: 'shop' },
+      tolerations: [{ key: 'dedicated', operator: 'Exists' }],
+      affinity: { nodeAffinity: { preferredDuringSchedulingIgnoredDuringExecution: [] } },
+      priorityClassName: 'high',
+    };
+    const [podLabels, podAnnotations] = [{ team: 'shop' }, { 'company/owner': 'shop' }];
+    const pods = everyPod({
+      defaults: { ...where, podLabels, podAnnotations, resources: { limits: { cpu: '1' } } },
+      postgresql: { bundled: { podSpec: where, backup: { enabled: true, podSpec: where } } },
+    });
+    const others = ['CronJob postgresql-backup', 'StatefulSet postgresql'];
+    for (const [name, pod] of pods) {
+      assert.partialDeepStrictEqual(pod.spec, where, name);
+      if (others.includes(name)) continue;
+      assert.partialDeepStrictEqual(pod.metadata, { labels: podLabels, annotations: podAnnotations }, name);
+      assert.equal(limitsOf(pod).cpu, '1', name);
     }
+    const jobs = ['analytics', 'notifications', 'orders', 'users'].map((name) => `Job ${name}-migrate-m`);
+    for (const name of [...others, ...jobs, 'Deployment mail-catcher', 'Pod place-order'])
+      assert.ok(pods.has(name), name);
+  });
+
+  test('make the pods of migrations, of the mail catcher and of the test differ', () => {
+    const meshed = { 'sidecar.istio.io/inject': 'true' };
+    const own = {
+      priorityClassName: null,
+      podAnnotations: { 'sidecar.istio.io/inject': 'false' },
+      resources: { limits: { cpu: '250m' } },
+    };
+    const pods = everyPod({
+      defaults: {
+        priorityClassName: 'high',
+        podAnnotations: meshed,
+        resources: { limits: { cpu: '2' } },
+        migration: own,
+        podSpec: { runtimeClassName: 'gvisor', dnsPolicy: 'Default', containers: [] },
+        serviceAccount: { create: true },
+      },
+      services: { users: { migration: { podAnnotations: null } } },
+      mail: { catcher: own },
+      test: { pod: own },
+    });
+    for (const name of ['Job orders-migrate-m', 'Deployment mail-catcher', 'Pod place-order']) {
+      const pod = pods.get(name)!;
+      assert.partialDeepStrictEqual(pod.metadata, { annotations: own.podAnnotations }, name);
+      assert.equal(pod.spec['priorityClassName'], undefined, name);
+      assert.partialDeepStrictEqual(pod.spec, { runtimeClassName: 'gvisor', dnsPolicy: 'Default' }, name);
+      assert.equal(limitsOf(pod).cpu, '250m', name);
+    }
+    const { metadata, spec } = pods.get('Job users-migrate-m')!;
+    assert.ok(!('annotations' in metadata));
+    assert.equal(spec['serviceAccountName'], 'users');
+    assert.partialDeepStrictEqual(pods.get('Pod place-order')!.metadata, { annotations: { 'helm.sh/hook': 'test' } });
+    assert.ok(!('serviceAccountName' in pods.get('Deployment mail-catcher')!.spec), 'it has no account of its own');
   });
 
   test('give a service an account of its own, or another one', () => {

@@ -24,6 +24,10 @@ const large = { requests: { cpu: '1', memory: '1Gi' }, limits: { memory: '2Gi' }
 const spread = [
   { topologyKey: 'rack', maxSkew: 1, whenUnsatisfiable: 'DoNotSchedule', labelSelector: { matchLabels: { a: 'b' } } },
 ];
+const withoutProxy = {
+  podAnnotations: { 'sidecar.istio.io/inject': 'false' },
+  resources: { limits: { cpu: '500m', memory: '512Mi' } },
+};
 const extras = {
   extraEnv: [
     { name: 'HTTPS_PROXY', value: 'http://proxy:3128' },
@@ -278,8 +282,14 @@ const platform: Record<string, Omit<Permutation, 'name' | 'chart'>> = {
         podSpec: { runtimeClassName: 'gvisor', hostAliases: [{ ip: '10.0.0.1', hostnames: ['legacy'] }] },
         shutdownDelaySeconds: 0,
         shutdownGraceSeconds: 600,
+        migration: { ...withoutProxy, nodeSelector: { 'kubernetes.io/arch': null } },
       },
-      services: { orders: { topologySpreadConstraints: spread, serviceAccount: { create: false, name: 'theirs' } } },
+      mail: { catcher: { ...withoutProxy, priorityClassName: null, affinity: null } },
+      test: { pod: { ...withoutProxy, tolerations: [], podLabels: { team: null, tier: 'test' } } },
+      services: {
+        orders: { topologySpreadConstraints: spread, serviceAccount: { create: false, name: 'theirs' } },
+        users: { migration: { podAnnotations: null, resources: null } },
+      },
     },
   },
   'other sizes': {

@@ -4,6 +4,7 @@ import { brokersPattern, durationPattern, saslMechanisms } from '#platform/decla
 import {
   ConsumerGroup,
   Duration,
+  Labels,
   Name,
   Passed,
   SecretRef,
@@ -166,6 +167,44 @@ const Kafka = Type.Object(
   ),
 );
 
+/** Little, because a migration runs beside the pods of two releases. */
+const migrationResources = { requests: { cpu: '50m', memory: '128Mi' }, limits: { memory: '512Mi' } };
+
+const ClassName = (description: string) => Type.String({ minLength: 1, maxLength: 253, description });
+
+const Migration = Type.Object(
+  {
+    nodeSelector: Type.Optional(Labels('Labels of the nodes that its pods may run on')),
+    tolerations: Type.Optional(
+      Type.Array(Passed('A toleration'), { maxItems: 100, description: 'Taints that its pods tolerate' }),
+    ),
+    affinity: Type.Optional(Passed('Affinity of its pods')),
+    priorityClassName: Type.Optional(ClassName('PriorityClass of its pods')),
+    runtimeClassName: Type.Optional(ClassName('RuntimeClass of its pods')),
+    schedulerName: Type.Optional(ClassName('Scheduler of its pods')),
+    serviceAccountName: Type.Optional(ClassName('ServiceAccount of its pods, whose token they do not get')),
+    hostAliases: Type.Optional(
+      Type.Array(Passed('Host names of an address'), {
+        maxItems: 100,
+        description: 'Host names that its pods know without DNS',
+      }),
+    ),
+    dnsPolicy: Type.Optional(ClassName('How its pods resolve names')),
+    dnsConfig: Type.Optional(Passed('DNS servers, search domains and options of its pods')),
+    podLabels: Type.Optional(Labels('Labels of its pods, besides those that NetworkPolicies select them by')),
+    podAnnotations: Type.Optional(Labels('Annotations of its pods')),
+    resources: Type.Unsafe<Record<string, unknown>>({
+      ...Passed('CPU and memory of its container'),
+      default: migrationResources,
+    }),
+  },
+  {
+    description:
+      'Pods of the migrations. Where it changes, the operator makes a Job anew that has not begun or has failed',
+    default: {},
+  },
+);
+
 /** The declaration of a service; the CRD of the operator is made from it. */
 export const EventServiceSpec = Type.Object(
   {
@@ -215,6 +254,7 @@ export const EventServiceSpec = Type.Object(
     containerSecurityContext: Type.Optional(
       Passed('Security context of the containers of the migrations; default: no rights'),
     ),
+    migration: Type.Optional(Migration),
     workload: Type.Optional(
       Type.Object(
         { deployment: Name('Name of the Deployment; default: the name of the service') },

@@ -23,6 +23,15 @@ export const Name = (description: string) =>
 export const Passed = (description: string) =>
   Type.Unsafe<Record<string, unknown>>({ type: 'object', 'x-kubernetes-preserve-unknown-fields': true, description });
 
+/** Labels or annotations, or what selects by them. */
+export const Labels = (description: string) =>
+  Type.Unsafe<Record<string, string>>({
+    type: 'object',
+    additionalProperties: { type: 'string' },
+    maxProperties: 100,
+    description,
+  });
+
 /** The reference to a Secret of the same namespace, as Kubernetes' own kinds have it. */
 export const SecretRef = (description: string) =>
   Type.Object(

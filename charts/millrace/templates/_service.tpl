@@ -131,7 +131,7 @@
 {{- with $annotations }}{{ toYaml . }}{{ end -}}
 {{- end -}}
 
-{{/* Where pods may run: the values of a service, or `defaults` for the pods besides. */}}
+{{/* Where pods may run: the values of a service, or what another pod has. */}}
 {{- define "millrace.scheduling" -}}
 {{- with .nodeSelector }}
 nodeSelector: {{- toYaml . | nindent 2 }}
@@ -147,14 +147,49 @@ priorityClassName: {{ . }}
 {{- end }}
 {{- end -}}
 
+{{/* What a pod besides those of a service has in common with them: where it runs, what finds it, and what it gets. Its own values come
+     over these, and null removes one: (list values own...) */}}
+{{- define "millrace.otherPod" -}}
+{{- $values := index . 0 -}}
+{{- $spec := include "millrace.overlaid" (list (include "millrace.scheduling" $values) $values.podSpec) | fromYaml -}}
+{{- $pod := pick $spec "nodeSelector" "tolerations" "affinity" "priorityClassName" "serviceAccountName" "runtimeClassName" "schedulerName" "hostAliases" "dnsPolicy" "dnsConfig" -}}
+{{- range list "podLabels" "podAnnotations" "resources" -}}
+{{- $_ := set $pod . (get $values . | default dict | deepCopy) -}}
+{{- end -}}
+{{- range rest . -}}
+{{- include "millrace.overlay" (list $pod (. | default dict)) -}}
+{{- end -}}
+{{- range $key, $value := $pod -}}
+{{- if not $value }}{{ $_ := unset $pod $key }}{{ end -}}
+{{- end -}}
+{{- $pod | toYaml -}}
+{{- end -}}
+
+{{/* The pods of the migrations of a service, as its EventService has them: (list . "orders" values) */}}
+{{- define "millrace.migration" -}}
+{{- $name := index . 1 -}}{{- $values := index . 2 -}}
+{{- $own := get ((index . 0).Values.services | default dict) $name | default dict -}}
+{{- /* the values of the service have no null any more */ -}}
+{{- $pod := include "millrace.otherPod" (list $values $values.migration $own.migration) | fromYaml -}}
+{{- $account := include "millrace.serviceAccount" (list $name $values) -}}
+{{- if and $account (not $pod.serviceAccountName) }}{{ $_ := set $pod "serviceAccountName" $account }}{{ end -}}
+{{- $pod | toYaml -}}
+{{- end -}}
+
+{{/* The ServiceAccount of a service; empty for the namespace's default: (list "orders" values) */}}
+{{- define "millrace.serviceAccount" -}}
+{{- $account := (index . 1).serviceAccount -}}
+{{- if or $account.create $account.name }}{{ $account.name | default (index . 0) }}{{ end -}}
+{{- end -}}
+
 {{/* The spec of the pods of a service: (list . "orders" spec values) */}}
 {{- define "millrace.pod" -}}
 {{- $root := index . 0 -}}{{- $name := index . 1 -}}{{- $spec := index . 2 -}}{{- $values := index . 3 -}}
 {{- $postgresqlCa := ternary $root.Values.postgresql.tls.caSecret "" (not (empty $spec.databases)) -}}
 automountServiceAccountToken: false
 enableServiceLinks: false
-{{- if or $values.serviceAccount.create $values.serviceAccount.name }}
-serviceAccountName: {{ $values.serviceAccount.name | default $name }}
+{{- with include "millrace.serviceAccount" (list $name $values) }}
+serviceAccountName: {{ . }}
 {{- end }}
 {{- include "millrace.pullSecrets" $root }}
 securityContext: {{- include "millrace.podSecurity" $root | nindent 2 }}

@@ -68,13 +68,16 @@ function contentOf(definition: KindDefinition): Json {
 }
 
 /** Keywords that the structural schema of a CRD does not allow: https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/ */
-const omitted = new Set(['additionalProperties', 'examples', '$schema', '$id']);
+const omitted = new Set(['examples', '$schema', '$id']);
+/** That a schema has no other members is said by `additionalProperties: false`, too; the schema of a map's values is kept. */
+const isOmitted = (name: string, value: unknown) =>
+  omitted.has(name) || name.startsWith('~') || (name === 'additionalProperties' && !isObject(value));
 
 /** The structural schema that the API server requires: an enum has a type, and unknown members are pruned, not refused. */
 function structural(schema: unknown): unknown {
   if (Array.isArray(schema)) return schema.map(structural);
   if (!isObject(schema)) return schema;
-  const entries = Object.entries(schema).filter(([name]) => !omitted.has(name) && !name.startsWith('~'));
+  const entries = Object.entries(schema).filter(([name, value]) => !isOmitted(name, value));
   const kept: Json = Object.fromEntries(
     entries.map(([name, value]) => [
       name,
@@ -83,7 +86,11 @@ function structural(schema: unknown): unknown {
         : structural(value),
     ]),
   );
-  if (Array.isArray(kept['required'])) kept['required'] = withoutDefault(kept['required'] as string[], kept);
+  if (Array.isArray(kept['required'])) {
+    const required = withoutDefault(kept['required'] as string[], kept);
+    if (required.length > 0) kept['required'] = required;
+    else delete kept['required'];
+  }
   return 'enum' in kept && !('type' in kept) ? { type: 'string', ...kept } : kept;
 }
 

@@ -202,6 +202,33 @@ describe('migrations', () => {
     assert.deepEqual(contextsOf({ podSecurityContext, containerSecurityContext }), contexts);
   });
 
+  it('run where, and as, the service says; their labels stay those that NetworkPolicies know', () => {
+    const podFields = {
+      nodeSelector: { pool: 'shop' },
+      tolerations: [{ key: 'dedicated', operator: 'Exists' }],
+      affinity: { nodeAffinity: {} },
+      priorityClassName: 'high',
+      runtimeClassName: 'gvisor',
+      schedulerName: 'volcano',
+      serviceAccountName: 'shop',
+      hostAliases: [{ ip: '10.0.0.1', hostnames: ['db'] }],
+      dnsPolicy: 'None',
+      dnsConfig: { nameservers: ['10.0.0.10'] },
+    };
+    const podAnnotations = { 'sidecar.istio.io/inject': 'false' };
+    const podLabels = { team: 'shop', 'app.kubernetes.io/component': 'mine' };
+    const resources = { limits: { cpu: '1' } };
+    const migration = { ...podFields, podLabels, podAnnotations, resources };
+    const job = migrationJobOf(service({ image: 'shop:1', databases, migration }), 'm') as unknown as {
+      spec: { template: { metadata: { labels: Record<string, string> }; spec: { containers: object[] } } };
+    };
+    const { metadata, spec } = job.spec.template;
+    assert.partialDeepStrictEqual(spec, { ...podFields, automountServiceAccountToken: false });
+    assert.partialDeepStrictEqual(spec.containers[0], { resources });
+    assert.partialDeepStrictEqual(metadata, { annotations: podAnnotations, labels: { team: 'shop' } });
+    assert.equal(metadata.labels['app.kubernetes.io/component'], 'migration');
+  });
+
   it('have the certificates that their connections are checked with', () => {
     const tls = { mode: 'verify-full', caSecretRef: { name: 'authority' } } as const;
     const postgresql = { superuserSecretRef: { name: 's' }, databaseName: '{name}', tls };

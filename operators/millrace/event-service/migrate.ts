@@ -18,6 +18,7 @@ import {
   migrationOf,
   podsOf,
 } from './migration.ts';
+import { deleteReplaced } from './replaced-jobs.ts';
 
 /** The migration that was applied last, and what the databases had after it. */
 type AppliedMigration = Pick<EventServiceStatus, 'migrated' | 'migrations' | 'imageIds'>;
@@ -67,6 +68,11 @@ export async function migrate(
     const message = found?.failure ?? 'the databases are not ready';
     return { condition: { type, status: 'Unknown', reason: 'DatabaseUnreadable', message }, databases, applied: last };
   }
+  const wantedJob = migrationJobOf(service, wanted);
+  if (await deleteReplaced(context, service, wantedJob, signal)) {
+    const message = `Job ${jobName} is made again: its pods were to run otherwise`;
+    return { condition: { type, status: 'False', reason: 'Migrating', message }, databases, applied: last };
+  }
   const isCurrent = migrated === wanted;
   const running = isCurrent ? await images.ofWorkload(service, signal) : [];
   const isPushedAgain = imageIds !== undefined && running.some((id) => !imageIds.includes(id));
@@ -93,7 +99,7 @@ export async function migrate(
     const condition = migratedCondition(service, wanted, undefined, undefined);
     return { condition, databases, applied: appliedOf(wanted, found.fingerprint, ids) };
   }
-  if (!job) await applier.apply(jobs, migrationJobOf(service, wanted), undefined, signal);
+  if (!job) await applier.apply(jobs, wantedJob, undefined, signal);
   const earlier = conditionOf(conditions, type)?.message;
   const failure = job && ((await lastFailure(api, namespace, jobName, signal)) ?? failureIn(earlier));
   const shown = job ?? ({ metadata: { name: jobName } } as KubeObject);

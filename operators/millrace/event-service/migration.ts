@@ -8,6 +8,8 @@ import { caFolder } from './databases.ts';
 import type { Job } from '../informers.ts';
 import { managedBy } from '../labels.ts';
 
+type Migration = NonNullable<EventService['spec']['migration']>;
+
 /** The restricted Pod Security Standard, for the user of the image. */
 const defaultPodSecurity = {
   runAsNonRoot: true,
@@ -34,24 +36,52 @@ export function migrationJobName(service: string, migration: string): string {
 /** Selects the pods of a Job. */
 export const podsOf = (job: string): string => `batch.kubernetes.io/job-name=${job}`;
 
+/** Says which pods a Job was made for: Kubernetes lets nobody change them. */
+const templateAnnotation = 'millrace.dev/pod-template';
+
+/** Whether a Job makes the pods that another one would make. */
+export const hasSamePods = (one: KubeObject, other: KubeObject): boolean =>
+  one.metadata.annotations?.[templateAnnotation] === other.metadata.annotations?.[templateAnnotation];
+
 /**
  * The Job that applies the migrations in the image of the workload. The pods of the workload wait in an init container until
  * the migrations of their image are applied, so that it does not matter who rolls the workload.
  */
 export function migrationJobOf(service: EventService, migration: string): KubeObject {
   const { namespace = '', name } = service.metadata;
-  const { image, imagePullPolicy, imagePullSecrets, databases = [] } = service.spec;
-  const caSecret = service.spec.postgresql?.tls?.caSecretRef?.name;
-  const { podSecurityContext = defaultPodSecurity, containerSecurityContext = defaultContainerSecurity } = service.spec;
   const labels = {
     ...managedBy,
     'app.kubernetes.io/name': name,
     'app.kubernetes.io/component': 'migration',
     'app.kubernetes.io/part-of': 'millrace',
   };
+  const template = templateOf(service, labels);
+  const job = {
+    apiVersion: 'batch/v1',
+    kind: 'Job',
+    metadata: {
+      namespace,
+      name: migrationJobName(name, migration),
+      labels,
+      annotations: { [templateAnnotation]: hash(template).slice(0, 10) },
+      ownerReferences: [ownerReference(service)],
+    },
+    spec: { backoffLimit: 4, ttlSecondsAfterFinished: 600, template },
+  };
+  return job;
+}
+
+/** The container that applies the migrations, in the pods of the Job. */
+export const migrateContainer = 'migrate';
+
+function templateOf({ spec }: EventService, labels: Record<string, string>) {
+  const { image, imagePullPolicy, imagePullSecrets, databases = [] } = spec;
+  const { podSecurityContext = defaultPodSecurity, containerSecurityContext = defaultContainerSecurity } = spec;
+  const { podLabels, podAnnotations, resources, ...podFields }: Partial<Migration> = spec.migration ?? {};
+  const caSecret = spec.postgresql?.tls?.caSecretRef?.name;
   const variable = (database: string) => `URL_${database.toUpperCase().replaceAll('-', '_')}`;
   const container = {
-    name: 'migrate',
+    name: migrateContainer,
     image,
     ...(imagePullPolicy === undefined ? {} : { imagePullPolicy }),
     args: ['platform/migrate/main.ts', ...databases.map((database) => `${database.schema}=${variable(database.name)}`)],
@@ -63,37 +93,27 @@ export function migrationJobOf(service: EventService, migration: string): KubeOb
       ? {}
       : { volumeMounts: [{ name: 'postgresql-ca', mountPath: caFolder, readOnly: true }] }),
     terminationMessagePolicy: 'FallbackToLogsOnError',
-    resources: { requests: { cpu: '50m', memory: '128Mi' }, limits: { memory: '512Mi' } },
+    ...(resources === undefined ? {} : { resources }),
     securityContext: containerSecurityContext,
   };
-  const job = {
-    apiVersion: 'batch/v1',
-    kind: 'Job',
+  return {
     metadata: {
-      namespace,
-      name: migrationJobName(name, migration),
-      labels,
-      ownerReferences: [ownerReference(service)],
+      // NetworkPolicies select the pods by the operator's
+      labels: { ...podLabels, ...labels },
+      ...(podAnnotations === undefined ? {} : { annotations: podAnnotations }),
     },
     spec: {
-      backoffLimit: 4,
-      ttlSecondsAfterFinished: 600,
-      template: {
-        metadata: { labels },
-        spec: {
-          // restarts the container: network policies already know its pod
-          restartPolicy: 'OnFailure',
-          automountServiceAccountToken: false,
-          enableServiceLinks: false,
-          ...(imagePullSecrets === undefined ? {} : { imagePullSecrets }),
-          securityContext: podSecurityContext,
-          containers: [container],
-          ...(caSecret === undefined ? {} : { volumes: [caVolume(caSecret)] }),
-        },
-      },
+      ...podFields,
+      // restarts the container: network policies already know its pod
+      restartPolicy: 'OnFailure',
+      automountServiceAccountToken: false,
+      enableServiceLinks: false,
+      ...(imagePullSecrets === undefined ? {} : { imagePullSecrets }),
+      securityContext: podSecurityContext,
+      containers: [container],
+      ...(caSecret === undefined ? {} : { volumes: [caVolume(caSecret)] }),
     },
   };
-  return job;
 }
 
 function caVolume(secretName: string) {

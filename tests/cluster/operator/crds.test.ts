@@ -133,6 +133,7 @@ describe('the API server and the CRDs', needsCluster, () => {
       port: 1,
       streamQueries: false,
       deletionPolicy: 'Retain',
+      migration: { resources: { requests: { cpu: '50m', memory: '128Mi' }, limits: { memory: '512Mi' } } },
       scaling: { ...scaling, stabilization: '5m' },
       postgresql: { superuserSecretRef: { name: 's' }, databaseName: '{name}' },
     });

@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+
+import type { EventServiceSpec } from '#platform/declaration-schema';
+import { keyOf } from '#runtime/objects.ts';
+import type { KubeObject } from '#runtime/objects.ts';
+import { eventually } from '#test/eventually.ts';
+import { eventServices, jobs, pods } from '../api/kinds.ts';
+import { eventServiceWorld } from '../testing/event-services.ts';
+import type { EventServiceWorld } from '../testing/event-services.ts';
+import { namespace } from '../testing/world.ts';
+import { podsOf } from './migration.ts';
+
+type Migration = NonNullable<EventServiceSpec['migration']>;
+
+describe('a Job of migrations', () => {
+  const resources = { requests: { cpu: '50m' } };
+  const tolerations = [{ key: 'dedicated', operator: 'Exists' }];
+  let world: EventServiceWorld;
+  let first: KubeObject;
+
+  beforeEach(async () => {
+    world = await eventServiceWorld();
+    world.declare('orders', {
+      image: 'shop:1',
+      databases: [{ name: 'orders', schema: 'prisma/orders' }],
+      postgresql: { superuserSecretRef: { name: 'superuser' }, databaseName: '{name}' },
+      migration: { resources },
+    });
+    first = await eventually(() => all()[0], 'there is a Job');
+    await eventually(() => world.context.jobs.store.get(keyOf(first)), 'the operator has seen it');
+  });
+  afterEach(() => world.stop());
+
+  const all = () => world.server.all(jobs);
+  const change = (spec: { image?: string; migration?: Migration }) =>
+    world.server.patch(eventServices, namespace, 'orders', { spec });
+  /** The pod of the first Job, with the state of a container. */
+  const pod = (name: string, state: object) => {
+    const [key = '', value = ''] = podsOf(first.metadata.name).split('=');
+    const metadata = { namespace, name: 'pod', labels: { [key]: value } };
+    const status = { containerStatuses: [{ name, state }] };
+    return world.server.create(pods, { apiVersion: 'v1', kind: 'Pod', metadata, status } as KubeObject);
+  };
+  const ends = (type: string) =>
+    world.server.patch(
+      jobs,
+      namespace,
+      first.metadata.name,
+      { status: { conditions: [{ type, status: 'True' }] } },
+      'status',
+    );
+  const podSpecOf = (job: KubeObject) =>
+    (job as unknown as { spec: { template: { spec: Record<string, unknown> } } }).spec.template.spec;
+  const isAnother = (what: string) =>
+    eventually(() => {
+      const [job, ...others] = all();
+      return others.length === 0 && job && job.metadata.uid !== first.metadata.uid ? job : undefined;
+    }, what);
+  /** Waits until the operator has looked at the service as it is now. */
+  const isSeen = async () => {
+    const { generation } = world.service('orders')!.metadata;
+    await eventually(() => world.service('orders')!.status?.observedGeneration === generation, 'the change is seen');
+  };
+
+  it('that waits for a node is made again where its pods are to run elsewhere', async () => {
+    pod('migrate', { waiting: { reason: 'ContainerCreating' } });
+    change({ migration: { resources, tolerations } });
+    const job = await isAnother('it is made again');
+    assert.equal(job.metadata.name, first.metadata.name);
+    assert.deepEqual(podSpecOf(job)['tolerations'], tolerations);
+  });
+
+  it('that has failed is made again with more memory', async () => {
+    ends('Failed');
+    await eventually(() => world.condition('orders', 'Migrated')?.reason === 'MigrationFailed', 'the failure is seen');
+    change({ migration: { resources: { limits: { memory: '1Gi' } } } });
+    await isAnother('it is made again');
+  });
+
+  it('that a proxy keeps from its end is made again without the proxy', async () => {
+    pod('proxy', { running: {} });
+    change({ migration: { resources, podAnnotations: { 'sidecar.istio.io/inject': 'false' } } });
+    await isAnother('it is made again');
+  });
+
+  it('goes on where its migrations are running, and makes way when they are not', async () => {
+    const { metadata } = pod('migrate', { running: {} });
+    change({ migration: { resources, tolerations } });
+    await isSeen();
+    assert.equal(all()[0]!.metadata.uid, first.metadata.uid);
+    change({ image: 'shop:2' });
+    await eventually(() => all().length === 2, 'the next image has a Job, too');
+    await isSeen();
+    assert.equal(all().length, 2);
+
+    const terminated = { containerStatuses: [{ name: 'migrate', state: { waiting: { reason: 'CrashLoopBackOff' } } }] };
+    world.server.patch(pods, namespace, metadata.name, { status: terminated }, 'status');
+    await isAnother('only that of the next image is left');
+  });
+
+  it('of an earlier image that never began is gone with the image', async () => {
+    change({ image: 'shop:2' });
+    const job = await isAnother('the Job of the next image has taken its place');
+    assert.notEqual(job.metadata.name, first.metadata.name);
+  });
+
+  it('stays where it has finished, whatever its pods were', async () => {
+    ends('Complete');
+    await eventually(() => world.condition('orders', 'Ready')?.status === 'True', 'they are applied');
+    change({ migration: { resources, tolerations } });
+    await isSeen();
+    assert.equal(world.condition('orders', 'Migrated')?.reason, 'Applied');
+    assert.equal(all()[0]!.metadata.uid, first.metadata.uid);
+  });
+});

@@ -1,0 +1,44 @@
+import type { KubeObject } from '#runtime/objects.ts';
+import { controllerOf } from '#runtime/objects.ts';
+import type { EventService } from '../api/event-service.ts';
+import { jobs, pods } from '../api/kinds.ts';
+import type { ControllerContext } from '../controller-context.ts';
+import { byNamespace } from '../informers.ts';
+import { hasSamePods, jobState, migrateContainer, podsOf } from './migration.ts';
+
+interface Pod extends KubeObject {
+  status?: { containerStatuses?: { name: string; state?: { running?: object } }[] };
+}
+
+/**
+ * Deletes the Jobs of a service that a wanted one replaces: with another image, or with other pods, which may have no node that takes
+ * them. One whose migrations are running goes on, because somebody would have to mend what half a migration has left behind.
+ * @returns whether it has deleted one that has the name of the wanted one, which can be made now
+ */
+export async function deleteReplaced(
+  { api, jobs: known }: Pick<ControllerContext, 'api' | 'jobs'>,
+  service: EventService,
+  wanted: KubeObject,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { namespace = '', name: serviceName } = service.metadata;
+  let isFree = false;
+  for (const job of known.store.by(byNamespace, namespace)) {
+    if (controllerOf(job, 'EventService') !== serviceName) continue;
+    const { name, uid } = job.metadata;
+    const isNamesake = name === wanted.metadata.name;
+    const state = jobState(job);
+    const isReplaced = isNamesake ? state !== 'Complete' && !hasSamePods(job, wanted) : state === 'Running';
+    if (!isReplaced) continue;
+    const { items } = await api.list<Pod>(pods, { namespace, labelSelector: podsOf(name), signal });
+    if (items.some(isMigrating)) continue;
+    await api.delete(jobs, namespace, name, { signal, uid });
+    isFree ||= isNamesake;
+  }
+  return isFree;
+}
+
+const isMigrating = ({ status }: Pod) =>
+  (status?.containerStatuses ?? []).some(
+    ({ name, state }) => name === migrateContainer && state?.running !== undefined,
+  );
