@@ -4,8 +4,7 @@ import { describe, test } from 'node:test';
 
 import { brokerSettings, eventServices, nodeFlags, streamQueryFiles } from '#platform/declarations';
 
-import { caKey } from '../../operators/millrace/database-pools.ts';
-import { caFolder } from '../../operators/millrace/event-service/databases.ts';
+import { certificateMounts } from '../../operators/millrace/event-service/certificates.ts';
 import { configMapNames } from '../../operators/millrace/stream-query/config-map.ts';
 
 import { find, namesOf, podTemplates, refusalIn, refusalOf, render, withoutHelm, type Resource } from '../testing.ts';
@@ -279,32 +278,36 @@ describe('an external PostgreSQL', { skip: withoutHelm }, () => {
     assert.match(refusal({ postgresql: { databaseName: 'same' } }), /databaseName/);
   });
 
-  test('is connected to with TLS, with the certificates of a Secret', () => {
-    const resources = external({ tls: { mode: 'verify-full', caSecret: 'authority' } });
-    const tls = { mode: 'verify-full', caSecretRef: { name: 'authority' } };
+  test('is connected to with TLS, with the certificates of Secrets', () => {
+    const resources = external({ tls: { mode: 'verify-full', caSecret: 'authority', clientSecret: 'client' } });
+    const tls = {
+      mode: 'verify-full',
+      caSecretRef: { name: 'authority' },
+      clientCertSecretRef: { name: 'client' },
+    } as const;
+    // as the operator has them in the Jobs of migrations
+    const { volumeMounts, volumes } = certificateMounts(tls);
+    const isOf = (all: { name: string }[]) => all.filter(({ name }) => name.startsWith('postgresql-'));
     for (const { metadata, spec } of declared) {
       const pod = find(resources, 'Deployment', metadata.name)['spec'].template.spec;
-      const mounts = [...(pod.initContainers ?? []), ...pod.containers].map(({ volumeMounts = [] }: Resource) =>
-        volumeMounts.some(({ mountPath }: { mountPath: string }) => mountPath === caFolder),
-      );
-      assert.deepEqual(mounts, spec.databases ? [true, true] : [false], metadata.name);
-      const [volume] = pod.volumes.filter(({ name }: { name: string }) => name === 'postgresql-ca');
-      assert.deepEqual(
-        volume?.secret,
-        spec.databases && { secretName: 'authority', items: [{ key: caKey, path: caKey }] },
-      );
+      for (const container of [...(pod.initContainers ?? []), ...pod.containers])
+        assert.deepEqual(isOf(container.volumeMounts ?? []), spec.databases ? volumeMounts : [], metadata.name);
+      assert.deepEqual(isOf(pod.volumes), spec.databases ? volumes : [], metadata.name);
       if (spec.databases) assert.deepEqual(find(resources, 'EventService', metadata.name)['spec'].postgresql.tls, tls);
     }
     const known = external({ tls: { mode: 'require' } });
     assert.deepEqual(find(known, 'EventService', 'orders')['spec'].postgresql.tls, { mode: 'require' });
-    assert.ok(!JSON.stringify(known).includes(caFolder));
+    for (const { mountPath } of volumeMounts) assert.ok(!JSON.stringify(known).includes(mountPath));
     assert.match(refusal({ postgresql: { tls: { mode: 'require' } } }), /the bundled PostgreSQL has no certificate/);
-    const noMode = {
-      mode: 'external',
-      external: { existingSecret: 's', cidrs: ['10.0.0.0/8'] },
-      tls: { caSecret: 'authority' },
-    };
-    assert.match(refusal({ postgresql: noMode }), /caSecret needs postgresql\.tls\.mode/);
+    for (const key of ['caSecret', 'clientSecret']) {
+      const tlsWithoutMode = { [key]: 'secret' };
+      const noMode = {
+        mode: 'external',
+        external: { existingSecret: 's', cidrs: ['10.0.0.0/8'] },
+        tls: tlsWithoutMode,
+      };
+      assert.match(refusal({ postgresql: noMode }), new RegExp(`${key} needs postgresql\\.tls\\.mode`));
+    }
   });
 });
 

@@ -158,7 +158,7 @@ const platform: Record<string, Omit<Permutation, 'name' | 'chart'>> = {
       postgresql: {
         mode: 'external',
         external,
-        tls: { mode: 'verify-full', caSecret: 'authority' },
+        tls: { mode: 'verify-full', caSecret: 'authority', clientSecret: 'client' },
         databaseName: 'team_{name}',
       },
     },

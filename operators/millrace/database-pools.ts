@@ -11,8 +11,12 @@ export interface Secret extends KubeObject {
   data?: Record<string, string>;
 }
 
-/** The key of certificates in a Secret. */
+/** The key of certificates of authorities in a Secret, and those of a Secret of the type kubernetes.io/tls. */
 export const caKey = 'ca.crt';
+export const certKey = 'tls.crt';
+export const keyKey = 'tls.key';
+/** The key that names the Secret with a client's certificate: a copy of its key would be one more to keep. */
+export const clientSecretKey = 'clientCertSecret';
 
 /** The Secret with the URL of a database, for the role that owns it. */
 export const databaseSecretName = (database: string): string => `${database}-database`;
@@ -63,14 +67,18 @@ export class DatabasePools {
     if (!secret?.['url']) return undefined;
     const url = new URL(secret['url']);
     url.hostname = clusterHost(url.hostname, namespace);
-    // the file is in the pods of the service; the Secret has the same certificates
-    url.searchParams.delete('sslrootcert');
-    const ca = secret[caKey];
-    const key = `${url.href} ${ca ?? ''}`;
+    // the files that it names are in the pods of the service
+    const [hasAuthority, hasClient] = ['sslrootcert', 'sslcert'].map((file) => url.searchParams.has(file));
+    for (const file of ['sslrootcert', 'sslcert', 'sslkey']) url.searchParams.delete(file);
+    const clientSecret = hasClient ? secret[clientSecretKey] : undefined;
+    const client = clientSecret ? await readSecret(this.#api, namespace, clientSecret, signal) : undefined;
+    const ca = hasAuthority ? secret[caKey] : undefined;
+    const certificates = { ca, cert: client?.[certKey], key: client?.[keyKey] };
+    const key = JSON.stringify([url.href, certificates]);
     const known = this.#pools.get(key);
     if (known) return known;
     const name = `operator ${namespace}/${database}`;
-    const pool = createPool({ name, url: url.href, ca, max: connectionsOfPool, log: this.#log });
+    const pool = createPool({ name, url: url.href, certificates, max: connectionsOfPool, log: this.#log });
     this.#pools.set(key, pool);
     const [oldest] = this.#pools;
     if (this.#pools.size > maxPools && oldest) {

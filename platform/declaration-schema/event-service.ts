@@ -313,6 +313,11 @@ export const EventServiceSpec = Type.Object(
                     'Secret with the certificates of those who may sign it, under the key ca.crt; the pods mount it at /etc/postgresql-ca. Default: those that Node knows',
                   ),
                 ),
+                clientCertSecretRef: Type.Optional(
+                  SecretRef(
+                    'Secret of the type kubernetes.io/tls with the certificate, and the key, that clients show to a server that requires one; the pods mount it at /etc/postgresql-client',
+                  ),
+                ),
               },
               { description: 'TLS; without it, connections are not encrypted' },
             ),

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
 import { test } from 'node:test';
 import { Client } from 'pg';
 
+import { stranger } from '#test/certificate.ts';
 import { connectionOf } from './connection.ts';
 
 const url = 'postgresql://u:p%40ss@db:5432/orders';
@@ -14,7 +16,7 @@ test('a URL without an sslmode is passed on', () => {
 });
 
 test('the modes of libpq say what is checked of the server’s certificate', () => {
-  const ssl = (mode: string, ca?: string) => connectionOf(`${url}?sslmode=${mode}&application_name=x`, ca).ssl;
+  const ssl = (mode: string, ca?: string) => connectionOf(`${url}?sslmode=${mode}&application_name=x`, { ca }).ssl;
   assert.equal(ssl('disable'), false);
   assert.deepEqual(ssl('require'), { rejectUnauthorized: false });
   assert.deepEqual(ssl('verify-full', 'PEM'), { ca: 'PEM' });
@@ -32,4 +34,17 @@ test('the name in the certificate is the host’s, if it is an address, too', ()
   assert.deepEqual(at('db.example'), {});
   assert.deepEqual(at('10.1.2.3'), { host: '10.1.2.3' });
   assert.deepEqual(at('[fd00::1]'), { host: 'fd00::1' });
+});
+
+test('the certificate of the client goes with its key, or nowhere', () => {
+  const { cert, key } = stranger;
+  assert.deepEqual(connectionOf(`${url}?sslmode=verify-full`, { cert, key }).ssl, { cert, key });
+  const another = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({
+    type: 'pkcs8',
+    format: 'pem',
+  });
+  assert.throws(
+    () => connectionOf(`${url}?sslmode=verify-full`, { cert, key: String(another) }),
+    /key values mismatch/,
+  );
 });

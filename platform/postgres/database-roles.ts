@@ -2,6 +2,7 @@ import pg from 'pg';
 import type { ClientBase } from 'pg';
 
 import { connectionOf } from './connection.ts';
+import type { Certificates } from './connection.ts';
 
 /** The login role that owns a database: its name with `_`. */
 export function roleOf(database: string): string {
@@ -87,9 +88,13 @@ export async function dropDatabaseAndRole(client: ClientBase, database: string):
   await client.query(`DROP ROLE IF EXISTS ${pg.escapeIdentifier(roleOf(database))}`);
 }
 
-/** Runs `work` with a connection of its own. @param ca as in `connectionOf` */
-export async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>, ca?: string): Promise<T> {
-  const client = new pg.Client({ ...connectionOf(url, ca), connectionTimeoutMillis: 30_000 });
+/** Runs `work` with a connection of its own. @param certificates as in `connectionOf` */
+export async function withClient<T>(
+  url: string,
+  work: (client: pg.Client) => Promise<T>,
+  certificates?: Certificates,
+): Promise<T> {
+  const client = new pg.Client({ ...connectionOf(url, certificates), connectionTimeoutMillis: 30_000 });
   client.on('error', () => undefined);
   await client.connect();
   try {

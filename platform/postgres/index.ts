@@ -1,5 +1,6 @@
 export { Batcher, BatcherFull } from './batcher.ts';
 export { connectionOf, urlHost } from './connection.ts';
+export type { Certificates } from './connection.ts';
 export { markDatabase, markStatements, marksOf } from './database-marks.ts';
 export type { Marks } from './database-marks.ts';
 export {

@@ -5,6 +5,7 @@ import { PlatformError } from '#platform/errors';
 import type { Logger } from '#platform/telemetry';
 import { gauge } from '#platform/telemetry';
 import { connectionOf } from './connection.ts';
+import type { Certificates } from './connection.ts';
 import { markConnecting, markUndone } from './errors.ts';
 import { Passwords } from './passwords.ts';
 import { assertSessions } from './sessions.ts';
@@ -15,8 +16,8 @@ export interface PoolOptions {
   /** the name of the pool in metrics, and of its connections in pg_stat_activity */
   name: string;
   url: string;
-  /** the certificates (PEM) of those who may sign the server's, instead of the file `sslrootcert` of the URL */
-  ca?: string | undefined;
+  /** by default what is in the files that the URL names */
+  certificates?: Certificates | undefined;
   /** the most connections */
   max: number;
   log: Logger;
@@ -35,9 +36,9 @@ const pools = new Map<string, Pool>();
  * A bounded pool of PostgreSQL connections with metrics. It logs and replaces a lost or silent connection, and does not throw. Each
  * new connection reads certificates and, from the Secrets mounted below DATABASE_SECRETS_DIR, the password again: both may be renewed.
  */
-export function createPool({ name, url, ca, max, log, statementMs = 15_000 }: PoolOptions): Pool {
+export function createPool({ name, url, certificates, max, log, statementMs = 15_000 }: PoolOptions): Pool {
   const passwords = new Passwords(url, process.env['DATABASE_SECRETS_DIR']);
-  const settings = freshSettings(url, ca);
+  const settings = freshSettings(url, certificates);
   const pool = new OwnPool({
     ...settings(undefined),
     Client: clientOf(passwords, settings),
@@ -76,12 +77,15 @@ type Connected = (error: Error | undefined, client: PoolClient | undefined, rele
 
 type Settings = ReturnType<typeof connectionOf>;
 
-/** What to connect with now, with a password in place of the URL's. Files that cannot be read at the moment are those of before. */
-function freshSettings(url: string, ca: string | undefined): (password: string | undefined) => Settings {
-  let last = connectionOf(url, ca);
+/** What to connect with now, with a password in place of the URL's. Files that cannot be used at the moment are those of before. */
+function freshSettings(
+  url: string,
+  certificates: Certificates | undefined,
+): (password: string | undefined) => Settings {
+  let last = connectionOf(url, certificates);
   return (password) => {
     try {
-      last = connectionOf(url, ca);
+      last = connectionOf(url, certificates);
     } catch {
       // a mounted file is being replaced
     }

@@ -1,12 +1,22 @@
-/** A certificate that is valid for a hundred years, of no server of a test; its key is deleted. */
-export const strangersCertificate = `-----BEGIN CERTIFICATE-----
-MIIBejCCAR+gAwIBAgIUD4Z2S6Kacv14oDVXkAayqB8sbj8wCgYIKoZIzj0EAwIw
-ETEPMA0GA1UEAwwGbm9ib2R5MCAXDTI2MTEyNTEzMzUxOFoYDzIxMjYxMTAxMTMz
-NTE4WjARMQ8wDQYDVQQDDAZub2JvZHkwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC
-AARFTna/XyEpzHFdmER8Muh+z/wOI2X/y2WMcrEu5+FRjVrXMkAlO1OKe9864IkU
-UblxJjZoqAOnpWTmqHqW34tqo1MwUTAdBgNVHQ4EFgQUZ/t2QfdQAfsNBcVvO2z+
-/mRPhqMwHwYDVR0jBBgwFoAUZ/t2QfdQAfsNBcVvO2z+/mRPhqMwDwYDVR0TAQH/
-BAUwAwEB/zAKBggqhkjOPQQDAgNJADBGAiEA/Q7qOlcCzyihUaPqN8Vg+8BbsYi2
-RELYXHmnTTFY/Y0CIQDzrqMCObVh1lZrMzdsCSysn/nYO/VjB3Q2v7FbYeYGKw==
+/** A certificate and its key that no server and no client of a test has, or knows. Valid for a hundred years. */
+export const stranger = {
+  cert: `-----BEGIN CERTIFICATE-----
+MIIBeTCCAR+gAwIBAgIUQAd96nJ2mS1tGMp2X74vdPC6GOYwCgYIKoZIzj0EAwIw
+ETEPMA0GA1UEAwwGbm9ib2R5MCAXDTI2MTEyOTIxMzg1N1oYDzIxMjYxMTA1MjEz
+ODU3WjARMQ8wDQYDVQQDDAZub2JvZHkwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC
+AATAHeu/aBmvXFoH2DtNBCvHHFhDvmW17F13ySQgn0IWMJSt2LnEQyE9hmq8stGy
+O18MiYFTEx9XzQ+FHMnhuorUo1MwUTAdBgNVHQ4EFgQU0w38z5fpxWJIMbXHXmDw
+QcJ9SRgwHwYDVR0jBBgwFoAU0w38z5fpxWJIMbXHXmDwQcJ9SRgwDwYDVR0TAQH/
+BAUwAwEB/zAKBggqhkjOPQQDAgNIADBFAiEAtfL1TWM103HUF8mGTksBsWnDZgsU
+W6DqXJQ4JwrCowQCIAfMqSWfHgCeMqpPS99FL2B/AaGJIqhULOJNWHRrbNdX
 -----END CERTIFICATE-----
-`;
+`,
+  key: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQguuMwNRljseyQEjRD
+NsyR33Yz2fmcnPAEhosEzp6sC7ShRANCAATAHeu/aBmvXFoH2DtNBCvHHFhDvmW1
+7F13ySQgn0IWMJSt2LnEQyE9hmq8stGyO18MiYFTEx9XzQ+FHMnhuorU
+-----END PRIVATE KEY-----
+`,
+};
+
+export const strangersCertificate = stranger.cert;

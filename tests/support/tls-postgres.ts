@@ -42,6 +42,44 @@ neMBfQdIqIiWVQ/9p1dWIwHJMB7b1O5W/CxD/RCKoE/Db+I4H8abFdOp
 -----END PRIVATE KEY-----
 `;
 
+/** Who has signed the certificate of the clients. The key is deleted. */
+const clientAuthority = `-----BEGIN CERTIFICATE-----
+MIIBljCCAT2gAwIBAgIUbE4kh2KagprOJXcyanTnEHMv8MIwCgYIKoZIzj0EAwIw
+IDEeMBwGA1UEAwwVdGVzdCBjbGllbnQgYXV0aG9yaXR5MCAXDTI2MTEyOTIxMzg1
+N1oYDzIxMjYxMTA1MjEzODU3WjAgMR4wHAYDVQQDDBV0ZXN0IGNsaWVudCBhdXRo
+b3JpdHkwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQ8xEwBKWK9PLCE1VDqk1y5
+hycK5PaJXZ6o20zc3qvi0k9YgKGDxiiKqJeQ4+m9E3qRwUSrN1NqPLULEK38hyBd
+o1MwUTAdBgNVHQ4EFgQUJ/Zisj+JLYOj63cqYL93LGj01i8wHwYDVR0jBBgwFoAU
+J/Zisj+JLYOj63cqYL93LGj01i8wDwYDVR0TAQH/BAUwAwEB/zAKBggqhkjOPQQD
+AgNHADBEAiAmF8csh2JWyLiiNJmIGP5VJskIzdrhw8LetnpCQW1c5gIgdzc3UQdc
+zmZmkRi5QEnTC5Duj4V3mVmLNpk5eY/0HHM=
+-----END CERTIFICATE-----
+`;
+/** Of CN=millrace, whatever the role is. It opens nothing but the servers of tests. */
+const known = {
+  cert: `-----BEGIN CERTIFICATE-----
+MIIBjjCCATSgAwIBAgIUbxqAiMFlE25yIbdYDuaCHYDl2bQwCgYIKoZIzj0EAwIw
+IDEeMBwGA1UEAwwVdGVzdCBjbGllbnQgYXV0aG9yaXR5MCAXDTI2MTEyOTIxMzg1
+N1oYDzIxMjYxMTA1MjEzODU3WjATMREwDwYDVQQDDAhtaWxscmFjZTBZMBMGByqG
+SM49AgEGCCqGSM49AwEHA0IABB4/D+vAKB4/77rck0sxmL/ezk5CAG9ILwOgFJnL
+5LdDy9n94PLer+t0ctz7Wyx+Cp8FATaAiHk7a9kJMZalzfGjVzBVMBMGA1UdJQQM
+MAoGCCsGAQUFBwMCMB0GA1UdDgQWBBSF1Pj2+qJS0pFA9NoR/6qUXWzQsjAfBgNV
+HSMEGDAWgBQn9mKyP4ktg6Prdypgv3csaPTWLzAKBggqhkjOPQQDAgNIADBFAiBh
+gK8+3cbpNjKP8QHBwkmhT7NNJGd4E8f+ykQkanHkXwIhALzpd2U8tUtY0GlJuN71
+5FAo4qOOYhwc8xndv+b8OwPK
+-----END CERTIFICATE-----
+`,
+  key: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgmY+I7VVBGF71SEq2
+HjC1jiX0WL+pgpL6y6+2YOsnX8KhRANCAAQePw/rwCgeP++63JNLMZi/3s5OQgBv
+SC8DoBSZy+S3Q8vZ/eDy3q/rdHLc+1ssfgqfBQE2gIh5O2vZCTGWpc3x
+-----END PRIVATE KEY-----
+`,
+};
+
+/** Roles whose names begin so need a client's certificate besides their password. */
+export const certified = 'certified_';
+
 /** A separate PostgreSQL of a test that takes connections with TLS only. */
 export interface TlsPostgres {
   /** of the superuser, without an `sslmode` */
@@ -49,6 +87,8 @@ export interface TlsPostgres {
   /** the certificate (PEM) of who has signed the server's, and a file with it */
   ca: string;
   caFile: string;
+  /** what a role that begins with `certified` shows (PEM) */
+  client: { cert: string; key: string };
   stop(): Promise<void>;
 }
 
@@ -74,11 +114,13 @@ export async function startTlsPostgres(): Promise<TlsPostgres> {
       ssl: 'on',
       ssl_cert_file: own('server.crt', certificate),
       ssl_key_file: own('server.key', key),
+      ssl_ca_file: own('client-ca.crt', clientAuthority),
       hba_file: rules,
       fsync: 'off',
     },
   });
-  writeFileSync(rules, 'hostssl all all all scram-sha-256\n');
+  const withCertificate = `hostssl all /^${certified} all scram-sha-256 clientcert=verify-ca`;
+  writeFileSync(rules, `${withCertificate}\nhostssl all all all scram-sha-256\n`);
   await withClient(server.url, (client) => client.query('SELECT pg_reload_conf()'));
   const isRefused = () => withClient(server.url, () => Promise.resolve(false)).catch(() => true);
   await eventually(isRefused, 'connections without TLS are refused');
@@ -86,6 +128,7 @@ export async function startTlsPostgres(): Promise<TlsPostgres> {
     url: server.url,
     ca: authority,
     caFile,
+    client: known,
     stop: async () => {
       await server.stop();
       await forgetPostgres({ folder });

@@ -155,8 +155,15 @@ databaseName: {{ . | quote }}
 {{- with $postgresql.tls }}
 {{- if .mode }}
 {{- if $isBundled }}{{ fail "postgresql.tls.mode: the bundled PostgreSQL has no certificate; its connections stay in the cluster" }}{{ end }}
-tls: { mode: {{ .mode }}{{ with .caSecret }}, caSecretRef: { name: {{ . }} }{{ end }} }
-{{- else if .caSecret }}{{ fail "postgresql.tls.caSecret needs postgresql.tls.mode, such as verify-full" }}
+tls:
+  mode: {{ .mode }}
+  {{- with .caSecret }}
+  caSecretRef: { name: {{ . }} }
+  {{- end }}
+  {{- with .clientSecret }}
+  clientCertSecretRef: { name: {{ . }} }
+  {{- end }}
+{{- else if or .caSecret .clientSecret }}{{ fail (printf "postgresql.tls.%s needs postgresql.tls.mode, such as verify-full" (ternary "caSecret" "clientSecret" (not (empty .caSecret)))) }}
 {{- end }}
 {{- end }}
 {{- end -}}

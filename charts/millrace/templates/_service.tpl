@@ -50,6 +50,18 @@
 {{- end -}}
 {{- end -}}
 
+{{/* The Secrets with which a service connects to PostgreSQL by TLS, with the names of their volumes, as a JSON array: (list . spec) */}}
+{{- define "millrace.postgresqlCertificates" -}}
+{{- $found := list -}}
+{{- if (index . 1).databases -}}
+{{- with (index . 0).Values.postgresql.tls -}}
+{{- if .caSecret }}{{ $found = append $found (dict "name" "postgresql-ca" "secret" .caSecret "keys" (list "ca.crt")) }}{{ end -}}
+{{- if .clientSecret }}{{ $found = append $found (dict "name" "postgresql-client" "secret" .clientSecret "keys" (list "tls.crt" "tls.key")) }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- $found | toJson -}}
+{{- end -}}
+
 {{/* The Secret with the password of a service in Kafka; empty where the brokers ask for none: (list . "orders") */}}
 {{- define "millrace.kafkaSecret" -}}
 {{- $root := index . 0 -}}{{- $name := index . 1 -}}
@@ -185,7 +197,7 @@ priorityClassName: {{ . }}
 {{/* The spec of the pods of a service: (list . "orders" spec values) */}}
 {{- define "millrace.pod" -}}
 {{- $root := index . 0 -}}{{- $name := index . 1 -}}{{- $spec := index . 2 -}}{{- $values := index . 3 -}}
-{{- $postgresqlCa := ternary $root.Values.postgresql.tls.caSecret "" (not (empty $spec.databases)) -}}
+{{- $certificates := include "millrace.postgresqlCertificates" (list $root $spec) | fromJsonArray -}}
 automountServiceAccountToken: false
 enableServiceLinks: false
 {{- with include "millrace.serviceAccount" (list $name $values) }}
@@ -216,9 +228,11 @@ initContainers:
     env: {{- include "millrace.databaseEnv" (list $name $spec) | nindent 6 }}
     resources: {{- toYaml $values.resources | nindent 6 }}
     securityContext: {{- include "millrace.containerSecurity" $root | nindent 6 }}
-    {{- if $postgresqlCa }}
+    {{- with $certificates }}
     volumeMounts:
-      - { name: postgresql-ca, mountPath: /etc/postgresql-ca, readOnly: true }
+      {{- range . }}
+      - { name: {{ .name }}, mountPath: /etc/{{ .name }}, readOnly: true }
+      {{- end }}
     {{- end }}
   {{- end }}
   {{- with $values.extraInitContainers }}
@@ -297,8 +311,8 @@ containers:
       - { name: kafka-ca, mountPath: /etc/millrace-kafka/ca, readOnly: true }
       {{- end }}
       {{- end }}
-      {{- if $postgresqlCa }}
-      - { name: postgresql-ca, mountPath: /etc/postgresql-ca, readOnly: true }
+      {{- range $certificates }}
+      - { name: {{ .name }}, mountPath: /etc/{{ .name }}, readOnly: true }
       {{- end }}
       {{- if $spec.streamQueries }}
       # the valid queries of the operator replace those of the image
@@ -340,10 +354,15 @@ volumes:
     secret: { secretName: {{ . }}, optional: true }
   {{- end }}
   {{- end }}
-  {{- with $postgresqlCa }}
-  # the URLs of the databases name the file
-  - name: postgresql-ca
-    secret: { secretName: {{ . }}, items: [{ key: ca.crt, path: ca.crt }] }
+  # the URLs of the databases name the files
+  {{- range $certificates }}
+  - name: {{ .name }}
+    secret:
+      secretName: {{ .secret }}
+      items:
+        {{- range .keys }}
+        - { key: {{ . }}, path: {{ . }} }
+        {{- end }}
   {{- end }}
   {{- if $spec.streamQueries }}
   # the operator fills the first one, then the next

@@ -10,15 +10,16 @@ import { FakeApiServer } from '#runtime/testing/fake-api-server.ts';
 import { ManualClock } from '#runtime/testing/manual-clock.ts';
 import { migrate } from '#platform/migrate';
 import { createPool, ping, withClient } from '#platform/postgres';
-import { startTlsPostgres } from '#test/tls-postgres.ts';
+import { certified, startTlsPostgres } from '#test/tls-postgres.ts';
 import type { TlsPostgres } from '#test/tls-postgres.ts';
-import { strangersCertificate } from '#test/certificate.ts';
+import { stranger, strangersCertificate } from '#test/certificate.ts';
 import { apiVersion } from '../api/common.ts';
 import type { EventService } from '../api/event-service.ts';
 import { secrets } from '../api/kinds.ts';
 import { DatabasePools, dataOf, readSecret } from '../database-pools.ts';
 import { pendingMigrations } from '#platform/migrate/pending.ts';
-import { DatabaseProvisioner, caFolder } from './databases.ts';
+import { caFolder, clientFolder } from './certificates.ts';
+import { DatabaseProvisioner } from './databases.ts';
 
 const never = new AbortController().signal;
 const log = pino({ enabled: false });
@@ -51,6 +52,8 @@ describe('a PostgreSQL that takes hostssl only', () => {
     } as never);
   }
 
+  const admin = () => `${postgres.url}?sslmode=require`;
+
   type Tls = NonNullable<NonNullable<EventService['spec']['postgresql']>['tls']>;
   const service = (database: string, tls?: Tls): EventService => ({
     apiVersion,
@@ -80,9 +83,8 @@ describe('a PostgreSQL that takes hostssl only', () => {
   });
 
   it('stays open to the others that use it', async () => {
-    const admin = `${postgres.url}?sslmode=require`;
     const mayConnect = async () => {
-      const { rows } = await withClient(admin, (client) =>
+      const { rows } = await withClient(admin(), (client) =>
         client.query<{ may: boolean }>(`SELECT has_database_privilege('public', 'postgres', 'CONNECT') AS may`),
       );
       return rows[0]!.may;
@@ -114,6 +116,107 @@ describe('a PostgreSQL that takes hostssl only', () => {
       await pool.end();
       rmSync(folder, { recursive: true });
     }
+  });
+
+  describe('and asks for a certificate of the client, too', () => {
+    const tls = (client: string): Tls => ({ mode: 'verify-full', caSecretRef, clientCertSecretRef: { name: client } });
+    const caSecretRef = { name: 'authority' };
+    const role = { username: `${certified}admin`, password: 'p' };
+    const provisionCertified = (database: string, wanted: Tls) => {
+      const one = service(database, wanted);
+      const postgresql = { ...one.spec.postgresql!, databaseName: `${certified}{name}` };
+      postgresql.superuserSecretRef = { name: 'certified' };
+      one.spec.postgresql = postgresql;
+      return new DatabaseProvisioner(api, new ManualClock()).provision(one, never);
+    };
+
+    before(async () => {
+      await withClient(admin(), (client) => client.query(`CREATE ROLE ${role.username} SUPERUSER LOGIN PASSWORD 'p'`));
+      const { hostname: host, port } = new URL(postgres.url);
+      create('certified', { host, port, ...role });
+      create('client', { 'tls.crt': postgres.client.cert, 'tls.key': postgres.client.key });
+      create('client-stranger', { 'tls.crt': stranger.cert, 'tls.key': stranger.key });
+      create('client-half', { 'tls.crt': postgres.client.cert });
+    });
+
+    it('which the operator, migrations and services show', async () => {
+      const { status, message } = await provisionCertified('users-certified', tls('client'));
+      assert.deepEqual([status, message], ['True', '']);
+      const { url: published = '', ...secret } = (await readSecret(api, 'shop', 'users-certified-database', never))!;
+      assert.equal(secret['clientCertSecret'], 'client');
+      assert.ok(!Object.values(secret).some((value) => value.includes('PRIVATE KEY')), 'the key stays where it is');
+      const url = new URL(published);
+      const files = { sslrootcert: 'ca.crt', sslcert: 'tls.crt', sslkey: 'tls.key' };
+      const folder = mkdtempSync(join(tmpdir(), 'millrace-certified-'));
+      // where the pods mount the Secrets
+      for (const [name, content] of Object.entries({
+        'ca.crt': postgres.ca,
+        'tls.crt': postgres.client.cert,
+        'tls.key': postgres.client.key,
+      }))
+        writeFileSync(join(folder, name), content);
+      for (const [parameter, file] of Object.entries(files)) {
+        const mountedAt = parameter === 'sslrootcert' ? caFolder : clientFolder;
+        assert.equal(url.searchParams.get(parameter), `${mountedAt}/${file}`);
+        url.searchParams.set(parameter, join(folder, file));
+      }
+      await migrate([{ url: url.href, schemaFolder: schema, database: 'users-certified' }]);
+      assert.deepEqual(await pendingMigrations(url.href, schema), []);
+      const shown = 'SELECT client_dn FROM pg_stat_ssl WHERE pid = pg_backend_pid()';
+      const pool = createPool({ name: 'users-certified', url: url.href, max: 1, log });
+      const pools = new DatabasePools(api, log);
+      try {
+        await ping(pool);
+        for (const one of [pool, (await pools.get('shop', 'users-certified', never))!])
+          assert.deepEqual((await one.query(shown)).rows, [{ client_dn: '/CN=millrace' }]);
+      } finally {
+        await pool.end();
+        await pools.close();
+        rmSync(folder, { recursive: true });
+      }
+    });
+
+    it('of which a pool shows a renewed one from the next connection on', async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'millrace-client-'));
+      const [cert, key] = [join(folder, 'tls.crt'), join(folder, 'tls.key')];
+      const show = (client: { cert: string; key: string }) => {
+        writeFileSync(cert, client.cert);
+        writeFileSync(key, client.key);
+      };
+      show(postgres.client);
+      const url = new URL(`${postgres.url}?sslmode=require`);
+      [url.username, url.password] = [role.username, role.password];
+      url.searchParams.set('sslcert', cert);
+      url.searchParams.set('sslkey', key);
+      const pool = createPool({ name: 'renewed-client', url: url.href, max: 1, log });
+      const connects = async () => (await pool.connect()).release(true);
+      try {
+        await connects();
+        show(stranger);
+        await assert.rejects(connects(), /unknown ca/);
+        show(postgres.client);
+        await connects();
+        writeFileSync(cert, stranger.cert); // its key is not there yet
+        await connects();
+      } finally {
+        await pool.end();
+        rmSync(folder, { recursive: true });
+      }
+    });
+
+    it('and says so where there is none, a half one, or another', async () => {
+      const reasons = async (wanted: Tls) => {
+        const { reason, message } = await provisionCertified('users-refused', wanted);
+        return `${reason}: ${message}`;
+      };
+      assert.match(
+        await reasons({ mode: 'verify-full', caSecretRef }),
+        /^PostgresqlUnavailable: .*requires a valid client certificate/,
+      );
+      assert.match(await reasons(tls('client-stranger')), /^PostgresqlUnavailable: .*unknown ca/);
+      const nothing = /^NoCertificates: the Secret client-\w+ does not exist, or has no tls.crt and tls.key$/;
+      for (const name of ['client-half', 'client-missing']) assert.match(await reasons(tls(name)), nothing);
+    });
   });
 
   const hasIPv6 = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === '::1'));
@@ -192,9 +295,9 @@ describe('a PostgreSQL that takes hostssl only', () => {
   }
 
   it('is not taken for another server', async () => {
-    const stranger = await provision('users-stranger', { mode: 'verify-full', caSecretRef: { name: 'stranger' } });
-    assert.equal(stranger.reason, 'PostgresqlUnavailable');
-    assert.match(stranger.message, /certificate/);
+    const refused = await provision('users-stranger', { mode: 'verify-full', caSecretRef: { name: 'stranger' } });
+    assert.equal(refused.reason, 'PostgresqlUnavailable');
+    assert.match(refused.message, /certificate/);
     // Node knows nobody who has signed it
     const unknown = await provision('users-unknown', { mode: 'verify-full' });
     assert.match(unknown.message, /certificate/);
@@ -208,7 +311,7 @@ describe('a PostgreSQL that takes hostssl only', () => {
       ['verify-full', false],
     ] as const) {
       url.searchParams.set('sslmode', mode);
-      const connected = withClient(url.href, () => Promise.resolve(), postgres.ca);
+      const connected = withClient(url.href, () => Promise.resolve(), { ca: postgres.ca });
       await (isTaken ? connected : assert.rejects(connected, /altnames/));
     }
   });

@@ -10,6 +10,7 @@ import {
   withClient,
   withDatabasesLocked,
 } from '#platform/postgres';
+import type { Certificates } from '#platform/postgres';
 import { hash } from '#runtime/compare.ts';
 import { ApiError, isConflict, isForbidden } from '#runtime/errors.ts';
 import type { Clock } from '#runtime/clock.ts';
@@ -17,9 +18,20 @@ import type { ConditionUpdate } from '#runtime/conditions.ts';
 import type { Api } from '#runtime/api.ts';
 import type { EventService } from '../api/event-service.ts';
 import { namespaces, secrets } from '../api/kinds.ts';
-import { caKey, clusterHost, databaseSecretName, dataOf, readSecret, valuesOf } from '../database-pools.ts';
+import {
+  caKey,
+  certKey,
+  clientSecretKey,
+  clusterHost,
+  databaseSecretName,
+  dataOf,
+  keyKey,
+  readSecret,
+  valuesOf,
+} from '../database-pools.ts';
 import type { Secret } from '../database-pools.ts';
 import { madeForLabel, managedBy, manager } from '../labels.ts';
+import { caFolder, clientFolder, readCertificates } from './certificates.ts';
 import { isSharedServer, markOf, newDatabaseName, reservedReason, takenReason } from './database-owner.ts';
 import type { DatabaseOwner } from './database-owner.ts';
 import { publishMs, rotate } from './rotation.ts';
@@ -38,8 +50,9 @@ interface Server {
   nextPassword?: string | undefined;
   /** undefined: without TLS */
   tlsMode?: string | undefined;
-  /** the certificates (PEM) of those who may sign the server's; undefined: those that Node knows */
-  ca?: string | undefined;
+  certificates?: Certificates;
+  /** the Secret with the certificate and the key that clients show to it */
+  clientSecret?: string | undefined;
 }
 
 /** A database that a service declares, as it is or as it is to be. */
@@ -55,8 +68,6 @@ interface Wanted {
 
 /** How often the databases are checked though nothing has changed. */
 const recheckMs = 5 * 60_000;
-/** Where the pods of a service mount the certificates of `spec.postgresql.tls.caSecretRef`. */
-export const caFolder = '/etc/postgresql-ca';
 
 const type = 'DatabasesReady';
 const notReady = (reason: string, message: string): ConditionUpdate => ({ type, status: 'False', reason, message });
@@ -75,19 +86,28 @@ class NotReady extends OperatorError {
 export function databaseSecretOf(
   { namespace, service, database }: Pick<DatabaseOwner, 'namespace' | 'service' | 'database'>,
   name: string,
-  { host, port, tlsMode, ca }: Pick<Server, 'host' | 'port' | 'tlsMode' | 'ca'>,
+  { host, port, tlsMode, certificates, clientSecret }: Omit<Server, 'secret' | 'username' | 'password'>,
   password: string,
 ): Secret {
   const url = new URL(`postgresql://${name}:${encodeURIComponent(password)}@${urlHost(host)}:${port}/${name}`);
   if (tlsMode !== undefined) url.searchParams.set('sslmode', tlsMode);
+  const ca = certificates?.ca;
   if (ca !== undefined) url.searchParams.set('sslrootcert', `${caFolder}/${caKey}`);
+  if (clientSecret !== undefined) {
+    url.searchParams.set('sslcert', `${clientFolder}/${certKey}`);
+    url.searchParams.set('sslkey', `${clientFolder}/${keyKey}`);
+  }
   const values = { host, port, database: name, username: name, password, url: url.href };
   return {
     apiVersion: 'v1',
     kind: 'Secret',
     metadata: { namespace, name: databaseSecretName(database), labels: { ...managedBy, [madeForLabel]: service } },
     type: 'Opaque',
-    data: dataOf({ ...values, ...(ca === undefined ? {} : { [caKey]: ca }) }),
+    data: dataOf({
+      ...values,
+      ...(ca === undefined ? {} : { [caKey]: ca }),
+      ...(clientSecret === undefined ? {} : { [clientSecretKey]: clientSecret }),
+    }),
   };
 }
 
@@ -177,12 +197,10 @@ export class DatabaseProvisioner {
     const superuser = { host, port, username, password };
     const missing = Object.entries(superuser).flatMap(([key, value]) => (value === '' ? [key] : []));
     if (missing.length > 0) throw new NotReady('NoSuperuser', `the Secret ${name} has no ${missing.join(', ')}`);
-    const server = { secret, ...superuser, nextPassword, tlsMode: tls?.mode };
-    if (!tls?.caSecretRef) return server;
-    const ca = (await readSecret(this.#api, namespace, tls.caSecretRef.name, signal))?.[caKey];
-    if (!ca)
-      throw new NotReady('NoCertificates', `the Secret ${tls.caSecretRef.name} does not exist, or has no ${caKey}`);
-    return { ...server, ca };
+    const { certificates, missing: fault } = await readCertificates(this.#api, namespace, tls, signal);
+    if (fault !== undefined) throw new NotReady('NoCertificates', fault);
+    const clientSecret = tls?.clientCertSecretRef?.name;
+    return { secret, ...superuser, nextPassword, tlsMode: tls?.mode, certificates, clientSecret };
   }
 
   /** Creates the Secret of a superuser once: nobody writes it again. */
@@ -350,12 +368,12 @@ async function dropIfOwned(server: Server, namespace: string, { name, known }: W
 }
 
 async function withServer<T>(server: Server, namespace: string, work: Parameters<typeof withClient<T>>[1]): Promise<T> {
-  const { host, port, username, password, nextPassword, tlsMode, ca } = server;
+  const { host, port, username, password, nextPassword, tlsMode, certificates } = server;
   const credentials = `${encodeURIComponent(username)}:${encodeURIComponent(password)}`;
   const url = new URL(`postgresql://${credentials}@${urlHost(clusterHost(host, namespace))}:${port}/postgres`);
   if (tlsMode !== undefined) url.searchParams.set('sslmode', tlsMode);
   try {
-    return await withClient(url.href, work, ca);
+    return await withClient(url.href, work, certificates);
   } catch (error) {
     if ((error as { code?: string }).code !== '28P01' || nextPassword === undefined) throw error;
     return await withServer({ ...server, password: nextPassword, nextPassword: undefined }, namespace, work);

@@ -230,16 +230,21 @@ describe('migrations', () => {
   });
 
   it('have the certificates that their connections are checked with', () => {
-    const tls = { mode: 'verify-full', caSecretRef: { name: 'authority' } } as const;
+    const secrets = { caSecretRef: { name: 'authority' }, clientCertSecretRef: { name: 'client' } };
+    const tls = { mode: 'verify-full', ...secrets } as const;
     const postgresql = { superuserSecretRef: { name: 's' }, databaseName: '{name}', tls };
     const job = migrationJobOf(service({ image: 'shop:1', databases, postgresql }), 'm') as unknown as {
       spec: { template: { spec: { volumes: object[]; containers: { volumeMounts: object[] }[] } } };
     };
     const { volumes, containers } = job.spec.template.spec;
-    const items = [{ key: 'ca.crt', path: 'ca.crt' }];
-    assert.deepEqual(volumes, [{ name: 'postgresql-ca', secret: { secretName: 'authority', items } }]);
+    const items = (...keys: string[]) => keys.map((key) => ({ key, path: key }));
+    assert.deepEqual(volumes, [
+      { name: 'postgresql-ca', secret: { secretName: 'authority', items: items('ca.crt') } },
+      { name: 'postgresql-client', secret: { secretName: 'client', items: items('tls.crt', 'tls.key') } },
+    ]);
     assert.deepEqual(containers[0]!.volumeMounts, [
       { name: 'postgresql-ca', mountPath: '/etc/postgresql-ca', readOnly: true },
+      { name: 'postgresql-client', mountPath: '/etc/postgresql-client', readOnly: true },
     ]);
   });
 

@@ -3,8 +3,8 @@ import type { ConditionUpdate } from '#runtime/conditions.ts';
 import type { KubeObject } from '#runtime/objects.ts';
 import { ownerReference } from '#runtime/objects.ts';
 import type { EventService } from '../api/event-service.ts';
-import { caKey, databaseSecretName } from '../database-pools.ts';
-import { caFolder } from './databases.ts';
+import { databaseSecretName } from '../database-pools.ts';
+import { certificateMounts } from './certificates.ts';
 import type { Job } from '../informers.ts';
 import { managedBy } from '../labels.ts';
 
@@ -78,7 +78,7 @@ function templateOf({ spec }: EventService, labels: Record<string, string>) {
   const { image, imagePullPolicy, imagePullSecrets, databases = [] } = spec;
   const { podSecurityContext = defaultPodSecurity, containerSecurityContext = defaultContainerSecurity } = spec;
   const { podLabels, podAnnotations, resources, ...podFields }: Partial<Migration> = spec.migration ?? {};
-  const caSecret = spec.postgresql?.tls?.caSecretRef?.name;
+  const { volumeMounts, volumes } = certificateMounts(spec.postgresql?.tls);
   const variable = (database: string) => `URL_${database.toUpperCase().replaceAll('-', '_')}`;
   const container = {
     name: migrateContainer,
@@ -89,9 +89,7 @@ function templateOf({ spec }: EventService, labels: Record<string, string>) {
       name: variable(database.name),
       valueFrom: { secretKeyRef: { name: databaseSecretName(database.name), key: 'url' } },
     })),
-    ...(caSecret === undefined
-      ? {}
-      : { volumeMounts: [{ name: 'postgresql-ca', mountPath: caFolder, readOnly: true }] }),
+    ...(volumeMounts.length === 0 ? {} : { volumeMounts }),
     terminationMessagePolicy: 'FallbackToLogsOnError',
     ...(resources === undefined ? {} : { resources }),
     securityContext: containerSecurityContext,
@@ -111,13 +109,9 @@ function templateOf({ spec }: EventService, labels: Record<string, string>) {
       ...(imagePullSecrets === undefined ? {} : { imagePullSecrets }),
       securityContext: podSecurityContext,
       containers: [container],
-      ...(caSecret === undefined ? {} : { volumes: [caVolume(caSecret)] }),
+      ...(volumes.length === 0 ? {} : { volumes }),
     },
   };
-}
-
-function caVolume(secretName: string) {
-  return { name: 'postgresql-ca', secret: { secretName, items: [{ key: caKey, path: caKey }] } };
 }
 
 type JobState = 'Running' | 'Complete' | 'Failed';
