@@ -39,12 +39,25 @@ describe('the policies of the platform’s chart', { skip: withoutHelm }, () => 
     assert.ok(!namesOf(policies, 'NetworkPolicy').includes('users-to-orders'));
   });
 
-  test('allow all clients only to reach the gateway', () => {
-    const open = policies.filter((resource) => JSON.stringify(resource['spec'].ingress ?? []).includes('0.0.0.0/0'));
-    assert.deepEqual(
-      open.map(({ metadata }) => metadata.name),
-      ['gateway-from-clients'],
-    );
+  test('allow all clients only to reach the gateway, and name no addresses for all: Cilium’s CIDR rules match no pods', () => {
+    const other = render('millrace', {
+      values: {
+        mail: { smtpUrlSecret: 'smtp' },
+        services: { gateway: { config: { AUTH_JWKS_URL: 'https://keycloak.identity/jwks' } } },
+      },
+    });
+    const open = other.flatMap(({ kind, metadata, spec }) => {
+      if (kind !== 'NetworkPolicy') return [];
+      const { ingress = [], egress = [] } = spec as Record<string, { from?: object[]; to?: object[] }[]>;
+      const isOpen = ingress.some(({ from }) => !from?.length) || egress.some(({ to }) => !to?.length);
+      return isOpen ? [metadata.name] : [];
+    });
+    assert.deepEqual(open, ['gateway-to-identity-provider', 'gateway-from-clients', 'notifications-to-mail']);
+    assert.doesNotMatch(JSON.stringify(other), /0\.0\.0\.0\/0|::\/0/);
+    assert.deepEqual(policy('gateway-from-clients').ingress, [{ ports: [{ port: 8080, protocol: 'TCP' }] }]);
+    const gatewayFrom = [{ namespaceSelector: { matchLabels: { name: 'ingress' } } }];
+    const named = render('millrace', { values: { networkPolicy: { gatewayFrom } } });
+    assert.deepEqual(find(named, 'NetworkPolicy', 'gateway-from-clients')['spec'].ingress[0].from, gatewayFrom);
   });
 
   test('follow the mail server, the identity provider and an external PostgreSQL', () => {

@@ -1,4 +1,5 @@
-{{/* A policy that lets some pods connect to others: (dict "root" $ "name" "orders-to-users" "pods" selector "egress"|"ingress" peers "ports" (list 8081)) */}}
+{{/* A policy that lets some pods connect to others, or to anybody where there are no peers, as Kubernetes has it:
+     (dict "root" $ "name" "orders-to-users" "pods" selector "egress"|"ingress" peers "ports" (list 8081)) */}}
 {{- define "millrace.policy" }}
 ---
 apiVersion: networking.k8s.io/v1
@@ -11,11 +12,11 @@ spec:
   {{- $direction := ternary "egress" "ingress" (hasKey . "egress") }}
   policyTypes: [{{ title $direction }}]
   {{ $direction }}:
-    - {{ ternary "to" "from" (eq $direction "egress") }}: {{ get . $direction | toJson }}
-      {{- with .ports }}
-      ports: {{ range . }}
+    - ports: {{ range .ports }}
         - { port: {{ . }}, protocol: TCP }
       {{- end }}
+      {{- with get . $direction }}
+      {{ ternary "to" "from" (eq $direction "egress") }}: {{ toJson . }}
       {{- end }}
 {{- end -}}
 
