@@ -99,7 +99,7 @@ describe('the platform’s chart with an external Kafka', { skip: withoutHelm },
     [
       'policies that let nobody out',
       nowhere,
-      /cidrs must have the addresses of the brokers.*or kafka\.external\.namespace/,
+      /cidrs must have the addresses of its servers.*or kafka\.external\.namespace/,
     ],
   ];
   for (const [what, external, message] of faults)

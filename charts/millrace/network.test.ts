@@ -85,9 +85,19 @@ describe('the policies of the platform’s chart', { skip: withoutHelm }, () => 
     const external = { mode: 'external', external: { existingSecret: 'server' } };
     assert.throws(
       () => render('millrace', { values: { postgresql: external } }),
-      /postgresql\.external\.cidrs must have the addresses of the server/,
+      /postgresql\.external\.cidrs must have the addresses of its servers.*or postgresql\.external\.namespace/,
     );
     render('millrace', { values: { postgresql: external, networkPolicy: { enabled: false } } });
+  });
+
+  test('reach an external PostgreSQL in another namespace, where addresses of pods are no use', () => {
+    const external = { existingSecret: 'server', namespace: 'databases' };
+    const other = render('millrace', { values: { postgresql: { mode: 'external', external } } });
+    const labels = { 'kubernetes.io/metadata.name': 'databases' };
+    for (const name of ['users-to-postgresql', 'migrations-to-postgresql'])
+      assert.deepEqual(find(other, 'NetworkPolicy', name)['spec'].egress[0].to, [
+        { namespaceSelector: { matchLabels: labels } },
+      ]);
   });
 
   test('name the port that mail is submitted at, and none for what is no URL', () => {

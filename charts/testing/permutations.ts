@@ -149,6 +149,9 @@ const platform: Record<string, Omit<Permutation, 'name' | 'chart'>> = {
     },
   },
   'an external postgresql': { values: { postgresql: { mode: 'external', external } } },
+  'an external postgresql in the cluster': {
+    values: { postgresql: { mode: 'external', external: { existingSecret: 'server', namespace: 'databases' } } },
+  },
   'an external postgresql with tls': {
     values: {
       postgresql: {

@@ -68,22 +68,12 @@ replicas: {{ include "millrace.kafkaCopies" . }}
 
 {{/* Where services that talk to Kafka may connect to, as JSON. In through any broker: who leads a partition is only known afterwards. */}}
 {{- define "millrace.kafkaPeers" -}}
-{{- $peers := list -}}
 {{- if include "millrace.kafkaIsExternal" . -}}
-{{- range .Values.kafka.external.cidrs -}}
-{{- $peers = append $peers (dict "ipBlock" (dict "cidr" .)) -}}
-{{- end -}}
-{{- with .Values.kafka.external.namespace -}}
-{{- $peers = append $peers (include "millrace.namespacePeer" . | fromJson) -}}
-{{- end -}}
-{{- if not $peers -}}
-{{- fail "kafka.external.cidrs must have the addresses of the brokers, such as [10.0.0.0/8], or kafka.external.namespace their namespace: the NetworkPolicies let pods reach nothing else" -}}
-{{- end -}}
+{{ include "millrace.externalPeers" (list "kafka.external" .Values.kafka.external) }}
 {{- else -}}
 {{- $labels := dict "strimzi.io/cluster" .Values.kafka.name "strimzi.io/name" (printf "%s-kafka" .Values.kafka.name) -}}
-{{- $peers = append $peers (dict "podSelector" (dict "matchLabels" $labels)) -}}
+{{ list (dict "podSelector" (dict "matchLabels" $labels)) | toJson }}
 {{- end -}}
-{{- $peers | toJson -}}
 {{- end -}}
 
 {{/* Their ports, as JSON. */}}

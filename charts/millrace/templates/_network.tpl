@@ -25,6 +25,22 @@ spec:
 {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": {{ . | quote }}}}}
 {{- end -}}
 
+{{/* Peers that are a server of your own, as JSON: (list "postgresql.external" .Values.postgresql.external) */}}
+{{- define "millrace.externalPeers" -}}
+{{- $name := index . 0 -}}{{- $external := index . 1 -}}
+{{- $peers := list -}}
+{{- range $external.cidrs -}}
+{{- $peers = append $peers (dict "ipBlock" (dict "cidr" .)) -}}
+{{- end -}}
+{{- with $external.namespace -}}
+{{- $peers = append $peers (include "millrace.namespacePeer" . | fromJson) -}}
+{{- end -}}
+{{- if not $peers -}}
+{{- fail (printf "%s.cidrs must have the addresses of its servers, such as [10.0.0.0/8], or %s.namespace the namespace of their pods: the NetworkPolicies let pods reach nothing else" $name $name) -}}
+{{- end -}}
+{{- $peers | toJson -}}
+{{- end -}}
+
 {{/* The labels of the pods of PostgreSQL, as JSON; empty where it is not in the namespace. */}}
 {{- define "millrace.postgresqlPods" -}}
 {{- if eq .Values.postgresql.mode "bundled" -}}
@@ -39,14 +55,7 @@ spec:
 {{/* Peers that are the databases, as JSON. */}}
 {{- define "millrace.postgresqlPeers" -}}
 {{- if eq .Values.postgresql.mode "external" -}}
-{{- $peers := list -}}
-{{- if not .Values.postgresql.external.cidrs -}}
-{{- fail "postgresql.external.cidrs must have the addresses of the server, such as [10.0.0.0/8]: the NetworkPolicies let pods reach nothing else" -}}
-{{- end -}}
-{{- range .Values.postgresql.external.cidrs -}}
-{{- $peers = append $peers (dict "ipBlock" (dict "cidr" .)) -}}
-{{- end -}}
-{{- $peers | toJson -}}
+{{ include "millrace.externalPeers" (list "postgresql.external" .Values.postgresql.external) }}
 {{- else -}}
 [{"podSelector": {"matchLabels": {{ include "millrace.postgresqlPods" . }}}}]
 {{- end -}}
