@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile, execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -146,6 +146,21 @@ export async function renderIn(
     rmSync(home, { recursive: true });
     server.closeAllConnections();
     server.close();
+  }
+}
+
+/** The notes of the platform's chart where a cluster has some resources: Helm shows them to people only. @param options as for renderIn */
+export async function notesIn(cluster: Resource[], options: Parameters<typeof renderIn>[2]): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-notes-'));
+  try {
+    cpSync(chartFolder('millrace'), folder, { recursive: true });
+    const text = '{{ tpl (.Files.Get "notes.txt") . | toJson }}';
+    const head = '"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "notes"}';
+    writeFileSync(join(folder, 'templates/notes.yaml'), `{${head}, "data": {"text": ${text}}}`);
+    cpSync(join(folder, 'templates/NOTES.txt'), join(folder, 'notes.txt'));
+    return find(await renderIn(cluster, folder, options), 'ConfigMap', 'notes')['data'].text;
+  } finally {
+    rmSync(folder, { recursive: true });
   }
 }
 

@@ -6,7 +6,7 @@ import { eventServices } from '#platform/declarations';
 import { migrationJobOf } from '../../operators/millrace/event-service/migration.ts';
 import { SmtpClient } from '../../services/notifications/smtp.ts';
 
-import { find, namesOf, podTemplates, render, withoutHelm, type Resource } from '../testing.ts';
+import { find, namesOf, notesIn, podTemplates, render, withoutHelm, type Resource } from '../testing.ts';
 
 const declared = eventServices();
 
@@ -58,6 +58,27 @@ describe('the policies of the platform’s chart', { skip: withoutHelm }, () => 
     const gatewayFrom = [{ namespaceSelector: { matchLabels: { name: 'ingress' } } }];
     const named = render('millrace', { values: { networkPolicy: { gatewayFrom } } });
     assert.deepEqual(find(named, 'NetworkPolicy', 'gateway-from-clients')['spec'].ingress[0].from, gatewayFrom);
+  });
+
+  test('let the operator in from its namespace, which the notes name', async () => {
+    const notes = (networkPolicy: object) => notesIn([], { values: { networkPolicy } });
+    const operatorNamespace = 'shop-operator';
+    const other = render('millrace', { values: { networkPolicy: { operatorNamespace } } });
+    const fromOperator = other.filter(
+      ({ kind, metadata }) => kind === 'NetworkPolicy' && metadata.name.endsWith('from-operator'),
+    );
+    assert.equal(fromOperator.length, declared.length + 1);
+    for (const { metadata, spec } of fromOperator)
+      assert.deepEqual(
+        spec.ingress[0].from,
+        [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': operatorNamespace } } }],
+        metadata.name,
+      );
+    assert.match(
+      await notes({ operatorNamespace }),
+      /the operator in from the namespace shop-operator .*operatorNamespace/,
+    );
+    assert.doesNotMatch(await notes({ enabled: false }), /operatorNamespace/);
   });
 
   test('follow the mail server, the identity provider and an external PostgreSQL', () => {
