@@ -133,6 +133,27 @@ describe('the policies of the platform’s chart', { skip: withoutHelm }, () => 
     assert.ok(!JSON.stringify(resources).includes('"port":0'));
   });
 
+  test('open the ports of a mail server whose URL is in a Secret, whatever another URL says', () => {
+    const ports = (mail: object) =>
+      find(render('millrace', { values: { mail } }), 'NetworkPolicy', 'notifications-to-mail')[
+        'spec'
+      ].egress[0].ports.map(({ port }: { port: number }) => port);
+    assert.deepEqual(ports({ smtpUrlSecret: 'smtp' }), [25, 465, 587]);
+    assert.deepEqual(ports({ smtpUrlSecret: 'smtp', smtpUrl: 'smtp://mail:26', ports: [2525] }), [2525]);
+  });
+
+  test('let traces go to a collector anywhere, and only to monitoring if it is there', () => {
+    const collector = (otlpEndpoint: string) =>
+      find(render('millrace', { values: { telemetry: { otlpEndpoint } } }), 'NetworkPolicy', 'all-to-collector')['spec']
+        .egress[0];
+    const monitoring = [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'observability' } } }];
+    const ports = (port: number) => [{ port, protocol: 'TCP' }];
+    for (const host of ['otel-collector.observability', 'otel-collector.observability.svc.cluster.local'])
+      assert.deepEqual(collector(`http://${host}:4318`), { ports: ports(4318), to: monitoring });
+    for (const host of ['otel-collector', 'otlp.example.com', 'otel-collector.tracing.svc', '[fd00::1]', '10.0.0.1'])
+      assert.deepEqual(collector(`https://${host}`), { ports: ports(443) });
+  });
+
   test('let migrations reach names and databases, and nobody reach migrations', () => {
     const job = migrationJobOf(
       {

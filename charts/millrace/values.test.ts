@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
-import { find, podTemplates, refusalIn, render, withoutHelm, type Resource } from '../testing.ts';
+import { eventServices } from '#platform/declarations';
+
+import { find, podTemplates, refusalIn, refusalOf, render, withoutHelm, type Resource } from '../testing.ts';
 
 const ofKind = (resources: Resource[], kind: string) => resources.filter((resource) => resource.kind === kind);
 
@@ -76,6 +78,16 @@ describe('the values of the platform’s chart', { skip: withoutHelm }, () => {
     );
     const account = (name: string) => podTemplates(resources).get(`Deployment ${name}`)!.spec['serviceAccountName'];
     assert.deepEqual(['orders', 'users', 'gateway'].map(account), ['orders', 'theirs', undefined]);
+  });
+
+  test('name no service that there is not', () => {
+    const names = eventServices().map(({ metadata }) => metadata.name);
+    const message = refusalOf('millrace', { services: { ordrs: { replicas: 9 } } });
+    assert.ok(
+      message.includes(
+        `services.ordrs: no service has this name. The declared ones are ${names.toSorted().join(', ')}.`,
+      ),
+    );
   });
 
   test('name an image by its digest, in pods and migrations', () => {

@@ -256,7 +256,7 @@ const platform: Record<string, Omit<Permutation, 'name' | 'chart'>> = {
   },
   'mails by a secret, and traces': {
     values: {
-      mail: { smtpUrlSecret: 'smtp' },
+      mail: { smtpUrlSecret: 'smtp', ports: [2525] },
       telemetry: { otlpEndpoint: 'http://otel-collector.observability:4318', sampleRatio: 0.01 },
     },
   },

@@ -61,6 +61,17 @@ spec:
 {{- end -}}
 {{- end -}}
 
+{{/* Peers that are the collector of traces, as JSON: the namespace of monitoring where its name is of there, otherwise anybody. */}}
+{{- define "millrace.collectorPeers" -}}
+{{- $namespace := .Values.networkPolicy.monitoringNamespace -}}
+{{- $host := (urlParse .Values.telemetry.otlpEndpoint).hostname -}}
+{{- $peers := list -}}
+{{- if eq $namespace (index (append (splitList "." $host) "") 1) -}}
+{{- $peers = list (include "millrace.namespacePeer" $namespace | fromJson) -}}
+{{- end -}}
+{{ toJson $peers }}
+{{- end -}}
+
 {{/* The port of a URL, or its scheme's: "smtps://mail". Without one, nodemailer submits mail at 587. */}}
 {{- define "millrace.portOf" -}}
 {{- $url := urlParse . -}}

@@ -1,3 +1,13 @@
+{{/* Values of a service that there is not, such as one that is misspelt. */}}
+{{- define "millrace.refuseUnknownServices" -}}
+{{- $declared := include "millrace.declarations" . | fromYaml -}}
+{{- range $name, $_ := .Values.services -}}
+{{- if not (hasKey $declared $name) -}}
+{{- fail (printf "services.%s: no service has this name. The declared ones are %s." $name ($declared | keys | sortAlpha | join ", ")) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The settings of a service, as its ConfigMap has them: (list . "orders" spec values) */}}
 {{- define "millrace.config" -}}
 {{- $root := index . 0 -}}{{- $name := index . 1 -}}{{- $spec := index . 2 -}}{{- $values := index . 3 -}}
