@@ -17,7 +17,7 @@ image:
   # When it is
   # pulled.
   pullPolicy: Always
-# @schema {minimum: 0}
+# @schema {type: [integer, 'null'], minimum: 0}
 # Pods.
 replicas: 2
 # @schema {$ref: "#/$defs/resources"}
@@ -27,8 +27,8 @@ resources:
 `;
 
 describe('the files generated from values.yaml', () => {
-  test('are a schema that refuses unknown keys', () => {
-    const { properties, additionalProperties } = schemaOf('demo', readValues(text)) as Record<string, never>;
+  test('are a schema that refuses unknown keys, and wants each one that may not be null', () => {
+    const { properties, additionalProperties, required } = schemaOf('demo', readValues(text));
     assert.deepEqual(properties, {
       image: {
         type: 'object',
@@ -37,12 +37,26 @@ describe('the files generated from values.yaml', () => {
           pullPolicy: { description: 'When it is pulled.', type: 'string', enum: ['Always', 'Never'] },
         },
         additionalProperties: false,
+        required: ['repository', 'pullPolicy'],
       },
-      replicas: { description: 'Pods.', type: 'integer', minimum: 0 },
+      replicas: { description: 'Pods.', type: ['integer', 'null'], minimum: 0 },
       resources: { $ref: '#/$defs/resources' },
-      global: { type: 'object' },
+      global: (properties as { global: unknown }).global,
     });
-    assert.equal(additionalProperties, false);
+    assert.deepEqual([additionalProperties, required], [false, ['image', 'resources']]);
+  });
+
+  test('are a schema of differences, which need not be complete', () => {
+    const values = readValues('# A.\ndefaults:\n  # B.\n  b: 1\n  c:\n    # D.\n    d: x\n');
+    const { $defs } = schemaOf('demo', values) as { $defs: Record<string, object> };
+    assert.deepEqual($defs['service'], {
+      type: ['object', 'null'],
+      properties: {
+        b: { description: 'B.', type: 'integer' },
+        c: { type: 'object', properties: { d: { description: 'D.', type: 'string' } }, additionalProperties: false },
+      },
+      additionalProperties: false,
+    });
   });
 
   test('are a table in the README, below its mark', () => {

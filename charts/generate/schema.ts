@@ -3,37 +3,60 @@ import type { Value } from './values.ts';
 type Schema = Record<string, unknown>;
 
 /** CPU and memory in the form of containers, for values that templates copy. */
-const quantities = { type: 'object', additionalProperties: { type: ['string', 'number'] } };
-const definitions = {
-  resources: {
-    type: 'object',
-    properties: { requests: quantities, limits: quantities },
-    additionalProperties: false,
+const quantities = { type: 'object', additionalProperties: { type: ['string', 'number', 'null'] } };
+const resources = {
+  type: 'object',
+  properties: { requests: quantities, limits: quantities },
+  additionalProperties: false,
+};
+
+/** What Helm itself passes to every chart. */
+const global = {
+  type: 'object',
+  properties: {
+    imagePullSecrets: {
+      type: ['array', 'null'],
+      items: { type: ['string', 'object'], required: ['name'], properties: { name: { type: 'string' } } },
+    },
   },
 };
 
-/** The JSON Schema of a chart's values: it refuses unknown keys, so that Helm reports a misspelt one. */
+/**
+ * The JSON Schema of a chart's values. It refuses unknown keys, so that Helm reports a misspelt one, and a null unless a value takes it:
+ * for Helm a null removes the default, and templates would look for it in vain. `#/$defs/service` are differences from the value
+ * `defaults`.
+ */
 export function schemaOf(chart: string, values: Value[]): Schema {
+  const { properties, ...whole } = objectOf(values, 'whole');
+  const defaults = values.find(({ path }) => path[0] === 'defaults')?.children;
   return {
     $schema: 'http://json-schema.org/draft-07/schema#',
     title: `Values of the chart ${chart}`,
-    ...objectOf(values),
-    $defs: definitions,
+    ...whole,
+    properties: { ...(properties as Schema), global },
+    $defs: { resources, ...(defaults && { service: { ...objectOf(defaults, 'part'), type: ['object', 'null'] } }) },
   };
 }
 
-function objectOf(values: Value[]): Schema {
-  const properties = values.map((value) => [value.path.at(-1), schemaOfValue(value)]);
-  // Helm itself passes `global` to every chart
-  if (values.some(({ path }) => path.length === 1)) properties.push(['global', { type: 'object' }]);
-  return { type: 'object', properties: Object.fromEntries(properties) as Schema, additionalProperties: false };
+/** @param what a `part` of the values need not have each of them */
+function objectOf(values: Value[], what: 'whole' | 'part'): Schema {
+  const schemas = values.map((value) => [value.path.at(-1)!, schemaOfValue(value, what)] as const);
+  const required = schemas
+    .filter(([, { type }]) => !(Array.isArray(type) && type.includes('null')))
+    .map(([key]) => key);
+  return {
+    type: 'object',
+    properties: Object.fromEntries(schemas),
+    additionalProperties: false,
+    ...(what === 'whole' && { required }),
+  };
 }
 
-function schemaOfValue({ description, default: value, schema, children }: Value): Schema {
+function schemaOfValue({ description, default: value, schema, children }: Value, what: 'whole' | 'part'): Schema {
   // draft 7 ignores keys beside a $ref
   if ('$ref' in schema) return schema;
   const described = description === '' ? {} : { description };
-  if (children !== undefined) return { ...described, ...objectOf(children), ...schema };
+  if (children !== undefined) return { ...described, ...objectOf(children, what), ...schema };
   return { ...described, ...inferred(value), ...schema };
 }
 

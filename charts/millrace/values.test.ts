@@ -80,6 +80,17 @@ describe('the values of the platform’s chart', { skip: withoutHelm }, () => {
     assert.deepEqual(['orders', 'users', 'gateway'].map(account), ['orders', 'theirs', undefined]);
   });
 
+  test('take a fraction as text, as --set writes it', () => {
+    const values = (sampleRatio: string) => ({ telemetry: { otlpEndpoint: 'http://collector:4318', sampleRatio } });
+    const { containers } = podTemplates(render('millrace', { values: values('0.1') })).get('Deployment orders')!.spec;
+    const value = '0.1';
+    assert.deepEqual(
+      containers[0].env.filter(({ name }: { name: string }) => name === 'OTEL_TRACES_SAMPLER_ARG'),
+      [{ name: 'OTEL_TRACES_SAMPLER_ARG', value }],
+    );
+    assert.match(refusalOf('millrace', values('1.1')), /\/telemetry\/sampleRatio/);
+  });
+
   test('name no service that there is not', () => {
     const names = eventServices().map(({ metadata }) => metadata.name);
     const message = refusalOf('millrace', { services: { ordrs: { replicas: 9 } } });

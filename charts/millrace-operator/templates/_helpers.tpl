@@ -38,7 +38,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 
 {{/* What its image is pulled with. An umbrella chart writes names, or objects with a name. */}}
 {{- define "millrace-operator.pullSecrets" -}}
-{{- $secrets := .Values.image.pullSecrets | default list -}}
+{{- $secrets := .Values.image.pullSecrets -}}
 {{- range (.Values.global | default dict).imagePullSecrets -}}
 {{- if kindIs "string" . }}{{ $secrets = append $secrets (dict "name" .) }}{{ else }}{{ $secrets = append $secrets . }}{{ end -}}
 {{- end -}}

@@ -11,7 +11,7 @@
 {{/* The values of one service: (list . "orders") */}}
 {{- define "millrace.service" -}}
 {{- $root := index . 0 -}}
-{{- $own := get ($root.Values.services | default dict) (index . 1) -}}
+{{- $own := get $root.Values.services (index . 1) -}}
 {{- $values := deepCopy $root.Values.defaults -}}
 {{- include "millrace.overlay" (list $values ($own | default dict)) -}}
 {{- $values | toYaml -}}
@@ -104,7 +104,7 @@ ipFamilies: {{- toYaml . | nindent 2 }}
 
 {{/* What the image of the platform is pulled with. */}}
 {{- define "millrace.pullSecrets" -}}
-{{- with concat (.Values.image.pullSecrets | default list) (include "millrace.globalPullSecrets" . | fromJsonArray) | uniq }}
+{{- with concat .Values.image.pullSecrets (include "millrace.globalPullSecrets" . | fromJsonArray) | uniq }}
 imagePullSecrets: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}

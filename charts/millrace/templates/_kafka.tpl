@@ -1,6 +1,6 @@
 {{/* Not empty where the Kafka is not Strimzi's. */}}
 {{- define "millrace.kafkaIsExternal" -}}
-{{- if eq (.Values.kafka.mode | default "") "external" }}true{{ end -}}
+{{- if eq .Values.kafka.mode "external" }}true{{ end -}}
 {{- end -}}
 
 {{/* The port of Strimzi's listener. */}}

@@ -136,7 +136,7 @@
 {{- define "millrace.serviceAnnotations" -}}
 {{- $annotations := deepCopy ((index . 2).serviceAnnotations | default dict) -}}
 {{- if eq (index . 1) "gateway" -}}
-{{- include "millrace.overlay" (list $annotations ((index . 0).Values.gateway.service.annotations | default dict)) -}}
+{{- include "millrace.overlay" (list $annotations (index . 0).Values.gateway.service.annotations) -}}
 {{- end -}}
 {{- with $annotations }}{{ toYaml . }}{{ end -}}
 {{- end -}}
