@@ -17,6 +17,7 @@ interface Schema {
 /** A value of a chart, or of a map in its defaults. */
 interface Place {
   path: string[];
+  default: unknown;
   types: string[];
   /** whether Helm finds no fault in a null */
   takesNull: boolean;
@@ -45,7 +46,7 @@ function placesIn(root: Schema, schema: Schema, values: object, above: string[])
     const takesNull =
       above[0] === 'services' ? types.includes('null') || types.length === 0 : !schema.required?.includes(key);
     const isMap = typeof value === 'object' && value !== null && !Array.isArray(value);
-    return [{ path, types, takesNull }, ...(isMap ? placesIn(root, found, value, path) : [])];
+    return [{ path, default: value, types, takesNull }, ...(isMap ? placesIn(root, found, value, path) : [])];
   });
 }
 
@@ -84,7 +85,7 @@ function namedIn(message: string): string[] {
     if (fault === undefined) return [];
     const missing = /^missing propert(y|ies) (.*)/.exec(fault)?.[2]?.matchAll(/'([^']*)'/g);
     if (missing) return [...missing].map(([, key]) => `${at}/${key}`);
-    return fault.startsWith('got ') ? [at!] : [];
+    return /^got |does not match pattern/.test(fault) ? [at!] : [];
   });
 }
 const names = (places: Place[]) => places.map(({ path }) => `/${path.join('/')}`).toSorted();
@@ -129,6 +130,15 @@ for (const [chart, itsModes] of Object.entries(modes))
           namedWith(some, ({ types }) => otherThan(types)),
           names(some),
         );
+    });
+
+    test('that is an amount takes nothing else', () => {
+      const amounts = places.filter((place) => /^\d+(m|[KMG]i)$/.test(String(place.default)));
+      assert.ok(amounts.length > 2);
+      assert.deepEqual(
+        namedWith(amounts, () => '10Gigs'),
+        names(amounts),
+      );
     });
 
     test('that is null is refused by its name, unless templates do without it', async () => {

@@ -59,6 +59,22 @@ describe('the files generated from values.yaml', () => {
     });
   });
 
+  test('have patterns by name, which may take empty text', () => {
+    const pattern = (is: string) =>
+      (
+        schemaOf('demo', readValues(`# @schema {is: "${is}"}\n# A.\na: x\n`)) as {
+          properties: { a: { pattern: string } };
+        }
+      ).properties.a.pattern;
+    const takes = (is: string, value: string) => new RegExp(pattern(is)).test(value);
+    for (const one of ['1', '0.5', '100m', '10Gi', '1e3', '5E', '.5']) assert.ok(takes('quantity', one), one);
+    for (const one of ['', 'lots', '10Gib', '1g', '-1']) assert.ok(!takes('quantity', one), one);
+    assert.ok(takes('quantity?', '') && takes('quantity?', '1Gi') && !takes('quantity?', 'x'));
+    for (const one of ['10.0.0.0/8', '::/0', 'fd00::/8']) assert.ok(takes('cidr', one), one);
+    for (const one of ['10.0.0.1', 'example.com/8', '']) assert.ok(!takes('cidr', one), one);
+    assert.throws(() => pattern('amount'), /no pattern is called amount/);
+  });
+
   test('are a table in the README, below its mark', () => {
     const readme = readmeOf('# demo\n\n<!-- values -->\nold', readValues(text));
     assert.ok(readme.startsWith('# demo\n\n<!-- values -->\n\n| value |'));

@@ -1,9 +1,20 @@
+import { durationPattern } from '#platform/declarations';
+
 import type { Value } from './values.ts';
 
 type Schema = Record<string, unknown>;
 
+/** What text can be: Kubernetes would refuse anything else, in the middle of an upgrade. */
+const patterns: Record<string, string> = {
+  quantity: '([0-9]+([.][0-9]*)?|[.][0-9]+)([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)?',
+  duration: durationPattern.slice(1, -1),
+  cidr: '[0-9]{1,3}([.][0-9]{1,3}){3}/[0-9]{1,2}|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*/[0-9]{1,3}',
+  name: '[a-z0-9]([-a-z0-9.]*[a-z0-9])?',
+};
+
 /** CPU and memory in the form of containers, for values that templates copy. */
-const quantities = { type: 'object', additionalProperties: { type: ['string', 'number', 'null'] } };
+const quantity = { type: ['string', 'number', 'null'], is: 'quantity', minimum: 0 };
+const quantities = written({ type: 'object', additionalProperties: quantity });
 const resources = {
   type: 'object',
   properties: { requests: quantities, limits: quantities },
@@ -57,7 +68,20 @@ function schemaOfValue({ description, default: value, schema, children }: Value,
   if ('$ref' in schema) return schema;
   const described = description === '' ? {} : { description };
   if (children !== undefined) return { ...described, ...objectOf(children, what), ...schema };
-  return { ...described, ...inferred(value), ...schema };
+  return { ...described, ...inferred(value), ...written(schema) };
+}
+
+/** A schema as JSON Schema has it: `is: name` is the pattern of that name, `is: name?` takes empty text, too. */
+function written({ is, ...schema }: Schema): Schema {
+  const below = Object.entries(schema).map(([key, value]) => [key, isSchema(value) ? written(value) : value] as const);
+  if (typeof is !== 'string') return Object.fromEntries(below);
+  const pattern = patterns[is.replace('?', '')];
+  if (pattern === undefined) throw new Error(`values.yaml: no pattern is called ${is}`);
+  return { ...Object.fromEntries(below), pattern: `^(${pattern})${is.endsWith('?') ? '?' : ''}$` };
+}
+
+function isSchema(value: unknown): value is Schema {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function inferred(value: unknown): Schema {

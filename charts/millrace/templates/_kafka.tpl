@@ -106,7 +106,7 @@ replicas: {{ include "millrace.kafkaCopies" . }}
 replicas: {{ $kafka.replicas }}
 roles: [controller, broker]
 jvmOptions: { "-Xms": {{ $kafka.heap }}, "-Xmx": {{ $kafka.heap }} }
-resources: {{- toYaml $kafka.resources | nindent 2 }}
+resources: {{- include "millrace.resources" (list "kafka.resources" $kafka.resources) | nindent 2 }}
 {{- with include "millrace.kafkaPod" . }}
 template:
   pod: {{- . | nindent 4 }}
@@ -191,12 +191,12 @@ entityOperator:
     pod: {{- . | nindent 6 }}
   {{- end }}
   topicOperator:
-    resources: {{- toYaml $kafka.entityOperatorResources | nindent 6 }}
+    resources: {{- include "millrace.resources" (list "kafka.entityOperatorResources" $kafka.entityOperatorResources) | nindent 6 }}
     # ten minutes for the start on a node that is busy with everything else
     startupProbe: { periodSeconds: 10, failureThreshold: 60 }
     livenessProbe: { initialDelaySeconds: 60, failureThreshold: 6 }
   userOperator:
-    resources: {{- toYaml $kafka.entityOperatorResources | nindent 6 }}
+    resources: {{- include "millrace.resources" (list "kafka.entityOperatorResources" $kafka.entityOperatorResources) | nindent 6 }}
     # it has no startup probe
     livenessProbe: { initialDelaySeconds: 60, failureThreshold: 6 }
 {{- end -}}

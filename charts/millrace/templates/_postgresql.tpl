@@ -35,7 +35,7 @@ containers:
       tcpSocket: { port: postgresql }
       periodSeconds: 10
       failureThreshold: 6
-    resources: {{- toYaml .Values.postgresql.resources | nindent 6 }}
+    resources: {{- include "millrace.resources" (list "postgresql.resources" .Values.postgresql.resources) | nindent 6 }}
     securityContext: {{- include "millrace.containerSecurity" . | nindent 6 }}
     volumeMounts:
       - { name: data, mountPath: /var/lib/postgresql }
@@ -75,7 +75,7 @@ postgresql:
     max_connections: {{ .Values.postgresql.maxConnections | quote }}
     max_wal_size: 2GB
     wal_compression: "on"
-resources: {{- toYaml .Values.postgresql.resources | nindent 2 }}
+resources: {{- include "millrace.resources" (list "postgresql.resources" .Values.postgresql.resources) | nindent 2 }}
 storage:
   size: {{ .Values.postgresql.storage }}
   {{- with .Values.postgresql.storageClass }}
@@ -132,7 +132,7 @@ containers:
       - name: {{ $variable }}
         valueFrom: { secretKeyRef: { name: {{ include "millrace.postgresqlSecret" $ }}, key: {{ $key }} } }
       {{- end }}
-    resources: {{- toYaml .Values.postgresql.bundled.backup.resources | nindent 6 }}
+    resources: {{- include "millrace.resources" (list "postgresql.bundled.backup.resources" .Values.postgresql.bundled.backup.resources) | nindent 6 }}
     securityContext: {{- include "millrace.containerSecurity" . | nindent 6 }}
     volumeMounts:
       - { name: backups, mountPath: /backups }

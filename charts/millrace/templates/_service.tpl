@@ -111,6 +111,27 @@
 {{- end -}}
 {{- end -}}
 
+{{/* What scales to nowhere, of the values of a service: (list "orders" values) */}}
+{{- define "millrace.refuseScaling" -}}
+{{- $name := index . 0 -}}{{- $values := index . 1 -}}
+{{- with $values.scaling -}}
+{{- if not (and .minReplicas .lagPerReplica) -}}
+{{- fail (printf "services.%s.scaling needs minReplicas and lagPerReplica, such as {minReplicas: 2, lagPerReplica: 5000}" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- with $values.autoscaling -}}
+{{- if not .maxReplicas }}{{ fail (printf "services.%s.autoscaling needs maxReplicas" $name) }}{{ end -}}
+{{- end -}}
+{{- range $key, $least := dict "scaling" 1 "autoscaling" 2 -}}
+{{- with get $values $key -}}
+{{- $min := .minReplicas | default $least | int -}}
+{{- if and .maxReplicas (gt $min (int .maxReplicas)) -}}
+{{- fail (printf "services.%s.%s: minReplicas is %d, more than maxReplicas, %d" $name $key $min (int .maxReplicas)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Not empty where the operator sets the number of pods by their lag, which only consumers have: (list spec values) */}}
 {{- define "millrace.scalesByLag" -}}
 {{- if and (index . 1).scaling (index . 0).consumes }}true{{ end -}}
@@ -189,7 +210,7 @@ initContainers:
       - {{ .schema }}={{ include "millrace.databaseVariable" (list $name .name) }}
       {{- end }}
     env: {{- include "millrace.databaseEnv" (list $name $spec) | nindent 6 }}
-    resources: {{- toYaml $values.resources | nindent 6 }}
+    resources: {{- include "millrace.resources" (list (printf "services.%s.resources" $name) $values.resources) | nindent 6 }}
     securityContext: {{- include "millrace.containerSecurity" $root | nindent 6 }}
     {{- if $postgresqlCa }}
     volumeMounts:
@@ -257,7 +278,7 @@ containers:
       periodSeconds: 10
       timeoutSeconds: 5
       failureThreshold: 3
-    resources: {{- toYaml $values.resources | nindent 6 }}
+    resources: {{- include "millrace.resources" (list (printf "services.%s.resources" $name) $values.resources) | nindent 6 }}
     securityContext: {{- include "millrace.containerSecurity" $root | nindent 6 }}
     volumeMounts:
       - { name: config, mountPath: /etc/millrace, readOnly: true }
