@@ -80,6 +80,20 @@ describe('the values of the platform’s chart', { skip: withoutHelm }, () => {
     assert.deepEqual(['orders', 'users', 'gateway'].map(account), ['orders', 'theirs', undefined]);
   });
 
+  test('leave the test out, or give it a token', () => {
+    const names = ({ kind, metadata }: Resource) => `${kind} ${metadata.name}`;
+    const ofTest = (values: object) =>
+      render('millrace', { values })
+        .map(names)
+        .filter((name) => name.includes('place-order'));
+    assert.deepEqual(ofTest({ test: { enabled: false } }), []);
+    assert.ok(ofTest({}).includes('Pod place-order'));
+    const values = { test: { tokenSecret: 'token' } };
+    const { containers } = podTemplates(render('millrace', { values })).get('Pod place-order')!.spec;
+    const valueFrom = { secretKeyRef: { name: 'token', key: 'token' } };
+    assert.deepEqual(containers[0].env.at(-1), { name: 'GATEWAY_TOKEN', valueFrom });
+  });
+
   test('take a fraction as text, as --set writes it', () => {
     const values = (sampleRatio: string) => ({ telemetry: { otlpEndpoint: 'http://collector:4318', sampleRatio } });
     const { containers } = podTemplates(render('millrace', { values: values('0.1') })).get('Deployment orders')!.spec;

@@ -183,12 +183,13 @@ const platform: Record<string, Omit<Permutation, 'name' | 'chart'>> = {
     },
     needsIPv6: true,
   },
-  'no policies': { values: { networkPolicy: { enabled: false } } },
+  'no policies, and no test': { values: { networkPolicy: { enabled: false }, test: { enabled: false } } },
   'clients and connections that are named': {
     values: {
       networkPolicy: { gatewayFrom: [{ namespaceSelector: { matchLabels: { name: 'ingress' } } }] },
       defaults: { extraEgress: [{ to: [{ ipBlock: { cidr: '10.9.0.0/16' } }], ports: [{ port: 3128 }] }] },
       services: { gateway: { config: { AUTH_JWKS_URL: 'https://id.example.com/jwks' } } },
+      test: { tokenSecret: 'test-token' },
     },
   },
   'scaling by lag': { values: { defaults: { scaling: { minReplicas: 2, maxReplicas: 6, lagPerReplica: 5_000_000 } } } },
