@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
-import { chartOf } from './chart.ts';
+import { chartOf, exampleOf } from './chart.ts';
 import { dashboards } from './dashboards/all.ts';
 import { dashboardModel } from './dashboards/panel.ts';
 import { readmeOf } from './readme.ts';
@@ -115,7 +115,11 @@ test('panels of a dashboard do not overlap, and each has a query', () => {
   }
 });
 
-test('the version of a chart is that of package.json', () => {
+test('the version of a chart is that of package.json, and so is that of the examples', () => {
+  assert.equal(
+    exampleOf("targetRevision: '>=0.1.0'\nhelm:\nref: { tag: 0.1.0 }\nimage: { repository: a }\n", '1.2.3-rc.1'),
+    'targetRevision: 1.2.3-rc.1\nhelm:\nref: { tag: 1.2.3-rc.1 }\nimage: { repository: a }\n',
+  );
   const before = 'apiVersion: v2\nname: demo\nversion: 0.1.0\nappVersion: 0.1.0\nkubeVersion: ">=1.31.0-0"\n';
   assert.equal(
     chartOf(before, '1.2.3-rc.1'),
