@@ -249,7 +249,23 @@ describe('the operator’s chart', { skip: withoutHelm }, () => {
     find(all, 'ConfigMap', 'more');
   });
 
+  test('lets evictions take what they are told, or anything', () => {
+    const budget = (podDisruptionBudget: object | null) =>
+      ofKind('PodDisruptionBudget', render('millrace-operator', { values: { podDisruptionBudget } })).map(
+        ({ spec }) => ({ ...spec, selector: undefined }),
+      );
+    assert.deepEqual(budget({ minAvailable: 1, maxUnavailable: null }), [
+      { minAvailable: 1, unhealthyPodEvictionPolicy: 'AlwaysAllow', selector: undefined },
+    ]);
+    assert.deepEqual(budget(null), []);
+    assert.throws(() => budget({ minAvailable: 1 }), /podDisruptionBudget has both minAvailable and maxUnavailable/);
+  });
+
   test('refuses values that it does not know', () => {
+    assert.throws(
+      () => render('millrace-operator', { values: { watchNamespaces: ['shop', 'shop'] } }),
+      /watchNamespaces/,
+    );
     assert.throws(() => render('millrace-operator', { values: { replica: 3 } }), /'replica' not allowed/);
     assert.throws(() => render('millrace-operator', { values: { replicas: 0 } }), /replicas.*minimum/);
   });

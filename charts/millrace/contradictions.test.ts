@@ -30,6 +30,10 @@ const contradictions: [object, string][] = [
     { postgresql: { resources: { requests: { cpu: 3 }, limits: { cpu: '2500m' } } } },
     'postgresql.resources: the request of cpu is 3, more than the limit, 2500m',
   ],
+  [
+    { services: { orders: { podDisruptionBudget: { minAvailable: 1 } } } },
+    'services.orders.podDisruptionBudget has both minAvailable and maxUnavailable',
+  ],
   [{ gateway: { service: { nodePort: 30_080 } } }, 'gateway.service.nodePort needs gateway.service.type'],
 ];
 

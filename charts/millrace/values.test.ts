@@ -80,6 +80,31 @@ describe('the values of the platform’s chart', { skip: withoutHelm }, () => {
     assert.deepEqual(['orders', 'users', 'gateway'].map(account), ['orders', 'theirs', undefined]);
   });
 
+  test('say how many pods an eviction takes or leaves, or that nobody asks', () => {
+    const resources = render('millrace', {
+      values: {
+        defaults: { podDisruptionBudget: { maxUnavailable: '50%' } },
+        services: {
+          orders: { podDisruptionBudget: { minAvailable: 1, maxUnavailable: null } },
+          users: { podDisruptionBudget: null },
+        },
+      },
+    });
+    const budgets = ofKind(resources, 'PodDisruptionBudget').map(({ metadata, spec }) => [
+      metadata.name,
+      { ...spec, selector: undefined },
+    ]);
+    const usual = { unhealthyPodEvictionPolicy: 'AlwaysAllow', selector: undefined };
+    assert.deepEqual(
+      budgets,
+      eventServices()
+        .map(({ metadata }) => metadata.name)
+        .filter((name) => name !== 'users')
+        .toSorted()
+        .map((name) => [name, { ...usual, ...(name === 'orders' ? { minAvailable: 1 } : { maxUnavailable: '50%' }) }]),
+    );
+  });
+
   test('leave the test out, or give it a token', () => {
     const names = ({ kind, metadata }: Resource) => `${kind} ${metadata.name}`;
     const ofTest = (values: object) =>

@@ -1,6 +1,6 @@
 {{- define "millrace-operator.selector" -}}
 app.kubernetes.io/name: millrace-operator
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "millrace-operator.labels" -}}

@@ -1,6 +1,6 @@
 {{/* The spec of its pods. */}}
 {{- define "millrace-operator.pod" -}}
-serviceAccountName: {{ include "millrace-operator.serviceAccount" . }}
+serviceAccountName: {{ include "millrace-operator.serviceAccount" . | quote }}
 enableServiceLinks: false
 {{- include "millrace-operator.pullSecrets" . }}
 securityContext: {{- include "millrace-operator.compact" .Values.podSecurityContext | nindent 2 }}
@@ -29,7 +29,7 @@ tolerations: {{- toYaml . | nindent 2 }}
 affinity: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .Values.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- with .Values.extraInitContainers }}
 initContainers: {{- toYaml . | nindent 2 }}

@@ -62,7 +62,7 @@ helm.sh/chart: {{ $root.Chart.Name }}-{{ $root.Chart.Version }}
 {{- define "millrace.selector" -}}
 {{- $root := index . 0 -}}
 app.kubernetes.io/name: {{ index . 1 }}
-app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/instance: {{ $root.Release.Name | quote }}
 app.kubernetes.io/part-of: millrace
 {{- end -}}
 
@@ -164,7 +164,7 @@ postgresql-superuser
 {{- define "millrace.postgresql" -}}
 {{- $postgresql := .Values.postgresql -}}
 {{- $isBundled := eq $postgresql.mode "bundled" -}}
-superuserSecretRef: { name: {{ include "millrace.postgresqlSecret" . }} }
+superuserSecretRef: { name: {{ include "millrace.postgresqlSecret" . | quote }} }
 {{- if and $isBundled (not $postgresql.bundled.existingSecret) }}
 newSuperuser: { host: postgresql, port: 5432, username: postgres }
 {{- end }}

@@ -27,17 +27,17 @@ replicas: {{ .replicas }}
 external:
   bootstrapServers: {{ include "millrace.kafkaBootstrap" $ | quote }}
   {{- if ne .sasl.mechanism "none" }}
-  sasl: { mechanism: {{ .sasl.mechanism }}, secretRef: { name: {{ .sasl.existingSecret }} } }
+  sasl: { mechanism: {{ .sasl.mechanism }}, secretRef: { name: {{ .sasl.existingSecret | quote }} } }
   {{- end }}
   {{- if .tls.enabled }}
-  tls: {{ with .tls.caSecret }}{ caSecretRef: { name: {{ . }} } }{{ else }}{}{{ end }}
+  tls: {{ with .tls.caSecret }}{ caSecretRef: { name: {{ . | quote }} } }{{ else }}{}{{ end }}
   {{- end }}
   {{- if .acls }}
   acls: true
   {{- end }}
 {{- end -}}
 {{- else -}}
-cluster: {{ .Values.kafka.name }}
+cluster: {{ .Values.kafka.name | quote }}
 {{- if .Values.kafka.create }}
 replicas: {{ include "millrace.kafkaCopies" . }}
 {{- end }}
@@ -119,7 +119,7 @@ storage:
       type: persistent-claim
       size: {{ $kafka.storage }}
       {{- with $kafka.storageClass }}
-      class: {{ . }}
+      class: {{ . | quote }}
       {{- end }}
       deleteClaim: false
       kraftMetadata: shared
@@ -139,7 +139,7 @@ topologySpreadConstraints:
     maxSkew: 1
     whenUnsatisfiable: ScheduleAnyway
     labelSelector:
-      matchLabels: { strimzi.io/cluster: {{ $kafka.name }}, strimzi.io/name: {{ $kafka.name }}-kafka }
+      matchLabels: { strimzi.io/cluster: {{ $kafka.name | quote }}, strimzi.io/name: {{ $kafka.name }}-kafka }
   {{- end }}
 {{- end }}
 {{- end -}}
@@ -173,8 +173,8 @@ kafka:
       {{- if .Values.networkPolicy.enabled }}
       networkPolicyPeers:
         - podSelector: { matchLabels: { app.kubernetes.io/part-of: millrace } }
-        - namespaceSelector: { matchLabels: { kubernetes.io/metadata.name: {{ .Values.networkPolicy.operatorNamespace }} } }
-        - namespaceSelector: { matchLabels: { kubernetes.io/metadata.name: {{ .Values.networkPolicy.monitoringNamespace }} } }
+        - namespaceSelector: { matchLabels: { kubernetes.io/metadata.name: {{ .Values.networkPolicy.operatorNamespace | quote }} } }
+        - namespaceSelector: { matchLabels: { kubernetes.io/metadata.name: {{ .Values.networkPolicy.monitoringNamespace | quote }} } }
       {{- end }}
   authorization: { type: simple }
   config:

@@ -89,14 +89,14 @@
 {{- with include "millrace.kafkaSecret" . -}}
 {{- if include "millrace.kafkaIsExternal" $root -}}
 - name: KAFKA_SASL_USERNAME
-  valueFrom: { secretKeyRef: { name: {{ . }}, key: username } }
+  valueFrom: { secretKeyRef: { name: {{ . | quote }}, key: username } }
 {{ end -}}
 - name: KAFKA_SASL_PASSWORD
-  valueFrom: { secretKeyRef: { name: {{ . }}, key: password } }
+  valueFrom: { secretKeyRef: { name: {{ . | quote }}, key: password } }
 {{- end }}
 {{- with include "millrace.kafkaCaSecret" $root }}
 - name: KAFKA_SSL_CA
-  valueFrom: { secretKeyRef: { name: {{ . }}, key: ca.crt } }
+  valueFrom: { secretKeyRef: { name: {{ . | quote }}, key: ca.crt } }
 {{- end }}
 {{- end -}}
 
@@ -174,7 +174,7 @@ tolerations: {{- toYaml . | nindent 2 }}
 affinity: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- end -}}
 
@@ -185,7 +185,7 @@ priorityClassName: {{ . }}
 automountServiceAccountToken: false
 enableServiceLinks: false
 {{- if or $values.serviceAccount.create $values.serviceAccount.name }}
-serviceAccountName: {{ $values.serviceAccount.name | default $name }}
+serviceAccountName: {{ $values.serviceAccount.name | default $name | quote }}
 {{- end }}
 {{- include "millrace.pullSecrets" $root }}
 securityContext: {{- include "millrace.podSecurity" $root | nindent 2 }}
@@ -253,7 +253,7 @@ containers:
       {{- end }}
       {{- if and (eq $name "notifications") $root.Values.mail.smtpUrlSecret }}
       - name: SMTP_URL
-        valueFrom: { secretKeyRef: { name: {{ $root.Values.mail.smtpUrlSecret }}, key: url } }
+        valueFrom: { secretKeyRef: { name: {{ $root.Values.mail.smtpUrlSecret | quote }}, key: url } }
       {{- end }}
       {{- with $values.extraEnv }}
       {{- toYaml . | nindent 6 }}
@@ -328,18 +328,18 @@ volumes:
   {{- if include "millrace.usesKafka" $spec }}
   {{- with include "millrace.kafkaSecret" (list $root $name) }}
   - name: kafka-user
-    secret: { secretName: {{ . }}, optional: true, items: [{ key: password, path: password }] }
+    secret: { secretName: {{ . | quote }}, optional: true, items: [{ key: password, path: password }] }
   {{- end }}
   {{- with include "millrace.kafkaCaSecret" $root }}
   # with the certificates of an authority that is being replaced
   - name: kafka-ca
-    secret: { secretName: {{ . }}, optional: true }
+    secret: { secretName: {{ . | quote }}, optional: true }
   {{- end }}
   {{- end }}
   {{- with $postgresqlCa }}
   # the URLs of the databases name the file
   - name: postgresql-ca
-    secret: { secretName: {{ . }}, items: [{ key: ca.crt, path: ca.crt }] }
+    secret: { secretName: {{ . | quote }}, items: [{ key: ca.crt, path: ca.crt }] }
   {{- end }}
   {{- if $spec.streamQueries }}
   # the operator fills the first one, then the next
