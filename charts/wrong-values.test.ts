@@ -32,7 +32,7 @@ function placesOf(chart: string): Place[] {
   const service = root.$defs?.['service'];
   return [
     ...placesIn(root, root, values, []),
-    ...(service ? placesIn(root, service, values['defaults']!, ['services', 'orders']) : []),
+    ...(service ? placesIn(root, service, values['defaults']!, ['services', 'analytics']) : []),
   ];
 }
 

@@ -213,7 +213,7 @@ const platform: Record<string, Omit<Permutation, 'name' | 'chart'>> = {
       },
     },
   },
-  'somebody else scales': { values: { defaults: { replicas: null }, services: { orders: { replicas: 0 } } } },
+  'somebody else scales': { values: { defaults: { replicas: null }, services: { analytics: { replicas: 0 } } } },
   'an image by digest, with pull secrets': {
     values: {
       image: { repository: 'registry.example.com:5000/team/millrace', digest, pullSecrets: [{ name: 'own' }] },
@@ -284,7 +284,7 @@ const platform: Record<string, Omit<Permutation, 'name' | 'chart'>> = {
         shutdownDelaySeconds: 0,
         shutdownGraceSeconds: 600,
       },
-      services: { orders: { topologySpreadConstraints: spread, serviceAccount: { create: false, name: 'theirs' } } },
+      services: { analytics: { topologySpreadConstraints: spread, serviceAccount: { create: false, name: 'theirs' } } },
     },
   },
   'other sizes': {

@@ -97,12 +97,14 @@ describe('the examples', { skip: withoutHelm }, () => {
 
   test('of external-secrets.yaml make the Secrets that the chart reads, with their keys', () => {
     const resources = render('millrace', { values: parse(read('external-secrets.yaml')) as object });
-    const keysOf = (name: string) =>
+    const keysOf = (name: string): string[] =>
       find(resources, 'ExternalSecret', name)['spec'].data.map(({ secretKey }: { secretKey: string }) => secretKey);
-    const { superuserSecretRef } = find(resources, 'EventService', 'orders')['spec'].postgresql;
+    const { superuserSecretRef } = find(resources, 'EventService', 'analytics')['spec'].postgresql;
     assert.deepEqual(keysOf(superuserSecretRef.name).toSorted(), ['host', 'password', 'port', 'username']);
-    const { containers } = podTemplates(resources).get('Deployment notifications')!.spec;
-    const url = containers[0].env.find(({ name }: { name: string }) => name === 'SMTP_URL').valueFrom.secretKeyRef;
-    assert.deepEqual(keysOf(url.name), [url.key]);
+    // a copy without the shop sends no mails
+    const { spec } = podTemplates(resources).get('Deployment notifications') ?? {};
+    const url = spec?.['containers'][0].env.find(({ name }: { name: string }) => name === 'SMTP_URL');
+    const { name, key } = url?.valueFrom.secretKeyRef ?? { name: 'smtp', key: 'url' };
+    assert.deepEqual(keysOf(name), [key]);
   });
 });
