@@ -10,7 +10,7 @@ import { readValues, type Value } from './generate/values.ts';
 import { typeFaults } from './testing/kubernetes-types.ts';
 import { migrationJob, storedSpec } from './testing/migration-job.ts';
 import { permutations } from './testing/permutations.ts';
-import { chartFolder, lint, podTemplates, renderMeanwhile, withoutHelm, type Resource } from './testing.ts';
+import { chartFolder, lint, podTemplates, render, renderMeanwhile, withoutHelm, type Resource } from './testing.ts';
 
 /** Kinds of other operators, whose schemas only a cluster with them has. */
 const foreign = [
@@ -94,6 +94,44 @@ describe('each permutation of values', { skip: withoutHelm, concurrency: 2 }, ()
         ({ kind, metadata }) => `${kind} ${(metadata as { namespace?: string }).namespace} ${metadata.name}`,
       );
       assert.deepEqual(ids.length, new Set(ids).size);
+    });
+});
+
+describe('names of digits', { skip: withoutHelm }, () => {
+  const name = '0123';
+  const everySecret = { existingSecret: name, cidrs: ['10.0.0.0/8'] };
+  const namespaces = { operatorNamespace: name, monitoringNamespace: name };
+  const pods = { priorityClassName: name, serviceAccount: { create: true, name } };
+  const values: [string, object][] = [
+    ['millrace', { defaults: pods, kafka: { name, storageClass: name }, networkPolicy: namespaces }],
+    [
+      'millrace',
+      {
+        postgresql: { mode: 'external', external: everySecret },
+        kafka: {
+          mode: 'external',
+          external: {
+            bootstrapServers: 'b:9092',
+            sasl: { existingSecret: name },
+            tls: { caSecret: name },
+            namespace: name,
+          },
+        },
+        mail: { smtpUrlSecret: name },
+        test: { tokenSecret: name },
+      },
+    ],
+    ['millrace', { postgresql: { storageClass: name, bundled: { existingSecret: name, backup: { enabled: true } } } }],
+    ['millrace-operator', { ...pods, networkPolicy: { monitoringNamespace: name } }],
+    ['millrace-operator', { watchNamespaces: [name] }],
+  ];
+  for (const [chart, some] of values)
+    test(`stay text: ${chart} ${JSON.stringify(some)}`, () => {
+      const called = { release: name, namespace: name };
+      const resources = render(chart, { values: some, called, apis: ['monitoring.coreos.com/v1'] });
+      assert.deepEqual(resources.flatMap(faultsOf), []);
+      const numbers = /"[\w./-]*(name|Name|namespace|class|Class|instance|cluster)":\d/;
+      assert.doesNotMatch(JSON.stringify(resources), numbers);
     });
 });
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile, execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -21,13 +21,15 @@ export const withoutHelm: string | false =
 
 /** The folder of a chart. */
 export const chartFolder = (chart: string): string => fileURLToPath(new URL(chart, import.meta.url));
-const release = ['--namespace', 'shop', '--kube-version', kubernetesVersion];
+const names = { release: 'demo', namespace: 'shop' };
 
 export interface Render {
   /** values.yaml, as an object */
   values?: object;
   /** kinds that the cluster knows, such as monitoring.coreos.com/v1 */
   apis?: string[];
+  /** the names of the release and of its namespace */
+  called?: { release: string; namespace: string };
 }
 
 /**
@@ -53,9 +55,9 @@ function resourcesOf(text: string): Resource[] {
 }
 
 /** The same as text. */
-export function renderText(folder: string, { values = {}, apis }: Render = {}): string {
+export function renderText(folder: string, { values = {}, apis, called }: Render = {}): string {
   const options = { input: JSON.stringify(values), encoding: 'utf8', maxBuffer: 64 << 20, stdio: 'pipe' } as const;
-  return execFileSync('helm', templateArgs(folder, apis), options);
+  return execFileSync('helm', templateArgs(folder, apis, called), options);
 }
 
 /** The same as `render`, while others go on. */
@@ -67,18 +69,21 @@ export async function renderMeanwhile(chart: string, { values = {}, apis }: Rend
 export const lint = (chart: string, values: object): Promise<string> =>
   helm(['lint', '--strict', '--kube-version', kubernetesVersion, '--values', '-', chartFolder(chart)], values);
 
-const templateArgs = (folder: string, apis: string[] = []) => [
+const templateArgs = (folder: string, apis: string[] = [], { release, namespace } = names) => [
   'template',
-  'demo',
+  release,
   folder,
-  ...release,
+  '--namespace',
+  namespace,
+  '--kube-version',
+  kubernetesVersion,
   '--values',
   '-',
   ...apis.flatMap((api) => ['--api-versions', api]),
 ];
 
-async function helm(args: string[], values: object): Promise<string> {
-  const run = promisify(execFile)('helm', args, { maxBuffer: 64 << 20 });
+async function helm(args: string[], values: object, env = process.env): Promise<string> {
+  const run = promisify(execFile)('helm', args, { env, maxBuffer: 64 << 20 });
   run.child.stdin!.end(JSON.stringify(values));
   return (await run).stdout;
 }
@@ -134,18 +139,30 @@ export async function renderIn(
       'current-context': 'c',
     };
     writeFileSync(join(home, 'kubeconfig'), JSON.stringify(config));
-    writeFileSync(join(home, 'values.yaml'), JSON.stringify(values));
-    const args = ['template', 'demo', folder, ...release, '--values', join(home, 'values.yaml')];
-    if (action === 'upgrade') args.push('--is-upgrade');
     // `helm template` does not ask which kinds there are
-    args.push(...Object.keys(asked).flatMap((version) => ['--api-versions', version]));
+    const args = [...templateArgs(folder, Object.keys(asked)), '--dry-run=server'];
+    if (action === 'upgrade') args.push('--is-upgrade');
     const env = { ...process.env, KUBECONFIG: join(home, 'kubeconfig'), HOME: home };
-    const { stdout } = await promisify(execFile)('helm', [...args, '--dry-run=server'], { env, maxBuffer: 64 << 20 });
-    return resourcesOf(stdout);
+    return resourcesOf(await helm(args, values, env));
   } finally {
     rmSync(home, { recursive: true });
     server.closeAllConnections();
     server.close();
+  }
+}
+
+/** The notes of the platform's chart where a cluster has some resources: Helm shows them to people only. @param options as for renderIn */
+export async function notesIn(cluster: Resource[], options: Parameters<typeof renderIn>[2]): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), 'millrace-notes-'));
+  try {
+    cpSync(chartFolder('millrace'), folder, { recursive: true });
+    const text = '{{ tpl (.Files.Get "notes.txt") . | toJson }}';
+    const head = '"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "notes"}';
+    writeFileSync(join(folder, 'templates/notes.yaml'), `{${head}, "data": {"text": ${text}}}`);
+    cpSync(join(folder, 'templates/NOTES.txt'), join(folder, 'notes.txt'));
+    return find(await renderIn(cluster, folder, options), 'ConfigMap', 'notes')['data'].text;
+  } finally {
+    rmSync(folder, { recursive: true });
   }
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
-import { chartOf } from './chart.ts';
+import { chartOf, exampleOf } from './chart.ts';
 import { dashboards } from './dashboards/all.ts';
 import { dashboardModel } from './dashboards/panel.ts';
 import { readmeOf } from './readme.ts';
@@ -17,7 +17,7 @@ image:
   # When it is
   # pulled.
   pullPolicy: Always
-# @schema {minimum: 0}
+# @schema {type: [integer, 'null'], minimum: 0}
 # Pods.
 replicas: 2
 # @schema {$ref: "#/$defs/resources"}
@@ -27,8 +27,8 @@ resources:
 `;
 
 describe('the files generated from values.yaml', () => {
-  test('are a schema that refuses unknown keys', () => {
-    const { properties, additionalProperties } = schemaOf('demo', readValues(text)) as Record<string, never>;
+  test('are a schema that refuses unknown keys, and wants each one that may not be null', () => {
+    const { properties, additionalProperties, required } = schemaOf('demo', readValues(text));
     assert.deepEqual(properties, {
       image: {
         type: 'object',
@@ -37,12 +37,42 @@ describe('the files generated from values.yaml', () => {
           pullPolicy: { description: 'When it is pulled.', type: 'string', enum: ['Always', 'Never'] },
         },
         additionalProperties: false,
+        required: ['repository', 'pullPolicy'],
       },
-      replicas: { description: 'Pods.', type: 'integer', minimum: 0 },
+      replicas: { description: 'Pods.', type: ['integer', 'null'], minimum: 0 },
       resources: { $ref: '#/$defs/resources' },
-      global: { type: 'object' },
+      global: (properties as { global: unknown }).global,
     });
-    assert.equal(additionalProperties, false);
+    assert.deepEqual([additionalProperties, required], [false, ['image', 'resources']]);
+  });
+
+  test('are a schema of differences, which need not be complete', () => {
+    const values = readValues('# A.\ndefaults:\n  # B.\n  b: 1\n  c:\n    # D.\n    d: x\n');
+    const { $defs } = schemaOf('demo', values) as { $defs: Record<string, object> };
+    assert.deepEqual($defs['service'], {
+      type: ['object', 'null'],
+      properties: {
+        b: { description: 'B.', type: 'integer' },
+        c: { type: 'object', properties: { d: { description: 'D.', type: 'string' } }, additionalProperties: false },
+      },
+      additionalProperties: false,
+    });
+  });
+
+  test('have patterns by name, which may take empty text', () => {
+    const pattern = (is: string) =>
+      (
+        schemaOf('demo', readValues(`# @schema {is: "${is}"}\n# A.\na: x\n`)) as {
+          properties: { a: { pattern: string } };
+        }
+      ).properties.a.pattern;
+    const takes = (is: string, value: string) => new RegExp(pattern(is)).test(value);
+    for (const one of ['1', '0.5', '100m', '10Gi', '1e3', '5E', '.5']) assert.ok(takes('quantity', one), one);
+    for (const one of ['', 'lots', '10Gib', '1g', '-1']) assert.ok(!takes('quantity', one), one);
+    assert.ok(takes('quantity?', '') && takes('quantity?', '1Gi') && !takes('quantity?', 'x'));
+    for (const one of ['10.0.0.0/8', '::/0', 'fd00::/8']) assert.ok(takes('cidr', one), one);
+    for (const one of ['10.0.0.1', 'example.com/8', '']) assert.ok(!takes('cidr', one), one);
+    assert.throws(() => pattern('amount'), /no pattern is called amount/);
   });
 
   test('are a table in the README, below its mark', () => {
@@ -85,7 +115,11 @@ test('panels of a dashboard do not overlap, and each has a query', () => {
   }
 });
 
-test('the version of a chart is that of package.json', () => {
+test('the version of a chart is that of package.json, and so is that of the examples', () => {
+  assert.equal(
+    exampleOf("targetRevision: '>=0.1.0'\nhelm:\nref: { tag: 0.1.0 }\nimage: { repository: a }\n", '1.2.3-rc.1'),
+    'targetRevision: 1.2.3-rc.1\nhelm:\nref: { tag: 1.2.3-rc.1 }\nimage: { repository: a }\n',
+  );
   const before = 'apiVersion: v2\nname: demo\nversion: 0.1.0\nappVersion: 0.1.0\nkubeVersion: ">=1.31.0-0"\n';
   assert.equal(
     chartOf(before, '1.2.3-rc.1'),

@@ -1,4 +1,4 @@
-// Generates the files of the charts: values.schema.json and README.md from values.yaml, the version in Chart.yaml from package.json,
+// Generates the files of the charts: values.schema.json and README.md from values.yaml, the version in Chart.yaml and k8s/gitops from package.json,
 // Grafana's dashboards from dashboards/, and the CRDs from the operator's types, with their tables in docs/operator.md. With --check it writes nothing,
 // and fails if a file differs.
 import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { format, resolveConfig } from 'prettier';
 
 import { crdsDir, generatedFiles as operatorFiles } from '../../operators/millrace/crds/generate.ts';
-import { chartOf } from './chart.ts';
+import { chartOf, exampleOf } from './chart.ts';
 import { dashboards } from './dashboards/all.ts';
 import { dashboardModel } from './dashboards/panel.ts';
 import { readmeOf } from './readme.ts';
@@ -42,6 +42,11 @@ async function formatted(file: string, text: string): Promise<string> {
 const wanted = await operatorFiles();
 for (const chart of readdirSync(charts).filter((name) => existsSync(join(charts, name, 'Chart.yaml'))))
   for (const [file, text] of filesOf(chart)) wanted.set(file, await formatted(file, text));
+
+for (const name of ['argocd.yaml', 'flux.yaml']) {
+  const file = join(root, 'k8s/gitops', name);
+  wanted.set(file, exampleOf(readFileSync(file, 'utf8'), version));
+}
 
 const current = (file: string) => (existsSync(file) ? readFileSync(file, 'utf8') : undefined);
 const stale = [...wanted].filter(([file, text]) => current(file) !== text);

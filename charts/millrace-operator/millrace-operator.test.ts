@@ -160,6 +160,37 @@ describe('the operator’s chart', { skip: withoutHelm }, () => {
     });
   });
 
+  test('reaches the API server, PostgreSQL and Kafka at the addresses that are named', () => {
+    const egress = (networkPolicy: object) =>
+      find(render('millrace-operator', { values: { networkPolicy } }), 'NetworkPolicy', 'millrace-operator')['spec']
+        .egress as { ports?: { port: number }[]; to?: object[] }[];
+    const rules = (networkPolicy: object) => egress(networkPolicy).slice(1, -1);
+    const to = (cidr: string) => [{ ipBlock: { cidr } }];
+    const ports = (...all: number[]) => all.map((port) => ({ port }));
+    assert.deepEqual(rules({}), [
+      { ports: ports(443, 6443) },
+      { ports: ports(5432) },
+      { ports: ports(9092, 9093, 9096) },
+    ]);
+    const cidrs = { apiServerCidrs: ['10.0.0.1/32'], postgresqlCidrs: ['10.1.0.0/16'], kafkaCidrs: ['fd00::/8'] };
+    assert.deepEqual(rules({ ...cidrs, postgresqlPorts: [6432] }), [
+      { ports: ports(443, 6443), to: to('10.0.0.1/32') },
+      { ports: ports(6432), to: to('10.1.0.0/16') },
+      { ports: ports(9092, 9093, 9096), to: to('fd00::/8') },
+    ]);
+    // no ports are no connections, where a rule without ports would be all
+    assert.deepEqual(rules({ postgresqlPorts: [], kafkaPorts: [] }), [{ ports: ports(443, 6443) }]);
+    const pods = egress(cidrs).at(-1)!.to as { podSelector: { matchLabels?: object; matchExpressions?: object[] } }[];
+    assert.deepEqual(
+      pods.map(({ podSelector }) => podSelector),
+      [
+        { matchLabels: { 'app.kubernetes.io/part-of': 'millrace' } },
+        { matchLabels: { 'strimzi.io/kind': 'Kafka' } },
+        { matchExpressions: [{ key: 'cnpg.io/cluster', operator: 'Exists' }] },
+      ],
+    );
+  });
+
   test('takes what a cluster wants of its pods and resources', () => {
     const both = { ipFamilyPolicy: 'PreferDualStack', ipFamilies: ['IPv6', 'IPv4'] };
     const digest = `sha256:${'0123456789abcdef'.repeat(4)}`;
@@ -169,6 +200,12 @@ describe('the operator’s chart', { skip: withoutHelm }, () => {
       commonLabels: { team: 'platform' },
       podLabels: { tier: 'operators' },
       extraEnv: [{ name: 'HTTPS_PROXY', value: 'http://proxy:3128' }],
+      extraEnvFrom: [{ secretRef: { name: 'proxy' } }],
+      extraContainers: [{ name: 'agent', image: 'agent:1' }],
+      extraInitContainers: [{ name: 'prepare', image: 'prepare:1' }],
+      annotations: { 'reloader/auto': 'true' },
+      serviceAnnotations: { owner: 'platform' },
+      podSpec: { runtimeClassName: 'gvisor', enableServiceLinks: null },
       extraVolumes: [{ name: 'ca', configMap: { name: 'ca' } }],
       extraVolumeMounts: [{ name: 'ca', mountPath: '/etc/ca' }],
       priorityClassName: 'high',
@@ -180,7 +217,16 @@ describe('the operator’s chart', { skip: withoutHelm }, () => {
     };
     const all = render('millrace-operator', { values, apis: ['monitoring.coreos.com/v1'] });
     const pod = podTemplates(all).get('Deployment millrace-operator')!;
-    const [container] = pod.spec['containers'];
+    const [container, agent] = pod.spec['containers'];
+    assert.deepEqual(container.envFrom, values.extraEnvFrom);
+    assert.deepEqual([[agent], pod.spec['initContainers']], [values.extraContainers, values.extraInitContainers]);
+    assert.deepEqual([pod.spec['runtimeClassName'], pod.spec['enableServiceLinks']], ['gvisor', undefined]);
+    const annotations = (kind: string) =>
+      (find(all, kind, 'millrace-operator').metadata as { annotations?: object }).annotations;
+    assert.deepEqual(
+      [annotations('Deployment'), annotations('Service')],
+      [values.annotations, values.serviceAnnotations],
+    );
     const labels = (resource: Pick<Resource, 'metadata'>) => (resource.metadata as { labels?: object }).labels;
     assert.equal(container.image, `millrace@${digest}`);
     assert.deepEqual(container.env.at(-1), values.extraEnv[0]);
@@ -190,8 +236,7 @@ describe('the operator’s chart', { skip: withoutHelm }, () => {
     assert.partialDeepStrictEqual(labels(pod), { tier: 'operators' });
     const { spec: service } = find(all, 'Service', 'millrace-operator');
     assert.deepEqual({ ipFamilyPolicy: service.ipFamilyPolicy, ipFamilies: service.ipFamilies }, both);
-    const account = find(all, 'ServiceAccount', 'millrace-operator').metadata as { annotations?: object };
-    assert.deepEqual(account.annotations, { role: 'arn' });
+    assert.deepEqual(annotations('ServiceAccount'), { role: 'arn' });
     assert.deepEqual(find(all, 'NetworkPolicy', 'millrace-operator')['spec'].egress.at(-1), {
       ports: [{ port: 3128 }],
     });
@@ -204,7 +249,23 @@ describe('the operator’s chart', { skip: withoutHelm }, () => {
     find(all, 'ConfigMap', 'more');
   });
 
+  test('lets evictions take what they are told, or anything', () => {
+    const budget = (podDisruptionBudget: object | null) =>
+      ofKind('PodDisruptionBudget', render('millrace-operator', { values: { podDisruptionBudget } })).map(
+        ({ spec }) => ({ ...spec, selector: undefined }),
+      );
+    assert.deepEqual(budget({ minAvailable: 1, maxUnavailable: null }), [
+      { minAvailable: 1, unhealthyPodEvictionPolicy: 'AlwaysAllow', selector: undefined },
+    ]);
+    assert.deepEqual(budget(null), []);
+    assert.throws(() => budget({ minAvailable: 1 }), /podDisruptionBudget has both minAvailable and maxUnavailable/);
+  });
+
   test('refuses values that it does not know', () => {
+    assert.throws(
+      () => render('millrace-operator', { values: { watchNamespaces: ['shop', 'shop'] } }),
+      /watchNamespaces/,
+    );
     assert.throws(() => render('millrace-operator', { values: { replica: 3 } }), /'replica' not allowed/);
     assert.throws(() => render('millrace-operator', { values: { replicas: 0 } }), /replicas.*minimum/);
   });

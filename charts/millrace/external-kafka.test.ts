@@ -10,9 +10,12 @@ const msk = {
 };
 const withKafka = (external: object, rest: object = {}) =>
   render('millrace', { values: { kafka: { mode: 'external', external }, ...rest } });
-const specOf = (resources: Resource[]) => find(resources, 'EventService', 'orders')['spec'].kafka;
+const specOf = (resources: Resource[]) => find(resources, 'EventService', 'analytics')['spec'].kafka;
 const policyOf = (resources: Resource[]) =>
-  find(resources, 'NetworkPolicy', 'orders-to-kafka')['spec'].egress[0] as { to: object[]; ports: { port: number }[] };
+  find(resources, 'NetworkPolicy', 'analytics-to-kafka')['spec'].egress[0] as {
+    to: object[];
+    ports: { port: number }[];
+  };
 
 interface Variable {
   name: string;
@@ -20,10 +23,10 @@ interface Variable {
   valueFrom?: { secretKeyRef: { name: string; key: string } };
 }
 
-/** What the container of orders has of Kafka: settings of its ConfigMap, and Secrets with their keys. */
+/** What the container of analytics has of Kafka: settings of its ConfigMap, and Secrets with their keys. */
 function settingsOf(resources: Resource[]): Record<string, string> {
-  const config = find(resources, 'ConfigMap', 'orders')['data'] as Record<string, string>;
-  const { containers } = podTemplates(resources).get('Deployment orders')!.spec;
+  const config = find(resources, 'ConfigMap', 'analytics')['data'] as Record<string, string>;
+  const { containers } = podTemplates(resources).get('Deployment analytics')!.spec;
   const env = containers[0].env as Variable[];
   const variables = env.map(({ name, value, valueFrom }) => {
     const { name: secret, key } = valueFrom?.secretKeyRef ?? {};
@@ -63,7 +66,7 @@ describe('the platform’s chart with an external Kafka', { skip: withoutHelm },
     const { KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD, KAFKA_SSL_CA } = settingsOf(resources);
     assert.deepEqual(
       [KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD, KAFKA_SSL_CA],
-      ['orders-kafka/username', 'orders-kafka/password', 'authority/ca.crt'],
+      ['analytics-kafka/username', 'analytics-kafka/password', 'authority/ca.crt'],
     );
     assert.deepEqual(
       policyOf(resources).ports.map(({ port }) => port),
@@ -99,7 +102,7 @@ describe('the platform’s chart with an external Kafka', { skip: withoutHelm },
     [
       'policies that let nobody out',
       nowhere,
-      /cidrs must have the addresses of the brokers.*or kafka\.external\.namespace/,
+      /cidrs must have the addresses of its servers.*or kafka\.external\.namespace/,
     ],
   ];
   for (const [what, external, message] of faults)

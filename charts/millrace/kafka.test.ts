@@ -1,10 +1,7 @@
 import assert from 'node:assert/strict';
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { describe, test } from 'node:test';
 
-import { chartFolder, find, refusalIn, render, renderIn, withoutHelm, type Resource } from '../testing.ts';
+import { find, notesIn, refusalIn, render, withoutHelm, type Resource } from '../testing.ts';
 
 const kafkaOf = (resources: Resource[]) => find(resources, 'Kafka', 'millrace')['spec'];
 const poolOf = (resources: Resource[]) => find(resources, 'KafkaNodePool', 'dual-role')['spec'];
@@ -106,29 +103,13 @@ describe('the Kafka of the platform’s chart', { skip: withoutHelm }, () => {
 });
 
 describe('an install that takes over the Kafka of an earlier release', { skip: withoutHelm }, () => {
-  /** The notes of an install or upgrade, in which Helm shows them to people only. */
-  async function notes(cluster: Resource[], action: 'install' | 'upgrade'): Promise<string> {
-    const folder = mkdtempSync(join(tmpdir(), 'millrace-notes-'));
-    try {
-      cpSync(chartFolder('millrace'), folder, { recursive: true });
-      const templates = join(folder, 'templates');
-      const text = '{{ tpl (.Files.Get "notes.txt") . | toJson }}';
-      const head = '"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "notes"}';
-      writeFileSync(join(templates, 'notes.yaml'), `{${head}, "data": {"text": ${text}}}`);
-      cpSync(join(templates, 'NOTES.txt'), join(folder, 'notes.txt'));
-      return find(await renderIn(cluster, folder, { action }), 'ConfigMap', 'notes')['data'].text;
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
-  }
-
   test('says what it does not change, and how to change it', async () => {
     const kept = running((pool, kafka) => {
       pool['spec'].resources.limits.memory = '2Gi';
       kafka['spec'].kafka.config['min.insync.replicas'] = 2;
       kafka['spec'].kafka.quotas = { type: 'kafka' }; // somebody else's
     });
-    const text = await notes(kept, 'install');
+    const text = await notesIn(kept, { action: 'install' });
     assert.match(text, /An install takes it over, and changes nothing of it:\n/);
     assert.match(text, /^ {2}KafkaNodePool\.resources\.limits\.memory is "2Gi", not "1Gi"$/m);
     assert.match(text, /^ {2}Kafka\.kafka\.config\.min\.insync\.replicas is 2, not 1$/m);
@@ -140,16 +121,13 @@ describe('an install that takes over the Kafka of an earlier release', { skip: w
   });
 
   test('says nothing where there is nothing to say', async () => {
-    assert.ok(
-      !(
-        await notes(
-          running(() => {}),
-          'install',
-        )
-      ).includes('WARNING: the Kafka'),
-    );
-    assert.ok(!(await notes([], 'install')).includes('WARNING: the Kafka'));
+    const same = running(() => {});
     const changed = running((pool) => (pool['spec'].resources.limits.memory = '2Gi'));
-    assert.ok(!(await notes(changed, 'upgrade')).includes('WARNING: the Kafka')); // Helm changes it
+    for (const text of [
+      await notesIn(same, { action: 'install' }),
+      await notesIn([], { action: 'install' }),
+      await notesIn(changed, { action: 'upgrade' }), // Helm changes it
+    ])
+      assert.ok(!text.includes('WARNING: the Kafka'));
   });
 });

@@ -6,7 +6,7 @@ import { eventServices } from '#platform/declarations';
 import { migrationJobOf } from '../../operators/millrace/event-service/migration.ts';
 import { SmtpClient } from '../../services/notifications/smtp.ts';
 
-import { find, namesOf, podTemplates, render, withoutHelm, type Resource } from '../testing.ts';
+import { find, namesOf, notesIn, podTemplates, render, withoutHelm, type Resource } from '../testing.ts';
 
 const declared = eventServices();
 
@@ -39,12 +39,46 @@ describe('the policies of the platform’s chart', { skip: withoutHelm }, () => 
     assert.ok(!namesOf(policies, 'NetworkPolicy').includes('users-to-orders'));
   });
 
-  test('allow all clients only to reach the gateway', () => {
-    const open = policies.filter((resource) => JSON.stringify(resource['spec'].ingress ?? []).includes('0.0.0.0/0'));
-    assert.deepEqual(
-      open.map(({ metadata }) => metadata.name),
-      ['gateway-from-clients'],
+  test('allow all clients only to reach the gateway, and name no addresses for all: Cilium’s CIDR rules match no pods', () => {
+    const other = render('millrace', {
+      values: {
+        mail: { smtpUrlSecret: 'smtp' },
+        services: { gateway: { config: { AUTH_JWKS_URL: 'https://keycloak.identity/jwks' } } },
+      },
+    });
+    const open = other.flatMap(({ kind, metadata, spec }) => {
+      if (kind !== 'NetworkPolicy') return [];
+      const { ingress = [], egress = [] } = spec as Record<string, { from?: object[]; to?: object[] }[]>;
+      const isOpen = ingress.some(({ from }) => !from?.length) || egress.some(({ to }) => !to?.length);
+      return isOpen ? [metadata.name] : [];
+    });
+    assert.deepEqual(open, ['gateway-to-identity-provider', 'gateway-from-clients', 'notifications-to-mail']);
+    assert.doesNotMatch(JSON.stringify(other), /0\.0\.0\.0\/0|::\/0/);
+    assert.deepEqual(policy('gateway-from-clients').ingress, [{ ports: [{ port: 8080, protocol: 'TCP' }] }]);
+    const gatewayFrom = [{ namespaceSelector: { matchLabels: { name: 'ingress' } } }];
+    const named = render('millrace', { values: { networkPolicy: { gatewayFrom } } });
+    assert.deepEqual(find(named, 'NetworkPolicy', 'gateway-from-clients')['spec'].ingress[0].from, gatewayFrom);
+  });
+
+  test('let the operator in from its namespace, which the notes name', async () => {
+    const notes = (networkPolicy: object) => notesIn([], { values: { networkPolicy } });
+    const operatorNamespace = 'shop-operator';
+    const other = render('millrace', { values: { networkPolicy: { operatorNamespace } } });
+    const fromOperator = other.filter(
+      ({ kind, metadata }) => kind === 'NetworkPolicy' && metadata.name.endsWith('from-operator'),
     );
+    assert.equal(fromOperator.length, declared.length + 1);
+    for (const { metadata, spec } of fromOperator)
+      assert.deepEqual(
+        spec.ingress[0].from,
+        [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': operatorNamespace } } }],
+        metadata.name,
+      );
+    assert.match(
+      await notes({ operatorNamespace }),
+      /the operator in from the namespace shop-operator .*operatorNamespace/,
+    );
+    assert.doesNotMatch(await notes({ enabled: false }), /operatorNamespace/);
   });
 
   test('follow the mail server, the identity provider and an external PostgreSQL', () => {
@@ -72,9 +106,19 @@ describe('the policies of the platform’s chart', { skip: withoutHelm }, () => 
     const external = { mode: 'external', external: { existingSecret: 'server' } };
     assert.throws(
       () => render('millrace', { values: { postgresql: external } }),
-      /postgresql\.external\.cidrs must have the addresses of the server/,
+      /postgresql\.external\.cidrs must have the addresses of its servers.*or postgresql\.external\.namespace/,
     );
     render('millrace', { values: { postgresql: external, networkPolicy: { enabled: false } } });
+  });
+
+  test('reach an external PostgreSQL in another namespace, where addresses of pods are no use', () => {
+    const external = { existingSecret: 'server', namespace: 'databases' };
+    const other = render('millrace', { values: { postgresql: { mode: 'external', external } } });
+    const labels = { 'kubernetes.io/metadata.name': 'databases' };
+    for (const name of ['users-to-postgresql', 'migrations-to-postgresql'])
+      assert.deepEqual(find(other, 'NetworkPolicy', name)['spec'].egress[0].to, [
+        { namespaceSelector: { matchLabels: labels } },
+      ]);
   });
 
   test('name the port that mail is submitted at, and none for what is no URL', () => {
@@ -87,6 +131,27 @@ describe('the policies of the platform’s chart', { skip: withoutHelm }, () => 
     assert.equal(ports('smtp://[fd00::1]:2525'), 2525);
     assert.throws(() => ports('mail.example.com:587'), /\/mail\/smtpUrl/);
     assert.ok(!JSON.stringify(resources).includes('"port":0'));
+  });
+
+  test('open the ports of a mail server whose URL is in a Secret, whatever another URL says', () => {
+    const ports = (mail: object) =>
+      find(render('millrace', { values: { mail } }), 'NetworkPolicy', 'notifications-to-mail')[
+        'spec'
+      ].egress[0].ports.map(({ port }: { port: number }) => port);
+    assert.deepEqual(ports({ smtpUrlSecret: 'smtp' }), [25, 465, 587]);
+    assert.deepEqual(ports({ smtpUrlSecret: 'smtp', smtpUrl: 'smtp://mail:26', ports: [2525] }), [2525]);
+  });
+
+  test('let traces go to a collector anywhere, and only to monitoring if it is there', () => {
+    const collector = (otlpEndpoint: string) =>
+      find(render('millrace', { values: { telemetry: { otlpEndpoint } } }), 'NetworkPolicy', 'all-to-collector')['spec']
+        .egress[0];
+    const monitoring = [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'observability' } } }];
+    const ports = (port: number) => [{ port, protocol: 'TCP' }];
+    for (const host of ['otel-collector.observability', 'otel-collector.observability.svc.cluster.local'])
+      assert.deepEqual(collector(`http://${host}:4318`), { ports: ports(4318), to: monitoring });
+    for (const host of ['otel-collector', 'otlp.example.com', 'otel-collector.tracing.svc', '[fd00::1]', '10.0.0.1'])
+      assert.deepEqual(collector(`https://${host}`), { ports: ports(443) });
   });
 
   test('let migrations reach names and databases, and nobody reach migrations', () => {

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
+import { eventServices } from '#platform/declarations';
+
 import { migrationJob } from '../testing/migration-job.ts';
-import { find, podTemplates, refusalIn, render, withoutHelm, type Resource } from '../testing.ts';
+import { find, podTemplates, refusalIn, refusalOf, render, withoutHelm, type Resource } from '../testing.ts';
 
 const ofKind = (resources: Resource[], kind: string) => resources.filter((resource) => resource.kind === kind);
 
@@ -139,6 +141,66 @@ describe('the values of the platform’s chart', { skip: withoutHelm }, () => {
     );
     const account = (name: string) => podTemplates(resources).get(`Deployment ${name}`)!.spec['serviceAccountName'];
     assert.deepEqual(['orders', 'users', 'gateway'].map(account), ['orders', 'theirs', undefined]);
+  });
+
+  test('say how many pods an eviction takes or leaves, or that nobody asks', () => {
+    const resources = render('millrace', {
+      values: {
+        defaults: { podDisruptionBudget: { maxUnavailable: '50%' } },
+        services: {
+          orders: { podDisruptionBudget: { minAvailable: 1, maxUnavailable: null } },
+          users: { podDisruptionBudget: null },
+        },
+      },
+    });
+    const budgets = ofKind(resources, 'PodDisruptionBudget').map(({ metadata, spec }) => [
+      metadata.name,
+      { ...spec, selector: undefined },
+    ]);
+    const usual = { unhealthyPodEvictionPolicy: 'AlwaysAllow', selector: undefined };
+    assert.deepEqual(
+      budgets,
+      eventServices()
+        .map(({ metadata }) => metadata.name)
+        .filter((name) => name !== 'users')
+        .toSorted()
+        .map((name) => [name, { ...usual, ...(name === 'orders' ? { minAvailable: 1 } : { maxUnavailable: '50%' }) }]),
+    );
+  });
+
+  test('leave the test out, or give it a token', () => {
+    const names = ({ kind, metadata }: Resource) => `${kind} ${metadata.name}`;
+    const ofTest = (values: object) =>
+      render('millrace', { values })
+        .map(names)
+        .filter((name) => name.includes('place-order'));
+    assert.deepEqual(ofTest({ test: { enabled: false } }), []);
+    assert.ok(ofTest({}).includes('Pod place-order'));
+    const values = { test: { tokenSecret: 'token' } };
+    const { containers } = podTemplates(render('millrace', { values })).get('Pod place-order')!.spec;
+    const valueFrom = { secretKeyRef: { name: 'token', key: 'token' } };
+    assert.deepEqual(containers[0].env.at(-1), { name: 'GATEWAY_TOKEN', valueFrom });
+  });
+
+  test('take a fraction as text, as --set writes it', () => {
+    const values = (sampleRatio: string) => ({ telemetry: { otlpEndpoint: 'http://collector:4318', sampleRatio } });
+    const { containers } = podTemplates(render('millrace', { values: values('0.1') })).get('Deployment orders')!.spec;
+    const value = '0.1';
+    assert.deepEqual(
+      containers[0].env.filter(({ name }: { name: string }) => name === 'OTEL_TRACES_SAMPLER_ARG'),
+      [{ name: 'OTEL_TRACES_SAMPLER_ARG', value }],
+    );
+    assert.match(refusalOf('millrace', values('1.1')), /\/telemetry\/sampleRatio/);
+  });
+
+  test('name no service that there is not', () => {
+    const names = eventServices().map(({ metadata }) => metadata.name);
+    const message = refusalOf('millrace', { services: { ordrs: { replicas: 9 } } });
+    assert.ok(
+      message.includes(
+        `services.ordrs: no service has this name. The declared ones are ${names.toSorted().join(', ')}.`,
+      ),
+    );
   });
 
   test('name an image by its digest, in pods and migrations', () => {

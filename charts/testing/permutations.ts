@@ -153,6 +153,9 @@ const platform: Record<string, Omit<Permutation, 'name' | 'chart'>> = {
     },
   },
   'an external postgresql': { values: { postgresql: { mode: 'external', external } } },
+  'an external postgresql in the cluster': {
+    values: { postgresql: { mode: 'external', external: { existingSecret: 'server', namespace: 'databases' } } },
+  },
   'an external postgresql with tls': {
     values: {
       postgresql: {
@@ -184,12 +187,13 @@ const platform: Record<string, Omit<Permutation, 'name' | 'chart'>> = {
     },
     needsIPv6: true,
   },
-  'no policies': { values: { networkPolicy: { enabled: false } } },
+  'no policies, and no test': { values: { networkPolicy: { enabled: false }, test: { enabled: false } } },
   'clients and connections that are named': {
     values: {
       networkPolicy: { gatewayFrom: [{ namespaceSelector: { matchLabels: { name: 'ingress' } } }] },
       defaults: { extraEgress: [{ to: [{ ipBlock: { cidr: '10.9.0.0/16' } }], ports: [{ port: 3128 }] }] },
       services: { gateway: { config: { AUTH_JWKS_URL: 'https://id.example.com/jwks' } } },
+      test: { tokenSecret: 'test-token' },
     },
   },
   'scaling by lag': { values: { defaults: { scaling: { minReplicas: 2, maxReplicas: 6, lagPerReplica: 5_000_000 } } } },
@@ -213,7 +217,7 @@ const platform: Record<string, Omit<Permutation, 'name' | 'chart'>> = {
       },
     },
   },
-  'somebody else scales': { values: { defaults: { replicas: null }, services: { orders: { replicas: 0 } } } },
+  'somebody else scales': { values: { defaults: { replicas: null }, services: { analytics: { replicas: 0 } } } },
   'an image by digest, with pull secrets': {
     values: {
       image: { repository: 'registry.example.com:5000/team/millrace', digest, pullSecrets: [{ name: 'own' }] },
@@ -257,7 +261,7 @@ const platform: Record<string, Omit<Permutation, 'name' | 'chart'>> = {
   },
   'mails by a secret, and traces': {
     values: {
-      mail: { smtpUrlSecret: 'smtp' },
+      mail: { smtpUrlSecret: 'smtp', ports: [2525] },
       telemetry: { otlpEndpoint: 'http://otel-collector.observability:4318', sampleRatio: 0.01 },
     },
   },
@@ -280,6 +284,7 @@ const platform: Record<string, Omit<Permutation, 'name' | 'chart'>> = {
         serviceAnnotations: { owner: 'shop' },
         serviceAccount: { create: true, annotations: { role: 'arn' } },
         podSpec: { runtimeClassName: 'gvisor', hostAliases: [{ ip: '10.0.0.1', hostnames: ['legacy'] }] },
+        podDisruptionBudget: { maxUnavailable: '50%' },
         shutdownDelaySeconds: 0,
         shutdownGraceSeconds: 600,
         migration: { ...withoutProxy, nodeSelector: { 'kubernetes.io/arch': null } },
@@ -287,8 +292,11 @@ const platform: Record<string, Omit<Permutation, 'name' | 'chart'>> = {
       mail: { catcher: { ...withoutProxy, priorityClassName: null, affinity: null } },
       test: { pod: { ...withoutProxy, tolerations: [], podLabels: { team: null, tier: 'test' } } },
       services: {
-        orders: { topologySpreadConstraints: spread, serviceAccount: { create: false, name: 'theirs' } },
-        users: { migration: { podAnnotations: null, resources: null } },
+        analytics: {
+          topologySpreadConstraints: spread,
+          serviceAccount: { create: false, name: 'theirs' },
+          migration: { podAnnotations: null, resources: null },
+        },
       },
     },
   },
@@ -336,8 +344,11 @@ const operator: Record<string, Omit<Permutation, 'name' | 'chart'>> = {
       networkPolicy: {
         dns: { ports: [5300], cidrs: [] },
         apiServerPorts: [8443],
+        apiServerCidrs: ['10.0.0.1/32'],
         kafkaPorts: [19_092],
+        kafkaCidrs: ['10.1.0.0/16', 'fd00::/8'],
         postgresqlPorts: [6432],
+        postgresqlCidrs: ['10.2.3.4/32'],
         monitoringNamespace: 'metrics',
       },
       monitoring: { interval: '1m' },
@@ -354,6 +365,13 @@ const operator: Record<string, Omit<Permutation, 'name' | 'chart'>> = {
       ...extras,
       image: { digest, pullSecrets: [{ name: 'own' }] },
       commonLabels: { team: 'platform' },
+      extraEnvFrom: [{ configMapRef: { name: 'more', optional: true } }],
+      extraContainers: [{ name: 'agent', image: 'agent:1' }],
+      extraInitContainers: [{ name: 'prepare', image: 'prepare:1' }],
+      annotations: { 'reloader.stakater.com/auto': 'true' },
+      serviceAnnotations: { owner: 'platform' },
+      podSpec: { runtimeClassName: 'gvisor' },
+      podDisruptionBudget: { minAvailable: 1, maxUnavailable: null },
       podLabels: { tier: 'operators' },
       podAnnotations: { a: 'b' },
       topologySpreadConstraints: spread,

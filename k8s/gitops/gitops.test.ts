@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { parse, parseAllDocuments } from 'yaml';
 
-import { render, withoutHelm } from '../../charts/testing.ts';
+import { find, podTemplates, render, withoutHelm } from '../../charts/testing.ts';
 import { finishedConditions, unfinishedConditions } from '../../operators/millrace/completion.ts';
 import { stalledOf } from '../../operators/millrace/report.ts';
 
@@ -85,4 +85,26 @@ describe('the examples', { skip: withoutHelm }, () => {
       }
     });
   }
+
+  test('name one version of each chart: a range would upgrade the operator before the platform', () => {
+    const objects = ['argocd.yaml', 'flux.yaml'].flatMap((file) =>
+      parseAllDocuments(read(file)).map((document) => document.toJS()),
+    );
+    const versions = objects.flatMap(({ spec }) => spec.source?.targetRevision ?? spec.ref?.tag ?? []);
+    assert.equal(versions.length, 4);
+    for (const version of versions) assert.match(version, /^\d+\.\d+\.\d+/);
+  });
+
+  test('of external-secrets.yaml make the Secrets that the chart reads, with their keys', () => {
+    const resources = render('millrace', { values: parse(read('external-secrets.yaml')) as object });
+    const keysOf = (name: string): string[] =>
+      find(resources, 'ExternalSecret', name)['spec'].data.map(({ secretKey }: { secretKey: string }) => secretKey);
+    const { superuserSecretRef } = find(resources, 'EventService', 'analytics')['spec'].postgresql;
+    assert.deepEqual(keysOf(superuserSecretRef.name).toSorted(), ['host', 'password', 'port', 'username']);
+    // a copy without the shop sends no mails
+    const { spec } = podTemplates(resources).get('Deployment notifications') ?? {};
+    const url = spec?.['containers'][0].env.find(({ name }: { name: string }) => name === 'SMTP_URL');
+    const { name, key } = url?.valueFrom.secretKeyRef ?? { name: 'smtp', key: 'url' };
+    assert.deepEqual(keysOf(name), [key]);
+  });
 });

@@ -1,6 +1,6 @@
 {{- define "millrace-operator.selector" -}}
 app.kubernetes.io/name: millrace-operator
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "millrace-operator.labels" -}}
@@ -27,18 +27,35 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{ .Release.Namespace }}-millrace-operator
 {{- end -}}
 
-{{/* A security context without its nulls, which stay in the values of a chart below another one. */}}
-{{- define "millrace-operator.securityContext" -}}
-{{- $values := dict -}}
-{{- range $key, $value := . -}}
-{{- if not (kindIs "invalid" $value) }}{{ $_ := set $values $key $value }}{{ end -}}
+{{/* Puts values over others, in place: null removes a value, as it does for Helm: (list values over) */}}
+{{- define "millrace-operator.overlay" -}}
+{{- $values := index . 0 -}}
+{{- range $key, $over := index . 1 -}}
+{{- if kindIs "invalid" $over -}}
+{{- $_ := unset $values $key -}}
+{{- else if and (kindIs "map" $over) (kindIs "map" (get $values $key)) -}}
+{{- include "millrace-operator.overlay" (list (get $values $key) $over) -}}
+{{- else -}}
+{{- $_ := set $values $key $over -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* YAML with values over it: (list text values) */}}
+{{- define "millrace-operator.overlaid" -}}
+{{- $values := index . 0 | fromYaml -}}
+{{- include "millrace-operator.overlay" (list $values (index . 1)) -}}
 {{- $values | toYaml -}}
+{{- end -}}
+
+{{/* A map without its nulls, which stay in the values of a chart below another one. */}}
+{{- define "millrace-operator.compact" -}}
+{{- include "millrace-operator.overlaid" (list "{}" (. | default dict)) -}}
 {{- end -}}
 
 {{/* What its image is pulled with. An umbrella chart writes names, or objects with a name. */}}
 {{- define "millrace-operator.pullSecrets" -}}
-{{- $secrets := .Values.image.pullSecrets | default list -}}
+{{- $secrets := .Values.image.pullSecrets -}}
 {{- range (.Values.global | default dict).imagePullSecrets -}}
 {{- if kindIs "string" . }}{{ $secrets = append $secrets (dict "name" .) }}{{ else }}{{ $secrets = append $secrets . }}{{ end -}}
 {{- end -}}

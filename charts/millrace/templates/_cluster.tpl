@@ -2,13 +2,6 @@
      the middle of an upgrade, and not say what to do; what the notes say; and how many pods somebody else wants. Without a cluster there
      is no answer: nothing is refused, and the number of pods is left out. */}}
 
-{{/* The bytes of a quantity, such as 1.5Gi. */}}
-{{- define "millrace.bytes" -}}
-{{- $quantity := toString . -}}
-{{- $units := dict "" 1.0 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 "Pi" 1125899906842624.0 -}}
-{{- mulf (regexFind "^[0-9.]+(e[0-9]+)?" $quantity | float64) (get $units (regexFind "[a-zA-Z]*$" (regexReplaceAll "^[0-9.]+(e[0-9]+)?" $quantity "")) | default 1.0) | printf "%.0f" -}}
-{{- end -}}
-
 {{/* The disk of the bundled PostgreSQL: Kubernetes lets nobody change the claims of a StatefulSet. */}}
 {{- define "millrace.refuseOtherDisk" -}}
 {{- $wanted := .Values.postgresql.storage -}}
@@ -21,12 +14,12 @@
 {{- $template := dict -}}
 {{- if $templates }}{{ $template = (first $templates).spec }}{{ end -}}
 {{- $requested := dig "resources" "requests" "storage" "" $template -}}
-{{- $bytes := include "millrace.bytes" $wanted | float64 -}}
-{{- if and $claimed (gt $bytes (include "millrace.bytes" $claimed | float64)) -}}
+{{- $bytes := include "millrace.amount" $wanted | float64 -}}
+{{- if and $claimed (gt $bytes (include "millrace.amount" $claimed | float64)) -}}
 {{- fail (printf "postgresql.storage: the disk of PostgreSQL has %s, and Helm cannot make it %s. Kubernetes grows it, if its storage class has allowVolumeExpansion; the pod and the data stay:\n\n  %s\n  %s\n\nThen repeat the upgrade." $claimed $wanted $grow $orphan) -}}
-{{- else if and $requested (ne (include "millrace.bytes" $requested) (include "millrace.bytes" $wanted)) -}}
-{{- if and $claimed (lt $bytes (include "millrace.bytes" $claimed | float64)) -}}
-{{- fail (printf "postgresql.storage: the disk of PostgreSQL has %s, and a disk cannot shrink to %s. Set postgresql.storage to %s." $claimed $wanted (ternary $requested $claimed (eq (include "millrace.bytes" $requested) (include "millrace.bytes" $claimed)))) -}}
+{{- else if and $requested (ne (include "millrace.amount" $requested) (include "millrace.amount" $wanted)) -}}
+{{- if and $claimed (lt $bytes (include "millrace.amount" $claimed | float64)) -}}
+{{- fail (printf "postgresql.storage: the disk of PostgreSQL has %s, and a disk cannot shrink to %s. Set postgresql.storage to %s." $claimed $wanted (ternary $requested $claimed (eq (include "millrace.amount" $requested) (include "millrace.amount" $claimed)))) -}}
 {{- else -}}
 {{- fail (printf "postgresql.storage: the StatefulSet of PostgreSQL has %s, and Kubernetes does not let Helm change it to %s. Delete it without its pod, which goes on:\n\n  %s\n\nThen repeat the upgrade, which makes it again." $requested $wanted $orphan) -}}
 {{- end -}}

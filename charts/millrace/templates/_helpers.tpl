@@ -11,7 +11,7 @@
 {{/* The values of one service: (list . "orders") */}}
 {{- define "millrace.service" -}}
 {{- $root := index . 0 -}}
-{{- $own := get ($root.Values.services | default dict) (index . 1) -}}
+{{- $own := get $root.Values.services (index . 1) -}}
 {{- $values := deepCopy $root.Values.defaults -}}
 {{- include "millrace.overlay" (list $values ($own | default dict)) -}}
 {{- $values | toYaml -}}
@@ -62,7 +62,7 @@ helm.sh/chart: {{ $root.Chart.Name }}-{{ $root.Chart.Version }}
 {{- define "millrace.selector" -}}
 {{- $root := index . 0 -}}
 app.kubernetes.io/name: {{ index . 1 }}
-app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/instance: {{ $root.Release.Name | quote }}
 app.kubernetes.io/part-of: millrace
 {{- end -}}
 
@@ -104,7 +104,7 @@ ipFamilies: {{- toYaml . | nindent 2 }}
 
 {{/* What the image of the platform is pulled with. */}}
 {{- define "millrace.pullSecrets" -}}
-{{- with concat (.Values.image.pullSecrets | default list) (include "millrace.globalPullSecrets" . | fromJsonArray) | uniq }}
+{{- with concat .Values.image.pullSecrets (include "millrace.globalPullSecrets" . | fromJsonArray) | uniq }}
 imagePullSecrets: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
@@ -129,6 +129,25 @@ imagePullSecrets: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
 
+{{/* The number that a quantity is, such as 1610612736 for 1.5Gi and 0.1 for 100m. */}}
+{{- define "millrace.amount" -}}
+{{- $units := dict "n" 1e-9 "u" 1e-6 "m" 1e-3 "" 1.0 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "E" 1e18 "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 "Pi" 1125899906842624.0 "Ei" 1152921504606846976.0 -}}
+{{- $number := regexFind "^[0-9.]+([eE][+-]?[0-9]+)?" (toString .) -}}
+{{- mulf (float64 $number) (get $units (trimPrefix $number (toString .))) -}}
+{{- end -}}
+
+{{/* CPU and memory of a container. Kubernetes takes no requests above limits: (list "postgresql.resources" .Values.postgresql.resources) */}}
+{{- define "millrace.resources" -}}
+{{- $name := index . 0 -}}{{- $resources := index . 1 -}}
+{{- range $key, $limit := $resources.limits -}}
+{{- $request := get ($resources.requests | default dict) $key -}}
+{{- if and $request $limit (gt (include "millrace.amount" $request | float64) (include "millrace.amount" $limit | float64)) -}}
+{{- fail (printf "%s: the request of %s is %v, more than the limit, %v" $name $key $request $limit) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $resources -}}
+{{- end -}}
+
 {{/* The Secret with the username, password, host and port of the role that makes databases. */}}
 {{- define "millrace.postgresqlSecret" -}}
 {{- $postgresql := .Values.postgresql -}}
@@ -145,7 +164,7 @@ postgresql-superuser
 {{- define "millrace.postgresql" -}}
 {{- $postgresql := .Values.postgresql -}}
 {{- $isBundled := eq $postgresql.mode "bundled" -}}
-superuserSecretRef: { name: {{ include "millrace.postgresqlSecret" . }} }
+superuserSecretRef: { name: {{ include "millrace.postgresqlSecret" . | quote }} }
 {{- if and $isBundled (not $postgresql.bundled.existingSecret) }}
 newSuperuser: { host: postgresql, port: 5432, username: postgres }
 {{- end }}

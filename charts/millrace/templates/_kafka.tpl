@@ -1,6 +1,6 @@
 {{/* Not empty where the Kafka is not Strimzi's. */}}
 {{- define "millrace.kafkaIsExternal" -}}
-{{- if eq (.Values.kafka.mode | default "") "external" }}true{{ end -}}
+{{- if eq .Values.kafka.mode "external" }}true{{ end -}}
 {{- end -}}
 
 {{/* The port of Strimzi's listener. */}}
@@ -27,17 +27,17 @@ replicas: {{ .replicas }}
 external:
   bootstrapServers: {{ include "millrace.kafkaBootstrap" $ | quote }}
   {{- if ne .sasl.mechanism "none" }}
-  sasl: { mechanism: {{ .sasl.mechanism }}, secretRef: { name: {{ .sasl.existingSecret }} } }
+  sasl: { mechanism: {{ .sasl.mechanism }}, secretRef: { name: {{ .sasl.existingSecret | quote }} } }
   {{- end }}
   {{- if .tls.enabled }}
-  tls: {{ with .tls.caSecret }}{ caSecretRef: { name: {{ . }} } }{{ else }}{}{{ end }}
+  tls: {{ with .tls.caSecret }}{ caSecretRef: { name: {{ . | quote }} } }{{ else }}{}{{ end }}
   {{- end }}
   {{- if .acls }}
   acls: true
   {{- end }}
 {{- end -}}
 {{- else -}}
-cluster: {{ .Values.kafka.name }}
+cluster: {{ .Values.kafka.name | quote }}
 {{- if .Values.kafka.create }}
 replicas: {{ include "millrace.kafkaCopies" . }}
 {{- end }}
@@ -68,22 +68,12 @@ replicas: {{ include "millrace.kafkaCopies" . }}
 
 {{/* Where services that talk to Kafka may connect to, as JSON. In through any broker: who leads a partition is only known afterwards. */}}
 {{- define "millrace.kafkaPeers" -}}
-{{- $peers := list -}}
 {{- if include "millrace.kafkaIsExternal" . -}}
-{{- range .Values.kafka.external.cidrs -}}
-{{- $peers = append $peers (dict "ipBlock" (dict "cidr" .)) -}}
-{{- end -}}
-{{- with .Values.kafka.external.namespace -}}
-{{- $peers = append $peers (include "millrace.namespacePeer" . | fromJson) -}}
-{{- end -}}
-{{- if not $peers -}}
-{{- fail "kafka.external.cidrs must have the addresses of the brokers, such as [10.0.0.0/8], or kafka.external.namespace their namespace: the NetworkPolicies let pods reach nothing else" -}}
-{{- end -}}
+{{ include "millrace.externalPeers" (list "kafka.external" .Values.kafka.external) }}
 {{- else -}}
 {{- $labels := dict "strimzi.io/cluster" .Values.kafka.name "strimzi.io/name" (printf "%s-kafka" .Values.kafka.name) -}}
-{{- $peers = append $peers (dict "podSelector" (dict "matchLabels" $labels)) -}}
+{{ list (dict "podSelector" (dict "matchLabels" $labels)) | toJson }}
 {{- end -}}
-{{- $peers | toJson -}}
 {{- end -}}
 
 {{/* Their ports, as JSON. */}}
@@ -116,7 +106,7 @@ replicas: {{ include "millrace.kafkaCopies" . }}
 replicas: {{ $kafka.replicas }}
 roles: [controller, broker]
 jvmOptions: { "-Xms": {{ $kafka.heap }}, "-Xmx": {{ $kafka.heap }} }
-resources: {{- toYaml $kafka.resources | nindent 2 }}
+resources: {{- include "millrace.resources" (list "kafka.resources" $kafka.resources) | nindent 2 }}
 {{- with include "millrace.kafkaPod" . }}
 template:
   pod: {{- . | nindent 4 }}
@@ -129,7 +119,7 @@ storage:
       type: persistent-claim
       size: {{ $kafka.storage }}
       {{- with $kafka.storageClass }}
-      class: {{ . }}
+      class: {{ . | quote }}
       {{- end }}
       deleteClaim: false
       kraftMetadata: shared
@@ -149,7 +139,7 @@ topologySpreadConstraints:
     maxSkew: 1
     whenUnsatisfiable: ScheduleAnyway
     labelSelector:
-      matchLabels: { strimzi.io/cluster: {{ $kafka.name }}, strimzi.io/name: {{ $kafka.name }}-kafka }
+      matchLabels: { strimzi.io/cluster: {{ $kafka.name | quote }}, strimzi.io/name: {{ $kafka.name }}-kafka }
   {{- end }}
 {{- end }}
 {{- end -}}
@@ -183,8 +173,8 @@ kafka:
       {{- if .Values.networkPolicy.enabled }}
       networkPolicyPeers:
         - podSelector: { matchLabels: { app.kubernetes.io/part-of: millrace } }
-        - namespaceSelector: { matchLabels: { kubernetes.io/metadata.name: {{ .Values.networkPolicy.operatorNamespace }} } }
-        - namespaceSelector: { matchLabels: { kubernetes.io/metadata.name: {{ .Values.networkPolicy.monitoringNamespace }} } }
+        - namespaceSelector: { matchLabels: { kubernetes.io/metadata.name: {{ .Values.networkPolicy.operatorNamespace | quote }} } }
+        - namespaceSelector: { matchLabels: { kubernetes.io/metadata.name: {{ .Values.networkPolicy.monitoringNamespace | quote }} } }
       {{- end }}
   authorization: { type: simple }
   config:
@@ -201,12 +191,12 @@ entityOperator:
     pod: {{- . | nindent 6 }}
   {{- end }}
   topicOperator:
-    resources: {{- toYaml $kafka.entityOperatorResources | nindent 6 }}
+    resources: {{- include "millrace.resources" (list "kafka.entityOperatorResources" $kafka.entityOperatorResources) | nindent 6 }}
     # ten minutes for the start on a node that is busy with everything else
     startupProbe: { periodSeconds: 10, failureThreshold: 60 }
     livenessProbe: { initialDelaySeconds: 60, failureThreshold: 6 }
   userOperator:
-    resources: {{- toYaml $kafka.entityOperatorResources | nindent 6 }}
+    resources: {{- include "millrace.resources" (list "kafka.entityOperatorResources" $kafka.entityOperatorResources) | nindent 6 }}
     # it has no startup probe
     livenessProbe: { initialDelaySeconds: 60, failureThreshold: 6 }
 {{- end -}}

@@ -17,9 +17,9 @@ containers:
     env:
       # the operator makes the Secret, and nothing changes it: a chart that made a password would make another one each time
       - name: POSTGRES_USER
-        valueFrom: { secretKeyRef: { name: {{ include "millrace.postgresqlSecret" . }}, key: username } }
+        valueFrom: { secretKeyRef: { name: {{ include "millrace.postgresqlSecret" . | quote }}, key: username } }
       - name: POSTGRES_PASSWORD
-        valueFrom: { secretKeyRef: { name: {{ include "millrace.postgresqlSecret" . }}, key: password } }
+        valueFrom: { secretKeyRef: { name: {{ include "millrace.postgresqlSecret" . | quote }}, key: password } }
     ports:
       - { name: postgresql, containerPort: 5432 }
     startupProbe:
@@ -35,7 +35,7 @@ containers:
       tcpSocket: { port: postgresql }
       periodSeconds: 10
       failureThreshold: 6
-    resources: {{- toYaml .Values.postgresql.resources | nindent 6 }}
+    resources: {{- include "millrace.resources" (list "postgresql.resources" .Values.postgresql.resources) | nindent 6 }}
     securityContext: {{- include "millrace.containerSecurity" . | nindent 6 }}
     volumeMounts:
       - { name: data, mountPath: /var/lib/postgresql }
@@ -75,17 +75,17 @@ postgresql:
     max_connections: {{ .Values.postgresql.maxConnections | quote }}
     max_wal_size: 2GB
     wal_compression: "on"
-resources: {{- toYaml .Values.postgresql.resources | nindent 2 }}
+resources: {{- include "millrace.resources" (list "postgresql.resources" .Values.postgresql.resources) | nindent 2 }}
 storage:
   size: {{ .Values.postgresql.storage }}
   {{- with .Values.postgresql.storageClass }}
-  storageClass: {{ . }}
+  storageClass: {{ . | quote }}
   {{- end }}
 {{- with $cnpg.walStorage }}
 walStorage:
   size: {{ . }}
   {{- with $.Values.postgresql.storageClass }}
-  storageClass: {{ . }}
+  storageClass: {{ . | quote }}
   {{- end }}
 {{- end }}
 {{- $archive := $cnpg.backup.serverName | default "postgresql" }}
@@ -93,7 +93,7 @@ walStorage:
 plugins:
   - name: barman-cloud.cloudnative-pg.io
     isWALArchiver: true
-    parameters: { barmanObjectName: postgresql, serverName: {{ $archive }} }
+    parameters: { barmanObjectName: postgresql, serverName: {{ $archive | quote }} }
 {{- end }}
 {{- with $cnpg.recovery.serverName }}
 {{- if not $cnpg.backup.objectStore }}{{ fail "postgresql.cloudnativePg.recovery needs postgresql.cloudnativePg.backup.objectStore, where the backup is" }}{{ end }}
@@ -108,7 +108,7 @@ externalClusters:
   - name: backup
     plugin:
       name: barman-cloud.cloudnative-pg.io
-      parameters: { barmanObjectName: postgresql, serverName: {{ . }} }
+      parameters: { barmanObjectName: postgresql, serverName: {{ . | quote }} }
 {{- else }}
 {{- if $cnpg.recovery.targetTime }}{{ fail "postgresql.cloudnativePg.recovery.targetTime needs postgresql.cloudnativePg.recovery.serverName" }}{{ end }}
 {{- end }}
@@ -130,9 +130,9 @@ containers:
       - { name: KEEP, value: {{ .Values.postgresql.bundled.backup.keep | quote }} }
       {{- range $variable, $key := dict "PGHOST" "host" "PGPORT" "port" "PGUSER" "username" "PGPASSWORD" "password" }}
       - name: {{ $variable }}
-        valueFrom: { secretKeyRef: { name: {{ include "millrace.postgresqlSecret" $ }}, key: {{ $key }} } }
+        valueFrom: { secretKeyRef: { name: {{ include "millrace.postgresqlSecret" $ | quote }}, key: {{ $key }} } }
       {{- end }}
-    resources: {{- toYaml .Values.postgresql.bundled.backup.resources | nindent 6 }}
+    resources: {{- include "millrace.resources" (list "postgresql.bundled.backup.resources" .Values.postgresql.bundled.backup.resources) | nindent 6 }}
     securityContext: {{- include "millrace.containerSecurity" . | nindent 6 }}
     volumeMounts:
       - { name: backups, mountPath: /backups }

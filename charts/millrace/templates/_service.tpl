@@ -1,3 +1,13 @@
+{{/* Values of a service that there is not, such as one that is misspelt. */}}
+{{- define "millrace.refuseUnknownServices" -}}
+{{- $declared := include "millrace.declarations" . | fromYaml -}}
+{{- range $name, $_ := .Values.services -}}
+{{- if not (hasKey $declared $name) -}}
+{{- fail (printf "services.%s: no service has this name. The declared ones are %s." $name ($declared | keys | sortAlpha | join ", ")) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The settings of a service, as its ConfigMap has them: (list . "orders" spec values) */}}
 {{- define "millrace.config" -}}
 {{- $root := index . 0 -}}{{- $name := index . 1 -}}{{- $spec := index . 2 -}}{{- $values := index . 3 -}}
@@ -91,14 +101,14 @@
 {{- with include "millrace.kafkaSecret" . -}}
 {{- if include "millrace.kafkaIsExternal" $root -}}
 - name: KAFKA_SASL_USERNAME
-  valueFrom: { secretKeyRef: { name: {{ . }}, key: username } }
+  valueFrom: { secretKeyRef: { name: {{ . | quote }}, key: username } }
 {{ end -}}
 - name: KAFKA_SASL_PASSWORD
-  valueFrom: { secretKeyRef: { name: {{ . }}, key: password } }
+  valueFrom: { secretKeyRef: { name: {{ . | quote }}, key: password } }
 {{- end }}
 {{- with include "millrace.kafkaCaSecret" $root }}
 - name: KAFKA_SSL_CA
-  valueFrom: { secretKeyRef: { name: {{ . }}, key: ca.crt } }
+  valueFrom: { secretKeyRef: { name: {{ . | quote }}, key: ca.crt } }
 {{- end }}
 {{- end -}}
 
@@ -110,6 +120,27 @@
 - { name: OTEL_TRACES_SAMPLER, value: parentbased_traceidratio }
 - { name: OTEL_TRACES_SAMPLER_ARG, value: {{ $root.Values.telemetry.sampleRatio | quote }} }
 - { name: OTEL_RESOURCE_ATTRIBUTES, value: "service.namespace={{ $root.Release.Namespace }},service.version={{ $root.Values.image.tag | default $root.Chart.AppVersion }}" }
+{{- end -}}
+{{- end -}}
+
+{{/* What scales to nowhere, of the values of a service: (list "orders" values) */}}
+{{- define "millrace.refuseScaling" -}}
+{{- $name := index . 0 -}}{{- $values := index . 1 -}}
+{{- with $values.scaling -}}
+{{- if not (and .minReplicas .lagPerReplica) -}}
+{{- fail (printf "services.%s.scaling needs minReplicas and lagPerReplica, such as {minReplicas: 2, lagPerReplica: 5000}" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- with $values.autoscaling -}}
+{{- if not .maxReplicas }}{{ fail (printf "services.%s.autoscaling needs maxReplicas" $name) }}{{ end -}}
+{{- end -}}
+{{- range $key, $least := dict "scaling" 1 "autoscaling" 2 -}}
+{{- with get $values $key -}}
+{{- $min := .minReplicas | default $least | int -}}
+{{- if and .maxReplicas (gt $min (int .maxReplicas)) -}}
+{{- fail (printf "services.%s.%s: minReplicas is %d, more than maxReplicas, %d" $name $key $min (int .maxReplicas)) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 
@@ -138,7 +169,7 @@
 {{- define "millrace.serviceAnnotations" -}}
 {{- $annotations := deepCopy ((index . 2).serviceAnnotations | default dict) -}}
 {{- if eq (index . 1) "gateway" -}}
-{{- include "millrace.overlay" (list $annotations ((index . 0).Values.gateway.service.annotations | default dict)) -}}
+{{- include "millrace.overlay" (list $annotations (index . 0).Values.gateway.service.annotations) -}}
 {{- end -}}
 {{- with $annotations }}{{ toYaml . }}{{ end -}}
 {{- end -}}
@@ -155,7 +186,7 @@ tolerations: {{- toYaml . | nindent 2 }}
 affinity: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- end -}}
 
@@ -201,7 +232,7 @@ priorityClassName: {{ . }}
 automountServiceAccountToken: false
 enableServiceLinks: false
 {{- with include "millrace.serviceAccount" (list $name $values) }}
-serviceAccountName: {{ . }}
+serviceAccountName: {{ . | quote }}
 {{- end }}
 {{- include "millrace.pullSecrets" $root }}
 securityContext: {{- include "millrace.podSecurity" $root | nindent 2 }}
@@ -226,7 +257,7 @@ initContainers:
       - {{ .schema }}={{ include "millrace.databaseVariable" (list $name .name) }}
       {{- end }}
     env: {{- include "millrace.databaseEnv" (list $name $spec) | nindent 6 }}
-    resources: {{- toYaml $values.resources | nindent 6 }}
+    resources: {{- include "millrace.resources" (list (printf "services.%s.resources" $name) $values.resources) | nindent 6 }}
     securityContext: {{- include "millrace.containerSecurity" $root | nindent 6 }}
     {{- with $certificates }}
     volumeMounts:
@@ -271,7 +302,7 @@ containers:
       {{- end }}
       {{- if and (eq $name "notifications") $root.Values.mail.smtpUrlSecret }}
       - name: SMTP_URL
-        valueFrom: { secretKeyRef: { name: {{ $root.Values.mail.smtpUrlSecret }}, key: url } }
+        valueFrom: { secretKeyRef: { name: {{ $root.Values.mail.smtpUrlSecret | quote }}, key: url } }
       {{- end }}
       {{- with $values.extraEnv }}
       {{- toYaml . | nindent 6 }}
@@ -296,7 +327,7 @@ containers:
       periodSeconds: 10
       timeoutSeconds: 5
       failureThreshold: 3
-    resources: {{- toYaml $values.resources | nindent 6 }}
+    resources: {{- include "millrace.resources" (list (printf "services.%s.resources" $name) $values.resources) | nindent 6 }}
     securityContext: {{- include "millrace.containerSecurity" $root | nindent 6 }}
     volumeMounts:
       - { name: config, mountPath: /etc/millrace, readOnly: true }
@@ -346,19 +377,19 @@ volumes:
   {{- if include "millrace.usesKafka" $spec }}
   {{- with include "millrace.kafkaSecret" (list $root $name) }}
   - name: kafka-user
-    secret: { secretName: {{ . }}, optional: true, items: [{ key: password, path: password }] }
+    secret: { secretName: {{ . | quote }}, optional: true, items: [{ key: password, path: password }] }
   {{- end }}
   {{- with include "millrace.kafkaCaSecret" $root }}
   # with the certificates of an authority that is being replaced
   - name: kafka-ca
-    secret: { secretName: {{ . }}, optional: true }
+    secret: { secretName: {{ . | quote }}, optional: true }
   {{- end }}
   {{- end }}
   # the URLs of the databases name the files
   {{- range $certificates }}
   - name: {{ .name }}
     secret:
-      secretName: {{ .secret }}
+      secretName: {{ .secret | quote }}
       items:
         {{- range .keys }}
         - { key: {{ . }}, path: {{ . }} }

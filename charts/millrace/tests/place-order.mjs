@@ -1,5 +1,6 @@
 // The `helm test`: registers a user, places an order, and reads it back from the read model, as a client would.
-const gateway = process.env.GATEWAY_URL;
+// Where the gateway asks for a token and there is none, it only sees that the gateway answers.
+const { GATEWAY_URL: gateway, GATEWAY_TOKEN: token } = process.env;
 const within = AbortSignal.timeout(60_000);
 
 /** What a service that is not ready answers, or a gateway in its place; after 504 nobody knows what a command did. */
@@ -11,7 +12,7 @@ async function call(method, path, bodyOf, headers) {
     const response = await fetch(gateway + path, {
       method,
       signal: within,
-      headers: { 'Content-Type': 'application/json', ...headers },
+      headers: { 'Content-Type': 'application/json', ...(token && { Authorization: `Bearer ${token}` }), ...headers },
       ...(bodyOf && { body: JSON.stringify(bodyOf(attempt)) }),
     }).catch((error) => {
       within.throwIfAborted();
@@ -19,6 +20,10 @@ async function call(method, path, bodyOf, headers) {
     });
     const text = await response.text();
     if (response.status < 300) return JSON.parse(text);
+    if (response.status === 401 && !token) {
+      console.log('the gateway answers, and asks for a token: test.tokenSecret lets the test place an order');
+      process.exit(0);
+    }
     if (!notReady.includes(response.status)) throw new Error(`${method} ${path}: ${response.status} ${text}`);
     await new Promise((resolve) => setTimeout(resolve, 500));
     within.throwIfAborted();
