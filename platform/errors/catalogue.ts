@@ -107,9 +107,9 @@ export const platformErrors = {
     action: 'Nothing if the process stops. Otherwise report it: a part of the process outlives its Kafka client.',
   },
   ERR_KAFKA_COMPRESSION: {
-    means: 'The records of a batch cannot be decompressed, or have too many bytes when decompressed.',
+    means: 'The records of a batch cannot be decompressed, or have more than 16 MiB when decompressed.',
     action:
-      'Find the producer of the batch. To read the partition from the next batch on, move the stored offset of the group.',
+      'Find the producer of the batch. Each group has a dead letter that says which offsets it has lost; send their events again, and discard it.',
   },
   ERR_KAFKA_HEARTBEAT: {
     means: 'A consumer has sent no heartbeat to its group for too long.',
@@ -120,13 +120,25 @@ export const platformErrors = {
     action:
       'Check whether the brokers answer and whether its KafkaUser may read the topics. It tries until it succeeds.',
   },
+  ERR_KAFKA_PARTITION: {
+    means:
+      'The brokers give no records of some partitions, or the process cannot decode them; the message has the reasons.',
+    action:
+      'Look the reason up in the log of the brokers: a disk, a right, a replica. The other partitions go on, and these follow when it ends.',
+  },
   ERR_KAFKA_PATCH: {
     means: 'kafkajs is not the version that platform/kafka/kafkajs changes.',
     action: 'Install the version that package.json names.',
   },
   ERR_KAFKA_RECORD_FORMAT: {
     means: 'A topic has records in a format from before Kafka 0.11.',
-    action: 'Let its producer write with a newer client.',
+    action:
+      'Let its producer write with a newer client. Each group has a dead letter that says which offsets it has lost; send their events again, and discard it.',
+  },
+  ERR_KAFKA_RECORDS_CORRUPT: {
+    means: 'A record batch is not as it says: its size, its offsets, or the fields of its records.',
+    action:
+      'Check the disks of the brokers and the producer of the batch. Each group has a dead letter that says which offsets it has lost; send their events again, and discard it.',
   },
   ERR_KAFKA_SEND_FAILED: {
     means: 'Kafka has not acknowledged messages. It is unknown whether they are in the log.',

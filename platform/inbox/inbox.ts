@@ -301,6 +301,12 @@ export class Inbox {
         if (item.isWaiting) metrics.waiting.inc({ group, topic });
         else if (item.failure && !isBackfill) metrics.deadLetters.inc({ group, topic });
         else if (!item.event && !item.failure) metrics.tombstones.inc({ group, topic });
+        const { unreadable, offset } = item.message;
+        if (unreadable && !isBackfill)
+          log.error(
+            { group, topic, partition, from: String(offset), to: String(unreadable.last), err: unreadable.error },
+            'records cannot be read: the inbox passes them, and a dead letter says where they are',
+          );
         endSpan(item);
       }
       metrics.processed.inc({ group, topic }, messages);

@@ -10,7 +10,7 @@ export interface Failure {
   attempts: number;
   /** the code of the error: of the catalogue, or an SQLSTATE */
   code?: string | undefined;
-  /** the dead letter could not be written with the message, and says only where it is */
+  /** the dead letter cannot hold the message, and says only where it is */
   isReference?: boolean;
 }
 
@@ -34,7 +34,8 @@ export const isHandled = ({ event, failure, isWaiting }: Item) => event !== unde
 
 /**
  * Decodes a message. One without a value is a tombstone, which a compacted topic keeps in place of what was deleted; the
- * inbox skips it, because a deletion is an event of its own. Where its trace is sampled, it gets a span, and the event's
+ * inbox skips it, because a deletion is an event of its own. What stands for records that nobody can read becomes a dead letter by
+ * reference. Where its trace is sampled, it gets a span, and the event's
  * `traceparent` names this span as the parent of its effects.
  * @param isTraced false: no span
  */
@@ -44,6 +45,7 @@ export function toItem(
   decode: DecodeEvent<IncomingMessage>,
   isTraced = true,
 ): Item {
+  if (message.unreadable) return { message, event: undefined, failure: unreadableOf(message), span: undefined };
   const { headers } = message;
   const span = isTraced ? startProcessing(message, headers, group) : undefined;
   try {
@@ -54,6 +56,12 @@ export function toItem(
     if (isTombstone(message)) return { message, event: undefined, failure: undefined, span };
     return { message, event: undefined, failure: failureOf(error, 1), span };
   }
+}
+
+function unreadableOf({ offset, unreadable }: IncomingMessage): Failure {
+  const { last, error } = unreadable!;
+  const reason = `the records from offset ${offset} to ${last} cannot be read: ${error.message}`;
+  return { ...failureOf(error, 1), reason: reason.slice(0, maxReason), isReference: true };
 }
 
 /** Whether a message has no value at all; an empty one is no tombstone. */

@@ -8,7 +8,7 @@ export interface BroadcastOptions {
   topics: readonly string[];
   /** Called with each message. Its errors are logged, and the message counts as handled. */
   onMessage: (message: IncomingMessage) => void;
-  /** Called after each (re)join: messages can be missed, so a cache has to drop its content. */
+  /** Called after each (re)join, and for messages that cannot be read: some can be missed, so a cache has to drop its content. */
   onReset: () => void;
   log: Logger;
 }
@@ -26,7 +26,8 @@ export function subscribeLatest({ kafka, topics, onMessage, onReset, log }: Broa
     onBatch: (batch) => {
       for (const message of batch.messages) {
         try {
-          onMessage(message);
+          if (message.unreadable) onReset();
+          else onMessage(message);
         } catch (error) {
           const { topic, partition, offset } = message;
           log.warn(

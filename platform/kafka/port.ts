@@ -52,6 +52,11 @@ export interface IncomingMessage {
   timestamp: number;
   /** the message as it is in the log */
   raw?(): RawRecord;
+  /**
+   * Present where this is no message, but stands for those from its offset to `last`, which cannot be read: it has no key, no value,
+   * no headers and no time.
+   */
+  unreadable?: { last: bigint; error: Error };
 }
 
 /** A record as it is in the log: without the losses of decoding it as UTF-8 and of naming each header once. */
@@ -77,7 +82,7 @@ export interface IncomingBatch {
   partition: number;
   /** the requested offset; the first message has a higher one if the log was compacted */
   fetchedOffset: bigint;
-  /** the offset after the batch; higher than that of the last message plus one if transaction markers follow */
+  /** the offset after the batch; higher than that of the last message plus one if transaction markers or compacted records follow */
   nextOffset: bigint;
   /** the offset after the last message that consumers can read */
   highWatermark: bigint;
@@ -109,7 +114,7 @@ export interface ConsumerOptions {
   onAssigned?(partitions: TopicPartition[]): void;
   /**
    * Called when the position has moved to `offset` without a batch: the records before it are not for consumers (transaction
-   * markers, messages of aborted transactions). Must not throw.
+   * markers, messages of aborted transactions) or compacted. Must not throw.
    */
   onPassed?(position: TopicPartition & { offset: bigint }): void;
   /**

@@ -1,8 +1,8 @@
-import type { Batch, Consumer, ConsumerConfig, EachBatchPayload } from 'kafkajs';
+import type { Consumer, ConsumerConfig, EachBatchPayload } from 'kafkajs';
 import { messageOf, PlatformError } from '#platform/errors';
 import { backoffMs, pause } from '#platform/lifecycle';
 import type { Logger } from '#platform/telemetry';
-import { LogMessage } from '../record/decoder.ts';
+import type { FetchedBatch } from './fetched-batch.ts';
 import type { ConsumerHandle, ConsumerOptions, IncomingBatch, TopicPartition } from '../port.ts';
 
 /**
@@ -27,6 +27,10 @@ const fetchBytesPerPartition = 1024 * 1024;
 const concurrentPartitions = 32;
 const staleHeartbeatMs = 10_000;
 const stuckMs = 90_000;
+/** A partition that fails is tried again within this time. */
+const failingMs = 10_000;
+/** how long a partition may fail while another broker becomes its leader */
+const transientMs = 5_000;
 const backoff = { firstMs: 250, maxMs: 3_000 };
 
 /**
@@ -47,6 +51,8 @@ export class KafkaJsConsumer implements ConsumerHandle {
   #failures = 0;
   #reason = 'not started';
   #sessionMs: number;
+  /** the partitions that cannot be read, by name: since when, and when last */
+  readonly #failing = new Map<string, { since: number; last: number; reason: string }>();
 
   /** @param create makes a consumer of kafkajs whose `disconnect` is final */
   constructor(create: (config: ConsumerConfig) => Consumer, options: ConsumerOptions, log: Logger) {
@@ -91,6 +97,14 @@ export class KafkaJsConsumer implements ConsumerHandle {
         'ERR_KAFKA_HEARTBEAT',
         `no heartbeat to the group ${this.#options.group} for ${Math.round(silentMs / 1000)} s`,
       );
+    }
+    const now = performance.now();
+    const failing = [...this.#failing].filter(
+      ([, { since, last }]) => now - last < failingMs && last - since > transientMs,
+    );
+    if (failing.length > 0) {
+      const sentences = failing.map(([name, { reason }]) => `${name}: ${reason}`);
+      throw new PlatformError('ERR_KAFKA_PARTITION', `partitions cannot be read: ${sentences.join('; ')}`);
     }
   }
 
@@ -152,7 +166,10 @@ export class KafkaJsConsumer implements ConsumerHandle {
     consumer.on('consumer.heartbeat', () => {
       this.#lastHeartbeat = this.#sign();
     });
-    consumer.on('consumer.fetch', () => void this.#sign());
+    consumer.on('consumer.fetch', () => {
+      this.#failures = 0; // a consumer that joins and crashes at its first fetch, again and again, is logged once
+      this.#sign();
+    });
     consumer.on('consumer.end_batch_process', ({ payload: { topic, partition, batchSize, lastOffset } }) => {
       if (batchSize === 0) this.#options.onPassed?.({ topic, partition, offset: BigInt(lastOffset) + 1n });
     });
@@ -179,7 +196,7 @@ export class KafkaJsConsumer implements ConsumerHandle {
     if (this.#stopping.signal.aborted) return; // kafkajs ends what it has begun, then leaves the group
     this.#consumer = consumer;
     this.#joined = true;
-    this.#failures = 0;
+    this.#failing.clear();
     this.#lastHeartbeat = this.#sign();
     const partitions = Object.entries(assignment).flatMap(([topic, numbers]) =>
       numbers.map((partition) => ({ topic, partition })),
@@ -189,10 +206,24 @@ export class KafkaJsConsumer implements ConsumerHandle {
   }
 
   async #onBatch(payload: EachBatchPayload): Promise<void> {
-    const last = payload.batch.messages.at(-1);
-    if (!last || payload.isStale()) return;
+    const { failure, messages } = fetchedBatchOf(payload);
+    if (failure) return this.#onFailure(payload.batch, failure);
+    if (payload.isStale()) return;
     const handled = await this.#options.onBatch(toIncoming(payload));
-    if (handled) payload.resolveOffset(last.offset);
+    if (handled) payload.resolveOffset(String(messages.at(-1)!.offset)); // kafkajs goes on behind the batch
+  }
+
+  /** Notes that a partition is not read now; it is asked for again, and fails again or not. */
+  #onFailure({ topic, partition }: TopicPartition, { message: reason }: Error): void {
+    const name = `${topic}/${partition}`;
+    const now = performance.now();
+    const before = this.#failing.get(name);
+    const isNew = !before || now - before.last > failingMs;
+    this.#failing.set(name, { since: isNew ? now : before.since, last: now, reason });
+    const { group } = this.#options;
+    const log = this.#log;
+    if (isNew)
+      log.warn({ group, topic, partition, reason }, 'a partition cannot be read now: the others go on without it');
   }
 
   #sign(): number {
@@ -217,17 +248,17 @@ async function beat(payload: EachBatchPayload): Promise<void> {
   }
 }
 
+/** kafkajs has it from `patches.ts`. */
+const fetchedBatchOf = ({ batch }: EachBatchPayload) => batch as unknown as FetchedBatch;
+
 function toIncoming(payload: EachBatchPayload): IncomingBatch {
-  const { batch } = payload;
-  const { topic, partition } = batch;
-  const messages = batch.messages as unknown as LogMessage[]; // our decoder has made them
-  LogMessage.setPartition(messages, { topic, partition });
+  const { topic, partition, fetchedOffset, nextOffset, highWatermark, messages } = fetchedBatchOf(payload);
   return {
     topic,
     partition,
-    fetchedOffset: BigInt((batch as Batch & { fetchedOffset: string }).fetchedOffset),
-    nextOffset: BigInt(batch.lastOffset()) + 1n,
-    highWatermark: BigInt(batch.highWatermark),
+    fetchedOffset: BigInt(fetchedOffset),
+    nextOffset,
+    highWatermark: BigInt(highWatermark),
     messages,
     isStale: () => payload.isStale(),
     heartbeat: () => beat(payload),

@@ -1,8 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { after, before, describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { untilPasses } from '#test/eventually.ts';
 import { testKafka, uniqueTopic } from '#test/kafka.ts';
 import { createLogger } from '#platform/telemetry';
@@ -10,12 +7,12 @@ import { createKafka } from '../port.ts';
 import type { Kafka } from '../port.ts';
 import { compressionTypes } from '../record/codecs.ts';
 import { readTopic } from '../testing/read-topic.ts';
-import type { Plan, Step } from '../testing/foreign-producer.ts';
+import type { Step } from '../testing/foreign-producer.ts';
+import { produceForeign } from '../testing/produce-foreign.ts';
 import { administer } from '../testing/administer.ts';
 
 const log = createLogger('foreign-batches-test', 'silent');
 const brokers = testKafka().brokers.split(',');
-const foreignProducer = fileURLToPath(import.meta.resolve('../testing/foreign-producer.ts'));
 
 let kafka: Kafka;
 before(() => {
@@ -93,7 +90,7 @@ describe('transactions of others', () => {
       key,
       value,
     });
-    await produce(topic, [
+    await produceForeign(topic, [
       record('a', 'a1 aborted'),
       record('b', 'b1'),
       record('c', 'c1 aborted'),
@@ -115,12 +112,3 @@ describe('transactions of others', () => {
     );
   });
 });
-
-/** Lets a foreign producer run steps. */
-async function produce(topic: string, steps: Step[]): Promise<void> {
-  const plan: Plan = { brokers, topic, steps };
-  const child = spawn(process.execPath, ['--no-warnings', foreignProducer], { stdio: ['pipe', 'inherit', 'inherit'] });
-  child.stdin.end(JSON.stringify(plan));
-  const [code] = (await once(child, 'exit')) as [number | null];
-  assert.equal(code, 0, 'the foreign producer failed');
-}

@@ -1,11 +1,11 @@
 import { createRequire } from 'node:module';
 import type * as Kafkajs from 'kafkajs';
 import { PlatformError } from '#platform/errors';
-import { filterAbortedMessages } from '../record/aborted.ts';
-import { decodeMessages } from './fetch.ts';
+import { decoding, recordBytes } from './fetch.ts';
+import { FetchedBatch } from './fetched-batch.ts';
 import { metadataProtocol, metadataVersion } from './metadata.ts';
 import { prefetching } from './prefetch.ts';
-import type { Fetch } from './prefetch.ts';
+import type { Fetch } from './fetch.ts';
 import { createRequest, produceRequest } from './produce.ts';
 
 const require = createRequire(import.meta.url);
@@ -163,6 +163,35 @@ function keepAnswers(): void {
   };
 }
 
+interface FetchAnswer {
+  responses: { topicName: string; partitions: { partition: number; errorCode: number }[] }[];
+}
+
+const { createErrorFromCode: errorOfCode } = require('kafkajs/src/protocol/error') as {
+  createErrorFromCode(code: number): Error & { type: string };
+};
+
+/** The errors of a partition that kafkajs handles itself: it begins at another offset, or joins again. */
+const ofPosition = new Set(['OFFSET_OUT_OF_RANGE', 'UNKNOWN_TOPIC_OR_PARTITION']);
+
+/** Lets the other errors of partitions through to `decoding`: kafkajs throws for the first partition that has one. */
+function passPartitionErrors(): void {
+  const response = require('kafkajs/src/protocol/requests/fetch/v0/response') as {
+    parse(data: FetchAnswer): Promise<FetchAnswer>;
+  };
+  const parse = response.parse.bind(response);
+  response.parse = async (data) => {
+    const isOfPosition = ({ errorCode }: { errorCode: number }) =>
+      errorCode !== 0 && ofPosition.has(errorOfCode(errorCode).type);
+    const responses = data.responses.map(({ topicName, partitions }) => ({
+      topicName,
+      partitions: partitions.filter(isOfPosition),
+    }));
+    await parse({ responses });
+    return data;
+  };
+}
+
 /** Adds the version of the metadata request that tells the ids of topics; brokers from before Kafka 3.1 answer an older one. */
 function addMetadataVersion(): void {
   const metadata = require('kafkajs/src/protocol/requests/metadata') as {
@@ -177,10 +206,12 @@ function addMetadataVersion(): void {
 }
 
 /**
- * kafkajs 2.2.4 with ten patches. Without them:
+ * kafkajs 2.2.4 with twelve patches. Without them:
  * - It sets a timer for waiting requests even if none waits. The time is negative, so that Node prints
  *   TimeoutNegativeWarning, and the timer sets itself again, so that every connection has a timer of 1 ms that never ends.
  *   The patch sets the timer only if requests wait; `push` asks for it with each request.
+ * - It does not pass empty record batches, and the ends of compacted ones.
+ * - A batch that it cannot decode, or an error of one partition, ends the fetch of all partitions, and the consumer crashes.
  * - Its encoder of produce requests and its decoder of fetched records need several times the CPU of ours.
  * - It copies all messages of a partition once for each message: a thousand messages cost half a million steps.
  * - Its connections keep the last response, after a fetch megabytes, until the next one.
@@ -197,15 +228,16 @@ function load(): typeof Kafkajs {
   replaceModule('kafkajs/src/protocol/request.js', () => createRequest);
   replaceModule('kafkajs/src/protocol/requests/produce/v3/request.js', () => produceRequest);
   replaceModule('kafkajs/src/producer/groupMessagesPerPartition.js', () => groupMessagesPerPartition);
-  replaceModule('kafkajs/src/protocol/requests/fetch/v4/decodeMessages.js', () => decodeMessages);
-  replaceModule('kafkajs/src/consumer/filterAbortedMessages.js', () => filterAbortedMessages);
+  replaceModule('kafkajs/src/protocol/requests/fetch/v4/decodeMessages.js', () => recordBytes);
+  replaceModule('kafkajs/src/consumer/batch.js', () => FetchedBatch);
   replaceModule('kafkajs/src/cluster/connectionPoolBuilder.js', withIpv6);
   const kafkajs = require('kafkajs') as typeof Kafkajs;
   patchMethods<RequestQueue>('kafkajs/src/network/requestQueue', {
     scheduleCheckPendingRequests: () => scheduleCheckPendingRequests,
   });
   patchMethods<Connection>('kafkajs/src/network/connection', { processData: forgettingAnswers });
-  patchMethods<Broker>('kafkajs/src/broker', { fetch: prefetching });
+  passPartitionErrors();
+  patchMethods<Broker>('kafkajs/src/broker', { fetch: (fetch) => prefetching(decoding(fetch as never, errorOfCode)) });
   patchMethods<Cluster>('kafkajs/src/cluster', { metadata: tellingRefusals });
   addMetadataVersion();
   keepAnswers();

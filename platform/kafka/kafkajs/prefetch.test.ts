@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
+import type { FetchRequest, FetchResponse } from './fetch.ts';
 import { prefetching } from './prefetch.ts';
-import type { FetchRequest, FetchResponse } from './prefetch.ts';
 
 const partitions = 3;
 
@@ -16,8 +16,8 @@ function brokerWith(ends: number[], atOnce = 2) {
       partitions: wanted.map(({ partition, fetchOffset }) => {
         const from = Number(fetchOffset);
         const count = Math.max(0, Math.min(atOnce, ends[partition]! - from));
-        const messages = Array.from({ length: count }, (_, i) => ({ offset: BigInt(from + i) }));
-        return { partition, highWatermark: String(ends[partition]), messages };
+        const messages = { messages: [], nextOffset: BigInt(from + count) };
+        return { partition, highWatermark: String(ends[partition]), abortedTransactions: null, messages };
       }),
     }));
     return Promise.resolve({ responses });
@@ -31,7 +31,7 @@ function requestAt(offsets: Record<number, number>): FetchRequest {
     fetchOffset: String(offset),
     maxBytes: 100,
   }));
-  return { topics: [{ topic: 'orders', partitions: wanted }] };
+  return { maxWaitTime: 500, topics: [{ topic: 'orders', partitions: wanted }] };
 }
 
 const offset = fc.nat({ max: 12 });
@@ -52,7 +52,7 @@ describe('fetching ahead', () => {
           const response = await broker.fetch(request);
           assert.deepEqual(response, await fetch(request));
           for (const { partition, messages } of response.responses[0]!.partitions)
-            offsets[partition] = offsets[partition]! + messages.length;
+            offsets[partition] = Number(messages.nextOffset);
         }
       }),
     );

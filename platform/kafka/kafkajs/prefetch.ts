@@ -1,22 +1,4 @@
-/** The part of a fetch request that has the next offsets. */
-interface FetchedTopic {
-  topic: string;
-  partitions: { partition: number; fetchOffset: string; maxBytes: number }[];
-}
-
-export interface FetchRequest {
-  topics: FetchedTopic[];
-}
-
-export interface FetchResponse {
-  responses: {
-    topicName: string;
-    partitions: { partition: number; highWatermark: string; messages: { offset: bigint }[] }[];
-  }[];
-}
-
-/** A method of a broker. */
-export type Fetch<Broker> = (this: Broker, request: FetchRequest) => Promise<FetchResponse>;
+import type { Fetch, FetchRequest, FetchResponse } from './fetch.ts';
 
 /**
  * Lets a consumer that lags fetch while it handles a batch, as Kafka's Java client does; kafkajs only fetches after it has
@@ -42,24 +24,21 @@ export function prefetching<Broker extends object>(fetch: Fetch<Broker>): Fetch<
 
 /** The expected next request; undefined if the broker has no more messages, because the request would wait for them. */
 function following(request: FetchRequest, { responses }: FetchResponse): FetchRequest | undefined {
-  const offsets = new Map<string, bigint>();
+  const answers = new Map(
+    responses.flatMap(({ topicName, partitions }) =>
+      partitions.map((answer) => [`${topicName}/${answer.partition}`, answer] as const),
+    ),
+  );
   let hasMore = false;
-  for (const { topicName, partitions } of responses) {
-    for (const { partition, highWatermark, messages } of partitions) {
-      const last = messages.at(-1);
-      if (!last) continue;
-      const next = last.offset + 1n;
-      offsets.set(`${topicName}/${partition}`, next);
-      hasMore ||= BigInt(highWatermark) > next;
-    }
-  }
-  if (!hasMore) return undefined;
   const topics = request.topics.map(({ topic, partitions }) => ({
     topic,
     partitions: partitions.map((asked) => {
-      const next = offsets.get(`${topic}/${asked.partition}`);
-      return next === undefined ? asked : { ...asked, fetchOffset: String(next) };
+      const answer = answers.get(`${topic}/${asked.partition}`);
+      const next = answer?.messages.nextOffset;
+      if (!answer || next === undefined || String(next) === asked.fetchOffset) return asked;
+      hasMore ||= BigInt(answer.highWatermark) > next;
+      return { ...asked, fetchOffset: String(next) };
     }),
   }));
-  return { ...request, topics };
+  return hasMore ? { ...request, topics } : undefined;
 }

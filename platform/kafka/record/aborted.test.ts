@@ -32,7 +32,7 @@ function write(log: typeof steps extends fc.Arbitrary<infer T> ? T : never) {
       offset,
       key: kind === 'abort' ? '\0\0\0\0' : kind === 'commit' ? '\0\0\0\u0001' : entry.key,
       isControlRecord,
-      batchContext: { producerId: producer, inTransaction },
+      batchContext: { producerId: producer, inTransaction, isControlBatch: isControlRecord },
       isAborted: false,
     };
     records.push(record);
@@ -45,6 +45,29 @@ function write(log: typeof steps extends fc.Arbitrary<infer T> ? T : never) {
   const kept = records.filter((record, i) => record.isControlRecord || !log[i]?.isCompacted);
   return { records: kept, aborted };
 }
+
+it('keeps what cannot be read, and lets an end that cannot be read be one', () => {
+  const record = (offset: bigint, changes: Partial<TransactionalRecord> = {}) => ({
+    offset,
+    key: 'a',
+    isControlRecord: false,
+    batchContext: { producerId: '1', inTransaction: true, isControlBatch: false },
+    ...changes,
+  });
+  const end = { producerId: '1', inTransaction: true, isControlBatch: true };
+  const messages = [
+    record(0n),
+    record(1n, { key: null, unreadable: {} }),
+    record(2n),
+    record(3n, { key: null, unreadable: {}, batchContext: end }),
+    record(4n),
+  ];
+  const kept = filterAbortedMessages({ messages, abortedTransactions: [{ producerId: '1', firstOffset: '0' }] });
+  assert.deepEqual(
+    kept.map(({ offset }) => offset),
+    [1n, 3n, 4n],
+  );
+});
 
 it('leaves out the records of aborted transactions, and no others, from wherever it begins', () => {
   fc.assert(

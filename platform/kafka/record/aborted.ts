@@ -3,7 +3,9 @@ export interface TransactionalRecord {
   offset: bigint;
   key: string | null;
   isControlRecord: boolean;
-  batchContext: { producerId: string; inTransaction: boolean };
+  batchContext: { producerId: string; inTransaction: boolean; isControlBatch: boolean };
+  /** present where this stands for records that cannot be read */
+  unreadable?: object;
 }
 
 /** An aborted transaction of a fetched partition, as the broker names it. */
@@ -18,6 +20,7 @@ const abortMarker = '\0\0\0\0';
 /**
  * Leaves out the records of aborted transactions, as Kafka's Java client does (`CompletedFetch`): a producer's records are
  * aborted from the first offset of its transaction to the marker that ends it.
+ * Records that cannot be read are kept: nobody knows what they are.
  * @param messages in the order of their offsets; control records among them
  * @param abortedTransactions in any order
  */
@@ -26,7 +29,7 @@ export function filterAbortedMessages<T extends TransactionalRecord>({
   abortedTransactions,
 }: {
   messages: readonly T[];
-  abortedTransactions?: readonly AbortedTransaction[] | null;
+  abortedTransactions: readonly AbortedTransaction[] | null;
 }): readonly T[] {
   if (!abortedTransactions?.length) return messages;
   const waiting = abortedTransactions
@@ -36,6 +39,10 @@ export function filterAbortedMessages<T extends TransactionalRecord>({
   return messages.filter((message) => {
     const { producerId, inTransaction } = message.batchContext;
     while (waiting.length > 0 && waiting.at(-1)!.firstOffset <= message.offset) aborted.add(waiting.pop()!.producerId);
+    if (message.unreadable) {
+      if (message.batchContext.isControlBatch) aborted.delete(producerId); // whatever it says, it ends the transaction
+      return true;
+    }
     if (message.isControlRecord) {
       if (message.key === abortMarker) aborted.delete(producerId);
       return true;

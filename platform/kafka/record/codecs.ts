@@ -1,12 +1,16 @@
 import { promisify } from 'node:util';
 import { gunzip, gzip, zstdCompress, zstdDecompress } from 'node:zlib';
+import type { ZstdDecompress, ZstdOptions } from 'node:zlib';
 import { PlatformError } from '#platform/errors';
 
 /** Compresses and decompresses the records of a batch. */
 export interface Codec {
   compress(records: Buffer): Promise<Buffer>;
-  /** @throws ERR_KAFKA_COMPRESSION for bytes that are not of this codec, or have too many when decompressed */
-  decompress(compressed: Buffer): Promise<Buffer>;
+  /**
+   * @returns undefined where that has more than `limit` bytes; it does not take more memory to find out
+   * @throws ERR_KAFKA_COMPRESSION for bytes that are not of this codec; another error where the process cannot use the codec
+   */
+  decompress(compressed: Buffer, limit: number): Promise<Buffer | undefined>;
 }
 
 /** The names of the codecs in Kafka's settings, at the numbers that they have in the attributes of a batch. */
@@ -16,75 +20,102 @@ export type CompressionType = (typeof compressionTypes)[number];
 
 const codecMask = 0x7;
 
-/**
- * The most bytes of a decompressed batch: far more than a producer puts into one, and little enough that a batch of zeros does
- * not end the process.
- */
-const maxBytes = 128 * 1024 * 1024;
-
 // native code: a process whose topics do not need it does not load it
 const lz4 = () => import('lz4-napi');
 const snappy = () => import('snappy');
 
 const unreadable = (reason: string, options?: ErrorOptions) =>
   new PlatformError('ERR_KAFKA_COMPRESSION', reason, options);
-const tooLarge = (bytes: number) => unreadable(`${bytes} bytes when decompressed are more than ${maxBytes}`);
+
+/** What is decompressed; undefined where it is too large. @throws ERR_KAFKA_COMPRESSION for all but a lack of memory */
+async function decompressed(name: CompressionType, result: Promise<Buffer | undefined>): Promise<Buffer | undefined> {
+  try {
+    return await result;
+  } catch (cause) {
+    const { code = '', message } = cause as { code?: string; message: string };
+    if (code === 'ERR_BUFFER_TOO_LARGE') return undefined;
+    if (/memory/i.test(code) || code === 'Z_MEM_ERROR') throw cause;
+    const reason = code.includes('OUT_OF') ? 'it is truncated' : message; // Node's codes of a read past the end
+    throw unreadable(`a record batch cannot be decompressed with ${name}: ${reason}`, { cause });
+  }
+}
 
 const codecs: Record<Exclude<CompressionType, 'none'>, Codec> = {
   gzip: {
     compress: promisify(gzip),
-    decompress: (compressed) => promisify(gunzip)(compressed, { maxOutputLength: maxBytes }),
+    decompress: (compressed, limit) =>
+      decompressed('gzip', promisify(gunzip)(compressed, { maxOutputLength: Math.max(1, limit) })),
   },
-  snappy: { compress: async (records) => (await snappy()).compress(records), decompress: decompressSnappy },
-  lz4: { compress: async (records) => (await lz4()).compressFrame(records), decompress: decompressLz4 },
+  snappy: {
+    compress: async (records) => (await snappy()).compress(records),
+    decompress: async (compressed, limit) => {
+      const { uncompress } = await snappy();
+      const blocks = decompressParts(snappyBlocks(compressed), limit, (block) => uncompress(block) as Promise<Buffer>);
+      return decompressed('snappy', blocks);
+    },
+  },
+  lz4: {
+    compress: async (records) => (await lz4()).compressFrame(records),
+    decompress: async (compressed, limit) => {
+      const { decompressFrame } = await lz4();
+      return decompressed('lz4', decompressParts(lz4Frames(compressed), limit, decompressFrame));
+    },
+  },
   zstd: {
     compress: (records) => promisify(zstdCompress)(records),
-    decompress: (compressed) => promisify(zstdDecompress)(compressed, { maxOutputLength: maxBytes }),
+    decompress: (compressed, limit) => decompressed('zstd', decompressZstd(compressed, limit)),
   },
 };
 
-/** The codec of a batch by its attributes; undefined where its records are not compressed. */
+/** The codec of a batch by its attributes; undefined where its records are not compressed. @throws ERR_KAFKA_COMPRESSION */
 export function codecOf(attributes: number): Codec | undefined {
   const number = attributes & codecMask;
   if (number === 0) return undefined;
   const name = compressionTypes[number];
   if (name === undefined || name === 'none') throw unreadable(`a record batch has the unknown compression ${number}`);
-  const { compress: compressing, decompress } = codecs[name];
-  return {
-    compress: compressing,
-    decompress: (compressed) =>
-      decompress(compressed).catch((cause: Error) => {
-        throw unreadable(`a record batch cannot be decompressed with ${name}: ${cause.message}`, { cause });
-      }),
-  };
+  return codecs[name];
+}
+
+/** Compressed bytes, and how many they are when decompressed. */
+interface Part {
+  bytes: Buffer;
+  length: number;
+}
+
+async function decompressParts(
+  parts: Iterable<Part>,
+  limit: number,
+  decompress: (compressed: Buffer) => Promise<Buffer>,
+): Promise<Buffer | undefined> {
+  const whole: Buffer[] = [];
+  let length = 0;
+  for (const part of parts) {
+    length += part.length;
+    if (length > limit) return undefined;
+    whole.push(await decompress(part.bytes));
+  }
+  return Buffer.concat(whole);
 }
 
 /** Kafka's Java client frames Snappy as snappy-java does: this, two versions, and blocks, each after its length. */
 const framed = Buffer.from('\x82SNAPPY\0', 'latin1');
 const framedHead = framed.length + 8;
+const isFramed = (compressed: Buffer, at: number) => compressed.subarray(at, at + framed.length).equals(framed);
 
-async function decompressSnappy(compressed: Buffer): Promise<Buffer> {
-  if (!compressed.subarray(0, framed.length).equals(framed)) return uncompressBlock(compressed, 0);
-  const blocks: Buffer[] = [];
-  let bytes = 0;
-  for (let at = framedHead; at < compressed.length;) {
+function* snappyBlocks(compressed: Buffer): Iterable<Part> {
+  if (!isFramed(compressed, 0)) return yield { bytes: compressed, length: snappyLength(compressed) };
+  for (let at = 0; at < compressed.length;) {
+    if (isFramed(compressed, at)) {
+      at += framedHead; // several frames can follow each other
+      continue;
+    }
     const start = at + 4;
     at = start + compressed.readInt32BE(at);
     // a negative length would go back for ever
     if (at < start || at > compressed.length) throw unreadable('a block is truncated');
-    const block = await uncompressBlock(compressed.subarray(start, at), bytes);
-    bytes += block.length;
-    blocks.push(block);
+    const bytes = compressed.subarray(start, at);
+    yield { bytes, length: snappyLength(bytes) };
   }
-  return Buffer.concat(blocks);
-}
-
-/** @param before how many bytes the blocks before it have */
-async function uncompressBlock(block: Buffer, before: number): Promise<Buffer> {
-  const bytes = before + snappyLength(block);
-  if (bytes > maxBytes) throw tooLarge(bytes);
-  const { uncompress } = await snappy();
-  return (await uncompress(block)) as Buffer;
 }
 
 /** The length that a block of Snappy states: an unsigned varint. https://github.com/google/snappy/blob/main/format_description.txt */
@@ -98,29 +129,66 @@ function snappyLength(block: Buffer): number {
   return length;
 }
 
-async function decompressLz4(compressed: Buffer): Promise<Buffer> {
-  const bytes = lz4Bound(compressed);
-  if (bytes > maxBytes) throw tooLarge(bytes);
-  return (await lz4()).decompressFrame(compressed);
+const lz4Magic = 0x184d2204;
+
+/** The frames of LZ4, of which the library reads one. https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md */
+function* lz4Frames(compressed: Buffer): Iterable<Part> {
+  for (let at = 0; at < compressed.length;) {
+    const start = at;
+    if (compressed.readUInt32LE(at) !== lz4Magic) throw unreadable('a frame does not begin as one');
+    const flags = compressed.readUInt8(at + 4);
+    const checksum = flags & 0x10 ? 4 : 0;
+    at += 7 + (flags & 0x08 ? 8 : 0) + (flags & 0x01 ? 4 : 0);
+    let length = 0;
+    for (let head = compressed.readUInt32LE(at); head !== 0; head = compressed.readUInt32LE(at)) {
+      const end = at + 4 + (head & 0x7fffffff);
+      length += head >>> 31 ? end - at - 4 : lz4Length(compressed, at + 4, end);
+      at = end + checksum;
+    }
+    at += 4 + (flags & 0x04 ? 4 : 0);
+    yield { bytes: compressed.subarray(start, at), length };
+  }
 }
 
-const lz4Sizes: Record<number, number> = { 4: 64 * 1024, 5: 256 * 1024, 6: 1024 * 1024, 7: 4 * 1024 * 1024 };
-
-/**
- * The most bytes that a frame of LZ4 can have when decompressed: that many blocks of the size that its head states.
- * https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md
- */
-function lz4Bound(frame: Buffer): number {
-  const flags = frame.readUInt8(4);
-  const blockSize = lz4Sizes[(frame.readUInt8(5) >> 4) & 7] ?? maxBytes + 1;
-  const checksum = flags & 0x10 ? 4 : 0;
-  let at = 7 + (flags & 0x08 ? 8 : 0) + (flags & 0x01 ? 4 : 0);
-  let bytes = 0;
-  while (at + 4 <= frame.length) {
-    const head = frame.readUInt32LE(at);
-    if (head === 0) break;
-    bytes += blockSize;
-    at += 4 + (head & 0x7fffffff) + checksum;
+/** The length of a block of LZ4 when decompressed. https://github.com/lz4/lz4/blob/dev/doc/lz4_Block_format.md */
+function lz4Length(bytes: Buffer, start: number, end: number): number {
+  let at = start;
+  const lengthOf = (nibble: number) => {
+    let length = nibble;
+    for (let byte = nibble === 15 ? 255 : 0; byte === 255 && at < end;) length += byte = bytes[at++]!;
+    return length;
+  };
+  let length = 0;
+  while (at < end) {
+    const token = bytes[at++]!;
+    const literals = lengthOf(token >> 4);
+    at += literals;
+    length += literals;
+    if (at >= end) break; // the last sequence has literals alone
+    at += 2;
+    length += lengthOf(token & 15) + 4;
   }
-  return bytes;
+  return length;
+}
+
+type UnzstdFrame = (
+  compressed: Buffer,
+  options: ZstdOptions,
+) => Promise<{ buffer: Buffer; engine: Pick<ZstdDecompress, 'bytesWritten'> }>;
+const unzstdFrame = promisify(zstdDecompress) as unknown as UnzstdFrame;
+
+/** Node decompresses the first frame, and says how long that is. */
+async function decompressZstd(compressed: Buffer, limit: number): Promise<Buffer | undefined> {
+  const frames: Buffer[] = [];
+  let left = limit;
+  for (let at = 0; at < compressed.length;) {
+    if (left < 1) return undefined;
+    const options = { maxOutputLength: left, info: true };
+    const { buffer, engine } = await unzstdFrame(compressed.subarray(at), options);
+    if (engine.bytesWritten < 1) throw unreadable('a frame is empty');
+    frames.push(buffer);
+    left -= buffer.length;
+    at += engine.bytesWritten;
+  }
+  return Buffer.concat(frames);
 }

@@ -1,23 +1,18 @@
 import { PlatformError } from '#platform/errors';
-import { codecOf } from './codecs.ts';
 import type { ByteRange, IncomingMessage, RawRecord, TopicPartition } from '../port.ts';
 
-// The record format of Kafka's log (version 2), decoded lazily: one pass finds the records, and a field is decoded when it
-// is read. https://kafka.apache.org/documentation/#recordbatch
+// The record format of Kafka's log (version 2), decoded lazily: one pass finds the records and where their fields end, and a
+// field is decoded when it is read. https://kafka.apache.org/documentation/#record
 
-/** The attributes that all records of a batch share. kafkajs needs them to leave out aborted transactions. */
-interface BatchContext {
+/** The attributes that all records of a batch share, and that tell the aborted transactions. */
+export interface BatchContext {
   producerId: string;
   inTransaction: boolean;
   isControlBatch: boolean;
 }
 
-const magic = 2;
-const magicAt = 16;
-const recordsAt = 61;
-const appendTimeFlag = 0x8;
-const transactionalFlag = 0x10;
-const controlFlag = 0x20;
+export const corrupt = (reason: string): PlatformError =>
+  new PlatformError('ERR_KAFKA_RECORDS_CORRUPT', `a record batch is corrupt: ${reason}`);
 
 /** Most records repeat the header names and values of the record before: the last text of each header is kept. */
 const shortText = 64;
@@ -81,19 +76,37 @@ const cursor = {
     } while (byte > 127);
     return result % 2 === 0 ? result / 2 : -(result + 1) / 2;
   },
+  /** A number of up to 64 bits, of which `varint` loses the last ones where it has more than 53. */
+  varlong(buffer: Buffer): number | bigint {
+    const start = this.at;
+    const number = this.varint(buffer);
+    if (this.at - start <= exactBytes) return number;
+    let result = 0n;
+    for (let i = this.at - 1; i >= start; i--) result = (result << 7n) | BigInt(buffer[i]! & 127);
+    return BigInt.asIntN(64, (result >> 1n) ^ -(result & 1n));
+  },
+  /** Moves past a field. */
+  skip(buffer: Buffer): void {
+    const length = this.varint(buffer);
+    if (length > 0) this.at += length;
+  },
 };
+/** so many bytes of a varint have no more than 53 bits */
+const exactBytes = 7;
 
 /** A record batch in the bytes of a fetch. */
-interface RecordBatch {
+export interface RecordBatch {
+  /** where the records are: the bytes of the fetch, or the decompressed ones */
   buffer: Buffer;
+  partition: TopicPartition;
   firstOffset: number;
+  lastOffsetDelta: number;
+  /** how many records it has */
+  count: number;
   firstTimestamp: bigint;
   /** the time of all records, if the broker sets it */
   appendTime: bigint | undefined;
-  /** for kafkajs */
   context: BatchContext;
-  /** the partition that it was fetched from: the reader sets it */
-  partition: TopicPartition | undefined;
 }
 
 /** The byte range of the key in the record body that begins at `at`. */
@@ -162,35 +175,67 @@ export class RecordBody {
 /** A message in the bytes of a fetch. A fetch has thousands of them, so a message holds only its position. */
 export class LogMessage extends RecordBody implements IncomingMessage {
   readonly #batch: RecordBatch;
+  /** its offset, counted from the first one of the batch */
   readonly #offsetDelta: number;
-  readonly #timestampDelta: number;
+  readonly #timestampDelta: number | bigint;
 
-  /** Reads the record at the cursor, and moves the cursor past it. */
-  constructor(batch: RecordBatch) {
+  /**
+   * Reads the record at the cursor, and moves the cursor past it.
+   * @param end of the records
+   * @throws ERR_KAFKA_RECORDS_CORRUPT if the fields of the record do not end where it ends
+   */
+  constructor(batch: RecordBatch, end: number) {
     const { buffer } = batch;
     const length = cursor.varint(buffer);
-    const end = cursor.at + length;
+    const ownEnd = cursor.at + length;
+    if (!(length > 0 && ownEnd <= end)) throw corrupt('a record is longer than its batch');
     cursor.at += 1; // attributes: none are defined
-    const timestampDelta = cursor.varint(buffer);
+    const timestampDelta = cursor.varlong(buffer);
     const offsetDelta = cursor.varint(buffer);
     super(cursor.at);
+    cursor.skip(buffer);
+    cursor.skip(buffer);
+    let headers = cursor.varint(buffer);
+    if (headers < 0) throw corrupt('a record has a negative number of headers');
+    for (; headers > 0 && cursor.at < ownEnd; headers -= 1) {
+      const nameLength = cursor.varint(buffer);
+      if (nameLength < 0) throw corrupt('a header has no name');
+      cursor.at += nameLength;
+      cursor.skip(buffer);
+    }
+    if (headers > 0 || cursor.at !== ownEnd) throw corrupt('the fields of a record do not end where it ends');
     this.#batch = batch;
     this.#timestampDelta = timestampDelta;
     this.#offsetDelta = offsetDelta;
-    cursor.at = end;
   }
 
-  /** Sets the partition that messages were fetched from. */
-  static setPartition(messages: readonly LogMessage[], partition: TopicPartition): void {
-    for (const message of messages) message.#batch.partition = partition;
+  /**
+   * Reads the records of a batch.
+   * @param start where they begin in its buffer, and `end` where they end
+   * @throws ERR_KAFKA_RECORDS_CORRUPT if they are not as the batch says: their fields, their number, their offsets, or where they end
+   */
+  static readAll(batch: RecordBatch, start: number, end: number): LogMessage[] {
+    const { count, lastOffsetDelta } = batch;
+    const messages: LogMessage[] = [];
+    let last = -1;
+    cursor.at = start;
+    for (let i = 0; i < count; i++) {
+      const message = new LogMessage(batch, end);
+      const delta = message.#offsetDelta;
+      if (!(delta > last && delta <= lastOffsetDelta)) throw corrupt('the offsets of its records do not rise');
+      last = delta;
+      messages.push(message);
+    }
+    if (cursor.at !== end) throw corrupt('its records do not end where it ends');
+    return messages;
   }
 
   get topic(): string {
-    return this.#batch.partition!.topic;
+    return this.#batch.partition.topic;
   }
 
   get partition(): number {
-    return this.#batch.partition!.partition;
+    return this.#batch.partition.partition;
   }
 
   get offset(): bigint {
@@ -205,12 +250,10 @@ export class LogMessage extends RecordBody implements IncomingMessage {
     return this.#batch.appendTime ?? this.#batch.firstTimestamp + BigInt(this.#timestampDelta);
   }
 
-  /** for kafkajs */
   get batchContext(): BatchContext {
     return this.#batch.context;
   }
 
-  /** for kafkajs */
   get isControlRecord(): boolean {
     return this.#batch.context.isControlBatch;
   }
@@ -235,38 +278,4 @@ export class LogMessage extends RecordBody implements IncomingMessage {
   raw(): RawRecord {
     return { ...this.fieldsIn(this.#batch.buffer), timestamp: this.#exactTime };
   }
-}
-
-/**
- * Decodes record batches; the last one may be incomplete, and is left out then.
- * @throws for the record formats before Kafka 0.11
- */
-export async function decodeBatches(buffer: Buffer, start: number, end: number): Promise<LogMessage[]> {
-  const messages: LogMessage[] = [];
-  for (let at = start; at + recordsAt <= end;) {
-    const next = at + 12 + buffer.readInt32BE(at + 8);
-    if (next > end) break; // a fetch may end in the middle of a batch
-    if (buffer[at + magicAt] !== magic)
-      throw new PlatformError('ERR_KAFKA_RECORD_FORMAT', `records of format ${buffer[at + magicAt]} are not supported`);
-    const attributes = buffer.readInt16BE(at + 21);
-    const batch: RecordBatch = {
-      buffer,
-      firstOffset: Number(buffer.readBigInt64BE(at)),
-      firstTimestamp: buffer.readBigInt64BE(at + 27),
-      appendTime: attributes & appendTimeFlag ? buffer.readBigInt64BE(at + 35) : undefined,
-      context: {
-        producerId: String(buffer.readBigInt64BE(at + 43)),
-        inTransaction: (attributes & transactionalFlag) > 0,
-        isControlBatch: (attributes & controlFlag) > 0,
-      },
-      partition: undefined,
-    };
-    const count = buffer.readInt32BE(at + 57);
-    const codec = codecOf(attributes);
-    if (codec) batch.buffer = await codec.decompress(buffer.subarray(at + recordsAt, next));
-    cursor.at = codec ? 0 : at + recordsAt;
-    for (let i = 0; i < count; i++) messages.push(new LogMessage(batch));
-    at = next;
-  }
-  return messages;
 }

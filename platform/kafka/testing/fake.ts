@@ -11,7 +11,7 @@ import type {
   Producer,
   TopicPartition,
 } from '../port.ts';
-import { decodeBatches } from '../record/decoder.ts';
+import { decodeBatches, maxDecompressedBytes } from '../record/batches.ts';
 import { RecordWriter, writeBatch } from '../record/encoder.ts';
 import { topicConfig } from '../topic-config.ts';
 import { FakeConsumer } from './fake-consumer.ts';
@@ -232,6 +232,8 @@ function copied({ key, value, headers, timestamp = Date.now() }: OutgoingMessage
 async function decoded({ count, bytes, timestamp }: EncodedMessages): Promise<Required<OutgoingMessage>[]> {
   const writer = new RecordWriter();
   writeBatch(writer, { count, firstTimestamp: timestamp, maxTimestamp: timestamp }, () => writer.copy(bytes));
-  const records = await decodeBatches(writer.bytes, 0, writer.length);
-  return records.map(({ key, value, headers }) => copied({ key: key!, value: value!, headers, timestamp }));
+  const records = { bytes: writer.bytes, start: 0, end: writer.length };
+  const from = { topic: '', partition: 0, records, fetchOffset: 0n, highWatermark: BigInt(count) };
+  const { messages } = await decodeBatches(from, { left: maxDecompressedBytes });
+  return messages.map(({ key, value, headers }) => copied({ key: key!, value: value!, headers, timestamp }));
 }

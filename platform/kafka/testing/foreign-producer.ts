@@ -1,13 +1,25 @@
 // A producer of somebody else, for tests: kafkajs as it is published, in a process of its own, because the adapter replaces parts
 // of it at load. It reads its steps from the standard input, and does one after another.
 import { json } from 'node:stream/consumers';
-import { Kafka, logLevel } from 'kafkajs';
+import { zstdCompressSync } from 'node:zlib';
+import kafkajs from 'kafkajs';
 import type { Producer, Transaction } from 'kafkajs';
 
-/** A step of a producer: its record, or the end of its transaction. */
+/** A step of a producer: its record, the end of its transaction, or a batch of records without one. */
 export type Step =
   | { producer: string; kind: 'record'; key: string | null; value: string }
-  | { producer: string; kind: 'commit' | 'abort' };
+  | { producer: string; kind: 'commit' | 'abort' }
+  | ZstdStep;
+
+/** A batch that is compressed with zstd, into as many frames. */
+export interface ZstdStep {
+  kind: 'zstd';
+  frames: number;
+  partition: number;
+  messages: { key: string; value: string; headers: Record<string, string> }[];
+  /** so many zeros follow each value */
+  zeros?: number;
+}
 
 export interface Plan {
   brokers: string[];
@@ -15,6 +27,7 @@ export interface Plan {
   steps: Step[];
 }
 
+const { CompressionCodecs, CompressionTypes, Kafka, logLevel } = kafkajs;
 const { brokers, topic, steps } = (await json(process.stdin)) as Plan;
 const kafka = new Kafka({ brokers, clientId: 'foreign', logLevel: logLevel.NOTHING });
 const producers = new Map<string, Producer>();
@@ -32,7 +45,31 @@ async function transactionOf(name: string): Promise<Transaction> {
   return transaction;
 }
 
+async function sendZstd({ frames, partition, messages, zeros = 0 }: ZstdStep): Promise<void> {
+  const producer = kafka.producer();
+  await producer.connect();
+  const compress = ({ buffer }: { buffer: Buffer }) => {
+    const length = Math.ceil(buffer.length / frames);
+    const parts = Array.from({ length: frames }, (_, i) => buffer.subarray(i * length, (i + 1) * length));
+    return Promise.resolve(Buffer.concat(parts.map((part) => zstdCompressSync(part))));
+  };
+  CompressionCodecs[CompressionTypes.ZSTD] = () => ({
+    compress,
+    decompress: () => Promise.reject(new Error('not used')),
+  });
+  await producer.send({
+    topic,
+    compression: CompressionTypes.ZSTD,
+    messages: messages.map((one) => ({ ...one, partition, value: one.value + '\0'.repeat(zeros) })),
+  });
+  await producer.disconnect();
+}
+
 for (const step of steps) {
+  if (step.kind === 'zstd') {
+    await sendZstd(step);
+    continue;
+  }
   const transaction = await transactionOf(step.producer);
   if (step.kind === 'record') {
     const { key, value } = step;
