@@ -79,15 +79,18 @@ export function schemaOf(chart: string, values: Value[]): Schema {
 /** @param what a `part` of the values need not have each of them */
 function objectOf(values: Value[], what: 'whole' | 'part'): Schema {
   const schemas = values.map((value) => [value.path.at(-1)!, schemaOfValue(value, what)] as const);
-  const required = schemas
-    .filter(([, { type }]) => !(Array.isArray(type) && type.includes('null')))
-    .map(([key]) => key);
+  const required = schemas.filter(([, schema]) => !takesNull(schema)).map(([key]) => key);
   return {
     type: 'object',
     properties: Object.fromEntries(schemas),
     additionalProperties: false,
     ...(what === 'whole' && { required }),
   };
+}
+
+function takesNull({ type, $ref }: Schema): boolean {
+  if ($ref === '#/$defs/pod') return takesNull(pod);
+  return Array.isArray(type) && type.includes('null');
 }
 
 function schemaOfValue({ description, default: value, schema, children }: Value, what: 'whole' | 'part'): Schema {
