@@ -89,6 +89,14 @@ export const platformErrors = {
     means: 'Kafka does not have a partition that it has assigned.',
     action: 'Nothing for a new topic: the consumer tries again. Otherwise check whether the topic exists.',
   },
+  ERR_INBOX_READ_ELSEWHERE: {
+    means:
+      'A member of the consumer group reads partitions and does not write to this database: another installation with the same Kafka, or ' +
+      'another program with the name of the group. Nothing here reads the partitions that the message names.',
+    action:
+      'Find it with `kafka-consumer-groups.sh --describe --members --group <group>`, which shows its host, and stop it, or give it a Kafka of its ' +
+      'own. The events are then read from the stored offsets on: none is lost.',
+  },
   ERR_INBOX_SELECTION: {
     means: 'The filter of a replay or a discard selects another number of dead letters than the request expects.',
     action: 'List the dead letters again, and repeat the request with their number: nothing was done.',
