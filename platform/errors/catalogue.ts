@@ -161,6 +161,13 @@ export const platformErrors = {
     means: 'A topic has no partitions, because it does not exist.',
     action: 'Declare the topic in charts/millrace/files, or create it.',
   },
+  ERR_KAFKA_TOPICS_UNREAD: {
+    means:
+      'A consumer cannot read topics that it subscribes to: they do not exist, or it may not read them. It reads its others.',
+    action:
+      'Create the topics that the message names, or let the KafkaUser of the service read them. The consumer joins again within some seconds and ' +
+      'reads them from their stored offsets on.',
+  },
   ERR_KAFKA_UNREACHABLE: {
     means: 'No broker answers.',
     action: 'Check whether KAFKA_BROKERS is correct and the brokers run. The service answers requests meanwhile.',

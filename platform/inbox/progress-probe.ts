@@ -17,7 +17,8 @@ const timesLonger = 2;
 
 export interface ProgressProbeOptions {
   group: string;
-  topics: readonly string[];
+  /** the topics that can be read now */
+  topics: () => readonly string[];
   pool: Pool;
   admin: Pick<KafkaAdmin, 'watermarks' | 'topicId'>;
   /** the partitions that this member owns now */
@@ -164,7 +165,7 @@ export class ProgressProbe {
   async #askEnds(): Promise<Map<string, LogEnd>> {
     const ends = new Map<string, LogEnd>();
     const { topics, admin, positions, onRecreated } = this.#options;
-    for (const topic of topics) {
+    for (const topic of topics()) {
       const watermarks = await admin.watermarks(topic);
       const id = await admin.topicId(topic);
       const recreated = positions().filter((one) => one.topic === topic && !one.error && isRecreated(one.topicId, id));
