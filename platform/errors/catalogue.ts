@@ -215,10 +215,11 @@ export const platformErrors = {
   },
   ERR_OUTBOX_PARKED: {
     means:
-      'Kafka refuses events of a topic, which are parked in millrace.outbox_parked. All other events are published.',
+      'Kafka refuses events of a topic, or a partition of it takes none while others do. They are parked in millrace.outbox_parked. ' +
+      'All other events are published.',
     action:
-      'Create the topic, grant the right to write to it, or raise its `max.message.bytes`: the relay publishes the events within ' +
-      'half a minute. To discard one, delete its row.',
+      'Create the topic, grant the right to write to it, or raise its `max.message.bytes`; where a partition fails, bring back what the message ' +
+      'names, mostly its leader or its replicas. The relay publishes the events within a minute. To discard one, delete its row.',
   },
   ERR_OUTBOX_STUCK: {
     means: 'Nothing of the outbox was published for a while, although there are events to publish.',
