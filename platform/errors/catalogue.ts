@@ -89,6 +89,14 @@ export const platformErrors = {
     means: 'Kafka does not have a partition that it has assigned.',
     action: 'Nothing for a new topic: the consumer tries again. Otherwise check whether the topic exists.',
   },
+  ERR_INBOX_READ_ELSEWHERE: {
+    means:
+      'A member of the consumer group reads partitions and does not write to this database: another installation with the same Kafka, or ' +
+      'another program with the name of the group. Nothing here reads the partitions that the message names.',
+    action:
+      'Find it with `kafka-consumer-groups.sh --describe --members --group <group>`, which shows its host, and stop it, or give it a Kafka of its ' +
+      'own. The events are then read from the stored offsets on: none is lost.',
+  },
   ERR_INBOX_SELECTION: {
     means: 'The filter of a replay or a discard selects another number of dead letters than the request expects.',
     action: 'List the dead letters again, and repeat the request with their number: nothing was done.',
@@ -153,6 +161,13 @@ export const platformErrors = {
     means: 'A topic has no partitions, because it does not exist.',
     action: 'Declare the topic in charts/millrace/files, or create it.',
   },
+  ERR_KAFKA_TOPICS_UNREAD: {
+    means:
+      'A consumer cannot read topics that it subscribes to: they do not exist, or it may not read them. It reads its others.',
+    action:
+      'Create the topics that the message names, or let the KafkaUser of the service read them. The consumer joins again within some seconds and ' +
+      'reads them from their stored offsets on.',
+  },
   ERR_KAFKA_UNREACHABLE: {
     means: 'No broker answers.',
     action: 'Check whether KAFKA_BROKERS is correct and the brokers run. The service answers requests meanwhile.',
@@ -200,10 +215,11 @@ export const platformErrors = {
   },
   ERR_OUTBOX_PARKED: {
     means:
-      'Kafka refuses events of a topic, which are parked in millrace.outbox_parked. All other events are published.',
+      'Kafka refuses events of a topic, or a partition of it takes none while others do. They are parked in millrace.outbox_parked. ' +
+      'All other events are published.',
     action:
-      'Create the topic, grant the right to write to it, or raise its `max.message.bytes`: the relay publishes the events within ' +
-      'half a minute. To discard one, delete its row.',
+      'Create the topic, grant the right to write to it, or raise its `max.message.bytes`; where a partition fails, bring back what the message ' +
+      'names, mostly its leader or its replicas. The relay publishes the events within a minute. To discard one, delete its row.',
   },
   ERR_OUTBOX_STUCK: {
     means: 'Nothing of the outbox was published for a while, although there are events to publish.',

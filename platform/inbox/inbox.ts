@@ -149,7 +149,7 @@ export class Inbox {
     });
     this.#probe = new ProgressProbe({
       group,
-      topics,
+      topics: () => topics.filter((topic) => !this.#consumer.missingTopics.includes(topic)),
       pool,
       admin: kafka.admin,
       positions: () => this.#assignment?.positions ?? [],
@@ -162,6 +162,7 @@ export class Inbox {
       this.#writer.check();
       this.#assignment?.check();
       this.#probe.check();
+      this.#consumer.checkTopics();
     });
     health.addLiveness(`inbox ${group}`, () => this.#consumer.checkAlive());
   }

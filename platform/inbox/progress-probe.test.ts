@@ -116,7 +116,7 @@ describe('the progress of an Inbox', () => {
     const answer = Promise.withResolvers<Map<number, Watermarks>>();
     const probe = new ProgressProbe({
       group: stand.group,
-      topics: [stand.topic],
+      topics: () => [stand.topic],
       pool: stand.database.pool,
       admin: {
         watermarks() {

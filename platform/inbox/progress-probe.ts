@@ -4,16 +4,21 @@ import { pause, Ticker } from '#platform/lifecycle';
 import type { Pool } from '#platform/postgres';
 import type { Logger } from '#platform/telemetry';
 import type { AssignedPartition } from './assignment.ts';
+import { Elsewhere, readStored, unreadOf } from './elsewhere.ts';
+import type { LogEnd, Stored, Unread } from './elsewhere.ts';
 import { metrics } from './metrics.ts';
-import { isRecreated, nameOf } from './offsets.ts';
+import { isRecreated, lockedOffsets, nameOf } from './offsets.ts';
 
 /** how long a partition with something to read may be without progress */
 const stuckMs = 15_000;
 const roundsToStuck = 3;
+/** how much longer a partition of another member may be: this one has to be in the group before it marks what it reads */
+const timesLonger = 2;
 
 export interface ProgressProbeOptions {
   group: string;
-  topics: readonly string[];
+  /** the topics that can be read now */
+  topics: () => readonly string[];
   pool: Pool;
   admin: Pick<KafkaAdmin, 'watermarks' | 'topicId'>;
   /** the partitions that this member owns now */
@@ -43,10 +48,13 @@ export class ProgressProbe {
   readonly #options: ProgressProbeOptions;
   readonly #stuckMs: number;
   readonly #ticker: Ticker;
-  readonly #ends: Question<Map<string, bigint>>;
-  readonly #stored: Question<Map<string, bigint>>;
+  readonly #ends: Question<Map<string, LogEnd>>;
+  readonly #stored: Question<Map<string, Stored>>;
   /** by partition */
   #known = new Map<string, Progress>();
+  readonly #elsewhere = new Elsewhere();
+  /** the partitions of other members whose lag this one has reported */
+  #reported: readonly TopicPartition[] = [];
   #lastRound = performance.now();
   /** when both were last answered */
   #measured = performance.now();
@@ -76,9 +84,10 @@ export class ProgressProbe {
     this.#stored.end();
     await this.#ticker.stop();
     await Promise.all([this.#ends.settled, this.#stored.settled]);
+    this.#reportElsewhere([]);
   }
 
-  /** @throws while a partition with something to read makes no progress, or this cannot be seen */
+  /** @throws while a partition with something to read makes no progress, no member here reads it, or this cannot be seen */
   check(): void {
     const now = performance.now();
     const { group } = this.#options;
@@ -89,6 +98,17 @@ export class ProgressProbe {
       return `${nameOf(position)} at ${progress.next} of ${progress.end} for ${seconds(now - progress.since)}`;
     });
     if (stuck.length > 0) throw new PlatformError('ERR_INBOX_STUCK', `${group} makes no progress: ${stuck.join(', ')}`);
+    const elsewhere = this.#readElsewhere();
+    if (elsewhere.length > 0) {
+      const places = elsewhere.map(
+        (one) => `${nameOf(one)} at ${one.stored?.next ?? 'its start'} of ${one.end} for ${seconds(now - one.since)}`,
+      );
+      throw new PlatformError(
+        'ERR_INBOX_READ_ELSEWHERE',
+        `another member of the group ${group} reads ${places.join(', ')}, and does not write to this database: stop it, or ` +
+          'give it a Kafka of its own',
+      );
+    }
     if (now - this.#measured < this.#stuckMs) return;
     const reason = this.#ends.failure ?? this.#stored.failure ?? 'no answer';
     throw new PlatformError(
@@ -101,6 +121,7 @@ export class ProgressProbe {
     const began = performance.now();
     const answered = await Promise.all([this.#ends.ask(), this.#stored.ask()]);
     if (answered.every(Boolean)) this.#measured = began;
+    else this.#elsewhere.forget();
     const [ends, stored] = [this.#ends.answer, this.#stored.answer];
     if (!ends || !stored) return;
     const { group, positions } = this.#options;
@@ -108,8 +129,8 @@ export class ProgressProbe {
     for (const position of positions()) {
       const name = nameOf(position);
       const before = this.#known.get(name);
-      const end = ends.get(name);
-      const at = stored.get(name);
+      const end = ends.get(name)?.high;
+      const at = stored.get(name)?.next;
       if (end === undefined || at === undefined) continue;
       const { passed } = position;
       const next = passed && at >= passed.from && passed.to > at ? passed.to : at;
@@ -122,28 +143,52 @@ export class ProgressProbe {
     }
     this.#known = known;
     this.#lastRound = began;
+    if (this.#measured === began) this.#elsewhere.note(unreadOf(ends, stored, positions()), began);
+    this.#reportElsewhere(this.#readElsewhere());
   }
 
-  async #askEnds(): Promise<Map<string, bigint>> {
-    const ends = new Map<string, bigint>();
+  #readElsewhere() {
+    return this.#elsewhere.unreadSince(this.#measured - timesLonger * this.#stuckMs);
+  }
+
+  /** The owner of a partition reports its lag; where that is nobody here, every member does. */
+  #reportElsewhere(partitions: readonly Unread[]): void {
+    const { group, positions } = this.#options;
+    const kept = new Set([...partitions, ...positions()].map(nameOf));
+    for (const { topic, partition } of this.#reported)
+      if (!kept.has(nameOf({ topic, partition }))) metrics.lag.remove({ group, topic, partition });
+    for (const { topic, partition, stored, end } of partitions)
+      metrics.lag.set({ group, topic, partition }, Number(end - (stored?.next ?? 0n)));
+    this.#reported = partitions;
+  }
+
+  async #askEnds(): Promise<Map<string, LogEnd>> {
+    const ends = new Map<string, LogEnd>();
     const { topics, admin, positions, onRecreated } = this.#options;
-    for (const topic of topics) {
+    for (const topic of topics()) {
       const watermarks = await admin.watermarks(topic);
       const id = await admin.topicId(topic);
       const recreated = positions().filter((one) => one.topic === topic && !one.error && isRecreated(one.topicId, id));
       if (recreated.length > 0) onRecreated(recreated);
-      for (const [partition, { high }] of watermarks) ends.set(nameOf({ topic, partition }), high);
+      for (const [partition, { low, high }] of watermarks)
+        ends.set(nameOf({ topic, partition }), { topic, partition, low, high });
     }
     return ends;
   }
 
-  async #askStored(): Promise<Map<string, bigint>> {
-    const { pool, group } = this.#options;
-    const { rows } = await pool.query<TopicPartition & { next_offset: string }>(
-      'SELECT topic, partition, next_offset FROM millrace.inbox_offsets WHERE consumer_group = $1',
-      [group],
-    );
-    return new Map(rows.map((row) => [nameOf(row), BigInt(row.next_offset)]));
+  async #askStored(): Promise<Map<string, Stored>> {
+    const { pool, group, positions } = this.#options;
+    const behind = positions().filter((position) => {
+      const name = nameOf(position);
+      return (this.#ends.answer?.get(name)?.high ?? 0n) > (this.#stored.answer?.get(name)?.next ?? 0n);
+    });
+    const stored = await readStored(pool, group, behind);
+    // a transaction of the owner that does not end keeps it from marking its partitions, and has locked them
+    const suspect = this.#elsewhere.unreadSince(this.#measured - this.#stuckMs).filter((one) => one.stored);
+    if (suspect.length > 0)
+      for (const one of await lockedOffsets(pool, group, suspect))
+        stored.get(nameOf(one))!.mark = `locked at ${performance.now()}`;
+    return stored;
   }
 }
 

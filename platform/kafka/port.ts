@@ -137,6 +137,10 @@ export interface ConsumerHandle {
   commit(offsets: (TopicPartition & { offset: bigint })[]): Promise<void>;
   /** @throws while this is not a member of its group */
   checkJoined(): void;
+  /** The topics that do not exist or are forbidden: it reads the others, and these when they can be read. */
+  readonly missingTopics: readonly string[];
+  /** @throws while there are such topics */
+  checkTopics(): void;
   /** @throws if there was no heartbeat and no attempt to join for so long that the consumer must be stuck */
   checkAlive(): void;
 }

@@ -224,4 +224,46 @@ describe('parked events of the outbox', () => {
       [`${topic}-2-1`, `${topic}-2-2`],
     );
   });
+
+  it('of a partition that fails while others take messages hold up no others, and are published in order when it takes them', async () => {
+    const { kafka, sent, failWith } = fakeKafka({ alerts: 2, orders: 1 });
+    failWith((topic, partition) =>
+      topic === 'alerts' && partition === 0 ? brokerError('NOT_ENOUGH_REPLICAS') : undefined,
+    );
+    const producer = await kafka.producer();
+    const keys = ['1', '2', '3', '4', '5', '6'];
+    const places = await Promise.all(keys.map((key) => producer.partitionFor('alerts', key)));
+    const bad = keys.filter((_, i) => places[i] === 0);
+    const relay = start(kafka);
+    let n = 0;
+    const appendAll = async () => {
+      n += 1;
+      await append(event('orders', '1', n), ...keys.map((key) => event('alerts', key, n)));
+      relay.wake();
+      const published = () => sent.filter(({ message }) => message.headers['ce_id']!.endsWith(`-${n}`)).length;
+      await eventually(() => published() >= 1 + keys.length - bad.length, 'the others are published');
+    };
+    await eventually(async () => {
+      await appendAll();
+      return (await parked()).length > 0;
+    }, 'its events are parked');
+    await appendAll();
+    await eventually(async () => (await pastCursor()) === 0, 'the cursors have passed all');
+    assert.equal((await parked()).length, bad.length * n);
+    await eventually(async () => {
+      const { checks } = await health.report();
+      return /^\d+ events of alerts since \S+Z: .*NOT_ENOUGH_REPLICAS, while other partitions take messages$/.test(
+        checks['outbox test']!.reason ?? '',
+      );
+    }, 'the health names the reason');
+    failWith(undefined);
+    await append(...bad.map((key) => event('alerts', key, n + 1)));
+    relay.wake();
+    await eventually(async () => (await parked()).length === 0, 'none is parked');
+    for (const key of bad)
+      assert.deepEqual(
+        ids(sent.filter(({ topic, message }) => topic === 'alerts' && message.key === key)),
+        Array.from({ length: n + 1 }, (_, i) => `alerts-${key}-${i + 1}`),
+      );
+  });
 });

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { brokerError } from '#platform/kafka/testing/fake-error.ts';
 import { fakeKafka } from '#platform/kafka/testing/fake.ts';
+import { FailingPartitions } from './failing-partitions.ts';
 import { publish } from './publish.ts';
 import { RecordBatchBuilder } from './record-batch.ts';
 import { messagesOf } from './rows.ts';
@@ -72,6 +73,8 @@ describe('publish', () => {
           const { failure, refused } = await publish(rows, {
             producer,
             partitionsOf: producer.partitionsOf,
+            failing: new FailingPartitions(),
+            isRetry: false,
             tally,
             now: Date.now,
             onPublished: (_topic, _messages, done) => settled.push(...done),
@@ -114,6 +117,8 @@ describe('publish', () => {
     const { failure, refused } = await publish(rowsOf([events], false), {
       producer,
       partitionsOf: producer.partitionsOf,
+      failing: new FailingPartitions(),
+      isRetry: false,
       tally: new Tally(),
       now: Date.now,
       onPublished: () => undefined,
@@ -125,4 +130,55 @@ describe('publish', () => {
       ['b'],
     );
   });
+
+  for (const isBatched of [false, true])
+    it(`refuses ${isBatched ? 'record batches' : 'rows'} for a partition that has failed for long, and sends the others`, async () => {
+      const { kafka, sent, failWith } = fakeKafka({ a: 2, b: 1 });
+      const producer = await kafka.producer();
+      const keys = ['1', '2', '3', '4', '5', '6'];
+      const places = new Map<string, number>();
+      for (const key of keys) places.set(key, await producer.partitionFor('a', key));
+      assert.equal(new Set(places.values()).size, 2);
+      const failing = new FailingPartitions();
+      const since = performance.now() - 30_000;
+      const fail = (ms: number) => failing.failed({ topic: 'a', partition: 0 }, new Error('no leader'), since + ms);
+      fail(0);
+      for (const ms of [1, 20_000]) {
+        failing.took({ topic: 'b', partition: 0 }, since + ms);
+        fail(ms + 1);
+      }
+      let attempts = 0;
+      failWith((topic, partition) => {
+        if (topic !== 'a' || partition !== 0) return undefined;
+        attempts += 1;
+        return brokerError('LEADER_NOT_AVAILABLE');
+      });
+      const events = ['a', 'b', 'a'].flatMap((topic) => keys.map((key): Written => ({ topic, key, fate: 'taken' })));
+      const rows = rowsOf([events], isBatched);
+      const isBad = ({ topic, key }: OutboxRow) => topic === 'a' && places.get(key) === 0;
+      const all = rows.flatMap(messagesOf);
+      for (const isRetry of [false, true]) {
+        const before = sent.length;
+        const tally = new Tally();
+        const settled: OutboxRow[] = [];
+        const { failure, refused } = await publish(rows, {
+          producer,
+          partitionsOf: producer.partitionsOf,
+          failing,
+          isRetry,
+          tally,
+          now: Date.now,
+          onPublished: (_topic, _messages, done) => settled.push(...done),
+        });
+        assert.equal(failure, undefined);
+        assert.equal(attempts, isRetry ? 1 : 0, 'only parked messages are tried');
+        assert.equal(sent.length - before, all.filter((row) => !isBad(row)).length);
+        assert.deepEqual(
+          refused.map(({ row }) => row.key),
+          all.filter(isBad).map(({ key }) => key),
+        );
+        settled.push(...refused.filter(({ row }) => tally.settle(row)).map(({ row }) => row.whole ?? row));
+        assert.deepEqual(new Set(settled), new Set(rows));
+      }
+    });
 });

@@ -1,7 +1,8 @@
 import { toError } from '#platform/errors';
-import { partitionOf, PartitionRecords, refusalOf } from '#platform/kafka';
+import { errorCodeOf, partitionOf, PartitionRecords, refusalOf } from '#platform/kafka';
 import type { Producer, Refusal } from '#platform/kafka';
 import { failSpan } from '#platform/telemetry';
+import type { FailingPartitions } from './failing-partitions.ts';
 import { partitionIn, toPartitionBatches } from './partition-batches.ts';
 import type { PartitionBatches } from './partition-batches.ts';
 import { bodyHead } from './record-batch.ts';
@@ -19,7 +20,7 @@ const recordHead = 16;
 export interface Refused extends Refusal {
   /** a row with one message, or one message of a row */
   row: OutboxRow;
-  /** false for one that waits behind another message of its key */
+  /** false for one that waits behind another message of its key, or for its partition */
   tried: boolean;
 }
 
@@ -40,6 +41,9 @@ export interface Publication {
   producer: Producer;
   /** over how many partitions the events of a topic are spread @throws where that is not known, or they have to wait */
   partitionsOf: (topic: string) => Promise<number>;
+  failing: FailingPartitions;
+  /** whether the rows are parked ones */
+  isRetry: boolean;
   tally: Tally;
   /** the time that the records get, in milliseconds since 1970 */
   now: () => number;
@@ -50,12 +54,12 @@ export interface Publication {
 /**
  * Publishes rows: partitions concurrently, within a partition in order. After a failed send it sends nothing more to the same
  * partition, so that no event overtakes an earlier one of its key. Where Kafka refuses messages, it finds the single ones, holds
- * back the later ones of their keys, and sends the others.
+ * back the later ones of their keys, and sends the others. A partition that fails while others take messages refuses all of them.
  */
 export async function publish(rows: readonly OutboxRow[], publication: Publication): Promise<Outcome> {
-  const { tally, partitionsOf: spreadOf } = publication;
+  const { tally } = publication;
   const outcome: Outcome = { failure: undefined, refused: [] };
-  const partitionsOf = await findTopics(rows, spreadOf, outcome);
+  const partitionsOf = await findTopics(rows, publication, outcome);
   const known = partitionsOf.size === 0 ? [] : rows.filter((row) => partitionsOf.has(row.topic));
   const single = known.filter((row) => !isRecordBatch(row));
   const batches = known.filter(isRecordBatch);
@@ -79,17 +83,24 @@ export async function publish(rows: readonly OutboxRow[], publication: Publicati
 }
 
 /** Over how many partitions the events of topics are spread. The rows of a refused topic are refused. */
-async function findTopics(rows: readonly OutboxRow[], spreadOf: Publication['partitionsOf'], outcome: Outcome) {
+async function findTopics(rows: readonly OutboxRow[], publication: Publication, outcome: Outcome) {
+  const { failing, isRetry, partitionsOf } = publication;
   const found = new Map<string, number>();
   const topics = new Set(rows.map(({ topic }) => topic));
+  const refuse = (topic: string, refusal: Omit<Refused, 'row'>) => {
+    for (const row of rows) if (row.topic === topic) outcome.refused.push({ row, ...refusal });
+  };
   await Promise.all(
     [...topics].map(async (topic) => {
+      const known = failing.refusalOf({ topic }, isRetry);
+      if (known) return refuse(topic, { ...known, tried: false });
       try {
-        found.set(topic, await spreadOf(topic));
+        found.set(topic, await partitionsOf(topic));
       } catch (error) {
-        const refusal = refusalOf(error);
-        if (!refusal) outcome.failure ??= toError(error);
-        else for (const row of rows) if (row.topic === topic) outcome.refused.push({ row, tried: true, ...refusal });
+        // without a code of a broker it is no fault of the topic
+        const refusal = refusalOf(error) ?? (errorCodeOf(error) && failing.failed({ topic }, error));
+        if (refusal) refuse(topic, { ...refusal, tried: true });
+        else outcome.failure ??= toError(error);
       }
     }),
   );
@@ -101,8 +112,8 @@ class PartitionSender {
   readonly #to: { topic: string; partition: number };
   readonly #publication: Publication;
   readonly #outcome: Outcome;
-  /** why every message of the topic is refused */
-  #refusal: Refusal | undefined;
+  /** why every message of the partition is refused */
+  #refusal: Omit<Refused, 'row'> | undefined;
   /** the keys of refused messages */
   readonly #held = new Set<string>();
 
@@ -110,6 +121,9 @@ class PartitionSender {
     this.#to = to;
     this.#publication = publication;
     this.#outcome = outcome;
+    const { failing, isRetry } = publication;
+    const refusal = failing.refusalOf(to, isRetry);
+    if (refusal) this.#refusal = { ...refusal, tried: false };
   }
 
   async sendMessages(items: readonly Outgoing[]): Promise<void> {
@@ -128,19 +142,22 @@ class PartitionSender {
   /** @param rows those with the records of the batches, in their order */
   async sendBatches({ batches }: PartitionBatches, rows: readonly OutboxRow[], partitions: number): Promise<void> {
     let sent = 0;
+    const sendRest = () => this.#sendRecords(this.#recordsOf(rows, partitions).slice(sent));
+    if (this.#refusal) return sendRest();
     for (const { records, counts } of batches) {
       const { count, bytes } = records;
       const failure = await attempt(this.#send({ count, bytes, timestamp: this.#publication.now() }));
       if (failure) {
-        if (refusalOf(failure)) await this.#sendRecords(this.#recordsOf(rows, partitions).slice(sent));
-        else this.#outcome.failure ??= failure;
-        return;
+        if (refusalOf(failure) || this.#giveUp(failure)) return sendRest();
+        this.#outcome.failure ??= failure;
+        return undefined;
       }
       sent += count;
       const { tally, onPublished } = this.#publication;
       const settled = [...counts].filter(([row, own]) => tally.settle(row, own)).map(([row]) => row.whole ?? row);
       onPublished(this.#to.topic, count, settled);
     }
+    return undefined;
   }
 
   /** The records of this partition, each as a row. */
@@ -188,13 +205,13 @@ class PartitionSender {
       onPublished(this.#to.topic, part.length, settled);
       return undefined;
     }
-    const refusal = refusalOf(failure);
+    const refusal = refusalOf(failure) ?? this.#giveUp(failure);
     if (!refusal) return failure;
-    if (refusal.of === 'message' && part.length > 1) {
+    if (this.#refusal === undefined && refusal.of === 'message' && part.length > 1) {
       const half = part.length >> 1;
       return (await this.#sendApart(part.slice(0, half), send)) ?? this.#sendApart(part.slice(half), send);
     }
-    if (refusal.of === 'topic') this.#refusal = refusal;
+    if (refusal.of === 'topic') this.#refusal = { ...refusal, tried: true };
     for (const { row } of part) {
       this.#held.add(row.key);
       this.#outcome.refused.push({ row, tried: true, ...refusal });
@@ -204,15 +221,24 @@ class PartitionSender {
 
   /** Whether a message may be sent; otherwise it is refused, too. */
   #isFree(row: OutboxRow): boolean {
-    if (this.#refusal) this.#outcome.refused.push({ row, tried: true, ...this.#refusal });
+    if (this.#refusal) this.#outcome.refused.push({ row, ...this.#refusal });
     else if (this.#held.has(row.key)) this.#outcome.refused.push(behind(row));
     else return true;
     return false;
   }
 
-  #send(messages: Parameters<Producer['send']>[2]): Promise<void> {
+  /** Refuses the rest of the messages where the partition has failed for long. */
+  #giveUp(failure: Error): Refusal | undefined {
+    const refusal = this.#publication.failing.failed(this.#to, failure);
+    if (refusal) this.#refusal = { ...refusal, tried: true };
+    return refusal;
+  }
+
+  async #send(messages: Parameters<Producer['send']>[2]): Promise<void> {
     const { topic, partition } = this.#to;
-    return this.#publication.producer.send(topic, partition, messages);
+    const { producer, failing } = this.#publication;
+    await producer.send(topic, partition, messages);
+    failing.took(this.#to);
   }
 }
 

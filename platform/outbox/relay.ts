@@ -12,6 +12,7 @@ import { assertSessions } from '#platform/postgres';
 import { BacklogProbe } from './backlog-probe.ts';
 import { answerMs, boundQueries } from './bounded.ts';
 import type { Cursor } from './cursor.ts';
+import { FailingPartitions } from './failing-partitions.ts';
 import { metrics } from './metrics.ts';
 import { ShardProgress } from './shard-progress.ts';
 import { Parked } from './parked.ts';
@@ -91,6 +92,7 @@ export class OutboxRelay {
   #keepUntil: number | undefined;
   readonly #parked: Parked;
   readonly #topics: TopicPartitions;
+  readonly #failing = new FailingPartitions();
   #publishedIds: PublishedIds;
   #markDue = 0;
   #parkedDue = 0;
@@ -322,6 +324,7 @@ export class OutboxRelay {
     const end = metrics.publishing.startTimer({ database });
     const { failure, refused } = await publish(free, {
       ...this.#target(session),
+      isRetry: false,
       tally,
       onPublished: (topic, messages, settled) => {
         this.#progress.published(settled);
@@ -338,7 +341,7 @@ export class OutboxRelay {
   }
 
   /** Where the events of this relay go, and by which clock. */
-  #target(session: PoolClient): Omit<Publication, 'tally' | 'onPublished'> {
+  #target(session: PoolClient): Omit<Publication, 'isRetry' | 'tally' | 'onPublished'> {
     const producer = this.#producer!;
     const partitionsOf = async (topic: string) => {
       const partitions = await this.#topics.of(session, topic, await producer.partitionsOf(topic));
@@ -346,7 +349,7 @@ export class OutboxRelay {
       if (!this.#mayPublish(performance.now())) throw new PlatformError('ERR_UNAVAILABLE', 'the lease is about to end');
       return partitions;
     };
-    return { producer, partitionsOf, now: () => Math.round(performance.now() + this.#clock) };
+    return { producer, partitionsOf, failing: this.#failing, now: () => Math.round(performance.now() + this.#clock) };
   }
 
   /** Tries some of the parked messages again. @returns whether more of them can be tried at once */
@@ -357,6 +360,7 @@ export class OutboxRelay {
       const published: OutboxRow[] = [];
       const outcome = await publish(rows, {
         ...this.#target(session),
+        isRetry: true,
         tally: new Tally(),
         onPublished: (topic, messages, settled) => {
           published.push(...settled);

@@ -21,6 +21,7 @@ it('a consumer says which partition has failed for 5 s, until it fails no more',
   const kafkajsConsumer = { on, run, connect: nothing, subscribe: nothing, disconnect: nothing } as unknown as Consumer;
   const consumer = new KafkaJsConsumer(
     () => kafkajsConsumer,
+    { topicId: () => Promise.resolve(undefined) },
     { group: 'g', topics: [at.topic], from: 'earliest', onBatch: () => Promise.resolve(true) },
     log,
   );

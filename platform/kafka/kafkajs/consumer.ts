@@ -1,9 +1,10 @@
 import type { Consumer, ConsumerConfig, EachBatchPayload } from 'kafkajs';
 import { messageOf, PlatformError } from '#platform/errors';
-import { backoffMs, pause } from '#platform/lifecycle';
+import { backoffMs, pause, Ticker } from '#platform/lifecycle';
 import type { Logger } from '#platform/telemetry';
 import type { FetchedBatch } from './fetched-batch.ts';
-import type { ConsumerHandle, ConsumerOptions, IncomingBatch, TopicPartition } from '../port.ts';
+import type { ConsumerHandle, ConsumerOptions, IncomingBatch, KafkaAdmin, TopicPartition } from '../port.ts';
+import { isPoison } from './poison.ts';
 
 /**
  * The group removes a member after this silence. After a crash of the member or of the broker, its partitions are read by
@@ -31,6 +32,8 @@ const stuckMs = 90_000;
 const failingMs = 10_000;
 /** how long a partition may fail while another broker becomes its leader */
 const transientMs = 5_000;
+/** how often a consumer asks for the topics that it misses */
+const missingMs = 5_000;
 const backoff = { firstMs: 250, maxMs: 3_000 };
 
 /**
@@ -39,6 +42,7 @@ const backoff = { firstMs: 250, maxMs: 3_000 };
  */
 export class KafkaJsConsumer implements ConsumerHandle {
   readonly #create: (config: ConsumerConfig) => Consumer;
+  readonly #admin: Pick<KafkaAdmin, 'topicId'>;
   readonly #options: ConsumerOptions;
   readonly #log: Logger;
   readonly #stopping = new AbortController();
@@ -50,13 +54,21 @@ export class KafkaJsConsumer implements ConsumerHandle {
   /** attempts since it was last in the group */
   #failures = 0;
   #reason = 'not started';
+  /** why topics cannot be read */
+  #missing: ReadonlyMap<string, string> = new Map();
   #sessionMs: number;
   /** the partitions that cannot be read, by name: since when, and when last */
   readonly #failing = new Map<string, { since: number; last: number; reason: string }>();
 
   /** @param create makes a consumer of kafkajs whose `disconnect` is final */
-  constructor(create: (config: ConsumerConfig) => Consumer, options: ConsumerOptions, log: Logger) {
+  constructor(
+    create: (config: ConsumerConfig) => Consumer,
+    admin: Pick<KafkaAdmin, 'topicId'>,
+    options: ConsumerOptions,
+    log: Logger,
+  ) {
     this.#create = create;
+    this.#admin = admin;
     this.#options = options;
     this.#log = log;
     this.#sessionMs = options.sessionMs ?? defaultSessionMs;
@@ -108,6 +120,14 @@ export class KafkaJsConsumer implements ConsumerHandle {
     }
   }
 
+  get missingTopics(): string[] {
+    return [...this.#missing.keys()];
+  }
+
+  checkTopics(): void {
+    if (this.#missing.size > 0) throw missingTopics(this.#options.group, this.#missing);
+  }
+
   checkAlive(): void {
     const silentMs = performance.now() - this.#lastSign;
     if (this.#supervision && silentMs > stuckMs) {
@@ -123,7 +143,7 @@ export class KafkaJsConsumer implements ConsumerHandle {
     while (!signal.aborted) {
       this.#sign();
       try {
-        await this.#attempt(signal);
+        if (await this.#attempt(signal)) continue;
       } catch (error) {
         this.#reason = messageOf(error);
       }
@@ -139,9 +159,12 @@ export class KafkaJsConsumer implements ConsumerHandle {
     }
   }
 
-  /** Runs a kafkajs consumer: resolves when it has crashed or is stopped. */
-  async #attempt(signal: AbortSignal): Promise<void> {
-    const { group, topics, from } = this.#options;
+  /**
+   * Runs a kafkajs consumer: resolves when it has crashed, is stopped, or has to subscribe anew.
+   * @returns whether a topic that was missing can be read now
+   */
+  async #attempt(signal: AbortSignal): Promise<boolean> {
+    const { group } = this.#options;
     const consumer = this.#create({
       groupId: group,
       sessionTimeout: this.#sessionMs,
@@ -155,12 +178,20 @@ export class KafkaJsConsumer implements ConsumerHandle {
       allowAutoTopicCreation: false,
       retry: { retries: 5, initialRetryTime: 100, maxRetryTime: 1_000, restartOnFailure: () => Promise.resolve(false) },
     });
-    const ended = Promise.withResolvers<void>();
-    const stop = () => ended.resolve();
+    const ended = Promise.withResolvers<boolean>();
+    const stop = () => ended.resolve(false);
+    const search = new Ticker({
+      name: `missing topics of ${group}`,
+      everyMs: missingMs,
+      log: this.#log,
+      run: async () => {
+        if (await this.#isOneThere()) ended.resolve(true);
+      },
+    });
     consumer.on('consumer.crash', ({ payload }) => {
       this.#reason = payload.error.message;
       if ((payload.error as { type?: string }).type === 'INVALID_SESSION_TIMEOUT') this.#sessionMs = leastSessionMs;
-      ended.resolve();
+      ended.resolve(false);
     });
     consumer.on('consumer.group_join', ({ payload }) => this.#onJoin(consumer, payload.memberAssignment));
     consumer.on('consumer.heartbeat', () => {
@@ -175,21 +206,50 @@ export class KafkaJsConsumer implements ConsumerHandle {
     });
     try {
       await consumer.connect();
-      await consumer.subscribe({ topics: [...topics], fromBeginning: from === 'earliest' });
+      await this.#subscribe(consumer);
       signal.addEventListener('abort', stop, { once: true });
-      if (signal.aborted) return;
+      if (signal.aborted) return false;
       await consumer.run({
         autoCommit: false,
         eachBatchAutoResolve: false,
         partitionsConsumedConcurrently: this.#options.concurrency ?? concurrentPartitions,
         eachBatch: (payload) => this.#onBatch(payload),
       });
-      await ended.promise;
+      if (this.#missing.size > 0) search.start();
+      return await ended.promise;
     } finally {
       signal.removeEventListener('abort', stop);
+      await search.stop();
       // finishes the running batch, leaves the group, closes the connections; after a crash it has nothing to do
       await consumer.disconnect();
     }
+  }
+
+  /** One topic after the other: kafkajs asks for all together, and gets none where one of them is missing or forbidden. */
+  async #subscribe(consumer: Consumer): Promise<void> {
+    const { group, topics, from } = this.#options;
+    const missing = new Map<string, string>();
+    for (const topic of topics) {
+      try {
+        await consumer.subscribe({ topics: [topic], fromBeginning: from === 'earliest' });
+      } catch (error) {
+        missing.set(topic, messageOf(error));
+        if (!isPoison(error) || missing.size === topics.length) throw error;
+      }
+    }
+    if (missing.size > this.#missing.size) this.#log.warn({ group }, missingTopics(group, missing).message);
+    this.#missing = missing;
+  }
+
+  async #isOneThere(): Promise<boolean> {
+    for (const topic of this.#missing.keys()) {
+      const isThere = await this.#admin.topicId(topic).then(
+        () => true,
+        () => false,
+      );
+      if (isThere) return true;
+    }
+    return false;
   }
 
   #onJoin(consumer: Consumer, assignment: Record<string, number[]>): void {
@@ -230,6 +290,14 @@ export class KafkaJsConsumer implements ConsumerHandle {
     this.#lastSign = performance.now();
     return this.#lastSign;
   }
+}
+
+function missingTopics(group: string, missing: ReadonlyMap<string, string>): PlatformError {
+  const reasons = [...missing].map(([topic, reason]) => `${topic} (${reason})`);
+  return new PlatformError(
+    'ERR_KAFKA_TOPICS_UNREAD',
+    `${group} reads its other topics, but not ${reasons.join(', ')}: create it, or let this user read it`,
+  );
 }
 
 const groupChanges = new Set([

@@ -1,4 +1,4 @@
-import type { Admin, CompressionTypes, KafkaConfig, Producer as KafkajsProducer } from 'kafkajs';
+import type { Admin, CompressionTypes, ConsumerConfig, KafkaConfig, Producer as KafkajsProducer } from 'kafkajs';
 import { PlatformError } from '#platform/errors';
 import { KafkaJsAdmin } from './admin.ts';
 import { clientOf, configOf, connected, reach } from './client.ts';
@@ -45,8 +45,10 @@ export function createKafka(options: KafkaOptions): Kafka {
     await (await old?.catch(() => undefined))?.disconnect();
   };
 
+  const topics = new KafkaJsAdmin(connectAdmin, openAdmin, renewAdmin);
+
   return {
-    admin: new KafkaJsAdmin(connectAdmin, openAdmin, renewAdmin),
+    admin: topics,
     async producer(): Promise<Producer> {
       assertOpen();
       const newClient = () =>
@@ -71,7 +73,8 @@ export function createKafka(options: KafkaOptions): Kafka {
     },
     consumer(consuming) {
       assertOpen();
-      const consumer = new KafkaJsConsumer((config) => clientOf(common, (own) => own.consumer(config)), consuming, log);
+      const create = (config: ConsumerConfig) => clientOf(common, (own) => own.consumer(config));
+      const consumer = new KafkaJsConsumer(create, topics, consuming, log);
       closing.add(() => consumer.stop());
       return consumer;
     },

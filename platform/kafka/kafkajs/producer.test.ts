@@ -134,6 +134,17 @@ describe('KafkaJsProducer', () => {
     await assert.rejects(late, (error) => refusalOf(error)?.of === 'topic');
   });
 
+  it('refuses a message that no broker takes in a request: it would close the connection at each attempt', async () => {
+    const { producer, requests } = fakeClient();
+    const value = Buffer.alloc(101 * 1024 * 1024);
+    await assert.rejects(producer.send('t', 0, [{ ...message('1'), value }]), (error) => {
+      return error instanceof SendFailed && refusalOf(error)?.of === 'message';
+    });
+    const records = { count: 1, bytes: value, timestamp: 0 };
+    await assert.rejects(producer.send('t', 0, records), (error) => refusalOf(error)?.of === 'message');
+    assert.equal(requests.length, 0);
+  });
+
   it('tries again after a passing error', async () => {
     const { producer, request } = fakeClient();
     const sent = producer.send('t', 0, [message('1')]);

@@ -18,6 +18,9 @@ const retry = { firstMs: 50, maxMs: 500 };
 /** All brokers know a new topic within this time, in milliseconds. Then a topic that none knows is missing. */
 const knownWithinMs = 1_000;
 
+/** The most bytes of a send. A broker closes the connection on a request of more than 100 MiB, and does not say why. */
+const maxSendBytes = 100 * 1024 * 1024 - 1024 * 1024;
+
 type TimedMessage = Message & { deadline: number; encoded?: EncodedMessages };
 
 /**
@@ -143,6 +146,10 @@ export class KafkaJsProducer implements Producer {
   /** Sends to the same partition wait for each other, also for one whose deadline has passed but that is still running. */
   send(topic: string, partition: number, messages: readonly OutgoingMessage[] | EncodedMessages): Promise<void> {
     if (this.#closed) return Promise.reject(new SendFailed('the producer was closed'));
+    if (bytesOf(messages) > maxSendBytes) {
+      const error = new SendFailed(`${topic}/${partition}: larger than a request to a broker may be`);
+      return Promise.reject(Object.assign(error, { type: 'MESSAGE_TOO_LARGE' }));
+    }
     const deadline = performance.now() + sendTimeoutMs;
     const sending = {
       topic,
@@ -266,6 +273,11 @@ function timed({ key, value, headers, timestamp }: OutgoingMessage, partition: n
 /** One message that stands for all encoded messages; our encoder of produce requests knows it. */
 function encoded(messages: EncodedMessages, partition: number, deadline: number): TimedMessage {
   return { value: null, partition, deadline, timestamp: String(messages.timestamp), encoded: messages };
+}
+
+function bytesOf(messages: readonly OutgoingMessage[] | EncodedMessages): number {
+  if ('bytes' in messages) return messages.bytes.length;
+  return messages.reduce((sum, { value }) => sum + value.length, 0);
 }
 
 /** Makes attempts until one succeeds, fails for good, or the time of the send is over. */

@@ -378,6 +378,29 @@ export function testConsumers(name: string, open: () => Promise<KafkaUnderTest>)
       await kafka.admin.ensureTopics([{ name: topic, partitions: 1, retentionMs: -1 }]);
       await joined.promise;
     });
+
+    it('reads its other topics while one is missing, says which, and reads it as soon as it is there', async (t) => {
+      const topic = await newTopic(1);
+      const late = `late-${randomUUID()}`;
+      const texts: string[] = [];
+      const consumer = consume(t, topic, {
+        topics: [late, topic],
+        async onBatch({ messages }) {
+          texts.push(...messages.map(textOf));
+          return true;
+        },
+      });
+      await send(topic, 0, 'a');
+      await eventually(() => texts.includes('a'), 'the other topic is read');
+      consumer.checkJoined();
+      assert.throws(() => consumer.checkTopics(), { code: 'ERR_KAFKA_TOPICS_UNREAD', message: new RegExp(late) });
+      assert.deepEqual(consumer.missingTopics, [late]);
+      await kafka.admin.ensureTopics([{ name: late, partitions: 1, retentionMs: -1 }]);
+      await send(late, 0, 'b');
+      await eventually(() => texts.includes('b'), 'it is read');
+      consumer.checkTopics();
+      assert.deepEqual(consumer.missingTopics, []);
+    });
   });
 
   it(`a consumer of ${name} leaves nothing behind when it stops`, async (t) => {

@@ -1,6 +1,7 @@
 import { messageOf, PlatformError } from '#platform/errors';
 import { backoffMs, pause } from '#platform/lifecycle';
 import type { ConsumerHandle, ConsumerOptions, IncomingBatch, IncomingMessage, TopicPartition } from '../port.ts';
+import { brokerError } from './fake-error.ts';
 import type { FakeGroup, Membership } from './fake-group.ts';
 import type { Network } from './network.ts';
 
@@ -45,6 +46,7 @@ export class FakeConsumer implements ConsumerHandle {
   #membership: Membership | undefined;
   #positions = new Map<string, Position>();
   #reason = 'not started';
+  #missing: readonly string[] = [];
   #beatDue = 0;
 
   constructor(id: string, options: ConsumerOptions, brokers: FakeBrokers) {
@@ -94,6 +96,16 @@ export class FakeConsumer implements ConsumerHandle {
       throw new PlatformError('ERR_KAFKA_NOT_JOINED', `not in the group ${this.#options.group}: ${this.#reason}`);
   }
 
+  get missingTopics(): readonly string[] {
+    return this.#missing;
+  }
+
+  checkTopics(): void {
+    const { group } = this.#options;
+    if (this.#missing.length > 0)
+      throw new PlatformError('ERR_KAFKA_TOPICS_UNREAD', `${group} does not read ${this.#missing.join(', ')}`);
+  }
+
   checkAlive(): void {
     // its loop waits for the brokers alone
   }
@@ -103,7 +115,10 @@ export class FakeConsumer implements ConsumerHandle {
     const { topics, sessionMs = 4_000 } = this.#options;
     for (let failures = 0; !signal.aborted;) {
       try {
-        const membership = await this.#brokers.network('join', () => this.#group.join(this.#id, topics, sessionMs));
+        const membership = await this.#brokers.network('join', () => {
+          this.#missing = this.#group.missing(topics);
+          return this.#group.join(this.#id, topics, sessionMs);
+        });
         if (signal.aborted) break;
         failures = 0;
         this.#enter(membership);
@@ -146,6 +161,10 @@ export class FakeConsumer implements ConsumerHandle {
   async #poll(membership: Membership): Promise<void> {
     const { signal } = this.#stopping;
     if (performance.now() >= this.#beatDue) await this.#beat(membership);
+    if (this.#group.missing(this.#missing).length < this.#missing.length) {
+      await this.#leave().catch(() => undefined);
+      throw brokerError('REBALANCE_IN_PROGRESS', 'a topic is there that was missing');
+    }
     const appended = this.#brokers.appended(); // what comes after the fetch ends the wait for it
     let batches: IncomingBatch[];
     try {

@@ -29,9 +29,16 @@ export class FakeGroup {
     this.#partitionsOf = partitionsOf;
   }
 
-  join(id: string, topics: readonly string[], sessionMs: number): Membership {
-    const missing = topics.find((topic) => this.#partitionsOf(topic) === undefined);
-    if (missing !== undefined) throw brokerError('UNKNOWN_TOPIC_OR_PARTITION', `there is no topic ${missing}`);
+  /** Those of some topics that do not exist. */
+  missing(topics: readonly string[]): string[] {
+    return topics.filter((topic) => this.#partitionsOf(topic) === undefined);
+  }
+
+  /** @param wanted those that exist are read */
+  join(id: string, wanted: readonly string[], sessionMs: number): Membership {
+    const topics = wanted.filter((topic) => this.#partitionsOf(topic) !== undefined);
+    if (topics.length === 0)
+      throw brokerError('UNKNOWN_TOPIC_OR_PARTITION', `there is no topic ${this.missing(wanted).join(', ')}`);
     this.#expire();
     const isNew = !this.#members.has(id);
     this.#members.set(id, { topics, sessionMs, lastBeat: performance.now() });
