@@ -177,10 +177,10 @@ databaseName: {{ . | quote }}
 tls:
   mode: {{ .mode }}
   {{- with .caSecret }}
-  caSecretRef: { name: {{ . }} }
+  caSecretRef: { name: {{ . | quote }} }
   {{- end }}
   {{- with .clientSecret }}
-  clientCertSecretRef: { name: {{ . }} }
+  clientCertSecretRef: { name: {{ . | quote }} }
   {{- end }}
 {{- else if or .caSecret .clientSecret }}{{ fail (printf "postgresql.tls.%s needs postgresql.tls.mode, such as verify-full" (ternary "caSecret" "clientSecret" (not (empty .caSecret)))) }}
 {{- end }}

@@ -275,9 +275,9 @@ function encoded(messages: EncodedMessages, partition: number, deadline: number)
   return { value: null, partition, deadline, timestamp: String(messages.timestamp), encoded: messages };
 }
 
-function bytesOf(messages: readonly OutgoingMessage[] | EncodedMessages): number {
+function bytesOf(messages: readonly { value: Buffer | null }[] | EncodedMessages): number {
   if ('bytes' in messages) return messages.bytes.length;
-  return messages.reduce((sum, { value }) => sum + value.length, 0);
+  return messages.reduce((sum, { value }) => sum + (value?.length ?? 0), 0);
 }
 
 /** Makes attempts until one succeeds, fails for good, or the time of the send is over. */
