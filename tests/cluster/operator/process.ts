@@ -10,7 +10,7 @@ const root = fileURLToPath(new URL('../../../', import.meta.url));
 
 /** The command of the chart: Node's flags, and the program. */
 function chartArguments(): string[] {
-  const template = readFileSync(join(root, 'charts/millrace-operator/templates/operator.yaml'), 'utf8');
+  const template = readFileSync(join(root, 'charts/millrace-operator/templates/_pod.tpl'), 'utf8');
   return /args: \[(.*)\]/.exec(template)![1]!.split(', ');
 }
 
