@@ -194,7 +194,7 @@ describe('the operator in a cluster', needsCluster, () => {
     test.diagnostic(
       `taken over ${(handed / 1000).toFixed(1)} s after SIGTERM, ${(taken / 1000).toFixed(1)} s after SIGKILL`,
     );
-    assert.ok(handed < 5_000 && taken < 15_000);
+    assert.ok(handed < 10_000 && taken < 20_000); // a lease is 15 s; the machine may be busy
     operator = third;
     const { metadata } = await change('query-4', 'orders > 7000');
     await eventually(
