@@ -283,7 +283,7 @@ const platform: Record<string, Omit<Permutation, 'name' | 'chart'>> = {
         podAnnotations: { 'sidecar.istio.io/inject': 'false' },
         serviceAnnotations: { owner: 'shop' },
         serviceAccount: { create: true, annotations: { role: 'arn' } },
-        podSpec: { runtimeClassName: 'gvisor', hostAliases: [{ ip: '10.0.0.1', hostnames: ['legacy'] }] },
+        podSpec: { schedulerName: 'other', hostAliases: [{ ip: '10.0.0.1', hostnames: ['legacy'] }] },
         podDisruptionBudget: { maxUnavailable: '50%' },
         shutdownDelaySeconds: 0,
         shutdownGraceSeconds: 600,
