@@ -8,6 +8,16 @@ umask 077
 
 query() { psql --no-psqlrc --quiet --tuples-only --no-align --set ON_ERROR_STOP=1 --dbname "${1:-postgres}"; }
 
+# A cluster may enforce the policies of a new pod some seconds after its start, and refuse its connections until then.
+wait_for_server() {
+  local attempt
+  for attempt in {1..60}; do
+    if query <<< 'SELECT 1' > /dev/null 2>&1; then return; fi
+    sleep 1
+  done
+  query <<< 'SELECT 1'
+}
+
 back_up() {
   local target part databases database reads
   target=/backups/$(date --utc +%Y-%m-%dT%H%M%SZ)
@@ -57,4 +67,5 @@ SQL
   echo "$database is that of $from; $before is that of before"
 }
 
+wait_for_server
 if [[ -n ${RESTORE_DATABASE:-} ]]; then restore; else back_up; fi

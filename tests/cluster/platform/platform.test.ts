@@ -1,8 +1,7 @@
 // Tests the installed platform of MILLRACE_NAMESPACE in this order: the installation, the values of the charts, upgrades, the
-// view of clients, the operator and each kind, a database put back, lost pods, an uninstall, the end.
+// view of clients, the operator and each kind, lost pods, an uninstall, the end.
 import { after, before, describe } from 'node:test';
 
-import { backups } from './backups.ts';
 import { withoutPlatform } from './cluster.ts';
 import { startCollector, stopCollector } from './collector.ts';
 import { declaredServices } from './declared-services.ts';
@@ -55,7 +54,6 @@ describe('the platform in a cluster', { skip: withoutPlatform }, () => {
   });
   manyQueries();
   rest();
-  backups(platform);
   losses(platform);
   uninstall(platform);
   teardown();
