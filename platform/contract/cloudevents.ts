@@ -1,6 +1,7 @@
 import { Compile } from 'typebox/compile';
 import { PlatformError } from '#platform/errors';
 import type { EventTypes } from './contract.ts';
+import { rawJson } from './raw-json.ts';
 import { parseEventTime } from './time.ts';
 import { Recogniser } from './recogniser.ts';
 import type { JsonBytes } from './recogniser.ts';
@@ -211,7 +212,7 @@ function timeOf(time: unknown, message: Message): number {
 
 /** Keeps each digit of a number, of which a double holds 15 to 17, for a later JSON.stringify. */
 function withDigits(_name: string, value: unknown, { source }: { source?: string }): unknown {
-  return typeof value === 'number' ? (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON(source!) : value;
+  return typeof value === 'number' ? rawJson(source!) : value;
 }
 
 /** Decodes the data of an event as JSON, without a check. */

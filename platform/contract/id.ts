@@ -1,12 +1,10 @@
 import { Type } from 'typebox';
+import { rawJson } from './raw-json.ts';
 
 const maxId = 2n ** 63n - 1n;
 
-/** A number for a document, with each of its digits: JavaScript would round it. */
-const exact = (JSON as unknown as { rawJSON(digits: string): unknown }).rawJSON;
-
 /** What the document says of the largest id: in a text, and in a body, where parsing rounds larger ones to 2^63. */
-export const maxIdInDocument = { string: exact(String(maxId)), integer: exact(String(2n ** 63n - 1024n)) };
+export const maxIdInDocument = { string: rawJson(String(maxId)), integer: rawJson(String(2n ** 63n - 1024n)) };
 
 /** An id in JSON: a 64-bit integer from 1 on, which the database assigns. */
 export const Id = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER, 'x-format': 'int64' });
