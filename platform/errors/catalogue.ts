@@ -123,6 +123,11 @@ export const platformErrors = {
     means: 'A consumer has sent no heartbeat to its group for too long.',
     action: 'Check whether the brokers answer, and whether the process lacks processor time.',
   },
+  ERR_KAFKA_NO_LEADER: {
+    means: 'Partitions have no leader: no broker that has their messages runs. Nobody can read or write them.',
+    action:
+      'Bring the brokers or the disks back that have their replicas. The other partitions go on; events for these are parked in the outbox.',
+  },
   ERR_KAFKA_NOT_JOINED: {
     means: 'A consumer is not in its group; the message has the reason.',
     action:

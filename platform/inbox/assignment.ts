@@ -36,7 +36,7 @@ export interface AssignmentOptions {
   group: string;
   partitions: readonly TopicPartition[];
   pool: Pool;
-  admin: Pick<KafkaAdmin, 'watermarks' | 'topicId'>;
+  admin: Pick<KafkaAdmin, 'knownWatermarks' | 'topicId'>;
   recreatedTopics: RecreatedTopics;
   consumer: Pick<ConsumerHandle, 'seek' | 'pause' | 'resume'>;
   log: Logger;
@@ -194,6 +194,14 @@ export class Assignment {
     for (const sentence of sentencesOf(refused)) this.#options.log.error({ group }, sentence);
   }
 
+  #holdLeaderless(position: AssignedPartition): void {
+    const { group, log } = this.#options;
+    const { topic, partition, error } = position;
+    if (error === undefined)
+      log.warn({ group, topic, partition }, 'a partition has no leader: the others go on without it');
+    this.hold(position, 'it has no leader');
+  }
+
   #skip(position: AssignedPartition, next: bigint): void {
     const { group, log } = this.#options;
     const { topic, partition } = position;
@@ -212,20 +220,20 @@ export class Assignment {
     const known = new Map(
       await Promise.all(
         topics.map(async (topic) => {
-          const [topicId, marks] = await Promise.all([admin.topicId(topic), admin.watermarks(topic)]);
+          const [topicId, marks] = await Promise.all([admin.topicId(topic), admin.knownWatermarks(topic)]);
           return [topic, { topicId, marks }] as const;
         }),
       ),
     );
-    return positions.map(({ topic, partition }) => {
+    return positions.flatMap((position) => {
+      const { topic, partition } = position;
       const { topicId, marks } = known.get(topic)!;
+      if (!marks.has(partition))
+        throw new PlatformError('ERR_INBOX_PARTITION_UNKNOWN', `Kafka has no partition ${nameOf(position)}`);
       const watermarks = marks.get(partition);
-      if (!watermarks)
-        throw new PlatformError(
-          'ERR_INBOX_PARTITION_UNKNOWN',
-          `Kafka has no partition ${nameOf({ topic, partition })}`,
-        );
-      return { topic, partition, topicId, watermarks };
+      if (watermarks) return { topic, partition, topicId, watermarks };
+      this.#holdLeaderless(position);
+      return [];
     });
   }
 }

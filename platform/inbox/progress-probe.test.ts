@@ -4,7 +4,9 @@ import { describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { testKafka } from '#test/kafka.ts';
 import { eventually } from '#test/eventually.ts';
+import type { PlatformError } from '#platform/errors';
 import type { Watermarks } from '#platform/kafka';
+import type { AssignedPartition } from './assignment.ts';
 import { metrics } from './metrics.ts';
 import { ProgressProbe } from './progress-probe.ts';
 import { inboxStand, log, message } from './testing.ts';
@@ -111,6 +113,42 @@ describe('the progress of an Inbox', () => {
     assert.equal(await skipped(), 0, 'nothing was lost');
   });
 
+  it('is said to be impossible where a partition has no leader for long', async () => {
+    const position = { topic: 'led', partition: 1 } as AssignedPartition;
+    let isLed = false;
+    const probe = new ProgressProbe({
+      group: stand.group,
+      topics: () => ['led'],
+      pool: stand.database.pool,
+      admin: {
+        knownWatermarks: () => Promise.resolve(new Map([[1, isLed ? { low: 0n, high: 0n } : undefined]])),
+        topicId: () => Promise.resolve(undefined),
+      },
+      positions: () => [position],
+      onRecreated: () => assert.fail('nothing was created again'),
+      log,
+      stuckMs: 90,
+    });
+    const health = () => {
+      try {
+        probe.check();
+        return undefined;
+      } catch (error) {
+        return error as PlatformError;
+      }
+    };
+    probe.start();
+    try {
+      const { code, message: sentence } = await eventually(health, 'health says so');
+      assert.equal(code, 'ERR_KAFKA_NO_LEADER');
+      assert.match(sentence, /^partitions have no leader: led\/1 for \d+ s$/);
+      isLed = true;
+      await eventually(() => !health(), 'it is well again');
+    } finally {
+      await probe.stop();
+    }
+  });
+
   it('is unknown while Kafka does not answer, which is asked once', async () => {
     let asked = 0;
     const answer = Promise.withResolvers<Map<number, Watermarks>>();
@@ -119,7 +157,7 @@ describe('the progress of an Inbox', () => {
       topics: () => [stand.topic],
       pool: stand.database.pool,
       admin: {
-        watermarks() {
+        knownWatermarks() {
           asked += 1;
           return answer.promise;
         },

@@ -20,7 +20,7 @@ export interface ProgressProbeOptions {
   /** the topics that can be read now */
   topics: () => readonly string[];
   pool: Pool;
-  admin: Pick<KafkaAdmin, 'watermarks' | 'topicId'>;
+  admin: Pick<KafkaAdmin, 'knownWatermarks' | 'topicId'>;
   /** the partitions that this member owns now */
   positions: () => readonly AssignedPartition[];
   /** called with the partitions whose topic was deleted and created again */
@@ -52,6 +52,8 @@ export class ProgressProbe {
   readonly #stored: Question<Map<string, Stored>>;
   /** by partition */
   #known = new Map<string, Progress>();
+  /** the partitions without a leader, by name: since when */
+  #leaderless: ReadonlyMap<string, number> = new Map();
   readonly #elsewhere = new Elsewhere();
   /** the partitions of other members whose lag this one has reported */
   #reported: readonly TopicPartition[] = [];
@@ -98,6 +100,12 @@ export class ProgressProbe {
       return `${nameOf(position)} at ${progress.next} of ${progress.end} for ${seconds(now - progress.since)}`;
     });
     if (stuck.length > 0) throw new PlatformError('ERR_INBOX_STUCK', `${group} makes no progress: ${stuck.join(', ')}`);
+    const leaderless = this.#options.positions().flatMap((position) => {
+      const since = this.#leaderless.get(nameOf(position)) ?? now;
+      return now - since < this.#stuckMs ? [] : `${nameOf(position)} for ${seconds(now - since)}`;
+    });
+    if (leaderless.length > 0)
+      throw new PlatformError('ERR_KAFKA_NO_LEADER', `partitions have no leader: ${leaderless.join(', ')}`);
     const elsewhere = this.#readElsewhere();
     if (elsewhere.length > 0) {
       const places = elsewhere.map(
@@ -164,15 +172,20 @@ export class ProgressProbe {
 
   async #askEnds(): Promise<Map<string, LogEnd>> {
     const ends = new Map<string, LogEnd>();
+    const leaderless = new Map<string, number>();
     const { topics, admin, positions, onRecreated } = this.#options;
     for (const topic of topics()) {
-      const watermarks = await admin.watermarks(topic);
+      const watermarks = await admin.knownWatermarks(topic);
       const id = await admin.topicId(topic);
       const recreated = positions().filter((one) => one.topic === topic && !one.error && isRecreated(one.topicId, id));
       if (recreated.length > 0) onRecreated(recreated);
-      for (const [partition, { low, high }] of watermarks)
-        ends.set(nameOf({ topic, partition }), { topic, partition, low, high });
+      for (const [partition, marks] of watermarks) {
+        const name = nameOf({ topic, partition });
+        if (marks) ends.set(name, { topic, partition, ...marks });
+        else leaderless.set(name, this.#leaderless.get(name) ?? performance.now());
+      }
     }
+    this.#leaderless = leaderless;
     return ends;
   }
 

@@ -20,10 +20,10 @@ describe('an Inbox that stops', () => {
       admin: {
         ...stand.kafka.admin,
         topicId: (name) => stand.kafka.admin.topicId(name),
-        async watermarks(name) {
+        async knownWatermarks(name) {
           asked.resolve();
           await answer.promise;
-          return stand.kafka.admin.watermarks(name);
+          return stand.kafka.admin.knownWatermarks(name);
         },
       },
     };
@@ -60,9 +60,9 @@ describe('an Inbox that stops', () => {
       admin: {
         ...stand.kafka.admin,
         topicId: (name) => stand.kafka.admin.topicId(name),
-        watermarks(name) {
+        knownWatermarks(name) {
           asked += 1;
-          return stand.kafka.admin.watermarks(name);
+          return stand.kafka.admin.knownWatermarks(name);
         },
       },
     };

@@ -168,11 +168,16 @@ export interface KafkaAdmin {
    * the brokers are older than Kafka 3.1. @throws if the topic does not exist
    */
   topicId(topic: string): Promise<string | undefined>;
-  /** The watermarks of each partition of a topic, by partition. @throws if the topic does not exist */
+  /**
+   * The watermarks of each partition of a topic, by partition.
+   * @throws if the topic does not exist; ERR_KAFKA_NO_LEADER while a partition has no leader
+   */
   watermarks(topic: string): Promise<Map<number, Watermarks>>;
+  /** The same, with undefined for a partition without a leader. @throws if the topic does not exist */
+  knownWatermarks(topic: string): Promise<Map<number, Watermarks | undefined>>;
   /**
    * The first offset of each partition with a record of this time (milliseconds since 1970) or later; where there is none, the end
-   * of the log. @throws if the topic does not exist
+   * of the log. @throws if the topic does not exist; ERR_KAFKA_NO_LEADER while a partition has no leader
    */
   offsetsAt(topic: string, time: number): Promise<Map<number, bigint>>;
   /** The names of the consumer groups that this client is allowed to see. */

@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Admin } from 'kafkajs';
+import { PlatformError } from '#platform/errors';
 import type { KafkaAdmin, TopicDeclaration, TopicPartition, Watermarks } from '../port.ts';
 import type { IdentifiedPartition } from './metadata.ts';
 import { isPoison } from './poison.ts';
+import { unknownOffset } from './patches.ts';
 import { topicConfig } from '../topic-config.ts';
 
 /** All brokers know a new topic within this time, in milliseconds. */
@@ -68,11 +70,11 @@ export class KafkaJsAdmin implements KafkaAdmin {
     for (const end = performance.now() + knownWithinMs; ; await sleep(50)) {
       try {
         const { topics: known } = await admin.fetchTopicMetadata({ topics });
-        if (known.every(({ partitions }) => partitions.length > 0)) return;
+        const without = known.find(({ partitions }) => !partitions.every(({ leader }) => leader >= 0));
+        if (!without && known.every(({ partitions }) => partitions.length > 0)) return;
+        if (performance.now() > end) throw leaderless(without?.name ?? topics.join(', '));
       } catch (error) {
-        const { type } = error as { type?: string };
-        if (type !== 'UNKNOWN_TOPIC_OR_PARTITION' && type !== 'LEADER_NOT_AVAILABLE') throw error;
-        if (performance.now() > end) throw error;
+        if ((error as { type?: string }).type !== 'UNKNOWN_TOPIC_OR_PARTITION' || performance.now() > end) throw error;
       }
     }
   }
@@ -110,27 +112,35 @@ export class KafkaJsAdmin implements KafkaAdmin {
     return first?.topicId;
   }
 
-  watermarks(topic: string): Promise<Map<number, Watermarks>> {
-    return this.#inTurn(() => this.#watermarks(topic));
+  async watermarks(topic: string): Promise<Map<number, Watermarks>> {
+    return whole(topic, await this.knownWatermarks(topic));
   }
 
-  async #watermarks(topic: string): Promise<Map<number, Watermarks>> {
-    const admin = await this.#connect();
-    const offsets = await admin.fetchTopicOffsets(topic).catch((error: unknown) => {
-      if (!isLeaderMove(error)) throw error;
-      return this.#offsetsFromLeaders(topic);
-    });
+  async knownWatermarks(topic: string): Promise<Map<number, Watermarks | undefined>> {
+    const offsets = await this.#inTurn(() => this.#askLeaders((admin) => admin.fetchTopicOffsets(topic)));
     return new Map(
-      offsets.map(({ partition, low, high }) => [partition, { low: BigInt(low), high: BigInt(high) }] as const),
+      offsets.map((one) => [
+        one.partition,
+        isKnown(one) ? { low: BigInt(one.low), high: BigInt(one.high) } : undefined,
+      ]),
     );
   }
 
-  /** kafkajs keeps asking an old leader for minutes after another one has replaced it. */
-  async #offsetsFromLeaders(topic: string): ReturnType<Admin['fetchTopicOffsets']> {
+  /**
+   * Asks the leaders of partitions. kafkajs keeps asking an old leader for minutes after another one has replaced it, or takes a
+   * partition for one without a leader: then a new connection is asked.
+   */
+  async #askLeaders<T extends { offset: string }>(ask: (admin: Admin) => Promise<T[]>): Promise<T[]> {
+    try {
+      const answers = await ask(await this.#connect());
+      if (answers.every(isKnown)) return answers;
+    } catch (error) {
+      if (!isLeaderMove(error)) throw error;
+    }
     for (const end = performance.now() + leaderWithinMs; ; await sleep(50)) {
       const admin = await this.#open();
       try {
-        return await admin.fetchTopicOffsets(topic);
+        return await ask(admin);
       } catch (error) {
         if (!isLeaderMove(error) || performance.now() > end) throw error;
       } finally {
@@ -139,12 +149,11 @@ export class KafkaJsAdmin implements KafkaAdmin {
     }
   }
 
-  offsetsAt(topic: string, time: number): Promise<Map<number, bigint>> {
-    return this.#inTurn(async () => {
-      const admin = await this.#connect();
-      const offsets = await admin.fetchTopicOffsetsByTimestamp(topic, time);
-      return new Map(offsets.map(({ partition, offset }) => [partition, BigInt(offset)] as const));
-    });
+  async offsetsAt(topic: string, time: number): Promise<Map<number, bigint>> {
+    const offsets = await this.#inTurn(() =>
+      this.#askLeaders((admin) => admin.fetchTopicOffsetsByTimestamp(topic, time)),
+    );
+    return whole(topic, new Map(offsets.map((one) => [one.partition, isKnown(one) ? BigInt(one.offset) : undefined])));
   }
 
   groups(): Promise<string[]> {
@@ -173,3 +182,15 @@ export class KafkaJsAdmin implements KafkaAdmin {
 function isLeaderMove(error: unknown): boolean {
   return leaderMoves.has((error as { type?: string }).type ?? '');
 }
+
+/** `patches.ts` gives partitions without a leader this offset. */
+const isKnown = ({ offset }: { offset: string }) => offset !== unknownOffset;
+
+/** @throws if a partition has no leader */
+function whole<T>(topic: string, partitions: ReadonlyMap<number, T | undefined>): Map<number, T> {
+  const unknown = [...partitions].filter(([, value]) => value === undefined).map(([partition]) => partition);
+  if (unknown.length > 0) throw leaderless(`${topic}/${unknown.join(',')}`);
+  return new Map(partitions as ReadonlyMap<number, T>);
+}
+
+const leaderless = (partitions: string) => new PlatformError('ERR_KAFKA_NO_LEADER', `${partitions} has no leader`);

@@ -19,7 +19,8 @@ interface Decoder {
 }
 
 const DecoderOfKafkajs = require('kafkajs/src/protocol/decoder') as new (buffer: Buffer) => Decoder;
-const { parse } = require('kafkajs/src/protocol/requests/metadata/v6/response') as {
+/** Its `parse` is that of all versions. */
+export const oldestMetadata = require('kafkajs/src/protocol/requests/metadata/v0/response') as {
   parse(data: Metadata): Promise<Metadata>;
 };
 
@@ -33,6 +34,7 @@ const noId = '0'.repeat(2 * uuidSize);
 export interface IdentifiedPartition {
   partitionErrorCode: number;
   partitionId: number;
+  /** the id of a broker; -1 while there is none */
   leader: number;
   replicas: number[];
   isr: number[];
@@ -70,7 +72,10 @@ export function metadataProtocol({ topics, allowAutoTopicCreation = true }: Meta
       apiName: 'Metadata',
       encode: () => Promise.resolve({ buffer: encode(topics, allowAutoTopicCreation) }),
     },
-    response: { decode: (data: Buffer) => Promise.resolve(decode(new DecoderOfKafkajs(data))), parse },
+    response: {
+      decode: (data: Buffer) => Promise.resolve(decode(new DecoderOfKafkajs(data))),
+      parse: (data: Metadata) => oldestMetadata.parse(data),
+    },
   };
 }
 

@@ -3,7 +3,7 @@ import type * as Kafkajs from 'kafkajs';
 import { PlatformError } from '#platform/errors';
 import { decoding, recordBytes } from './fetch.ts';
 import { FetchedBatch } from './fetched-batch.ts';
-import { metadataProtocol, metadataVersion } from './metadata.ts';
+import { metadataProtocol, metadataVersion, oldestMetadata } from './metadata.ts';
 import { prefetching } from './prefetch.ts';
 import type { Fetch } from './fetch.ts';
 import { createRequest, produceRequest } from './produce.ts';
@@ -84,9 +84,18 @@ function withIpv6(builderOf: ConnectionPoolBuilder): ConnectionPoolBuilder {
 
 type Metadata = (options?: { topics?: string[] }) => Promise<Kafkajs.BrokerMetadata | null>;
 
+interface OffsetsOfTopic {
+  topic: string;
+  partitions: { partition: number; offset?: string }[];
+}
+
 /** The patched part of kafkajs's Cluster. */
 interface Cluster {
   metadata: Metadata;
+  findTopicPartitionMetadata(topic: string): Kafkajs.PartitionMetadata[];
+  /** @returns the given partitions by the id of their leader */
+  findLeaderForPartitions: (topic: string, partitions: (string | number)[]) => Record<string, number[]>;
+  fetchTopicsOffset: (topics: OffsetsOfTopic[]) => Promise<OffsetsOfTopic[]>;
   brokerPool: { findConnectedBroker(): Promise<{ metadata(topics: string[]): Promise<Kafkajs.BrokerMetadata> }> };
 }
 
@@ -96,6 +105,49 @@ function tellingRefusals(metadata: Metadata): Metadata {
     if (answer !== null) return answer;
     const broker = await this.brokerPool.findConnectedBroker();
     return await broker.metadata(options.topics ?? []);
+  };
+}
+
+/** The offset of a partition without a leader, which kafkajs takes for one that it does not know yet. */
+export const unknownOffset = '-1';
+
+const hasLeader = ({ leader }: Kafkajs.PartitionMetadata) => leader >= 0;
+
+/** Lets partitions without a leader through: kafkajs throws for all topics of a request if one partition of one has none. */
+function passLeaderless(): void {
+  const parse = oldestMetadata.parse.bind(oldestMetadata);
+  oldestMetadata.parse = async (data) => {
+    await parse({ ...data, topicMetadata: data.topicMetadata.map((topic) => ({ ...topic, partitionMetadata: [] })) });
+    return data;
+  };
+}
+
+function namingLeaderless(find: Cluster['findLeaderForPartitions']): Cluster['findLeaderForPartitions'] {
+  return function (this: Cluster, topic, partitions) {
+    const leaders = find.call(this, topic, partitions);
+    const none = leaders['-1'];
+    if (none)
+      throw Object.assign(errorOfCode(leaderNotAvailable), { message: `${topic}/${none.join(',')} has no leader` });
+    return leaders;
+  };
+}
+
+function skippingLeaderless(fetch: Cluster['fetchTopicsOffset']): Cluster['fetchTopicsOffset'] {
+  return async function (this: Cluster, topics) {
+    const asked = topics.map((topic) => {
+      const led = new Set(
+        this.findTopicPartitionMetadata(topic.topic)
+          .filter(hasLeader)
+          .map((one) => one.partitionId),
+      );
+      return { ...topic, partitions: topic.partitions.filter(({ partition }) => led.has(partition)) };
+    });
+    const found = new Map((await fetch.call(this, asked)).map(({ topic, partitions }) => [topic, partitions]));
+    return topics.map(({ topic, partitions }) => {
+      const known = found.get(topic) ?? [];
+      const without = partitions.filter(({ partition }) => !known.some((one) => one.partition === partition));
+      return { topic, partitions: [...known, ...without.map((one) => ({ ...one, offset: unknownOffset }))] };
+    });
   };
 }
 
@@ -167,6 +219,8 @@ interface FetchAnswer {
   responses: { topicName: string; partitions: { partition: number; errorCode: number }[] }[];
 }
 
+const leaderNotAvailable = 5;
+
 const { createErrorFromCode: errorOfCode } = require('kafkajs/src/protocol/error') as {
   createErrorFromCode(code: number): Error & { type: string };
 };
@@ -206,12 +260,13 @@ function addMetadataVersion(): void {
 }
 
 /**
- * kafkajs 2.2.4 with twelve patches. Without them:
+ * kafkajs 2.2.4 with thirteen patches. Without them:
  * - It sets a timer for waiting requests even if none waits. The time is negative, so that Node prints
  *   TimeoutNegativeWarning, and the timer sets itself again, so that every connection has a timer of 1 ms that never ends.
  *   The patch sets the timer only if requests wait; `push` asks for it with each request.
  * - It does not pass empty record batches, and the ends of compacted ones.
  * - A batch that it cannot decode, or an error of one partition, ends the fetch of all partitions, and the consumer crashes.
+ * - One partition without a leader ends each request of a client: sends to other topics, offsets, joining a group.
  * - Its encoder of produce requests and its decoder of fetched records need several times the CPU of ours.
  * - It copies all messages of a partition once for each message: a thousand messages cost half a million steps.
  * - Its connections keep the last response, after a fetch megabytes, until the next one.
@@ -237,8 +292,13 @@ function load(): typeof Kafkajs {
   });
   patchMethods<Connection>('kafkajs/src/network/connection', { processData: forgettingAnswers });
   passPartitionErrors();
+  passLeaderless();
   patchMethods<Broker>('kafkajs/src/broker', { fetch: (fetch) => prefetching(decoding(fetch as never, errorOfCode)) });
-  patchMethods<Cluster>('kafkajs/src/cluster', { metadata: tellingRefusals });
+  patchMethods<Cluster>('kafkajs/src/cluster', {
+    metadata: tellingRefusals,
+    findLeaderForPartitions: namingLeaderless,
+    fetchTopicsOffset: skippingLeaderless,
+  });
   addMetadataVersion();
   keepAnswers();
   return kafkajs;

@@ -130,6 +130,11 @@ export function fakeKafka(
     return group;
   };
   const numbersOf = (topic: string) => Array.from({ length: partitionsIn(topic) }, (_, partition) => partition);
+  const watermarks = (topic: string) =>
+    network('watermarks', () => {
+      const ends = numbersOf(topic).map((partition) => BigInt(logOf({ topic, partition }).length));
+      return new Map(ends.map((high, partition) => [partition, { low: 0n, high }]));
+    });
   const admin: KafkaAdmin = {
     topics: () => network('topics', () => Object.keys(topics)),
     ensureTopics: (declared) =>
@@ -140,11 +145,8 @@ export function fakeKafka(
       }),
     topicId: (topic) =>
       network('topic id', () => (partitionsIn(topic), hash('md5', `${topic}/${deletions.get(topic) ?? 0}`))),
-    watermarks: (topic) =>
-      network('watermarks', () => {
-        const ends = numbersOf(topic).map((partition) => BigInt(logOf({ topic, partition }).length));
-        return new Map(ends.map((high, partition) => [partition, { low: 0n, high }]));
-      }),
+    watermarks,
+    knownWatermarks: watermarks,
     offsetsAt: (topic, time) =>
       network('offsets', () => {
         const first = numbersOf(topic).map((partition) => {
