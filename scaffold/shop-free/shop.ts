@@ -41,7 +41,6 @@ export const shop: readonly string[] = [
   'tests/chaos',
   'tests/disaster',
   'tests/cluster/platform',
-  'tests/start.test.ts',
   'tests/start',
   'tests/mutants',
   'bench',

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { test } from 'node:test';
+import { before, test } from 'node:test';
 
 import { commandOf } from '#local/process.ts';
 
@@ -27,6 +27,16 @@ export function onlyTests(platform: StartedPlatform): void {
     const answer = await fetch(`${platform.url('gateway')}/api/users/username/ada`);
     assert.equal(answer.status, 200);
   };
+
+  before(async () => {
+    const user = { username: 'ada', email: 'ada@example.com', firstName: 'Ada', lastName: 'Lovelace' };
+    const answer = await fetch(`${platform.url('gateway')}/api/users`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify(user),
+    });
+    assert.equal(answer.status, 201);
+  });
 
   test('runs the service in place of the other one; Ctrl-C returns it', async () => {
     const only = start(['--only', 'users', '--inspect', 'users', '--data', platform.data]);

@@ -9,7 +9,7 @@ import { watchResources } from './alive.ts';
 import type { Watched } from './watchdog.ts';
 
 /** How long a file may take, in seconds, unless it calls `allowSeconds`. */
-const usualSeconds = process.env['STREAMS_LONG'] ? 3_600 : 120;
+const usualSeconds = process.env['STREAMS_LONG'] ? 3_600 : 240;
 /** How long a process may run after its tests, in seconds. */
 const graceSeconds = 10;
 
