@@ -2,7 +2,7 @@ import type pg from 'pg';
 
 import { createKafka, readTopic, type Kafka } from '#platform/kafka';
 import { createLogger } from '#platform/telemetry';
-import type { Data, Hops, State, StoredEvent, TopicRecord } from './hops.ts';
+import { foreignKey, type Data, type Hops, type State, type StoredEvent, type TopicRecord } from './hops.ts';
 import type { Probe } from './probe.ts';
 import type { Observed } from './observed.ts';
 
@@ -56,7 +56,11 @@ async function rowsOf<T extends pg.QueryResultRow>(pool: pg.Pool, text: string):
 
 const orderStates = 'SELECT id, version, status, is_deleted AS "isDeleted" FROM orders';
 
-const letters = `SELECT consumer_group AS "group", topic, partition, "offset"::int AS "offset", key,
+/** Nobody but a fault writes what cannot be read, and of that the key cannot be read either. */
+const unreadableKey = `${foreignKey}unreadable`;
+
+const letters = `SELECT consumer_group AS "group", topic, partition, "offset"::int AS "offset",
+  CASE error_code WHEN 'ERR_KAFKA_COMPRESSION' THEN '${unreadableKey}' ELSE key END AS key,
   event_id AS id, reason
   FROM millrace.dead_letters`;
 
@@ -121,15 +125,15 @@ async function recordsOf(kafka: Kafka, topic: string): Promise<TopicRecord[]> {
     topic,
     group: `chaos-reader-${process.pid}-${Date.now()}`,
     onMessages(messages) {
-      for (const { partition, offset, key, headers, value } of messages)
+      for (const { partition, offset, key, headers, value, unreadable } of messages)
         records.set(`${partition}/${offset}`, {
           topic,
           partition,
           offset: Number(offset),
-          key,
+          key: unreadable ? unreadableKey : key,
           id: headers['ce_id'],
           type: headers['ce_type'],
-          data: value === null ? undefined : parse(value),
+          data: unreadable ? {} : value === null ? undefined : parse(value),
         });
     },
   });

@@ -1,4 +1,5 @@
 import { randomOf, type Random } from '#test/random.ts';
+import { consumerGroups } from './consumers.ts';
 
 const services = ['users', 'orders', 'notifications', 'analytics', 'gateway'];
 const servers = ['Kafka', 'PostgreSQL'];
@@ -11,7 +12,7 @@ const tables = [
   'notifications.notifications',
   'analytics.stream_windows',
 ];
-const foreignRecords = ['zero-in-id', 'no-headers', 'large', 'tombstone', 'compressed'];
+const foreignRecords = ['zero-in-id', 'no-headers', 'large', 'tombstone', 'compressed', 'unreadable'];
 
 export interface Draw {
   /** How often it is drawn, relative to the others. */
@@ -37,6 +38,7 @@ export const draws = {
   password: { weight: 2, targets: databases, seconds: [5, 12] },
   'refuse-connections': { weight: 1, targets: databases, seconds: [5, 12] },
   foreign: { weight: 2, targets: foreignRecords, seconds: [0, 0] },
+  intrude: { weight: 1, targets: consumerGroups, seconds: [5, 12] },
   'fill-disk': { weight: 1, targets: ['data'], seconds: [5, 12] },
   'add-partitions': { weight: 0.3, targets: ['order-events', 'user-events'], seconds: [0, 0] },
   'recreate-topic': { weight: 0.3, targets: ['order-events', 'user-events'], seconds: [0, 8] },

@@ -2,9 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Admin } from 'kafkajs';
 import { PlatformError } from '#platform/errors';
 import type { KafkaAdmin, TopicDeclaration, TopicPartition, Watermarks } from '../port.ts';
+import { unknownOffset } from './leaderless.ts';
 import type { IdentifiedPartition } from './metadata.ts';
 import { isPoison } from './poison.ts';
-import { unknownOffset } from './patches.ts';
 import { topicConfig } from '../topic-config.ts';
 
 /** All brokers know a new topic within this time, in milliseconds. */
@@ -183,7 +183,7 @@ function isLeaderMove(error: unknown): boolean {
   return leaderMoves.has((error as { type?: string }).type ?? '');
 }
 
-/** `patches.ts` gives partitions without a leader this offset. */
+/** A partition without a leader has no offset. */
 const isKnown = ({ offset }: { offset: string }) => offset !== unknownOffset;
 
 /** @throws if a partition has no leader */

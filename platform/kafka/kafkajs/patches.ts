@@ -3,7 +3,9 @@ import type * as Kafkajs from 'kafkajs';
 import { PlatformError } from '#platform/errors';
 import { decoding, recordBytes } from './fetch.ts';
 import { FetchedBatch } from './fetched-batch.ts';
-import { metadataProtocol, metadataVersion, oldestMetadata } from './metadata.ts';
+import { namingLeaderless, passLeaderless, skippingLeaderless } from './leaderless.ts';
+import type { Leaders } from './leaderless.ts';
+import { metadataProtocol, metadataVersion } from './metadata.ts';
 import { prefetching } from './prefetch.ts';
 import type { Fetch } from './fetch.ts';
 import { createRequest, produceRequest } from './produce.ts';
@@ -84,18 +86,9 @@ function withIpv6(builderOf: ConnectionPoolBuilder): ConnectionPoolBuilder {
 
 type Metadata = (options?: { topics?: string[] }) => Promise<Kafkajs.BrokerMetadata | null>;
 
-interface OffsetsOfTopic {
-  topic: string;
-  partitions: { partition: number; offset?: string }[];
-}
-
 /** The patched part of kafkajs's Cluster. */
-interface Cluster {
+interface Cluster extends Leaders {
   metadata: Metadata;
-  findTopicPartitionMetadata(topic: string): Kafkajs.PartitionMetadata[];
-  /** @returns the given partitions by the id of their leader */
-  findLeaderForPartitions: (topic: string, partitions: (string | number)[]) => Record<string, number[]>;
-  fetchTopicsOffset: (topics: OffsetsOfTopic[]) => Promise<OffsetsOfTopic[]>;
   brokerPool: { findConnectedBroker(): Promise<{ metadata(topics: string[]): Promise<Kafkajs.BrokerMetadata> }> };
 }
 
@@ -105,49 +98,6 @@ function tellingRefusals(metadata: Metadata): Metadata {
     if (answer !== null) return answer;
     const broker = await this.brokerPool.findConnectedBroker();
     return await broker.metadata(options.topics ?? []);
-  };
-}
-
-/** The offset of a partition without a leader, which kafkajs takes for one that it does not know yet. */
-export const unknownOffset = '-1';
-
-const hasLeader = ({ leader }: Kafkajs.PartitionMetadata) => leader >= 0;
-
-/** Lets partitions without a leader through: kafkajs throws for all topics of a request if one partition of one has none. */
-function passLeaderless(): void {
-  const parse = oldestMetadata.parse.bind(oldestMetadata);
-  oldestMetadata.parse = async (data) => {
-    await parse({ ...data, topicMetadata: data.topicMetadata.map((topic) => ({ ...topic, partitionMetadata: [] })) });
-    return data;
-  };
-}
-
-function namingLeaderless(find: Cluster['findLeaderForPartitions']): Cluster['findLeaderForPartitions'] {
-  return function (this: Cluster, topic, partitions) {
-    const leaders = find.call(this, topic, partitions);
-    const none = leaders['-1'];
-    if (none)
-      throw Object.assign(errorOfCode(leaderNotAvailable), { message: `${topic}/${none.join(',')} has no leader` });
-    return leaders;
-  };
-}
-
-function skippingLeaderless(fetch: Cluster['fetchTopicsOffset']): Cluster['fetchTopicsOffset'] {
-  return async function (this: Cluster, topics) {
-    const asked = topics.map((topic) => {
-      const led = new Set(
-        this.findTopicPartitionMetadata(topic.topic)
-          .filter(hasLeader)
-          .map((one) => one.partitionId),
-      );
-      return { ...topic, partitions: topic.partitions.filter(({ partition }) => led.has(partition)) };
-    });
-    const found = new Map((await fetch.call(this, asked)).map(({ topic, partitions }) => [topic, partitions]));
-    return topics.map(({ topic, partitions }) => {
-      const known = found.get(topic) ?? [];
-      const without = partitions.filter(({ partition }) => !known.some((one) => one.partition === partition));
-      return { topic, partitions: [...known, ...without.map((one) => ({ ...one, offset: unknownOffset }))] };
-    });
   };
 }
 
@@ -218,8 +168,6 @@ function keepAnswers(): void {
 interface FetchAnswer {
   responses: { topicName: string; partitions: { partition: number; errorCode: number }[] }[];
 }
-
-const leaderNotAvailable = 5;
 
 const { createErrorFromCode: errorOfCode } = require('kafkajs/src/protocol/error') as {
   createErrorFromCode(code: number): Error & { type: string };

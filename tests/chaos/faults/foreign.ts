@@ -3,10 +3,13 @@ import type { System } from '../system.ts';
 import { send } from './errand.ts';
 import { nothing, type Inject } from './fault.ts';
 import type { StrangersRecord } from './stranger.ts';
+import { eventServices } from '#platform/declarations';
 
 const topic = 'order-events';
 /** Below the 4 MB that the topic takes. */
 const largeBytes = 4_194_000 - 1_000;
+/** More than a consumer decompresses. */
+const tooManyZeros = 17 * 1024 * 1024;
 /** Far above the ids that orders draws. */
 const firstOrder = 900_000_000_000;
 
@@ -21,8 +24,18 @@ export const foreign: Inject = async (system, { target }) => {
   const record = recordOf(target, key);
   const isEvent = target === 'compressed';
   if (isEvent) events.set(system, [...(events.get(system) ?? []), record]);
-  await send(system, { kind: 'send', topic, records: [record], compressed: isEvent });
+  const compressed = isEvent || target === 'unreadable';
+  await send(system, { kind: 'send', topic, records: [record], compressed });
   return nothing;
+};
+
+/** Another program is a member of a group of ours, by mistake: what it reads has no effect, and must have it later. */
+export const intrude: Inject = (system, { target, seconds }) => {
+  const { topics } = eventServices()
+    .flatMap(({ spec }) => spec.consumes ?? [])
+    .find(({ group }) => group === target)!;
+  const ended = send(system, { kind: 'join', group: target, topics: [...topics], seconds }).catch(() => undefined); // Kafka may go meanwhile
+  return Promise.resolve(() => ended);
 };
 
 /** The others publish their events again, too, when the topic has lost them. */
@@ -41,6 +54,8 @@ function recordOf(target: string, key: string): StrangersRecord {
       return { key, value: 'x', headers: {} };
     case 'large':
       return { key, value: 'x'.repeat(largeBytes), headers: {} };
+    case 'unreadable':
+      return { key, value: '', headers: {}, zeros: tooManyZeros };
     case 'tombstone':
       return { key, value: null, headers: {} };
     default:

@@ -3,7 +3,7 @@ import { skew } from './clocks.ts';
 import { changePassword, freezeBackend, killBackend, lock, refuseConnections } from './databases.ts';
 import { fillDisk } from './disk.ts';
 import type { Inject } from './fault.ts';
-import { foreign } from './foreign.ts';
+import { foreign, intrude } from './foreign.ts';
 import { freeze, kill, restart } from './processes.ts';
 import { addPartitions, recreateTopic } from './topics.ts';
 import { blackHole, cut } from './wires.ts';
@@ -21,6 +21,7 @@ export const injections: Record<FaultKind, Inject> = {
   password: changePassword,
   'refuse-connections': refuseConnections,
   foreign,
+  intrude,
   'fill-disk': fillDisk,
   'add-partitions': addPartitions,
   'recreate-topic': recreateTopic,

@@ -10,10 +10,14 @@ export interface StrangersRecord {
   key: string;
   value: string | null;
   headers: Record<string, string>;
+  /** so many zeros follow the value: compressed they are few bytes */
+  zeros?: number;
 }
 
 export type Errand =
   | { kind: 'send'; topic: string; records: StrangersRecord[]; compressed: boolean }
+  /** takes partitions of a group, and reads them without a word */
+  | { kind: 'join'; group: string; topics: string[]; seconds: number }
   | { kind: 'add-partitions'; topic: string; add: number }
   | { kind: 'delete'; topic: string };
 
@@ -28,9 +32,20 @@ const kafka = new Kafka({ brokers, clientId: 'stranger', logLevel: logLevel.NOTH
 if (errand.kind === 'send') {
   const producer = kafka.producer();
   await producer.connect();
-  const { topic, records: messages, compressed } = errand;
+  const { topic, records, compressed } = errand;
+  const messages = records.map(({ zeros = 0, value, ...rest }) => ({
+    ...rest,
+    value: value === null ? null : value + '\0'.repeat(zeros),
+  }));
   await producer.send({ topic, messages, compression: compressed ? CompressionTypes.ZSTD : CompressionTypes.None });
   await producer.disconnect();
+} else if (errand.kind === 'join') {
+  const consumer = kafka.consumer({ groupId: errand.group });
+  await consumer.connect();
+  await consumer.subscribe({ topics: errand.topics });
+  await consumer.run({ autoCommit: false, eachBatch: () => Promise.resolve() });
+  await sleep(errand.seconds * 1_000);
+  await consumer.disconnect();
 } else {
   const admin = kafka.admin();
   await admin.connect();
