@@ -94,7 +94,8 @@ describe('the progress of an Inbox', () => {
     await eventually(async () => (await lag()) === 0, 'there is nothing to read');
     const until = performance.now() + 3 * stuckMs;
     await eventually(async () => {
-      assert.ok(await stand.isReady(health), 'it is well');
+      // on a busy machine an answer of Kafka or PostgreSQL can come later than this short limit
+      assert.doesNotMatch((await health.report()).checks[`inbox ${stand.group}`]!.reason ?? '', /makes no progress/);
       return performance.now() > until;
     }, 'some rounds');
     await inTransactions([3, 'abort'], [4, 'commit']);
