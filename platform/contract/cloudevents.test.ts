@@ -129,6 +129,22 @@ test('a value with the frame of a Schema Registry is named as such', () => {
   assert.throws(() => decodeEvent(message({ value })), /frame of a Schema Registry \(schema 42\)/);
 });
 
+test('a large value costs little, whether or not it fits, in both modes', () => {
+  const items = Type.Object({ items: Type.Array(Type.Object({ productId: Type.Integer() }), { maxItems: 100 }) });
+  const decode = contractDecoder({ placed: { summary: 's', topics: ['t'], schema: items, source: '/s' } });
+  const headers = encodeHeaders({ ...envelope, type: 'placed' });
+  const zeros = `{"items":[0${',0'.repeat(2_000_000)}]}`;
+  const whole = `{"id":"1","type":"placed","source":"/s","time":"2026-01-01T00:00:00Z","data":${zeros}}`;
+  const inStructuredMode = { headers: { 'content-type': 'application/cloudevents+json' }, value: Buffer.from(whole) };
+  const before = process.cpuUsage();
+  for (const changes of [{ headers, value: Buffer.from(zeros) }, inStructuredMode])
+    assert.throws(() => decode(message(changes)), /does not fit placed: it is too large to say where/);
+  const { user, system } = process.cpuUsage(before);
+  assert.ok(user + system < 1_500_000, `${(user + system) / 1_000} ms`);
+  const tooLarge = Buffer.from(`{"items":"${'x'.repeat(4 * 1024 * 1024)}"}`);
+  assert.throws(() => decode(message({ headers, value: tooLarge })), /more than 4 MiB/);
+});
+
 test('a traceparent that is none is ignored', () => {
   const headers = { ...encodeHeaders(envelope), traceparent: `${envelope.traceparent.slice(0, 54)}\0` };
   assert.equal(decodeEvent(message({ headers })).traceparent, undefined);

@@ -1,7 +1,7 @@
 import { Compile } from 'typebox/compile';
 import { PlatformError } from '#platform/errors';
 import type { EventTypes } from './contract.ts';
-import { rawJson } from './raw-json.ts';
+import { memberText } from './json-member.ts';
 import { parseEventTime } from './time.ts';
 import { Recogniser } from './recogniser.ts';
 import type { JsonBytes } from './recogniser.ts';
@@ -141,13 +141,14 @@ function decodeStructured(
   read: ReadData,
 ): ReceivedEvent {
   if (!cloudEvent.test(contentType)) throw new InvalidEvent(`events of the format ${contentType} are not supported`);
-  const envelope = parseJson(message, withDigits);
-  if (typeof envelope !== 'object' || envelope === null) throw new InvalidEvent('the value is not a CloudEvent');
+  const envelope = parseJson(message);
+  if (typeof envelope !== 'object' || envelope === null || Array.isArray(envelope))
+    throw new InvalidEvent('the value is not a CloudEvent');
   const { id, type, source, subject, time, traceparent, data, data_base64 } = envelope as Record<string, unknown>;
   const attributes = { id, type, source, subject, time, traceparent: traceparent ?? headers['traceparent'] };
   let value: Buffer | null = null;
   if (typeof data_base64 === 'string') value = Buffer.from(data_base64, 'base64');
-  else if (data !== undefined) value = Buffer.from(JSON.stringify(data));
+  else if (data !== undefined) value = Buffer.from(memberText(textOf(message), 'data')!);
   return toEvent(message, attributes, 'id, type and source', { value }, read);
 }
 
@@ -210,22 +211,18 @@ function timeOf(time: unknown, message: Message): number {
   return parsed;
 }
 
-/** Keeps each digit of a number, of which a double holds 15 to 17, for a later JSON.stringify. */
-function withDigits(_name: string, value: unknown, { source }: { source?: string }): unknown {
-  return typeof value === 'number' ? rawJson(source!) : value;
-}
-
 /** Decodes the data of an event as JSON, without a check. */
 export function readJson(value: Value): unknown {
   return parseJson(value);
 }
 
-function parseJson(value: Value, reviver?: typeof withDigits): unknown {
+function parseJson(value: Value): unknown {
   const range = rangeOf(value);
   if (!range) throw new InvalidEvent('the value is empty');
   const { bytes, start, end } = range;
+  if (end - start > maxJsonBytes) throw new InvalidEvent('the value has more than 4 MiB');
   try {
-    return JSON.parse(bytes.toString('utf8', start, end), reviver as Parameters<typeof JSON.parse>[1]);
+    return JSON.parse(textOf(value));
   } catch (cause) {
     if (bytes[start] === 0 && end - start > frameSize) {
       const schema = bytes.readInt32BE(start + 1);
@@ -236,6 +233,17 @@ function parseJson(value: Value, reviver?: typeof withDigits): unknown {
     throw new InvalidEvent('the value is not JSON', { cause });
   }
 }
+
+function textOf(value: Value): string {
+  const { bytes, start, end } = rangeOf(value)!;
+  return bytes.toString('utf8', start, end);
+}
+
+/** The most of JSON that is parsed. Of small values it needs thirty times the memory, and a topic takes no more in a record. */
+const maxJsonBytes = 4 * 1024 * 1024;
+
+/** The most of JSON whose faults are named: naming them needs hundreds of times the memory where there are many values. */
+const maxExplainedBytes = 64 * 1024;
 
 /** The frame of Confluent's Schema Registry: a zero byte and the id of the schema. */
 const frameSize = 5;
@@ -288,7 +296,11 @@ export function contractDecoder<M extends Message>(events: EventTypes, take?: Ta
     const data = readJson(value);
     const validator = validatorOf(type);
     if (validator && !validator.Check(data)) {
-      const faults = validator.Errors(data).map((fault) => `${fault.instancePath || 'data'} ${fault.message}`);
+      const { start, end } = rangeOf(value)!;
+      const faults =
+        end - start > maxExplainedBytes
+          ? ['it is too large to say where']
+          : validator.Errors(data).map((fault) => `${fault.instancePath || 'data'} ${fault.message}`);
       throw new InvalidEvent(`the data does not fit ${type}: ${faults.join('; ')}`);
     }
     if (!take) return data;

@@ -1,7 +1,9 @@
 import { Type } from 'typebox';
-import { rawJson } from './raw-json.ts';
 
 const maxId = 2n ** 63n - 1n;
+
+/** A number for JSON.stringify, with each of its digits: JavaScript would round it. */
+const rawJson = (JSON as unknown as { rawJSON(digits: string): unknown }).rawJSON;
 
 /** What the document says of the largest id: in a text, and in a body, where parsing rounds larger ones to 2^63. */
 export const maxIdInDocument = { string: rawJson(String(maxId)), integer: rawJson(String(2n ** 63n - 1024n)) };
