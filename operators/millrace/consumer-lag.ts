@@ -89,9 +89,11 @@ export class ConsumerLagReader {
     const partitions = new Map<string, number>();
     let lag = 0n;
     for (const topic of topics) {
-      const watermarks = await kafka.admin.watermarks(topic);
+      const watermarks = await kafka.admin.knownWatermarks(topic);
       partitions.set(topic, watermarks.size);
-      for (const [partition, { low, high }] of watermarks) {
+      for (const [partition, marks] of watermarks) {
+        if (!marks) continue; // it has no leader, and nobody can read it
+        const { low, high } = marks;
         const from = nexts.get(`${topic}/${partition}`) ?? low;
         lag += high - (from < low ? low : from > high ? high : from);
       }

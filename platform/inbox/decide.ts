@@ -8,15 +8,17 @@ export type OffsetDecision = 'restart' | 'end';
 /**
  * Decides where a group reads a topic from. Its running inbox follows within some seconds.
  * @param pool of the database that holds the group's offsets
- * @returns the offsets that the group goes on at, by partition; empty if the group has none in this database
+ * @returns the offsets that the group goes on at, by partition, but those without a leader; empty if the group has none in this database
  */
 export async function decideOffsets(
-  { pool, admin }: { pool: Pool; admin: Pick<KafkaAdmin, 'watermarks' | 'topicId'> },
+  { pool, admin }: { pool: Pool; admin: Pick<KafkaAdmin, 'knownWatermarks' | 'topicId'> },
   { group, topic, decision }: { group: string; topic: string; decision: OffsetDecision },
 ): Promise<Map<number, bigint>> {
-  const [topicId, watermarks] = await Promise.all([admin.topicId(topic), admin.watermarks(topic)]);
+  const [topicId, watermarks] = await Promise.all([admin.topicId(topic), admin.knownWatermarks(topic)]);
   const offsets = new Map(
-    [...watermarks].map(([partition, { low, high }]) => [partition, decision === 'restart' ? low : high]),
+    [...watermarks].flatMap(([partition, marks]): [number, bigint][] =>
+      marks ? [[partition, decision === 'restart' ? marks.low : marks.high]] : [],
+    ),
   );
   const { rows } = await pool.query<{ partition: number }>(
     `WITH decided AS (

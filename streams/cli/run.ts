@@ -39,7 +39,7 @@ export function runQueries(queries: readonly StreamQuery[], events: readonly Rec
   });
   return engine.plans.plans.map((plan) => {
     const { emit, alert, window } = plan.query;
-    const watermark = queryWatermark(plan, partitions, now);
+    const watermark = queryWatermark(plan, { partitions, now });
     const windows = engine.rows(plan).map((row) => {
       const closed = watermark !== undefined && row.windowEnd! + openFor(window!) <= watermark;
       return { row, closed };

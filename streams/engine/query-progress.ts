@@ -17,6 +17,20 @@ export interface PartitionState {
   watermarks: ReadonlyMap<string, { watermark: number; updatedAt: number }>;
 }
 
+/** What is known of the partitions at a time. */
+export interface Observation {
+  /** the database's time, in milliseconds since 1970 */
+  now: number;
+  partitions: readonly PartitionState[];
+  /** the topics whose partitions these are; default: all. Of others Kafka tells nothing: a partition of them has no leader, for example */
+  known?: ReadonlySet<string>;
+}
+
+/** Whether each topic that a query reads is known. */
+export function isObserved({ query }: Pick<Plan, 'query'>, { known }: Observation): boolean {
+  return known === undefined || query.from.every(({ topic }) => known.has(topic));
+}
+
 /** After this time without events, a partition that is read to its end is idle: it does not hold windows open. */
 export const idleAfterMs = 30_000;
 
@@ -52,14 +66,11 @@ export function buildProgress(
 
 /**
  * The watermark of a query: it has seen all events up to this time, in milliseconds since 1970. Undefined while a partition
- * has events and none of them is read. If all partitions are idle, the watermark follows the wall clock.
- * @param now milliseconds since 1970, of the clock that wrote `updatedAt`
+ * has events and none of them is read, or a topic is not known. If all partitions are idle, the watermark follows the wall clock.
  */
-export function queryWatermark(
-  plan: Pick<Plan, 'clock' | 'query'>,
-  partitions: readonly PartitionState[],
-  now: number,
-): number | undefined {
+export function queryWatermark(plan: Pick<Plan, 'clock' | 'query'>, observation: Observation): number | undefined {
+  if (!isObserved(plan, observation)) return undefined;
+  const { partitions, now } = observation;
   const topics = new Set(plan.query.from.map(({ topic }) => topic));
   const readings = partitions
     .filter(({ topic }) => topics.has(topic))

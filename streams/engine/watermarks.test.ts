@@ -20,7 +20,7 @@ function partition(id: number, watermark: number | undefined, { next = 5n, high 
 }
 
 function until(...partitions: PartitionState[]): number | undefined {
-  return queryWatermark(plan, partitions, now);
+  return queryWatermark(plan, { partitions, now });
 }
 
 describe('the watermarks of a partition', () => {

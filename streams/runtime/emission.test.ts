@@ -4,8 +4,8 @@ import { readOutbox } from '#platform/outbox/testing.ts';
 import { transaction } from '#platform/postgres';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
-import { idleAfterMs } from '#streams/engine/query-progress.ts';
-import type { PartitionState } from '#streams/engine';
+import { idleAfterMs, queryWatermark } from '#streams/engine/query-progress.ts';
+import type { PartitionState, Plan } from '#streams/engine';
 import { declare, forgetQueries } from '#streams/testing/declare.ts';
 import { orderEvent, queryOf, start } from '#streams/testing/support.ts';
 import { cleanUp, closeDue, emitDue } from '#streams/store';
@@ -195,6 +195,28 @@ describe('what windows emit', () => {
         [2, undefined, undefined],
       ],
     );
+  });
+
+  it('is not known of a topic of which Kafka tells nothing, which holds up no other', async () => {
+    let isThere = true;
+    const observer = new StreamObserver({
+      admin: {
+        watermarks: (topic) =>
+          isThere && topic === 'order-events'
+            ? Promise.resolve(new Map([[0, { low: 0n, high: 0n }]]))
+            : Promise.reject(new Error(`${topic}/0 has no leader`)),
+      },
+      pool: database.pool,
+      group: 'analytics',
+      topics: () => ['user-events', 'order-events'],
+    });
+    await observer.refresh();
+    const observation = await observer.observe();
+    const plan = (...topics: string[]) => ({ clock: '', query: { from: topics.map((topic) => ({ topic })) } }) as unknown as Plan;
+    assert.ok(queryWatermark(plan('order-events'), observation!));
+    assert.equal(queryWatermark(plan('order-events', 'user-events'), observation!), undefined);
+    isThere = false;
+    await assert.rejects(observer.refresh(), /has no leader/);
   });
 
   it('is forgotten after its retention, in event time', async () => {

@@ -1,16 +1,10 @@
 import type { KafkaAdmin } from '#platform/kafka';
 import type { Pool } from '#platform/postgres';
-import type { Offsets, PartitionState } from '#streams/engine';
+import type { Observation, Offsets } from '#streams/engine';
 import { readPositions } from '#streams/store';
 
 /** The maximum age of Kafka's offsets, in milliseconds. */
 const maxAgeMs = 15_000;
-
-export interface Observation {
-  /** the database's time, in milliseconds since 1970 */
-  now: number;
-  partitions: PartitionState[];
-}
 
 /** Observes the ends of the topics in Kafka, and how far the group has read them. */
 export class StreamObserver {
@@ -18,8 +12,8 @@ export class StreamObserver {
   readonly #pool: Pool;
   readonly #group: string;
   readonly #topics: () => readonly string[];
-  #offsets: { topic: string; partition: number; offsets: Offsets }[] = [];
-  #askedAt = Number.NEGATIVE_INFINITY;
+  /** by topic */
+  readonly #answers = new Map<string, { askedAt: number; offsets: ReadonlyMap<number, Offsets> }>();
 
   constructor(options: {
     admin: Pick<KafkaAdmin, 'watermarks'>;
@@ -33,33 +27,39 @@ export class StreamObserver {
     this.#topics = options.topics;
   }
 
-  /** Asks Kafka for the offsets of the topics. */
+  /** Asks Kafka for the offsets of the topics. One that it tells nothing of holds up no other. @throws if it tells nothing at all */
   async refresh(): Promise<void> {
     const askedAt = performance.now();
-    const topics = await Promise.all(
+    const asked = await Promise.allSettled(
       this.#topics().map(async (topic) => {
-        const partitions = await this.#admin.watermarks(topic);
-        return [...partitions].map(([partition, offsets]) => ({ topic, partition, offsets }));
+        this.#answers.set(topic, { askedAt, offsets: await this.#admin.watermarks(topic) });
       }),
     );
-    this.#offsets = topics.flat();
-    this.#askedAt = askedAt;
+    const failures = asked.filter(({ status }) => status === 'rejected') as PromiseRejectedResult[];
+    if (failures.length > 0 && failures.length === asked.length) throw failures[0]!.reason;
   }
 
   /**
-   * The state of all partitions; undefined while Kafka's offsets are too old. Kafka's offsets are older than those of the
+   * The state of the partitions; undefined while Kafka's offsets are too old. Kafka's offsets are older than those of the
    * database: a partition that seems to be read to its end has been so.
    */
   async observe(): Promise<Observation | undefined> {
-    if (performance.now() - this.#askedAt > maxAgeMs) return undefined;
-    const offsets = this.#offsets;
+    const since = performance.now() - maxAgeMs;
+    const fresh = this.#topics().flatMap((topic) => {
+      const answer = this.#answers.get(topic);
+      return answer && answer.askedAt >= since ? [{ topic, ...answer }] : [];
+    });
+    if (fresh.length === 0) return undefined;
     const { now, partitions } = await readPositions(this.#pool, this.#group);
     return {
       now,
-      partitions: offsets.map((known) => {
-        const own = partitions.find(({ topic, partition }) => topic === known.topic && partition === known.partition);
-        return { ...known, nextOffset: own?.nextOffset, watermarks: own?.watermarks ?? new Map() };
-      }),
+      known: new Set(fresh.map(({ topic }) => topic)),
+      partitions: fresh.flatMap(({ topic, offsets: all }) =>
+        [...all].map(([partition, offsets]) => {
+          const own = partitions.find((one) => one.topic === topic && one.partition === partition);
+          return { topic, partition, offsets, nextOffset: own?.nextOffset, watermarks: own?.watermarks ?? new Map() };
+        }),
+      ),
     };
   }
 }

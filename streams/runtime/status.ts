@@ -4,11 +4,12 @@ import type { QueryFault } from '#streams/language';
 import { gauge } from '#platform/telemetry';
 import type { Pool } from '#platform/postgres';
 import { backfillGroup } from '#platform/declarations';
-import { buildProgress, lagOf, queryWatermark } from '#streams/engine';
+import { buildProgress, isObserved, lagOf, queryWatermark } from '#streams/engine';
+import type { Observation } from '#streams/engine';
 import type { BuildProgress, Plan, Versions } from '#streams/engine';
 import { readPositions } from '#streams/store';
 import type { PartitionPosition } from '#streams/store';
-import type { Observation, StreamObserver } from './observer.ts';
+import type { StreamObserver } from './observer.ts';
 
 interface Counters {
   matched: number;
@@ -77,7 +78,7 @@ export class StatusBoard {
 
   /** The watermark of a query at the last sample. */
   watermark(plan: Plan): number | undefined {
-    return this.#observation && queryWatermark(plan, this.#observation.partitions, this.#observation.now);
+    return this.#observation && queryWatermark(plan, this.#observation);
   }
 
   /** The current status of each query. */
@@ -106,7 +107,8 @@ export class StatusBoard {
       query: query.name,
       version,
       definition: definitionOf(plan),
-      state: this.#observation && !isBuilding ? stateOf(matched, failed) : 'Waiting', // for Kafka, or for its backfill
+      state:
+        this.#observation && isObserved(plan, this.#observation) && !isBuilding ? stateOf(matched, failed) : 'Waiting', // for Kafka, or for its backfill
       sources: query.from.map(({ topic }) => topic),
       window: query.windowText,
       lag: isBuilding ? (progress?.eventsLeft ?? 0) : this.#lag(plan),

@@ -1,7 +1,7 @@
 import type { Pool } from '#platform/postgres';
 import { transaction } from '#platform/postgres';
 import { queryWatermark, openFor, passes, rowOf } from '#streams/engine';
-import type { PartitionState, Plan, PlanSet } from '#streams/engine';
+import type { Observation, Plan, PlanSet } from '#streams/engine';
 import { raiseAlerts } from './alerts.ts';
 import type { Round } from './emitter.ts';
 import { appendToFeed } from './feed.ts';
@@ -11,19 +11,12 @@ import { emitMetrics } from './metrics.ts';
 /** The most windows that one transaction closes. */
 const batch = 500;
 
-/**
- * Closes the windows that the watermark has passed, for each query that emits on close.
- * @param now the database's time, in milliseconds since 1970
- */
-export async function closeDue(
-  pool: Pool,
-  plans: PlanSet,
-  { partitions, now }: { partitions: readonly PartitionState[]; now: number },
-): Promise<Round> {
+/** Closes the windows that the watermark has passed, for each query that emits on close. */
+export async function closeDue(pool: Pool, plans: PlanSet, observation: Observation): Promise<Round> {
   const total: Round = { emitted: 0, more: false };
   for (const plan of plans.plans) {
     if (plan.query.emit?.on !== 'close') continue;
-    const watermark = queryWatermark(plan, partitions, now);
+    const watermark = queryWatermark(plan, observation);
     if (watermark === undefined) continue;
     const { emitted, more } = await closeWindows(pool, plan, watermark);
     total.emitted += emitted;

@@ -23,11 +23,11 @@ export async function listOffsets({ group, topics, pool, kafka }: ConsumerPartOp
      ORDER BY topic, partition`,
     [group],
   );
-  const marks = new Map<string, Map<number, Watermarks>>();
+  const marks = new Map<string, Map<number, Watermarks | undefined>>();
   const ages = new Map<Stored, number>();
   const late = new AbortController();
   const ask = async (topic: string): Promise<void> => {
-    marks.set(topic, await kafka.admin.watermarks(topic));
+    marks.set(topic, await kafka.admin.knownWatermarks(topic));
     for (const row of rows) {
       const { low = 0n, high = 0n } = marks.get(row.topic)?.get(row.partition) ?? {};
       if (row.topic !== topic || BigInt(row.next) >= high) continue;

@@ -28,14 +28,14 @@ describe('the operations of a consumer', () => {
   before(async () => {
     database = await createTestDatabase();
     await database.pool.query('CREATE TABLE effects (id bigint GENERATED ALWAYS AS IDENTITY, n int)');
-    const watermarks = (): Promise<Map<number, Watermarks>> =>
+    const knownWatermarks = (): Promise<Map<number, Watermarks>> =>
       isKafkaAway ? Promise.reject(new Error('away')) : Promise.resolve(new Map([[0, { low: 0n, high: 12n }]]));
     // an event an hour, the last one a minute ago
     const offsetsAt = (_: string, time: number) => {
       const ageMs = Date.now() - 60_000 - time;
       return Promise.resolve(new Map([[0, BigInt(Math.max(0, 12 - Math.floor((ageMs + 3_600_000) / 3_600_000)))]]));
     };
-    const kafka = { admin: { watermarks, offsetsAt } } as unknown as Parameters<typeof consumerPart>[0]['kafka'];
+    const kafka = { admin: { knownWatermarks, offsetsAt } } as unknown as Parameters<typeof consumerPart>[0]['kafka'];
     const part = consumerPart({ group, topics: ['orders'], pool: database.pool, kafka });
     http = createHttp({ contract: defineContract('test', {}), handlers: {}, health: new Health(), log, part });
     url = `http://127.0.0.1:${await http.listen(0, '127.0.0.1')}`;
