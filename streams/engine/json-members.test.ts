@@ -97,9 +97,9 @@ describe('members of JSON', () => {
         return [`[${all.map(([json]) => json).join(',')}]`, all.map(([, parsed]) => parsed)];
       }
       if (typeof one !== 'object' || one === null) return [JSON.stringify(one), JSON.parse(JSON.stringify(one))];
-      const all = Object.entries(one).map(([name, own]) => [name, write(own)] as const);
-      const json = all.map(([name, [own]]) => `${JSON.stringify(name)}: ${own}`).join(' ,');
-      return [`{${json}}`, Object.fromEntries(all.map(([name, [, parsed]]) => [name, parsed]))];
+      const all = Object.entries(one).map(([key, own]) => [key, write(own)] as const);
+      const json = all.map(([key, [own]]) => `${JSON.stringify(key)}: ${own}`).join(' ,');
+      return [`{${json}}`, Object.fromEntries(all.map(([key, [, parsed]]) => [key, parsed]))];
     };
     fc.assert(
       fc.property(tree, (one) => {
