@@ -171,6 +171,7 @@ const asked: Record<string, string[]> = {
   v1: ['PersistentVolumeClaim', 'Service'],
   'apps/v1': ['StatefulSet', 'Deployment'],
   'kafka.strimzi.io/v1': ['Kafka', 'KafkaNodePool'],
+  'millrace.dev/v1beta1': ['EventService'],
 };
 const pluralOf = (kind: string) => `${kind.toLowerCase()}s`;
 const rootOf = (version: string) => (version === 'v1' ? '/api/v1' : `/apis/${version}`);

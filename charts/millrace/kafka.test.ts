@@ -102,6 +102,57 @@ describe('the Kafka of the platform’s chart', { skip: withoutHelm }, () => {
   });
 });
 
+describe('the Kafka of services that are there', { skip: withoutHelm }, () => {
+  const servicesOf = (values: object) => render('millrace', { values }).filter(({ kind }) => kind === 'EventService');
+  const external = {
+    kafka: {
+      mode: 'external',
+      external: { bootstrapServers: 'b:9096', sasl: { existingSecret: 'msk' }, cidrs: ['10.0.0.0/8'] },
+    },
+  };
+  const shared = { kafka: { create: false, name: 'shared' } };
+
+  test('stays, before Helm rolls pods to one without their topics', async () => {
+    for (const [before, after, message] of [
+      [
+        {},
+        external,
+        'kafka.mode: the topics of the service analytics are in the Kafka millrace of Strimzi, and cannot move to an external Kafka. Set kafka.mode to strimzi and kafka.name to millrace.',
+      ],
+      [
+        external,
+        {},
+        'kafka.mode: the topics of the service analytics are in an external Kafka, and cannot move to the Kafka millrace of Strimzi. Set kafka.mode to external.',
+      ],
+      [
+        {},
+        { kafka: { name: 'other' } },
+        'kafka.name: the topics of the service analytics are in the Kafka millrace of Strimzi, and cannot move to the Kafka other of Strimzi. Set kafka.mode to strimzi and kafka.name to millrace.',
+      ],
+      [
+        shared,
+        { kafka: { create: false } },
+        'are in the Kafka shared of Strimzi, and cannot move to the Kafka millrace',
+      ],
+    ] as const) {
+      const refusal = (await refusalIn(servicesOf(before), 'millrace', after)) ?? '';
+      assert.ok(refusal.includes(message), refusal);
+      assert.match(refusal, /A platform with another Kafka is a new one, in another namespace/);
+    }
+  });
+
+  test('is the same with other brokers, other users, and by whomever it is created', async () => {
+    const { kafka } = external;
+    const moved = { kafka: { ...kafka, external: { ...kafka.external, bootstrapServers: 'c:9096', acls: true } } };
+    for (const [before, after] of [
+      [external, moved],
+      [{}, { kafka: { create: false } }],
+      [shared, shared],
+    ] as const)
+      assert.equal(await refusalIn(servicesOf(before), 'millrace', after), undefined);
+  });
+});
+
 describe('an install that takes over the Kafka of an earlier release', { skip: withoutHelm }, () => {
   test('says what it does not change, and how to change it', async () => {
     const kept = running((pool, kafka) => {

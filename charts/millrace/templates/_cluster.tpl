@@ -29,6 +29,27 @@
 {{- end -}}
 {{- end -}}
 
+{{/* Another Kafka than the services have. Their EventServices refuse it, too, when Helm has rolled the pods to a Kafka without their topics. */}}
+{{- define "millrace.refuseOtherKafka" -}}
+{{- if .Capabilities.APIVersions.Has "millrace.dev/v1beta1" -}}
+{{- $wanted := ternary "" .Values.kafka.name (eq .Values.kafka.mode "external") -}}
+{{- range $name, $spec := include "millrace.declarations" . | fromYaml -}}
+{{- $kafka := dig "spec" "kafka" dict (lookup "millrace.dev/v1beta1" "EventService" $.Release.Namespace $name | default dict) -}}
+{{- $present := $kafka.cluster | default "" -}}
+{{- if and $kafka (include "millrace.usesKafka" $spec) (ne $present $wanted) -}}
+{{- $back := "kafka.mode to external" -}}
+{{- if $present }}{{ $back = printf "kafka.mode to strimzi and kafka.name to %s" $present }}{{ end -}}
+{{- fail (printf "kafka.%s: the topics of the service %s are in %s, and cannot move to %s. Set %s. A platform with another Kafka is a new one, in another namespace." (ternary "name" "mode" (and (ne $present "") (ne $wanted ""))) $name (include "millrace.kafkaInWords" $present) (include "millrace.kafkaInWords" $wanted) $back) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A Kafka by its name, which only Strimzi's has. */}}
+{{- define "millrace.kafkaInWords" -}}
+{{ if . }}the Kafka {{ . }} of Strimzi{{ else }}an external Kafka{{ end }}
+{{- end -}}
+
 {{/* The number of brokers, which is also that of the controllers. */}}
 {{- define "millrace.refuseOtherBrokers" -}}
 {{- if .Capabilities.APIVersions.Has "kafka.strimzi.io/v1" -}}
