@@ -1,7 +1,18 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
-import { find, notesIn, refusalIn, render, withoutHelm, type Resource } from '../testing.ts';
+import {
+  chartFolder,
+  find,
+  namesOf,
+  notesIn,
+  refusalIn,
+  refusalOf,
+  render,
+  renderIn,
+  withoutHelm,
+  type Resource,
+} from '../testing.ts';
 
 const kafkaOf = (resources: Resource[]) => find(resources, 'Kafka', 'millrace')['spec'];
 const poolOf = (resources: Resource[]) => find(resources, 'KafkaNodePool', 'dual-role')['spec'];
@@ -20,7 +31,6 @@ describe('the Kafka of the platform’s chart', { skip: withoutHelm }, () => {
   test('keeps as many copies as there are brokers, up to three, and acknowledges what one less have', () => {
     for (const [replicas, copies, inSync] of [
       [1, 1, 1],
-      [2, 2, 1],
       [3, 3, 2],
       [5, 3, 2],
     ] as const) {
@@ -99,6 +109,33 @@ describe('the Kafka of the platform’s chart', { skip: withoutHelm }, () => {
     assert.equal(await refusalIn(one, 'millrace', {}), undefined);
     assert.equal(await refusalIn([], 'millrace', { kafka: { replicas: 3 } }), undefined);
     assert.equal(await refusalIn(one, 'millrace', { kafka: { create: false, replicas: 3 } }), undefined);
+  });
+});
+
+describe('an even number of brokers', { skip: withoutHelm }, () => {
+  test('is refused: one more broker bears one more loss', () => {
+    for (const replicas of [2, 4])
+      assert.match(
+        refusalOf('millrace', { kafka: { replicas } }),
+        new RegExp(
+          `kafka\\.replicas: ${replicas} is even.*more than half must run.*Set kafka\\.replicas to an odd number, such as ${replicas + 1}`,
+        ),
+      );
+  });
+
+  test('stays where a Kafka has it, which cannot change', async () => {
+    const two = running((pool) => (pool['spec'].replicas = 2));
+    const resources = await renderIn(two, chartFolder('millrace'), { values: { kafka: { replicas: 2 } } });
+    const { config } = kafkaOf(resources).kafka;
+    assert.deepEqual([config['default.replication.factor'], config['min.insync.replicas']], [2, 1]);
+    assert.match(
+      (await refusalIn(two, 'millrace', { kafka: { replicas: 3 } }))!,
+      /was made with 2, and cannot change to 3/,
+    );
+  });
+
+  test('is nobody’s business where the chart creates no Kafka', () => {
+    assert.deepEqual(namesOf(withKafka({ create: false, replicas: 2 }), 'KafkaNodePool'), []);
   });
 });
 
