@@ -66,6 +66,17 @@ app.kubernetes.io/instance: {{ $root.Release.Name | quote }}
 app.kubernetes.io/part-of: millrace
 {{- end -}}
 
+{{/* The labels and annotations of pods, of values with podLabels and podAnnotations: (list . "orders" values) */}}
+{{- define "millrace.podMetadata" -}}
+{{- $values := index . 2 -}}
+{{- $labels := include "millrace.compact" $values.podLabels | fromYaml -}}
+{{- include "millrace.overlay" (list $labels (include "millrace.selector" . | fromYaml)) -}}
+labels: {{- toYaml $labels | nindent 2 }}
+{{- with include "millrace.compact" $values.podAnnotations | fromYaml }}
+annotations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
 {{- define "millrace.image" -}}
 {{- $image := .Values.image -}}
 {{- if $image.digest -}}
