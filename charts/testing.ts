@@ -48,7 +48,8 @@ function resourcesOf(text: string): Resource[] {
   return text
     .split(/^---$/m)
     .map((part) => {
-      if (!parsed.has(part)) parsed.set(part, parse(part) as Resource | null);
+      // a key that a map has twice is a fault: kubeconform -strict refuses it, and Helm takes the last one
+      if (!parsed.has(part)) parsed.set(part, parse(part, { uniqueKeys: true }) as Resource | null);
       return structuredClone(parsed.get(part)!);
     })
     .filter((resource) => resource !== null);

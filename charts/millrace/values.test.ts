@@ -278,6 +278,31 @@ describe('the values of the platform’s chart', { skip: withoutHelm }, () => {
     assert.throws(() => render('millrace', { values: wrong }), /invalid propertyName 'app\.kubernetes\.io\/name'/);
   });
 
+  test('give a label of one place rather than the common one, and an annotation of the chart rather than another', () => {
+    const resources = render('millrace', {
+      values: {
+        commonLabels: { team: 'shop' },
+        defaults: {
+          podLabels: { team: 'orders' },
+          podAnnotations: { 'checksum/config': 'mine', 'helm.sh/hook': 'mine', a: 'b' },
+        },
+        monitoring: { labels: { team: 'metrics' } },
+      },
+      apis: ['monitoring.coreos.com/v1'],
+    });
+    const labels = ({ metadata }: Resource) => (metadata as { labels?: Record<string, string> }).labels!['team'];
+    assert.equal(labels(find(resources, 'Pod', 'place-order')), 'orders');
+    assert.equal(labels(find(resources, 'ConfigMap', 'place-order')), 'shop');
+    assert.equal(labels(find(resources, 'ServiceMonitor', 'millrace')), 'metrics');
+    const annotations = (name: string) =>
+      (podTemplates(resources).get(name)!.metadata as { annotations?: Record<string, string> }).annotations!;
+    assert.match(annotations('Deployment orders')['checksum/config']!, /^[0-9a-f]{64}$/);
+    assert.deepEqual(
+      [annotations('Pod place-order')['helm.sh/hook'], annotations('Pod place-order')['a']],
+      ['test', 'b'],
+    );
+  });
+
   test('bring further resources, as objects or templates', () => {
     const object = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: '{{ .Release.Name }}-ca' } };
     const text = 'apiVersion: v1\nkind: Secret\nmetadata: { name: {{ .Release.Name }}-password }';

@@ -44,6 +44,18 @@ const platform: Record<string, Omit<Permutation, 'name' | 'chart'>> = {
     values: { monitoring: { labels: { release: 'prometheus' }, interval: '1m' }, commonLabels: { team: 'shop' } },
     apis: [prometheus],
   },
+  // the keys of the chart, too: no map may have one twice
+  'labels and annotations that meet': {
+    values: {
+      commonLabels: { team: 'shop', grafana_dashboard: 'mine' },
+      defaults: {
+        podLabels: { team: 'shop', 'helm.sh/chart': 'mine' },
+        podAnnotations: { 'helm.sh/hook': 'mine', 'checksum/config': 'mine' },
+      },
+      monitoring: { labels: { team: 'metrics', 'app.kubernetes.io/part-of': 'mine' }, dashboardConfigMaps: true },
+    },
+    apis: [prometheus, grafana],
+  },
   'no monitoring': { values: { monitoring: { enabled: false } }, apis: [prometheus, grafana] },
   'three brokers with racks': { values: { kafka: { replicas: 3, rackTopologyKey: 'topology.kubernetes.io/zone' } } },
   'a kafka in memory, in plain text': { values: { kafka: { storage: '', tls: false, version: '4.3.1' } } },
@@ -363,6 +375,14 @@ const operator: Record<string, Omit<Permutation, 'name' | 'chart'>> = {
       monitoring: { interval: '1m' },
     },
     apis: [prometheus],
+  },
+  'labels and annotations that meet': {
+    values: {
+      commonLabels: { team: 'shop', grafana_dashboard: 'mine', 'rbac.authorization.k8s.io/aggregate-to-view': 'mine' },
+      podAnnotations: { 'checksum/config': 'mine' },
+      monitoring: { labels: { team: 'metrics', 'app.kubernetes.io/name': 'mine' }, dashboardConfigMaps: true },
+    },
+    apis: [prometheus, grafana],
   },
   'neither policies nor monitoring': {
     values: { networkPolicy: { enabled: false }, monitoring: { enabled: false } },

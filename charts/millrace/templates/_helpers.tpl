@@ -66,13 +66,14 @@ app.kubernetes.io/instance: {{ $root.Release.Name | quote }}
 app.kubernetes.io/part-of: millrace
 {{- end -}}
 
-{{/* The labels and annotations of pods, of values with podLabels and podAnnotations: (list . "orders" values) */}}
+{{/* The labels and annotations of pods, of values with podLabels and podAnnotations, and of others over them: (list . "orders" values...) */}}
 {{- define "millrace.podMetadata" -}}
-{{- $values := index . 2 -}}
-{{- $labels := include "millrace.compact" $values.podLabels | fromYaml -}}
-{{- include "millrace.overlay" (list $labels (include "millrace.selector" . | fromYaml)) -}}
-labels: {{- toYaml $labels | nindent 2 }}
-{{- with include "millrace.compact" $values.podAnnotations | fromYaml }}
+{{- $pod := dict "podLabels" dict "podAnnotations" dict -}}
+{{- range slice . 2 -}}
+{{- include "millrace.overlay" (list $pod (pick . "podLabels" "podAnnotations" | deepCopy)) -}}
+{{- end -}}
+labels: {{- include "millrace.overlaid" (list ($pod.podLabels | default dict | toYaml) (include "millrace.selector" . | fromYaml)) | nindent 2 }}
+{{- with $pod.podAnnotations }}
 annotations: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
