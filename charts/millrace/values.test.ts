@@ -143,6 +143,21 @@ describe('the values of the platform’s chart', { skip: withoutHelm }, () => {
     assert.deepEqual(['orders', 'users', 'gateway'].map(account), ['orders', 'theirs', undefined]);
   });
 
+  test('give every pod of the image the account that all have, those of migrations, the mail catcher and the test, too', () => {
+    const accounts = (values: object) =>
+      new Map(
+        [...everyPod(values)].map(([name, { spec }]) => [name, spec['serviceAccountName'] as string | undefined]),
+      );
+    const shared = { serviceAccount: { name: 'theirs' } };
+    const services = { users: { serviceAccount: { name: 'users-own' } } };
+    for (const [name, account] of accounts({ defaults: shared, services }))
+      if (name !== 'StatefulSet postgresql') assert.equal(account, /users/.test(name) ? 'users-own' : 'theirs', name);
+    // of podSpec is what comes over everything
+    const over = accounts({ defaults: { ...shared, podSpec: { serviceAccountName: 'over' } } });
+    for (const name of ['Deployment orders', 'Job orders-migrate-m', 'Deployment mail-catcher', 'Pod place-order'])
+      assert.equal(over.get(name), 'over', name);
+  });
+
   test('say how many pods an eviction takes or leaves, or that nobody asks', () => {
     const resources = render('millrace', {
       values: {

@@ -194,7 +194,9 @@ priorityClassName: {{ . | quote }}
      over these, and null removes one: (list values own...) */}}
 {{- define "millrace.otherPod" -}}
 {{- $values := index . 0 -}}
-{{- $spec := include "millrace.overlaid" (list (include "millrace.scheduling" $values) $values.podSpec) | fromYaml -}}
+{{- $spec := include "millrace.scheduling" $values | fromYaml -}}
+{{- with $values.serviceAccount.name }}{{ $_ := set $spec "serviceAccountName" . }}{{ end -}}
+{{- include "millrace.overlay" (list $spec ($values.podSpec | default dict)) -}}
 {{- $pod := pick $spec "nodeSelector" "tolerations" "affinity" "priorityClassName" "serviceAccountName" "runtimeClassName" "schedulerName" "hostAliases" "dnsPolicy" "dnsConfig" -}}
 {{- range list "podLabels" "podAnnotations" "resources" -}}
 {{- $_ := set $pod . (get $values . | default dict | deepCopy) -}}
