@@ -161,6 +161,7 @@ const platform: Record<string, Omit<Permutation, 'name' | 'chart'>> = {
             deadlineSeconds: 3_600,
             podLabels: { 'sidecar.istio.io/inject': 'false' },
             podAnnotations: { 'linkerd.io/inject': 'disabled' },
+            extraEgress: [{ ports: [{ port: 443 }] }],
             podSpec: everywhere,
           },
         },
