@@ -296,6 +296,9 @@ containers:
       {{- . | nindent 6 }}
       {{- end }}
       {{- if include "millrace.kafkaSecret" (list $root $name) }}
+      {{- if include "millrace.kafkaIsExternal" $root }}
+      - { name: KAFKA_SASL_USERNAME_FILE, value: /etc/millrace-kafka/user/username }
+      {{- end }}
       - { name: KAFKA_SASL_PASSWORD_FILE, value: /etc/millrace-kafka/user/password }
       {{- end }}
       {{- if include "millrace.kafkaCaSecret" $root }}
@@ -379,7 +382,14 @@ volumes:
   {{- if include "millrace.usesKafka" $spec }}
   {{- with include "millrace.kafkaSecret" (list $root $name) }}
   - name: kafka-user
-    secret: { secretName: {{ . | quote }}, optional: true, items: [{ key: password, path: password }] }
+    secret:
+      secretName: {{ . | quote }}
+      optional: true
+      items:
+        {{- if include "millrace.kafkaIsExternal" $root }}
+        - { key: username, path: username }
+        {{- end }}
+        - { key: password, path: password }
   {{- end }}
   {{- with include "millrace.kafkaCaSecret" $root }}
   # with the certificates of an authority that is being replaced
