@@ -237,6 +237,24 @@ describe('the values of the platform’s chart', { skip: withoutHelm }, () => {
     );
   });
 
+  test('say which load balancer the gateway has, and for whom', () => {
+    const service = {
+      type: 'LoadBalancer',
+      loadBalancerClass: 'service.k8s.aws/nlb',
+      loadBalancerSourceRanges: ['203.0.113.0/24'],
+      externalTrafficPolicy: 'Local',
+    };
+    const resources = render('millrace', { values: { gateway: { service } } });
+    for (const { metadata, spec } of ofKind(resources, 'Service'))
+      if (metadata.name === 'gateway') assert.partialDeepStrictEqual(spec, service);
+      else for (const key of Object.keys(service)) assert.ok(!(key in spec), `${metadata.name} ${key}`);
+    assert.deepEqual(Object.keys(find(render('millrace'), 'Service', 'gateway')['spec']).toSorted(), [
+      'ports',
+      'selector',
+      'type',
+    ]);
+  });
+
   test('open the gateway by an Ingress or an HTTPRoute, for several hosts', () => {
     const hosts = ['shop.example.com', '*.shop.example.com'];
     const tls = [{ secretName: 'shop-tls', hosts }];

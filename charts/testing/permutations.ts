@@ -272,7 +272,16 @@ const platform: Record<string, Omit<Permutation, 'name' | 'chart'>> = {
   },
   'a load balancer': {
     values: {
-      gateway: { service: { type: 'LoadBalancer', annotations: { lb: 'internal' } }, ingress: { enabled: true } },
+      gateway: {
+        service: {
+          type: 'LoadBalancer',
+          loadBalancerClass: 'service.k8s.aws/nlb',
+          loadBalancerSourceRanges: ['203.0.113.0/24', '2001:db8::/32'],
+          externalTrafficPolicy: 'Local',
+          annotations: { lb: 'internal' },
+        },
+        ingress: { enabled: true },
+      },
     },
   },
   'a node port, and mails elsewhere': {

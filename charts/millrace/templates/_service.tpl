@@ -165,6 +165,30 @@
 {{- end -}}
 {{- end -}}
 
+{{/* What Kubernetes refuses of the gateway's Service: its values. */}}
+{{- define "millrace.refuseGatewayService" -}}
+{{- $types := dict "nodePort" (list "NodePort" "LoadBalancer") "externalTrafficPolicy" (list "NodePort" "LoadBalancer") "loadBalancerClass" (list "LoadBalancer") "loadBalancerSourceRanges" (list "LoadBalancer") -}}
+{{- range $key, $needed := $types -}}
+{{- if and (get $ $key) (not (has $.type $needed)) -}}
+{{- fail (printf "gateway.service.%s needs gateway.service.type, %s" $key (join " or " $needed)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* How the gateway's Service is reached from outside: its values. */}}
+{{- define "millrace.gatewayService" -}}
+type: {{ .type }}
+{{- with .loadBalancerClass }}
+loadBalancerClass: {{ . | quote }}
+{{- end }}
+{{- with .loadBalancerSourceRanges }}
+loadBalancerSourceRanges: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .externalTrafficPolicy }}
+externalTrafficPolicy: {{ . }}
+{{- end }}
+{{- end -}}
+
 {{/* The annotations of a Service: (list . "orders" values) */}}
 {{- define "millrace.serviceAnnotations" -}}
 {{- $annotations := deepCopy ((index . 2).serviceAnnotations | default dict) -}}
