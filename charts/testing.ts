@@ -48,7 +48,8 @@ function resourcesOf(text: string): Resource[] {
   return text
     .split(/^---$/m)
     .map((part) => {
-      if (!parsed.has(part)) parsed.set(part, parse(part) as Resource | null);
+      // a key that a map has twice is a fault: kubeconform -strict refuses it, and Helm takes the last one
+      if (!parsed.has(part)) parsed.set(part, parse(part, { uniqueKeys: true }) as Resource | null);
       return structuredClone(parsed.get(part)!);
     })
     .filter((resource) => resource !== null);
@@ -171,6 +172,7 @@ const asked: Record<string, string[]> = {
   v1: ['PersistentVolumeClaim', 'Service'],
   'apps/v1': ['StatefulSet', 'Deployment'],
   'kafka.strimzi.io/v1': ['Kafka', 'KafkaNodePool'],
+  'millrace.dev/v1beta1': ['EventService'],
 };
 const pluralOf = (kind: string) => `${kind.toLowerCase()}s`;
 const rootOf = (version: string) => (version === 'v1' ? '/api/v1' : `/apis/${version}`);

@@ -85,13 +85,14 @@ describe('a Kafka with authentication', { skip: noSecureKafka ?? false }, () => 
     assert.doesNotMatch(message, /guessed/);
   });
 
-  it('takes a client whose password and authorities are renewed while it runs', async (t) => {
+  it('takes a client whose username, password and authorities are renewed while it runs', async (t) => {
     const folder = mkdtempSync(join(tmpdir(), 'millrace-kafka-'));
     t.after(() => rmSync(folder, { recursive: true }));
     const { brokers, tls } = broker.tls;
     const env = {
       KAFKA_BROKERS: brokers.join(','),
-      KAFKA_SASL_USERNAME: sasl.username,
+      KAFKA_SASL_USERNAME: 'who-was-before',
+      KAFKA_SASL_USERNAME_FILE: join(folder, 'username'),
       KAFKA_SASL_PASSWORD: 'of-before',
       KAFKA_SASL_PASSWORD_FILE: join(folder, 'password'),
       KAFKA_SSL_CA: strangersCertificate,
@@ -102,6 +103,7 @@ describe('a Kafka with authentication', { skip: noSecureKafka ?? false }, () => 
     await assert.rejects(kafka.check(), /certificate/i);
     writeFileSync(join(folder, 'ca.crt'), tls.ca!);
     await assert.rejects(kafka.check(), /authentication failed/i);
+    writeFileSync(join(folder, 'username'), sasl.username);
     writeFileSync(join(folder, 'password'), sasl.password);
     await kafka.check();
     await kafka.admin.ensureTopics([{ name: 'renewed', partitions: 1, retentionMs: -1 }]);

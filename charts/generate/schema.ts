@@ -1,3 +1,4 @@
+import { databaseNamePattern } from '#platform/declaration-schema';
 import { durationPattern } from '#platform/declarations';
 
 import type { Value } from './values.ts';
@@ -8,6 +9,7 @@ type Schema = Record<string, unknown>;
 const patterns: Record<string, string> = {
   quantity: '([0-9]+([.][0-9]*)?|[.][0-9]+)([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)?',
   duration: durationPattern.slice(1, -1),
+  databaseName: databaseNamePattern.slice(1, -1),
   cidr: '[0-9]{1,3}([.][0-9]{1,3}){3}/[0-9]{1,2}|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*/[0-9]{1,3}',
   name: '[a-z0-9]([-a-z0-9.]*[a-z0-9])?',
 };

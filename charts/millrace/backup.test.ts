@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
-import { find, namesOf, podTemplates, refusalOf, render, withoutHelm } from '../testing.ts';
+import { find, namesOf, podTemplates, refusalOf, render, withoutHelm, type Resource } from '../testing.ts';
 
 const prometheus = ['monitoring.coreos.com/v1'];
 const refusal = (values: object): string => refusalOf('millrace', values);
@@ -25,6 +25,26 @@ describe('the backup of the bundled PostgreSQL', { skip: withoutHelm }, () => {
     for (const { name, valueFrom } of container.env.slice(1))
       assert.equal(valueFrom.secretKeyRef.name, 'postgresql-superuser', name);
     assert.match(find(resources, 'ConfigMap', 'postgresql-backup')['data']['backup.sh'], /pg_dump --format=custom/);
+  });
+
+  test('ends where a proxy of a mesh would keep it, and its pods can be kept out of the mesh', () => {
+    const apart = {
+      podLabels: { 'sidecar.istio.io/inject': 'false' },
+      podAnnotations: { 'linkerd.io/inject': 'disabled' },
+    };
+    const bundled = { ...apart, backup: { enabled: true, deadlineSeconds: 1_200, ...apart } };
+    const other = render('millrace', { values: { postgresql: { bundled } } });
+    for (const name of ['CronJob postgresql-backup', 'StatefulSet postgresql'])
+      assert.partialDeepStrictEqual(
+        podTemplates(other).get(name)!.metadata,
+        { labels: apart.podLabels, annotations: apart.podAnnotations },
+        name,
+      );
+    const deadlineOf = (all: Resource[]) =>
+      find(all, 'CronJob', 'postgresql-backup')['spec'].jobTemplate.spec.activeDeadlineSeconds;
+    assert.deepEqual([deadlineOf(resources), deadlineOf(other)], [21_600, 1_200]);
+    const selecting = { podLabels: { 'app.kubernetes.io/name': 'mine' } };
+    assert.match(refusal({ postgresql: { bundled: selecting } }), /invalid propertyName/);
   });
 
   test('keeps its disk when the release goes', () => {

@@ -34,7 +34,22 @@ const contradictions: [object, string][] = [
     { services: { analytics: { podDisruptionBudget: { minAvailable: 1 } } } },
     'services.analytics.podDisruptionBudget has both minAvailable and maxUnavailable',
   ],
-  [{ gateway: { service: { nodePort: 30_080 } } }, 'gateway.service.nodePort needs gateway.service.type'],
+  [
+    { gateway: { service: { nodePort: 30_080 } } },
+    'gateway.service.nodePort needs gateway.service.type, NodePort or LoadBalancer',
+  ],
+  [
+    { gateway: { service: { externalTrafficPolicy: 'Local' } } },
+    'gateway.service.externalTrafficPolicy needs gateway.service.type, NodePort or LoadBalancer',
+  ],
+  [
+    { gateway: { service: { type: 'NodePort', loadBalancerClass: 'a' } } },
+    'gateway.service.loadBalancerClass needs gateway.service.type, LoadBalancer',
+  ],
+  [
+    { gateway: { service: { loadBalancerSourceRanges: ['10.0.0.0/8'] } } },
+    'gateway.service.loadBalancerSourceRanges needs gateway.service.type, LoadBalancer',
+  ],
 ];
 
 describe('values that contradict each other', { skip: withoutHelm }, () => {

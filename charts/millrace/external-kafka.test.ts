@@ -49,6 +49,7 @@ describe('the platform’s chart with an external Kafka', { skip: withoutHelm },
       KAFKA_BROKERS: bootstrapServers,
       KAFKA_SASL_MECHANISM: mechanism,
       KAFKA_SASL_USERNAME: 'msk/username',
+      KAFKA_SASL_USERNAME_FILE: '/etc/millrace-kafka/user/username',
       KAFKA_SASL_PASSWORD: 'msk/password',
       KAFKA_SASL_PASSWORD_FILE: '/etc/millrace-kafka/user/password',
       KAFKA_SSL: 'true',
@@ -63,6 +64,11 @@ describe('the platform’s chart with an external Kafka', { skip: withoutHelm },
     const resources = withKafka({ ...msk, acls: true, replicas: 3, tls: { caSecret: 'authority' }, ports: [9096] });
     const { external, replicas } = specOf(resources);
     assert.deepEqual([external.acls, external.tls, replicas], [true, { caSecretRef: { name: 'authority' } }, 3]);
+    // both are mounted, because an API key that is renewed is another username
+    const { volumes } = podTemplates(resources).get('Deployment analytics')!.spec;
+    const { secret } = volumes.find(({ name }: { name: string }) => name === 'kafka-user');
+    const items = ['username', 'password'].map((key) => ({ key, path: key }));
+    assert.deepEqual(secret, { secretName: 'analytics-kafka', optional: true, items });
     const { KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD, KAFKA_SSL_CA } = settingsOf(resources);
     assert.deepEqual(
       [KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD, KAFKA_SSL_CA],

@@ -1,7 +1,18 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
-import { find, notesIn, refusalIn, render, withoutHelm, type Resource } from '../testing.ts';
+import {
+  chartFolder,
+  find,
+  namesOf,
+  notesIn,
+  refusalIn,
+  refusalOf,
+  render,
+  renderIn,
+  withoutHelm,
+  type Resource,
+} from '../testing.ts';
 
 const kafkaOf = (resources: Resource[]) => find(resources, 'Kafka', 'millrace')['spec'];
 const poolOf = (resources: Resource[]) => find(resources, 'KafkaNodePool', 'dual-role')['spec'];
@@ -20,7 +31,6 @@ describe('the Kafka of the platform’s chart', { skip: withoutHelm }, () => {
   test('keeps as many copies as there are brokers, up to three, and acknowledges what one less have', () => {
     for (const [replicas, copies, inSync] of [
       [1, 1, 1],
-      [2, 2, 1],
       [3, 3, 2],
       [5, 3, 2],
     ] as const) {
@@ -99,6 +109,84 @@ describe('the Kafka of the platform’s chart', { skip: withoutHelm }, () => {
     assert.equal(await refusalIn(one, 'millrace', {}), undefined);
     assert.equal(await refusalIn([], 'millrace', { kafka: { replicas: 3 } }), undefined);
     assert.equal(await refusalIn(one, 'millrace', { kafka: { create: false, replicas: 3 } }), undefined);
+  });
+});
+
+describe('an even number of brokers', { skip: withoutHelm }, () => {
+  test('is refused: one more broker bears one more loss', () => {
+    for (const replicas of [2, 4])
+      assert.match(
+        refusalOf('millrace', { kafka: { replicas } }),
+        new RegExp(
+          `kafka\\.replicas: ${replicas} is even.*more than half must run.*Set kafka\\.replicas to an odd number, such as ${replicas + 1}`,
+        ),
+      );
+  });
+
+  test('stays where a Kafka has it, which cannot change', async () => {
+    const two = running((pool) => (pool['spec'].replicas = 2));
+    const resources = await renderIn(two, chartFolder('millrace'), { values: { kafka: { replicas: 2 } } });
+    const { config } = kafkaOf(resources).kafka;
+    assert.deepEqual([config['default.replication.factor'], config['min.insync.replicas']], [2, 1]);
+    assert.match(
+      (await refusalIn(two, 'millrace', { kafka: { replicas: 3 } }))!,
+      /was made with 2, and cannot change to 3/,
+    );
+  });
+
+  test('is nobody’s business where the chart creates no Kafka', () => {
+    assert.deepEqual(namesOf(withKafka({ create: false, replicas: 2 }), 'KafkaNodePool'), []);
+  });
+});
+
+describe('the Kafka of services that are there', { skip: withoutHelm }, () => {
+  const servicesOf = (values: object) => render('millrace', { values }).filter(({ kind }) => kind === 'EventService');
+  const external = {
+    kafka: {
+      mode: 'external',
+      external: { bootstrapServers: 'b:9096', sasl: { existingSecret: 'msk' }, cidrs: ['10.0.0.0/8'] },
+    },
+  };
+  const shared = { kafka: { create: false, name: 'shared' } };
+
+  test('stays, before Helm rolls pods to one without their topics', async () => {
+    for (const [before, after, message] of [
+      [
+        {},
+        external,
+        'kafka.mode: the topics of the service analytics are in the Kafka millrace of Strimzi, and cannot move to an external Kafka. Set kafka.mode to strimzi and kafka.name to millrace.',
+      ],
+      [
+        external,
+        {},
+        'kafka.mode: the topics of the service analytics are in an external Kafka, and cannot move to the Kafka millrace of Strimzi. Set kafka.mode to external.',
+      ],
+      [
+        {},
+        { kafka: { name: 'other' } },
+        'kafka.name: the topics of the service analytics are in the Kafka millrace of Strimzi, and cannot move to the Kafka other of Strimzi. Set kafka.mode to strimzi and kafka.name to millrace.',
+      ],
+      [
+        shared,
+        { kafka: { create: false } },
+        'are in the Kafka shared of Strimzi, and cannot move to the Kafka millrace',
+      ],
+    ] as const) {
+      const refusal = (await refusalIn(servicesOf(before), 'millrace', after)) ?? '';
+      assert.ok(refusal.includes(message), refusal);
+      assert.match(refusal, /A platform with another Kafka is a new one, in another namespace/);
+    }
+  });
+
+  test('is the same with other brokers, other users, and by whomever it is created', async () => {
+    const { kafka } = external;
+    const moved = { kafka: { ...kafka, external: { ...kafka.external, bootstrapServers: 'c:9096', acls: true } } };
+    for (const [before, after] of [
+      [external, moved],
+      [{}, { kafka: { create: false } }],
+      [shared, shared],
+    ] as const)
+      assert.equal(await refusalIn(servicesOf(before), 'millrace', after), undefined);
   });
 });
 

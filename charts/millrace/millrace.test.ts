@@ -275,7 +275,9 @@ describe('an external PostgreSQL', { skip: withoutHelm }, () => {
     const of = (resources: Resource[]) => find(resources, 'EventService', 'orders')['spec'].postgresql;
     assert.deepEqual(of(external()), { superuserSecretRef: { name: 'server' }, databaseName: '{namespace}_{name}' });
     assert.equal(of(external({ databaseName: 'team_{name}' })).databaseName, 'team_{name}');
-    assert.match(refusal({ postgresql: { databaseName: 'same' } }), /databaseName/);
+    // as an EventService would refuse it
+    for (const databaseName of ['same', 'Shop.{name}', '{name}{other}', `{name}${'x'.repeat(100)}`])
+      assert.match(refusal({ postgresql: { databaseName } }), /\/postgresql\/databaseName/, databaseName);
   });
 
   test('is connected to with TLS, with the certificates of Secrets', () => {

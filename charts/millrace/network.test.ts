@@ -6,6 +6,7 @@ import { eventServices } from '#platform/declarations';
 import { migrationJobOf } from '../../operators/millrace/event-service/migration.ts';
 import { SmtpClient } from '../../services/notifications/smtp.ts';
 
+import { migrationJob } from '../testing/migration-job.ts';
 import { find, namesOf, notesIn, podTemplates, render, withoutHelm, type Resource } from '../testing.ts';
 
 const declared = eventServices();
@@ -232,6 +233,36 @@ describe('the policies of the platform’s chart', { skip: withoutHelm }, () => 
     const { spec } = find(other, 'NetworkPolicy', 'orders-to-others');
     assert.deepEqual(spec.egress, [rule]);
     assert.equal(spec.podSelector.matchLabels['app.kubernetes.io/name'], 'orders');
-    assert.equal(namesOf(other, 'NetworkPolicy').filter((name) => name.endsWith('-to-others')).length, 1);
+    // the migrations of the service may do the same, and are selected by the labels that the operator gives them
+    const { spec: ofMigrations } = find(other, 'NetworkPolicy', 'orders-migrations-to-others');
+    assert.deepEqual(ofMigrations.egress, [rule]);
+    const { labels } = migrationJob(find(other, 'EventService', 'orders'))['spec'].template.metadata;
+    assert.partialDeepStrictEqual(labels, ofMigrations.podSelector.matchLabels);
+    assert.equal(ofMigrations.podSelector.matchLabels['app.kubernetes.io/component'], 'migration');
+    assert.equal(namesOf(other, 'NetworkPolicy').filter((name) => name.endsWith('-to-others')).length, 2);
+  });
+
+  test('let every pod that has the values of all services open what these name, and a backup what its own do', () => {
+    const rules = ['10.9.0.0/16', '10.8.0.0/16'].map((cidr) => [{ to: [{ ipBlock: { cidr } }] }]);
+    const [extraEgress, ofBackup] = rules;
+    const backup = { enabled: true, extraEgress: ofBackup };
+    const other = render('millrace', { values: { defaults: { extraEgress }, postgresql: { bundled: { backup } } } });
+    const jobs = other.filter(({ kind, spec }) => kind === 'EventService' && spec.databases).map(migrationJob);
+    const others = other.filter(
+      ({ kind, metadata }) => kind === 'NetworkPolicy' && metadata.name.endsWith('-to-others'),
+    );
+    for (const [name, { metadata }] of podTemplates([...other, ...jobs])) {
+      const { labels } = metadata as unknown as { labels: Record<string, string> };
+      const opened = others.filter(({ spec }) =>
+        Object.entries(spec.podSelector.matchLabels as object).every(([key, value]) => labels[key] === value),
+      );
+      const isBackup = name === 'CronJob postgresql-backup';
+      const wanted = name === 'StatefulSet postgresql' ? [] : [isBackup ? ofBackup : extraEgress];
+      assert.deepEqual(
+        opened.map(({ spec }) => spec.egress),
+        wanted,
+        name,
+      );
+    }
   });
 });

@@ -143,6 +143,21 @@ describe('the values of the platform’s chart', { skip: withoutHelm }, () => {
     assert.deepEqual(['orders', 'users', 'gateway'].map(account), ['orders', 'theirs', undefined]);
   });
 
+  test('give every pod of the image the account that all have, those of migrations, the mail catcher and the test, too', () => {
+    const accounts = (values: object) =>
+      new Map(
+        [...everyPod(values)].map(([name, { spec }]) => [name, spec['serviceAccountName'] as string | undefined]),
+      );
+    const shared = { serviceAccount: { name: 'theirs' } };
+    const services = { users: { serviceAccount: { name: 'users-own' } } };
+    for (const [name, account] of accounts({ defaults: shared, services }))
+      if (name !== 'StatefulSet postgresql') assert.equal(account, /users/.test(name) ? 'users-own' : 'theirs', name);
+    // of podSpec is what comes over everything
+    const over = accounts({ defaults: { ...shared, podSpec: { serviceAccountName: 'over' } } });
+    for (const name of ['Deployment orders', 'Job orders-migrate-m', 'Deployment mail-catcher', 'Pod place-order'])
+      assert.equal(over.get(name), 'over', name);
+  });
+
   test('say how many pods an eviction takes or leaves, or that nobody asks', () => {
     const resources = render('millrace', {
       values: {
@@ -222,6 +237,24 @@ describe('the values of the platform’s chart', { skip: withoutHelm }, () => {
     );
   });
 
+  test('say which load balancer the gateway has, and for whom', () => {
+    const service = {
+      type: 'LoadBalancer',
+      loadBalancerClass: 'service.k8s.aws/nlb',
+      loadBalancerSourceRanges: ['203.0.113.0/24'],
+      externalTrafficPolicy: 'Local',
+    };
+    const resources = render('millrace', { values: { gateway: { service } } });
+    for (const { metadata, spec } of ofKind(resources, 'Service'))
+      if (metadata.name === 'gateway') assert.partialDeepStrictEqual(spec, service);
+      else for (const key of Object.keys(service)) assert.ok(!(key in spec), `${metadata.name} ${key}`);
+    assert.deepEqual(Object.keys(find(render('millrace'), 'Service', 'gateway')['spec']).toSorted(), [
+      'ports',
+      'selector',
+      'type',
+    ]);
+  });
+
   test('open the gateway by an Ingress or an HTTPRoute, for several hosts', () => {
     const hosts = ['shop.example.com', '*.shop.example.com'];
     const tls = [{ secretName: 'shop-tls', hosts }];
@@ -276,6 +309,31 @@ describe('the values of the platform’s chart', { skip: withoutHelm }, () => {
       if (!name.startsWith('Pod ')) assert.equal(labels({ kind: '', metadata })['team'], undefined, name);
     const wrong = { commonLabels: { 'app.kubernetes.io/name': 'mine' } };
     assert.throws(() => render('millrace', { values: wrong }), /invalid propertyName 'app\.kubernetes\.io\/name'/);
+  });
+
+  test('give a label of one place rather than the common one, and an annotation of the chart rather than another', () => {
+    const resources = render('millrace', {
+      values: {
+        commonLabels: { team: 'shop' },
+        defaults: {
+          podLabels: { team: 'orders' },
+          podAnnotations: { 'checksum/config': 'mine', 'helm.sh/hook': 'mine', a: 'b' },
+        },
+        monitoring: { labels: { team: 'metrics' } },
+      },
+      apis: ['monitoring.coreos.com/v1'],
+    });
+    const labels = ({ metadata }: Resource) => (metadata as { labels?: Record<string, string> }).labels!['team'];
+    assert.equal(labels(find(resources, 'Pod', 'place-order')), 'orders');
+    assert.equal(labels(find(resources, 'ConfigMap', 'place-order')), 'shop');
+    assert.equal(labels(find(resources, 'ServiceMonitor', 'millrace')), 'metrics');
+    const annotations = (name: string) =>
+      (podTemplates(resources).get(name)!.metadata as { annotations?: Record<string, string> }).annotations!;
+    assert.match(annotations('Deployment orders')['checksum/config']!, /^[0-9a-f]{64}$/);
+    assert.deepEqual(
+      [annotations('Pod place-order')['helm.sh/hook'], annotations('Pod place-order')['a']],
+      ['test', 'b'],
+    );
   });
 
   test('bring further resources, as objects or templates', () => {

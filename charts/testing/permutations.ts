@@ -44,6 +44,18 @@ const platform: Record<string, Omit<Permutation, 'name' | 'chart'>> = {
     values: { monitoring: { labels: { release: 'prometheus' }, interval: '1m' }, commonLabels: { team: 'shop' } },
     apis: [prometheus],
   },
+  // the keys of the chart, too: no map may have one twice
+  'labels and annotations that meet': {
+    values: {
+      commonLabels: { team: 'shop', grafana_dashboard: 'mine' },
+      defaults: {
+        podLabels: { team: 'shop', 'helm.sh/chart': 'mine' },
+        podAnnotations: { 'helm.sh/hook': 'mine', 'checksum/config': 'mine' },
+      },
+      monitoring: { labels: { team: 'metrics', 'app.kubernetes.io/part-of': 'mine' }, dashboardConfigMaps: true },
+    },
+    apis: [prometheus, grafana],
+  },
   'no monitoring': { values: { monitoring: { enabled: false } }, apis: [prometheus, grafana] },
   'three brokers with racks': { values: { kafka: { replicas: 3, rackTopologyKey: 'topology.kubernetes.io/zone' } } },
   'a kafka in memory, in plain text': { values: { kafka: { storage: '', tls: false, version: '4.3.1' } } },
@@ -146,6 +158,10 @@ const platform: Record<string, Omit<Permutation, 'name' | 'chart'>> = {
             storage: '50Gi',
             storageClass: 'archive',
             resources: large,
+            deadlineSeconds: 3_600,
+            podLabels: { 'sidecar.istio.io/inject': 'false' },
+            podAnnotations: { 'linkerd.io/inject': 'disabled' },
+            extraEgress: [{ ports: [{ port: 443 }] }],
             podSpec: everywhere,
           },
         },
@@ -172,7 +188,13 @@ const platform: Record<string, Omit<Permutation, 'name' | 'chart'>> = {
         storage: '100Gi',
         storageClass: 'fast',
         maxConnections: 1_000,
-        bundled: { existingSecret: 'mine', image: `registry/postgres@${digest}`, podSpec: everywhere },
+        bundled: {
+          existingSecret: 'mine',
+          image: `registry/postgres@${digest}`,
+          podLabels: { team: 'shop' },
+          podAnnotations: { 'linkerd.io/inject': 'disabled' },
+          podSpec: everywhere,
+        },
       },
     },
   },
@@ -250,7 +272,16 @@ const platform: Record<string, Omit<Permutation, 'name' | 'chart'>> = {
   },
   'a load balancer': {
     values: {
-      gateway: { service: { type: 'LoadBalancer', annotations: { lb: 'internal' } }, ingress: { enabled: true } },
+      gateway: {
+        service: {
+          type: 'LoadBalancer',
+          loadBalancerClass: 'service.k8s.aws/nlb',
+          loadBalancerSourceRanges: ['203.0.113.0/24', '2001:db8::/32'],
+          externalTrafficPolicy: 'Local',
+          annotations: { lb: 'internal' },
+        },
+        ingress: { enabled: true },
+      },
     },
   },
   'a node port, and mails elsewhere': {
@@ -354,6 +385,14 @@ const operator: Record<string, Omit<Permutation, 'name' | 'chart'>> = {
       monitoring: { interval: '1m' },
     },
     apis: [prometheus],
+  },
+  'labels and annotations that meet': {
+    values: {
+      commonLabels: { team: 'shop', grafana_dashboard: 'mine', 'rbac.authorization.k8s.io/aggregate-to-view': 'mine' },
+      podAnnotations: { 'checksum/config': 'mine' },
+      monitoring: { labels: { team: 'metrics', 'app.kubernetes.io/name': 'mine' }, dashboardConfigMaps: true },
+    },
+    apis: [prometheus, grafana],
   },
   'neither policies nor monitoring': {
     values: { networkPolicy: { enabled: false }, monitoring: { enabled: false } },

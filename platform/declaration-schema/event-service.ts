@@ -15,6 +15,9 @@ import {
   topicNameRule,
 } from './fields.ts';
 
+/** The names of new databases, with {name} and {namespace}, as a regular expression. */
+export const databaseNamePattern = '^([a-z0-9_-]|\\{namespace\\})*\\{name\\}([a-z0-9_-]|\\{namespace\\})*$';
+
 const Database = Type.Object({
   name: Name('Database; its role has the same name with _ for -, and the Secret <name>-database has its URL'),
   schema: Type.String({
@@ -295,7 +298,7 @@ export const EventServiceSpec = Type.Object(
             ),
           ),
           databaseName: Type.String({
-            pattern: '^([a-z0-9_-]|\\{namespace\\})*\\{name\\}([a-z0-9_-]|\\{namespace\\})*$',
+            pattern: databaseNamePattern,
             maxLength: 100,
             default: '{name}',
             description:

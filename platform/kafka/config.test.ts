@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { Type } from 'typebox';
 import { strangersCertificate as certificate } from '#test/certificate.ts';
@@ -49,6 +52,25 @@ describe("Kafka's settings", () => {
   it('may have a compression that Kafka knows', () => {
     assert.equal(read({ KAFKA_BROKERS, KAFKA_COMPRESSION: 'zstd' }).compression, 'zstd');
     assert.match(faults({ KAFKA_BROKERS, KAFKA_COMPRESSION: 'rar' }), /KAFKA_COMPRESSION .*one of none, gzip/);
+  });
+
+  it('read a user and a password that are renewed while the process runs, and know both before they are mounted', (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'millrace-kafka-user-'));
+    t.after(() => rmSync(folder, { recursive: true }));
+    const { sasl } = read({
+      KAFKA_BROKERS,
+      KAFKA_SASL_USERNAME: 'key-1',
+      KAFKA_SASL_PASSWORD: 'secret-1',
+      KAFKA_SASL_USERNAME_FILE: join(folder, 'username'),
+      KAFKA_SASL_PASSWORD_FILE: join(folder, 'password'),
+    });
+    const known = () => [sasl!.username, sasl!.password];
+    assert.deepEqual(known(), ['key-1', 'secret-1']);
+    for (const renewed of ['2', '3']) {
+      writeFileSync(join(folder, 'username'), `key-${renewed}`);
+      writeFileSync(join(folder, 'password'), `secret-${renewed}`);
+      assert.deepEqual(known(), [`key-${renewed}`, `secret-${renewed}`]);
+    }
   });
 
   it('have both of a user and a password, or none', () => {

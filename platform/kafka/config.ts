@@ -36,6 +36,7 @@ export const kafkaConfig = {
     Type.Refine(Type.String(), isPem, () => 'must be certificates in PEM, not the name of a file'),
   ),
   // the same as mounted Secrets, which may be renewed: they are read at each new connection, and win where they are there
+  KAFKA_SASL_USERNAME_FILE: Type.Optional(Type.String({ needs: ['KAFKA_SASL_USERNAME'], description: 'a file' })),
   KAFKA_SASL_PASSWORD_FILE: Type.Optional(Type.String({ needs: ['KAFKA_SASL_PASSWORD'], description: 'a file' })),
   KAFKA_SSL_CA_DIR: Type.Optional(
     Type.String({ needs: ['KAFKA_SSL_CA'], description: 'a folder with certificates, in files that end with .crt' }),
@@ -51,10 +52,11 @@ const schema = Type.Object(kafkaConfig);
 export function kafkaConnection(config: Static<typeof schema>): KafkaConnection {
   const { KAFKA_BROKERS, KAFKA_SASL_USERNAME: username, KAFKA_SASL_PASSWORD: password } = config;
   const { KAFKA_SASL_MECHANISM: mechanism, KAFKA_SSL, KAFKA_SSL_CA: ca, KAFKA_COMPRESSION: compression } = config;
-  const { KAFKA_SASL_PASSWORD_FILE: file, KAFKA_SSL_CA_DIR: folder } = config;
+  const { KAFKA_SASL_USERNAME_FILE, KAFKA_SASL_PASSWORD_FILE, KAFKA_SSL_CA_DIR: folder } = config;
+  const files = { username: KAFKA_SASL_USERNAME_FILE, password: KAFKA_SASL_PASSWORD_FILE };
   return {
     brokers: KAFKA_BROKERS.split(','),
-    ...(username !== undefined && password !== undefined && { sasl: saslOf({ mechanism, username, password }, file) }),
+    ...(username !== undefined && password !== undefined && { sasl: saslOf({ mechanism, username, password }, files) }),
     ...((KAFKA_SSL || ca !== undefined) && { tls: ca === undefined ? {} : tlsOf(ca, folder) }),
     ...(compression !== undefined && { compression }),
   };
@@ -62,12 +64,18 @@ export function kafkaConnection(config: Static<typeof schema>): KafkaConnection 
 
 type Sasl = NonNullable<KafkaConnection['sasl']>;
 
-function saslOf(known: Sasl, file: string | undefined): Sasl {
-  if (file === undefined) return known;
+function saslOf(known: Sasl, files: Record<'username' | 'password', string | undefined>): Sasl {
+  const read = (key: 'username' | 'password') => {
+    const file = files[key];
+    return (file === undefined ? undefined : textOf(() => readFileSync(file, 'utf8'))) ?? known[key];
+  };
   return {
     ...known,
+    get username() {
+      return read('username');
+    },
     get password() {
-      return textOf(() => readFileSync(file, 'utf8')) ?? known.password;
+      return read('password');
     },
   };
 }

@@ -29,14 +29,38 @@
 {{- end -}}
 {{- end -}}
 
-{{/* The number of brokers, which is also that of the controllers. */}}
+{{/* Another Kafka than the services have. Their EventServices refuse it, too, when Helm has rolled the pods to a Kafka without their topics. */}}
+{{- define "millrace.refuseOtherKafka" -}}
+{{- if .Capabilities.APIVersions.Has "millrace.dev/v1beta1" -}}
+{{- $wanted := ternary "" .Values.kafka.name (eq .Values.kafka.mode "external") -}}
+{{- range $name, $spec := include "millrace.declarations" . | fromYaml -}}
+{{- $kafka := dig "spec" "kafka" dict (lookup "millrace.dev/v1beta1" "EventService" $.Release.Namespace $name | default dict) -}}
+{{- $present := $kafka.cluster | default "" -}}
+{{- if and $kafka (include "millrace.usesKafka" $spec) (ne $present $wanted) -}}
+{{- $back := "kafka.mode to external" -}}
+{{- if $present }}{{ $back = printf "kafka.mode to strimzi and kafka.name to %s" $present }}{{ end -}}
+{{- fail (printf "kafka.%s: the topics of the service %s are in %s, and cannot move to %s. Set %s. A platform with another Kafka is a new one, in another namespace." (ternary "name" "mode" (and (ne $present "") (ne $wanted ""))) $name (include "millrace.kafkaInWords" $present) (include "millrace.kafkaInWords" $wanted) $back) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A Kafka by its name, which only Strimzi's has. */}}
+{{- define "millrace.kafkaInWords" -}}
+{{ if . }}the Kafka {{ . }} of Strimzi{{ else }}an external Kafka{{ end }}
+{{- end -}}
+
+{{/* The number of brokers, which is also that of the controllers. One that is there stays as it is, even with an even number. */}}
 {{- define "millrace.refuseOtherBrokers" -}}
-{{- if .Capabilities.APIVersions.Has "kafka.strimzi.io/v1" -}}
-{{- $brokers := dig "spec" "replicas" 0 (lookup "kafka.strimzi.io/v1" "KafkaNodePool" .Release.Namespace "dual-role" | default dict) | int -}}
 {{- $wanted := int .Values.kafka.replicas -}}
+{{- $brokers := 0 -}}
+{{- if .Capabilities.APIVersions.Has "kafka.strimzi.io/v1" -}}
+{{- $brokers = dig "spec" "replicas" 0 (lookup "kafka.strimzi.io/v1" "KafkaNodePool" .Release.Namespace "dual-role" | default dict) | int -}}
+{{- end -}}
 {{- if and $brokers (ne $brokers $wanted) -}}
 {{- fail (printf "kafka.replicas: this Kafka was made with %d, and cannot change to %d: its topics keep the number of copies that they were made with, and the quorum of its controllers cannot change. Set kafka.replicas to %d. A platform with another number is a new one, in another namespace." $brokers $wanted $brokers) -}}
-{{- end -}}
+{{- else if and (not $brokers) (eq 0 (mod $wanted 2)) -}}
+{{- fail (printf "kafka.replicas: %d is even. The brokers are Kafka's controllers, too, of which more than half must run: %d brokers bear no more losses than %d. Set kafka.replicas to an odd number, such as %d." $wanted $wanted (sub $wanted 1) (add $wanted 1)) -}}
 {{- end -}}
 {{- end -}}
 

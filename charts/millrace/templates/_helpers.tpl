@@ -66,6 +66,18 @@ app.kubernetes.io/instance: {{ $root.Release.Name | quote }}
 app.kubernetes.io/part-of: millrace
 {{- end -}}
 
+{{/* The labels and annotations of pods, of values with podLabels and podAnnotations, and of others over them: (list . "orders" values...) */}}
+{{- define "millrace.podMetadata" -}}
+{{- $pod := dict "podLabels" dict "podAnnotations" dict -}}
+{{- range slice . 2 -}}
+{{- include "millrace.overlay" (list $pod (pick . "podLabels" "podAnnotations" | deepCopy)) -}}
+{{- end -}}
+labels: {{- include "millrace.overlaid" (list ($pod.podLabels | default dict | toYaml) (include "millrace.selector" . | fromYaml)) | nindent 2 }}
+{{- with $pod.podAnnotations }}
+annotations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
 {{- define "millrace.image" -}}
 {{- $image := .Values.image -}}
 {{- if $image.digest -}}

@@ -20,6 +20,22 @@ spec:
       {{- end }}
 {{- end -}}
 
+{{/* A policy with what values open besides, if anything: (list . "orders" selector egress) */}}
+{{- define "millrace.extraEgress" }}
+{{- with index . 3 }}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: {{ index $ 1 }}-to-others
+  labels: {{- include "millrace.labels" (list (index $ 0) "network") | nindent 4 }}
+spec:
+  podSelector: { matchLabels: {{ index $ 2 | toJson }} }
+  policyTypes: [Egress]
+  egress: {{- toYaml . | nindent 4 }}
+{{- end }}
+{{- end -}}
+
 {{/* Peers that are a namespace's pods: "millrace-system" */}}
 {{- define "millrace.namespacePeer" -}}
 {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": {{ . | quote }}}}}

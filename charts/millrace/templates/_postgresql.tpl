@@ -10,9 +10,22 @@ containers:
   - name: postgresql
     image: {{ .Values.postgresql.bundled.image }}
     imagePullPolicy: IfNotPresent
+    # Images before 18 have a volume at /var/lib/postgresql/data, which is new in each container and covers the disk.
     # A pod that is deleted by force can still run on its node. Its server and this one would write to the same files, and
     # PostgreSQL sees no other server in another container. The lock is free when the last process of that server has ended.
-    command: [bash, -c, 'exec 9>>/var/lib/postgresql/lock; flock 9; exec docker-entrypoint.sh "$0" "$@"']
+    command:
+      - bash
+      - -c
+      - |
+        at=${PGDATA:-}
+        while [[ $at == /var/lib/postgresql/* ]] && ! cut -d ' ' -f 5 /proc/self/mountinfo | grep -qxF "$at"; do at=${at%/*}; done
+        if [[ $at != /var/lib/postgresql ]]; then
+          echo "PGDATA of this image is '${PGDATA:-}', which is not on the disk at /var/lib/postgresql: the data would be lost with the container. postgresql.bundled.image must be an image of PostgreSQL 18 or later." >&2
+          exit 1
+        fi
+        exec 9>>/var/lib/postgresql/lock
+        flock 9
+        exec docker-entrypoint.sh "$0" "$@"
     args: [postgres, -c, max_connections={{ .Values.postgresql.maxConnections }}, -c, max_wal_size=2GB, -c, wal_compression=on]
     env:
       # the operator makes the Secret, and nothing changes it: a chart that made a password would make another one each time

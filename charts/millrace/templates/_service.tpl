@@ -165,6 +165,30 @@
 {{- end -}}
 {{- end -}}
 
+{{/* What Kubernetes refuses of the gateway's Service: its values. */}}
+{{- define "millrace.refuseGatewayService" -}}
+{{- $types := dict "nodePort" (list "NodePort" "LoadBalancer") "externalTrafficPolicy" (list "NodePort" "LoadBalancer") "loadBalancerClass" (list "LoadBalancer") "loadBalancerSourceRanges" (list "LoadBalancer") -}}
+{{- range $key, $needed := $types -}}
+{{- if and (get $ $key) (not (has $.type $needed)) -}}
+{{- fail (printf "gateway.service.%s needs gateway.service.type, %s" $key (join " or " $needed)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* How the gateway's Service is reached from outside: its values. */}}
+{{- define "millrace.gatewayService" -}}
+type: {{ .type }}
+{{- with .loadBalancerClass }}
+loadBalancerClass: {{ . | quote }}
+{{- end }}
+{{- with .loadBalancerSourceRanges }}
+loadBalancerSourceRanges: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .externalTrafficPolicy }}
+externalTrafficPolicy: {{ . }}
+{{- end }}
+{{- end -}}
+
 {{/* The annotations of a Service: (list . "orders" values) */}}
 {{- define "millrace.serviceAnnotations" -}}
 {{- $annotations := deepCopy ((index . 2).serviceAnnotations | default dict) -}}
@@ -194,7 +218,9 @@ priorityClassName: {{ . | quote }}
      over these, and null removes one: (list values own...) */}}
 {{- define "millrace.otherPod" -}}
 {{- $values := index . 0 -}}
-{{- $spec := include "millrace.overlaid" (list (include "millrace.scheduling" $values) $values.podSpec) | fromYaml -}}
+{{- $spec := include "millrace.scheduling" $values | fromYaml -}}
+{{- with $values.serviceAccount.name }}{{ $_ := set $spec "serviceAccountName" . }}{{ end -}}
+{{- include "millrace.overlay" (list $spec ($values.podSpec | default dict)) -}}
 {{- $pod := pick $spec "nodeSelector" "tolerations" "affinity" "priorityClassName" "serviceAccountName" "runtimeClassName" "schedulerName" "hostAliases" "dnsPolicy" "dnsConfig" -}}
 {{- range list "podLabels" "podAnnotations" "resources" -}}
 {{- $_ := set $pod . (get $values . | default dict | deepCopy) -}}
@@ -294,6 +320,9 @@ containers:
       {{- . | nindent 6 }}
       {{- end }}
       {{- if include "millrace.kafkaSecret" (list $root $name) }}
+      {{- if include "millrace.kafkaIsExternal" $root }}
+      - { name: KAFKA_SASL_USERNAME_FILE, value: /etc/millrace-kafka/user/username }
+      {{- end }}
       - { name: KAFKA_SASL_PASSWORD_FILE, value: /etc/millrace-kafka/user/password }
       {{- end }}
       {{- if include "millrace.kafkaCaSecret" $root }}
@@ -377,7 +406,14 @@ volumes:
   {{- if include "millrace.usesKafka" $spec }}
   {{- with include "millrace.kafkaSecret" (list $root $name) }}
   - name: kafka-user
-    secret: { secretName: {{ . | quote }}, optional: true, items: [{ key: password, path: password }] }
+    secret:
+      secretName: {{ . | quote }}
+      optional: true
+      items:
+        {{- if include "millrace.kafkaIsExternal" $root }}
+        - { key: username, path: username }
+        {{- end }}
+        - { key: password, path: password }
   {{- end }}
   {{- with include "millrace.kafkaCaSecret" $root }}
   # with the certificates of an authority that is being replaced

@@ -10,12 +10,12 @@ import { kafkajs } from './patches.ts';
 
 const connectionTimeoutMs = 2_000;
 
-/** How to connect to Kafka. Each new connection reads `password` and `ca` again: getters may return renewed ones. */
+/** How to connect to Kafka. Each new connection reads `username`, `password` and `ca` again: getters may return renewed ones. */
 export interface KafkaConnection {
   /** `host:port` of some brokers, which name the others */
   brokers: string[];
   /** our credentials, if the brokers ask for them; default SCRAM-SHA-512, which like SCRAM-SHA-256 does not send the password */
-  sasl?: { mechanism?: SaslMechanism; username: string; readonly password: string };
+  sasl?: { mechanism?: SaslMechanism; readonly username: string; readonly password: string };
   /** connects over TLS, and trusts the brokers' certificates that these authorities (PEM) have signed; default: those that Node knows */
   tls?: { readonly ca?: string };
   /** how sent records are compressed; default: not at all */
@@ -43,12 +43,14 @@ export function configOf({ brokers, sasl, tls, clientId, log }: KafkaOptions): K
   };
 }
 
-/** kafkajs asks for the password at each connection. */
+/** kafkajs asks for both at each connection. */
 function saslOf(sasl: NonNullable<KafkaConnection['sasl']>): SASLOptions {
-  const { mechanism = 'SCRAM-SHA-512', username } = sasl;
+  const { mechanism = 'SCRAM-SHA-512' } = sasl;
   const options = {
     mechanism: mechanism.toLowerCase(),
-    username,
+    get username() {
+      return sasl.username;
+    },
     get password() {
       return sasl.password;
     },
