@@ -9,10 +9,10 @@ import { Availability } from './availability.ts';
 import { databaseBackoff, maxAttempts, messageBackoff } from './retry-policy.ts';
 import type { DeadLetterWriter } from './dead-letters.ts';
 import { failureOf, isHandled, reasonOf } from './item.ts';
-import { KeyOrder } from './key-order.ts';
+import { arrangeKeys } from './key-order.ts';
 import { backoffMs, roundMs } from '#platform/lifecycle';
 import { metrics } from './metrics.ts';
-import { lockedOffsets, OffsetsMoved, moveOffsets, nameOf } from './offsets.ts';
+import { lockedOffsets, OffsetsMoved, moveOffsetsAndLook, nameOf } from './offsets.ts';
 import { bisect, committedOf, takeUpTo } from './partition-batch.ts';
 import type { Committed, Sink, PartitionBatch } from './partition-batch.ts';
 
@@ -54,7 +54,6 @@ interface Waiting {
 export class Writer implements Sink {
   readonly #options: WriterOptions;
   readonly #availability: Availability;
-  readonly #order: KeyOrder | undefined;
   /** by partition: the offset of the message that can be neither handled nor given up */
   readonly #refused = new Map<string, bigint>();
   #waiting: Waiting[] = [];
@@ -63,7 +62,6 @@ export class Writer implements Sink {
   constructor(options: WriterOptions) {
     this.#options = options;
     this.#availability = new Availability(options);
-    if (options.keepsOrder) this.#order = new KeyOrder(options.group);
   }
 
   /** @throws while the database is unavailable */
@@ -215,12 +213,12 @@ export class Writer implements Sink {
   }
 
   async #commit(batches: PartitionBatch[]): Promise<void> {
-    const { group, pool, handle, deadLetterWriter, onCommitted } = this.#options;
+    const { group, pool, handle, deadLetterWriter, keepsOrder, onCommitted } = this.#options;
     const end = metrics.batch.startTimer({ group });
     await transaction(pool, async (tx) => {
-      const moved = await moveOffsets(tx, group, batches);
+      const { moved, blocked } = await moveOffsetsAndLook(tx, group, batches);
       if (moved.length > 0) throw new OffsetsMoved(moved);
-      await this.#order?.arrange(tx, batches);
+      if (keepsOrder) await arrangeKeys(tx, group, batches, blocked);
       const items = batches.flatMap((batch) => batch.items);
       const events = items.flatMap((item) => (isHandled(item) ? [item.event!] : []));
       if (events.length > 0) await handle(tx, events);
@@ -228,7 +226,6 @@ export class Writer implements Sink {
       if (dead.length > 0) await deadLetterWriter(tx, group, dead);
     });
     end();
-    this.#order?.committed(batches);
     onCommitted(batches.map(committedOf));
   }
 }
