@@ -77,6 +77,21 @@ test('a message that is not an event of the contract says why', () => {
   }
 });
 
+test('an id, a type or a source that no index could hold is no event', () => {
+  for (const name of ['id', 'type', 'source'] as const)
+    for (const [text, isFine] of [
+      ['x'.repeat(1_022), true],
+      ['x'.repeat(1_023), false],
+      ['ä'.repeat(511), true],
+      ['ä'.repeat(512), false],
+      ['"'.repeat(512), false],
+    ] as const) {
+      const decode = () => decodeEvent(message({ headers: encodeHeaders({ ...envelope, [name]: text }) }));
+      if (isFine) assert.equal(decode()[name], text);
+      else assert.throws(decode, InvalidEvent);
+    }
+});
+
 test('an event without a time has that of its record', () => {
   const { ce_time: _, ...headers } = encodeHeaders(envelope);
   assert.equal(decodeEvent(message({ headers, timestamp: 1_234 })).time, 1_234);

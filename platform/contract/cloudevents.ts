@@ -165,6 +165,14 @@ function isAllowed(text: string): boolean {
   return true;
 }
 
+/**
+ * The most bytes of an id, a type and a source in JSON. A longer one would be a fault at one consumer and none at another, because
+ * PostgreSQL can index 2,704 bytes: those of an identity, and what stands beside it.
+ */
+const maxBytes = 1_024;
+
+const isLong = (text: string) => text.length > maxBytes / 4 && Buffer.byteLength(JSON.stringify(text)) > maxBytes;
+
 const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';
 
 function toEvent(
@@ -178,6 +186,8 @@ function toEvent(
   if (typeof subject !== 'string') throw new InvalidEvent('the subject is not text');
   if (!isAllowed(id) || !isAllowed(type) || !isAllowed(source) || !isAllowed(subject))
     throw new InvalidEvent('the id, type, source or subject has a control character or half of a surrogate pair');
+  if (isLong(id) || isLong(type) || isLong(source))
+    throw new InvalidEvent(`the id, type or source takes more than ${maxBytes} bytes in JSON`);
   const { topic, partition, offset, key } = message;
   return {
     id,

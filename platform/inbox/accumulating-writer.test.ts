@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import type { ReceivedEvent } from '#platform/contract';
 import { eventually } from '#test/eventually.ts';
 import { Unavailable } from '#platform/postgres';
 import type { Accumulator } from './accumulation.ts';
+import { AccumulatingWriter } from './accumulating-writer.ts';
 import type { Inbox } from './inbox.ts';
-import { inboxStand, message, numberOf } from './testing.ts';
+import type { Item } from './item.ts';
+import { inboxStand, log, message, numberOf } from './testing.ts';
 
 const range = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
 
@@ -101,6 +104,56 @@ describe('an inbox that collects effects', () => {
     await assertOnceInOrder(range(0, 600).filter((n) => n !== 250));
     const { rows } = await stand.database.pool.query('SELECT key, reason, attempts FROM millrace.dead_letters');
     assert.deepEqual(rows, [{ key: '250', reason: 'Error: no 250', attempts: 5 }]);
+  });
+
+  it('holds no more than some fetches of what it keeps, while a transaction takes long', async () => {
+    const { group, topic, database } = stand;
+    await database.pool.query(
+      'INSERT INTO millrace.inbox_offsets (consumer_group, topic, partition, next_offset) VALUES ($1, $2, 0, 0)',
+      [group, topic],
+    );
+    const inside = Promise.withResolvers<void>();
+    const go = Promise.withResolvers<void>();
+    const writer = new AccumulatingWriter({
+      group,
+      pool: database.pool,
+      log,
+      accumulator: accumulatorOf(() => undefined),
+      lingerMs: 0,
+      fallback: { write: () => assert.fail(), idle: () => Promise.resolve(), check: () => undefined },
+      deadLetterWriter() {
+        inside.resolve();
+        return go.promise;
+      },
+      onCommitted: () => undefined,
+      onDiscarded: assert.fail,
+    });
+    const { signal } = new AbortController();
+    const write = (offset: bigint) => {
+      const value = Buffer.alloc(4 * 1024 * 1024).subarray(0, 10); // the rest of its fetch stays with it
+      const at = { topic, partition: 0 };
+      const item: Item = {
+        message: { ...at, offset, key: null, value, headers: {}, timestamp: 0 },
+        event: undefined,
+        failure: { reason: 'no event', attempts: 1 },
+        span: undefined,
+      };
+      return writer.write({ ...at, expected: offset, next: offset + 1n, items: [item] }, signal, 0);
+    };
+    await write(0n);
+    await inside.promise;
+    let accepted = 0;
+    const rest = (async () => {
+      for (let offset = 1n; offset <= 10n; offset += 1n) if (await write(offset)) accepted += 1;
+    })();
+    for (let turn = 0; turn < 100; turn++) await setImmediate();
+    const early = accepted;
+    go.resolve();
+    await rest;
+    await writer.idle();
+    assert.equal(early, 4, 'batches of 4 MiB within 16');
+    assert.equal(accepted, 10);
+    assert.equal(await stand.storedOffsets(), 11);
   });
 
   it('is as exact while members come and go', async () => {

@@ -8,6 +8,7 @@ import type { Accumulation, Accumulator } from './accumulation.ts';
 import { Availability } from './availability.ts';
 import { databaseBackoff } from './retry-policy.ts';
 import type { DeadLetterWriter } from './dead-letters.ts';
+import { HeldBytes } from './held-bytes.ts';
 import { endItem } from './item.ts';
 import { metrics } from './metrics.ts';
 import { OffsetsMoved, Outdated, moveOffsets, nameOf } from './offsets.ts';
@@ -17,6 +18,8 @@ import type { Committed, Sink, PartitionBatch } from './partition-batch.ts';
 
 /** The most events of a transaction. When so many are pending, the inbox fetches nothing until the running one ends. */
 const maxEvents = 65_536;
+/** The most bytes that the messages of a transaction hold that are no plain events, in the same way; the last batch may exceed it. */
+const maxHeldBytes = 16 * 1024 * 1024;
 /** the least time between two transactions while the inbox lags: old events can wait a second to share a transaction */
 const catchUpMs = 1_000;
 
@@ -42,6 +45,8 @@ interface Work {
   accumulation: Accumulation;
   signal: AbortSignal;
   size: number;
+  /** of the items in the batches */
+  held: HeldBytes;
   /** why the accumulation did not accept some of the events */
   failure: unknown;
   /** by partition */
@@ -88,12 +93,12 @@ export class AccumulatingWriter implements Sink {
     if (batch.expected < (this.#fallbackUntil.get(name) ?? 0n)) return this.#options.fallback.write(batch, signal, lag);
     const discards = this.#discards;
     await this.#prepare(batch, signal);
-    while (this.#pending && this.#pending.size >= maxEvents) await this.#room.promise;
+    while (this.#pending && isFull(this.#pending)) await this.#room.promise;
     if (signal.aborted || discards !== this.#discards) return false;
     if (!this.#follows(batch)) return false;
     this.#lag.set(name, lag);
     this.#take(batch, signal);
-    if (this.#pending!.size >= maxEvents) this.#hurry.resolve();
+    if (isFull(this.#pending!)) this.#hurry.resolve();
     if (!this.#isBehind()) this.#caughtUp.resolve();
     this.#running ??= this.#run();
     return true;
@@ -124,6 +129,7 @@ export class AccumulatingWriter implements Sink {
       accumulation: this.#options.accumulator.begin(),
       signal,
       size: 0,
+      held: new HeldBytes(),
       failure: undefined,
       batches: new Map(),
     };
@@ -141,7 +147,10 @@ export class AccumulatingWriter implements Sink {
     };
     const events: ReceivedEvent[] = [];
     for (const item of items) {
-      if (isNotable(item)) own.items.push(item);
+      if (isNotable(item)) {
+        own.items.push(item);
+        this.#pending.held.add(item);
+      }
       if (!item.event || item.failure) continue;
       events.push(item.event);
       own.times.push(item.event.time);
@@ -250,3 +259,5 @@ export class AccumulatingWriter implements Sink {
     onDiscarded();
   }
 }
+
+const isFull = ({ size, held }: Work) => size >= maxEvents || held.sum >= maxHeldBytes;

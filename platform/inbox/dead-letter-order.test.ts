@@ -115,7 +115,9 @@ describe('the order of keys', () => {
   beforeEach(async () => {
     bad = new Set();
     await database.pool.query('TRUNCATE effects, millrace.dead_letters, millrace.blocked_keys, millrace.inbox_offsets');
-    await database.pool.query(`INSERT INTO millrace.inbox_offsets VALUES ('${group}', '${topic}', 0, 0)`);
+    await database.pool.query(
+      `INSERT INTO millrace.inbox_offsets VALUES ('${group}', '${topic}', 0, 0), ('${group}', '${topic}', 1, 0)`,
+    );
   });
 
   async function handle(tx: PoolClient, events: ReceivedEvent[]): Promise<void> {
@@ -138,16 +140,17 @@ describe('the order of keys', () => {
       onCommitted: () => undefined,
       onRefused: assert.fail,
     });
-  /** As the inbox does; a message that is bad is given up at once. */
-  function write(to: Writer, from: number, keys: readonly string[]): Promise<boolean> {
+  /** As the inbox does; a message that is bad is given up at once. The numbers of partition 1 begin with 100. */
+  function write(to: Writer, from: number, keys: readonly string[], partition = 0): Promise<boolean> {
     const items = keys.map((key, i) => {
-      const { value, headers } = message(from + i, key);
-      const at = { topic, partition: 0, offset: BigInt(from + i), timestamp: 0 };
+      const n = partition * 100 + from + i;
+      const { value, headers } = message(n, key);
+      const at = { topic, partition, offset: BigInt(from + i), timestamp: 0 };
       const item = toItem({ ...at, key, value, headers }, group, decode, false);
-      if (bad.has(from + i)) item.failure = { reason: 'bad', attempts: 1 };
+      if (bad.has(n)) item.failure = { reason: 'bad', attempts: 1 };
       return item;
     });
-    const batch = { topic, partition: 0, expected: BigInt(from), next: BigInt(from + keys.length), items };
+    const batch = { topic, partition, expected: BigInt(from), next: BigInt(from + keys.length), items };
     return to.write(batch, new AbortController().signal);
   }
   async function assertInOrder(count: number): Promise<void> {
@@ -202,6 +205,22 @@ describe('the order of keys', () => {
           await database.pool.query('UPDATE millrace.inbox_offsets SET next_offset = 0');
         }),
       { numRuns: 60 },
+    );
+  });
+
+  it('holds between members, where a key goes on in a partition of another one', async () => {
+    const [one, other] = [writer(), writer()];
+    await write(other, 0, ['b'], 1); // sees that no message waits
+    bad.add(0);
+    await write(one, 0, ['a']);
+    await write(other, 1, ['a', 'b'], 1);
+    bad.clear();
+    await requestAll(database);
+    assert.equal(await replayer().replayNext(), true);
+    const { rows } = await database.pool.query<{ n: number }>('SELECT n FROM effects ORDER BY id');
+    assert.deepEqual(
+      rows.map(({ n }) => n),
+      [100, 102, 0, 101],
     );
   });
 

@@ -73,7 +73,7 @@ interface Pending {
  * back the transaction of a member that has lost a partition without noticing.
  *
  * With `handle`, the messages of a key take effect in order: while one is a dead letter, the later ones of its key wait behind
- * it (`KeyOrder`). The effects of an accumulator are sums, which have no order, and a backfill keeps no dead letters: there no
+ * it (`arrangeKeys`). The effects of an accumulator are sums, which have no order, and a backfill keeps no dead letters: there no
  * message waits.
  */
 export class Inbox {

@@ -52,26 +52,51 @@ const move = {
     RETURNING o.topic, o.partition`,
 };
 
+// It costs no round trip of its own to ask here, in each transaction: any member of the group can have added a dead letter, because
+// a key changes its partition when its topic gets more of them.
+const moveAndLook = {
+  name: 'inbox-move-offsets-and-look',
+  text: `${move.text}, EXISTS (
+      SELECT FROM millrace.blocked_keys b WHERE b.consumer_group = $1 AND b.topic = o.topic) AS "hasBlocked"`,
+};
+
 /**
  * Moves the offsets of partitions by compare-and-set; it locks the rows in one order. @returns the moves whose stored
  * offset is not the expected one: another member of the group has processed these messages, or they are of a topic that was created
  * again since
  */
 export async function moveOffsets<T extends Move>(tx: PoolClient, group: string, batches: readonly T[]): Promise<T[]> {
-  const { rows } = await tx.query<TopicPartition>({
-    ...move,
-    values: [
-      group,
-      batches.map((batch) => batch.topic),
-      batches.map((batch) => batch.partition),
-      batches.map((batch) => String(batch.expected)),
-      batches.map((batch) => String(batch.next)),
-      batches.map((batch) => batch.topicId ?? null),
-    ],
+  const { rows } = await tx.query<TopicPartition>({ ...move, values: movesOf(group, batches) });
+  return without(batches, rows);
+}
+
+/** As `moveOffsets`, and tells `blocked`: the topics of those moved in which messages wait behind dead letters of their keys. */
+export async function moveOffsetsAndLook<T extends Move>(
+  tx: PoolClient,
+  group: string,
+  batches: readonly T[],
+): Promise<{ moved: T[]; blocked: Set<string> }> {
+  const { rows } = await tx.query<TopicPartition & { hasBlocked: boolean }>({
+    ...moveAndLook,
+    values: movesOf(group, batches),
   });
+  const blocked = new Set(rows.flatMap(({ topic, hasBlocked }) => (hasBlocked ? [topic] : [])));
+  return { moved: without(batches, rows), blocked };
+}
+
+const movesOf = (group: string, batches: readonly Move[]): unknown[] => [
+  group,
+  batches.map((batch) => batch.topic),
+  batches.map((batch) => batch.partition),
+  batches.map((batch) => String(batch.expected)),
+  batches.map((batch) => String(batch.next)),
+  batches.map((batch) => batch.topicId ?? null),
+];
+
+function without<T extends TopicPartition>(batches: readonly T[], rows: readonly TopicPartition[]): T[] {
   if (rows.length === batches.length) return [];
-  const moved = new Set(rows.map(nameOf));
-  return batches.filter((batch) => !moved.has(nameOf(batch)));
+  const found = new Set(rows.map(nameOf));
+  return batches.filter((batch) => !found.has(nameOf(batch)));
 }
 
 /** The partitions whose stored offset another session has locked at this moment. */

@@ -9,10 +9,11 @@ import { Availability } from './availability.ts';
 import { databaseBackoff, maxAttempts, messageBackoff } from './retry-policy.ts';
 import type { DeadLetterWriter } from './dead-letters.ts';
 import { failureOf, isHandled, reasonOf } from './item.ts';
-import { KeyOrder } from './key-order.ts';
+import type { Failure } from './item.ts';
+import { arrangeKeys } from './key-order.ts';
 import { backoffMs, roundMs } from '#platform/lifecycle';
 import { metrics } from './metrics.ts';
-import { lockedOffsets, OffsetsMoved, moveOffsets, nameOf } from './offsets.ts';
+import { lockedOffsets, OffsetsMoved, moveOffsetsAndLook, nameOf } from './offsets.ts';
 import { bisect, committedOf, takeUpTo } from './partition-batch.ts';
 import type { Committed, Sink, PartitionBatch } from './partition-batch.ts';
 
@@ -40,6 +41,9 @@ export interface WriterOptions {
 /** The codes of a statement that has taken too long, or got no answer. */
 const tooLong = new Set(['57014', '55P03', 'ERR_DATABASE_SILENT']);
 
+/** Errors of the data and of its size, for which PostgreSQL needs the same data again to fail in the same way. */
+const ofData = /^(22|23|54)[0-9A-Z]{3}$/;
+
 interface Waiting {
   batch: PartitionBatch;
   signal: AbortSignal;
@@ -54,16 +58,19 @@ interface Waiting {
 export class Writer implements Sink {
   readonly #options: WriterOptions;
   readonly #availability: Availability;
-  readonly #order: KeyOrder | undefined;
   /** by partition: the offset of the message that can be neither handled nor given up */
   readonly #refused = new Map<string, bigint>();
+  /**
+   * By SQLSTATE: how many messages of this round were given up after one attempt, because one before them had all of its attempts:
+   * the partitions of the round wait meanwhile
+   */
+  readonly #series = new Map<string, number>();
   #waiting: Waiting[] = [];
   #running: Promise<void> | undefined;
 
   constructor(options: WriterOptions) {
     this.#options = options;
     this.#availability = new Availability(options);
-    if (options.keepsOrder) this.#order = new KeyOrder(options.group);
   }
 
   /** @throws while the database is unavailable */
@@ -110,8 +117,27 @@ export class Writer implements Sink {
         this.#options.log.debug({ err: error }, 'the inbox discarded a batch of a partition that it no longer owns');
         for (const { settle } of work) settle(false);
       }
+      this.#endSeries();
     }
     this.#running = undefined;
+  }
+
+  /** Logs the first message of a round that is given up for an error of the data, and counts the others. */
+  #noteGivenUp({ code = '' }: Failure, details: object): void {
+    const others = this.#series.get(code);
+    if (others !== undefined) this.#series.set(code, others + 1);
+    else {
+      if (ofData.test(code)) this.#series.set(code, 0);
+      this.#options.log.error(details, 'the inbox gave up a message, which becomes a dead letter');
+    }
+  }
+
+  #endSeries(): void {
+    const { group, log } = this.#options;
+    for (const [code, messages] of this.#series)
+      if (messages > 0)
+        log.error({ group, code, messages }, 'the inbox gave up more messages for errors of the same code');
+    this.#series.clear();
   }
 
   async #settle(batches: PartitionBatch[], signal: AbortSignal, lost: Set<string>): Promise<void> {
@@ -132,7 +158,8 @@ export class Writer implements Sink {
   }
 
   /**
-   * Retries a single message, and gives it up after the last attempt. A dead letter that cannot be written becomes one by
+   * Retries a single message, and gives it up after the last attempt: after the first, where one before it in this round had all of
+   * its attempts and failed with the same error of the data. A dead letter that cannot be written becomes one by
    * reference. Where even that is refused, the partition waits, and the others go on.
    */
   async #retry(batch: PartitionBatch, first: Error, signal: AbortSignal, lost: Set<string>): Promise<void> {
@@ -143,11 +170,12 @@ export class Writer implements Sink {
     let error: Error | undefined = first;
     for (let attempts = 1; !item.failure; attempts += 1) {
       const where = { group, topic, partition, offset: String(offset), attempts };
-      if (attempts >= maxAttempts || isKnown) {
-        if (!isKnown) log.error({ err: error, ...where }, 'the inbox gave up a message, which becomes a dead letter');
-        item.failure = failureOf(error, attempts);
+      const failure = failureOf(error, attempts);
+      if (attempts >= maxAttempts || isKnown || this.#series.has(failure.code ?? '')) {
+        if (!isKnown) this.#noteGivenUp(failure, { err: error, ...where });
+        item.failure = failure;
       } else {
-        if (attempts > 1) log.warn({ err: error, ...where }, 'a message failed, and the inbox retries it');
+        if (attempts === 2) log.warn({ err: error, ...where }, 'a message failed, and the inbox retries it');
         await sleep(backoffMs(attempts, messageBackoff), undefined, { signal });
       }
       error = await this.#try([batch], signal, lost);
@@ -215,12 +243,12 @@ export class Writer implements Sink {
   }
 
   async #commit(batches: PartitionBatch[]): Promise<void> {
-    const { group, pool, handle, deadLetterWriter, onCommitted } = this.#options;
+    const { group, pool, handle, deadLetterWriter, keepsOrder, onCommitted } = this.#options;
     const end = metrics.batch.startTimer({ group });
     await transaction(pool, async (tx) => {
-      const moved = await moveOffsets(tx, group, batches);
+      const { moved, blocked } = await moveOffsetsAndLook(tx, group, batches);
       if (moved.length > 0) throw new OffsetsMoved(moved);
-      await this.#order?.arrange(tx, batches);
+      if (keepsOrder) await arrangeKeys(tx, group, batches, blocked);
       const items = batches.flatMap((batch) => batch.items);
       const events = items.flatMap((item) => (isHandled(item) ? [item.event!] : []));
       if (events.length > 0) await handle(tx, events);
@@ -228,7 +256,6 @@ export class Writer implements Sink {
       if (dead.length > 0) await deadLetterWriter(tx, group, dead);
     });
     end();
-    this.#order?.committed(batches);
     onCommitted(batches.map(committedOf));
   }
 }

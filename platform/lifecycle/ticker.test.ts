@@ -70,7 +70,7 @@ describe('Ticker', () => {
     await ticker.stop();
   });
 
-  it('logs a failure, and waits longer with each in a row', async (t) => {
+  it('warns of the first failure in a row, waits longer with each, and says when it works again', async (t) => {
     const { ticker, lines, pass, runs } = setup(t, (n) =>
       n === 4 ? Promise.resolve() : Promise.reject(new Error(`run ${n}`)),
     );
@@ -87,8 +87,14 @@ describe('Ticker', () => {
       assert.equal(runs(), expected);
     }
     assert.deepEqual(
-      lines.map(({ failures }) => failures),
-      [1, 2, 3, 1],
+      lines.map(({ level, failures }) => [level, failures]),
+      [
+        [40, 1],
+        [20, 2],
+        [20, 3],
+        [30, 3],
+        [40, 1],
+      ],
     );
     await ticker.stop();
   });

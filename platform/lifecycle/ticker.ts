@@ -12,7 +12,7 @@ export interface TickerOptions {
 /** pauses after failures, where these are longer than the usual one */
 const backoff = { firstMs: 500, maxMs: 10_000 };
 
-/** Runs a piece of work again and again, never twice at a time; a failure is logged and slows it down. */
+/** Runs a piece of work again and again, never twice at a time. A failure slows it down; the log has the first of those in a row, and their end. */
 export class Ticker {
   readonly #options: TickerOptions;
   #timer: NodeJS.Timeout | undefined;
@@ -60,15 +60,22 @@ export class Ticker {
       do {
         this.#again = false;
         if ((await run()) === true) this.#again = true;
-        this.#failures = 0;
+        this.#succeed();
       } while (this.#again && !this.#stopped);
     } catch (error) {
       this.#failures += 1;
       pause = Math.max(everyMs, backoffMs(this.#failures, backoff));
-      const level = this.#stopped ? 'debug' : 'warn'; // a stop may be what made it fail
+      // a stop may be what made it fail, and one that fails for days says so once
+      const level = this.#stopped || this.#failures > 1 ? 'debug' : 'warn';
       log[level]({ err: error, work: name, failures: this.#failures }, 'a periodic piece of work failed');
     }
     this.#busy = false;
     this.#schedule(this.#again ? 0 : pause);
+  }
+
+  #succeed(): void {
+    const { name, log } = this.#options;
+    if (this.#failures > 0) log.info({ work: name, failures: this.#failures }, 'a periodic piece of work works again');
+    this.#failures = 0;
   }
 }

@@ -8,6 +8,10 @@ import type { RetryPolicy } from './retry.ts';
 import { SmtpRefused, SmtpUnavailable } from './smtp.ts';
 import type { SmtpClient } from './smtp.ts';
 import { letter } from './templates.ts';
+import { oneLine } from './text.ts';
+
+/** the longest reason that the database keeps, in characters */
+const maxReason = 1_000;
 
 export interface Sender {
   name: string;
@@ -50,7 +54,7 @@ export async function attempt(smtp: SmtpClient, from: Sender, claim: Claim): Pro
   } catch (error) {
     if (span) failSpan(span, spanErrorOf(error));
     if (error instanceof SmtpUnavailable) throw error;
-    const reason = messageOf(error);
+    const reason = oneLine(messageOf(error), maxReason); // the server's own words: any bytes, any number of them
     if (error instanceof SmtpRefused && error.permanent) {
       return { id, recipient: address, status: 'FAILED', error: reason };
     }

@@ -184,6 +184,57 @@ describe('MailSender', () => {
     );
   });
 
+  it('keeps of the reply of a server what the database can store, in one line, and not more than 1,000 characters', async () => {
+    const { url, mails } = await sink({
+      onRecipient(address) {
+        if (address === 'user1@example.com') throw reply(550, `no such\0user ${'x'.repeat(1_500)}`);
+      },
+    });
+    await give(database.pool, [userEvent(1), userEvent(2), userEvent(3)]);
+    sender(url, { concurrency: 1 });
+    await settled(database.pool);
+    assert.deepEqual(addresses(mails), ['user2@example.com', 'user3@example.com']);
+    const { status, last_error } = await only();
+    assert.equal(status, 'FAILED');
+    assert.match(last_error!, /^550 no such user x+…$/);
+    assert.equal(last_error!.length, 1_000);
+  });
+
+  for (const isAway of [false, true])
+    it(`releases what was not tried, and writes all results it can, where the database ${isAway ? 'is away' : 'refuses one'}`, async (t) => {
+      await database.pool.query(`ALTER TABLE notifications ADD CONSTRAINT refused CHECK (last_error NOT LIKE '%odd%')`);
+      t.after(() => database.pool.query('ALTER TABLE notifications DROP CONSTRAINT refused'));
+      const proxy = await startCuttingProxy(database.url);
+      const pool = createPool({ name: 'mails-cut', url: proxy.url, max: 2, log: createLogger('test', 'silent') });
+      cleanup.push(
+        () => proxy.close(),
+        () => pool.end(),
+      );
+      const stopped = Promise.withResolvers<void>();
+      const { url } = await sink({
+        onRecipient(address) {
+          if (address !== 'user2@example.com') return;
+          stopped.resolve(started.stop());
+          throw reply(550, isAway ? 'gone' : 'odd');
+        },
+      });
+      await give(database.pool, [userEvent(1), userEvent(2), userEvent(3), userEvent(4)]);
+      if (isAway) proxy.cutAt('settle-deliveries', 'statement-lost');
+      const started = startSender(pool, url, { concurrency: 1 });
+      await stopped.promise;
+      assert.deepEqual(
+        (await rows(database.pool)).map(({ status }) => status),
+        ['SENT', isAway ? 'FAILED' : 'PENDING', 'PENDING', 'PENDING'],
+      );
+      const { rows: free } = await database.pool.query<{ id: string }>(
+        'SELECT notification_id AS id FROM deliveries WHERE claimed_until IS NULL ORDER BY notification_id',
+      );
+      assert.deepEqual(
+        free.map(({ id }) => id),
+        ['3', '4'],
+      );
+    });
+
   it('sends again with the same Message-ID if a sender died before it wrote the result', async () => {
     const { url, mails } = await sink();
     await give(database.pool, [userEvent(1), userEvent(2)]);

@@ -137,8 +137,8 @@ export class MailSender {
     }
     const { sent, untried, failure } = await this.#send(mails);
     this.#results.push(...sent);
-    await this.#settle();
     if (untried.length > 0) await deliveries.release(untried.map((claim) => claim.id));
+    await this.#settle();
     if (failure) throw failure;
     this.#progressAt = performance.now();
     if (sent.length > 0) {
@@ -158,11 +158,31 @@ export class MailSender {
     try {
       await this.#options.deliveries.settle(results);
     } catch (error) {
-      if (!isUnavailable(error)) this.#results = [];
-      throw error;
+      if (isUnavailable(error)) throw error;
+      return this.#settleEach();
     }
     this.#results = [];
     countOutcomes(results);
+  }
+
+  /** Writes the results one by one: one that the database refuses holds up no others, whose mails would be sent again. */
+  async #settleEach(): Promise<void> {
+    const { deliveries, log } = this.#options;
+    const refused: string[] = [];
+    let failure: unknown;
+    for (const result of this.#results.slice()) {
+      try {
+        await deliveries.settle([result]);
+        countOutcomes([result]);
+      } catch (error) {
+        if (isUnavailable(error)) throw error;
+        refused.push(result.id);
+        failure ??= error;
+      }
+      this.#results.shift();
+    }
+    if (refused.length === 0) return;
+    log.error({ err: failure, notifications: refused }, 'results of mails cannot be stored: they are sent again');
   }
 
   async #send(mails: Claim[]): Promise<{ sent: DeliveryResult[]; untried: Claim[]; failure: unknown }> {
