@@ -4,12 +4,13 @@ import type { Kafka, KafkaConnection } from '#platform/kafka';
 import type { Logger } from '#platform/telemetry';
 import { hash } from '#runtime/compare.ts';
 import type { KubeObject } from '#runtime/objects.ts';
-import { kafkaUsers, kafkas } from './api/kinds.ts';
+import { kafkas } from './api/kinds.ts';
 import { readSecret } from './database-pools.ts';
 import type { ControllerContext } from './controller-context.ts';
 import { connectionTo } from './external-kafka/connection.ts';
 import { KafkaClients } from './kafka-clients.ts';
-import { managedBy, manager } from './labels.ts';
+import { isManaged, managedBy, manager } from './labels.ts';
+import { applyOwn } from './own-objects.ts';
 import type { KafkaUser } from './strimzi.ts';
 
 /** A Kafka of Strimzi, as far as it says how to connect. */
@@ -104,13 +105,9 @@ export class ConsumerLagReader {
   }
 
   async #connectionTo(namespace: string, cluster: string, signal: AbortSignal): Promise<KafkaConnection | undefined> {
-    const { api, applier, kafkaUsers: users } = this.#context;
-    await applier.apply(
-      kafkaUsers,
-      operatorUser(namespace, cluster),
-      users.store.get(`${namespace}/${manager}`),
-      signal,
-    );
+    const { api, kafkaUsers: users } = this.#context;
+    const user = await applyOwn(this.#context, users, operatorUser(namespace, cluster), signal);
+    if (!isManaged(user)) return undefined;
     const secret = await readSecret(api, namespace, manager, signal);
     const resource = await api.get<KafkaCluster>(kafkas, namespace, cluster, { signal });
     const connection = connectionOf(resource, { username: manager, password: secret?.['password'] ?? '' });

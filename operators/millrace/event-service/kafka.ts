@@ -50,7 +50,7 @@ export class ServiceKafka {
       ? (await this.#external.ownTopics(service, signal)).map((topic) => {
           return [topic, () => this.#external.deleteTopic(service, external, topic, signal)] as const;
         })
-      : [...this.#strimzi.ownTopics(service)].map(([name, topic]) => {
+      : [...(await this.#strimzi.ownTopics(service, signal))].map(([name, topic]) => {
           return [name, () => this.#strimzi.deleteTopic(topic, signal)] as const;
         });
     return new Map(topics.map(([topic, remove]) => [`the topic ${topic}`, remove]));
