@@ -15,6 +15,9 @@ export const isManaged = ({ metadata }: Pick<KubeObject, 'metadata'>): boolean =
 /** Names the EventService that an object was created for, and that may change it. */
 export const madeForLabel = 'millrace.dev/made-for';
 
+/** Names the StreamQuery that a topic was created for, which no service declares. */
+export const madeForQueryLabel = 'millrace.dev/made-for-query';
+
 /** The command that hands an object over to the operator, for people. @param labels those that it needs besides */
 export function handOverCommand(
   { plural, group }: Pick<ResourceType, 'plural' | 'group'>,

@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import { conditionOf } from '#runtime/conditions.ts';
 import type { KubeObject, Resource } from '#runtime/objects.ts';
 import { eventually } from '#test/eventually.ts';
-import { eventServices, kafkaTopics, kafkaUsers } from './api/kinds.ts';
+import { apiVersion } from './api/common.ts';
+import { eventServices, kafkaTopics, kafkaUsers, streamQueries } from './api/kinds.ts';
+import type { StatusWithConditions } from './report.ts';
+import { StreamQueryControllers } from './stream-query/controllers.ts';
 import { eventServiceWorld } from './testing/event-services.ts';
 import type { EventServiceWorld } from './testing/event-services.ts';
 import { kstatusOf } from './testing/kstatus.ts';
@@ -100,5 +104,63 @@ describe('what somebody else has made in Kubernetes', () => {
       handOver(world, kafkaUsers, message);
       await eventually(() => condition('reports', 'UserReady')?.reason !== 'UserTaken', 'it is handed over');
       assert.equal((found() as Resource<typeof user.spec>).spec.authentication.type, 'scram-sha-512');
+    }));
+
+  it('is not touched where a query emits to it, and neither is what was made for a service that is gone', () =>
+    inWorld(async (world) => {
+      const { server, declare, condition, context, metrics, externalKafka, service } = world;
+      const found = (name: string) => server.find<Resource<typeof retained>>(kafkaTopics, namespace, name);
+      const theirs = foreignTopic('company-events');
+      server.create(kafkaTopics, theirs);
+      declare('billing', { kafka, produces: [{ topic: 'billing-events', partitions: 3, retention: -1 }] });
+      await eventually(() => condition('billing', 'TopicsReady')?.reason === 'TopicsNotReady', 'its topic is made');
+      const kept = partsOf(found('billing-events'));
+      server.delete(eventServices, namespace, 'billing');
+      await eventually(() => !service('billing'), 'the service is gone');
+      // as an earlier release has made one for a query
+      const labels = { 'app.kubernetes.io/managed-by': 'millrace-operator', 'millrace.dev/made-for': 'earlier' };
+      const config = { 'retention.ms': String(7 * 86_400_000) };
+      const earlier = foreignTopic('earlier');
+      server.create(kafkaTopics, {
+        ...earlier,
+        metadata: { ...earlier.metadata, labels },
+        spec: { ...retained, partitions: 6, config },
+      } as KubeObject);
+
+      const queries = new StreamQueryControllers(context, () => Promise.resolve([]), metrics, externalKafka);
+      await world.start(...queries.controllers);
+      const consumes = [{ group: 'analytics', topics: ['order-events'], database: 'analytics' }];
+      const produces = [{ topic: 'order-events', partitions: 6, retention: '7d' }];
+      declare('analytics', { kafka, produces, consumes, streamQueries: true });
+      const [from, select] = [[{ topic: 'order-events' }], [{ name: 'orders', count: true }]];
+      for (const to of ['company-events', 'billing-events', 'earlier', 'mine']) {
+        const spec = { from, window: { tumbling: '1h' }, select, emit: { to } };
+        const metadata = { namespace, name: to };
+        server.create(streamQueries, { apiVersion, kind: 'StreamQuery', metadata, spec } as KubeObject);
+      }
+      const ready = (name: string) =>
+        conditionOf(
+          server.find<Resource<unknown, StatusWithConditions>>(streamQueries, namespace, name)?.status?.conditions,
+          'Ready',
+        );
+      for (const [name, whose] of [
+        ['company-events', 'exists, and Millrace has not made it'],
+        ['billing-events', 'was made for billing'],
+      ] as const) {
+        await eventually(() => ready(name)?.reason === 'TopicTaken', `${name} says so`);
+        assert.ok(ready(name)!.message.startsWith(`the KafkaTopic ${name} ${whose}: emit to another topic`));
+      }
+      assert.deepEqual(partsOf(found('company-events')), partsOf(theirs));
+      assert.deepEqual(partsOf(found('billing-events')), kept);
+      for (const name of ['earlier', 'mine']) {
+        await eventually(() => ready(name)?.reason === 'TopicNotReady', `${name} waits for Strimzi alone`);
+        assert.equal(found(name)?.metadata.labels?.['millrace.dev/made-for-query'], name);
+      }
+
+      declare('billing', { kafka, produces: [{ topic: 'billing-events', partitions: 3, retention: -1 }] });
+      await eventually(
+        () => ready('billing-events')?.reason !== 'TopicTaken',
+        'the topic of a service is none of its own',
+      );
     }));
 });

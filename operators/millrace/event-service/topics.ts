@@ -12,7 +12,7 @@ export function topicsOf(service: EventService): KafkaTopic[] {
   const { namespace = '', name } = service.metadata;
   const { cluster, replicas } = service.spec.kafka ?? {};
   if (cluster === undefined) return [];
-  const options = { namespace, cluster, replicas, madeFor: name };
+  const options = { namespace, cluster, replicas, madeFor: { [madeForLabel]: name } };
   return topics([service]).map((topic) => kafkaTopicOf(topic, options));
 }
 
