@@ -9,7 +9,7 @@ import { readSecret } from './database-pools.ts';
 import type { ControllerContext } from './controller-context.ts';
 import { connectionTo } from './external-kafka/connection.ts';
 import { KafkaClients } from './kafka-clients.ts';
-import { isManaged, managedBy, manager } from './labels.ts';
+import { isManaged, managedBy, manager, ownUserPrefix } from './labels.ts';
 import { applyOwn } from './own-objects.ts';
 import type { KafkaUser } from './strimzi.ts';
 
@@ -25,7 +25,7 @@ function operatorUser(namespace: string, cluster: string): KafkaUser {
   return {
     apiVersion: 'kafka.strimzi.io/v1',
     kind: 'KafkaUser',
-    metadata: { namespace, name: manager, labels: { ...managedBy, 'strimzi.io/cluster': cluster } },
+    metadata: { namespace, name: ownUserPrefix + cluster, labels: { ...managedBy, 'strimzi.io/cluster': cluster } },
     spec: {
       authentication: { type: 'scram-sha-512' },
       authorization: { type: 'simple', acls: [topics] },
@@ -108,9 +108,10 @@ export class ConsumerLagReader {
     const { api, kafkaUsers: users } = this.#context;
     const user = await applyOwn(this.#context, users, operatorUser(namespace, cluster), signal);
     if (!isManaged(user)) return undefined;
-    const secret = await readSecret(api, namespace, manager, signal);
+    const username = user.metadata.name;
+    const secret = await readSecret(api, namespace, username, signal);
     const resource = await api.get<KafkaCluster>(kafkas, namespace, cluster, { signal });
-    const connection = connectionOf(resource, { username: manager, password: secret?.['password'] ?? '' });
+    const connection = connectionOf(resource, { username, password: secret?.['password'] ?? '' });
     return secret?.['password'] ? connection : undefined;
   }
 }

@@ -3,6 +3,9 @@ import type { KubeObject, ResourceType } from '#runtime/objects.ts';
 /** The one field manager of what this operator applies. */
 export const manager = 'millrace-operator';
 
+/** What the names of the operator's own KafkaUsers begin with: it has one in each Kafka of a namespace, with the name of that. */
+export const ownUserPrefix = `${manager}-`;
+
 /** The labels of every object that the operator creates. Of other kinds than its own, it watches only objects with these labels. */
 const managedByLabel = 'app.kubernetes.io/managed-by';
 export const managedBy = { [managedByLabel]: manager };

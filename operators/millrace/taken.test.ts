@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import pino from 'pino';
 
 import { conditionOf } from '#runtime/conditions.ts';
 import type { KubeObject, Resource } from '#runtime/objects.ts';
 import { eventually } from '#test/eventually.ts';
 import { apiVersion } from './api/common.ts';
 import { eventServices, kafkaTopics, kafkaUsers, streamQueries } from './api/kinds.ts';
+import { ConsumerLagReader } from './consumer-lag.ts';
 import type { StatusWithConditions } from './report.ts';
 import { StreamQueryControllers } from './stream-query/controllers.ts';
 import { eventServiceWorld } from './testing/event-services.ts';
@@ -104,6 +106,26 @@ describe('what somebody else has made in Kubernetes', () => {
       handOver(world, kafkaUsers, message);
       await eventually(() => condition('reports', 'UserReady')?.reason !== 'UserTaken', 'it is handed over');
       assert.equal((found() as Resource<typeof user.spec>).spec.authentication.type, 'scram-sha-512');
+    }));
+
+  it('is not the user of the operator itself, which has one in each Kafka', () =>
+    inWorld(async ({ server, declare, condition, context }) => {
+      const reader = new ConsumerLagReader(context, pino({ enabled: false }));
+      const never = new AbortController().signal;
+      const clusters = ['millrace', 'other'];
+      for (const cluster of clusters) await reader.read({ namespace, kafka: { cluster } }, [], [], never);
+      const users = server
+        .all(kafkaUsers)
+        .map(({ metadata: { name, labels } }) => [name, labels?.['strimzi.io/cluster']]);
+      assert.deepEqual(
+        users,
+        clusters.map((cluster) => [`millrace-operator-${cluster}`, cluster]),
+      );
+      const name = 'millrace-operator-millrace';
+      const own = partsOf(server.find(kafkaUsers, namespace, name));
+      declare(name, { kafka, produces: [{ topic: 'report-events', partitions: 6, retention: '7d' }] });
+      await eventually(() => condition(name, 'UserReady')?.reason === 'UserTaken', 'it says so');
+      assert.deepEqual(partsOf(server.find(kafkaUsers, namespace, name)), own);
     }));
 
   it('is not touched where a query emits to it, and neither is what was made for a service that is gone', () =>

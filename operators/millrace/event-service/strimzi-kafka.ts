@@ -2,7 +2,7 @@ import type { ConditionUpdate } from '#runtime/conditions.ts';
 import type { EventService } from '../api/event-service.ts';
 import { kafkaTopics } from '../api/kinds.ts';
 import type { ControllerContext } from '../controller-context.ts';
-import { isManaged, madeForLabel } from '../labels.ts';
+import { isManaged, madeForLabel, ownUserPrefix } from '../labels.ts';
 import { applyOwn, findObject } from '../own-objects.ts';
 import { strimziMissing } from '../strimzi.ts';
 import type { KafkaTopic } from '../strimzi.ts';
@@ -39,6 +39,10 @@ export class StrimziKafka {
     const { kafkaUsers: users } = this.#context;
     const missing = strimziMissing(users);
     if (missing) return { type: 'UserReady', status: 'False', reason: missing.failure, message: missing.message };
+    if (service.metadata.name.startsWith(ownUserPrefix)) {
+      const message = `the operator's own KafkaUsers are called ${ownUserPrefix}<Kafka>: name the service otherwise`;
+      return { type: 'UserReady', status: 'False', reason: 'UserTaken', message };
+    }
     const desired = kafkaUserOf(service, cluster, emitted);
     return userCondition(await applyOwn(this.#context, users, desired, signal));
   }
