@@ -4,12 +4,13 @@ import type { Kafka, KafkaConnection } from '#platform/kafka';
 import type { Logger } from '#platform/telemetry';
 import { hash } from '#runtime/compare.ts';
 import type { KubeObject } from '#runtime/objects.ts';
-import { kafkaUsers, kafkas } from './api/kinds.ts';
+import { kafkas } from './api/kinds.ts';
 import { readSecret } from './database-pools.ts';
 import type { ControllerContext } from './controller-context.ts';
 import { connectionTo } from './external-kafka/connection.ts';
 import { KafkaClients } from './kafka-clients.ts';
-import { managedBy, manager } from './labels.ts';
+import { isManaged, managedBy, manager, ownUserPrefix } from './labels.ts';
+import { applyOwn } from './own-objects.ts';
 import type { KafkaUser } from './strimzi.ts';
 
 /** A Kafka of Strimzi, as far as it says how to connect. */
@@ -24,7 +25,7 @@ function operatorUser(namespace: string, cluster: string): KafkaUser {
   return {
     apiVersion: 'kafka.strimzi.io/v1',
     kind: 'KafkaUser',
-    metadata: { namespace, name: manager, labels: { ...managedBy, 'strimzi.io/cluster': cluster } },
+    metadata: { namespace, name: ownUserPrefix + cluster, labels: { ...managedBy, 'strimzi.io/cluster': cluster } },
     spec: {
       authentication: { type: 'scram-sha-512' },
       authorization: { type: 'simple', acls: [topics] },
@@ -106,16 +107,13 @@ export class ConsumerLagReader {
   }
 
   async #connectionTo(namespace: string, cluster: string, signal: AbortSignal): Promise<KafkaConnection | undefined> {
-    const { api, applier, kafkaUsers: users } = this.#context;
-    await applier.apply(
-      kafkaUsers,
-      operatorUser(namespace, cluster),
-      users.store.get(`${namespace}/${manager}`),
-      signal,
-    );
-    const secret = await readSecret(api, namespace, manager, signal);
+    const { api, kafkaUsers: users } = this.#context;
+    const user = await applyOwn(this.#context, users, operatorUser(namespace, cluster), signal);
+    if (!isManaged(user)) return undefined;
+    const username = user.metadata.name;
+    const secret = await readSecret(api, namespace, username, signal);
     const resource = await api.get<KafkaCluster>(kafkas, namespace, cluster, { signal });
-    const connection = connectionOf(resource, { username: manager, password: secret?.['password'] ?? '' });
+    const connection = connectionOf(resource, { username, password: secret?.['password'] ?? '' });
     return secret?.['password'] ? connection : undefined;
   }
 }

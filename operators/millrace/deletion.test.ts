@@ -7,7 +7,14 @@ import type { KubeObject, Resource, ResourceType } from '#runtime/objects.ts';
 import { ManualClock } from '#runtime/testing/manual-clock.ts';
 import { eventually } from '#test/eventually.ts';
 import { apiVersion } from './api/common.ts';
-import { deadLetterReplays, eventServices, kafkaTopics, namespaces, projectionRebuilds } from './api/kinds.ts';
+import {
+  configMaps,
+  deadLetterReplays,
+  eventServices,
+  kafkaTopics,
+  namespaces,
+  projectionRebuilds,
+} from './api/kinds.ts';
 import type { StatusWithConditions } from './report.ts';
 import type { DatabasePools } from './database-pools.ts';
 import { deadLetterReplayController } from './dead-letter-replay/controller.ts';
@@ -124,6 +131,34 @@ describe('a deletion', () => {
         ['default', 'Namespace', `EventService orders: ${left}`],
         'the namespace itself takes no Event any more',
       );
+    }));
+
+  it('does not keep it for an external Kafka either, and tells of topics and rights', () =>
+    withWorld(async (world, clock) => {
+      const { server } = world;
+      const sasl = { mechanism: 'SCRAM-SHA-512', secretRef: { name: 'admin' } } as const;
+      const external = { bootstrapServers: '127.0.0.1:1', sasl };
+      const produces = (topic: string) => [{ topic, partitions: 1, retention: -1 }];
+      world.declare('orders', { deletionPolicy: 'Delete', kafka: { external }, produces: produces('order-events') });
+      world.declare('users', { kafka: { external: { ...external, acls: true } }, produces: produces('user-events') });
+      for (const name of ['orders', 'users'])
+        await until(clock, () => hasFinalizer(world, eventServices, name), `${name} has its finalizer`);
+      await until(clock, () => server.find(configMaps, namespace, 'kafka-topics'), 'the topics have records');
+      server.patch(namespaces, undefined, namespace, { metadata: { finalizers: ['kubernetes'] } });
+      server.delete(namespaces, undefined, namespace);
+      server.delete(configMaps, namespace, 'kafka-topics');
+      // such a namespace takes nothing new
+      server.fail(403, Infinity, ({ verb, path }) => verb === 'patch' && path.endsWith('/configmaps/kafka-topics'));
+      for (const name of ['orders', 'users']) {
+        server.delete(eventServices, namespace, name);
+        await until(clock, () => !found(world, eventServices, name), `${name} is gone`);
+      }
+      const told = (await world.events()).filter((event) => event.includes('LeftBehind'));
+      const records = 'the ConfigMap kafka-topics, which says whose the topics are, does not exist';
+      assert.deepEqual(told, [
+        `Warning LeftBehind: EventService orders: left behind: the topic order-events (${records})`,
+        'Warning LeftBehind: EventService users: left behind: the ACLs of the user in the Secret users-kafka (the Secret admin does not exist)',
+      ]);
     }));
 
   it('that is not allowed is not begun: a condition says so, and what is left is told', () =>

@@ -1,6 +1,6 @@
 import { topicConfig } from '#platform/kafka';
 import type { Topic } from '#platform/declarations';
-import { madeForLabel, managedBy } from './labels.ts';
+import { managedBy } from './labels.ts';
 import type { KafkaTopic } from './strimzi.ts';
 
 interface KafkaTopicOptions {
@@ -8,8 +8,8 @@ interface KafkaTopicOptions {
   /** the Kafka of Strimzi */
   cluster: string;
   replicas: number | undefined;
-  /** the name of the EventService or StreamQuery that needs the topic */
-  madeFor: string;
+  /** the label that names the EventService or the StreamQuery that needs the topic */
+  madeFor: Readonly<Record<string, string>>;
 }
 
 /** The name of the KafkaTopic of a topic: Kafka allows characters in a name that Kubernetes does not. */
@@ -27,7 +27,7 @@ export function kafkaTopicOf({ name, partitions, retentionMs }: Topic, options: 
     metadata: {
       namespace,
       name: topicResourceName(name),
-      labels: { ...managedBy, 'strimzi.io/cluster': cluster, [madeForLabel]: madeFor },
+      labels: { ...managedBy, 'strimzi.io/cluster': cluster, ...madeFor },
     },
     spec: {
       topicName: name,

@@ -180,15 +180,10 @@ export class EventServiceController {
   async #cleanUp(service: EventService, signal: AbortSignal): Promise<Result | void> {
     const { mayDelete } = this.#dependencies;
     const deletes = service.spec.deletionPolicy === 'Delete' && (mayDelete || !hasRightsToTake(service));
-    const deletions = deletes ? await this.#kafka.deletions(service, signal) : new Map<string, () => Promise<void>>();
     const databases = deletes ? (service.spec.databases ?? []) : [];
-    const left = [...deletions.keys(), ...databases.map(({ name }) => `the database ${name}`)];
+    const left = [...this.#kafka.leaves(service, deletes), ...databases.map(({ name }) => `the database ${name}`)];
     const cleanUp = async (remaining: Set<string>) => {
-      await this.#kafka.revoke(service, signal);
-      for (const [what, remove] of deletions) {
-        await remove();
-        remaining.delete(what);
-      }
+      await this.#kafka.cleanUp(service, deletes, remaining, signal);
       if (deletes) await this.#dependencies.provisioner.drop(service, signal);
     };
     const isRefused = service.spec.deletionPolicy === 'Delete' && !mayDelete && !hasRightsToTake(service);

@@ -270,6 +270,29 @@ describe('the databases of services on one server', () => {
     await whoAmI(values(here, 'legacy')['url']!);
   });
 
+  it('are neither touched nor dropped where somebody else has made their Secret, whatever it names', async () => {
+    const theirs = databaseNameOf(`theirs-${randomBytes(4).toString('hex')}`);
+    await withClient(admin, (client) => ensureDatabaseRoles(client, [{ database: theirs, password: 'theirs' }]));
+    made.add(theirs);
+    const url = Object.assign(new URL(admin), { username: theirs, password: 'theirs', pathname: `/${theirs}` }).href;
+    create(here, 'erp-database', { database: theirs, username: theirs, password: 'supplied' }, { team: 'erp' });
+    const earlier = secret(here, 'erp');
+    const one = service(here, 'orders', 'erp', perNamespace);
+    const { reason, message } = await provision(one);
+    assert.equal(reason, 'DatabaseTaken');
+    assert.match(message, /the database erp has a Secret erp-database that Millrace has not made: choose another name/);
+    await provisioner.drop(one, never);
+    assert.deepEqual(secret(here, 'erp'), earlier);
+    await whoAmI(url);
+
+    const command = `kubectl --namespace ${here} label --overwrite secrets erp-database `;
+    const pairs = message.slice(message.indexOf(command) + command.length).split(' ');
+    const labels = Object.fromEntries(pairs.map((pair) => pair.split('=')));
+    server.patch(secrets, here, 'erp-database', { metadata: { labels } });
+    assert.equal((await provision(one)).status, 'True', 'it is handed over');
+    assert.equal(values(here, 'erp')['database'], theirs);
+  });
+
   it('are not taken over by a namespace of the same name in another cluster', async () => {
     const one = service(here, 'orders', 'orders', perNamespace);
     await provision(one);

@@ -26,11 +26,10 @@ import {
   databaseSecretName,
   dataOf,
   keyKey,
-  readSecret,
   valuesOf,
 } from '../database-pools.ts';
 import type { Secret } from '../database-pools.ts';
-import { madeForLabel, managedBy, manager } from '../labels.ts';
+import { handOverCommand, isManaged, madeForLabel, managedBy, manager } from '../labels.ts';
 import { caFolder, clientFolder, readCertificates } from './certificates.ts';
 import { isSharedServer, markOf, newDatabaseName, reservedReason, takenReason } from './database-owner.ts';
 import type { DatabaseOwner } from './database-owner.ts';
@@ -174,7 +173,7 @@ export class DatabaseProvisioner {
     const uid = await this.#namespaceUid(namespace, signal);
     for (const { name: database } of databases) {
       const secret = await this.#api.get<Secret>(secrets, namespace, databaseSecretName(database), { signal });
-      if (secret && otherService(secret, name) !== undefined) continue;
+      if (secret && secretTakenReason(secret, name) !== undefined) continue;
       const wanted = wantedOf(service, postgresql, database, secret);
       if (reservedReason(wanted.name, server.username) !== undefined) continue;
       await dropIfOwned(server, namespace, wanted, { namespace, uid, service: name, database });
@@ -221,7 +220,7 @@ export class DatabaseProvisioner {
     }
   }
 
-  /** @throws NotReady where a name is reserved, or a Secret is another service's */
+  /** @throws NotReady where a name is reserved, or a Secret is another's */
   async #wanted(
     service: EventService,
     postgresql: Postgresql,
@@ -232,15 +231,8 @@ export class DatabaseProvisioner {
     const all: Wanted[] = [];
     for (const { name: database } of service.spec.databases ?? []) {
       const secret = await this.#api.get<Secret>(secrets, namespace, databaseSecretName(database), { signal });
-      const other = secret && otherService(secret, name);
-      if (other !== undefined) {
-        const command = `kubectl --namespace ${namespace} label secret ${databaseSecretName(database)} ${madeForLabel}=${name} --overwrite`;
-        const reason = `the database ${database} belongs to the service ${other}, as its Secret says`;
-        throw new NotReady(
-          'DatabaseTaken',
-          `${reason}: choose another name in spec.databases, or hand it over with: ${command}`,
-        );
-      }
+      const taken = secret && secretTakenReason(secret, name);
+      if (taken !== undefined) throw new NotReady('DatabaseTaken', `the database ${database} ${taken}`);
       const wanted = wantedOf(service, postgresql, database, secret);
       const reserved = reservedReason(wanted.name, username);
       if (reserved !== undefined) throw new NotReady('DatabaseNameReserved', reserved);
@@ -309,7 +301,11 @@ export class DatabaseProvisioner {
       return values;
     } catch (error) {
       if (!isConflict(error)) throw error;
-      return (await readSecret(this.#api, owner.namespace, databaseSecretName(owner.database), signal)) ?? values;
+      const { namespace, service, database } = owner;
+      const made = await this.#api.get<Secret>(secrets, namespace, databaseSecretName(database), { signal });
+      const taken = made && secretTakenReason(made, service);
+      if (taken !== undefined) throw new NotReady('DatabaseTaken', `the database ${database} ${taken}`);
+      return made ? valuesOf(made) : values;
     }
   }
 
@@ -351,10 +347,16 @@ function fingerprintOf(server: Server, wanted: readonly Wanted[]): string {
   return hash([settings, wanted.map(({ name, known }) => [name, known?.['password']])]);
 }
 
-/** The other service that a Secret was made for, if it was. */
-function otherService({ metadata: { labels } }: Secret, service: string): string | undefined {
-  const madeFor = labels?.[madeForLabel];
-  return madeFor === service ? undefined : madeFor;
+/** Why the Secret of a database is not the service's, as the end of a sentence; undefined where it is. */
+function secretTakenReason(secret: Secret, service: string): string | undefined {
+  const { name, labels } = secret.metadata;
+  const madeFor = labels?.[madeForLabel] ?? service;
+  if (isManaged(secret) && madeFor === service) return undefined;
+  const whose = isManaged(secret)
+    ? `belongs to the service ${madeFor}, as its Secret says`
+    : `has a Secret ${name} that Millrace has not made`;
+  const command = handOverCommand(secrets, secret, { [madeForLabel]: service });
+  return `${whose}: choose another name in spec.databases, or hand it over with: ${command}`;
 }
 
 async function dropIfOwned(server: Server, namespace: string, { name, known }: Wanted, owner: DatabaseOwner) {

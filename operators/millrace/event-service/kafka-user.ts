@@ -3,7 +3,8 @@ import type { Acl } from '#platform/kafka';
 import type { ConditionUpdate } from '#runtime/conditions.ts';
 import { ownerReference } from '#runtime/objects.ts';
 import type { EventService } from '../api/event-service.ts';
-import { managedBy } from '../labels.ts';
+import { kafkaUsers } from '../api/kinds.ts';
+import { handOverCommand, isManaged, managedBy } from '../labels.ts';
 import { strimziReadiness } from '../strimzi.ts';
 import type { KafkaUser } from '../strimzi.ts';
 
@@ -67,6 +68,11 @@ export function kafkaUserOf(service: EventService, cluster: string, emitted: rea
 
 export function userCondition(observed: KafkaUser): ConditionUpdate {
   const type = 'UserReady';
+  if (!isManaged(observed)) {
+    const command = handOverCommand(kafkaUsers, observed, {});
+    const message = `the KafkaUser ${observed.metadata.name} exists, and Millrace has not made it: name the service otherwise, or hand it over with: ${command}`;
+    return { type, status: 'False', reason: 'UserTaken', message };
+  }
   const { ready, failure = 'UserNotReady', message } = strimziReadiness(observed);
   return ready
     ? { type, status: 'True', reason: 'Created', message: '' }

@@ -1,9 +1,10 @@
+import { topics } from '#platform/declarations';
 import type { ConditionUpdate } from '#runtime/conditions.ts';
 import type { EventService } from '../api/event-service.ts';
 import type { ControllerContext } from '../controller-context.ts';
 import type { ExternalKafka } from '../external-kafka/external-kafka.ts';
 import { isAway } from '../external-kafka/problem.ts';
-import { hasOwnUser } from '../external-kafka/users.ts';
+import { hasOwnUser, userSecretName } from '../external-kafka/users.ts';
 import { usesKafka } from './kafka-user.ts';
 import { StrimziKafka } from './strimzi-kafka.ts';
 
@@ -35,30 +36,51 @@ export class ServiceKafka {
     if (cluster !== undefined)
       return [await this.#strimzi.topics(service, signal), await this.#strimzi.user(service, cluster, emitted, signal)];
     if (external) {
-      const topics = await this.#external.topics(service, external, signal);
-      if (isAway(topics.reason)) return [topics, { ...topics, type: 'UserReady' }];
-      return [topics, await this.#external.user(service, external, emitted, signal)];
+      const kept = await this.#external.topics(service, external, signal);
+      if (isAway(kept.reason)) return [kept, { ...kept, type: 'UserReady' }];
+      return [kept, await this.#external.user(service, external, emitted, signal)];
     }
     const message = 'spec.kafka is missing';
     return ['TopicsReady', 'UserReady'].map((type) => ({ type, status: 'False', reason: 'NoKafka', message }));
   }
 
-  /** What there is to delete with a service: its topics, where they are to go. */
-  async deletions(service: EventService, signal: AbortSignal): Promise<Map<string, () => Promise<void>>> {
-    const { external } = service.spec.kafka ?? {};
-    const topics = external
-      ? (await this.#external.ownTopics(service, signal)).map((topic) => {
-          return [topic, () => this.#external.deleteTopic(service, external, topic, signal)] as const;
-        })
-      : [...this.#strimzi.ownTopics(service)].map(([name, topic]) => {
-          return [name, () => this.#strimzi.deleteTopic(topic, signal)] as const;
-        });
-    return new Map(topics.map(([topic, remove]) => [`the topic ${topic}`, remove]));
+  /** What goes with a service, for people: its rights, and its topics where they are to go. */
+  leaves(service: EventService, deletesTopics: boolean): string[] {
+    const { cluster, external } = service.spec.kafka ?? {};
+    const hasTopics = deletesTopics && (cluster ?? external) !== undefined;
+    return [
+      ...(hasRightsToTake(service) ? [rightsOf(service)] : []),
+      ...(hasTopics ? topics([service]).map(({ name }) => topicNamed(name)) : []),
+    ];
   }
 
-  /** Takes the rights of a service that is deleted. */
-  async revoke(service: EventService, signal: AbortSignal): Promise<void> {
+  /**
+   * Takes the rights of a service that is deleted, and deletes the topics that were made for it where they are to go.
+   * @param left what `leaves` has said; what is done, or was never the service's, is taken from it
+   */
+  async cleanUp(service: EventService, deletesTopics: boolean, left: Set<string>, signal: AbortSignal): Promise<void> {
     const { external } = service.spec.kafka ?? {};
     if (external) await this.#external.revoke(service, external, signal);
+    left.delete(rightsOf(service));
+    if (!deletesTopics) return;
+    const own = await this.#ownTopics(service, signal);
+    for (const { name } of topics([service])) {
+      await own.get(name)?.();
+      left.delete(topicNamed(name));
+    }
+  }
+
+  /** The topics that were made for a service, each with what deletes it. */
+  async #ownTopics(service: EventService, signal: AbortSignal): Promise<Map<string, () => Promise<void>>> {
+    const { external } = service.spec.kafka ?? {};
+    if (external) {
+      const own = await this.#external.ownTopics(service, signal);
+      return new Map(own.map((topic) => [topic, () => this.#external.deleteTopic(service, external, topic, signal)]));
+    }
+    const own = await this.#strimzi.ownTopics(service, signal);
+    return new Map([...own].map(([name, topic]) => [name, () => this.#strimzi.deleteTopic(topic, signal)]));
   }
 }
+
+const topicNamed = (name: string) => `the topic ${name}`;
+const rightsOf = ({ metadata }: EventService) => `the ACLs of the user in the Secret ${userSecretName(metadata.name)}`;

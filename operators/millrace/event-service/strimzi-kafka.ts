@@ -1,11 +1,11 @@
 import type { ConditionUpdate } from '#runtime/conditions.ts';
-import { keyOf } from '#runtime/objects.ts';
 import type { EventService } from '../api/event-service.ts';
-import { kafkaTopics, kafkaUsers } from '../api/kinds.ts';
+import { kafkaTopics } from '../api/kinds.ts';
 import type { ControllerContext } from '../controller-context.ts';
-import { madeForLabel } from '../labels.ts';
+import { isManaged, madeForLabel, ownUserPrefix } from '../labels.ts';
+import { applyOwn, findObject } from '../own-objects.ts';
 import { strimziMissing } from '../strimzi.ts';
-import type { KafkaTopic, KafkaUser } from '../strimzi.ts';
+import type { KafkaTopic } from '../strimzi.ts';
 import { kafkaUserOf, userCondition } from './kafka-user.ts';
 import { otherOwner, topicsCondition, topicsOf } from './topics.ts';
 
@@ -18,17 +18,13 @@ export class StrimziKafka {
   }
 
   async topics(service: EventService, signal: AbortSignal): Promise<ConditionUpdate> {
-    const { applier, kafkaTopics: topics } = this.#context;
+    const { kafkaTopics: topics } = this.#context;
     const missing = strimziMissing(topics);
     if (missing) return { type: 'TopicsReady', status: 'False', reason: missing.failure, message: missing.message };
-    const observed: (KafkaTopic | undefined)[] = [];
+    const isFree = (topic: KafkaTopic) => otherOwner(service, topic) === undefined || this.#isOrphan(topic);
+    const observed: KafkaTopic[] = [];
     for (const desired of topicsOf(service)) {
-      const before = topics.store.get(keyOf(desired));
-      const taken = otherOwner(service, before) !== undefined && !this.#isOrphan(before!);
-      const { object } = taken
-        ? { object: before }
-        : await applier.apply<KafkaTopic>(kafkaTopics, desired, before, signal);
-      observed.push(object);
+      observed.push(await applyOwn(this.#context, topics, desired, signal, isFree));
     }
     return topicsCondition(service, observed);
   }
@@ -40,19 +36,26 @@ export class StrimziKafka {
     emitted: readonly string[],
     signal: AbortSignal,
   ): Promise<ConditionUpdate> {
-    const { applier, kafkaUsers: users } = this.#context;
+    const { kafkaUsers: users } = this.#context;
     const missing = strimziMissing(users);
     if (missing) return { type: 'UserReady', status: 'False', reason: missing.failure, message: missing.message };
+    if (service.metadata.name.startsWith(ownUserPrefix)) {
+      const message = `the operator's own KafkaUsers are called ${ownUserPrefix}<Kafka>: name the service otherwise`;
+      return { type: 'UserReady', status: 'False', reason: 'UserTaken', message };
+    }
     const desired = kafkaUserOf(service, cluster, emitted);
-    const { object } = await applier.apply<KafkaUser>(kafkaUsers, desired, users.store.get(keyOf(desired)), signal);
-    return userCondition(object);
+    return userCondition(await applyOwn(this.#context, users, desired, signal));
   }
 
-  /** The topics of a service that are no other's, by name. */
-  ownTopics(service: EventService): Map<string, KafkaTopic> {
-    const { store } = this.#context.kafkaTopics;
-    const own = topicsOf(service).filter((topic) => otherOwner(service, store.get(keyOf(topic))) === undefined);
-    return new Map(own.map((topic) => [topic.spec.topicName ?? topic.metadata.name, topic]));
+  /** The topics of a service that were made for it, by name. */
+  async ownTopics(service: EventService, signal: AbortSignal): Promise<Map<string, KafkaTopic>> {
+    const own = new Map<string, KafkaTopic>();
+    for (const topic of topicsOf(service)) {
+      const found = await findObject(this.#context, this.#context.kafkaTopics, topic, signal);
+      const isOwn = found && isManaged(found) && found.metadata.labels?.[madeForLabel] === service.metadata.name;
+      if (isOwn) own.set(topic.spec.topicName ?? topic.metadata.name, topic);
+    }
+    return own;
   }
 
   async deleteTopic(topic: KafkaTopic, signal: AbortSignal): Promise<void> {

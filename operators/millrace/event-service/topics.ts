@@ -1,9 +1,9 @@
 import { topics } from '#platform/declarations';
-import type { KubeObject } from '#runtime/objects.ts';
 import type { ConditionUpdate } from '#runtime/conditions.ts';
 import type { EventService } from '../api/event-service.ts';
+import { kafkaTopics } from '../api/kinds.ts';
 import { kafkaTopicOf } from '../kafka-topic.ts';
-import { madeForLabel } from '../labels.ts';
+import { handOverCommand, isManaged, madeForLabel } from '../labels.ts';
 import { strimziReadiness } from '../strimzi.ts';
 import type { KafkaTopic } from '../strimzi.ts';
 
@@ -12,24 +12,31 @@ export function topicsOf(service: EventService): KafkaTopic[] {
   const { namespace = '', name } = service.metadata;
   const { cluster, replicas } = service.spec.kafka ?? {};
   if (cluster === undefined) return [];
-  const options = { namespace, cluster, replicas, madeFor: name };
+  const options = { namespace, cluster, replicas, madeFor: { [madeForLabel]: name } };
   return topics([service]).map((topic) => kafkaTopicOf(topic, options));
 }
 
-/** The other resource that a topic was created for, if it was created for another one. */
-export function otherOwner(service: EventService, observed: KubeObject | undefined): string | undefined {
-  const owner = observed?.metadata.labels?.[madeForLabel];
+/** The other service that a topic was created for, if it was created for another one. */
+export function otherOwner(service: EventService, topic: KafkaTopic): string | undefined {
+  const owner = topic.metadata.labels?.[madeForLabel];
   return owner === undefined || owner === service.metadata.name ? undefined : owner;
 }
 
-/** @param observed the topics in the cluster; undefined for each that does not exist */
-export function topicsCondition(service: EventService, observed: readonly (KafkaTopic | undefined)[]): ConditionUpdate {
-  const type = 'TopicsReady';
-  const taken = observed.find((topic) => otherOwner(service, topic) !== undefined);
-  if (taken) {
-    const message = `the topic ${taken.spec.topicName ?? taken.metadata.name} belongs to ${otherOwner(service, taken)}`;
-    return { type, status: 'False', reason: 'TopicTaken', message };
+/** Why a topic is another's, or nobody's that is known, as a sentence. @returns undefined where the service may change it */
+function takenReason(service: EventService, topic: KafkaTopic): string | undefined {
+  if (!isManaged(topic)) {
+    const command = handOverCommand(kafkaTopics, topic, { [madeForLabel]: service.metadata.name });
+    return `the KafkaTopic ${topic.metadata.name} exists, and Millrace has not made it: declare another topic, or hand it over with: ${command}`;
   }
+  const other = otherOwner(service, topic);
+  return other && `the topic ${topic.spec.topicName ?? topic.metadata.name} belongs to ${other}`;
+}
+
+/** @param observed the topics in the cluster */
+export function topicsCondition(service: EventService, observed: readonly KafkaTopic[]): ConditionUpdate {
+  const type = 'TopicsReady';
+  const taken = observed.flatMap((topic) => takenReason(service, topic) ?? []);
+  if (taken.length > 0) return { type, status: 'False', reason: 'TopicTaken', message: taken.join('; ') };
   const waiting = observed.map(strimziReadiness).filter(({ ready }) => !ready);
   if (waiting.length === 0) return { type, status: 'True', reason: 'Created', message: '' };
   // what has failed needs somebody, what waits does not

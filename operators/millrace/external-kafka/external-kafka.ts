@@ -10,6 +10,7 @@ import { keyOf } from '#runtime/objects.ts';
 import type { EventService } from '../api/event-service.ts';
 import type { ControllerContext } from '../controller-context.ts';
 import { aclsOf, usesKafka } from '../event-service/kafka-user.ts';
+import { OperatorError } from '../errors.ts';
 import { byNamespace } from '../informers.ts';
 import { KafkaClients } from '../kafka-clients.ts';
 import { manager as managerName } from '../labels.ts';
@@ -17,7 +18,16 @@ import type { StrimziReadiness } from '../strimzi.ts';
 import { connectionTo } from './connection.ts';
 import type { ExternalKafkaSpec } from './connection.ts';
 import { KafkaProblem, isAway, problemOf } from './problem.ts';
-import { handOver, ofQueries, ofService, readRecords, serviceOf, writeRecord } from './topic-records.ts';
+import {
+  createRecords,
+  handOver,
+  ofQueries,
+  ofService,
+  readRecords,
+  recordsName,
+  serviceOf,
+  writeRecord,
+} from './topic-records.ts';
 import { TopicTaken, keepTopic } from './topics.ts';
 import { hasOwnUser, keepRights, ownUserOf } from './users.ts';
 
@@ -98,20 +108,24 @@ export class ExternalKafka {
     return { type, ...outcome };
   }
 
-  /** The topics of a service that it has made. */
+  /** The topics of a service that it has made. @throws OperatorError where nobody knows them any more */
   async ownTopics(service: EventService, signal: AbortSignal): Promise<string[]> {
     const { namespace = '', name } = service.metadata;
+    const declared = topics([service]).map((topic) => topic.name);
+    if (declared.length === 0) return [];
     const records = await readRecords(this.#context.api, namespace, signal);
-    return topics([service])
-      .map((topic) => topic.name)
-      .filter((topic) => records.get(topic)?.owner === ofService(name));
+    if (!records) {
+      const message = `the ConfigMap ${recordsName}, which says whose the topics are, does not exist`;
+      throw new OperatorError('ERR_OPERATOR_KAFKA', message);
+    }
+    return declared.filter((topic) => records.get(topic)?.owner === ofService(name));
   }
 
   /** Deletes a topic of a service, unless somebody else has made it anew. @throws KafkaProblem */
   async deleteTopic(service: EventService, external: ExternalKafkaSpec, topic: string, signal: AbortSignal) {
     const { api } = this.#context;
     const { namespace = '' } = service.metadata;
-    const record = (await readRecords(api, namespace, signal)).get(topic);
+    const record = (await readRecords(api, namespace, signal))?.get(topic);
     const session = await this.#connect(namespace, external, signal);
     await attempt(session, `delete the topic ${topic}`, signal, async ({ manager }) => {
       const found = await manager.topic(topic);
@@ -146,7 +160,7 @@ export class ExternalKafka {
     const { api } = this.#context;
     const { namespace, owner, kafka } = place;
     const { external, replicas } = kafka;
-    const records = await readRecords(api, namespace, signal);
+    const records = (await readRecords(api, namespace, signal)) ?? (await createRecords(api, namespace, signal));
     const isAlive = (other: string) => {
       const name = serviceOf(other);
       return name !== undefined && this.#context.eventServices.store.get(`${namespace}/${name}`) !== undefined;

@@ -23,23 +23,32 @@ export const ofService = (name: string): string => prefix + name;
 export const serviceOf = (owner: string): string | undefined =>
   owner.startsWith(prefix) ? owner.slice(prefix.length) : undefined;
 
-/** The records of a namespace by topic. It creates the ConfigMap if there is none, so that people can patch it. */
-export async function readRecords(api: Api, namespace: string, signal: AbortSignal): Promise<Map<string, TopicRecord>> {
+/** The records of a namespace by topic. @returns undefined where their ConfigMap does not exist */
+export async function readRecords(
+  api: Api,
+  namespace: string,
+  signal: AbortSignal,
+): Promise<Map<string, TopicRecord> | undefined> {
   const found = await api.get<ConfigMap>(configMaps, namespace, recordsName, { signal });
-  if (!found) {
-    const metadata = {
-      namespace,
-      name: recordsName,
-      labels: { ...managedBy, 'app.kubernetes.io/part-of': 'millrace' },
-    };
-    await api.apply(configMaps, { apiVersion: 'v1', kind: 'ConfigMap', metadata }, manager, { signal });
-  }
+  if (!found) return undefined;
   return new Map(
-    Object.entries(found?.data ?? {}).map(([topic, text]) => {
+    Object.entries(found.data ?? {}).map(([topic, text]) => {
       const [owner = '', id] = text.trim().split(' ');
       return [topic, { owner, id }] as const;
     }),
   );
+}
+
+/** Creates the ConfigMap of the records where there is none, so that people can patch it. */
+export async function createRecords(
+  api: Api,
+  namespace: string,
+  signal: AbortSignal,
+): Promise<Map<string, TopicRecord>> {
+  const labels = { ...managedBy, 'app.kubernetes.io/part-of': 'millrace' };
+  const metadata = { namespace, name: recordsName, labels };
+  await api.apply(configMaps, { apiVersion: 'v1', kind: 'ConfigMap', metadata }, manager, { signal });
+  return new Map();
 }
 
 /** Writes or removes the record of one topic; those of others stay as they are. A stop of the operator does not prevent it. */

@@ -6,7 +6,7 @@ import { userIn } from './connection.ts';
 import { KafkaProblem } from './problem.ts';
 
 /** The Secret with the username and the password of a service that has a user of its own. */
-const userSecretName = (service: string): string => `${service}-kafka`;
+export const userSecretName = (service: string): string => `${service}-kafka`;
 
 /** Whether a service has a user of its own. */
 export const hasOwnUser = ({ spec }: Pick<EventService, 'spec'>): boolean => spec.kafka?.external?.acls === true;

@@ -7,8 +7,8 @@ import type { KubeObject } from '#runtime/objects.ts';
 import type { Result } from '#runtime/queue.ts';
 import { inTurns } from '#runtime/turns.ts';
 import type { StreamQuery, StreamQueryStatus } from '../api/stream-query.ts';
-import { configMaps, kafkaTopics, streamQueries } from '../api/kinds.ts';
-import { kafkaTopicOf, topicResourceName } from '../kafka-topic.ts';
+import { configMaps, streamQueries } from '../api/kinds.ts';
+import { topicResourceName } from '../kafka-topic.ts';
 import type { ControllerContext } from '../controller-context.ts';
 import { recheckMs, retryMs } from '../external-kafka/external-kafka.ts';
 import type { ExternalKafka } from '../external-kafka/external-kafka.ts';
@@ -24,6 +24,7 @@ import { emittedTopic, isTopologyChange, topologyOf, undeclaredTopics } from './
 import type { Topology } from './topology.ts';
 import { configMapNames, configMapOf, hasFile, queryFiles } from './config-map.ts';
 import { conditionsOf, statusFieldsOf } from './status.ts';
+import { keepQueryTopics } from './topics.ts';
 
 /** The time between two fetches: longer for many queries, as each of them may cause a write of a status. */
 const fetchEveryMs = (queries: number) => Math.max(10_000, queries * 20);
@@ -48,8 +49,8 @@ export class StreamQueryControllers {
   readonly #topologies = new Map<string, Topology>();
   /** the queries of a namespace that do not fit into the ConfigMaps */
   readonly #overflow = new Map<string, ReadonlySet<string>>();
-  /** the topics of a namespace that only queries declare, in a Kafka that is not Strimzi's */
-  readonly #externalTopics = new Map<string, ReadonlyMap<string, StrimziReadiness>>();
+  /** topics of a namespace that only queries declare: in a Kafka of Strimzi those that are another's, in another Kafka all */
+  readonly #topics = new Map<string, ReadonlyMap<string, StrimziReadiness>>();
   /** why a ConfigMap or a topic of a namespace cannot be written */
   readonly #fileFailures = new Map<string, Error>();
   readonly controllers: readonly Controller[];
@@ -208,17 +209,17 @@ export class StreamQueryControllers {
     topology: Topology,
     signal: AbortSignal,
   ): Promise<number | undefined> {
-    const { kafkaTopics: topics, applier } = this.#context;
     const { cluster, external, replicas } = topology.runner?.spec.kafka ?? {};
     const undeclared = undeclaredTopics(queries, topology.topics);
-    if (external) return await this.#keepExternalTopics(namespace, { external, replicas }, undeclared.keys(), signal);
-    if (cluster === undefined || topics.isAbsent) return undefined;
-    for (const [topic, madeFor] of undeclared) {
-      const options = { namespace, cluster, replicas, madeFor };
-      const desired = kafkaTopicOf(emittedTopic(topic), options);
-      await applier.apply(kafkaTopics, desired, topics.store.get(`${namespace}/${desired.metadata.name}`), signal);
-    }
-    return undefined;
+    let after = new Map<string, StrimziReadiness>();
+    if (external) after = await this.#keepExternalTopics(namespace, { external, replicas }, undeclared.keys(), signal);
+    else if (cluster !== undefined && !this.#context.kafkaTopics.isAbsent)
+      after = await keepQueryTopics(this.#context, { namespace, cluster, replicas }, undeclared, signal);
+    const before = this.#topics.get(namespace);
+    this.#topics.set(namespace, after);
+    if (hash([...after]) !== hash([...(before ?? [])])) this.#lookAtAll(namespace);
+    if (after.size === 0) return undefined;
+    return [...after.values()].every(({ ready }) => ready) ? recheckMs : retryMs;
   }
 
   async #keepExternalTopics(
@@ -226,8 +227,7 @@ export class StreamQueryControllers {
     kafka: Parameters<ExternalKafka['emittedTopic']>[1],
     topics: Iterable<string>,
     signal: AbortSignal,
-  ): Promise<number | undefined> {
-    const before = this.#externalTopics.get(namespace);
+  ): Promise<Map<string, StrimziReadiness>> {
     const after = new Map<string, StrimziReadiness>();
     let away: StrimziReadiness | undefined;
     for (const topic of topics) {
@@ -235,22 +235,20 @@ export class StreamQueryControllers {
       if (isAway(found.failure)) away = found;
       after.set(topic, found);
     }
-    this.#externalTopics.set(namespace, after);
-    if (hash([...after]) !== hash([...(before ?? [])])) this.#lookAtAll(namespace);
-    if (after.size === 0) return undefined;
-    return [...after.values()].every(({ ready }) => ready) ? recheckMs : retryMs;
+    return after;
   }
 
   /** Whether the topic of a query is there that no service declares. */
   #topicOf({ metadata: { namespace = '' }, spec: { emit } }: StreamQuery, topology: Topology): StrimziReadiness {
     if (!emit || topology.topics.has(emit.to)) return { ready: true, message: '' };
+    const kept = this.#topics.get(namespace)?.get(emit.to);
+    if (kept) return kept;
     if (!topology.runner?.spec.kafka?.external)
       return (
         strimziMissing(this.#context.kafkaTopics) ??
         strimziReadiness(this.#context.kafkaTopics.store.get(`${namespace}/${topicResourceName(emit.to)}`))
       );
-    const waiting = { ready: false, message: `the topic ${emit.to} is not there yet` };
-    return this.#externalTopics.get(namespace)?.get(emit.to) ?? waiting;
+    return { ready: false, message: `the topic ${emit.to} is not there yet` };
   }
 
   async #reconcileReports(namespace: string, signal: AbortSignal): Promise<Result | void> {

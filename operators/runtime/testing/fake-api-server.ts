@@ -17,6 +17,7 @@ interface SeenRequest {
   /** of a list or a watch */
   resourceVersion: string | null;
   fieldSelector: string | null;
+  labelSelector: string | null;
   /** whether an apply has created its object: that needs a right of its own */
   created: boolean;
   at: number;
@@ -26,6 +27,7 @@ interface Watcher {
   collection: string;
   namespace: string | undefined;
   fieldSelector: string | null;
+  labelSelector: string | null;
   response: ServerResponse;
 }
 
@@ -188,6 +190,7 @@ export class FakeApiServer {
         path: url.pathname,
         resourceVersion: url.searchParams.get('resourceVersion'),
         fieldSelector: url.searchParams.get('fieldSelector'),
+        labelSelector: url.searchParams.get('labelSelector'),
         created: false,
         at: performance.now(),
       };
@@ -250,10 +253,12 @@ export class FakeApiServer {
     };
   }
 
-  #watch(path: ResourcePath, { resourceVersion, fieldSelector }: SeenRequest, response: ServerResponse): void {
+  #watch(path: ResourcePath, seen: SeenRequest, response: ServerResponse): void {
+    const { resourceVersion, fieldSelector, labelSelector } = seen;
     const from = Number(resourceVersion ?? 0);
     if (from < this.#oldest) throw apiStatus(410, 'Expired', `too old resource version: ${from} (${this.#oldest})`);
-    const watcher = { collection: path.collection, namespace: path.namespace, fieldSelector, response };
+    const { collection, namespace } = path;
+    const watcher = { collection, namespace, fieldSelector, labelSelector, response };
     response.writeHead(200, { 'content-type': 'application/json' }).flushHeaders();
     if (this.#silent) return;
     this.#watchers.add(watcher);
@@ -301,7 +306,9 @@ function deliver(watcher: Watcher, event: StoredEvent): void {
   if (event.collection !== watcher.collection) return;
   if (watcher.namespace !== undefined && event.object.metadata.namespace !== watcher.namespace) return;
   if (!isNamed(event.object, watcher.fieldSelector)) return;
-  send(watcher, event.type, event.object);
+  if (isSelected(event.object, watcher.labelSelector)) send(watcher, event.type, event.object);
+  // what a change takes out of the selection is gone for the watcher
+  else if (event.type === 'MODIFIED') send(watcher, 'DELETED', event.object);
 }
 
 function send({ response }: Watcher, type: string, object: object): void {
