@@ -212,7 +212,8 @@ describe('what windows emit', () => {
     });
     await observer.refresh();
     const observation = await observer.observe();
-    const plan = (...topics: string[]) => ({ clock: '', query: { from: topics.map((topic) => ({ topic })) } }) as unknown as Plan;
+    const plan = (...topics: string[]) =>
+      ({ clock: '', query: { from: topics.map((topic) => ({ topic })) } }) as unknown as Plan;
     assert.ok(queryWatermark(plan('order-events'), observation!));
     assert.equal(queryWatermark(plan('order-events', 'user-events'), observation!), undefined);
     isThere = false;
