@@ -28,8 +28,9 @@ export function drainable(server: Server): Draining {
       const closed = once(server, 'close');
       // the close of an HTTP server ends idle connections at once, and a request may be on its way on one of them
       NetServer.prototype.close.call(server);
-      // a connection with a running request becomes idle only later, and its client can keep it open
-      const sweep = setInterval(() => server.closeIdleConnections(), sweepMs);
+      // A connection with a running request becomes idle only later, and its client can keep it open. An immediate runs after what
+      // has arrived is read: a timer runs before, and on a busy machine a request can wait unread on a connection that seems idle.
+      const sweep = setInterval(() => setImmediate(() => server.closeIdleConnections()), sweepMs);
       await closed;
       clearInterval(sweep);
       server.close(); // ends its timer
