@@ -141,7 +141,7 @@ function decodeStructured(
   read: ReadData,
 ): ReceivedEvent {
   if (!cloudEvent.test(contentType)) throw new InvalidEvent(`events of the format ${contentType} are not supported`);
-  const envelope = parseJson(message);
+  const envelope = readJson(message);
   if (typeof envelope !== 'object' || envelope === null || Array.isArray(envelope))
     throw new InvalidEvent('the value is not a CloudEvent');
   const { id, type, source, subject, time, traceparent, data, data_base64 } = envelope as Record<string, unknown>;
@@ -221,12 +221,8 @@ function timeOf(time: unknown, message: Message): number {
   return parsed;
 }
 
-/** Decodes the data of an event as JSON, without a check. */
+/** Decodes JSON, such as the data of an event, without a check of what it says. @throws InvalidEvent */
 export function readJson(value: Value): unknown {
-  return parseJson(value);
-}
-
-function parseJson(value: Value): unknown {
   const range = rangeOf(value);
   if (!range) throw new InvalidEvent('the value is empty');
   const { bytes, start, end } = range;

@@ -14,6 +14,7 @@ export type {
 export { collectContracts, defineContract } from './contract.ts';
 export type { Contract, ContractRegistry, EventDataOf, EventTypes } from './contract.ts';
 export { Id, IdReference, PathId, Version, isExactId } from './id.ts';
+export { endOfText } from './json-member.ts';
 export { fromCents, fromDecimal, money, toCents } from './money.ts';
 export { buildOpenApi } from './openapi.ts';
 export {

@@ -31,13 +31,17 @@ function endOf(pattern: RegExp, json: string, at: number): number {
   return pattern.lastIndex;
 }
 
-/** @param open the place of its quotation mark */
-function endOfText(json: string, open: number): number {
-  for (let close = json.indexOf('"', open + 1); ; close = json.indexOf('"', close + 1)) {
+/**
+ * Where a text in JSON ends; the end of the JSON where it does not.
+ * @param open the place of its first quotation mark
+ */
+export function endOfText(json: string, open: number): number {
+  for (let close = json.indexOf('"', open + 1); close >= 0; close = json.indexOf('"', close + 1)) {
     let before = close - 1;
     while (json[before] === '\\') before -= 1;
     if ((close - before) % 2 === 1) return close + 1;
   }
+  return json.length;
 }
 
 function endOfValue(json: string, start: number): number {

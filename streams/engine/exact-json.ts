@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { endOfText } from '#platform/contract';
 
 /** As long as a whole number can be that a double does not hold; texts and fractions can look like one, and do no harm. */
 const long = /\d{16}/;
@@ -41,16 +42,6 @@ function markLongNumbers(json: string, mark: string): string {
     at = endOfText(json, outside);
   }
   return done === 0 ? json : marked + json.slice(done);
-}
-
-/** Where a text ends that begins with a quotation mark. */
-function endOfText(json: string, open: number): number {
-  for (let close = json.indexOf('"', open + 1); close >= 0; close = json.indexOf('"', close + 1)) {
-    let before = close - 1;
-    while (json[before] === '\\') before -= 1;
-    if ((close - before) % 2 === 1) return close + 1;
-  }
-  return json.length;
 }
 
 /** Without recursion: nesting can be deeper than the stack. */
