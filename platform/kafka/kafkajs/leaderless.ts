@@ -1,13 +1,7 @@
 // Partitions without a leader: kafkajs throws for all topics of a request if one partition of one of them has none.
-import { createRequire } from 'node:module';
 import type { PartitionMetadata } from 'kafkajs';
+import { errorOfCode } from './error-of-code.ts';
 import { oldestMetadata } from './metadata.ts';
-
-const require = createRequire(import.meta.url);
-
-const { createErrorFromCode: errorOfCode } = require('kafkajs/src/protocol/error') as {
-  createErrorFromCode(code: number): Error & { type: string };
-};
 
 const leaderNotAvailable = 5;
 /** the id of a broker that is none */

@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import type * as Kafkajs from 'kafkajs';
 import { PlatformError } from '#platform/errors';
+import { errorOfCode } from './error-of-code.ts';
 import { decoding, recordBytes } from './fetch.ts';
 import { FetchedBatch } from './fetched-batch.ts';
 import { namingLeaderless, passLeaderless, skippingLeaderless } from './leaderless.ts';
@@ -168,10 +169,6 @@ function keepAnswers(): void {
 interface FetchAnswer {
   responses: { topicName: string; partitions: { partition: number; errorCode: number }[] }[];
 }
-
-const { createErrorFromCode: errorOfCode } = require('kafkajs/src/protocol/error') as {
-  createErrorFromCode(code: number): Error & { type: string };
-};
 
 /** The errors of a partition that kafkajs handles itself: it begins at another offset, or joins again. */
 const ofPosition = new Set(['OFFSET_OUT_OF_RANGE', 'UNKNOWN_TOPIC_OR_PARTITION']);
