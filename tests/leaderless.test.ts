@@ -10,8 +10,9 @@ import { OutboxRelay } from '#platform/outbox';
 import { createLogger } from '#platform/telemetry';
 import { createTestDatabase, type TestDatabase } from '#test/database.ts';
 import { eventually, untilPasses } from '#test/eventually.ts';
+import { noOwnBroker } from '#test/own-broker.ts';
 import { allowSeconds } from '#test/time-limit.ts';
-import { noTwoBrokers, startTwoBrokers, type TwoBrokers } from '#test/two-brokers.ts';
+import { startTwoBrokers, type TwoBrokers } from '#test/two-brokers.ts';
 
 allowSeconds(300); // it starts two brokers of its own, and waits until one is given up
 
@@ -20,7 +21,7 @@ const partitions = 4;
 const topics = ['orders', 'users'];
 const withinMs = 60_000;
 
-describe('partitions without a leader', { skip: noTwoBrokers ?? false }, () => {
+describe('partitions without a leader', { skip: noOwnBroker ?? false }, () => {
   let servers: TwoBrokers;
   let kafka: Kafka;
   let database: TestDatabase;

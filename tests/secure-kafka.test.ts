@@ -12,8 +12,9 @@ import { eventually } from '#test/eventually.ts';
 import { createLogger } from '#platform/telemetry';
 import { useKafkaOf } from '#local/kafka-external.ts';
 import { strangersCertificate } from '#test/certificate.ts';
-import { noSecureKafka, startSecureKafka } from '#test/secure-kafka.ts';
+import { startSecureKafka } from '#test/secure-kafka.ts';
 import type { SecureKafka } from '#test/secure-kafka.ts';
+import { noOwnBroker } from '#test/own-broker.ts';
 import { allowSeconds } from '#test/time-limit.ts';
 import { testKafkaRights } from '../operators/millrace/testing/kafka-rights.ts';
 
@@ -26,7 +27,7 @@ const others: Parameters<typeof testKafkaRights>[1] = [
   { username: 'of-users', password: 'sesame-2' },
 ];
 
-describe('a Kafka with authentication', { skip: noSecureKafka ?? false }, () => {
+describe('a Kafka with authentication', { skip: noOwnBroker ?? false }, () => {
   let broker: SecureKafka;
   before(async () => {
     broker = await startSecureKafka(sasl, others);

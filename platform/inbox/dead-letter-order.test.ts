@@ -1,19 +1,15 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import fc from 'fast-check';
-import { createDecoder, readJson } from '#platform/contract';
 import type { ReceivedEvent } from '#platform/contract';
 import type { PoolClient } from '#platform/postgres';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
 import { eventually } from '#test/eventually.ts';
 import { writeDeadLetters } from './dead-letters.ts';
-import { toItem } from './item.ts';
 import { DeadLetterReplay } from './replay.ts';
-import { inboxStand, log, message, numberOf } from './testing.ts';
+import { decode, inboxStand, itemAt, log, message, numberOf } from './testing.ts';
 import { Writer } from './writer.ts';
-
-const decode = createDecoder(readJson);
 
 interface Letter {
   n: number;
@@ -144,9 +140,7 @@ describe('the order of keys', () => {
   function write(to: Writer, from: number, keys: readonly string[], partition = 0): Promise<boolean> {
     const items = keys.map((key, i) => {
       const n = partition * 100 + from + i;
-      const { value, headers } = message(n, key);
-      const at = { topic, partition, offset: BigInt(from + i), timestamp: 0 };
-      const item = toItem({ ...at, key, value, headers }, group, decode, false);
+      const item = itemAt({ topic, partition, offset: BigInt(from + i) }, group, n, key);
       if (bad.has(n)) item.failure = { reason: 'bad', attempts: 1 };
       return item;
     });

@@ -1,11 +1,9 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { pino } from 'pino';
-import { createDecoder, readJson } from '#platform/contract';
 import { createTestDatabase } from '#test/database.ts';
 import { writeDeadLetters } from './dead-letters.ts';
-import { toItem } from './item.ts';
-import { message, numberOf } from './testing.ts';
+import { itemAt, numberOf } from './testing.ts';
 import { Writer } from './writer.ts';
 
 it('gives the first of many messages with the same error of the data all attempts, and the others one', async (t) => {
@@ -28,12 +26,7 @@ it('gives the first of many messages with the same error of the data all attempt
     onCommitted: () => undefined,
     onRefused: assert.fail,
   });
-  const decode = createDecoder(readJson);
-  const items = Array.from({ length: 20 }, (_, n) => {
-    const { key, value, headers } = message(n);
-    const at = { topic, partition: 0, offset: BigInt(n), timestamp: 0 };
-    return toItem({ ...at, key, value, headers }, group, decode, false);
-  });
+  const items = Array.from({ length: 20 }, (_, n) => itemAt({ topic, partition: 0, offset: BigInt(n) }, group, n));
   const batch = { topic, partition: 0, expected: 0n, next: 20n, items };
   assert.ok(await writer.write(batch, new AbortController().signal));
   await writer.idle();

@@ -7,20 +7,29 @@ import type { TestDatabase } from '#test/database.ts';
 import { testKafka, uniqueTopic } from '#test/kafka.ts';
 import { Health } from '#platform/health';
 import { createKafka } from '#platform/kafka';
-import type { Kafka, OutgoingMessage, Producer } from '#platform/kafka';
+import type { Kafka, OutgoingMessage, Producer, TopicPartition } from '#platform/kafka';
 import { eventually } from '#test/eventually.ts';
 import { createLogger } from '#platform/telemetry';
 import type { PoolClient } from '#platform/postgres';
 import { Inbox } from './inbox.ts';
 import type { InboxOptions } from './inbox.ts';
+import { toItem } from './item.ts';
+import type { Item } from './item.ts';
 
 export const log = createLogger('inbox-test', 'silent');
 export const partitions = 4;
+export const decode = createDecoder(readJson);
 
 export function message(n: number, key = String(n)): OutgoingMessage {
   const time = new Date();
   const headers = encodeHeaders({ id: `event-${n}`, type: 'test.happened', source: '/test', subject: key, time });
   return { key, value: Buffer.from(JSON.stringify({ n })), headers };
+}
+
+/** The item of such a message, which lies at a place of the log. */
+export function itemAt(place: TopicPartition & { offset: bigint }, group: string, n: number, key = String(n)): Item {
+  const { value, headers } = message(n, key);
+  return toItem({ ...place, timestamp: 0, key, value, headers }, group, decode, false);
 }
 
 export const numberOf = (event: ReceivedEvent) => (event.data as { n: number }).n;
@@ -89,7 +98,7 @@ export function inboxStand() {
       kafka,
       log,
       health,
-      decode: createDecoder(readJson),
+      decode,
       handle: insert,
       ...options,
     });

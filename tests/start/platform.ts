@@ -21,6 +21,9 @@ export interface StartedPlatform {
   servicePid(service: string): number;
 }
 
+/** The process that a file of `npm start` names. */
+export const pidIn = (file: string): number => (JSON.parse(readFileSync(file, 'utf8')) as { pid: number }).pid;
+
 /**
  * Starts the platform before the tests of the suite that calls it, and stops it after them.
  * @param clone the folder of the project
@@ -51,7 +54,6 @@ export function startedPlatform(clone: string = root, args: string[] = []): Star
     start: startAgain,
     url: (service) => serviceUrl(service, offset),
     mail: () => `http://127.0.0.1:${PORTS.mail + offset}`,
-    servicePid: (service) =>
-      (JSON.parse(readFileSync(join(data, 'services', `${service}.pid`), 'utf8')) as { pid: number }).pid,
+    servicePid: (service) => pidIn(join(data, 'services', `${service}.pid`)),
   };
 }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, globSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, globSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 
@@ -15,7 +15,7 @@ import { eventually } from '#test/eventually.ts';
 import { start, temporaryFolder, untilPrinted, withinMs } from '#test/npm-start.ts';
 import { freePortOffset, platformPorts } from '#test/ports.ts';
 import { allowSeconds } from '#test/time-limit.ts';
-import { startedPlatform } from './platform.ts';
+import { pidIn, startedPlatform } from './platform.ts';
 
 allowSeconds(600); // it starts the whole platform several times
 
@@ -26,7 +26,7 @@ describe('npm start', () => {
   const allPids = (): number[] =>
     [...globSync(join(data, 'services', '*.pid')), join(data, 'postgres.pid'), join(data, 'kafka.pid')]
       .filter((file) => existsSync(file))
-      .map((file) => (JSON.parse(readFileSync(file, 'utf8')) as { pid: number }).pid);
+      .map(pidIn);
 
   test('prints addresses and commands that work', async () => {
     const commands = output()
@@ -76,7 +76,7 @@ describe('npm start', () => {
   });
 
   test('the next run cleans up after a killed one, and has its data', async () => {
-    const { pid } = JSON.parse(readFileSync(join(data, 'runner.pid'), 'utf8')) as { pid: number };
+    const pid = pidIn(join(data, 'runner.pid'));
     process.kill(pid, 'SIGKILL');
     await platform.run().exited;
     await platform.start();
@@ -85,7 +85,7 @@ describe('npm start', () => {
   });
 
   test('Kafka comes back without its data, and has its topics again', async () => {
-    const { pid } = JSON.parse(readFileSync(join(data, 'kafka.pid'), 'utf8')) as { pid: number };
+    const pid = pidIn(join(data, 'kafka.pid'));
     const logged = statSync(join(data, 'kafka.log')).size;
     const services = eventServices().map(({ metadata }) => servicePid(metadata.name));
     rmSync(join(data, 'kafka'), { recursive: true });

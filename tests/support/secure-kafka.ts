@@ -2,18 +2,13 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 
-import { KAFKA_VERSION, untilReady } from '#local/kafka.ts';
-import { findJava, kafkaClasspath, startJavaKafka } from '#local/kafka-java.ts';
+import { findJava } from '#local/kafka-java.ts';
+import { startOwnBroker } from '#test/own-broker.ts';
 import { freePort } from '#test/ports.ts';
 import type { KafkaConnection } from '#platform/kafka';
 
-const cache = fileURLToPath(new URL('../../.millrace', import.meta.url));
 const listeners = ['SCRAM', 'TLS'] as const;
-
-/** Why this machine cannot run such a broker; undefined if it can. */
-export const noSecureKafka: string | undefined = findJava().problem;
 
 type Credentials = Required<KafkaConnection>['sasl'];
 
@@ -36,9 +31,7 @@ export async function startSecureKafka(sasl: Credentials, others: readonly Crede
   try {
     const { keystore, ca } = makeCertificate(java, folder);
     const [port, controllerPort, scram, tls] = [await freePort(), await freePort(), await freePort(), await freePort()];
-    const never = new AbortController().signal;
-    const classpath = await kafkaClasspath(KAFKA_VERSION, { cache, say: (line) => console.error(line), signal: never });
-    const server = await startJavaKafka(KAFKA_VERSION, java, classpath, {
+    const server = await startOwnBroker({
       folder,
       port,
       controllerPort,
@@ -55,7 +48,6 @@ export async function startSecureKafka(sasl: Credentials, others: readonly Crede
         ]),
       ),
     });
-    await untilReady(server, { port, signal: never });
     return {
       scram: { brokers: [`127.0.0.1:${scram}`], sasl },
       tls: { brokers: [`localhost:${tls}`], sasl, tls: { ca } },

@@ -1,19 +1,13 @@
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 
-import { KAFKA_VERSION, untilReady, type KafkaServer } from '#local/kafka.ts';
-import { findJava, kafkaClasspath, startJavaKafka } from '#local/kafka-java.ts';
+import type { KafkaServer } from '#local/kafka.ts';
 import { createKafka } from '#platform/kafka';
 import { createLogger } from '#platform/telemetry';
 import { untilPasses } from '#test/eventually.ts';
+import { startOwnBroker } from '#test/own-broker.ts';
 import { freePort } from '#test/ports.ts';
-
-const cache = fileURLToPath(new URL('../../.millrace', import.meta.url));
-
-/** Why this machine cannot run such brokers; undefined if it can. */
-export const noTwoBrokers: string | undefined = findJava().problem;
 
 /** A Kafka of two brokers, without replicas. The first one is the controller and has the offsets of all groups. */
 export interface TwoBrokers {
@@ -27,20 +21,14 @@ export interface TwoBrokers {
 
 /** Starts both brokers. */
 export async function startTwoBrokers(): Promise<TwoBrokers> {
-  const found = findJava();
-  if (found.problem !== undefined) throw new Error(found.problem);
   const folder = mkdtempSync(join(tmpdir(), 'millrace-brokers-'));
   chmodSync(folder, 0o700);
   const [firstFolder, secondFolder] = ['first', 'second'].map((name) => join(folder, name)) as [string, string];
   const running = new Set<KafkaServer>();
-  const signal = new AbortController().signal;
-  const classpath = await kafkaClasspath(KAFKA_VERSION, { cache, say: (line) => console.error(line), signal });
   const controllerPort = await freePort();
   const start = async (of: string, port: number, settings: Record<string, string>): Promise<KafkaServer> => {
-    const options = { folder: of, port, controllerPort, settings };
-    const server = await startJavaKafka(KAFKA_VERSION, found.program, classpath, options);
+    const server = await startOwnBroker({ folder: of, port, controllerPort, settings });
     running.add(server);
-    await untilReady(server, { port, signal });
     return server;
   };
   const stop = async () => {
