@@ -29,6 +29,7 @@ describe('partitions without a leader', { skip: noOwnBroker ?? false }, () => {
     servers = await startTwoBrokers();
     kafka = createKafka({ brokers: servers.brokers, clientId: 'leaderless', log });
     database = await createTestDatabase();
+    await database.pool.query('CREATE TABLE effects (reader text, event_id text)');
     await kafka.admin.ensureTopics(topics.map((name) => ({ name, partitions, retentionMs: -1 })));
   });
   after(async () => {
@@ -52,11 +53,8 @@ describe('partitions without a leader', { skip: noOwnBroker ?? false }, () => {
     );
     written.push(...events);
   };
-  const readers = new Map<string, string[]>();
   const startInbox = (group: string) => {
     const health = new Health();
-    const ids: string[] = [];
-    readers.set(group, ids);
     const inbox = new Inbox({
       group,
       topics,
@@ -66,22 +64,24 @@ describe('partitions without a leader', { skip: noOwnBroker ?? false }, () => {
       health,
       decode: createDecoder(readJson),
       stuckMs: 3_000,
-      handle: (_, events) => {
-        ids.push(...events.map(({ id }) => id));
-        return Promise.resolve();
+      handle: async (tx, events) => {
+        await tx.query('INSERT INTO effects SELECT $1, unnest($2::text[])', [group, events.map(({ id }) => id)]);
       },
     });
     inbox.start();
     return { inbox, reason: async () => (await health.report()).checks[`inbox ${group}`]!.reason ?? '' };
   };
-  const untilRead = (group: string, events: readonly { id: string }[]) => {
-    const missing = () => events.filter(({ id }) => !readers.get(group)!.includes(id));
-    return eventually(
-      () => missing().length === 0,
-      () => `${group} reads ${missing().length} more`,
-      withinMs,
-    );
+  const effectsOf = async (group: string) => {
+    const { rows } = await database.pool.query<{ event_id: string }>('SELECT event_id FROM effects WHERE reader = $1', [
+      group,
+    ]);
+    return rows.map(({ event_id }) => event_id);
   };
+  const untilRead = (group: string, events: readonly { id: string }[]) =>
+    untilPasses(async () => {
+      const read = new Set(await effectsOf(group));
+      assert.equal(events.filter(({ id }) => !read.has(id)).length, 0, `events that ${group} has not read`);
+    }, withinMs);
 
   it('hold up no others, are named by health, and get their events when they have one again', async () => {
     const relay = new OutboxRelay({ name: 'leaderless', pool: database.pool, kafka, log, health: new Health() });
@@ -111,8 +111,9 @@ describe('partitions without a leader', { skip: noOwnBroker ?? false }, () => {
       const isLed = ({ topic, key }: { topic: string; key: string }) => !lost.includes(placeOf(topic, key));
       await untilRead('old', written.slice(firstNew).filter(isLed));
       await untilRead('fresh', written.filter(isLed));
+      const early = new Set(await effectsOf('fresh'));
       assert.equal(
-        written.filter((event) => !isLed(event)).some(({ id }) => readers.get('fresh')!.includes(id)),
+        written.filter((event) => !isLed(event)).some(({ id }) => early.has(id)),
         false,
       );
       for (const reader of [old, fresh])
@@ -123,7 +124,12 @@ describe('partitions without a leader', { skip: noOwnBroker ?? false }, () => {
       await untilRead('fresh', written);
       for (const reader of [old, fresh])
         await eventually(async () => (await reader.reason()) === '', 'health is well again', withinMs);
-      for (const [group, ids] of readers) assert.equal(new Set(ids).size, ids.length, `${group} read none twice`);
+      for (const group of ['old', 'fresh'])
+        assert.deepEqual(
+          (await effectsOf(group)).toSorted(),
+          written.map(({ id }) => id).toSorted(),
+          `${group} has each event's effect once`,
+        );
     } finally {
       await Promise.all(stops.map((stop) => stop()));
     }

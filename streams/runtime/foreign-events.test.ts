@@ -107,8 +107,8 @@ select: [{ name: sum, sum: data.total }, { name: count, count: true }]`,
     assert.deepEqual(await figures('paid'), [{ key: '1', sum: 22, count: 4 }]);
     const { rows } = await pool.query<{ reason: string }>('SELECT reason FROM millrace.dead_letters ORDER BY "offset"');
     assert.deepEqual(
-      rows.map(({ reason }) => /not JSON|userId|total/.exec(reason)?.[0]),
-      ['total', 'total', 'total', 'not JSON', 'userId', 'userId', 'userId'],
+      rows.map(({ reason }) => /not JSON|userId|total|too large/.exec(reason)?.[0]),
+      ['total', 'total', 'total', 'not JSON', 'userId', 'userId', 'too large'],
     );
     const { rows: tallies } = await pool.query<{ failed: string }>(
       `SELECT c.failed FROM stream_counters c JOIN stream_queries q ON q.id = c.query_id WHERE q.name = 'unknown'`,
