@@ -201,7 +201,8 @@ export const platformErrors = {
       'succeeds, and then publishes what may be unpublished.',
   },
   ERR_OUTBOX_HELD: {
-    means: 'The events of a topic wait in the outbox until it is decided over how many partitions they are spread.',
+    means:
+      'The events of a topic wait in millrace.outbox_parked until it is decided over how many partitions they are spread.',
     action: 'Nothing: they go on within a minute.',
   },
   ERR_OUTBOX_NOT_PUBLISHED: {
@@ -220,10 +221,10 @@ export const platformErrors = {
   },
   ERR_OUTBOX_PARKED: {
     means:
-      'Kafka refuses events of a topic, or a partition of it takes none while others do. They are parked in millrace.outbox_parked. ' +
-      'All other events are published.',
+      'Kafka refuses events of a topic, a partition of it takes none while others do, or the topic is held by `npm run partitions`. They ' +
+      'are parked in millrace.outbox_parked. All other events are published.',
     action:
-      'Create the topic, grant the right to write to it, or raise its `max.message.bytes`; where a partition fails, bring back what the message ' +
+      'Wait where the topic is held. Otherwise create the topic, grant the right to write to it, or raise its `max.message.bytes`; where a partition fails, bring back what the message ' +
       'names, mostly its leader or its replicas. The relay publishes the events within a minute. To discard one, delete its row.',
   },
   ERR_OUTBOX_STUCK: {

@@ -251,6 +251,40 @@ describe('the order of keys', () => {
     await assertInOrder(4);
   });
 
+  it('is kept behind one that the database never ends, and this one holds up no other key', async () => {
+    bad = new Set([0, 1, 2, 3]);
+    await write(writer(), 0, ['a', 'slow', 'slow', 'b']);
+    bad.clear();
+    await requestAll(database);
+    const replay = new DeadLetterReplay({
+      group,
+      pool: database.pool,
+      log,
+      decode,
+      handle: async (tx, events) => {
+        if (events.some((event) => numberOf(event) === 1))
+          await tx.query(`SET LOCAL statement_timeout = '20ms'; SELECT pg_sleep(10)`);
+        await handle(tx, events);
+      },
+    });
+    await eventually(async () => !(await replay.replayNext().catch(() => true)), 'nothing is left that is asked for');
+    const { rows: effects } = await database.pool.query<{ n: number }>('SELECT n FROM effects ORDER BY n');
+    assert.deepEqual(
+      effects.map(({ n }) => n),
+      [0, 3],
+    );
+    const { rows: left } = await database.pool.query<{ offset: string; replay_error: string | null }>(
+      'SELECT "offset", replay_error FROM millrace.dead_letters WHERE replayed_at IS NULL ORDER BY "offset"',
+    );
+    assert.deepEqual(
+      left.map(({ offset, replay_error: error }) => [offset, error !== null && /statement timeout/.test(error)]),
+      [
+        ['1', true],
+        ['2', false],
+      ],
+    );
+  });
+
   it('is kept where the row of the dead letter was deleted', async () => {
     bad.add(1);
     const owner = writer();

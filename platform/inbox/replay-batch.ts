@@ -13,8 +13,8 @@ import { keyName } from './key-order.ts';
 import { storable } from './storable.ts';
 import type { Handle } from './writer.ts';
 
-/** the most dead letters of a transaction, and about the most bytes of their values */
-const maxLetters = 500;
+/** The most dead letters of a transaction, and about the most bytes of their values */
+export const maxLetters = 500;
 const maxBytes = 16 * 1024 * 1024;
 
 const notKept = 'the dead letter is a reference: read the message at its offset, and send it again';
@@ -23,6 +23,13 @@ export interface ReplayBatchOptions {
   group: string;
   handle: Handle;
   decode: DecodeEvent<IncomingMessage>;
+}
+
+export interface ReplayAttempt {
+  /** the most dead letters, and the most that wait behind them */
+  limit: number;
+  /** whether an error of the database counts as the dead letter's, where its transaction can go on */
+  isLast: boolean;
 }
 
 /** A dead letter of a batch, and what became of it; with neither, one before it has failed. */
@@ -51,14 +58,18 @@ interface Candidate extends Partial<Key> {
  * fail by bisection.
  * @returns nothing where there is none that no other process has locked
  */
-export async function replayBatch(tx: PoolClient, options: ReplayBatchOptions): Promise<Replayed[] | undefined> {
+export async function replayBatch(
+  tx: PoolClient,
+  options: ReplayBatchOptions,
+  { limit, isLast }: ReplayAttempt,
+): Promise<Replayed[] | undefined> {
   const { group } = options;
-  const heads = await lockRequested(tx, group);
+  const heads = await lockRequested(tx, group, limit);
   const keys = await (heads.length > 0 ? lockKeysOf(tx, group, heads) : lockReleased(tx, group));
   if (heads.length === 0 && keys.length === 0) return undefined;
-  const waiting = keys.length > 0 ? await lockWaiting(tx, group, keys) : [];
+  const waiting = keys.length > 0 ? await lockWaiting(tx, group, keys, limit) : [];
   const letters = await load(tx, withinBytes([...heads, ...waiting]), keys, options);
-  await new Attempts(tx, options.handle).run(letters);
+  await new Attempts(tx, options.handle, isLast).run(letters);
   await writeOutcomes(tx, group, letters);
   const failed = new Set(letters.flatMap(({ key, error }) => (error && key) ?? []));
   const opened = new Set(letters.flatMap(({ key, row, isDone }) => (isDone && !row.is_waiting && key) || []));
@@ -80,12 +91,12 @@ export async function releaseOrphans(pool: Pool, group: string): Promise<void> {
   );
 }
 
-async function lockRequested(tx: PoolClient, group: string): Promise<Candidate[]> {
+async function lockRequested(tx: PoolClient, group: string, limit: number): Promise<Candidate[]> {
   const { rows } = await tx.query<Candidate>(
     `SELECT id, topic, key_hash, octet_length(value) AS size FROM millrace.dead_letters
      WHERE consumer_group = $1 AND ${isRequested} AND NOT is_waiting
-     ORDER BY id LIMIT ${maxLetters} FOR UPDATE SKIP LOCKED`,
-    [group],
+     ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED`,
+    [group, limit],
   );
   return withinBytes(rows);
 }
@@ -123,13 +134,13 @@ async function lockReleased(tx: PoolClient, group: string): Promise<Key[]> {
 }
 
 /** The first ones of each key: the writer adds no more while the keys are locked. */
-async function lockWaiting(tx: PoolClient, group: string, keys: readonly Key[]): Promise<Candidate[]> {
+async function lockWaiting(tx: PoolClient, group: string, keys: readonly Key[], limit: number): Promise<Candidate[]> {
   const { rows } = await tx.query<Candidate>(
     `SELECT d.id, octet_length(d.value) AS size FROM millrace.dead_letters d
      WHERE d.consumer_group = $1 AND d.is_waiting AND ${isPending}
        AND (d.topic, d.key_hash) IN (SELECT * FROM unnest($2::text[], $3::bytea[]))
-     ORDER BY d.id LIMIT ${maxLetters} FOR UPDATE OF d`,
-    [group, ...columnsOf(keys)],
+     ORDER BY d.id LIMIT $4 FOR UPDATE OF d`,
+    [group, ...columnsOf(keys), limit],
   );
   return rows;
 }
@@ -159,11 +170,13 @@ async function load(
 class Attempts {
   readonly #tx: PoolClient;
   readonly #handle: Handle;
+  readonly #isLast: boolean;
   readonly #failedKeys = new Set<string>();
 
-  constructor(tx: PoolClient, handle: Handle) {
+  constructor(tx: PoolClient, handle: Handle, isLast: boolean) {
     this.#tx = tx;
     this.#handle = handle;
+    this.#isLast = isLast;
   }
 
   async run(letters: readonly Replayed[]): Promise<void> {
@@ -198,7 +211,7 @@ class Attempts {
       await this.#tx.query('RELEASE SAVEPOINT replay');
       return undefined;
     } catch (error) {
-      if (isUnavailable(error)) throw error;
+      if (isUnavailable(error) && !this.#isLast) throw error;
       await this.#tx.query('ROLLBACK TO SAVEPOINT replay; RELEASE SAVEPOINT replay');
       return toError(error);
     }

@@ -5,10 +5,12 @@ import { isUnavailable, transaction } from '#platform/postgres';
 import { countPending, pendingStates } from './dead-letter-row.ts';
 import { endItem } from './item.ts';
 import { metrics } from './metrics.ts';
-import { releaseOrphans, replayBatch } from './replay-batch.ts';
-import type { ReplayBatchOptions } from './replay-batch.ts';
+import { maxLetters, releaseOrphans, replayBatch } from './replay-batch.ts';
+import type { Replayed, ReplayBatchOptions } from './replay-batch.ts';
 
 const pollMs = 2_000;
+/** so many failures of the database in a row can be its own: one that does not pass is looked for among the dead letters */
+const patience = 3;
 /** how often the dead letters are counted, and keys without one are released, in milliseconds */
 const tendMs = 15_000;
 
@@ -22,11 +24,18 @@ export interface DeadLetterReplayOptions extends ReplayBatchOptions {
  * Processes dead letters again whose `replay_requested_at` is set, and those behind dead letters that are done. They go
  * through the group's own handler, so that no other group gets them. One transaction holds the effects of many dead letters
  * and their results, `replayed_at` or `replay_error`. To repeat a failed replay, set `replay_error` to NULL.
+ *
+ * An error of the database is not the dead letter's: the replay waits. Where it comes again and again, it can be that of one dead
+ * letter, such as a statement that always takes too long: then each is replayed alone, and one whose error stays has failed.
  */
 export class DeadLetterReplay {
   readonly #options: DeadLetterReplayOptions;
   readonly #ticker: Ticker;
   #tendedAt = Number.NEGATIVE_INFINITY;
+  /** how often the database has failed in a row */
+  #failures = 0;
+  /** the most dead letters of the next transaction */
+  #limit = maxLetters;
 
   constructor(options: DeadLetterReplayOptions) {
     this.#options = options;
@@ -50,19 +59,18 @@ export class DeadLetterReplay {
 
   async #replayWhereAvailable(): Promise<boolean> {
     try {
-      const isMore = await this.replayNext();
       await this.#tend();
-      return isMore;
+      return await this.replayNext();
     } catch (error) {
-      if (isUnavailable(error)) return false; // the inbox reports it
+      if (isUnavailable(error) && this.#failures < patience) return false; // the inbox reports it
       throw error;
     }
   }
 
   /** Replays the oldest dead letters that no other process has locked, in one transaction. @returns whether there was any */
   async replayNext(): Promise<boolean> {
-    const { group, pool, log, onCommitted } = this.#options;
-    const letters = await transaction(pool, (tx) => replayBatch(tx, this.#options));
+    const { group, log, onCommitted } = this.#options;
+    const letters = await this.#replay();
     if (!letters) return false;
     const done = letters.filter(({ isDone }) => isDone);
     const failed = letters.filter(({ error }) => error);
@@ -80,6 +88,22 @@ export class DeadLetterReplay {
     log.info({ group, replayed: done.length, failed: failed.length }, 'the inbox replayed dead letters');
     if (done.length > 0) onCommitted?.();
     return true;
+  }
+
+  async #replay(): Promise<Replayed[] | undefined> {
+    const isLast = this.#failures >= 2 * patience;
+    const attempt = { limit: this.#limit, isLast };
+    try {
+      const letters = await transaction(this.#options.pool, (tx) => replayBatch(tx, this.#options, attempt));
+      this.#failures = 0;
+      this.#limit = Math.min(maxLetters, this.#limit * 2);
+      return letters;
+    } catch (error) {
+      if (!isUnavailable(error)) throw error;
+      this.#failures += 1;
+      if (this.#failures >= patience) this.#limit = 1;
+      throw error;
+    }
   }
 
   async #tend(): Promise<void> {

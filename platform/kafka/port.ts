@@ -23,6 +23,11 @@ export interface EncodedMessages {
   timestamp: number;
 }
 
+export interface SendOptions {
+  /** how long after its begin a send that failed may be attempted again, in milliseconds; default: `sendTimeoutMs` */
+  retryMs?: number;
+}
+
 /** Sends messages, acknowledged by all in-sync replicas. */
 export interface Producer {
   /** How many partitions a topic has. @throws if the topic does not exist */
@@ -34,7 +39,12 @@ export interface Producer {
    * settles within `sendTimeoutMs` in any case. The messages of a failed send can be in the log.
    * @throws SendFailed
    */
-  send(topic: string, partition: number, messages: readonly OutgoingMessage[] | EncodedMessages): Promise<void>;
+  send(
+    topic: string,
+    partition: number,
+    messages: readonly OutgoingMessage[] | EncodedMessages,
+    options?: SendOptions,
+  ): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -3,7 +3,7 @@ import type { Refusal } from '#platform/kafka';
 
 /** how long a partition fails before it is given up for the time being */
 const failingMs = 10_000;
-/** the pause after an attempt with such a partition: an attempt can take 5 s, in which the relay publishes nothing else */
+/** the pause after an attempt with such a partition: an attempt can take seconds, in which the relay publishes nothing else */
 const retryMs = 10_000;
 
 /** A partition, or a topic whose partitions are not known. */

@@ -115,6 +115,41 @@ describe('parked events of the outbox', () => {
     await eventually(() => ids(sent).at(-1) === 'gone-1-4', 'a later event');
   });
 
+  it('of a topic that is held wait for it, and hold up no others', async () => {
+    const { kafka, sent } = fakeKafka({ held: 6, orders: 6 });
+    const relay = start(kafka);
+    await append(event('held', '1', 1));
+    relay.wake();
+    await eventually(() => sent.length === 1, 'the topic is known');
+    await database.pool.query(`UPDATE millrace.outbox_topics SET held_until = 'infinity'`);
+    let n = 1;
+    await eventually(async () => {
+      await append(event('held', '1', (n += 1)));
+      return (await parked()).length > 0;
+    }, 'the relay knows that the topic is held');
+    const first = n + 1;
+    await append(...Array.from({ length: 6_000 }, (_, i) => event('held', String(i % 50), first + i)));
+    await append(event('orders', '1', 1));
+    relay.wake();
+    await eventually(() => ids(sent).includes('orders-1-1'), 'the other topic');
+    await eventually(async () => (await pastCursor()) === 0, 'the cursors have passed all');
+    await database.pool.query('UPDATE millrace.outbox_topics SET held_until = NULL');
+    await eventually(async () => (await parked()).length === 0, 'they are sent');
+    const numbers = Map.groupBy(
+      sent.filter(({ topic }) => topic === 'held').map(({ message }) => message),
+      ({ key }) => key,
+    );
+    for (const [key, messages] of numbers) {
+      const own = [...new Set(messages.map(({ value }) => (JSON.parse(String(value)) as { n: number }).n))];
+      assert.deepEqual(
+        own,
+        own.toSorted((a, b) => a - b),
+        `the order of key ${key}`,
+      );
+    }
+    assert.equal(new Set(ids(sent)).size, n + 6_000 + 1);
+  });
+
   it('that are too large hold up only their keys, until they are discarded', async () => {
     const { kafka, sent, failWith } = fakeKafka({ orders: 1 });
     failWith((_topic, _partition, messages) =>

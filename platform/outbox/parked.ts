@@ -39,7 +39,7 @@ interface ParkedTopic {
 type ParkedRow = OutboxRow & { lane: string; part: number };
 
 /**
- * The messages of a relay's shards that Kafka refuses, in millrace.outbox_parked. They hold up only the later messages of their
+ * The messages of a relay's shards that Kafka refuses, or whose topic is held, in millrace.outbox_parked. They hold up only the later messages of their
  * keys, which are parked behind them. The relay tries them again, in pages and key after key, each key in its order.
  */
 export class Parked {
@@ -165,13 +165,13 @@ export class Parked {
     return parked;
   }
 
-  #note({ row, of, reason, tried }: Refused): void {
+  #note({ row, of, reason }: Refused): void {
     const topic = this.#topics.get(row.topic);
     if (topic) {
-      if (tried && of === 'topic') Object.assign(topic, { refused: true, reason });
+      if (of === 'topic') Object.assign(topic, { refused: true, reason });
       return;
     }
-    this.#log.warn({ topic: row.topic, reason }, 'Kafka refuses events, which are parked: the others are published');
+    this.#log.warn({ topic: row.topic, reason }, 'events cannot be sent and are parked: the others are published');
     const retryAt = performance.now() + backoffMs(1, retry);
     const refused = of === 'topic';
     this.#topics.set(row.topic, { refused, reason, retryAt, failures: 1, position: start, isRefusing: false });
@@ -196,15 +196,17 @@ export class Parked {
     await this.#settle(session, published as ParkedRow[], refused);
     topic.refused = refused.some(({ of }) => of === 'topic');
     topic.isRefusing ||= refused.length > 0;
-    if (failure || topic.refused) return this.#pause(topic);
-    const isHeld = refused.some(({ row }) => row.key === last.key);
+    if (failure || topic.refused)
+      return this.#pause(topic, failure !== undefined || refused.some(({ tried }) => tried));
+    const isBehind = refused.some(({ row }) => row.key === last.key);
     // the rest of a key that is held back need not be read
-    topic.position = isHeld ? { lane: last.lane, id: '9223372036854775807', part: 0 } : positionOf(last);
+    topic.position = isBehind ? { lane: last.lane, id: '9223372036854775807', part: 0 } : positionOf(last);
     return true;
   }
 
-  #pause(topic: ParkedTopic): false {
-    topic.failures += 1;
+  /** @param isCostly whether Kafka was asked: the pauses grow */
+  #pause(topic: ParkedTopic, isCostly: boolean): false {
+    if (isCostly) topic.failures += 1;
     topic.retryAt = performance.now() + backoffMs(topic.failures, retry);
     topic.position = start;
     topic.isRefusing = false;
@@ -212,7 +214,7 @@ export class Parked {
   }
 
   async #endPass(session: PoolClient, name: string, topic: ParkedTopic): Promise<boolean> {
-    if (topic.isRefusing) return this.#pause(topic);
+    if (topic.isRefusing) return this.#pause(topic, true);
     topic.position = start;
     if ((await this.#read(session, name, start)).length > 0) return true; // parked behind others during the pass
     this.#topics.delete(name);

@@ -9,6 +9,7 @@ import { bodyHead } from './record-batch.ts';
 import { byPartition, cutByBytes, isRecordBatch, messagesOf, toOutgoing } from './rows.ts';
 import type { OutboxRow, Outgoing } from './rows.ts';
 import type { Tally } from './tally.ts';
+import { isHeld } from './topic-partitions.ts';
 
 /** The most bytes of values in one send: below the 1 MB that a broker accepts by default. */
 const maxSendBytes = 768 * 1024;
@@ -16,11 +17,14 @@ const maxSendBytes = 768 * 1024;
 /** The most bytes that a record has before its body. */
 const recordHead = 16;
 
+/** How long a parked message may be attempted again at once, in milliseconds: meanwhile the relay publishes nothing else. */
+const parkedRetryMs = 500;
+
 /** A message that Kafka refuses. */
 export interface Refused extends Refusal {
   /** a row with one message, or one message of a row */
   row: OutboxRow;
-  /** false for one that waits behind another message of its key, or for its partition */
+  /** false for one that waits behind another message of its key, for its partition, or for its topic */
   tried: boolean;
 }
 
@@ -39,7 +43,7 @@ export interface Outcome {
 /** Where and how messages are published. */
 export interface Publication {
   producer: Producer;
-  /** over how many partitions the events of a topic are spread @throws where that is not known, or they have to wait */
+  /** over how many partitions the events of a topic are spread @throws where that is not known, or while they are held */
   partitionsOf: (topic: string) => Promise<number>;
   failing: FailingPartitions;
   /** whether the rows are parked ones */
@@ -97,6 +101,7 @@ async function findTopics(rows: readonly OutboxRow[], publication: Publication, 
       try {
         found.set(topic, await partitionsOf(topic));
       } catch (error) {
+        if (isHeld(error)) return refuse(topic, { of: 'topic', reason: error.message, tried: false });
         // without a code of a broker it is no fault of the topic
         const refusal = refusalOf(error) ?? (errorCodeOf(error) && failing.failed({ topic }, error));
         if (refusal) refuse(topic, { ...refusal, tried: true });
@@ -236,8 +241,8 @@ class PartitionSender {
 
   async #send(messages: Parameters<Producer['send']>[2]): Promise<void> {
     const { topic, partition } = this.#to;
-    const { producer, failing } = this.#publication;
-    await producer.send(topic, partition, messages);
+    const { producer, failing, isRetry } = this.#publication;
+    await producer.send(topic, partition, messages, isRetry ? { retryMs: parkedRetryMs } : {});
     failing.took(this.#to);
   }
 }

@@ -40,7 +40,7 @@ export class TopicPartitions {
    * @param present how many partitions the topic has
    * @param now by the clock of `performance.now()`
    * @returns over how many of them, counted from 0, its events are spread
-   * @throws while its events have to wait
+   * @throws {PlatformError} ERR_OUTBOX_HELD while its events have to wait
    */
   async of(session: PoolClient, topic: string, present: number, now = performance.now()): Promise<number> {
     const { partitions, held } = this.#stored.get(topic) ?? (await this.#store(session, topic, present));
@@ -77,3 +77,8 @@ export class TopicPartitions {
 }
 
 const waiting = (message: string) => new PlatformError('ERR_OUTBOX_HELD', message);
+
+/** Whether the events of a topic have to wait for a moment, by no fault of Kafka's. */
+export function isHeld(error: unknown): error is PlatformError {
+  return error instanceof PlatformError && error.code === 'ERR_OUTBOX_HELD';
+}

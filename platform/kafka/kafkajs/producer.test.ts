@@ -152,6 +152,18 @@ describe('KafkaJsProducer', () => {
     (await request(1)).answer.resolve([ack(0)]);
     await sent;
   });
+
+  it('tries no more once the time for that is over, and waits for the attempt that runs', async () => {
+    const { producer, request, requests } = fakeClient();
+    const noLeader = () => Object.assign(new Error('no leader'), { retriable: true });
+    const failed = assert.rejects(producer.send('t', 0, [message('1')], { retryMs: 0 }), SendFailed);
+    (await request(0)).answer.reject(noLeader());
+    await failed;
+    const slow = producer.send('t', 0, [message('1')], { retryMs: 0 });
+    (await request(1)).answer.resolve([ack(0)]);
+    await slow;
+    assert.equal(requests.length, 2);
+  });
 });
 
 describe('chosenPartition', () => {

@@ -3,7 +3,7 @@ import type { Admin, ICustomPartitioner, Message, Producer as KafkajsProducer, R
 import { messageOf, PlatformError } from '#platform/errors';
 import { backoffMs } from '#platform/lifecycle';
 import { refusalOf, SendFailed, sendTimeoutMs } from '../errors.ts';
-import type { EncodedMessages, OutgoingMessage, Producer } from '../port.ts';
+import type { EncodedMessages, OutgoingMessage, Producer, SendOptions } from '../port.ts';
 import { partitionOf } from '../partitioning.ts';
 import { isPoison } from './poison.ts';
 
@@ -42,6 +42,8 @@ interface Send {
   messages: TimedMessage[];
   /** by the clock of `performance.now()` */
   deadline: number;
+  /** until when another attempt may begin, by the same clock */
+  retryUntil: number;
 }
 
 const nameOf = ({ topic, partition }: Pick<Send, 'topic' | 'partition'>) => `${topic}/${partition}`;
@@ -144,17 +146,24 @@ export class KafkaJsProducer implements Producer {
   }
 
   /** Sends to the same partition wait for each other, also for one whose deadline has passed but that is still running. */
-  send(topic: string, partition: number, messages: readonly OutgoingMessage[] | EncodedMessages): Promise<void> {
+  send(
+    topic: string,
+    partition: number,
+    messages: readonly OutgoingMessage[] | EncodedMessages,
+    { retryMs = sendTimeoutMs }: SendOptions = {},
+  ): Promise<void> {
     if (this.#closed) return Promise.reject(new SendFailed('the producer was closed'));
     if (bytesOf(messages) > maxSendBytes) {
       const error = new SendFailed(`${topic}/${partition}: larger than a request to a broker may be`);
       return Promise.reject(Object.assign(error, { type: 'MESSAGE_TOO_LARGE' }));
     }
-    const deadline = performance.now() + sendTimeoutMs;
+    const now = performance.now();
+    const deadline = now + sendTimeoutMs;
     const sending = {
       topic,
       partition,
       deadline,
+      retryUntil: now + retryMs,
       messages:
         'bytes' in messages
           ? [encoded(messages, partition, deadline)]
@@ -282,14 +291,14 @@ function bytesOf(messages: readonly { value: Buffer | null }[] | EncodedMessages
 
 /** Makes attempts until one succeeds, fails for good, or the time of the send is over. */
 async function retrying<T>(sending: Send, attempt: () => Promise<T>): Promise<T> {
-  const unknownUntil = Math.min(sending.deadline, performance.now() + knownWithinMs);
+  const unknownUntil = Math.min(sending.retryUntil, performance.now() + knownWithinMs);
   for (let failures = 1; ; failures += 1) {
     try {
       return await attempt();
     } catch (cause) {
       if (cause instanceof SendFailed) throw cause;
       const retryInMs = backoffMs(failures, retry);
-      const until = isMissing(cause) ? unknownUntil : sending.deadline;
+      const until = isMissing(cause) ? unknownUntil : sending.retryUntil;
       if (!isPassing(cause) || performance.now() + retryInMs > until)
         throw new SendFailed(`${nameOf(sending)}: ${messageOf(cause)}`, { cause });
       await sleep(retryInMs);
