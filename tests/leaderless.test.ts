@@ -7,7 +7,7 @@ import { Health } from '#platform/health';
 import { Inbox } from '#platform/inbox';
 import { createKafka, partitionOf, type Kafka } from '#platform/kafka';
 import { OutboxRelay } from '#platform/outbox';
-import { createLogger } from '#platform/telemetry';
+import { createLogger, registry } from '#platform/telemetry';
 import { createTestDatabase, type TestDatabase } from '#test/database.ts';
 import { eventually, untilPasses } from '#test/eventually.ts';
 import { noOwnBroker } from '#test/own-broker.ts';
@@ -118,6 +118,16 @@ describe('partitions without a leader', { skip: noOwnBroker ?? false }, () => {
       );
       for (const reader of [old, fresh])
         await eventually(async () => /ha(s|ve) no leader/.test(await reader.reason()), 'health says so', withinMs);
+
+      const metrics = await registry.metrics();
+      for (const place of lost) {
+        const [topic, partition] = place.split('/');
+        assert.doesNotMatch(
+          metrics,
+          new RegExp(`^millrace_inbox_lag\\{[^}]*topic="${topic}",partition="${partition}"`, 'm'),
+          'the lag of a partition without a leader is not known',
+        );
+      }
 
       await servers.startSecond();
       await untilRead('old', written);

@@ -139,6 +139,8 @@ export class ProgressProbe {
       const before = this.#known.get(name);
       const end = ends.get(name)?.high;
       const at = stored.get(name)?.next;
+      if (this.#leaderless.has(name))
+        metrics.lag.remove({ group, topic: position.topic, partition: position.partition });
       if (end === undefined || at === undefined) continue;
       const { passed } = position;
       const next = passed && at >= passed.from && passed.to > at ? passed.to : at;

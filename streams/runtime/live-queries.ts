@@ -153,14 +153,14 @@ export class LiveQueries {
     const faulty = new Set(reading.faults.flatMap(({ query }) => query ?? []));
     const changes = differences(this.#applied, { ...reading, faulty });
     if (changes.changed.length + changes.removed.length > 0) {
-      await registerQueries(pool, group, changes, (topic) => admin.watermarks(topic));
-      log.info(
-        { changed: changes.changed.map(({ name }) => name), removed: changes.removed },
-        'stream queries changed',
-      );
+      const left = await registerQueries(pool, group, changes, (topic) => admin.watermarks(topic));
+      const changed = changes.changed.filter(({ name }) => !left.has(name));
+      for (const { name, definition } of changed) this.#applied.set(name, definition);
+      for (const name of changes.removed) this.#applied.delete(name);
+      if (changed.length + changes.removed.length > 0)
+        log.info({ changed: changed.map(({ name }) => name), removed: changes.removed }, 'stream queries changed');
+      for (const error of left.values()) throw error; // the next tick tries those again
     }
-    for (const { name, definition } of changes.changed) this.#applied.set(name, definition);
-    for (const name of changes.removed) this.#applied.delete(name);
     if (this.#reading === reading) this.#reading = undefined;
   }
 

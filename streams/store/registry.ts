@@ -32,22 +32,24 @@ class NewPartition extends StreamsError {
  * Applies changes of the declarations: it registers a new version of a query whose meaning has changed, and retires the
  * versions of removed queries. A new version starts at the first event. In partitions that the live group has read already,
  * the backfill goes back to the first event; in others the live group reads them for the new version, too. A version that
- * needs no backfill serves at once.
+ * needs no backfill serves at once. A query that reads a topic of which Kafka does not tell the offsets is left as it was.
  * @param group the service's consumer group
+ * @returns why, by the name of each query that is left
  */
 export async function registerQueries(
   pool: Pool,
   group: string,
   changes: Changes,
   readWatermarks: ReadWatermarks,
-): Promise<void> {
+): Promise<ReadonlyMap<string, unknown>> {
   const { register, redefine, retire } = decide(await readKnown(pool, changes), changes.changed, changes.removed);
-  if (register.length + redefine.length + retire.length === 0) return;
+  if (register.length + redefine.length + retire.length === 0) return new Map();
   for (let attempt = 1; ; attempt++) {
-    const lows = await readLows(pool, group, register, readWatermarks);
+    const { lows, left } = await readLows(pool, group, register, readWatermarks);
+    const known = { ...changes, changed: changes.changed.filter(({ name }) => !left.has(name)) };
     try {
-      await transaction(pool, (tx) => putIntoEffect(tx, group, changes, lows));
-      return;
+      await transaction(pool, (tx) => putIntoEffect(tx, group, known, lows));
+      return left;
     } catch (error) {
       if (!(error instanceof NewPartition) || attempt === 5) throw error;
     }
@@ -73,13 +75,23 @@ async function readLows(
   group: string,
   queries: readonly StreamQuery[],
   read: ReadWatermarks,
-): Promise<Lows> {
+): Promise<{ lows: Lows; left: Map<string, unknown> }> {
   const wanted = [...new Set(queries.flatMap(({ from }) => from.map(({ topic }) => topic)))];
   const { rows } = await pool.query<{ topic: string }>(
     'SELECT DISTINCT topic FROM millrace.inbox_offsets WHERE consumer_group = $1 AND topic = ANY($2)',
     [group, wanted],
   );
-  return new Map(await Promise.all(rows.map(async ({ topic }) => [topic, await read(topic)] as const)));
+  const lows = new Map<string, ReadonlyMap<number, Watermarks>>();
+  const left = new Map<string, unknown>();
+  const ask = async (topic: string) => {
+    try {
+      lows.set(topic, await read(topic));
+    } catch (error) {
+      for (const { name, from } of queries) if (from.some((source) => source.topic === topic)) left.set(name, error);
+    }
+  };
+  await Promise.all(rows.map(({ topic }) => ask(topic)));
+  return { lows, left };
 }
 
 async function putIntoEffect(tx: PoolClient, group: string, { changed, removed }: Changes, lows: Lows): Promise<void> {

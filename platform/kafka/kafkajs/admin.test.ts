@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Admin } from 'kafkajs';
 import { KafkaJsAdmin } from './admin.ts';
+import { unknownOffset } from './leaderless.ts';
 
 const moved = Object.assign(new Error('This server is not the leader'), { type: 'NOT_LEADER_FOR_PARTITION' });
 const offsets = [{ partition: 0, offset: '7', high: '7', low: '2' }];
@@ -29,6 +30,15 @@ describe('the offsets of a topic', () => {
     const administration = new KafkaJsAdmin(shared.open, fresh.open, keep);
     assert.deepEqual(await administration.watermarks('t'), new Map([[0, { low: 2n, high: 7n }]]));
     assert.deepEqual([shared.counts.closed, fresh.counts], [0, { opened: 2, closed: 2 }]);
+  });
+
+  it('are not asked of a new connection each time while a partition has no leader', async () => {
+    const leaderless = [{ partition: 0, offset: unknownOffset, high: unknownOffset, low: unknownOffset }];
+    const shared = connections(leaderless, leaderless, leaderless);
+    const fresh = connections(leaderless, leaderless, leaderless);
+    const administration = new KafkaJsAdmin(shared.open, fresh.open, keep);
+    for (let i = 0; i < 3; i++) assert.deepEqual(await administration.knownWatermarks('t'), new Map([[0, undefined]]));
+    assert.deepEqual(fresh.counts, { opened: 1, closed: 1 });
   });
 
   it('and those of a group are asked for one after the other, also where an answer is an error', async () => {

@@ -14,6 +14,9 @@ const knownWithinMs = 10_000;
 const leaderMoves = new Set(['NOT_LEADER_FOR_PARTITION', 'LEADER_NOT_AVAILABLE']);
 const leaderWithinMs = 10_000;
 
+/** For so long, in milliseconds, a new connection is not asked again that knows no leader either. */
+const leaderlessForMs = 5_000;
+
 /** another topic may be deleted while this client asks */
 const maxRenewals = 2;
 
@@ -24,6 +27,8 @@ export class KafkaJsAdmin implements KafkaAdmin {
   readonly #renew: () => Promise<void>;
   /** the end of the last request for offsets */
   #asking: Promise<unknown> = Promise.resolve();
+  /** when a new connection has last known no leader either, by topic */
+  readonly #leaderlessAt = new Map<string, number>();
 
   /**
    * @param connect the connection that all requests share
@@ -117,7 +122,7 @@ export class KafkaJsAdmin implements KafkaAdmin {
   }
 
   async knownWatermarks(topic: string): Promise<Map<number, Watermarks | undefined>> {
-    const offsets = await this.#inTurn(() => this.#askLeaders((admin) => admin.fetchTopicOffsets(topic)));
+    const offsets = await this.#inTurn(() => this.#askLeaders(topic, (admin) => admin.fetchTopicOffsets(topic)));
     return new Map(
       offsets.map((one) => [
         one.partition,
@@ -127,20 +132,24 @@ export class KafkaJsAdmin implements KafkaAdmin {
   }
 
   /**
-   * Asks the leaders of partitions. kafkajs keeps asking an old leader for minutes after another one has replaced it, or takes a
+   * Asks the leaders of a topic's partitions. kafkajs keeps asking an old leader for minutes after another one has replaced it, or takes a
    * partition for one without a leader: then a new connection is asked.
    */
-  async #askLeaders<T extends { offset: string }>(ask: (admin: Admin) => Promise<T[]>): Promise<T[]> {
+  async #askLeaders<T extends { offset: string }>(topic: string, ask: (admin: Admin) => Promise<T[]>): Promise<T[]> {
     try {
       const answers = await ask(await this.#connect());
-      if (answers.every(isKnown)) return answers;
+      const leaderlessAt = this.#leaderlessAt.get(topic) ?? Number.NEGATIVE_INFINITY;
+      if (answers.every(isKnown) || performance.now() - leaderlessAt < leaderlessForMs) return answers;
     } catch (error) {
       if (!isLeaderMove(error)) throw error;
     }
     for (const end = performance.now() + leaderWithinMs; ; await sleep(50)) {
       const admin = await this.#open();
       try {
-        return await ask(admin);
+        const answers = await ask(admin);
+        if (answers.every(isKnown)) this.#leaderlessAt.delete(topic);
+        else this.#leaderlessAt.set(topic, performance.now());
+        return answers;
       } catch (error) {
         if (!isLeaderMove(error) || performance.now() > end) throw error;
       } finally {
@@ -151,7 +160,7 @@ export class KafkaJsAdmin implements KafkaAdmin {
 
   async offsetsAt(topic: string, time: number): Promise<Map<number, bigint>> {
     const offsets = await this.#inTurn(() =>
-      this.#askLeaders((admin) => admin.fetchTopicOffsetsByTimestamp(topic, time)),
+      this.#askLeaders(topic, (admin) => admin.fetchTopicOffsetsByTimestamp(topic, time)),
     );
     return whole(topic, new Map(offsets.map((one) => [one.partition, isKnown(one) ? BigInt(one.offset) : undefined])));
   }
