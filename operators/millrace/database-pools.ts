@@ -22,7 +22,8 @@ export const clientSecretKey = 'clientCertSecret';
 export const databaseSecretName = (database: string): string => `${database}-database`;
 
 const connectionsOfPool = 2;
-const maxPools = 64;
+/** An operator with more databases ends the pool that was used longest ago: that of a password of before, mostly. */
+const maxPools = 1_000;
 
 /** The decoded values of a Secret. @returns undefined where it does not exist */
 export async function readSecret(
@@ -50,7 +51,7 @@ export function clusterHost(host: string, namespace: string): string {
   return host.includes('.') || host.includes(':') || host === 'localhost' ? host : `${host}.${namespace}.svc`;
 }
 
-/** Connections to the databases of services, with the URLs in their Secrets. */
+/** Connections to the databases of services, with the URLs in their Secrets. A pool that is not used has none after a minute. */
 export class DatabasePools {
   readonly #api: Api;
   readonly #log: Logger;
@@ -76,7 +77,11 @@ export class DatabasePools {
     const certificates = { ca, cert: client?.[certKey], key: client?.[keyKey] };
     const key = JSON.stringify([url.href, certificates]);
     const known = this.#pools.get(key);
-    if (known) return known;
+    if (known) {
+      this.#pools.delete(key); // the last one of the Map is the one used last
+      this.#pools.set(key, known);
+      return known;
+    }
     const name = `operator ${namespace}/${database}`;
     const pool = createPool({ name, url: url.href, certificates, max: connectionsOfPool, log: this.#log });
     this.#pools.set(key, pool);

@@ -3,7 +3,10 @@ import { hash } from '#runtime/compare.ts';
 
 const maxClients = 64;
 
-/** A client of each Kafka, which is replaced when the settings of its connection change, as when a password does. */
+/**
+ * A client of each Kafka, which is replaced when the settings of its connection change, as when a password does. Of more than 64, the one
+ * goes that was used longest ago.
+ */
 export class KafkaClients<Client extends { close(): Promise<void> }> {
   readonly #create: (connection: KafkaConnection) => Client;
   readonly #clients = new Map<string, { settings: string; client: Client }>();
@@ -16,7 +19,11 @@ export class KafkaClients<Client extends { close(): Promise<void> }> {
   async get(key: string, connection: KafkaConnection): Promise<Client> {
     const settings = hash(connection);
     const known = this.#clients.get(key);
-    if (known?.settings === settings) return known.client;
+    this.#clients.delete(key); // the last one of the Map is the one used last
+    if (known?.settings === settings) {
+      this.#clients.set(key, known);
+      return known.client;
+    }
     const client = this.#create(connection);
     this.#clients.set(key, { settings, client });
     await known?.client.close();

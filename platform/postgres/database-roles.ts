@@ -88,13 +88,26 @@ export async function dropDatabaseAndRole(client: ClientBase, database: string):
   await client.query(`DROP ROLE IF EXISTS ${pg.escapeIdentifier(roleOf(database))}`);
 }
 
-/** Runs `work` with a connection of its own. @param certificates as in `connectionOf` */
+export interface ClientOptions {
+  /** as in `connectionOf` */
+  certificates?: Certificates | undefined;
+  /** how long the server may take until it accepts the connection, in milliseconds; default: 30,000 */
+  connectMs?: number;
+  /** how long it may take to answer a statement, in milliseconds; default: without end */
+  answerMs?: number;
+}
+
+/** Runs `work` with a connection of its own. */
 export async function withClient<T>(
   url: string,
   work: (client: pg.Client) => Promise<T>,
-  certificates?: Certificates,
+  { certificates, connectMs = 30_000, answerMs }: ClientOptions = {},
 ): Promise<T> {
-  const client = new pg.Client({ ...connectionOf(url, certificates), connectionTimeoutMillis: 30_000 });
+  const client = new pg.Client({
+    ...connectionOf(url, certificates),
+    connectionTimeoutMillis: connectMs,
+    ...(answerMs === undefined ? {} : { query_timeout: answerMs }),
+  });
   client.on('error', () => undefined);
   await client.connect();
   try {

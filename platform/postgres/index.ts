@@ -14,5 +14,5 @@ export {
 } from './database-roles.ts';
 export { Unavailable, isOutcomeUnknown, isUnavailable, markUndone } from './errors.ts';
 export { createPool, ping, transaction } from './pool.ts';
-export type { Pool, PoolClient } from './pool.ts';
+export type { ClientBase, Pool, PoolClient } from './pool.ts';
 export { assertSessions } from './sessions.ts';

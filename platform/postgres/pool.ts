@@ -10,7 +10,7 @@ import { markConnecting, markUndone } from './errors.ts';
 import { Passwords } from './passwords.ts';
 import { assertSessions } from './sessions.ts';
 
-export type { Pool, PoolClient } from 'pg';
+export type { ClientBase, Pool, PoolClient } from 'pg';
 
 export interface PoolOptions {
   /** the name of the pool in metrics, and of its connections in pg_stat_activity */

@@ -78,7 +78,7 @@ describe('a PostgreSQL that takes hostssl only', () => {
       /no encryption/,
     );
     const { reason, message } = await provision('plain');
-    assert.equal(reason, 'PostgresqlUnavailable');
+    assert.equal(reason, 'PostgresqlLoginRefused');
     assert.match(message, /no encryption/);
   });
 
@@ -211,9 +211,9 @@ describe('a PostgreSQL that takes hostssl only', () => {
       };
       assert.match(
         await reasons({ mode: 'verify-full', caSecretRef }),
-        /^PostgresqlUnavailable: .*requires a valid client certificate/,
+        /^PostgresqlLoginRefused: .*requires a valid client certificate/,
       );
-      assert.match(await reasons(tls('client-stranger')), /^PostgresqlUnavailable: .*unknown ca/);
+      assert.match(await reasons(tls('client-stranger')), /^PostgresqlLoginRefused: .*unknown ca/);
       const nothing = /^NoCertificates: the Secret client-\w+ does not exist, or has no tls.crt and tls.key$/;
       for (const name of ['client-half', 'client-missing']) assert.match(await reasons(tls(name)), nothing);
     });
@@ -296,7 +296,7 @@ describe('a PostgreSQL that takes hostssl only', () => {
 
   it('is not taken for another server', async () => {
     const refused = await provision('users-stranger', { mode: 'verify-full', caSecretRef: { name: 'stranger' } });
-    assert.equal(refused.reason, 'PostgresqlUnavailable');
+    assert.equal(refused.reason, 'PostgresqlUntrusted');
     assert.match(refused.message, /certificate/);
     // Node knows nobody who has signed it
     const unknown = await provision('users-unknown', { mode: 'verify-full' });
@@ -311,7 +311,7 @@ describe('a PostgreSQL that takes hostssl only', () => {
       ['verify-full', false],
     ] as const) {
       url.searchParams.set('sslmode', mode);
-      const connected = withClient(url.href, () => Promise.resolve(), { ca: postgres.ca });
+      const connected = withClient(url.href, () => Promise.resolve(), { certificates: { ca: postgres.ca } });
       await (isTaken ? connected : assert.rejects(connected, /altnames/));
     }
   });

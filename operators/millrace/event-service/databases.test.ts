@@ -17,12 +17,14 @@ import {
   setPassword,
   withClient,
 } from '#platform/postgres';
+import { startProxy } from '#test/proxy.ts';
 import { testServers } from '#test/servers.ts';
 import { apiVersion } from '../api/common.ts';
 import type { EventService } from '../api/event-service.ts';
 import { namespaces, secrets } from '../api/kinds.ts';
 import { dataOf, valuesOf } from '../database-pools.ts';
 import type { Secret } from '../database-pools.ts';
+import { stalledOf } from '../report.ts';
 import { DatabaseProvisioner, databaseSecretOf } from './databases.ts';
 import { isSharedServer, newDatabaseName, reservedReason } from './database-owner.ts';
 import { publishMs } from './rotation.ts';
@@ -354,6 +356,36 @@ describe('the databases of services on one server', () => {
     assert.deepEqual([isSharedServer('{name}'), isSharedServer(perNamespace)], [false, true]);
   });
 
+  it('are asked for of a silent server by one service at a time, and ever more seldom', async (t) => {
+    const proxy = await startProxy(address.hostname, Number(address.port));
+    t.after(() => proxy.stop());
+    create(here, 'silent', {
+      host: '127.0.0.1',
+      port: String(proxy.port),
+      username: address.username,
+      password: decodeURIComponent(address.password),
+    });
+    const of = (name: string) => {
+      const one = service(here, name, name, perNamespace);
+      return {
+        ...one,
+        spec: { ...one.spec, postgresql: { ...one.spec.postgresql!, superuserSecretRef: { name: 'silent' } } },
+      };
+    };
+    proxy.silence();
+    assert.equal((await provision(of('orders'))).reason, 'PostgresqlUnavailable');
+    const since = performance.now();
+    for (const name of ['users', 'analytics']) {
+      const { reason, message } = await provision(of(name));
+      assert.deepEqual([reason, message], ['PostgresqlUnavailable', 'timeout expired']);
+    }
+    assert.ok(performance.now() - since < 4_000, 'nobody has asked it, which takes 5 s');
+    await clock.advance(5_000);
+    proxy.restore();
+    assert.equal((await provision(of('users'))).status, 'True');
+    assert.equal((await provision(of('orders'))).status, 'True');
+  });
+
   it('get a superuser once, if the server takes it from the Secret', async () => {
     const one = service(here, 'orders', 'orders', perNamespace);
     const missing = { ...one.spec.postgresql!, superuserSecretRef: { name: 'missing' } };
@@ -362,8 +394,10 @@ describe('the databases of services on one server', () => {
     const toMake = { ...missing, superuserSecretRef: { name: 'fresh' }, newSuperuser };
     const fresh = { ...one, spec: { ...one.spec, postgresql: toMake } };
     // the server of the test has another password, and says so
-    const { reason } = await provision(fresh);
-    assert.equal(reason, 'PostgresqlUnavailable');
+    const refused = await provision(fresh);
+    assert.equal(refused.reason, 'PostgresqlLoginRefused');
+    assert.match(refused.message!, /^PostgreSQL refuses the user postgres of the Secret fresh: .*docs\/disaster\.md/);
+    assert.equal(stalledOf([{ ...refused, type: 'Ready' }]).length, 1, 'nobody waits for it');
     const first = server.find<Secret>(secrets, here, 'fresh')!;
     assert.ok(valuesOf(first)['password']!.length >= 32);
     await provision(fresh);

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { OperatorError } from '../errors.ts';
 import {
   dropDatabaseAndRole,
   ensureDatabaseRoles,
@@ -7,52 +6,27 @@ import {
   marksOf,
   setPassword,
   urlHost,
-  withClient,
   withDatabasesLocked,
 } from '#platform/postgres';
-import type { Certificates } from '#platform/postgres';
+import type { ClientBase } from '#platform/postgres';
 import { hash } from '#runtime/compare.ts';
-import { ApiError, isConflict, isForbidden } from '#runtime/errors.ts';
+import { isConflict, isForbidden } from '#runtime/errors.ts';
 import type { Clock } from '#runtime/clock.ts';
 import type { ConditionUpdate } from '#runtime/conditions.ts';
 import type { Api } from '#runtime/api.ts';
 import type { EventService } from '../api/event-service.ts';
 import { namespaces, secrets } from '../api/kinds.ts';
-import {
-  caKey,
-  certKey,
-  clientSecretKey,
-  clusterHost,
-  databaseSecretName,
-  dataOf,
-  keyKey,
-  valuesOf,
-} from '../database-pools.ts';
+import { caKey, certKey, clientSecretKey, databaseSecretName, dataOf, keyKey, valuesOf } from '../database-pools.ts';
 import type { Secret } from '../database-pools.ts';
 import { handOverCommand, isManaged, madeForLabel, managedBy, manager } from '../labels.ts';
 import { caFolder, clientFolder, readCertificates } from './certificates.ts';
 import { isSharedServer, markOf, newDatabaseName, reservedReason, takenReason } from './database-owner.ts';
 import type { DatabaseOwner } from './database-owner.ts';
+import { DatabaseServers, NotReady } from './database-server.ts';
+import type { Server } from './database-server.ts';
 import { publishMs, rotate } from './rotation.ts';
 
 type Postgresql = NonNullable<EventService['spec']['postgresql']>;
-
-/** A server of PostgreSQL, and its role that creates roles and databases. */
-interface Server {
-  /** what says so */
-  secret: Secret;
-  host: string;
-  port: string;
-  username: string;
-  password: string;
-  /** the one that takes its place; undefined while it is not rotated */
-  nextPassword?: string | undefined;
-  /** undefined: without TLS */
-  tlsMode?: string | undefined;
-  certificates?: Certificates;
-  /** the Secret with the certificate and the key that clients show to it */
-  clientSecret?: string | undefined;
-}
 
 /** A database that a service declares, as it is or as it is to be. */
 interface Wanted {
@@ -69,18 +43,6 @@ interface Wanted {
 const recheckMs = 5 * 60_000;
 
 const type = 'DatabasesReady';
-const notReady = (reason: string, message: string): ConditionUpdate => ({ type, status: 'False', reason, message });
-
-/** Why databases cannot be created or dropped, as a condition. */
-class NotReady extends OperatorError {
-  readonly condition: ConditionUpdate;
-
-  constructor(reason: string, message: string) {
-    super('ERR_OPERATOR_POSTGRESQL', message);
-    this.condition = notReady(reason, message);
-  }
-}
-
 /** The Secret of a database, for its role. It has no owner reference, as the database outlives its service. */
 export function databaseSecretOf(
   { namespace, service, database }: Pick<DatabaseOwner, 'namespace' | 'service' | 'database'>,
@@ -114,19 +76,21 @@ export function databaseSecretOf(
 export class DatabaseProvisioner {
   readonly #api: Api;
   readonly #clock: Clock;
+  readonly #servers: DatabaseServers;
   readonly #provisioned = new Map<string, { hash: string; at: number }>();
 
   constructor(api: Api, clock: Clock) {
     this.#api = api;
     this.#clock = clock;
+    this.#servers = new DatabaseServers(clock);
   }
 
   /** @returns the condition, which also says what the operator cannot do at the moment */
   async provision(service: EventService, signal: AbortSignal): Promise<ConditionUpdate> {
     const { databases = [], postgresql } = service.spec;
     if (databases.length === 0) return { type, status: 'True', reason: 'NoDatabases', message: '' };
-    if (!postgresql) return notReady('NoPostgresql', 'spec.postgresql.superuserSecretRef is missing');
     try {
+      if (!postgresql) throw new NotReady('NoPostgresql', 'spec.postgresql.superuserSecretRef is missing');
       const server = await this.#server(service, postgresql, signal);
       const wanted = await this.#wanted(service, postgresql, server, signal);
       await this.#create(service, server, wanted, signal);
@@ -134,8 +98,7 @@ export class DatabaseProvisioner {
       return { type, status: 'True', reason: 'Created', message: '' };
     } catch (error) {
       if (error instanceof NotReady) return error.condition;
-      if (error instanceof ApiError) throw error;
-      return notReady('PostgresqlUnavailable', (error as Error).message);
+      throw error;
     }
   }
 
@@ -148,7 +111,7 @@ export class DatabaseProvisioner {
   ): Promise<void> {
     const common = { api: this.#api, clock: this.#clock };
     const passwordOf = (role: string) => async (password: string) => {
-      await withServer(server, namespace, (client) => setPassword(client, role, password));
+      await this.#servers.with(server, namespace, (client) => setPassword(client, role, password));
     };
     for (const { name, secret } of wanted)
       if (secret) await rotate(secret, { ...common, afterMs: publishMs, set: passwordOf(name) }, signal);
@@ -176,7 +139,8 @@ export class DatabaseProvisioner {
       if (secret && secretTakenReason(secret, name) !== undefined) continue;
       const wanted = wantedOf(service, postgresql, database, secret);
       if (reservedReason(wanted.name, server.username) !== undefined) continue;
-      await dropIfOwned(server, namespace, wanted, { namespace, uid, service: name, database });
+      const owner = { namespace, uid, service: name, database };
+      await this.#servers.with(server, namespace, (client) => dropIfOwned(client, wanted, owner));
       if (secret) await this.#api.delete(secrets, namespace, secret.metadata.name, { signal });
     }
   }
@@ -253,7 +217,7 @@ export class DatabaseProvisioner {
     if (isRight && isRecent && last.hash === fingerprintOf(server, wanted)) return;
     const uid = await this.#namespaceUid(namespace, signal);
     const isShared = isSharedServer(service.spec.postgresql!.databaseName);
-    const created = await withServer(server, namespace, (client) =>
+    const created = await this.#servers.with(server, namespace, (client) =>
       withDatabasesLocked(client, async () => {
         const owned = wanted.map((one) => ({
           ...one,
@@ -359,25 +323,10 @@ function secretTakenReason(secret: Secret, service: string): string | undefined 
   return `${whose}: choose another name in spec.databases, or hand it over with: ${command}`;
 }
 
-async function dropIfOwned(server: Server, namespace: string, { name, known }: Wanted, owner: DatabaseOwner) {
-  await withServer(server, namespace, (client) =>
-    withDatabasesLocked(client, async () => {
-      const isKnown = known !== undefined;
-      if (takenReason(name, await marksOf(client, name), owner, { isKnown }) !== undefined) return;
-      await dropDatabaseAndRole(client, name);
-    }),
-  );
-}
-
-async function withServer<T>(server: Server, namespace: string, work: Parameters<typeof withClient<T>>[1]): Promise<T> {
-  const { host, port, username, password, nextPassword, tlsMode, certificates } = server;
-  const credentials = `${encodeURIComponent(username)}:${encodeURIComponent(password)}`;
-  const url = new URL(`postgresql://${credentials}@${urlHost(clusterHost(host, namespace))}:${port}/postgres`);
-  if (tlsMode !== undefined) url.searchParams.set('sslmode', tlsMode);
-  try {
-    return await withClient(url.href, work, certificates);
-  } catch (error) {
-    if ((error as { code?: string }).code !== '28P01' || nextPassword === undefined) throw error;
-    return await withServer({ ...server, password: nextPassword, nextPassword: undefined }, namespace, work);
-  }
+async function dropIfOwned(client: ClientBase, { name, known }: Wanted, owner: DatabaseOwner): Promise<void> {
+  await withDatabasesLocked(client, async () => {
+    const isKnown = known !== undefined;
+    if (takenReason(name, await marksOf(client, name), owner, { isKnown }) !== undefined) return;
+    await dropDatabaseAndRole(client, name);
+  });
 }

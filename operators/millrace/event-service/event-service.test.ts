@@ -256,19 +256,19 @@ describe('migrations', () => {
       metadata: { name: 'j' },
       status: type ? { conditions: [{ type, status: 'True' }] } : {},
     });
-    assert.equal(migratedCondition(one, wanted, undefined, undefined).reason, 'Applied');
-    assert.equal(migratedCondition(one, 'old', undefined, undefined).reason, 'Pending');
-    assert.equal(migratedCondition(one, 'old', job(), undefined).reason, 'Migrating');
-    const { message } = migratedCondition(one, 'old', job(), 'no server');
+    assert.equal(migratedCondition(one, wanted, undefined).reason, 'Applied');
+    assert.equal(migratedCondition(one, 'old', undefined).reason, 'Pending');
+    assert.equal(migratedCondition(one, 'old', job()).reason, 'Migrating');
+    const { message } = migratedCondition(one, 'old', job(), { failure: 'no server' });
     assert.match(message, /its last attempt: no server/);
     assert.equal(failureIn(message), 'no server');
-    assert.deepEqual(migratedCondition(one, 'old', job('Failed'), 'no such column'), {
+    assert.deepEqual(migratedCondition(one, 'old', job('Failed'), { failure: 'no such column' }), {
       type: 'Migrated',
       status: 'False',
       reason: 'MigrationFailed',
       message: 'no such column',
     });
-    assert.equal(migratedCondition(service({ databases }), undefined, undefined, undefined).reason, 'NoImage');
+    assert.equal(migratedCondition(service({ databases }), undefined, undefined).reason, 'NoImage');
   });
 });
 

@@ -26,7 +26,7 @@ describe('the migrations of a database', () => {
   const database = `ledger-${randomBytes(4).toString('hex')}`;
   const inServer = databaseNameOf(database);
   const schemaFolder = mkdtempSync(join(tmpdir(), 'millrace-ledger-'));
-  const clock = new ManualClock();
+  const clock = new ManualClock(Date.now()); // a Job has an age
   let world: EventServiceWorld;
   let pools: DatabasePools;
 
@@ -125,6 +125,39 @@ describe('the migrations of a database', () => {
       assert.equal(await migrations(from), count);
     });
   }
+
+  it('say why the pod of their Job cannot begin', async () => {
+    const { server } = world;
+    const former = job()!;
+    await withClient(url(), (client) => client.query('DROP SCHEMA millrace CASCADE'));
+    await asksAgain(former);
+    const { name } = job()!.metadata;
+    const waits = (message: RegExp) =>
+      until(() => {
+        const { reason = '', message: said = '' } = condition('Migrated') ?? {};
+        return reason === 'MigrationWaiting' && message.test(said);
+      }, `the condition says ${message}`);
+    await waits(new RegExp(`^Job ${name} waits: it has got no pod: kubectl -n ${namespace} describe job ${name}`));
+    const pod = {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { namespace, name: 'waiting', labels: { 'batch.kubernetes.io/job-name': name } },
+      status: { conditions: [{ type: 'PodScheduled', status: 'False', message: '0/3 nodes are available' }] },
+    };
+    server.create(pods, pod as KubeObject);
+    await waits(/waits: no node takes the pod waiting: 0\/3 nodes are available$/);
+    const pulling = (reason: string, message: string) => ({
+      status: { conditions: [], containerStatuses: [{ name: 'migrate', state: { waiting: { reason, message } } }] },
+    });
+    server.patch(pods, namespace, 'waiting', pulling('ImagePullBackOff', 'Back-off pulling image "shop:1"'), 'status');
+    await waits(/waits: the pod waiting cannot begin \(ImagePullBackOff\): Back-off pulling image "shop:1"$/);
+    assert.match((await world.events()).join('\n'), /Warning MigrationWaiting: Job ledger-migrate-\w+ waits/);
+    server.patch(pods, namespace, 'waiting', pulling('ContainerCreating', ''), 'status');
+    await until(() => condition('Migrated')?.reason === 'Migrating', 'it begins');
+    server.delete(pods, namespace, 'waiting');
+    await runJob();
+    await isReady();
+  });
 
   it('are unknown while the database cannot be read, and not applied again for that', async () => {
     const former = job()!;

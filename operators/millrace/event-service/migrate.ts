@@ -2,22 +2,15 @@ import { conditionOf } from '#runtime/conditions.ts';
 import type { ConditionUpdate } from '#runtime/conditions.ts';
 import type { KubeObject } from '#runtime/objects.ts';
 import type { EventService, EventServiceStatus } from '../api/event-service.ts';
-import { jobs, pods } from '../api/kinds.ts';
+import { jobs } from '../api/kinds.ts';
 import type { ControllerContext } from '../controller-context.ts';
 import type { DatabasePools } from '../database-pools.ts';
 import type { DatabaseProvisioner } from './databases.ts';
 import { findMigrations } from './found-migrations.ts';
 import type { FoundMigrations } from './found-migrations.ts';
 import type { ImageIds } from './image-ids.ts';
-import {
-  failureIn,
-  jobState,
-  migratedCondition,
-  migrationJobName,
-  migrationJobOf,
-  migrationOf,
-  podsOf,
-} from './migration.ts';
+import { failureIn, jobState, migratedCondition, migrationJobName, migrationJobOf, migrationOf } from './migration.ts';
+import { readAttempts } from './migration-pods.ts';
 import { deleteReplaced } from './replaced-jobs.ts';
 
 /** The migration that was applied last, and what the databases had after it. */
@@ -61,7 +54,7 @@ export async function migrate(
   const found = haveDatabases ? await findMigrations(service, pools, signal) : undefined;
   const databases = found?.databases ?? before;
   if (wanted === undefined || (!found && migrated !== wanted)) {
-    return { condition: migratedCondition(service, undefined, undefined, undefined), databases, applied: last };
+    return { condition: migratedCondition(service, undefined, undefined), databases, applied: last };
   }
   if (found?.fingerprint === undefined) {
     provisioner.forget(service); // a database that is gone is created again
@@ -77,7 +70,7 @@ export async function migrate(
   const running = isCurrent ? await images.ofWorkload(service, signal) : [];
   const isPushedAgain = imageIds !== undefined && running.some((id) => !imageIds.includes(id));
   if (isCurrent && migrations === found.fingerprint && !isPushedAgain) {
-    const condition = migratedCondition(service, wanted, undefined, undefined);
+    const condition = migratedCondition(service, wanted, undefined);
     return { condition, databases, applied: appliedOf(migrated, migrations, imageIds ?? running) };
   }
   const state = job && jobState(job);
@@ -96,14 +89,15 @@ export async function migrate(
     // those that the Job was made for count as well: its node may know another image by the tag, and it would run again and again
     const madeFor = migrated === undefined ? (imageIds ?? []) : [];
     const ids = [...madeFor, ...(await images.ofJob(service, jobName, signal))];
-    const condition = migratedCondition(service, wanted, undefined, undefined);
+    const condition = migratedCondition(service, wanted, undefined);
     return { condition, databases, applied: appliedOf(wanted, found.fingerprint, ids) };
   }
   if (!job) await applier.apply(jobs, wantedJob, undefined, signal);
   const earlier = conditionOf(conditions, type)?.message;
-  const failure = job && ((await lastFailure(api, namespace, jobName, signal)) ?? failureIn(earlier));
+  const attempts = job ? await readAttempts(context, job, signal) : {};
+  const failure = attempts.failure ?? (job && failureIn(earlier));
   const shown = job ?? ({ metadata: { name: jobName } } as KubeObject);
-  const condition = migratedCondition(service, undefined, shown, failure);
+  const condition = migratedCondition(service, undefined, shown, { ...attempts, failure });
   const applied = isCurrent ? appliedOf(undefined, undefined, [...(imageIds ?? []), ...running]) : last;
   return { condition, databases, applied };
 }
@@ -120,31 +114,4 @@ function appliedOf(
     ...(migrations === undefined ? {} : { migrations }),
     ...(imageIds.length === 0 ? {} : { imageIds: [...new Set(imageIds)].slice(-maxImageIds) }),
   };
-}
-
-interface ContainerState {
-  terminated?: { message?: string; exitCode: number };
-}
-
-interface Pod extends KubeObject {
-  status?: { containerStatuses?: { state?: ContainerState; lastState?: ContainerState }[] };
-}
-
-/** The message of the last attempt of a Job that failed. */
-async function lastFailure(
-  api: ControllerContext['api'],
-  namespace: string,
-  job: string,
-  signal: AbortSignal,
-): Promise<string | undefined> {
-  const { items } = await api.list<Pod>(pods, {
-    namespace,
-    labelSelector: podsOf(job),
-    signal,
-  });
-  const ends = items
-    .flatMap(({ status }) => status?.containerStatuses ?? [])
-    .flatMap(({ state, lastState }) => [lastState?.terminated, state?.terminated])
-    .filter((end) => end !== undefined && end.exitCode !== 0);
-  return ends.at(-1)?.message?.trim();
 }

@@ -122,6 +122,14 @@ export function jobState(job: Job): JobState {
   return isSo('Failed') ? 'Failed' : 'Running';
 }
 
+/** How the attempts of a Job went. */
+export interface Attempts {
+  /** the message of the last one that failed */
+  failure?: string | undefined;
+  /** why none can begin */
+  waiting?: string | undefined;
+}
+
 const attemptMark = 'its last attempt: ';
 
 /** The failure in an earlier message of the condition: a Job that gives up deletes its pod, and with it the message. */
@@ -132,13 +140,12 @@ export function failureIn(message: string | undefined): string | undefined {
 /**
  * @param applied the migration that was applied last
  * @param job the Job of the migration that is to be applied
- * @param failure the message of its last attempt that failed
  */
 export function migratedCondition(
   service: EventService,
   applied: string | undefined,
   job: Job | undefined,
-  failure: string | undefined,
+  { failure, waiting }: Attempts = {},
 ): ConditionUpdate {
   const type = 'Migrated';
   const { databases = [] } = service.spec;
@@ -150,7 +157,7 @@ export function migratedCondition(
   if (jobState(job) === 'Failed') {
     return { type, status: 'False', reason: 'MigrationFailed', message: failure ?? `Job ${job.metadata.name} failed` };
   }
-  const progress = `Job ${job.metadata.name} applies the migrations`;
+  const progress = `Job ${job.metadata.name} ${waiting === undefined ? 'applies the migrations' : `waits: ${waiting}`}`;
   const message = failure === undefined ? progress : `${progress}; ${attemptMark}${failure}`;
-  return { type, status: 'False', reason: 'Migrating', message };
+  return { type, status: 'False', reason: waiting === undefined ? 'Migrating' : 'MigrationWaiting', message };
 }

@@ -1,0 +1,143 @@
+import { messageOf } from '#platform/errors';
+import { backoffMs } from '#platform/lifecycle';
+import { urlHost, withClient } from '#platform/postgres';
+import type { Certificates } from '#platform/postgres';
+import type { Clock } from '#runtime/clock.ts';
+import type { ConditionUpdate } from '#runtime/conditions.ts';
+import { ApiError } from '#runtime/errors.ts';
+import { clusterHost } from '../database-pools.ts';
+import type { Secret } from '../database-pools.ts';
+import { OperatorError } from '../errors.ts';
+
+/** A server of PostgreSQL, and its role that creates roles and databases. */
+export interface Server {
+  /** what says so */
+  secret: Secret;
+  host: string;
+  port: string;
+  username: string;
+  password: string;
+  /** the one that takes its place; undefined while it is not rotated */
+  nextPassword?: string | undefined;
+  /** undefined: without TLS */
+  tlsMode?: string | undefined;
+  certificates?: Certificates;
+  /** the Secret with the certificate and the key that clients show to it */
+  clientSecret?: string | undefined;
+}
+
+/** Why databases cannot be created or dropped, as a condition. */
+export class NotReady extends OperatorError {
+  readonly condition: ConditionUpdate;
+
+  constructor(reason: string, message: string, options?: ErrorOptions) {
+    super('ERR_OPERATOR_POSTGRESQL', message, options);
+    this.condition = { type: 'DatabasesReady', status: 'False', reason, message };
+  }
+}
+
+/** How long a server may take until it accepts a connection, and to answer a statement, in milliseconds. */
+const connectMs = 5_000;
+const answerMs = 30_000;
+/** the pauses in which nobody asks a server that does not answer: each attempt keeps one of the operator's workers busy */
+const pauses = { firstMs: 5_000, maxMs: 30_000 };
+
+interface Silence {
+  failures: number;
+  until: number;
+  error: NotReady;
+}
+
+/** Connections to the servers of databases. One that does not answer is asked by one service at a time, and ever more seldom. */
+export class DatabaseServers {
+  readonly #clock: Clock;
+  /** by address */
+  readonly #silent = new Map<string, Silence>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Runs `work` with a connection to a server. @throws NotReady where the server cannot be used, or refuses a statement */
+  async with<T>(server: Server, namespace: string, work: Parameters<typeof withClient<T>>[1]): Promise<T> {
+    const address = `${clusterHost(server.host, namespace)}:${server.port}`;
+    const silence = this.#silent.get(address);
+    if (silence) {
+      if (this.#clock.now() < silence.until) throw silence.error;
+      silence.until = this.#clock.now() + connectMs;
+    }
+    try {
+      const result = await connect(server, namespace, work);
+      this.#silent.delete(address);
+      return result;
+    } catch (error) {
+      const problem = problemOf(error, server);
+      this.#silent.delete(address);
+      if (isSilent(error)) {
+        const failures = (silence?.failures ?? 0) + 1;
+        this.#silent.set(address, {
+          failures,
+          until: this.#clock.now() + backoffMs(failures, pauses),
+          error: problem as NotReady,
+        });
+      }
+      throw problem;
+    }
+  }
+}
+
+async function connect<T>(server: Server, namespace: string, work: Parameters<typeof withClient<T>>[1]): Promise<T> {
+  const { host, port, username, password, nextPassword, tlsMode, certificates } = server;
+  const credentials = `${encodeURIComponent(username)}:${encodeURIComponent(password)}`;
+  const url = new URL(`postgresql://${credentials}@${urlHost(clusterHost(host, namespace))}:${port}/postgres`);
+  if (tlsMode !== undefined) url.searchParams.set('sslmode', tlsMode);
+  try {
+    return await withClient(url.href, work, { certificates, connectMs, answerMs });
+  } catch (error) {
+    if (codeOf(error) !== wrongPassword || nextPassword === undefined) throw error;
+    return await connect({ ...server, password: nextPassword, nextPassword: undefined }, namespace, work);
+  }
+}
+
+const wrongPassword = '28P01';
+const rightMissing = '42501';
+
+/** Node's codes of a certificate that it does not trust. */
+const untrusted = new Set([
+  'CERT_HAS_EXPIRED',
+  'CERT_NOT_YET_VALID',
+  'CERT_SIGNATURE_FAILURE',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'ERR_TLS_CERT_ALTNAME_INVALID',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+]);
+
+const codeOf = (error: unknown) => (error as { code?: string }).code ?? '';
+
+/** Whether each further attempt takes as long: nothing answers. */
+const isSilent = (error: unknown) =>
+  codeOf(error) === 'ETIMEDOUT' || /^(timeout expired|Query read timeout)$/.test(messageOf(error));
+
+/** What an error of a server means. @returns the error itself where it is none of PostgreSQL's */
+function problemOf(error: unknown, { username, secret, host }: Server): unknown {
+  if (error instanceof OperatorError || error instanceof ApiError) return error;
+  const [code, said] = [codeOf(error), messageOf(error)];
+  const options = { cause: error };
+  const whose = `the user ${username} of the Secret ${secret.metadata.name}`;
+  if (code === wrongPassword)
+    return new NotReady(
+      'PostgresqlLoginRefused',
+      `PostgreSQL refuses ${whose}: ${said}. Put its password into the Secret, or give it that of the Secret (docs/disaster.md)`,
+      options,
+    );
+  if (code.startsWith('28') || /^ERR_SSL_.*_ALERT_/.test(code))
+    return new NotReady('PostgresqlLoginRefused', `PostgreSQL refuses ${whose}: ${said}`, options);
+  if (code === rightMissing)
+    return new NotReady('PostgresqlRightMissing', `PostgreSQL does not let ${whose} do this: ${said}`, options);
+  if (untrusted.has(code))
+    return new NotReady('PostgresqlUntrusted', `the certificate of ${host} is not trusted: ${said}`, options);
+  return new NotReady('PostgresqlUnavailable', said, options);
+}
