@@ -17,6 +17,8 @@ const root = join(import.meta.dirname, '..');
 /** Every npm script starts this program with the machine's own Node; it finds the Node that runs TypeScript. */
 const starter = 'local/start.mjs';
 const patience = 120_000;
+/** the most of a program's output that is kept, in characters: the tests of a copy print some hundred thousand */
+const maxOutput = 4_000_000;
 
 const env: NodeJS.ProcessEnv = { ...process.env };
 // The new project must not inherit the test context and the brokers of this run.
@@ -35,7 +37,7 @@ function launch(folder: string, program: string, args: string[]) {
   const child = spawn(program, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   for (const stream of [child.stdout, child.stderr])
-    stream.setEncoding('utf8').on('data', (text: string) => (output = (output + text).slice(-100_000)));
+    stream.setEncoding('utf8').on('data', (text: string) => (output = (output + text).slice(-maxOutput)));
   const exited = new Promise<number | null>((resolve) => child.once('close', resolve));
   const stop = async (): Promise<void> => {
     child.kill('SIGINT');
@@ -165,7 +167,9 @@ describe('npm run new', () => {
     await millrace(copy, 'new', 'service', 'bookings'); // one that consumes nothing
     await millrace(copy, 'new', 'event', 'bookings', 'booking.cancelled');
     await run(copy, 'npm', 'run', '--silent', 'check');
-    assert.match(await run(copy, 'npm', 'test'), /takes an item, and its event reaches the projection and the window/);
+    const tested = await run(copy, 'npm', 'test');
+    const acceptance = 'takes an item, and its event reaches the projection and the window';
+    assert.ok(tested.includes(`✔ ${acceptance}`), `the copy has the test: ${acceptance}`);
     assert.ok(!existsSync(join(copy, 'bench')));
     const refusal = launch(root, process.execPath, [starter, 'new', 'shop-free', copy]);
     assert.equal(await refusal.exited, 1);
