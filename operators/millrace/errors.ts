@@ -3,6 +3,10 @@ import type { ErrorCatalogue } from '#platform/errors';
 
 /** The errors of the operator. */
 export const operatorErrors = {
+  ERR_OPERATOR_CONFIG_MAP_TAKEN: {
+    means: 'A ConfigMap has the name of one for stream queries, and somebody else has made it.',
+    action: 'Delete it, or hand it over with the command that the message has.',
+  },
   ERR_OPERATOR_KAFKA: {
     means: 'The topics or ACLs of a service in an external Kafka cannot be kept; the message has the reason.',
     action:

@@ -37,11 +37,13 @@ const inProgressReasons = new Set([
 
 /** Reasons of a Ready that is False until somebody changes something: the operator cannot mend it. */
 const stalledReasons = new Set([
+  'ConfigMapTaken',
   'DatabaseNameReserved',
   'DatabaseTaken',
   'DeletionNotAllowed',
   'Invalid',
   'InvalidResourceException',
+  'JobTaken',
   'KafkaLoginRefused',
   'KafkaRefused',
   'KafkaRightMissing',

@@ -6,7 +6,7 @@ import { conditionOf } from '#runtime/conditions.ts';
 import type { KubeObject, Resource } from '#runtime/objects.ts';
 import { eventually } from '#test/eventually.ts';
 import { apiVersion } from './api/common.ts';
-import { eventServices, kafkaTopics, kafkaUsers, streamQueries } from './api/kinds.ts';
+import { configMaps, eventServices, kafkaTopics, kafkaUsers, streamQueries } from './api/kinds.ts';
 import { ConsumerLagReader } from './consumer-lag.ts';
 import type { StatusWithConditions } from './report.ts';
 import { StreamQueryControllers } from './stream-query/controllers.ts';
@@ -126,6 +126,39 @@ describe('what somebody else has made in Kubernetes', () => {
       declare(name, { kafka, produces: [{ topic: 'report-events', partitions: 6, retention: '7d' }] });
       await eventually(() => condition(name, 'UserReady')?.reason === 'UserTaken', 'it says so');
       assert.deepEqual(partsOf(server.find(kafkaUsers, namespace, name)), own);
+    }));
+
+  it('is not touched where it has the name of the ConfigMap of the queries', () =>
+    inWorld(async (world) => {
+      const { server, declare, context, metrics, externalKafka } = world;
+      const data = { 'theirs.txt': 'theirs' };
+      const theirs = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { namespace, name: 'stream-queries' }, data };
+      server.create(configMaps, theirs as KubeObject);
+      const queries = new StreamQueryControllers(context, () => Promise.resolve([]), metrics, externalKafka);
+      await world.start(...queries.controllers);
+      const consumes = [{ group: 'analytics', topics: ['order-events'], database: 'analytics' }];
+      const produces = [{ topic: 'order-events', partitions: 6, retention: '7d' }];
+      declare('analytics', { kafka, produces, consumes, streamQueries: true });
+      const spec = {
+        from: [{ topic: 'order-events' }],
+        window: { tumbling: '1h' },
+        select: [{ name: 'orders', count: true }],
+      };
+      const metadata = { namespace, name: 'hourly' };
+      server.create(streamQueries, { apiVersion, kind: 'StreamQuery', metadata, spec } as KubeObject);
+      const ready = () =>
+        conditionOf(
+          server.find<Resource<unknown, StatusWithConditions>>(streamQueries, namespace, 'hourly')?.status?.conditions,
+          'Ready',
+        );
+      await eventually(() => ready()?.reason === 'ConfigMapTaken', 'the query says so');
+      const found = () => server.find<typeof theirs & KubeObject>(configMaps, namespace, 'stream-queries')!;
+      assert.deepEqual(found().data, data);
+      const [, labels = ''] = / label --overwrite configmaps stream-queries (.*)$/.exec(ready()!.message) ?? [];
+      server.patch(configMaps, namespace, 'stream-queries', {
+        metadata: { labels: Object.fromEntries([labels.split('=')]) },
+      });
+      await eventually(() => Object.hasOwn(found().data, 'hourly.yaml'), 'it is handed over');
     }));
 
   it('is not touched where a query emits to it, and neither is what was made for a service that is gone', () =>

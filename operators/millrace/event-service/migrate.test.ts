@@ -126,6 +126,26 @@ describe('the migrations of a database', () => {
     });
   }
 
+  it('leave a Job alone that somebody else has made', async () => {
+    const { server } = world;
+    const { name, uid } = job()!.metadata;
+    server.delete(jobs, namespace, name);
+    const theirs = server.create(jobs, {
+      apiVersion: 'batch/v1',
+      kind: 'Job',
+      metadata: { namespace, name },
+      spec: { template: { spec: { containers: [] } } },
+    } as unknown as KubeObject);
+    assert.notEqual(theirs.metadata.uid, uid);
+    await withClient(url(), (client) => client.query('DROP SCHEMA millrace CASCADE'));
+    await until(() => condition('Ready')?.reason === 'JobTaken', 'it says so');
+    assert.deepEqual(job()!.metadata, theirs.metadata);
+    server.delete(jobs, namespace, name);
+    await until(() => job(), 'the Job is made');
+    await runJob();
+    await isReady();
+  });
+
   it('say why the pod of their Job cannot begin', async () => {
     const { server } = world;
     const former = job()!;

@@ -5,6 +5,8 @@ import type { EventService, EventServiceStatus } from '../api/event-service.ts';
 import { jobs } from '../api/kinds.ts';
 import type { ControllerContext } from '../controller-context.ts';
 import type { DatabasePools } from '../database-pools.ts';
+import { isManaged } from '../labels.ts';
+import { applyOwn } from '../own-objects.ts';
 import type { DatabaseProvisioner } from './databases.ts';
 import { findMigrations } from './found-migrations.ts';
 import type { FoundMigrations } from './found-migrations.ts';
@@ -43,7 +45,7 @@ export async function migrate(
   haveDatabases: boolean,
   signal: AbortSignal,
 ): Promise<MigrationProgress> {
-  const { api, applier, jobs: known } = context;
+  const { api, jobs: known } = context;
   const { namespace = '', name } = service.metadata;
   const { migrated, migrations, imageIds, conditions, databases: before = [] } = service.status ?? {};
   const last = appliedOf(migrated, migrations, imageIds);
@@ -92,7 +94,10 @@ export async function migrate(
     const condition = migratedCondition(service, wanted, undefined);
     return { condition, databases, applied: appliedOf(wanted, found.fingerprint, ids) };
   }
-  if (!job) await applier.apply(jobs, wantedJob, undefined, signal);
+  if (!job && !isManaged(await applyOwn(context, known, wantedJob, signal))) {
+    const message = `the Job ${jobName} exists, and Millrace has not made it: delete it`;
+    return { condition: { type, status: 'False', reason: 'JobTaken', message }, databases, applied: last };
+  }
   const earlier = conditionOf(conditions, type)?.message;
   const attempts = job ? await readAttempts(context, job, signal) : {};
   const failure = attempts.failure ?? (job && failureIn(earlier));

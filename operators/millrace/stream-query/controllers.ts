@@ -10,10 +10,13 @@ import type { StreamQuery, StreamQueryStatus } from '../api/stream-query.ts';
 import { configMaps, streamQueries } from '../api/kinds.ts';
 import { topicResourceName } from '../kafka-topic.ts';
 import type { ControllerContext } from '../controller-context.ts';
+import { OperatorError } from '../errors.ts';
 import { recheckMs, retryMs } from '../external-kafka/external-kafka.ts';
 import type { ExternalKafka } from '../external-kafka/external-kafka.ts';
 import { isAway } from '../external-kafka/problem.ts';
 import { byNamespace } from '../informers.ts';
+import { handOverCommand, isManaged } from '../labels.ts';
+import { applyOwn } from '../own-objects.ts';
 import { StatusReporter } from '../report.ts';
 import { strimziMissing, strimziReadiness } from '../strimzi.ts';
 import type { StrimziReadiness } from '../strimzi.ts';
@@ -31,6 +34,13 @@ const fetchEveryMs = (queries: number) => Math.max(10_000, queries * 20);
 
 /** The time until topics are created, after the kind of topics has appeared. */
 const absentMs = 10_000;
+
+const configMapTaken = (taken: KubeObject) =>
+  new OperatorError(
+    'ERR_OPERATOR_CONFIG_MAP_TAKEN',
+    `the ConfigMap ${taken.metadata.name} exists, and Millrace has not made it: delete it, or hand it over with: ` +
+      handOverCommand(configMaps, taken, {}),
+  );
 
 const namespaceOf = ({ metadata }: Pick<KubeObject, 'metadata'>) => [metadata.namespace ?? ''];
 
@@ -166,7 +176,7 @@ export class StreamQueryControllers {
   }
 
   async #reconcileFiles(namespace: string, signal: AbortSignal): Promise<Result> {
-    const { streamQueries: queries, applier } = this.#context;
+    const { streamQueries: queries, configMaps: maps } = this.#context;
     const all = queries.store.by(byNamespace, namespace).filter((query) => !isDeleting(query));
     const topology = this.#topology(namespace);
     const observed = this.#mapsOf(namespace);
@@ -184,8 +194,9 @@ export class StreamQueryControllers {
     const requeueAfterMs = await this.#createTopics(namespace, valid, topology, signal);
     for (const [place, name] of configMapNames.entries()) {
       const isNeeded = place === 0 || observed[place] !== undefined || Object.keys(data[place]!).length > 0;
-      if (isNeeded)
-        await applier.apply(configMaps, configMapOf(namespace, name, data[place]!), observed[place], signal);
+      if (!isNeeded) continue;
+      const map = await applyOwn(this.#context, maps, configMapOf(namespace, name, data[place]!), signal);
+      if (!isManaged(map)) throw configMapTaken(map);
     }
     const overflowed = this.#overflow.get(namespace) ?? new Set();
     this.#overflow.set(namespace, overflow);

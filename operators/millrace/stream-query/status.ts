@@ -3,6 +3,7 @@ import type { StreamStatus } from '#streams/contract';
 import { isRefusal } from '#runtime/errors.ts';
 import type { ConditionUpdate } from '#runtime/conditions.ts';
 import type { StreamQueryStatus } from '../api/stream-query.ts';
+import { OperatorError } from '../errors.ts';
 import { fieldsOf, rounded } from '../report.ts';
 import type { StatusUpdate } from '../report.ts';
 import type { StrimziReadiness } from '../strimzi.ts';
@@ -67,13 +68,17 @@ function readiness({
   if (!hasRunner) return notReady('NoService', 'no EventService of the namespace has streamQueries: true');
   if (isOverflow)
     return notReady('NoRoom', 'the ConfigMaps of the queries are full: delete queries, or use another namespace');
-  if (filesFailure)
-    return notReady(isRefusal(filesFailure) ? 'ReconcileRefused' : 'ReconcileFailed', filesFailure.message);
+  if (filesFailure) return notReady(reasonOf(filesFailure), filesFailure.message);
   if (!topic.ready) return notReady(topic.failure ?? 'TopicNotReady', topic.message);
   if (!reachable)
     return { type: 'Ready', status: 'Unknown', reason: 'Unreachable', message: 'analytics does not answer' };
   if (!status) return notReady('Starting', 'analytics has not loaded the query yet');
   return readinessOf(status, validation.text);
+}
+
+function reasonOf(filesFailure: Error): string {
+  if (filesFailure instanceof OperatorError) return 'ConfigMapTaken';
+  return isRefusal(filesFailure) ? 'ReconcileRefused' : 'ReconcileFailed';
 }
 
 /** @param text the file that analytics is to load */
