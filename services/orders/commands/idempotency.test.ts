@@ -66,6 +66,25 @@ test('the same key and body of two subjects make two orders, and each gets its o
   for (const [i, caller] of callers.entries()) assert.equal((await postAs(caller)).body.id, first[i]!.body.id);
 });
 
+test('a key that another transaction keeps locked holds up no other order, and is 503 until it is free', async () => {
+  const key = randomUUID();
+  const other = await orders.directPool.connect(); // as one whose server process hangs
+  const plain = () => orders.send('POST', '/orders', { userId: 1, items: [lamp] });
+  try {
+    await other.query('BEGIN');
+    await other.query(`INSERT INTO idempotency_keys (key, fingerprint, order_id) VALUES ($1, 'f', 1)`, [key]);
+    const answers = await Promise.all([post(key), post(randomUUID()), post(randomUUID()), plain(), plain()]);
+    assert.deepEqual(
+      answers.map(({ status }) => status),
+      [503, 201, 201, 201, 201],
+    );
+    await other.query('ROLLBACK');
+  } finally {
+    other.release(true);
+  }
+  assert.equal((await post(key)).status, 201);
+});
+
 test('a key that is empty or too long is 400', async () => {
   assert.equal((await post('')).status, 400);
   assert.equal((await post('k'.repeat(256))).status, 400);

@@ -54,12 +54,14 @@ SELECT array_agg(id::text ORDER BY n) AS ids FROM accepted`,
 };
 
 // Keys are inserted in order, so that two batches with common keys cannot deadlock. If another transaction has committed
-// a key, the key does not change, and the statement omits its order.
+// a key, the key does not change, and the statement omits its order. One whose server process hangs keeps its keys locked.
 const keyed = {
   name: 'place-orders-with-keys',
-  text: `WITH input AS MATERIALIZED (
+  text: `WITH patience AS MATERIALIZED (
+  SELECT set_config('lock_timeout', '1s', true)
+), input AS MATERIALIZED (
   SELECT nextval('orders_id_seq') AS id, input.*
-  FROM unnest($1::bigint[], $2::numeric[], $3::text[], string_to_array($5, E'\\x1e'), $8::text[], $9::text[])
+  FROM patience, unnest($1::bigint[], $2::numeric[], $3::text[], string_to_array($5, E'\\x1e'), $8::text[], $9::text[])
     WITH ORDINALITY AS input(user_id, total_amount, traceparent, data, key, fingerprint, n)
 ), batch AS (${batchIn}), claimed AS (
   INSERT INTO idempotency_keys (key, fingerprint, order_id)
@@ -78,21 +80,26 @@ const maxBatch = 128;
 const maxQueue = 2_000;
 const maxQueuedBytes = 32 * 1024 * 1024;
 
+/** Whether a row stayed locked by another transaction, so that nothing was stored. */
+const isLocked = (error: unknown): boolean => (error as { code?: string }).code === '55P03';
+
+/** Whether the next orders would fail alike. */
+const isAway = (error: unknown): boolean => isUnavailable(error) && !isLocked(error);
+
 /**
  * Writes new orders and their events. Concurrent requests share one statement, which is one transaction: an order and its
  * event are durable when its promise resolves. After a lost connection it finds out whether the batch was committed. If it
- * cannot, the outcome is unknown (`isOutcomeUnknown`); it does not store an order twice.
+ * cannot, the outcome is unknown (`isOutcomeUnknown`); it does not store an order twice. Orders with a key have batches of
+ * their own: a key that another transaction keeps locked holds up no order without one.
  */
 export class OrderPlacer {
-  readonly #pool: Pool;
-  readonly #batcher: Batcher<Placement, PlacementResult>;
+  readonly #plain: Lane;
+  readonly #keyed: Lane;
   #queuedBytes = 0;
-  #lastBatch: BatchId = { placer: randomUUID(), number: 0 };
 
   constructor(pool: Pool) {
-    this.#pool = pool;
-    // one in flight: orders that arrive while it waits for the disk share the next transaction
-    this.#batcher = new Batcher({ run: (batch) => this.#run(batch), maxBatch, maxQueue });
+    this.#plain = new Lane(pool, plain);
+    this.#keyed = new Lane(pool, keyed);
   }
 
   /**
@@ -104,7 +111,8 @@ export class OrderPlacer {
     if (this.#queuedBytes + bytes > maxQueuedBytes) throw new BatcherFull(`${this.#queuedBytes} bytes are waiting`);
     this.#queuedBytes += bytes;
     try {
-      const outcome = await this.#batcher.submit({ order, idempotency: key, traceparent });
+      const lane = key === undefined ? this.#plain : this.#keyed;
+      const outcome = await lane.batcher.submit({ order, idempotency: key, traceparent });
       if (outcome === 'key-taken') return undefined;
       if ('error' in outcome) throw outcome.error;
       return outcome;
@@ -114,15 +122,30 @@ export class OrderPlacer {
   }
 
   /** Resolves when no order is in flight. */
-  drain(): Promise<void> {
-    return this.#batcher.drain();
+  async drain(): Promise<void> {
+    await Promise.all([this.#plain.batcher.drain(), this.#keyed.batcher.drain()]);
+  }
+}
+
+/** Sends one batch of orders after the other, by one statement. */
+class Lane {
+  readonly #pool: Pool;
+  readonly #statement: typeof plain;
+  readonly batcher: Batcher<Placement, PlacementResult>;
+  #lastBatch: BatchId = { placer: randomUUID(), number: 0 };
+
+  constructor(pool: Pool, statement: typeof plain) {
+    this.#pool = pool;
+    this.#statement = statement;
+    // one in flight: orders that arrive while it waits for the disk share the next transaction
+    this.batcher = new Batcher({ run: (batch) => this.#run(batch), maxBatch, maxQueue });
   }
 
   async #run(batch: Placement[]): Promise<PlacementResult[]> {
     try {
       return await this.#insert(batch);
     } catch (error) {
-      if (batch.length === 1 || isUnavailable(error)) throw error;
+      if (batch.length === 1 || isAway(error)) throw error;
       // if one order cannot be stored, the others must not fail
       return this.#insertEach(batch);
     }
@@ -140,7 +163,7 @@ export class OrderPlacer {
         outcomes.push(...(await this.#insert([placement])));
       } catch (error) {
         outcomes.push({ error });
-        if (isUnavailable(error)) away = new Unavailable('the database was lost before this order was sent');
+        if (isAway(error)) away = new Unavailable('the database was lost before this order was sent');
       }
     }
     return outcomes;
@@ -155,22 +178,21 @@ export class OrderPlacer {
       createdAt,
       batch.map(({ order }) => JSON.stringify(createdData(order, createdAt)).slice(1)).join(separator),
     ];
-    const withKeys = batch.some(({ idempotency }) => idempotency !== undefined);
-    if (withKeys) {
+    if (this.#statement === keyed) {
       values.push(batch.map(({ idempotency }) => idempotency?.key ?? null));
       values.push(batch.map(({ idempotency }) => idempotency?.fingerprint ?? null));
     }
-    const ids = await this.#send(withKeys ? keyed : plain, values);
+    const ids = await this.#send(values);
     return ids.map((id) => (id === null ? 'key-taken' : { id: Number(id), createdAt }));
   }
 
   /** @returns the ids of the orders; null for one whose key is taken */
-  async #send(statement: typeof plain, values: unknown[]): Promise<(string | null)[]> {
+  async #send(values: unknown[]): Promise<(string | null)[]> {
     for (let attempt = 1; ; attempt += 1) {
       const { placer, number } = this.#nextBatch();
       try {
         const { rows } = await this.#pool.query<{ ids: (string | null)[] }>({
-          ...statement,
+          ...this.#statement,
           values: values.toSpliced(5, 0, placer, number),
         });
         return rows[0]!.ids;
