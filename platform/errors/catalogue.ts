@@ -97,6 +97,12 @@ export const platformErrors = {
       'Find it with `kafka-consumer-groups.sh --describe --members --group <group>`, which shows its host, and stop it, or give it a Kafka of its ' +
       'own. The events are then read from the stored offsets on: none is lost.',
   },
+  ERR_INBOX_REPLAY_WAITS: {
+    means: 'The database fails again and again for the dead letters that are replayed.',
+    action:
+      'Remove the cause that the message names, mostly a lock: the replay goes on by itself. Where it is one dead letter that the database ' +
+      'never ends, the replay fails once the group commits other messages; or discard it.',
+  },
   ERR_INBOX_SELECTION: {
     means: 'The filter of a replay or a discard selects another number of dead letters than the request expects.',
     action: 'List the dead letters again, and repeat the request with their number: nothing was done.',

@@ -90,6 +90,7 @@ describe('dead letters of an Inbox', () => {
           log,
           decode: createDecoder(readJson),
           handle: insert,
+          lastCommitAt: () => Number.NEGATIVE_INFINITY,
         }),
     ));
 

@@ -89,6 +89,8 @@ export class Inbox {
   /** what goes on beside the batches; `stop` waits for it */
   readonly #underWay = new Set<Promise<unknown>>();
   #stopping = false;
+  /** when effects of messages were last committed, by the clock of `performance.now()` */
+  #lastCommitAt = Number.NEGATIVE_INFINITY;
   #isRechecking = false;
   /** the offsets that Kafka does not know yet, by partition */
   readonly #uncommitted = new Map<string, TopicPartition & { offset: bigint }>();
@@ -136,7 +138,7 @@ export class Inbox {
           onDiscarded: () => this.#onDiscarded(),
         })
       : writer;
-    if (!isBackfill) this.#replay = new DeadLetterReplay({ ...options, onCommitted: options.onCommitted });
+    if (!isBackfill) this.#replay = new DeadLetterReplay({ ...options, lastCommitAt: () => this.#lastCommitAt });
     this.#consumer = kafka.consumer({
       group,
       topics,
@@ -160,6 +162,7 @@ export class Inbox {
     health.addWork(`inbox ${group}`, () => {
       this.#consumer.checkJoined();
       this.#writer.check();
+      this.#replay?.check();
       this.#assignment?.check();
       this.#probe.check();
       this.#consumer.checkTopics();
@@ -294,6 +297,7 @@ export class Inbox {
     const now = Date.now();
     let size = 0;
     for (const { topic, partition, next, messages, times, items } of committed) {
+      if (times.length > 0) this.#lastCommitAt = performance.now();
       const latency = metrics.latency.labels({ group, topic });
       const step = Math.ceil(times.length / latencySamples);
       for (let i = isBackfill ? times.length : 0; i < times.length; i += step)

@@ -1,3 +1,4 @@
+import { messageOf, PlatformError } from '#platform/errors';
 import type { Logger } from '#platform/telemetry';
 import { Ticker } from '#platform/lifecycle';
 import type { Pool } from '#platform/postgres';
@@ -18,6 +19,8 @@ export interface DeadLetterReplayOptions extends ReplayBatchOptions {
   pool: Pool;
   log: Logger;
   onCommitted?: (() => void) | undefined;
+  /** when the group has last committed effects of messages, by the clock of `performance.now()` */
+  lastCommitAt: () => number;
 }
 
 /**
@@ -26,14 +29,17 @@ export interface DeadLetterReplayOptions extends ReplayBatchOptions {
  * and their results, `replayed_at` or `replay_error`. To repeat a failed replay, set `replay_error` to NULL.
  *
  * An error of the database is not the dead letter's: the replay waits. Where it comes again and again, it can be that of one dead
- * letter, such as a statement that always takes too long: then each is replayed alone, and one whose error stays has failed.
+ * letter, such as a statement that always takes too long: then each is replayed alone, and one whose error stays while the group
+ * commits effects of messages has failed.
  */
 export class DeadLetterReplay {
   readonly #options: DeadLetterReplayOptions;
   readonly #ticker: Ticker;
   #tendedAt = Number.NEGATIVE_INFINITY;
-  /** how often the database has failed in a row */
+  /** how often the database has failed in a row, since when, and why */
   #failures = 0;
+  #failingSince = 0;
+  #failure: unknown;
   /** the most dead letters of the next transaction */
   #limit = maxLetters;
 
@@ -55,6 +61,17 @@ export class DeadLetterReplay {
   async stop(): Promise<void> {
     await this.#ticker.stop();
     for (const state of pendingStates) metrics.pendingDeadLetters.remove({ group: this.#options.group, state });
+  }
+
+  /** @throws while the database fails for the dead letters again and again */
+  check(): void {
+    if (this.#failures < 2 * patience) return;
+    const { group } = this.#options;
+    throw new PlatformError(
+      'ERR_INBOX_REPLAY_WAITS',
+      `the dead letters of ${group} are not replayed: ${messageOf(this.#failure)}`,
+      { cause: this.#failure },
+    );
   }
 
   async #replayWhereAvailable(): Promise<boolean> {
@@ -91,7 +108,7 @@ export class DeadLetterReplay {
   }
 
   async #replay(): Promise<Replayed[] | undefined> {
-    const isLast = this.#failures >= 2 * patience;
+    const isLast = this.#failures >= 2 * patience && this.#options.lastCommitAt() > this.#failingSince;
     const attempt = { limit: this.#limit, isLast };
     try {
       const letters = await transaction(this.#options.pool, (tx) => replayBatch(tx, this.#options, attempt));
@@ -100,7 +117,9 @@ export class DeadLetterReplay {
       return letters;
     } catch (error) {
       if (!isUnavailable(error)) throw error;
+      if (this.#failures === 0) this.#failingSince = performance.now();
       this.#failures += 1;
+      this.#failure = error;
       if (this.#failures >= patience) this.#limit = 1;
       throw error;
     }

@@ -88,6 +88,7 @@ describe('the operations of a consumer', () => {
       group,
       pool: database.pool,
       log,
+      lastCommitAt: () => Number.NEGATIVE_INFINITY,
       decode,
       handle: async (tx, events) => {
         handle?.(events);
