@@ -42,7 +42,8 @@ export class Probe {
   readonly #pools = new Map<string, pg.Pool>();
   readonly #ends = new Map<string, { at: number; high: Map<number, bigint>; topicId: string | undefined }>();
   readonly #readings = new Map<string, Reading>();
-  readonly #green = new Set<string>();
+  /** the services that are UP, with the time when they were asked */
+  readonly #green = new Map<string, number>();
   readonly #stopping = new AbortController();
   #loops: Promise<void>[] = [];
 
@@ -71,7 +72,7 @@ export class Probe {
       ...this.#outboxes.map((outbox) => this.#repeat(() => this.#readDatabase(outbox))),
       this.#repeat(() => this.#readEnds()),
       this.#repeat(() => {
-        this.watch.observe(performance.now(), new Set(this.#green), this.samples());
+        this.watch.observe(performance.now(), this.#green, this.samples());
         return Promise.resolve();
       }),
     ];
@@ -163,10 +164,11 @@ export class Probe {
   }
 
   async #askHealth(service: string): Promise<void> {
+    const asked = performance.now();
     try {
       const answer = await fetch(`${this.#system.url(service)}/health`, { signal: AbortSignal.timeout(askMs) });
       this.health.set(service, `${answer.status} ${await answer.text()}`);
-      if (answer.ok) this.#green.add(service);
+      if (answer.ok) this.#green.set(service, asked);
       else this.#green.delete(service);
     } catch (error) {
       this.#green.delete(service);

@@ -9,14 +9,14 @@ const sample = (pending: number, position: string, part = 'order-events/0'): Hop
   pending,
   position,
 });
-const green = new Set(['orders']);
+const green: ReadonlySet<string> = new Set(['orders']);
 
 /** Observes a second after the other. */
 function watch(seconds: number, at: (second: number) => { green: ReadonlySet<string>; samples: HopSample[] }) {
   const watched = new GreenWatch();
   for (let second = 0; second <= seconds; second++) {
     const { green: up, samples } = at(second);
-    watched.observe(second * 1000, up, samples);
+    watched.observe(second * 1000, new Map([...up].map((service) => [service, second * 1000])), samples);
   }
   return watched.falseGreens;
 }
@@ -50,4 +50,11 @@ test('one partition that stands still beside others that move is seen', () => {
 test('two episodes count twice', () => {
   const found = watch(60, (second) => ({ green, samples: [sample(3, second < 30 ? '7' : '8')] }));
   assert.equal(found.length, 2);
+});
+
+test('it is none where the service was asked last before the 15 s were over', () => {
+  const watched = new GreenWatch();
+  for (let second = 0; second <= 16; second++)
+    watched.observe(second * 1000, new Map([['orders', Math.min(second, 14.9) * 1000]]), [sample(3, '7')]);
+  assert.deepEqual(watched.falseGreens, []);
 });

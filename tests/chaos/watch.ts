@@ -31,19 +31,20 @@ export class GreenWatch {
   readonly #greenSince = new Map<string, number>();
   readonly #open = new Map<string, FalseGreen>();
 
-  /** @param green the services whose health says UP */
-  observe(now: number, green: ReadonlySet<string>, samples: readonly HopSample[]): void {
+  /** @param green the services whose health says UP, with the time when it was asked last */
+  observe(now: number, green: ReadonlyMap<string, number>, samples: readonly HopSample[]): void {
     for (const service of this.#greenSince.keys()) if (!green.has(service)) this.#greenSince.delete(service);
-    for (const service of green) if (!this.#greenSince.has(service)) this.#greenSince.set(service, now);
+    for (const [service, asked] of green) if (!this.#greenSince.has(service)) this.#greenSince.set(service, asked);
     const longest = new Map<string, number>();
     for (const { name, hop, service, pending, position } of samples) {
       const still = this.#still.get(name);
       if (pending === 0) this.#still.delete(name);
       else if (still?.position !== position) this.#still.set(name, { since: now, position });
       else {
-        const since = Math.max(still.since, this.#greenSince.get(service) ?? now);
+        const asked = green.get(service) ?? now; // it may say DOWN since
+        const since = Math.max(still.since, this.#greenSince.get(service) ?? asked);
         const id = `${service} ${hop}`;
-        longest.set(id, Math.max(longest.get(id) ?? 0, now - since));
+        longest.set(id, Math.max(longest.get(id) ?? 0, asked - since));
       }
     }
     for (const { hop, service } of samples) this.#note(hop, service, longest.get(`${service} ${hop}`) ?? 0);
