@@ -7,13 +7,13 @@ import { describe, test } from 'node:test';
 import { chartOf } from './generate/chart.ts';
 import { chartFolder, podTemplates, renderFolder, withoutHelm, type Resource } from './testing.ts';
 
-/** A chart as its next release would render it: with other versions, and nothing else changed. */
-function renderNext(chart: string, values: object): Resource[] {
+/** A chart as its next release would render it: with another Chart.yaml, and nothing else changed. */
+function renderNext(chart: string, values: object, change = (text: string) => chartOf(text, '99.0.0')): Resource[] {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-next-'));
   try {
     cpSync(chartFolder(chart), folder, { recursive: true });
     const about = join(folder, 'Chart.yaml');
-    writeFileSync(about, chartOf(readFileSync(about, 'utf8'), '99.0.0'));
+    writeFileSync(about, change(readFileSync(about, 'utf8')));
     return renderFolder(folder, { values });
   } finally {
     rmSync(folder, { recursive: true });
@@ -40,6 +40,18 @@ describe('a new version of a chart', { skip: withoutHelm }, () => {
       assert.notDeepEqual(next, now);
     });
   }
+
+  test('has labels that Kubernetes takes, also where Flux adds the digest of its artifact to the version', () => {
+    for (const chart of ['millrace', 'millrace-operator'])
+      for (const version of ['0.1.0+0123456789ab', `0.1.0-${'x'.repeat(60)}`]) {
+        const change = (text: string) => text.replace(/^version: .*$/m, `version: ${version}`);
+        const labels = renderNext(chart, pinned, change).flatMap(({ metadata }: Resource) =>
+          Object.values((metadata as { labels?: object }).labels ?? {}),
+        );
+        assert.ok(labels.some((label) => String(label).startsWith(`${chart}-0.1.0`)));
+        for (const label of labels) assert.match(String(label), /^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$/);
+      }
+  });
 
   test('changes nothing of the resources whose labels other operators copy to pods with data', () => {
     for (const mode of ['bundled', 'cloudnative-pg']) {

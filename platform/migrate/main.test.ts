@@ -58,6 +58,20 @@ describe('the migration program', () => {
     assert.equal((await run([`${folder}=DATABASE_URL`], env)).stdout, 'database rooms: up to date\n');
   });
 
+  test('ends where PostgreSQL refuses the password: it gets another one when it is started again', async () => {
+    const url = new URL(env.DATABASE_URL);
+    url.password = 'of-before';
+    const waiting = run(['--wait', `${folder}=DATABASE_URL`, `${folder}=OTHER_URL`], {
+      DATABASE_URL: url.href,
+      OTHER_URL: env.DATABASE_URL,
+    });
+    await assert.rejects(waiting, (error: { code: number; stderr: string }) => {
+      assert.equal(error.code, 1);
+      assert.match(error.stderr, /password authentication failed/);
+      return true;
+    });
+  });
+
   test('says what is wrong with its arguments', async () => {
     for (const [args, expected] of [
       [[], /No schema folder is given/],

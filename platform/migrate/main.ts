@@ -27,12 +27,21 @@ function targetOf(argument: string) {
   return { url, schemaFolder, database: basename(schemaFolder) };
 }
 
-/** Says why it waits when that changes. */
+/** PostgreSQL's code for a wrong password. */
+const wrongPassword = '28P01';
+
+/**
+ * Says why it waits when that changes.
+ * @throws where PostgreSQL refuses the password: it may be another one by now, which a process gets when it is started again
+ */
 async function waitFor({ url, database, schemaFolder }: Target): Promise<void> {
   for (let said: string | undefined; ; await delay(LOOK_EVERY_MS)) {
     const reason = await pendingMigrations(url, schemaFolder).then(
       (pending) => pending.length > 0 && `waiting for ${pending.join(', ')}`,
-      (error: Error) => `waiting for the database (${error.message})`,
+      (error: Error & { code?: string }) => {
+        if (error.code === wrongPassword) throw error;
+        return `waiting for the database (${error.message})`;
+      },
     );
     if (reason === false) return console.log(`database ${database}: every migration is applied`);
     if (reason !== said) console.log(`database ${database}: ${(said = reason)}`);
@@ -58,11 +67,11 @@ async function main(): Promise<number> {
     console.error(`${(error as Error).message}\n\n${USAGE}`);
     return 2;
   }
-  if (wait) {
-    await Promise.all(targets.map(waitFor));
-    return 0;
-  }
   try {
+    if (wait) {
+      for (const target of targets) await waitFor(target); // one that throws leaves no other behind
+      return 0;
+    }
     await Promise.all(targets.map(untilReachable));
     for (const { database, migrations } of await migrate(targets))
       console.log(`database ${database}: ${migrations.length > 0 ? `applied ${migrations.join(', ')}` : 'up to date'}`);
