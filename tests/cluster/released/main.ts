@@ -45,17 +45,16 @@ async function installReleased(charts: string, { fromTag, values }: UpgradeOptio
   await put(releases.platform, namespace!, charts, ...tag, ...(values === undefined ? [] : ['--values', values]));
 }
 
-/** The platform first: a newer operator cannot read databases of before. */
+/** The operator first: it brings the version of the API that the chart of the platform has. */
 async function upgrade({ tag }: UpgradeOptions): Promise<void> {
   const how = ['--reset-then-reuse-values', '--set', `image.tag=${tag}`];
-  await put(releases.platform, namespace!, own, ...how);
   await put(releases.operator, operatorNamespace, own, ...how);
+  await put(releases.platform, namespace!, own, ...how);
 }
 
+/** The operator stays: it works with the chart of before, whose kinds lack the version that the API server has stored. */
 async function rollback(): Promise<void> {
-  await helmIn(operatorNamespace, 'rollback', releases.operator, '--wait', '--timeout=6m');
   await helmIn(namespace!, 'rollback', releases.platform, '--wait', '--timeout=6m');
-  await rolledOut(operatorNamespace);
   await rolledOut();
 }
 
