@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
-import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
+import { after, afterEach, before, beforeEach, describe, it, mock } from 'node:test';
 import { registry } from '#platform/telemetry';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
 import { eventually, untilPasses } from '#test/eventually.ts';
 import { reply, startTestSmtp } from '#test/smtp.ts';
 import type { TestSmtpOptions } from '#test/smtp.ts';
+import { Deliveries } from './deliveries.ts';
 import { give, hurry, later, rows, settled, startSender, userDeletedEvent, userEvent } from './testing.ts';
 import type { Row } from './testing.ts';
 
@@ -78,13 +79,17 @@ describe('MailSender, where the server refuses mails', () => {
       );
       cleanup.push(() => broken.close());
       await give(database.pool, [userEvent(1), userEvent(2)]);
-      const waiting = sender(broken.url);
+      const deliveries = new Deliveries(database.pool);
+      const { mock: claims } = mock.method(deliveries, 'claim');
+      const waiting = sender(broken.url, { deliveries });
       await eventually(async () => {
         await hurry(database.pool);
         return tries > 4;
       }, 'several attempts of each mail');
       assert.deepEqual(await states(), ['PENDING 0', 'PENDING 0']);
       let clock = later(20_000);
+      const rounds = claims.callCount() + 3;
+      await eventually(() => claims.callCount() > rounds, 'rounds at that time, also such with nothing due');
       assert.throws(() => waiting.check(), reason);
       clock.mock.restore();
       assert.match(await registry.metrics(), /millrace_smtp_up 0/);
