@@ -3,8 +3,7 @@ import { SpanKind, failSpan, isSampled, startSpan } from '#platform/telemetry';
 import type { Claim, DeliveryResult } from './deliveries.ts';
 import { mails, sendSeconds } from './metrics.ts';
 import { composeMail, isUsableAddress } from './mime.ts';
-import { recipientRetry, retryDelay, smtpRetry } from './retry.ts';
-import type { RetryPolicy } from './retry.ts';
+import { retryDelay, retryOfRefused, retryOfUnknown } from './retry.ts';
 import { SmtpRefused, SmtpUnavailable } from './smtp.ts';
 import type { SmtpClient } from './smtp.ts';
 import { letter } from './templates.ts';
@@ -18,11 +17,26 @@ export interface Sender {
   address: string;
 }
 
+/** A mail that the server did not take now. Whether that counts as an attempt, the other mails tell. */
+export interface Refusal {
+  claim: Claim;
+  error: string;
+  /** the error without the server's own words */
+  summary: string;
+  mayHaveArrived: boolean;
+}
+
 /**
  * The result of a claim whose recipient is deleted or not known yet, so that it cannot be sent; undefined if it can.
+ *
+ * @param maxAgeMs how long a mail waits for its recipient
  */
-export function resultWithoutSending({ id, known, email, attempts }: Claim): DeliveryResult | undefined {
-  if (!known) return failed(id, null, 'the recipient is not known', attempts, recipientRetry);
+export function resultWithoutSending({ id, known, email, ageMs }: Claim, maxAgeMs: number): DeliveryResult | undefined {
+  if (!known) {
+    const unknown = { id, recipient: null, error: 'the recipient is not known' };
+    if (ageMs >= maxAgeMs) return { ...unknown, status: 'FAILED' };
+    return { ...unknown, status: 'PENDING', retryInMs: retryOfUnknown(ageMs), counts: false };
+  }
   if (email === null) return { id, recipient: null, status: 'FAILED', error: 'the user was deleted' };
   if (!isUsableAddress(email)) {
     return { id, recipient: null, status: 'FAILED', error: 'the address cannot be used for e-mail' };
@@ -36,7 +50,7 @@ export function resultWithoutSending({ id, known, email, attempts }: Claim): Del
  *
  * @throws SmtpUnavailable if the mail was not tried
  */
-export async function attempt(smtp: SmtpClient, from: Sender, claim: Claim): Promise<DeliveryResult> {
+export async function attempt(smtp: SmtpClient, from: Sender, claim: Claim): Promise<DeliveryResult | Refusal> {
   const { id, eventId, subject, body, email, firstName, lastName, traceparent } = claim;
   const address = email!; // resultWithoutSending() has checked it
   const span = isSampled(traceparent ?? undefined) ? spanOf(smtp, claim) : undefined;
@@ -55,14 +69,25 @@ export async function attempt(smtp: SmtpClient, from: Sender, claim: Claim): Pro
     if (span) failSpan(span, spanErrorOf(error));
     if (error instanceof SmtpUnavailable) throw error;
     const reason = oneLine(messageOf(error), maxReason); // the server's own words: any bytes, any number of them
-    if (error instanceof SmtpRefused && error.permanent) {
-      return { id, recipient: address, status: 'FAILED', error: reason };
-    }
-    return failed(id, address, reason, claim.attempts, smtpRetry);
+    if (!(error instanceof SmtpRefused)) return retried(claim, reason);
+    if (error.permanent) return { id, recipient: address, status: 'FAILED', error: reason };
+    return { claim, error: reason, summary: error.summary, mayHaveArrived: error.mayHaveArrived };
   }
   sendSeconds.observe((performance.now() - startedAt) / 1000);
   span?.end();
   return { id, recipient: address, status: 'SENT' };
+}
+
+/**
+ * The result of a refusal. One that does not count leaves the mail PENDING for as long as it takes.
+ *
+ * @param rounds how often the server has refused mails since it took one
+ */
+export function resultOfRefusal(refusal: Refusal, counts: boolean, rounds: number): DeliveryResult {
+  const { claim, error, mayHaveArrived } = refusal;
+  if (counts) return retried(claim, error);
+  const retryInMs = retryOfRefused(rounds, claim.attempts, mayHaveArrived);
+  return { id: claim.id, recipient: claim.email, status: 'PENDING', error, retryInMs, counts };
 }
 
 /** Counts outcomes in the metrics. */
@@ -74,21 +99,15 @@ export function countOutcomes(outcomes: readonly DeliveryResult[]): void {
   mails.inc({ outcome: 'failed' }, counts.FAILED);
 }
 
-function failed(
-  id: string,
-  recipient: string | null,
-  error: string,
-  before: number,
-  policy: RetryPolicy,
-): DeliveryResult {
-  const retryInMs = retryDelay(policy, before + 1);
-  if (retryInMs === undefined) return { id, recipient, status: 'FAILED', error };
-  return { id, recipient, status: 'PENDING', error, retryInMs };
+function retried({ id, email, attempts }: Claim, error: string): DeliveryResult {
+  const retryInMs = retryDelay(attempts + 1);
+  if (retryInMs === undefined) return { id, recipient: email, status: 'FAILED', error };
+  return { id, recipient: email, status: 'PENDING', error, retryInMs, counts: true };
 }
 
 /** The error text of a span; not the server's own words, which often repeat the address. */
 function spanErrorOf(error: unknown): string {
-  if (error instanceof SmtpRefused) return error.replyCode ? `SMTP ${error.replyCode}` : 'the connection was lost';
+  if (error instanceof SmtpRefused) return error.summary;
   return error instanceof SmtpUnavailable ? 'the SMTP server cannot be used' : 'the mail could not be composed';
 }
 

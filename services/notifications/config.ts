@@ -19,7 +19,7 @@ export const configSchema = Type.Object({
     minimum: 1,
     maximum: 100_000,
     default: 72,
-    description: 'events older than this are recorded but not sent',
+    description: 'events older than this are recorded but not sent; a mail whose user is not known waits this long',
   }),
   NOTIFICATION_RETENTION_DAYS: Type.Integer({
     minimum: 1,

@@ -10,6 +10,8 @@ export interface Claim {
   subject: string;
   body: string;
   attempts: number;
+  /** how long ago the notification was made, in milliseconds by the clock of PostgreSQL */
+  ageMs: number;
   traceparent: string | null;
   /** whether any event of the user has arrived */
   known: boolean;
@@ -19,9 +21,11 @@ export interface Claim {
   lastName: string | null;
 }
 
-/** The result of an attempt. */
+/** The result of an attempt. A PENDING mail is tried again; `counts` tells whether this attempt adds to its `attempts`. */
 export type DeliveryResult = { id: string; recipient: string | null } & (
-  { status: 'SENT' } | { status: 'FAILED'; error: string } | { status: 'PENDING'; error: string; retryInMs: number }
+  | { status: 'SENT' }
+  | { status: 'FAILED'; error: string }
+  | { status: 'PENDING'; error: string; retryInMs: number; counts: boolean }
 );
 
 const claimSql = `
@@ -35,6 +39,7 @@ const claimSql = `
     RETURNING d.notification_id AS id, d.traceparent
   )
   SELECT n.id, n.user_id AS "userId", n.event_id AS "eventId", n.type, n.subject, n.body, n.attempts, claimed.traceparent,
+    extract(epoch FROM now() - n.created_at)::float8 * 1000 AS "ageMs",
     r.user_id IS NOT NULL AS known, r.email, r.first_name AS "firstName", r.last_name AS "lastName",
     (SELECT min(due_at)::text FROM due) AS "firstDue"
   FROM claimed JOIN notifications n USING (id) LEFT JOIN recipients r ON r.user_id = n.user_id
@@ -42,10 +47,10 @@ const claimSql = `
 
 const settleSql = `
   WITH outcome AS MATERIALIZED (
-    SELECT * FROM unnest($1::bigint[], $2::notification_status[], $3::text[], $4::text[], $5::int[])
-      AS t (id, status, recipient, error, retry_in_ms)
+    SELECT * FROM unnest($1::bigint[], $2::notification_status[], $3::text[], $4::text[], $5::int[], $6::bool[])
+      AS t (id, status, recipient, error, retry_in_ms, counts)
   ), noted AS (
-    UPDATE notifications n SET status = o.status, attempts = n.attempts + 1, recipient = o.recipient,
+    UPDATE notifications n SET status = o.status, attempts = n.attempts + o.counts::int, recipient = o.recipient,
       last_error = o.error, sent_at = CASE WHEN o.status = 'SENT' THEN now() END
     FROM outcome o WHERE n.id = o.id AND n.status = 'PENDING'
   ), finished AS (
@@ -120,6 +125,7 @@ export class Deliveries {
         outcomes.map((outcome) => outcome.recipient),
         outcomes.map((outcome) => ('error' in outcome ? outcome.error : null)),
         outcomes.map((outcome) => ('retryInMs' in outcome ? outcome.retryInMs : 0)),
+        outcomes.map((outcome) => outcome.status !== 'PENDING' || outcome.counts),
       ],
     });
   }
@@ -133,6 +139,15 @@ export class Deliveries {
         [ids],
       ),
     );
+  }
+
+  /** Which of these still wait. */
+  async waiting(ids: readonly string[]): Promise<string[]> {
+    const { rows } = await this.#pool.query<{ id: string }>(
+      'SELECT notification_id AS id FROM deliveries WHERE notification_id = ANY($1::bigint[])',
+      [ids],
+    );
+    return rows.map(({ id }) => id);
   }
 
   /** Releases the claims of processes of this host that have ended, such as the one before this; they were killed. */
@@ -163,11 +178,13 @@ export class Deliveries {
     );
   }
 
-  /** The number of PENDING notifications, and the age of the oldest in seconds. */
+  /** The number of PENDING notifications, and the age of the oldest in seconds whose recipient is known. */
   async backlog(): Promise<{ pending: number; oldestSeconds: number }> {
     const { rows } = await this.#pool.query<{ pending: number; oldest: number | null }>(
-      `SELECT count(*)::int AS pending, (SELECT extract(epoch FROM now() - created_at)::float8 FROM notifications
-         WHERE id = (SELECT min(notification_id) FROM deliveries)) AS oldest
+      `SELECT count(*)::int AS pending,
+         (SELECT extract(epoch FROM now() - n.created_at)::float8 FROM deliveries o JOIN notifications n ON n.id = o.notification_id
+          WHERE EXISTS (SELECT FROM recipients r WHERE r.user_id = n.user_id)
+          ORDER BY o.notification_id LIMIT 1) AS oldest
        FROM deliveries`,
     );
     return { pending: rows[0]!.pending, oldestSeconds: rows[0]!.oldest ?? 0 };

@@ -12,13 +12,14 @@ export const notificationsErrors = {
     action: 'Nothing: the service tries again.',
   },
   ERR_MAIL_NOT_SENT: {
-    means: 'No mail could be sent for 15 seconds; the message has the first reason.',
+    means: 'No mail could be sent for 15 seconds, or the server refuses all of them; the message has the first reason.',
     action: 'Check SMTP_URL and the server, or the database. Mails wait in the database meanwhile.',
   },
   ERR_MAIL_REFUSED: {
     means: 'The SMTP server did not accept a mail.',
     action:
-      'See `last_error` of the notification. After a temporary refusal the service tries again for about three hours.',
+      'See `last_error` of the notification. After a temporary refusal the service tries again: for about three hours if the ' +
+      'server takes other mails meanwhile, and for as long as it takes if the server takes none.',
   },
   ERR_MAIL_UNAVAILABLE: {
     means: 'The SMTP server cannot be used.',

@@ -49,6 +49,7 @@ await runService('notifications', async (service) => {
     smtp,
     from: { name: 'Millrace', address: config.MAIL_FROM },
     concurrency: config.SMTP_CONNECTIONS,
+    maxAgeMs: config.MAIL_MAX_AGE_HOURS * 3_600_000,
     log,
   });
   health.addWork('mails', () => sender.check());

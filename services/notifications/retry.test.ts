@@ -1,27 +1,44 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { recipientRetry, retryDelay, smtpRetry } from './retry.ts';
-import type { RetryPolicy } from './retry.ts';
+import { retryDelay, retryOfRefused, retryOfUnknown } from './retry.ts';
 
-/** The least milliseconds from the first attempt to the last. */
-const whole = (policy: RetryPolicy) =>
-  Array.from({ length: policy.maxAttempts }, (_, i) => retryDelay(policy, i + 1, 0) ?? 0).reduce((a, b) => a + b, 0);
+const minute = 60_000;
+const hour = 60 * minute;
 
 describe('retryDelay', () => {
-  const policy = { maxAttempts: 5, firstMs: 100, maxMs: 500 };
-
-  it('doubles up to its bound and then gives up', () => {
-    const delays = [1, 2, 3, 4, 5].map((attempts) => retryDelay(policy, attempts, 1));
-    assert.deepEqual(delays, [100, 200, 400, 500, undefined]);
+  it('doubles up to an hour and then gives up', () => {
+    const delays = [1, 2, 3, 10, 11, 12].map((attempts) => retryDelay(attempts, 1));
+    assert.deepEqual(delays, [5_000, 10_000, 20_000, 2_560_000, hour, undefined]);
   });
 
   it('spreads between half and the whole', () => {
-    assert.equal(retryDelay(policy, 2, 0), 100);
-    assert.equal(retryDelay(policy, 2, 0.5), 150);
+    assert.equal(retryDelay(2, 0), 5_000);
+    assert.equal(retryDelay(2, 0.5), 7_500);
   });
 
-  it('outlasts greylisting, and a slow topic', () => {
-    assert.ok(whole(smtpRetry) > 3_600_000);
-    assert.ok(whole(recipientRetry) > 900_000);
+  it('outlasts greylisting', () => {
+    const least = Array.from({ length: 11 }, (_, i) => retryDelay(i + 1, 0)!).reduce((a, b) => a + b);
+    assert.ok(least > hour);
+  });
+});
+
+describe('retryOfRefused', () => {
+  it('grows to a minute, and to an hour where the recipient may get the mail each time', () => {
+    const pauses = (mayHaveArrived: boolean) =>
+      [1, 2, 9, 99].map((rounds) => retryOfRefused(rounds, 0, mayHaveArrived, 1));
+    assert.deepEqual(pauses(false), [5_000, 10_000, minute, minute]);
+    assert.deepEqual(pauses(true), [5_000, 10_000, 1_280_000, hour]);
+  });
+
+  it("is not shorter than that of the mail's own attempts", () => {
+    assert.equal(retryOfRefused(1, 10, false, 1), retryDelay(10, 1));
+  });
+});
+
+describe('retryOfUnknown', () => {
+  it('grows with the age of the mail up to 10 minutes', () => {
+    const pauses = [0, 250, 4_000, hour].map((ageMs) => retryOfUnknown(ageMs, 1));
+    assert.deepEqual(pauses, [250, 250, 4_000, 10 * minute]);
+    assert.equal(retryOfUnknown(4_000, 0), 2_000);
   });
 });

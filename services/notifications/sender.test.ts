@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { hostname } from 'node:os';
-import { after, afterEach, before, beforeEach, describe, it, mock } from 'node:test';
+import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { createPool } from '#platform/postgres';
 import { startCuttingProxy } from '#platform/postgres/testing.ts';
 import { createLogger, registry } from '#platform/telemetry';
@@ -12,14 +12,8 @@ import { reply, startTestSmtp } from '#test/smtp.ts';
 import type { TestMail, TestSmtpOptions } from '#test/smtp.ts';
 import { watchResources } from '#test/alive.ts';
 import { eventually, untilPasses } from '#test/eventually.ts';
-import { give, hurry, orderEvent, rows, settled, startSender, userDeletedEvent, userEvent } from './testing.ts';
+import { give, later, orderEvent, rows, settled, startSender, userDeletedEvent, userEvent } from './testing.ts';
 import type { Row } from './testing.ts';
-
-/** Lets time pass for the checks of health. */
-function later(ms: number) {
-  const now = performance.now.bind(performance);
-  return mock.method(performance, 'now', () => now() + ms);
-}
 
 const addresses = (mails: TestMail[]) => mails.map((mail) => mail.to).toSorted();
 
@@ -47,7 +41,6 @@ describe('MailSender', () => {
     return started;
   }
   const only = async (): Promise<Row> => (await rows(database.pool))[0]!;
-  const withAttempts = (attempts: number) => eventually(async () => (await only()).attempts === attempts);
 
   it('sends pending mails to the present address, and records them', async () => {
     const { url, mails } = await sink();
@@ -126,46 +119,6 @@ describe('MailSender', () => {
       (await rows(database.pool)).map(({ status }) => status),
       ['SENT', 'SENT'],
     );
-  });
-
-  it('tries again after a temporary refusal (4xx)', async () => {
-    let refusals = 2;
-    const { url, mails } = await sink({
-      onRecipient() {
-        if (refusals-- > 0) throw reply(451, 'greylisted');
-      },
-    });
-    await give(database.pool, [userEvent(1)]);
-    sender(url);
-    await withAttempts(1);
-    const { status, last_error, recipient } = await only();
-    assert.deepEqual({ status, recipient }, { status: 'PENDING', recipient: 'user1@example.com' });
-    assert.match(last_error!, /^451 greylisted/);
-    assert.ok(
-      (await database.pool.query('SELECT FROM deliveries WHERE due_at > now() AND claimed_until IS NULL')).rowCount,
-    );
-    await hurry(database.pool);
-    await withAttempts(2);
-    await hurry(database.pool);
-    await settled(database.pool);
-    assert.equal(mails.length, 1);
-    assert.equal((await only()).last_error, null);
-    assert.equal((await only()).attempts, 3);
-  });
-
-  it('gives up after the last attempt and records the reason', async () => {
-    const { url } = await sink({
-      onRecipient() {
-        throw reply(452, 'mailbox full');
-      },
-    });
-    await give(database.pool, [userEvent(1)]);
-    await database.pool.query('UPDATE notifications SET attempts = 11');
-    sender(url);
-    await settled(database.pool);
-    const { status, attempts, last_error } = await only();
-    assert.deepEqual({ status, attempts }, { status: 'FAILED', attempts: 12 });
-    assert.match(last_error!, /^452 mailbox full/);
   });
 
   it('gives up at once after a permanent refusal (5xx), and sends the other mails', async () => {
@@ -318,11 +271,55 @@ describe('MailSender', () => {
     const { url, mails } = await sink();
     await give(database.pool, [orderEvent(1, 9)]);
     sender(url);
-    await withAttempts(1);
-    assert.equal((await only()).last_error, 'the recipient is not known');
+    await eventually(async () => (await only()).last_error === 'the recipient is not known');
     await give(database.pool, [userEvent(9, 2)]);
     await settled(database.pool);
     assert.deepEqual(addresses(mails), ['user9@example.com']);
+  });
+
+  it('waits as long as it may for a recipient that is not known, and counts no attempt', async () => {
+    const { url, mails } = await sink();
+    await give(database.pool, [orderEvent(1, 9), orderEvent(2, 8)]);
+    await database.pool.query(`UPDATE notifications SET created_at = now() - interval '2 hours', attempts = 11`);
+    await database.pool.query(`UPDATE notifications SET created_at = now() - interval '73 hours' WHERE id = 2`);
+    sender(url, { maxAgeMs: 72 * 3_600_000 });
+    await eventually(async () => (await rows(database.pool)).every(({ last_error }) => last_error !== null));
+    assert.deepEqual(
+      (await rows(database.pool)).map(({ status, attempts, last_error }) => [status, attempts, last_error]),
+      [
+        ['PENDING', 11, 'the recipient is not known'],
+        ['FAILED', 12, 'the recipient is not known'],
+      ],
+    );
+    const { rows: waiting } = await database.pool.query(
+      `SELECT due_at BETWEEN now() + interval '4 minutes' AND now() + interval '10 minutes' AS soon FROM deliveries`,
+    );
+    assert.deepEqual(waiting, [{ soon: true }]);
+    await give(database.pool, [userEvent(9, 2)]);
+    await database.pool.query('UPDATE deliveries SET due_at = now()');
+    await settled(database.pool);
+    assert.deepEqual(addresses(mails), ['user9@example.com']);
+  });
+
+  it('does not pause after a failure for mails that need no sending', async () => {
+    const proxy = await startCuttingProxy(database.url);
+    const pool = createPool({ name: 'mails-cut', url: proxy.url, max: 2, log: createLogger('test', 'silent') });
+    cleanup.push(
+      () => proxy.close(),
+      () => pool.end(),
+    );
+    const { url, mails } = await sink();
+    const deleted = Array.from({ length: 20 }, (_, i) => i + 1);
+    await give(database.pool, [
+      ...deleted.flatMap((id) => [userEvent(id), userDeletedEvent(id, 2)]),
+      orderEvent(1, 99),
+      userEvent(100),
+    ]);
+    proxy.cutAt('claim-deliveries', 'statement-lost');
+    const started = startSender(pool, url, { backoff: { firstMs: 3_600_000, maxMs: 3_600_000 } });
+    cleanup.push(() => started.stop());
+    await eventually(() => mails.length === 1, 'the mail behind those that need no sending');
+    assert.equal(proxy.cuts, 1);
   });
 
   it('sends nothing to a deleted user', async () => {
@@ -403,5 +400,10 @@ describe('MailSender', () => {
     assert.equal(pending, 2);
     // the column keeps milliseconds, so that the age of the row can be half a millisecond too low
     assert.ok(oldestSeconds > 3_599.999 && oldestSeconds < 3_660, `${oldestSeconds} s`);
+    await database.pool.query('DELETE FROM recipients WHERE user_id = 1');
+    assert.ok(
+      (await deliveries.backlog()).oldestSeconds < 60,
+      'one whose recipient is not known does not wait for the server',
+    );
   });
 });

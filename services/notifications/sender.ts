@@ -3,11 +3,12 @@ import { backoffMs, Waker } from '#platform/lifecycle';
 import type { BackoffOptions } from '#platform/lifecycle';
 import { isUnavailable } from '#platform/postgres';
 import type { Logger } from '#platform/telemetry';
-import { attempt, countOutcomes, resultWithoutSending } from './attempt.ts';
-import type { Sender } from './attempt.ts';
+import { attempt, countOutcomes, resultOfRefusal, resultWithoutSending } from './attempt.ts';
+import type { Refusal, Sender } from './attempt.ts';
 import type { Claim, Deliveries, DeliveryResult } from './deliveries.ts';
 import { NotificationsError } from './errors.ts';
 import { smtpUp } from './metrics.ts';
+import { Refusals } from './refusals.ts';
 import { SmtpUnavailable } from './smtp.ts';
 import type { SmtpClient } from './smtp.ts';
 
@@ -16,6 +17,8 @@ export interface MailSenderOptions {
   smtp: SmtpClient;
   from: Sender;
   log: Logger;
+  /** how long a mail waits for its recipient to be known, in milliseconds */
+  maxAgeMs: number;
   /** concurrent mails, each over its own connection; default 6 */
   concurrency?: number;
   /** the most claims of a batch; default 200 */
@@ -32,6 +35,8 @@ const batchMs = 2_000;
 const leaseMs = 300_000;
 /** The pauses while the database cannot be used: mails go out soon after its return. */
 const databaseBackoff: BackoffOptions = { firstMs: 500, maxMs: 5_000 };
+/** The longest pause while the server is there and takes no mail: the next mail may be one that it takes. */
+const longestRefusalMs = 10_000;
 /** After this time without a mail, health says so, in milliseconds. */
 const unhealthyMs = 15_000;
 
@@ -39,7 +44,7 @@ const unhealthyMs = 15_000;
  * Sends PENDING notifications: claims a batch, sends it with bounded concurrency, and writes the results in one statement.
  * It sends at least once: if a process dies between the server's answer and the write, its claim expires, and another
  * sends the mail again with the same Message-ID. While the database cannot be used, the sender keeps the results, and writes
- * them before it claims more. Attempts do not count while the server cannot be used.
+ * them before it claims more. Attempts do not count while the server cannot be used, or takes no mail.
  */
 export class MailSender {
   readonly #options: Required<MailSenderOptions>;
@@ -48,9 +53,10 @@ export class MailSender {
   readonly #waker = new Waker();
   #batch: number;
   #failures = 0;
+  readonly #refusals = new Refusals();
   /** why the last round failed, or the ones before it that it does not prove wrong */
   #failure: string | undefined;
-  /** when a mail was sent, or nothing was due, by the clock of `performance.now()` */
+  /** when a mail was sent, or nothing was due while the server took mails, by the clock of `performance.now()` */
   #progressAt = performance.now();
   /** results that are not written yet */
   #results: DeliveryResult[] = [];
@@ -77,7 +83,7 @@ export class MailSender {
     if (!this.#running || forMs < unhealthyMs) return;
     throw new NotificationsError(
       'ERR_MAIL_NOT_SENT',
-      `no mail could be sent for ${Math.round(forMs / 1_000)} s: ${this.#failure ?? 'a server does not answer'}`,
+      `no mail could be sent for ${Math.round(forMs / 1_000)} s: ${this.#failure ?? 'a server does not answer, or refuses each of them'}`,
     );
   }
 
@@ -101,9 +107,10 @@ export class MailSender {
       try {
         if (isFirst) await deliveries.releaseEnded();
         isFirst = false;
-        const busy = await this.#round();
-        if (this.#failures === 0) this.#failure = undefined;
-        if (this.#failures === 0 && !busy) await this.#waker.wait(pollMs, true);
+        const round = await this.#round();
+        if (round === 'nothing is due') await this.#waker.wait(pollMs, true);
+        if (round === 'refused') await this.#waker.wait(this.#refusalPause(), false);
+        continue;
       } catch (error) {
         this.#failures++;
         if (error instanceof SmtpUnavailable) smtpUp.set(0);
@@ -111,44 +118,73 @@ export class MailSender {
         log[this.#failure ? 'debug' : 'warn']({ err: error, failures: this.#failures }, 'mail cannot be sent now');
         this.#failure ??= messageOf(error);
       }
-      if (this.#failures > 0) await this.#waker.wait(backoffMs(this.#failures, pauses), false);
+      await this.#waker.wait(backoffMs(this.#failures, pauses), false);
     }
     await this.#settle().catch((error: unknown) => {
       log.warn({ err: error, mails: this.#results.length }, 'the results of mails are lost: they are sent again');
     });
   }
 
-  /** Sends one batch. Returns whether it had claims. @throws if the database or the SMTP server cannot be used */
-  async #round(): Promise<boolean> {
-    const { deliveries, concurrency } = this.#options;
+  /** Sends one batch. @throws if the database or the SMTP server cannot be used */
+  async #round(): Promise<'nothing is due' | 'refused' | 'done'> {
+    const { deliveries, concurrency, maxBatch, maxAgeMs } = this.#options;
     await this.#settle();
     // after a failure, one mail shows whether the server is back
     const claims = await deliveries.claim(this.#failures > 0 ? 1 : this.#batch, leaseMs);
     if (claims.length === 0) {
-      this.#progressAt = performance.now();
       this.#failures = 0;
-      return false;
+      const { signs } = this.#refusals;
+      if (signs.length > 0) this.#refusals.keep(await deliveries.waiting(signs));
+      this.#noteProgress();
+      return 'nothing is due';
     }
     const mails: Claim[] = [];
     for (const claim of claims) {
-      const result = resultWithoutSending(claim);
+      const result = resultWithoutSending(claim, maxAgeMs);
       if (result) this.#results.push(result);
       else mails.push(claim);
     }
-    const { sent, untried, failure } = await this.#send(mails);
-    this.#results.push(...sent);
+    const { settled, refused, untried, failure } = await this.#send(mails);
+    const isSent = settled.some(({ status }) => status === 'SENT');
+    const claimed = refused.map(({ claim }) => claim);
+    const counts = this.#refusals.note(isSent, claimed, performance.now());
+    const refusals = refused.map((refusal) => resultOfRefusal(refusal, counts, this.#refusals.rounds));
+    this.#results.push(...settled, ...refusals);
     if (untried.length > 0) await deliveries.release(untried.map((claim) => claim.id));
     await this.#settle();
     if (failure) throw failure;
-    this.#progressAt = performance.now();
-    if (sent.length > 0) {
-      smtpUp.set(1);
-      this.#failures = 0;
+    // mails that need no sending say nothing about the server
+    if (settled.length + refused.length > 0) this.#failures = 0;
+    if (isSent) smtpUp.set(1);
+    if (isSent || mails.length === 0) this.#noteProgress();
+    if (refused[0] && this.#refusals.isOfServer(performance.now())) {
+      this.#noteRefusal(refused[0]);
+      this.#batch = Math.max(concurrency, Math.floor(this.#batch / 2));
+      return 'refused';
     }
     // with a slow server, claim fewer mails, so that other processes find some, too
-    this.#batch =
-      untried.length > 0 ? Math.max(concurrency, sent.length) : Math.min(this.#batch * 2, this.#options.maxBatch);
-    return true;
+    const done = settled.length + refused.length;
+    this.#batch = untried.length > 0 ? Math.max(concurrency, done) : Math.min(this.#batch * 2, maxBatch);
+    return 'done';
+  }
+
+  /** A mail was sent, or none is due; but if the server takes none, that is no progress: they wait for their next attempt. */
+  #noteProgress(): void {
+    if (this.#failures > 0 || this.#refusals.isOfServer(performance.now())) return;
+    this.#progressAt = performance.now();
+    this.#failure = undefined;
+  }
+
+  #noteRefusal({ summary }: Refusal): void {
+    smtpUp.set(0);
+    const reason = `the server takes no mail: ${summary}`;
+    this.#options.log[this.#failure ? 'debug' : 'warn']({ rounds: this.#refusals.rounds }, reason);
+    this.#failure ??= reason;
+  }
+
+  #refusalPause(): number {
+    const { backoff } = this.#options;
+    return backoffMs(this.#refusals.rounds, { ...backoff, maxMs: Math.min(backoff.maxMs, longestRefusalMs) });
   }
 
   /** Writes the results. It keeps them if the database is unavailable: without them the mails would be sent again. */
@@ -185,10 +221,11 @@ export class MailSender {
     log.error({ err: failure, notifications: refused }, 'results of mails cannot be stored: they are sent again');
   }
 
-  async #send(mails: Claim[]): Promise<{ sent: DeliveryResult[]; untried: Claim[]; failure: unknown }> {
+  async #send(mails: Claim[]) {
     const { smtp, from, concurrency } = this.#options;
     const queue = mails.toReversed();
-    const sent: DeliveryResult[] = [];
+    const settled: DeliveryResult[] = [];
+    const refused: Refusal[] = [];
     const untried: Claim[] = [];
     const lastStart = performance.now() + batchMs;
     let failure: unknown;
@@ -197,8 +234,10 @@ export class MailSender {
         const claim = queue.pop();
         if (!claim) return;
         try {
-          sent.push(await attempt(smtp, from, claim));
-          this.#progressAt = performance.now();
+          const outcome = await attempt(smtp, from, claim);
+          if ('status' in outcome) settled.push(outcome);
+          else refused.push(outcome);
+          if ('status' in outcome && outcome.status === 'SENT') this.#progressAt = performance.now();
         } catch (error) {
           failure ??= error;
           untried.push(claim);
@@ -206,6 +245,6 @@ export class MailSender {
       }
     };
     await Promise.all(Array.from({ length: Math.min(concurrency, mails.length) }, lane));
-    return { sent, untried: [...untried, ...queue], failure };
+    return { settled, refused, untried: [...untried, ...queue], failure };
   }
 }

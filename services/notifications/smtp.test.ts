@@ -59,6 +59,27 @@ describe('SmtpClient', () => {
     }
   });
 
+  it('takes a login that is missing for the fault of the server, and a policy for no permanent refusal', async () => {
+    const replies = [reply(530, '5.7.0 login first'), reply(535, 'no'), reply(554, '5.7.1 Relay access denied')];
+    const sink = await startTestSmtp({
+      onRecipient() {
+        const next = replies.shift();
+        if (next) throw next;
+      },
+    });
+    const client = new SmtpClient({ url: sink.url });
+    try {
+      await assert.rejects(client.send(from, 'a@x.y', message('1')), SmtpUnavailable);
+      await assert.rejects(client.send(from, 'a@x.y', message('1')), SmtpUnavailable);
+      await assert.rejects(client.send(from, 'a@x.y', message('1')), refusal(false, /Relay access denied/));
+      await client.send(from, 'a@x.y', message('1'));
+      assert.equal(sink.connections(), 1);
+    } finally {
+      client.close();
+      await sink.close();
+    }
+  });
+
   it('reports an unavailable server if no process listens', async () => {
     const sink = await startTestSmtp();
     await sink.close();
@@ -97,7 +118,7 @@ describe('SmtpClient', () => {
     const client = new SmtpClient({ url: `smtp://127.0.0.1:${port}` });
     await assert.rejects(
       client.send(from, 'a@b.c', message('1')),
-      (error) => error instanceof SmtpRefused && !error.permanent,
+      (error) => error instanceof SmtpRefused && !error.permanent && !error.mayHaveArrived,
     );
     assert.ok(broken);
     breaking.close();

@@ -3,7 +3,10 @@ import { parseConnectionUrl } from 'nodemailer/lib/shared';
 import SMTPConnection from 'nodemailer/lib/smtp-connection';
 import { NotificationsError } from './errors.ts';
 
-/** The server cannot be used: unreachable, no greeting, no login, or it refuses this sender. The mail is not the cause. */
+/**
+ * The server cannot be used: unreachable, no greeting, no login or a wrong one, or it refuses this sender. The mail is not the
+ * cause.
+ */
 export class SmtpUnavailable extends NotificationsError {
   override name = 'SmtpUnavailable';
 
@@ -12,19 +15,37 @@ export class SmtpUnavailable extends NotificationsError {
   }
 }
 
+/** Replies that ask for a login, or refuse it, whichever command they answer. */
+const loginReplies = new Set([530, 535]);
+
+/**
+ * The policy or the security of a server (RFC 3463, X.7.X): `554 5.7.1 Relay access denied` is the deployment's fault and meets
+ * all mails, `550 5.7.1 Not for this list` is about one mailbox. The code does not tell which.
+ */
+const policy = /^\d{3}[ -]5\.7\.\d/;
+
+/** The code and the enhanced code that a reply begins with. */
+const replyCodes = /^\d{3}(?:[ -]\d\.\d{1,3}\.\d{1,3})?/;
+
 /** The server did not accept one mail. */
 export class SmtpRefused extends NotificationsError {
   override name = 'SmtpRefused';
-  /** the same mail would be refused again */
+  /** the same mail would be refused again; not known of a policy */
   readonly permanent: boolean;
-  /** the server's reply, such as 550; undefined if the connection broke. Its text may name the recipient */
-  readonly replyCode: number | undefined;
+  /** the mail was handed over, and the answer is missing: the server may deliver it */
+  readonly mayHaveArrived: boolean;
+  /** the codes of the reply without its words, which often name the recipient */
+  readonly summary: string;
 
-  constructor(cause: NodemailerError) {
+  constructor(cause: NodemailerError, isOffered: boolean) {
     super('ERR_MAIL_REFUSED', cause.response ?? cause.message, { cause });
-    this.replyCode = cause.responseCode;
+    const codes = replyCodes.exec(cause.response ?? '')?.[0];
+    this.summary = codes ? `SMTP ${codes.replace('-', ' ')}` : 'the connection was lost';
     // without a reply: a refusal of the client itself is permanent; after a lost connection another can succeed
-    this.permanent = cause.permanent ?? (cause.code === 'EENVELOPE' || cause.code === 'EMESSAGE');
+    this.permanent = policy.test(cause.response ?? '')
+      ? false
+      : (cause.permanent ?? (cause.code === 'EENVELOPE' || cause.code === 'EMESSAGE'));
+    this.mayHaveArrived = isOffered && cause.responseCode === undefined;
   }
 }
 
@@ -84,7 +105,7 @@ export class SmtpClient {
   /**
    * Sends one message over a connection that no other message uses meanwhile; the caller bounds the concurrency.
    *
-   * @throws SmtpUnavailable before the mail was offered
+   * @throws SmtpUnavailable before the mail was offered, or if the server asks for a login
    * @throws SmtpRefused if the server did not accept the mail, or the connection broke in the middle of it
    */
   async send(from: string, to: string, message: Buffer): Promise<void> {
@@ -106,7 +127,11 @@ export class SmtpClient {
     if (error.command === 'MAIL FROM' && error.responseCode !== undefined) {
       throw new SmtpUnavailable(`the server refuses mail from ${from}: ${error.response}`, { cause: error });
     }
-    throw new SmtpRefused(error);
+    const refused = new SmtpRefused(error, offered);
+    if (loginReplies.has(error.responseCode ?? 0)) {
+      throw new SmtpUnavailable(`the server wants a login: ${refused.summary}`, { cause: error });
+    }
+    throw refused;
   }
 
   /** Closes the connections that are not in use. */

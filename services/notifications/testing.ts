@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { mock } from 'node:test';
 import type { ReceivedEvent } from '#platform/contract';
 import { createLogger } from '#platform/telemetry';
 import { transaction } from '#platform/postgres';
@@ -51,6 +52,12 @@ export function give(pool: Pool, events: ReceivedEvent[], maxAgeMs = Number.POSI
   return transaction(pool, (tx) => applyEvents(tx, events, maxAgeMs));
 }
 
+/** Lets time pass for the checks of health. */
+export function later(ms: number) {
+  const now = performance.now.bind(performance);
+  return mock.method(performance, 'now', () => now() + ms);
+}
+
 /** A sender with short retry pauses. */
 export function startSender(pool: Pool, url: string, options: Partial<MailSenderOptions> = {}) {
   const smtp = new SmtpClient({ url, connectTimeoutMs: 500 });
@@ -59,6 +66,7 @@ export function startSender(pool: Pool, url: string, options: Partial<MailSender
     smtp,
     from: { name: 'Millrace', address: 'shop@millrace.example' },
     log: createLogger('notifications', 'silent'),
+    maxAgeMs: Number.POSITIVE_INFINITY,
     pollMs: 10,
     backoff: { firstMs: 10, maxMs: 50 },
     ...options,

@@ -38,6 +38,9 @@ export async function startTestSmtp({ port = 0, onRecipient, onMessage }: TestSm
       callback(error as Error);
     }
   };
+  const cut = () => {
+    for (const connection of server.connections) connection.close();
+  };
   const bound = (server.server.address() as AddressInfo).port;
   return {
     url: `smtp://127.0.0.1:${bound}`,
@@ -47,10 +50,12 @@ export async function startTestSmtp({ port = 0, onRecipient, onMessage }: TestSm
     connections: () => connections,
     /** the number of open connections */
     open: () => server.connections.size,
-    /** Ends all connections, too, also those that a client keeps. */
+    /** Ends all connections, also those that a client keeps. */
+    cut,
+    /** Ends all connections, too. */
     close() {
       const closed = new Promise<void>((resolve) => server.close(resolve));
-      for (const connection of server.connections) connection.close();
+      cut();
       return closed;
     },
   };

@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { Refusals } from './refusals.ts';
+
+const minute = 60_000;
+const mail = (id: number, attempts = 0) => ({ id: String(id), email: `user${id}@example.com`, attempts });
+
+describe('Refusals', () => {
+  it('count if a mail was sent in the same round, or since the refusals before', () => {
+    const refusals = new Refusals();
+    assert.equal(refusals.note(false, [mail(1)], 0), false, 'nothing was ever sent');
+    assert.equal(refusals.note(true, [mail(1), mail(2)], 1), true);
+    assert.equal(refusals.note(false, [mail(1, 1)], 2), true);
+    assert.equal(refusals.note(false, [mail(1, 2)], 3), false, 'nothing was sent since');
+    assert.equal(refusals.rounds, 2);
+    assert.equal(refusals.note(true, [], 4), true);
+    assert.equal(refusals.note(false, [mail(1), mail(2)], 5), false, 'two recipients at once');
+  });
+
+  it("are the server's if they meet two recipients", () => {
+    const refusals = new Refusals();
+    refusals.note(true, [], 0);
+    refusals.note(false, [mail(1), mail(1)], 1);
+    assert.equal(refusals.isOfServer(1), false);
+    refusals.note(false, [mail(2)], 2);
+    assert.equal(refusals.isOfServer(2), true);
+    assert.deepEqual(refusals.signs, ['1', '2']);
+    refusals.note(true, [mail(1), mail(2)], 3);
+    assert.equal(refusals.isOfServer(3), false);
+  });
+
+  it("are the server's if they meet one recipient, and nothing was sent for 5 minutes", () => {
+    const refusals = new Refusals();
+    refusals.note(false, [mail(1)], 0);
+    assert.equal(refusals.isOfServer(0), true, 'nothing was ever sent');
+    refusals.note(true, [], minute);
+    refusals.note(false, [mail(1)], 2 * minute);
+    assert.equal(refusals.isOfServer(6 * minute), false);
+    assert.equal(refusals.isOfServer(6 * minute + 1), true);
+  });
+
+  it('say nothing about the server if their mails were refused while others were sent', () => {
+    const refusals = new Refusals();
+    refusals.note(true, [], 0);
+    refusals.note(false, [mail(1, 1), mail(2, 3)], 1);
+    assert.equal(refusals.isOfServer(99 * minute), false);
+  });
+
+  it('say nothing about the server if their mails wait no longer', () => {
+    const refusals = new Refusals();
+    refusals.note(false, [mail(1), mail(2)], 0);
+    refusals.keep(['2']);
+    assert.deepEqual(refusals.signs, ['2']);
+    refusals.keep([]);
+    assert.equal(refusals.isOfServer(0), false);
+  });
+});
