@@ -1,8 +1,9 @@
 export type { Accumulation, Accumulator, PartitionEvents } from './accumulation.ts';
 export { deadLetterColumns, messageOf } from './dead-letter-row.ts';
 export type { DeadLetterRow } from './dead-letter-row.ts';
+export type { RecreatedTopics } from './assignment.ts';
 export { Inbox } from './inbox.ts';
 export { isTombstone } from './item.ts';
-export { Outdated, loadOffsets, moveOffsets, nameOf } from './offsets.ts';
+export { isRecreated, Outdated, loadOffsets, moveOffsets, nameOf } from './offsets.ts';
 export { consumerPart } from './operations/handlers.ts';
 export type { Handle } from './writer.ts';

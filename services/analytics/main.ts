@@ -49,6 +49,8 @@ await runService('analytics', async (service) => {
     pool,
     kafka,
     log,
+    health,
+    recreatedTopics: config.KAFKA_RECREATED_TOPICS,
     source,
     decode,
     onCommitted: () => {

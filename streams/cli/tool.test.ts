@@ -206,7 +206,7 @@ select: [{ name: revenue, sum: data.totalAmount }, { name: users, distinct: stri
     const engine = new Engine({ group: 'analytics', pool, source, versions, now: () => start + 86_400_000 });
     const events = [1, 2].map((id) => orderEvent({ id, userId: id, total: 0.1 }));
     await transaction(pool, (tx) => engine.handle(tx, events));
-    const admin = { watermarks: async () => new Map() };
+    const admin = { topicId: () => Promise.resolve(undefined), watermarks: async () => new Map() };
     const observer = new StreamObserver({ admin, pool, group: 'analytics', topics: () => [] });
     const board = new StatusBoard({ pool, observer, versions: () => versions, faults: () => [] });
     const [health, live] = [new Health(), new LiveFeed({ pool, log })];

@@ -76,13 +76,21 @@ export interface Rewind {
 /**
  * Sends the backfill of a partition back to its first event for new versions. The other versions wait at the offsets that
  * they have reached, so that each version takes each event once.
- * @param position the next offset of the backfill
+ * @param position the next offset of the backfill; undefined where it counts in an earlier topic of the same name: then all
+ * versions take the present one from its first event
  * @param reading the versions that it reads for
  * @param beginning the new versions
  * @param low the first offset of the partition
  */
-export function rewind(position: bigint, reading: readonly Start[], beginning: readonly number[], low: bigint): Rewind {
+export function rewind(
+  position: bigint | undefined,
+  reading: readonly Start[],
+  beginning: readonly number[],
+  low: bigint,
+): Rewind {
   const begun = beginning.map((id) => ({ id, from: low }));
+  if (position === undefined)
+    return { position: low, starts: [...reading.map(({ id }) => ({ id, from: low })), ...begun], isElsewhere: true };
   if (reading.length === 0) return { position: low, starts: begun, isElsewhere: true };
   if (position <= low) return { position, starts: [...reading, ...begun], isElsewhere: false };
   const waiting = reading.map(({ id, from }) => ({ id, from: from > position ? from : position }));

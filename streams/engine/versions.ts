@@ -156,6 +156,11 @@ export class Versions {
       });
   }
 
+  /** Whether versions take the events of the live group from offsets on that it may have passed meanwhile. */
+  get hasStarts(): boolean {
+    return this.#subscriptions.some(({ group }) => group === this.group);
+  }
+
   /** The versions that are being built and have caught up: they can serve. */
   get caughtUp(): Plan[] {
     const behind = new Set(this.backlog.map(({ plan }) => plan.id));

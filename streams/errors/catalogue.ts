@@ -23,6 +23,12 @@ export const streamsErrors = {
     means: 'The message of an alert has an unknown name.',
     action: 'Use one of the names that the message lists.',
   },
+  ERR_QUERY_NOT_BUILT: {
+    means:
+      'The events from before a query was changed cannot be read again: the new version does not serve, and the one before goes on.',
+    action:
+      'Do what the message says. Where a topic was created again, the group `<group>.versions` needs a decision of its own: `npm run offsets`.',
+  },
   ERR_QUERY_NUMBER: {
     means: 'A text is not a decimal number.',
     action: 'Nothing stops: the query leaves the event out and counts it. Correct the producer of the events.',

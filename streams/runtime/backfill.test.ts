@@ -7,7 +7,7 @@ import { readOutbox } from '#platform/outbox/testing.ts';
 import { transaction } from '#platform/postgres';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
-import { cleanUp, emitDue, listWindows, serveCaughtUp, VersionSource } from '#streams/store';
+import { cleanUp, emitDue, forgetPassedStarts, listWindows, serveCaughtUp, VersionSource } from '#streams/store';
 import { backfillGroup } from '#platform/declarations';
 import { declare, forgetQueries } from '#streams/testing/declare.ts';
 import { orderEvent, queryOf, start, orderFeed } from '#streams/testing/support.ts';
@@ -50,12 +50,12 @@ describe('a version that is being built', () => {
     await forgetQueries(database.pool);
   });
 
-  const put = (specs: Record<string, string>, low = 0n) =>
+  const put = (specs: Record<string, string>, low = 0n, topicId?: string) =>
     declare(
       database.pool,
       group,
       Object.entries(specs).map(([name, spec]) => queryOf(name, spec)),
-      () => Promise.resolve(new Map([[0, { low, high: BigInt(log.length) }]])),
+      () => Promise.resolve({ topicId, watermarks: new Map([[0, { low, high: BigInt(log.length) }]]) }),
     );
   const current = () => new VersionSource(group).load(database.pool);
 
@@ -173,6 +173,79 @@ describe('a version that is being built', () => {
     assert.deepEqual((await current()).building, [], 'nothing is left to be read again');
   });
 
+  const recreated = 'the topic that was created again';
+  /** As if the topic were deleted and created again, and somebody decided that the group reads it from its start. */
+  const recreate = async () => {
+    log = Array.from({ length: 10 }, (_, i) => orderEvent({ id: 100 + i, userId: i % 2, offset: i }));
+    await database.pool.query(
+      `UPDATE millrace.inbox_offsets SET next_offset = 0, topic_id = '${recreated}' WHERE consumer_group = '${group}'`,
+    );
+  };
+  const knowTopic = () => database.pool.query(`UPDATE millrace.inbox_offsets SET topic_id = 'the earlier topic'`);
+  const places = () =>
+    rows(`SELECT consumer_group AS of, next_offset::int AS next, topic_id AS topic FROM millrace.inbox_offsets
+      ORDER BY consumer_group`);
+
+  it('is read again from a topic that was created again since another version was read', async () => {
+    await put({ orders: byUser('true == true') });
+    await take(group, 10);
+    await knowTopic();
+    await put({ orders: byUser('data.orderId >= 1') }, 0n, 'the earlier topic');
+    await take(backfill, 10);
+    await serveCaughtUp(database.pool, group);
+    await forgetPassedStarts(database.pool, group);
+    await recreate();
+    await take(group, 4);
+    await put({ orders: byUser('data.orderId >= 2') }, 0n, recreated);
+    assert.deepEqual(await places(), [
+      { of: group, next: 4, topic: recreated },
+      { of: backfill, next: 0, topic: recreated },
+    ]);
+    await take(backfill, 4);
+    assert.equal(await serveCaughtUp(database.pool, group), true);
+    assert.deepEqual(await windowsOf(), [
+      ['0', 2],
+      ['1', 2],
+    ]);
+  });
+
+  it('begins in the present topic with the versions that were being built from the earlier one', async () => {
+    await put({ orders: byUser('true == true') });
+    await take(group, 10);
+    await knowTopic();
+    await put({ orders: byUser('data.orderId >= 1') }, 0n, 'the earlier topic');
+    await take(backfill, 6);
+    await recreate();
+    await take(group, 4);
+    assert.equal(await promoteIdle(database.pool, new VersionSource(group), group), false, '6 is of the earlier one');
+    await put({ orders: byUser('data.orderId >= 1'), added: byUser('data.orderId >= 0') }, 0n, recreated);
+    assert.deepEqual(await rows('SELECT consumer_group, from_offset::int FROM stream_members'), [
+      { consumer_group: backfill, from_offset: 0 },
+      { consumer_group: backfill, from_offset: 0 },
+    ]);
+    await take(backfill, 4);
+    assert.equal(await serveCaughtUp(database.pool, group), true);
+  });
+
+  it('takes all events of a topic that is created again after the version was built', async () => {
+    await put({ orders: byUser('true == true') });
+    await take(group, 8);
+    await put({ orders: byUser('data.orderId >= 4') });
+    await take(backfill, 10);
+    await serveCaughtUp(database.pool, group);
+    await forgetPassedStarts(database.pool, group);
+    assert.equal((await current()).hasStarts, true, 'the group has not passed it yet');
+    await take(group, 10);
+    await forgetPassedStarts(database.pool, group);
+    assert.equal((await current()).hasStarts, false);
+    await recreate();
+    await take(group, 10);
+    assert.deepEqual(await windowsOf(), [
+      ['0', 8],
+      ['1', 8],
+    ]);
+  });
+
   it('makes those who know nothing of it yet read their events again', async () => {
     await put({ orders: byUser('true == true') });
     const source = new VersionSource(group);
@@ -228,7 +301,10 @@ describe('a version that is being built', () => {
     await take(group, 10);
     await put({ orders: byUser('data.orderId >= 0'), added: byUser('data.orderId > 0') });
     await take(backfill, 6);
-    const admin = { watermarks: () => Promise.resolve(new Map([[0, { low: 0n, high: 12n }]])) };
+    const admin = {
+      topicId: () => Promise.resolve(undefined),
+      watermarks: () => Promise.resolve(new Map([[0, { low: 0n, high: 12n }]])),
+    };
     const observer = new StreamObserver({ admin, pool: database.pool, group, topics: () => [topic] });
     await observer.refresh();
     const versions = await current();

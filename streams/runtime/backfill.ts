@@ -1,6 +1,7 @@
 import type { DecodeEvent } from '#platform/contract';
-import type { Accumulation, Accumulator, PartitionEvents } from '#platform/inbox';
+import type { Accumulation, Accumulator, PartitionEvents, RecreatedTopics } from '#platform/inbox';
 import { Health } from '#platform/health';
+import type { HealthReport } from '#platform/health';
 import { Inbox, nameOf } from '#platform/inbox';
 import type { IncomingMessage, Kafka, TopicPartition } from '#platform/kafka';
 import type { Logger } from '#platform/telemetry';
@@ -8,6 +9,7 @@ import type { Pool, PoolClient } from '#platform/postgres';
 import { transaction } from '#platform/postgres';
 import { backfillGroup } from '#platform/declarations';
 import type { Versions } from '#streams/engine';
+import { StreamsError } from '#streams/errors';
 import { promote, lockLagging, lockCaughtUp, lockVersionsShared } from '#streams/store';
 import type { BackfillOffset, VersionSource } from '#streams/store';
 import type { QueryAccumulation } from './accumulation.ts';
@@ -16,6 +18,9 @@ import { Engine } from './engine.ts';
 /** After this time in milliseconds, the other workers take over the partitions of a worker that was killed. */
 export const sessionMs = 3_500;
 
+/** How long a backfill may take to join its group and to find where it goes on before the health of the service says so, in milliseconds. */
+const settlingMs = 15_000;
+
 export interface BackfillOptions {
   /** the live group: the service's own consumer group */
   group: string;
@@ -23,6 +28,9 @@ export interface BackfillOptions {
   pool: Pool;
   kafka: Kafka;
   log: Logger;
+  /** of the service: it says why versions are not built; requests do not need them */
+  health: Health;
+  recreatedTopics?: RecreatedTopics;
   source: VersionSource;
   /** decodes a message as the live group does */
   decode: DecodeEvent<IncomingMessage>;
@@ -39,12 +47,22 @@ export interface BackfillOptions {
  */
 export class Backfill {
   readonly #options: BackfillOptions;
-  #inbox: Inbox | undefined;
+  /** what reads, its health, and since when it does, in milliseconds since 1970; undefined while no version is being built */
+  #reading: { inbox: Inbox; health: Health; since: number } | undefined;
   #following: Promise<void> | undefined;
   #stopped = false;
 
   constructor(options: BackfillOptions) {
     this.#options = options;
+    const name = `backfill ${backfillGroup(options.group)}`;
+    options.health.addWork(name, () => this.#check());
+    options.health.addLiveness(name, async () => assertUp(await this.#reading?.health.liveness()));
+  }
+
+  /** @throws while it cannot read */
+  async #check(): Promise<void> {
+    const { now = Date.now } = this.#options;
+    if (this.#reading && now() - this.#reading.since >= settlingMs) assertUp(await this.#reading.health.report());
   }
 
   /** Starts or stops reading as the versions need it. */
@@ -56,7 +74,7 @@ export class Backfill {
   async #follow(versions: Versions): Promise<void> {
     if (this.#stopped) return;
     if (versions.backlog.length === 0) return this.#end();
-    this.#inbox ??= this.#read(versions);
+    this.#reading ??= this.#read(versions);
     const { pool, source, group, onCommitted } = this.#options;
     if (await promoteIdle(pool, source, group)) onCommitted();
   }
@@ -69,13 +87,25 @@ export class Backfill {
   }
 
   async #end(): Promise<void> {
-    const inbox = this.#inbox;
-    this.#inbox = undefined;
-    await inbox?.stop();
+    const reading = this.#reading;
+    this.#reading = undefined;
+    await reading?.inbox.stop();
   }
 
-  #read(versions: Versions): Inbox {
-    const { group, topics, pool, kafka, log, source, decode, onCommitted, now = Date.now } = this.#options;
+  #read(versions: Versions) {
+    const {
+      group,
+      topics,
+      pool,
+      kafka,
+      log,
+      recreatedTopics,
+      source,
+      decode,
+      onCommitted,
+      now = Date.now,
+    } = this.#options;
+    const health = new Health();
     const own = backfillGroup(group);
     const engine = new Engine({ group: own, pool, source, versions, now });
     const inbox = new Inbox({
@@ -84,7 +114,8 @@ export class Backfill {
       pool,
       kafka,
       log,
-      health: new Health(), // a backfill does not change the readiness of the service
+      health,
+      ...(recreatedTopics && { recreatedTopics }),
       handle: (tx, events) => engine.handle(tx, events),
       accumulator: new BackfillAccumulator(engine, source),
       maxBatch: 250,
@@ -95,8 +126,14 @@ export class Backfill {
     });
     log.info({ group: own, queries: versions.building.map(({ query }) => query.name) }, 'reading events again');
     inbox.start();
-    return inbox;
+    return { inbox, health, since: now() };
   }
+}
+
+function assertUp(report: HealthReport | undefined): void {
+  const reasons = Object.values(report?.checks ?? {}).flatMap(({ reason }) => reason ?? []);
+  if (reasons.length > 0)
+    throw new StreamsError('ERR_QUERY_NOT_BUILT', `versions of stream queries are not built: ${reasons.join('; ')}`);
 }
 
 /** Promotes versions in partitions without events to read, where no batch does it. @returns whether there were any */

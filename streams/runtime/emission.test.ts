@@ -169,15 +169,20 @@ describe('what windows emit', () => {
   it('is measured by what Kafka and the database say together', async () => {
     const engine = await engineOf(onClose);
     await handle(engine, { id: 1, partition: 0 }, { id: 2, partition: 1, time: start + 5_000 });
-    await database.pool.query(`INSERT INTO millrace.inbox_offsets (consumer_group, topic, partition, next_offset)
-      VALUES ('analytics', 'order-events', 0, 3), ('other', 'order-events', 1, 9)`);
+    await database.pool
+      .query(`INSERT INTO millrace.inbox_offsets (consumer_group, topic, partition, next_offset, topic_id)
+      VALUES ('analytics', 'order-events', 0, 3, NULL), ('other', 'order-events', 1, 9, NULL),
+        ('analytics', 'order-events', 3, 3, 'present'), ('analytics', 'order-events', 4, 3, 'deleted')`);
     const observer = new StreamObserver({
       admin: {
+        topicId: () => Promise.resolve('present'),
         watermarks: async () =>
           new Map([
             [0, { low: 0n, high: 3n }],
             [1, { low: 0n, high: 4n }],
             [2, { low: 0n, high: 0n }],
+            [3, { low: 0n, high: 3n }],
+            [4, { low: 0n, high: 3n }],
           ]),
       },
       pool: database.pool,
@@ -193,6 +198,8 @@ describe('what windows emit', () => {
         [0, 3n, start],
         [1, undefined, start + 5_000],
         [2, undefined, undefined],
+        [3, 3n, undefined],
+        [4, undefined, undefined],
       ],
     );
   });
@@ -201,6 +208,7 @@ describe('what windows emit', () => {
     let isThere = true;
     const observer = new StreamObserver({
       admin: {
+        topicId: () => Promise.resolve(undefined),
         watermarks: (topic) =>
           isThere && topic === 'order-events'
             ? Promise.resolve(new Map([[0, { low: 0n, high: 0n }]]))

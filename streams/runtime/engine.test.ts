@@ -6,6 +6,7 @@ import { transaction } from '#platform/postgres';
 import type { ReceivedEvent } from '#platform/contract';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
+import { maxRepeatDistance } from '#streams/engine';
 import { listWindows } from '#streams/store';
 import { declare, forgetQueries } from '#streams/testing/declare.ts';
 import { oracle, oracleQueries, windowName } from '#streams/testing/oracle.ts';
@@ -138,6 +139,20 @@ describe('the engine on PostgreSQL', () => {
     ]) {
       assert.deepEqual(await rows(`SELECT * FROM ${table}`), [], table);
     }
+  });
+
+  it('counts an event once, also after many events of a topic that was deleted and created again', async () => {
+    const earlier = Float64Array.from({ length: 3 * maxRepeatDistance }, (_, i) => i + 1);
+    await database.pool.query('INSERT INTO stream_recent_ids VALUES ($1, $2, 0, 100000, $3)', [
+      group,
+      'order-events',
+      Buffer.from(earlier.buffer),
+    ]);
+    const engine = await engineOf({ count });
+    await handle(engine, [event(1)]);
+    await handle(engine, [{ ...event(1), offset: 2n }]);
+    const [window] = await windowsOf(engine, 'count');
+    assert.equal(window?.values['orders'], 1);
   });
 
   it('takes concurrent batches of the same windows without a deadlock or a lost count', async () => {

@@ -6,6 +6,7 @@ import { after, before, beforeEach, describe, it } from 'node:test';
 import { encodeHeaders } from '#platform/contract';
 import { Health } from '#platform/health';
 import { Inbox } from '#platform/inbox';
+import { decideOffsets } from '#platform/inbox/decide.ts';
 import { createKafka } from '#platform/kafka';
 import type { Kafka, Producer } from '#platform/kafka';
 import { eventually } from '#test/eventually.ts';
@@ -100,7 +101,7 @@ spec:
   async function worker(folder: string): Promise<Worker> {
     const pool = createPool({ name: 'live-test', url: database.url, max: 6, log });
     const source = new VersionSource(group);
-    const shared = { group, topics: [topic], pool, kafka, log, source };
+    const shared = { group, topics: [topic], pool, kafka, log, source, health: new Health() };
     const backfill = new Backfill({ decode: lazyDecoder({}), ...shared, onCommitted: () => queries.wake() });
     const queries = new LiveQueries({
       ...shared,
@@ -117,7 +118,6 @@ spec:
     for (const other of others) other.start();
     const inbox = new Inbox({
       ...shared,
-      health: new Health(),
       decode: lazyDecoder({}),
       handle: (tx, events) => engine.handle(tx, events),
       accumulator: engine,
@@ -223,7 +223,8 @@ spec:
     await assertStopsCompletely(kafka, (own) => liveQueries(folder, own, () => Promise.resolve()));
   });
 
-  it('leave nothing behind when a worker stops reading for a version that is built', async () => {
+  /** A query that a backfill has to build: the group has read the topic before. */
+  async function toBuild() {
     const folder = declarations({ all: byUser('all') });
     await send(500);
     for (const [partition, { high }] of await kafka.admin.watermarks(topic))
@@ -236,9 +237,44 @@ spec:
     await queries.stop();
     assert.ok(queries.versions.backlog.length > 0);
     const source = new VersionSource(group);
-    const shared = { group, topics: [topic], pool: database.pool, log, source, onCommitted: () => undefined };
+    const shared = { group, topics: [topic], pool: database.pool, log, source, decode: lazyDecoder({}) };
+    return { queries, shared };
+  }
+
+  it('say in the health of the service why a version is not built, which takes requests meanwhile', async (context) => {
+    const { queries, shared } = await toBuild();
+    await database.pool.query(`UPDATE millrace.inbox_offsets SET topic_id = 'deleted'`);
+    const health = new Health();
+    let ahead = 0;
+    const now = () => Date.now() + ahead;
+    const committed = Promise.withResolvers<void>();
+    const backfill = new Backfill({ ...shared, kafka, health, now, onCommitted: () => committed.resolve() });
+    context.after(() => backfill.stop());
+    await backfill.follow(queries.versions);
+    assert.equal((await health.report()).status, 'UP', 'it may take a while to join the group');
+    ahead = 60_000;
+    const name = `backfill ${group}.versions`;
+    const isRefused = async () => (await health.report()).checks[name]?.reason?.includes('created again');
+    await eventually(isRefused, 'the reason', 20_000);
+    assert.match(
+      (await health.report()).checks[name]!.reason!,
+      new RegExp(`npm run offsets -- restart ${group}.versions ${topic} reads it from its start`),
+    );
+    assert.equal((await health.readiness()).status, 'UP');
+    assert.equal((await health.liveness()).status, 'UP');
+    const { admin } = kafka;
+    await decideOffsets({ pool: database.pool, admin }, { group: `${group}.versions`, topic, decision: 'restart' });
+    await committed.promise;
+    await eventually(async () => (await health.report()).status === 'UP', 'it is well', 20_000);
+    await backfill.stop();
+    assert.equal((await health.report()).status, 'UP');
+  });
+
+  it('leave nothing behind when a worker stops reading for a version that is built', async () => {
+    const { queries, shared } = await toBuild();
     await assertStopsCompletely(kafka, (own) => {
-      const backfill = new Backfill({ decode: lazyDecoder({}), ...shared, kafka: own });
+      const health = new Health();
+      const backfill = new Backfill({ ...shared, kafka: own, health, onCommitted: () => undefined });
       return { start: () => backfill.follow(queries.versions), stop: () => backfill.stop() };
     });
   });
@@ -300,6 +336,8 @@ spec:
       'even',
       expected((id) => id % 2 === 0),
     );
+    const starts = async () => (await database.pool.query('SELECT FROM stream_members')).rowCount;
+    await eventually(async () => (await starts()) === 0, 'where versions began to be forgotten');
   });
 
   it('are exact though connections are lost and a worker leaves while a version is built', async () => {

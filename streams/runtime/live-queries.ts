@@ -8,7 +8,7 @@ import { differences } from '#streams/engine';
 import type { Versions } from '#streams/engine';
 import { readQueries } from '#streams/language';
 import type { QueryFault, LoadedQueries } from '#streams/language';
-import { readEpoch, readLive, registerQueries, serveCaughtUp } from '#streams/store';
+import { forgetPassedStarts, readEpoch, readLive, registerQueries, serveCaughtUp } from '#streams/store';
 import type { VersionSource } from '#streams/store';
 import { QueryFolder } from './query-folder.ts';
 import type { Contents } from './query-folder.ts';
@@ -23,7 +23,7 @@ export interface LiveQueriesOptions {
   /** the live group: the service's own consumer group */
   group: string;
   pool: Pool;
-  admin: Pick<KafkaAdmin, 'topics' | 'watermarks'>;
+  admin: Pick<KafkaAdmin, 'topicId' | 'topics' | 'watermarks'>;
   log: Logger;
   source: VersionSource;
   /** the topics that the service reads */
@@ -153,7 +153,10 @@ export class LiveQueries {
     const faulty = new Set(reading.faults.flatMap(({ query }) => query ?? []));
     const changes = differences(this.#applied, { ...reading, faulty });
     if (changes.changed.length + changes.removed.length > 0) {
-      const left = await registerQueries(pool, group, changes, (topic) => admin.watermarks(topic));
+      const left = await registerQueries(pool, group, changes, async (topic) => {
+        const [topicId, watermarks] = await Promise.all([admin.topicId(topic), admin.watermarks(topic)]);
+        return { topicId, watermarks };
+      });
       const changed = changes.changed.filter(({ name }) => !left.has(name));
       for (const { name, definition } of changed) this.#applied.set(name, definition);
       for (const name of changes.removed) this.#applied.delete(name);
@@ -176,6 +179,7 @@ export class LiveQueries {
     let versions = await this.#refresh();
     if (versions.caughtUp.length > 0 && (await serveCaughtUp(pool, group))) versions = await this.#refresh();
     await follow(versions);
+    if (versions.hasStarts) await forgetPassedStarts(pool, group);
     if (applied.status === 'rejected') throw applied.reason;
   }
 

@@ -1,3 +1,4 @@
+import { isRecreated } from '#platform/inbox';
 import type { KafkaAdmin } from '#platform/kafka';
 import type { Pool } from '#platform/postgres';
 import type { Observation, Offsets } from '#streams/engine';
@@ -6,17 +7,24 @@ import { readPositions } from '#streams/store';
 /** The maximum age of Kafka's offsets, in milliseconds. */
 const maxAgeMs = 15_000;
 
+/** What Kafka tells of a topic, and when it was asked. */
+interface Answer {
+  askedAt: number;
+  topicId: string | undefined;
+  offsets: ReadonlyMap<number, Offsets>;
+}
+
 /** Observes the ends of the topics in Kafka, and how far the group has read them. */
 export class StreamObserver {
-  readonly #admin: Pick<KafkaAdmin, 'watermarks'>;
+  readonly #admin: Pick<KafkaAdmin, 'topicId' | 'watermarks'>;
   readonly #pool: Pool;
   readonly #group: string;
   readonly #topics: () => readonly string[];
   /** by topic */
-  readonly #answers = new Map<string, { askedAt: number; offsets: ReadonlyMap<number, Offsets> }>();
+  readonly #answers = new Map<string, Answer>();
 
   constructor(options: {
-    admin: Pick<KafkaAdmin, 'watermarks'>;
+    admin: Pick<KafkaAdmin, 'topicId' | 'watermarks'>;
     pool: Pool;
     group: string;
     topics: () => readonly string[];
@@ -32,7 +40,8 @@ export class StreamObserver {
     const askedAt = performance.now();
     const asked = await Promise.allSettled(
       this.#topics().map(async (topic) => {
-        this.#answers.set(topic, { askedAt, offsets: await this.#admin.watermarks(topic) });
+        const [topicId, offsets] = await Promise.all([this.#admin.topicId(topic), this.#admin.watermarks(topic)]);
+        this.#answers.set(topic, { askedAt, topicId, offsets });
       }),
     );
     const failures = asked.filter(({ status }) => status === 'rejected') as PromiseRejectedResult[];
@@ -41,7 +50,8 @@ export class StreamObserver {
 
   /**
    * The state of the partitions; undefined while Kafka's offsets are too old. Kafka's offsets are older than those of the
-   * database: a partition that seems to be read to its end has been so.
+   * database: a partition that seems to be read to its end has been so. Of a topic that was created again nothing is read until
+   * the group goes on in it: the stored offset counts in the earlier one.
    */
   async observe(): Promise<Observation | undefined> {
     const since = performance.now() - maxAgeMs;
@@ -54,10 +64,11 @@ export class StreamObserver {
     return {
       now,
       known: new Set(fresh.map(({ topic }) => topic)),
-      partitions: fresh.flatMap(({ topic, offsets: all }) =>
+      partitions: fresh.flatMap(({ topic, topicId, offsets: all }) =>
         [...all].map(([partition, offsets]) => {
           const own = partitions.find((one) => one.topic === topic && one.partition === partition);
-          return { topic, partition, offsets, nextOffset: own?.nextOffset, watermarks: own?.watermarks ?? new Map() };
+          const nextOffset = isRecreated(own?.topicId, topicId) ? undefined : own?.nextOffset;
+          return { topic, partition, offsets, nextOffset, watermarks: own?.watermarks ?? new Map() };
         }),
       ),
     };

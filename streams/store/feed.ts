@@ -32,6 +32,16 @@ export async function feedEnd(pool: Pool): Promise<FeedPosition> {
   return { xid: rows[0]!.xid, id: '0' };
 }
 
+/** What a read of the feed has found. */
+export interface FeedPage {
+  rows: FeedRow[];
+  /**
+   * The end of the feed at that time. A position that is after it is of another PostgreSQL server, from before the database was
+   * restored or moved: no row comes after it.
+   */
+  end: FeedPosition;
+}
+
 /**
  * The rows after a position, in the same order for every reader. It leaves out rows of transactions that are not older than
  * every open one, because a later commit can come before them.
@@ -42,16 +52,22 @@ export async function readFeed(
   after: FeedPosition,
   until: FeedPosition | undefined,
   limit: number,
-): Promise<FeedRow[]> {
-  const { rows } = await pool.query<FeedRow>({
+): Promise<FeedPage> {
+  const { rows } = await pool.query<{ end: string } & (FeedRow | { xid: null })>({
     name: 'feed-read',
-    text: `SELECT xid::text, id::text, kind, items FROM feed
-      WHERE (xid, id) > ($1::xid8, $2::bigint) AND xid < pg_snapshot_xmin(pg_current_snapshot())
-        AND ($3::xid8 IS NULL OR (xid, id) <= ($3::xid8, $4::bigint))
-      ORDER BY feed.xid, feed.id LIMIT $5`,
+    text: `WITH here AS MATERIALIZED (SELECT pg_snapshot_xmin(pg_current_snapshot()) AS horizon)
+      SELECT horizon::text AS end, f.xid::text, f.id::text, kind, items FROM here LEFT JOIN LATERAL (
+        SELECT * FROM feed
+        WHERE (xid, id) > ($1::xid8, $2::bigint) AND xid < horizon
+          AND ($3::xid8 IS NULL OR (xid, id) <= ($3::xid8, $4::bigint))
+        ORDER BY xid, id LIMIT $5) f ON true
+      ORDER BY f.xid, f.id`,
     values: [after.xid, after.id, until?.xid ?? null, until?.id ?? null, limit],
   });
-  return rows;
+  return {
+    rows: rows.filter((row) => row.xid !== null),
+    end: { xid: rows[0]!.end, id: '0' },
+  };
 }
 
 /** Deletes rows that are older than `keepMs`, at most `limit` of them. @returns how many it has deleted */

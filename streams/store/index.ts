@@ -11,7 +11,7 @@ export { readPositions } from './positions.ts';
 export type { PartitionPosition } from './positions.ts';
 export { saveProgress } from './progress.ts';
 export type { SeenIds } from './progress.ts';
-export { lockCaughtUp, lockLagging, promote } from './promotion.ts';
+export { forgetPassedStarts, lockCaughtUp, lockLagging, promote } from './promotion.ts';
 export type { BackfillOffset } from './promotion.ts';
 export { registerQueries, serveCaughtUp } from './registry.ts';
 export { cleanUp, feedKeptMs } from './retention.ts';

@@ -86,13 +86,14 @@ async function readRecent(
   group: string,
   partitions: readonly PartitionOffset[],
 ): Promise<RecentIds[]> {
+  // what has higher offsets is of an earlier topic of that name: it was read before
   const { rows } = await db.query<{ topic: string; partition: number; hashes: Buffer }>({
     name: 'recent-read',
     text: `SELECT r.topic, r.partition, r.hashes FROM stream_recent_ids r
       JOIN unnest($2::text[], $3::int[], $4::bigint[]) AS p(topic, partition, first)
         ON r.topic = p.topic AND r.partition = p.partition
       WHERE r.consumer_group = $1 AND r.last_offset >= p.first - ${maxRepeatDistance}
-      ORDER BY r.topic, r.partition, r.last_offset`,
+      ORDER BY r.topic, r.partition, r.last_offset < p.first, r.last_offset`,
     values: [...keyValues(group, partitions), partitions.map(({ offset }) => offset)],
   });
   return partitions.map(({ topic, partition }) => {

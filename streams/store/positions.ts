@@ -6,6 +6,8 @@ export interface PartitionPosition {
   partition: number;
   /** undefined before the first event is read */
   nextOffset: bigint | undefined;
+  /** the id of the topic that it counts in, where it is known */
+  topicId: string | undefined;
   watermarks: Map<string, { watermark: number; updatedAt: number }>;
 }
 
@@ -19,19 +21,28 @@ export async function readPositions(
     topic: string | null;
     partition: number;
     next_offset: string | null;
+    topic_id: string | null;
     clock: string | null;
     watermark: Date;
     updated_at: Date;
   }>({
     name: 'positions-read',
-    text: `SELECT clock_timestamp() AS now, topic, partition, next_offset, clock, watermark, m.updated_at
+    text: `SELECT clock_timestamp() AS now, topic, partition, next_offset, topic_id, clock, watermark, m.updated_at
       FROM (SELECT) AS one LEFT JOIN (
-        (SELECT topic, partition, next_offset FROM millrace.inbox_offsets WHERE consumer_group = $1) o
+        (SELECT topic, partition, next_offset, topic_id FROM millrace.inbox_offsets WHERE consumer_group = $1) o
         FULL JOIN (SELECT * FROM stream_watermarks WHERE consumer_group = $1) m USING (topic, partition)) ON true`,
     values: [group],
   });
   const partitions = new Map<string, PartitionPosition>();
-  for (const { topic, partition, next_offset: nextOffset, clock, watermark, updated_at: updatedAt } of rows) {
+  for (const {
+    topic,
+    partition,
+    next_offset: nextOffset,
+    topic_id: topicId,
+    clock,
+    watermark,
+    updated_at: updatedAt,
+  } of rows) {
     if (topic === null) continue;
     const name = `${partition}:${topic}`;
     let position = partitions.get(name);
@@ -40,6 +51,7 @@ export async function readPositions(
         topic,
         partition,
         nextOffset: nextOffset === null ? undefined : BigInt(nextOffset),
+        topicId: topicId ?? undefined,
         watermarks: new Map(),
       };
       partitions.set(name, position);

@@ -1,14 +1,16 @@
 import type { TopicPartition } from '#platform/kafka';
-import type { PoolClient } from '#platform/postgres';
+import type { Pool, PoolClient } from '#platform/postgres';
+import { transaction } from '#platform/postgres';
 import { backfillGroup } from '#platform/declarations';
 import type { Versions } from '#streams/engine';
-import { nextEpoch } from './versions.ts';
+import { lockVersionsExclusive, nextEpoch } from './versions.ts';
 
 /** A partition, and the backfill's next offset in it. */
 export type BackfillOffset = TopicPartition & { next: bigint };
 
 /**
- * Locks the live group's offsets in the partitions in which it has not passed the backfill, until the transaction ends.
+ * Locks the live group's offsets in the partitions in which it has not passed the backfill, until the transaction ends. Offsets of
+ * a topic and of an earlier one of its name cannot be compared: there is neither before the other.
  * @returns these partitions
  */
 export async function lockLagging(
@@ -22,13 +24,15 @@ export async function lockLagging(
     text: `SELECT o.topic, o.partition FROM millrace.inbox_offsets o
       JOIN unnest($2::text[], $3::int[], $4::bigint[]) AS r(topic, partition, next)
         ON o.topic = r.topic AND o.partition = r.partition
-      WHERE o.consumer_group = $1 AND o.next_offset <= r.next
+      JOIN millrace.inbox_offsets b ON b.consumer_group = $5 AND b.topic = o.topic AND b.partition = o.partition
+      WHERE o.consumer_group = $1 AND o.next_offset <= r.next AND coalesce(o.topic_id = b.topic_id, true)
       ORDER BY o.topic, o.partition FOR UPDATE OF o`,
     values: [
       group,
       partitions.map(({ topic }) => topic),
       partitions.map(({ partition }) => partition),
       partitions.map(({ next }) => next),
+      backfillGroup(group),
     ],
   });
   return partitions.filter((at) =>
@@ -55,6 +59,23 @@ export async function lockCaughtUp(tx: PoolClient, group: string): Promise<Backf
     group,
     rows.map(({ topic, partition, next }) => ({ topic, partition, next: BigInt(next) })),
   );
+}
+
+/**
+ * Forgets from which offsets on versions take the events of the live group, where this has passed them. Otherwise they would skip
+ * the events up to such an offset in a topic that is created again, or whose log loses its end.
+ */
+export async function forgetPassedStarts(pool: Pool, group: string): Promise<void> {
+  await transaction(pool, async (tx) => {
+    await lockVersionsExclusive(tx);
+    const { rowCount } = await tx.query(
+      `DELETE FROM stream_members m USING millrace.inbox_offsets o
+       WHERE m.consumer_group = $1 AND o.consumer_group = $1 AND o.topic = m.topic AND o.partition = m.partition
+         AND m.from_offset <= o.next_offset`,
+      [group],
+    );
+    if (rowCount) await nextEpoch(tx);
+  });
 }
 
 /**

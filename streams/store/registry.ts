@@ -2,15 +2,24 @@ import { StreamsError } from '#streams/errors';
 import type { TopicPartition, Watermarks } from '#platform/kafka';
 import type { Pool, PoolClient } from '#platform/postgres';
 import { transaction } from '#platform/postgres';
-import { decide, planOf, rewind } from '#streams/engine';
 import { backfillGroup } from '#platform/declarations';
-import type { KnownVersion, Rewind } from '#streams/engine';
+import { decide, planOf } from '#streams/engine';
+import type { KnownVersion } from '#streams/engine';
 import { parseQuery } from '#streams/language';
 import type { StreamQuery } from '#streams/language';
+import { lockBackfill, nameOf, readOffsets, sendBackfill } from './backfill-offsets.ts';
+import type { StoredOffset } from './backfill-offsets.ts';
 import { lockVersionsExclusive, nextEpoch, readLive } from './versions.ts';
 
-/** The first and last offsets of the partitions of a topic. */
-export type ReadWatermarks = (topic: string) => Promise<ReadonlyMap<number, Watermarks>>;
+/** A topic as Kafka has it now. */
+export interface TopicLog {
+  /** undefined where the brokers tell none */
+  topicId: string | undefined;
+  /** the first and last offsets, by partition */
+  watermarks: ReadonlyMap<number, Watermarks>;
+}
+
+export type ReadLog = (topic: string) => Promise<TopicLog>;
 
 /** The changes of the declarations. */
 export interface Changes {
@@ -18,8 +27,6 @@ export interface Changes {
   /** names */
   removed: readonly string[];
 }
-
-type StoredOffset = TopicPartition & { next: bigint };
 
 /** Thrown for a partition that did not exist when the locks were taken. */
 class NewPartition extends StreamsError {
@@ -40,15 +47,15 @@ export async function registerQueries(
   pool: Pool,
   group: string,
   changes: Changes,
-  readWatermarks: ReadWatermarks,
+  readLog: ReadLog,
 ): Promise<ReadonlyMap<string, unknown>> {
   const { register, redefine, retire } = decide(await readKnown(pool, changes), changes.changed, changes.removed);
   if (register.length + redefine.length + retire.length === 0) return new Map();
   for (let attempt = 1; ; attempt++) {
-    const { lows, left } = await readLows(pool, group, register, readWatermarks);
+    const { logs, left } = await readLogs(pool, group, register, readLog);
     const known = { ...changes, changed: changes.changed.filter(({ name }) => !left.has(name)) };
     try {
-      await transaction(pool, (tx) => putIntoEffect(tx, group, known, lows));
+      await transaction(pool, (tx) => putIntoEffect(tx, group, known, logs));
       return left;
     } catch (error) {
       if (!(error instanceof NewPartition) || attempt === 5) throw error;
@@ -67,34 +74,35 @@ async function readKnown(db: Pool | PoolClient, { changed }: Pick<Changes, 'chan
   });
 }
 
-type Lows = ReadonlyMap<string, ReadonlyMap<number, Watermarks>>;
+/** by topic */
+type Logs = ReadonlyMap<string, TopicLog>;
 
 /** Asks Kafka only about topics that the group has read: in a new database everything starts at the first event. */
-async function readLows(
+async function readLogs(
   pool: Pool,
   group: string,
   queries: readonly StreamQuery[],
-  read: ReadWatermarks,
-): Promise<{ lows: Lows; left: Map<string, unknown> }> {
+  read: ReadLog,
+): Promise<{ logs: Logs; left: Map<string, unknown> }> {
   const wanted = [...new Set(queries.flatMap(({ from }) => from.map(({ topic }) => topic)))];
   const { rows } = await pool.query<{ topic: string }>(
     'SELECT DISTINCT topic FROM millrace.inbox_offsets WHERE consumer_group = $1 AND topic = ANY($2)',
     [group, wanted],
   );
-  const lows = new Map<string, ReadonlyMap<number, Watermarks>>();
+  const logs = new Map<string, TopicLog>();
   const left = new Map<string, unknown>();
   const ask = async (topic: string) => {
     try {
-      lows.set(topic, await read(topic));
+      logs.set(topic, await read(topic));
     } catch (error) {
       for (const { name, from } of queries) if (from.some((source) => source.topic === topic)) left.set(name, error);
     }
   };
   await Promise.all(rows.map(({ topic }) => ask(topic)));
-  return { lows, left };
+  return { logs, left };
 }
 
-async function putIntoEffect(tx: PoolClient, group: string, { changed, removed }: Changes, lows: Lows): Promise<void> {
+async function putIntoEffect(tx: PoolClient, group: string, { changed, removed }: Changes, logs: Logs): Promise<void> {
   // all transactions lock in this order: the backfill's offsets, then the versions
   const backfill = await lockBackfill(tx, group);
   await lockVersionsExclusive(tx);
@@ -109,11 +117,11 @@ async function putIntoEffect(tx: PoolClient, group: string, { changed, removed }
       declaration.window?.retention ?? null,
     ]);
   }
+  const lowOf = ({ topic, partition }: TopicPartition) => logs.get(topic)?.watermarks.get(partition)?.low ?? 0n;
   const behind: { id: number; partitions: StoredOffset[] }[] = [];
   for (const query of register) {
     const partitions = own.filter(
-      ({ topic, partition, next }) =>
-        query.from.some((source) => source.topic === topic) && next > (lows.get(topic)?.get(partition)?.low ?? 0n),
+      (at) => query.from.some((source) => source.topic === at.topic) && at.next > lowOf(at),
     );
     const id = await insertVersion(tx, query, partitions.length === 0);
     if (partitions.length === 0) await retireOlder(tx, query.name, id);
@@ -121,33 +129,10 @@ async function putIntoEffect(tx: PoolClient, group: string, { changed, removed }
   }
   for (const at of own) {
     const beginning = behind.filter(({ partitions }) => partitions.includes(at)).map(({ id }) => id);
-    const low = lows.get(at.topic)?.get(at.partition)?.low ?? 0n;
-    await sendBackfill(tx, group, at, backfill.get(nameOf(at))!, beginning, low);
+    const start = { low: lowOf(at), topicId: logs.get(at.topic)?.topicId };
+    await sendBackfill(tx, group, at, backfill.get(nameOf(at))!, beginning, start);
   }
   await nextEpoch(tx);
-}
-
-const nameOf = ({ topic, partition }: TopicPartition) => `${partition}:${topic}`;
-
-/** Locks the backfill's offsets. It creates missing ones at the live group's, so that the backfill reads nothing needless. */
-async function lockBackfill(tx: PoolClient, group: string): Promise<Map<string, bigint>> {
-  const backfill = backfillGroup(group);
-  await tx.query(
-    `INSERT INTO millrace.inbox_offsets (consumer_group, topic, partition, next_offset)
-     SELECT $2, topic, partition, next_offset FROM millrace.inbox_offsets WHERE consumer_group = $1 ORDER BY topic, partition
-     ON CONFLICT DO NOTHING`,
-    [group, backfill],
-  );
-  return new Map((await readOffsets(tx, backfill, 'FOR UPDATE')).map((at) => [nameOf(at), at.next]));
-}
-
-async function readOffsets(tx: PoolClient, group: string, locking = ''): Promise<StoredOffset[]> {
-  const { rows } = await tx.query<TopicPartition & { next: string }>(
-    `SELECT topic, partition, next_offset::text AS next FROM millrace.inbox_offsets WHERE consumer_group = $1
-     ORDER BY topic, partition ${locking}`,
-    [group],
-  );
-  return rows.map(({ topic, partition, next }) => ({ topic, partition, next: BigInt(next) }));
 }
 
 async function insertVersion(tx: PoolClient, query: StreamQuery, serves: boolean): Promise<number> {
@@ -166,42 +151,6 @@ async function insertVersion(tx: PoolClient, query: StreamQuery, serves: boolean
     ],
   );
   return rows[0]!.id;
-}
-
-async function sendBackfill(
-  tx: PoolClient,
-  group: string,
-  { topic, partition, next }: StoredOffset,
-  position: bigint,
-  beginning: readonly number[],
-  low: bigint,
-): Promise<void> {
-  const backfill = backfillGroup(group);
-  const at = [backfill, topic, partition];
-  const { rows } = await tx.query<{ id: number; from: string }>(
-    `SELECT query_id AS id, from_offset::text AS from FROM stream_members
-     WHERE consumer_group = $1 AND topic = $2 AND partition = $3`,
-    at,
-  );
-  const reading = rows.map(({ id, from }) => ({ id, from: BigInt(from) }));
-  if (beginning.length === 0 && reading.length > 0) return;
-  const sent: Rewind =
-    beginning.length > 0
-      ? rewind(position, reading, beginning, low)
-      : { position: next, starts: [], isElsewhere: false }; // no version needs earlier events
-  await tx.query(
-    'UPDATE millrace.inbox_offsets SET next_offset = $4 WHERE consumer_group = $1 AND topic = $2 AND partition = $3',
-    [...at, sent.position],
-  );
-  await tx.query(
-    `INSERT INTO stream_members (consumer_group, topic, partition, query_id, from_offset)
-     SELECT $1, $2, $3, * FROM unnest($4::int[], $5::bigint[])
-     ON CONFLICT (query_id, topic, partition) DO UPDATE SET from_offset = excluded.from_offset`,
-    [...at, sent.starts.map(({ id }) => id), sent.starts.map(({ from }) => from)],
-  );
-  if (!sent.isElsewhere) return;
-  for (const table of ['stream_watermarks', 'stream_recent_ids'])
-    await tx.query(`DELETE FROM ${table} WHERE consumer_group = $1 AND topic = $2 AND partition = $3`, at);
 }
 
 async function retireVersions(tx: PoolClient, ids: readonly number[]): Promise<void> {

@@ -2,18 +2,18 @@ import type { Pool } from '#platform/postgres';
 import type { Versions } from '#streams/engine';
 import type { StreamQuery } from '#streams/language';
 import { readLive, registerQueries, VersionSource } from '#streams/store';
-import type { ReadWatermarks } from '#streams/store/registry.ts';
+import type { ReadLog } from '#streams/store/registry.ts';
 
-/** Puts queries into effect as if they were all that the files say. @param readWatermarks default: offsets begin with 0 */
+/** Puts queries into effect as if they were all that the files say. @param readLog default: offsets begin with 0 */
 export async function declare(
   pool: Pool,
   group: string,
   queries: readonly StreamQuery[],
-  readWatermarks: ReadWatermarks = () => Promise.resolve(new Map()),
+  readLog: ReadLog = () => Promise.resolve({ topicId: undefined, watermarks: new Map() }),
 ): Promise<{ source: VersionSource; versions: Versions }> {
   const { live } = await readLive(pool);
   const removed = live.map(({ name }) => name).filter((name) => queries.every((query) => query.name !== name));
-  await registerQueries(pool, group, { changed: queries, removed }, readWatermarks);
+  await registerQueries(pool, group, { changed: queries, removed }, readLog);
   const source = new VersionSource(group);
   return { source, versions: await source.load(pool) };
 }

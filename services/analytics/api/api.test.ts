@@ -76,6 +76,7 @@ describe('the HTTP interface of analytics', () => {
     await pool.query(`INSERT INTO millrace.inbox_offsets (consumer_group, topic, partition, next_offset)
       VALUES ('analytics', 'order-events', 0, 8), ('analytics', 'user-events', 0, 10)`);
     const admin = {
+      topicId: () => Promise.resolve(undefined),
       watermarks: async (topic: string) => new Map([[0, { low: 0n, high: topic === 'order-events' ? 11n : 10n }]]),
     };
     const observer = new StreamObserver({

@@ -212,6 +212,22 @@ describe('the live stream', () => {
     assert.deepEqual(dataOf(await reader.take(2)), ['"slow"', '"quick"']);
   });
 
+  it('goes on when the database is restored or moved to a server whose transaction ids are smaller', async (t) => {
+    await untilSettled();
+    const former = BigInt((await feedEnd(database.pool)).xid) + 1_000_000_000n;
+    // the former server's answer to the first client, which asks where the feed ends
+    const { mock } = t.mock.method(database.pool, 'query');
+    mock.mockImplementationOnce(() => Promise.resolve({ rows: [{ xid: String(former) }] }) as never);
+    const [first, second] = [await attach(), await attach(`${former - 2n}-5-1`)];
+    const earlier = mock.callCount();
+    await eventually(() => mock.callCount() > earlier + 3, 'the feed is read on this server');
+    await write('"after"');
+    for (const reader of [first, second]) assert.deepEqual(dataOf(await reader.take(1)), ['"after"']);
+    const third = await attach(`${former - 1n}-6-1`);
+    await write('"later"');
+    for (const reader of [first, second, third]) assert.deepEqual(dataOf(await reader.take(1)), ['"later"']);
+  });
+
   it('ignores an unknown id', async () => {
     for (const id of ['x', '0-0-0', '99999999999999999999-1-1', '999999999999999999-5-1']) {
       const reader = await open(id);

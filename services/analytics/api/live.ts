@@ -42,6 +42,7 @@ const disconnected = counter({
  */
 export class LiveFeed {
   readonly #pool: Pool;
+  readonly #log: Logger;
   readonly #clients = new Set<Client>();
   readonly #poller: Ticker;
   readonly #maxUnread: number;
@@ -52,6 +53,7 @@ export class LiveFeed {
 
   constructor({ pool, log, pollMs = 250, heartbeatMs = 15_000, maxUnread = 1024 * 1024 }: LiveOptions) {
     this.#pool = pool;
+    this.#log = log;
     this.#maxUnread = maxUnread;
     this.#poller = new Ticker({ name: 'live feed', everyMs: pollMs, log, run: () => this.#poll() });
     this.#heartbeat = setInterval(() => this.#write(': heartbeat\n\n', this.#clients), heartbeatMs).unref();
@@ -122,8 +124,14 @@ export class LiveFeed {
       void this.#poller.stop(); // until the next client
       return false;
     }
-    const rows = await readFeed(this.#pool, from, undefined, page);
+    const { rows, end } = await readFeed(this.#pool, from, undefined, page);
     if (this.#head !== from) return true; // all clients have left, and new ones have come
+    if (BigInt(from.xid) > BigInt(end.xid)) {
+      this.#log.warn(
+        'the transaction ids are smaller than before: the live stream goes on at the end of the restored feed',
+      );
+      this.#head = end;
+    }
     for (const row of rows) {
       this.#write(encodeRow(row), this.#fed());
       this.#head = { xid: row.xid, id: row.id };
@@ -147,7 +155,7 @@ export class LiveFeed {
         client.behind = undefined;
         continue;
       }
-      const rows = await readFeed(this.#pool, { xid: behind.xid, id: behind.after }, head, page);
+      const { rows } = await readFeed(this.#pool, { xid: behind.xid, id: behind.after }, head, page);
       this.#write(rows.map((row) => encodeRow(row, sentOf(row, behind))).join(''), [client]);
       const last = rows.at(-1);
       client.behind = last && rows.length === page ? { xid: last.xid, after: last.id, sent: 0 } : undefined;
