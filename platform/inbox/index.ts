@@ -3,6 +3,6 @@ export { deadLetterColumns, messageOf } from './dead-letter-row.ts';
 export type { DeadLetterRow } from './dead-letter-row.ts';
 export { Inbox } from './inbox.ts';
 export { isTombstone } from './item.ts';
-export { Outdated, loadOffsets, moveOffsets, nameOf } from './offsets.ts';
+export { Outdated, isRecreated, loadOffsets, moveOffsets, nameOf } from './offsets.ts';
 export { consumerPart } from './operations/handlers.ts';
 export type { Handle } from './writer.ts';
