@@ -10,16 +10,16 @@ import { eventually, untilPasses } from '#test/eventually.ts';
 import { Rebuilder } from './rebuilder.ts';
 
 describe('a rebuild and its topics', () => {
-  const stand = inboxStand();
-  const before = 14;
-  const after = 24;
-  const key = 'k';
-  const partition = partitionOf(key, partitions);
   let rebuilders: Rebuilder[];
   beforeEach(() => {
     rebuilders = [];
   });
   afterEach(() => Promise.all(rebuilders.map((rebuilder) => rebuilder.stop())));
+  const stand = inboxStand(); // its database is dropped after the rebuilders have stopped
+  const before = 14;
+  const after = 24;
+  const key = 'k';
+  const partition = partitionOf(key, partitions);
 
   const start = ({ topics = [stand.topic], kafka = stand.kafka }: { topics?: string[]; kafka?: Kafka } = {}) => {
     const rebuilder = new Rebuilder({
@@ -111,8 +111,7 @@ describe('a rebuild and its topics', () => {
       await query.query('SELECT FROM effects');
       await work();
     } finally {
-      await query.query('ROLLBACK');
-      query.release();
+      query.release(true); // PostgreSQL may have ended it while it was idle
     }
   };
 
