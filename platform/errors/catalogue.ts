@@ -246,6 +246,11 @@ export const platformErrors = {
     means: 'A migration has changed the tables of a read model while it was rebuilt.',
     action: 'Request another rebuild.',
   },
+  ERR_PROJECTION_TOPIC_CHANGED: {
+    means: 'A topic was created again, truncated or moved back while a read model was rebuilt from it.',
+    action:
+      'Decide where the group goes on if it refuses the topic, with `npm run offsets`. Request another rebuild when it reads the topic.',
+  },
   ERR_UNAVAILABLE: {
     means: 'Work cannot be done now, for a temporary reason.',
     action: 'Nothing: it is retried. The message has the reason.',

@@ -22,9 +22,15 @@ export async function recoverCommand(recovery: Recovery, args: readonly string[]
   const pool = createPool({ name: 'recover', url: config.DATABASE_URL, max: 1, log, statementMs });
   const kafka = createKafka({ ...kafkaConnection(config), clientId: 'recover', log });
   try {
-    const { events, conflicts, isPublishedAgain } = await recover(recovery, { pool, kafka, isTrial: values.list });
+    const { events, conflicts, isPublishedAgain, tooHigh } = await recover(recovery, {
+      pool,
+      kafka,
+      isTrial: values.list,
+    });
     if (values.list) for (const id of events) console.log(id);
     for (const id of conflicts) console.log(`${id}: the database has another event than ${recovery.topic}`);
+    for (const id of tooHigh)
+      console.log(`${id}: its key is too high for more to be drawn after it; they go on after the others`);
     const what = values.list ? 'are in the topic and not in the database' : 'are taken back';
     console.log(`${events.length} events of ${recovery.topic} ${what}`);
     if (isPublishedAgain)

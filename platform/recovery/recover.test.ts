@@ -29,12 +29,13 @@ describe('the recovery of a database that was put back', () => {
   });
   afterEach(() => database.drop());
 
-  const send = async (ids: string[]): Promise<void> => {
+  /** @param key of the records; default: that of each id */
+  const send = async (ids: string[], key?: string): Promise<void> => {
     const producer = await kafka.producer();
     const messages = ids.map((id) => {
       const [, subject] = id.split('-') as [string, string];
       const headers = encodeHeaders({ id, type: 'order.created', source: '/orders', subject, time: new Date() });
-      return { key: subject, value: Buffer.from(JSON.stringify({ id })), headers };
+      return { key: key ?? subject, value: Buffer.from(JSON.stringify({ id })), headers };
     });
     await producer.send(topic, 0, messages);
     await producer.close();
@@ -43,6 +44,7 @@ describe('the recovery of a database that was put back', () => {
   const recovery = (): Recovery => ({
     topic,
     sequence: 'orders_id_seq',
+    keyOf: ({ id }) => Number(id.split('-')[1]),
     eventStore: 'outbox',
     decode: createDecoder(readJson),
     begin: (tx) => ({
@@ -141,6 +143,16 @@ describe('the recovery of a database that was put back', () => {
       `SELECT o.event_id AS id FROM millrace.outbox_shards s JOIN outbox o ON o.shard = s.shard AND (o.xid, o.id) > (s.xid, s.id)`,
     );
     assert.ok(rows.some(({ id }) => id === 'order-8-1'));
+  });
+
+  it('draws keys that are exact numbers, whatever the keys of records and events are', async () => {
+    await send(['order-4-1']);
+    await send(['order-5-1'], '900000000000000000');
+    await send([`order-${Number.MAX_SAFE_INTEGER}-1`]);
+    const { events, tooHigh } = await recover(recovery(), { pool: database.pool, kafka, isTrial: false });
+    assert.equal(events.length, 3);
+    assert.deepEqual(tooHigh, [`order-${Number.MAX_SAFE_INTEGER}-1`]);
+    assert.equal(await nextKey(), 1_000_000 + 5 + 1);
   });
 
   it('lists without a change', async () => {

@@ -34,6 +34,11 @@ export interface Recovery {
   topic: string;
   /** the sequence that the keys are drawn from */
   sequence: string;
+  /**
+   * The key of an event's aggregate. It is that of the data, which the contract checks: the key of the record can be anything that
+   * somebody else has written.
+   */
+  keyOf(event: TopicEvent): number;
   /** the view over the event store that its relay publishes, if `begin` writes to one */
   eventStore?: string;
   decode: DecodeEvent;
@@ -46,25 +51,28 @@ export interface Recovery {
  * lost with it, and somebody may know one of them.
  */
 const unseenKeys = 1_000_000;
+/** Keys after a higher one would soon be no exact numbers any more. */
+const lastKey = Number.MAX_SAFE_INTEGER - 2 * unseenKeys;
 const leaseHours = 1;
 const pollMs = 250;
 
 /**
  * Takes the events that a topic has and a restored database has not back into the database, in one transaction, and draws no key
- * again that the topic knows. Otherwise a new aggregate or version would get the ids of another one, and its consumers would drop
+ * again that the topic knows, but for those after `lastKey`. Otherwise a new aggregate or version would get the ids of another one, and its consumers would drop
  * its events as repeated. Nobody may write commands from the restore until this has ended.
  * @param run.isTrial changes nothing
+ * @returns also whether the relays publish the events again, and `tooHigh`: the ids of events whose keys are after `lastKey`
  */
 export async function recover(
   recovery: Recovery,
   run: { pool: Pool; kafka: Kafka; isTrial: boolean },
-): Promise<Taken & { isPublishedAgain: boolean }> {
+): Promise<Taken & { isPublishedAgain: boolean; tooHigh: string[] }> {
   const { sequence, eventStore } = recovery;
   const { pool, kafka, isTrial } = run;
   const session = await pool.connect();
   const owner = `recovery-${randomUUID()}`;
   const leases = eventStore !== undefined && !isTrial ? new Leases(session, owner, eventStore) : undefined;
-  const known: Known = { highestKey: 0n, ids: await leases?.begin() };
+  const known: Known = { highestKey: 0, tooHigh: [], ids: await leases?.begin() };
   try {
     await session.query('BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0');
     const taken = await takeAll(recovery.begin(session), known, { ...recovery, kafka, owner });
@@ -72,7 +80,7 @@ export async function recover(
     await session.query(isTrial ? 'ROLLBACK' : 'COMMIT');
     if (!isTrial) await skipKeys(session, sequence, known.highestKey);
     const isPublishedAgain = (await leases?.pass(xid, known.ids!)) === false;
-    return { ...taken, isPublishedAgain: isPublishedAgain && taken.events.length > 0 };
+    return { ...taken, isPublishedAgain: isPublishedAgain && taken.events.length > 0, tooHigh: known.tooHigh };
   } finally {
     await leases?.end().catch(() => undefined); // they end by themselves, too
     session.release(true); // rolls back what is open
@@ -81,7 +89,9 @@ export async function recover(
 
 /** What a run knows of the topic. */
 interface Known {
-  highestKey: bigint;
+  /** but for those after `lastKey` */
+  highestKey: number;
+  tooHigh: string[];
   /** the ids of the events that may be unpublished; those that the topic has leave */
   ids: Set<string> | undefined;
 }
@@ -89,7 +99,13 @@ interface Known {
 async function takeAll(
   writer: StateWriter,
   known: Known,
-  { topic, decode, kafka, owner }: Pick<Recovery, 'topic' | 'decode'> & { kafka: Kafka; owner: string },
+  {
+    topic,
+    decode,
+    keyOf,
+    kafka,
+    owner,
+  }: Pick<Recovery, 'topic' | 'decode' | 'keyOf'> & { kafka: Kafka; owner: string },
 ): Promise<Taken> {
   const events: string[] = [];
   const conflicts: string[] = [];
@@ -102,9 +118,11 @@ async function takeAll(
     group: owner,
     onMessages: async (messages) => {
       const own = messages.flatMap((message) => ownEvent(message, decode));
-      for (const { key, id } of own) {
-        if (key !== null && /^\d{1,18}$/.test(key) && BigInt(key) > known.highestKey) known.highestKey = BigInt(key);
-        known.ids?.delete(id);
+      for (const event of own) {
+        const key = keyOf(event);
+        if (key > lastKey) known.tooHigh.push(event.id);
+        else known.highestKey = Math.max(known.highestKey, key);
+        known.ids?.delete(event.id);
       }
       if (own.length > 0) note(await writer.take(own));
     },
@@ -129,11 +147,11 @@ async function xidOf(session: PoolClient): Promise<string> {
   return rows[0]!.xid;
 }
 
-async function skipKeys(session: PoolClient, sequence: string, highest: bigint): Promise<void> {
+async function skipKeys(session: PoolClient, sequence: string, highest: number): Promise<void> {
   await session.query(
     `SELECT setval($1::regclass, greatest($2::bigint, (SELECT coalesce(last_value, 0) FROM pg_sequences
        WHERE format('%I.%I', schemaname, sequencename)::regclass = $1::regclass)) + ${unseenKeys})`,
-    [sequence, String(highest)],
+    [sequence, highest],
   );
 }
 

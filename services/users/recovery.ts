@@ -34,6 +34,7 @@ const replace = {
 export const usersRecovery: Omit<Recovery, 'decode'> = {
   topic: 'user-events',
   sequence: 'users_id_seq',
+  keyOf: ({ data }) => (data as EventData['user.deleted']).userId,
   begin: (tx) => {
     const lasts = new Map<number, Last>();
     return {

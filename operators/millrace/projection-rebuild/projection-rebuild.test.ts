@@ -40,6 +40,8 @@ describe('the status of a rebuild', () => {
   it('shows how far it is, then how it ended', () => {
     const { conditions, fields } = progressStatus(undefined, building, now);
     assert.deepEqual([fields.progress, fields.lag, conditions[0]?.reason], ['30%', 70, 'Building']);
+    const waiting = progressStatus(undefined, { ...building, error: 'no leader' }, now);
+    assert.deepEqual([waiting.conditions[0]?.reason, waiting.conditions[0]?.message], ['Building', 'no leader']);
     const done = progressStatus({ startTime: 'then' }, { ...building, phase: 'Switched' }, now);
     assert.deepEqual(
       done.conditions.map(({ type, status }) => `${type} ${status}`),

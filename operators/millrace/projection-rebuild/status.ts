@@ -45,7 +45,7 @@ export function progressStatus(status: ProjectionRebuildStatus | undefined, rebu
         fields: finished,
       };
     default:
-      return { conditions: unfinishedConditions(phase, ''), fields };
+      return { conditions: unfinishedConditions(phase, error ?? ''), fields };
   }
 }
 

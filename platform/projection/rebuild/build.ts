@@ -2,12 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isLockFailure, PlatformError } from '#platform/errors';
 import type { DecodeEvent, ReceivedEvent } from '#platform/contract';
 import { rebuildGroup } from '#platform/declarations';
-import { isTombstone, loadOffsets, moveOffsets, nameOf } from '#platform/inbox';
+import { isTombstone, moveOffsets, nameOf } from '#platform/inbox';
 import type { Handle } from '#platform/inbox';
 import type { IncomingBatch, IncomingMessage, Kafka, TopicPartition } from '#platform/kafka';
 import type { Logger } from '#platform/telemetry';
 import { isUnavailable, transaction } from '#platform/postgres';
 import type { Pool, PoolClient } from '#platform/postgres';
+import { Logs, TopicChanged } from './logs.ts';
 import { beginBuilding, finish, noteProgress } from './requests.ts';
 import type { Request } from './requests.ts';
 import { forgetSkipped, noteSkipped, takeReplayed } from './skipped.ts';
@@ -64,14 +65,19 @@ export async function buildVersion(options: BuildOptions): Promise<void> {
     if (options.signal.aborted || isUnavailable(error)) throw error;
     await transaction(pool, async (tx) => {
       await finish(tx, request.version, (error as Error).message);
-      await forgetProgress(tx, request);
-      await dropNextTables(tx);
+      await dropBuild(tx, request);
     });
     log.error({ err: error, version: request.version }, 'the new version of the read model was given up');
   }
 }
 
-async function forgetProgress(tx: PoolClient, request: Request): Promise<void> {
+/** Drops what a build has made. */
+export async function dropBuild(tx: PoolClient, request: Omit<Request, 'phase'>): Promise<void> {
+  await forgetProgress(tx, request);
+  await dropNextTables(tx);
+}
+
+async function forgetProgress(tx: PoolClient, request: Omit<Request, 'phase'>): Promise<void> {
   await forgetSkipped(tx, request);
   await tx.query('DELETE FROM millrace.inbox_offsets WHERE consumer_group = $1', [
     rebuildGroup(request.group, request.version),
@@ -83,6 +89,7 @@ type Seek = (position: TopicPartition & { offset: bigint }) => void;
 class Build {
   readonly #options: BuildOptions;
   readonly #group: string;
+  readonly #logs: Logs;
   readonly #stop = new AbortController();
   /** the offset to be read next, by partition */
   #next = new Map<string, bigint>();
@@ -96,6 +103,7 @@ class Build {
   constructor(options: BuildOptions) {
     this.#options = options;
     this.#group = rebuildGroup(options.request.group, options.request.version);
+    this.#logs = new Logs(options.kafka.admin, options.topics);
   }
 
   async run(): Promise<void> {
@@ -117,11 +125,11 @@ class Build {
       for (;;) {
         await sleep(lookMs, undefined, { signal });
         if (this.#failure !== undefined) throw this.#failure;
-        const progress = await this.#progress();
-        if (!progress) continue;
-        const { events, lag } = progress;
-        if (!(await noteProgress(pool, request.version, events, lag)))
+        const look = await this.#logs.look(this.#next);
+        if (!(await noteProgress(pool, request.version, look)))
           throw new PlatformError('ERR_PROJECTION_REBUILD_CANCELLED', 'it was cancelled');
+        if (!look.figures) continue; // a topic may be another one now
+        for (const start of look.starts) this.#gaps.set(nameOf(start), start);
         await this.#passGaps();
         await this.#makeUpForReplays();
         if (performance.now() < this.#holdFrom || (await this.#behind()) > nearEnough) continue;
@@ -136,10 +144,8 @@ class Build {
 
   async #locate(partitions: readonly TopicPartition[], seek: Seek): Promise<void> {
     try {
-      const starts = partitions.map((partition) => ({ ...partition, offset: 0n }));
-      const stored = await loadOffsets(this.#options.pool, this.#group, starts);
-      this.#next = new Map(partitions.map((partition) => [nameOf(partition), stored.get(nameOf(partition))!.offset]));
-      for (const partition of partitions) seek({ ...partition, offset: stored.get(nameOf(partition))!.offset });
+      this.#next = await this.#logs.locate(this.#options.pool, this.#group, partitions);
+      for (const partition of partitions) seek({ ...partition, offset: this.#next.get(nameOf(partition))! });
     } catch (error) {
       this.#failure ??= error;
     }
@@ -188,6 +194,7 @@ class Build {
   /**
    * Moves the offset of a partition to `end`, as far as the version in use has read, and notes the dead letters on the way.
    * @returns the offset and those of the dead letters; undefined if another replica has moved it
+   * @throws TopicChanged if the version in use reads another log, or reads this one again
    */
   async #advance(
     tx: PoolClient,
@@ -196,6 +203,7 @@ class Build {
     end: bigint,
   ): Promise<{ next: bigint; skipped: Set<bigint> } | undefined> {
     const used = await this.#usedOffset(tx, { topic, partition });
+    if (used < expected) throw new TopicChanged(topic);
     const next = used < end ? used : end;
     if (next <= expected) return { next: expected, skipped: new Set() };
     const moved = await moveOffsets(tx, this.#group, [{ topic, partition, expected, next }]);
@@ -215,11 +223,14 @@ class Build {
   }
 
   async #usedOffset(tx: PoolClient, { topic, partition }: TopicPartition): Promise<bigint> {
-    const { rows } = await tx.query<{ next: string }>(
-      `SELECT next_offset AS next FROM millrace.inbox_offsets WHERE consumer_group = $1 AND topic = $2 AND partition = $3`,
+    const { rows } = await tx.query<{ next: string; topicId: string | null }>(
+      `SELECT next_offset AS next, topic_id AS "topicId" FROM millrace.inbox_offsets
+       WHERE consumer_group = $1 AND topic = $2 AND partition = $3`,
       [this.#options.request.group, topic, partition],
     );
-    return BigInt(rows[0]?.next ?? 0);
+    const [used] = rows;
+    this.#logs.check({ topic, partition }, used?.topicId ?? undefined);
+    return BigInt(used?.next ?? 0);
   }
 
   /** Handles events in the new version. */
@@ -262,25 +273,6 @@ class Build {
       [this.#options.request.group, this.#group],
     );
     return BigInt(rows[0]!.behind);
-  }
-
-  /** @returns undefined while Kafka does not answer */
-  async #progress(): Promise<{ events: bigint; lag: bigint } | undefined> {
-    const { kafka, topics, log } = this.#options;
-    let [events, lag] = [0n, 0n];
-    for (const topic of topics) {
-      const watermarks = await kafka.admin.watermarks(topic).catch((error: unknown) => {
-        log.debug({ err: error, topic }, 'Kafka cannot be asked for its offsets');
-      });
-      if (!watermarks) return undefined;
-      for (const [partition, { low, high }] of watermarks) {
-        const next = this.#next.get(nameOf({ topic, partition })) ?? low;
-        if (low > next) this.#gaps.set(nameOf({ topic, partition }), { topic, partition, offset: low });
-        events += next > low ? next - low : 0n;
-        lag += high > next ? high - next : 0n;
-      }
-    }
-    return { events, lag };
   }
 
   /**

@@ -223,6 +223,9 @@ describe('building the read model anew', () => {
     done.abort();
     await reading;
     assert.ok(seen > 0);
+    // the inbox notices when its topic is created again
+    const { rows: topics } = await database.pool.query('SELECT DISTINCT topic_id FROM millrace.inbox_offsets');
+    assert.deepEqual(topics, [{ topic_id: await kafka.admin.topicId(topic) }]);
     // a migration finds everything by the same names
     assert.equal(await transaction(database.pool, (tx) => shapeOf(tx, projectionTables, 'public')), shape);
     const { rows } = await database.pool.query<{ n: number }>(

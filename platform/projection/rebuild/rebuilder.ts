@@ -1,11 +1,12 @@
 import type { Kafka } from '#platform/kafka';
 import { Ticker } from '#platform/lifecycle';
 import type { Logger } from '#platform/telemetry';
-import { createPool } from '#platform/postgres';
+import { createPool, transaction } from '#platform/postgres';
 import type { Pool } from '#platform/postgres';
-import { buildVersion } from './build.ts';
+import { buildVersion, dropBuild } from './build.ts';
 import type { BuildOptions } from './build.ts';
-import { activeRequest, announceProjection } from './requests.ts';
+import { abandonedRequest, activeRequest, announceProjection } from './requests.ts';
+import { nextSchema } from './tables.ts';
 
 export interface RebuilderOptions extends Pick<BuildOptions, 'topics' | 'decode' | 'handle' | 'tables'> {
   group: string;
@@ -65,7 +66,7 @@ export class Rebuilder {
     const { group } = this.#options;
     if (!this.#isAnnounced) await announceProjection(pool, group);
     this.#isAnnounced = true;
-    if (!(await activeRequest(pool, group))) return;
+    if (!(await activeRequest(pool, group)) && !(await abandonedRequest(pool, group, nextSchema))) return;
     const holder = await pool.connect();
     let broken: Error | undefined;
     try {
@@ -74,7 +75,9 @@ export class Rebuilder {
       ]);
       if (!rows[0]!.held) return;
       const request = await activeRequest(holder, group);
+      const abandoned = await abandonedRequest(holder, group, nextSchema);
       if (request) await buildVersion({ ...this.#options, request, pool, signal: this.#stopping.signal });
+      else if (abandoned) await transaction(pool, (tx) => dropBuild(tx, abandoned));
       await holder.query('SELECT pg_advisory_unlock(hashtext($1))', [lockName]);
     } catch (error) {
       broken = error as Error; // the end of the session releases the lock

@@ -1,6 +1,7 @@
 import { rebuildPhases } from '#platform/declarations';
 import type { ActivePhase } from '#platform/declarations';
 import type { Pool, PoolClient } from '#platform/postgres';
+import type { Look } from './logs.ts';
 
 /** A request that is not finished. */
 export interface Request {
@@ -24,15 +25,36 @@ export async function activeRequest(db: Pool | PoolClient, group: string): Promi
   return rows[0];
 }
 
+/** The request that was cancelled while nothing worked on it: its tables, in this schema, are left. */
+export async function abandonedRequest(
+  db: Pool | PoolClient,
+  group: string,
+  schema: string,
+): Promise<Omit<Request, 'phase'> | undefined> {
+  const { rows } = await db.query<Omit<Request, 'phase'>>(
+    `SELECT version, consumer_group AS "group" FROM millrace.projection_rebuilds
+     WHERE consumer_group = $1 AND phase = 'Cancelled' AND to_regnamespace($2) IS NOT NULL
+       AND NOT EXISTS (SELECT FROM millrace.projection_rebuilds WHERE phase = ANY ($3))
+     ORDER BY version DESC LIMIT 1`,
+    [group, schema, rebuildPhases.active],
+  );
+  return rows[0];
+}
+
 export async function beginBuilding(tx: PoolClient, version: number): Promise<void> {
   await tx.query("UPDATE millrace.projection_rebuilds SET phase = 'Building' WHERE version = $1", [version]);
 }
 
-/** @returns false if the request is cancelled */
-export async function noteProgress(pool: Pool, version: number, events: bigint, lag: bigint): Promise<boolean> {
+/** Keeps the figures of before where there are none. @returns false if the request is cancelled */
+export async function noteProgress(
+  pool: Pool,
+  version: number,
+  { figures, obstacle }: Pick<Look, 'figures' | 'obstacle'>,
+): Promise<boolean> {
   const { rowCount } = await pool.query(
-    "UPDATE millrace.projection_rebuilds SET events = $2, lag = $3 WHERE version = $1 AND phase = 'Building'",
-    [version, String(events), String(lag)],
+    `UPDATE millrace.projection_rebuilds SET events = coalesce($2, events), lag = coalesce($3, lag), error = $4
+     WHERE version = $1 AND phase = 'Building'`,
+    [version, figures ? String(figures.events) : null, figures ? String(figures.lag) : null, obstacle ?? null],
   );
   return rowCount === 1;
 }

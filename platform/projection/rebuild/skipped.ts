@@ -54,6 +54,6 @@ export async function takeReplayed(
   return rows.map(messageOf);
 }
 
-export async function forgetSkipped(tx: PoolClient, { version }: Request): Promise<void> {
+export async function forgetSkipped(tx: PoolClient, { version }: Pick<Request, 'version'>): Promise<void> {
   await tx.query('DELETE FROM millrace.projection_skipped WHERE version = $1', [version]);
 }

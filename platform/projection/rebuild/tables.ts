@@ -3,6 +3,7 @@ import { PlatformError } from '#platform/errors';
 import type { TopicPartition } from '#platform/kafka';
 import pg from 'pg';
 import type { PoolClient } from 'pg';
+import { TopicChanged } from './logs.ts';
 
 /** Each version of a read model has a schema: the version in use, the next one, and, for a moment, the one before. */
 const live = 'public';
@@ -103,7 +104,7 @@ export async function holdVersionInUse(
  * see the new version.
  * @param complete called when nothing writes to either version any more
  * @returns whether it had caught up
- * @throws TablesDiffer, or PostgreSQL's error if queries hold the tables for too long
+ * @throws TablesDiffer, TopicChanged, or PostgreSQL's error if queries hold the tables for too long
  */
 export async function switchTables(
   tx: PoolClient,
@@ -111,17 +112,20 @@ export async function switchTables(
   complete: () => Promise<void>,
 ): Promise<boolean> {
   // from here on, no batch of the new version commits either
-  const { rows } = await tx.query<{ behind: boolean }>(
+  const { rows } = await tx.query<{ topic: string; isBehind: boolean; isOther: boolean | null }>(
     `WITH locked AS (
        SELECT * FROM millrace.inbox_offsets WHERE consumer_group IN ($1, $2) ORDER BY consumer_group, topic, partition FOR UPDATE
      )
-     SELECT coalesce(bool_or(new.next_offset IS NULL OR new.next_offset < used.next_offset), false) AS behind
+     SELECT used.topic, new.next_offset IS NULL OR new.next_offset < used.next_offset AS "isBehind",
+       new.next_offset > used.next_offset OR new.topic_id <> used.topic_id AS "isOther"
      FROM locked used LEFT JOIN locked new
        ON new.consumer_group = $2 AND new.topic = used.topic AND new.partition = used.partition
      WHERE used.consumer_group = $1`,
     [group, building],
   );
-  if (rows[0]!.behind) return false;
+  const other = rows.find(({ isOther }) => isOther);
+  if (other) throw new TopicChanged(other.topic);
+  if (rows.some(({ isBehind }) => isBehind)) return false;
   if ((await shapeOf(tx, tables, live)) !== (await shapeOf(tx, tables, nextSchema))) {
     throw new TablesDiffer('a migration has changed the tables meanwhile: ask for another rebuild');
   }

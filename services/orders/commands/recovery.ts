@@ -31,6 +31,7 @@ WHERE e.data::jsonb <> input.data::jsonb`,
 export const ordersRecovery: Omit<Recovery, 'decode'> = {
   topic: 'order-events',
   sequence: 'orders_id_seq',
+  keyOf: ({ data }) => (data as OrderDeleted).orderId,
   eventStore: 'outbox',
   begin: (tx) => ({
     async take(events) {
