@@ -19,7 +19,7 @@ import { StatusReporter } from '../report.ts';
 import { ImageIds } from './image-ids.ts';
 import { ServiceKafka, hasRightsToTake } from './kafka.ts';
 import { migrate } from './migrate.ts';
-import { measure } from './measure.ts';
+import { answeringOf, measure } from './measure.ts';
 import type { Measurements } from './measure.ts';
 import type { DatabaseProvisioner } from './databases.ts';
 import { partitionsOf, scale } from './scaling.ts';
@@ -124,7 +124,8 @@ export class EventServiceController {
     const migration = await migrate(this.#context, needed, service, haveDatabases, signal);
     conditions.push(migration.condition);
     if (deletes && !mayDelete) conditions.push(deletionRefused);
-    const measured = await measure(service, { ...this.#dependencies, log: this.#context.log }, signal);
+    const sources = { ...this.#dependencies, log: this.#context.log };
+    const measured = await measure(service, sources, answeringOf(conditions), signal);
     const replicas = await this.#scale(key, service, measured, signal);
     const fields = statusFieldsOf(measured, migration, replicas);
     const ready = readyOf(conditions);

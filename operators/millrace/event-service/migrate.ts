@@ -8,7 +8,7 @@ import type { DatabasePools } from '../database-pools.ts';
 import { isManaged } from '../labels.ts';
 import { applyOwn } from '../own-objects.ts';
 import type { DatabaseProvisioner } from './databases.ts';
-import { findMigrations } from './found-migrations.ts';
+import { findMigrations, unreadable } from './found-migrations.ts';
 import type { FoundMigrations } from './found-migrations.ts';
 import type { ImageIds } from './image-ids.ts';
 import { manager } from '../labels.ts';
@@ -65,7 +65,7 @@ export async function migrate(
   if (found?.fingerprint === undefined) {
     provisioner.forget(service); // a database that is gone is created again
     const message = found?.failure ?? 'the databases are not ready';
-    return { condition: { type, status: 'Unknown', reason: 'DatabaseUnreadable', message }, databases, applied: last };
+    return { condition: { type, status: 'Unknown', reason: unreadable, message }, databases, applied: last };
   }
   const wantedJob = migrationJobOf(service, wanted);
   if (await deleteReplaced(context, service, wantedJob, signal)) {
