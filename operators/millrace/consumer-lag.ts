@@ -74,7 +74,10 @@ export class ConsumerLagReader {
   constructor(context: ControllerContext, log: Logger) {
     this.#context = context;
     this.#silent = new SilentServers(context.clock);
-    this.#clients = new KafkaClients((connection) => createKafka({ ...connection, clientId: manager, log }));
+    this.#clients = new KafkaClients(
+      (connection) => createKafka({ ...connection, clientId: manager, log }),
+      context.clock,
+    );
   }
 
   /**

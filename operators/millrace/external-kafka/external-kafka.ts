@@ -68,8 +68,9 @@ export class ExternalKafka {
   constructor(context: Pick<ControllerContext, 'api' | 'clock' | 'eventServices'>, log: Logger) {
     this.#context = context;
     this.#silent = new SilentServers(context.clock);
-    this.#managers = new KafkaClients((connection) =>
-      createKafkaManager({ ...connection, clientId: managerName, log }),
+    this.#managers = new KafkaClients(
+      (connection) => createKafkaManager({ ...connection, clientId: managerName, log }),
+      context.clock,
     );
   }
 
