@@ -112,6 +112,28 @@ describe('a Job of migrations', () => {
     await isAnother('the Job of the next image has taken its place');
   });
 
+  it('says so where a container before its own, or a usual wait for long, keeps it from its begin', async () => {
+    const waits = (name: string, reason: string) => [{ name, state: { waiting: { reason, message: 'why' } } }];
+    const { metadata } = pod('migrate', { waiting: { reason: 'PodInitializing' } });
+    const says = async (expected: RegExp | undefined) => {
+      await isLookedAt();
+      const { reason, message } = world.condition('orders', 'Migrated')!;
+      assert.equal(reason, expected ? 'MigrationWaiting' : 'Migrating');
+      if (expected) assert.match(message, expected);
+    };
+    await says(undefined);
+    for (const reason of ['ImagePullBackOff', 'CrashLoopBackOff']) {
+      const status = { initContainerStatuses: waits('istio-init', reason) };
+      world.server.patch(pods, namespace, metadata.name, { status }, 'status');
+      await says(new RegExp(`the pod pod cannot begin \\(${reason}\\): why$`));
+    }
+    world.server.patch(pods, namespace, metadata.name, { status: { initContainerStatuses: null } }, 'status');
+    await says(undefined);
+    const startTime = new Date(Date.now() - 121_000).toISOString();
+    world.server.patch(pods, namespace, metadata.name, { status: { startTime } }, 'status');
+    await says(/the pod pod cannot begin \(PodInitializing\)/);
+  });
+
   it('that a proxy keeps from its end is made again without the proxy', async () => {
     pod('proxy', { running: {} });
     change({ migration: { resources, podAnnotations: { 'sidecar.istio.io/inject': 'false' } } });
