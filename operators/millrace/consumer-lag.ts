@@ -11,6 +11,7 @@ import { connectionTo } from './external-kafka/connection.ts';
 import { KafkaClients } from './kafka-clients.ts';
 import { isManaged, managedBy, manager, ownUserPrefix } from './labels.ts';
 import { applyOwn } from './own-objects.ts';
+import { SilentServers, answerWithin } from './silent-servers.ts';
 import type { KafkaUser } from './strimzi.ts';
 
 /** A Kafka of Strimzi, as far as it says how to connect. */
@@ -61,14 +62,22 @@ export interface GroupOffset {
   next: bigint;
 }
 
+/** How long Kafka may take to say how long the topics of a group are, in milliseconds. */
+const answerMs = 5_000;
+
 /** Reads the lag of consumer groups, with a connection to each Kafka cluster. */
 export class ConsumerLagReader {
   readonly #context: ControllerContext;
   readonly #clients: KafkaClients<Kafka>;
+  readonly #silent: SilentServers;
 
   constructor(context: ControllerContext, log: Logger) {
     this.#context = context;
-    this.#clients = new KafkaClients((connection) => createKafka({ ...connection, clientId: manager, log }));
+    this.#silent = new SilentServers(context.clock);
+    this.#clients = new KafkaClients(
+      (connection) => createKafka({ ...connection, clientId: manager, log }),
+      context.clock,
+    );
   }
 
   /**
@@ -86,20 +95,9 @@ export class ConsumerLagReader {
       : await this.#connectionTo(namespace, cluster ?? '', signal);
     if (!connection) return undefined;
     const kafka = await this.#clients.get(`${namespace} ${hash([cluster, external])}`, connection);
-    const nexts = new Map(offsets.map(({ topic, partition, next }) => [`${topic}/${partition}`, next]));
-    const partitions = new Map<string, number>();
-    let lag = 0n;
-    for (const topic of topics) {
-      const watermarks = await kafka.admin.knownWatermarks(topic);
-      partitions.set(topic, watermarks.size);
-      for (const [partition, marks] of watermarks) {
-        if (!marks) continue; // it has no leader, and nobody can read it
-        const { low, high } = marks;
-        const from = nexts.get(`${topic}/${partition}`) ?? low;
-        lag += high - (from < low ? low : from > high ? high : from);
-      }
-    }
-    return { lag: Number(lag), partitions };
+    return await this.#silent.ask(connection.brokers.join(), () =>
+      answerWithin(answerMs, 'Kafka', lagIn(kafka, topics, offsets)),
+    );
   }
 
   async close(): Promise<void> {
@@ -116,4 +114,22 @@ export class ConsumerLagReader {
     const connection = connectionOf(resource, { username, password: secret?.['password'] ?? '' });
     return secret?.['password'] ? connection : undefined;
   }
+}
+
+/** Sums up how far a group is behind. @param offsets the next one of each partition that has one */
+async function lagIn(kafka: Kafka, topics: readonly string[], offsets: readonly GroupOffset[]): Promise<ConsumerLag> {
+  const nexts = new Map(offsets.map(({ topic, partition, next }) => [`${topic}/${partition}`, next]));
+  const partitions = new Map<string, number>();
+  let lag = 0n;
+  for (const topic of topics) {
+    const watermarks = await kafka.admin.knownWatermarks(topic);
+    partitions.set(topic, watermarks.size);
+    for (const [partition, marks] of watermarks) {
+      if (!marks) continue; // it has no leader, and nobody can read it
+      const { low, high } = marks;
+      const from = nexts.get(`${topic}/${partition}`) ?? low;
+      lag += high - (from < low ? low : from > high ? high : from);
+    }
+  }
+  return { lag: Number(lag), partitions };
 }

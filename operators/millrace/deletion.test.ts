@@ -184,6 +184,30 @@ describe('a deletion', () => {
       assert.ok(!world.server.requests.some(({ verb }) => verb === 'delete'), 'nothing was asked for');
     }, false));
 
+  it('is possible again where the policy says no more that data goes', () =>
+    withWorld(async (world, clock) => {
+      world.declare('plain', { deletionPolicy: 'Delete' });
+      await until(clock, () => world.condition('plain', 'DeletionAllowed'), 'it says so');
+      world.server.patch(eventServices, namespace, 'plain', { spec: { deletionPolicy: 'Retain' } });
+      await until(clock, () => world.condition('plain', 'Ready')?.status === 'True', 'it is ready');
+      assert.equal(world.condition('plain', 'DeletionAllowed'), undefined);
+    }, false));
+
+  it('of a replay or a rebuild that has finished waits for nobody', () =>
+    withWorld(async (world, clock) => {
+      const finalizers: Record<string, string> = {
+        [projectionRebuilds.kind]: 'millrace.dev/cancel-rebuild',
+        [deadLetterReplays.kind]: 'millrace.dev/withdraw-replay',
+      };
+      for (const type of [projectionRebuilds, deadLetterReplays]) {
+        const metadata = { namespace, name: 'done', finalizers: [finalizers[type.kind]!] };
+        const status = { conditions: [{ type: 'Complete', status: 'True' }] };
+        const spec = { service: 'orders', group: 'g', maxMessages: 1 };
+        world.server.create(type, { apiVersion, kind: type.kind, metadata, spec, status } as KubeObject);
+        await until(clock, () => !hasFinalizer(world, type, 'done'), `${type.kind} has no finalizer`);
+      }
+    }));
+
   it('of a replay or a rebuild ends, too', () =>
     withWorld(async (world, clock, servers) => {
       const consumes = [{ group: 'g', topics: ['order-events'], database: 'orders' }];

@@ -20,6 +20,10 @@ export const operatorErrors = {
     means: 'The workload that runs the stream queries does not answer the operator.',
     action: 'Check whether its pods are ready. The `lastSeen` of the queries tells how old their status is.',
   },
+  ERR_OPERATOR_SERVER_SILENT: {
+    means: 'PostgreSQL or Kafka has not answered the operator in time; the message says which.',
+    action: 'Check whether it runs, and whether a NetworkPolicy or a firewall lets the operator reach it.',
+  },
 } as const satisfies ErrorCatalogue;
 
 /** An error of the operator. */

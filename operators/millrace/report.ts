@@ -58,12 +58,18 @@ const stalledReasons = new Set([
   'PostgresqlUntrusted',
   'ReconcileRefused',
   'ResourceConflict',
+  'RunnerTaken',
   'TopicTaken',
   'UserTaken',
 ]);
 
 /** The condition that tools wait no longer for: they take it for a failure, and its absence for none. */
 const stalled = 'Stalled';
+
+/** Conditions that say what is wrong, and are there only where it is. */
+export const deletionAllowed = 'DeletionAllowed';
+export const queriesRunning = 'QueriesRunning';
+const passing = new Set([stalled, deletionAllowed, queriesRunning]);
 
 /** The condition Stalled, where waiting does not help. */
 export function stalledOf(updates: readonly ConditionUpdate[]): ConditionUpdate[] {
@@ -109,7 +115,7 @@ export class StatusReporter<Status extends StatusWithConditions> {
     const before = object.status?.conditions;
     const updates = [...update.conditions, ...stalledOf(update.conditions)];
     const conditions = setConditions(before, updates, generation, clock.now()).filter(
-      ({ type }) => type !== stalled || updates.some((one) => one.type === stalled),
+      ({ type }) => !passing.has(type) || updates.some((one) => one.type === type),
     );
     this.#metrics.ready(this.#type, keyOf(object), isTrue(conditions, 'Ready'));
     const status = { ...update.fields, observedGeneration: generation, conditions } as unknown as Status & object;

@@ -81,7 +81,11 @@ export function deadLetterReplayController(
       const deletion = { type: deadLetterReplays, finalizer, cleanUp: () => cancel(replay, signal), left };
       return await letGo(context, reporter, replay, deletion, signal);
     }
-    if (isFinished(status)) return deleteAfterTtl(context, deadLetterReplays, replay, signal);
+    if (isFinished(status)) {
+      // there is nothing to cancel any more: it need not wait for the operator, which may go with its namespace
+      if (await setFinalizer(api, deadLetterReplays, replay, finalizer, false, signal)) return;
+      return deleteAfterTtl(context, deadLetterReplays, replay, signal);
+    }
     // the watch brings the replay back here after this change, as after a step of its status below
     if (await setFinalizer(api, deadLetterReplays, replay, finalizer, true, signal)) return;
     const update = await next(replay, signal);

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import type { Resource } from '#runtime/objects.ts';
 import type { EventServiceSpec } from '#platform/declaration-schema';
 import { eventually } from '#test/eventually.ts';
-import { deployments, kafkaTopics, kafkaUsers } from '../api/kinds.ts';
+import { deployments, eventServices, kafkaTopics, kafkaUsers } from '../api/kinds.ts';
 import { eventServiceWorld } from '../testing/event-services.ts';
 import { strimziAnswers, strimziSays } from '../testing/strimzi.ts';
 import { namespace } from '../testing/world.ts';
@@ -45,6 +45,24 @@ describe('the pods of a service', () => {
   it('are nobody’s business otherwise: an autoscaler of one’s own decides', async () => {
     assert.deepEqual(await reconciled({}), { replicas: pods, paths: [] });
   });
+});
+
+it('a second service that is to run the stream queries says that it does not, until the first one does no more', async () => {
+  const world = await eventServiceWorld();
+  const { server, declare, condition } = world;
+  try {
+    declare('analytics', { streamQueries: true });
+    await eventually(() => condition('analytics', 'Ready')?.status === 'True', 'the first one is ready');
+    declare('more', { streamQueries: true });
+    await eventually(() => condition('more', 'Stalled')?.reason === 'RunnerTaken', 'the second one is not');
+    assert.match(condition('more', 'Ready')!.message, /^analytics runs the stream queries of the namespace/);
+    assert.equal(condition('analytics', 'Ready')?.status, 'True');
+    server.delete(eventServices, namespace, 'analytics');
+    await eventually(() => condition('more', 'Ready')?.status === 'True', 'it takes over', 1_500);
+    assert.equal(condition('more', 'QueriesRunning'), undefined);
+  } finally {
+    await world.stop();
+  }
 });
 
 describe('a failure of Strimzi', () => {

@@ -15,11 +15,11 @@ import { letGo } from '../deletion.ts';
 import type { ExternalKafka } from '../external-kafka/external-kafka.ts';
 import { byNamespace } from '../informers.ts';
 import { madeForLabel, manager } from '../labels.ts';
-import { StatusReporter } from '../report.ts';
+import { StatusReporter, deletionAllowed, queriesRunning } from '../report.ts';
 import { ImageIds } from './image-ids.ts';
 import { ServiceKafka, hasRightsToTake } from './kafka.ts';
 import { migrate } from './migrate.ts';
-import { measure } from './measure.ts';
+import { answeringOf, measure } from './measure.ts';
 import type { Measurements } from './measure.ts';
 import type { DatabaseProvisioner } from './databases.ts';
 import { partitionsOf, scale } from './scaling.ts';
@@ -34,7 +34,7 @@ const notReadyMs = 2_000;
 const finalizer = 'millrace.dev/delete-data';
 
 const deletionRefused = {
-  type: 'DeletionAllowed',
+  type: deletionAllowed,
   status: 'False',
   reason: 'DeletionNotAllowed',
   message:
@@ -86,14 +86,16 @@ export class EventServiceController {
       this.#reporter.fail(services.store.get(key), error, signal);
     this.controller = new Controller({ name: 'event-service', clock, log, metrics, reconcile, onFailure })
       .for(services, specChanged)
+      // the next one may run the stream queries when another one does no more
+      .watches(
+        services,
+        (service) => (runsQueries(service) ? this.#runnersIn(service.metadata.namespace ?? '') : []),
+        specChanged,
+      )
       .watches(topics, (topic) => inNamespace(topic, topic.metadata.labels?.[madeForLabel]))
       .watches(users, (user) => inNamespace(user, controllerOf(user, 'EventService')))
       .watches(work, (job) => inNamespace(job, controllerOf(job, 'EventService')))
-      .watches(
-        streamQueries,
-        ({ metadata: { namespace = '' } }) => services.store.by(byNamespace, namespace).filter(runsQueries).map(keyOf),
-        specChanged,
-      );
+      .watches(streamQueries, ({ metadata: { namespace = '' } }) => this.#runnersIn(namespace), specChanged);
   }
 
   async #reconcile(key: string, signal: AbortSignal): Promise<Result | void> {
@@ -124,7 +126,9 @@ export class EventServiceController {
     const migration = await migrate(this.#context, needed, service, haveDatabases, signal);
     conditions.push(migration.condition);
     if (deletes && !mayDelete) conditions.push(deletionRefused);
-    const measured = await measure(service, { ...this.#dependencies, log: this.#context.log }, signal);
+    conditions.push(...this.#runnerTaken(service));
+    const sources = { ...this.#dependencies, log: this.#context.log };
+    const measured = await measure(service, sources, answeringOf(conditions), signal);
     const replicas = await this.#scale(key, service, measured, signal);
     const fields = statusFieldsOf(measured, migration, replicas);
     const ready = readyOf(conditions);
@@ -132,11 +136,29 @@ export class EventServiceController {
     return { requeueAfterMs: ready.status === 'True' ? measureEveryMs : notReadyMs };
   }
 
+  /** The services of a namespace that are to run its stream queries. */
+  #runnersIn(namespace: string): string[] {
+    return this.#context.eventServices.store.by(byNamespace, namespace).filter(runsQueries).map(keyOf);
+  }
+
+  /** The service that runs the stream queries of the namespace. */
+  #runnerBeside({ metadata: { namespace = '' } }: EventService): string | undefined {
+    return topologyOf(this.#context.eventServices.store.by(byNamespace, namespace)).runner?.metadata.name;
+  }
+
+  /** That another service runs the stream queries, if this one is to run them. */
+  #runnerTaken(service: EventService): ConditionUpdate[] {
+    const runner = this.#runnerBeside(service);
+    if (!runsQueries(service) || runner === undefined || runner === service.metadata.name) return [];
+    const message = `${runner} runs the stream queries of the namespace, which only one service may: set streamQueries to false in one of them`;
+    return [{ type: queriesRunning, status: 'False', reason: 'RunnerTaken', message }];
+  }
+
   /** The topics that stream queries emit to, if the service runs them. */
   #emitted(service: EventService): string[] {
-    const { eventServices: services, streamQueries: queries } = this.#context;
+    const { streamQueries: queries } = this.#context;
     const { namespace = '', name } = service.metadata;
-    if (topologyOf(services.store.by(byNamespace, namespace)).runner?.metadata.name !== name) return [];
+    if (this.#runnerBeside(service) !== name) return [];
     return queries.store.by(byNamespace, namespace).flatMap(({ spec }) => (spec.emit ? [spec.emit.to] : []));
   }
 

@@ -1,5 +1,4 @@
 import { messageOf } from '#platform/errors';
-import { backoffMs } from '#platform/lifecycle';
 import { urlHost, withClient } from '#platform/postgres';
 import type { Certificates } from '#platform/postgres';
 import type { Clock } from '#runtime/clock.ts';
@@ -8,6 +7,7 @@ import { ApiError } from '#runtime/errors.ts';
 import { clusterHost } from '../database-pools.ts';
 import type { Secret } from '../database-pools.ts';
 import { OperatorError } from '../errors.ts';
+import { SilentServers } from '../silent-servers.ts';
 
 /** A server of PostgreSQL, and its role that creates roles and databases. */
 export interface Server {
@@ -39,52 +39,31 @@ export class NotReady extends OperatorError {
 /** How long a server may take until it accepts a connection, and to answer a statement, in milliseconds. */
 const connectMs = 5_000;
 const answerMs = 30_000;
-/** the pauses in which nobody asks a server that does not answer: each attempt keeps one of the operator's workers busy */
-const pauses = { firstMs: 5_000, maxMs: 30_000 };
 
-interface Silence {
-  failures: number;
-  until: number;
-  error: NotReady;
-}
-
-/** Connections to the servers of databases. One that does not answer is asked by one service at a time, and ever more seldom. */
+/** Connections to the servers of databases. */
 export class DatabaseServers {
-  readonly #clock: Clock;
-  /** by address */
-  readonly #silent = new Map<string, Silence>();
+  readonly #silent: SilentServers;
 
   constructor(clock: Clock) {
-    this.#clock = clock;
+    this.#silent = new SilentServers(clock);
+  }
+
+  /** Whether a server has not answered when it was asked last. */
+  isSilent(server: Server, namespace: string): boolean {
+    return this.#silent.isSilent(addressOf(server, namespace));
   }
 
   /** Runs `work` with a connection to a server. @throws NotReady where the server cannot be used, or refuses a statement */
   async with<T>(server: Server, namespace: string, work: Parameters<typeof withClient<T>>[1]): Promise<T> {
-    const address = `${clusterHost(server.host, namespace)}:${server.port}`;
-    const silence = this.#silent.get(address);
-    if (silence) {
-      if (this.#clock.now() < silence.until) throw silence.error;
-      silence.until = this.#clock.now() + connectMs;
-    }
     try {
-      const result = await connect(server, namespace, work);
-      this.#silent.delete(address);
-      return result;
+      return await this.#silent.ask(addressOf(server, namespace), () => connect(server, namespace, work));
     } catch (error) {
-      const problem = problemOf(error, server);
-      this.#silent.delete(address);
-      if (isSilent(error)) {
-        const failures = (silence?.failures ?? 0) + 1;
-        this.#silent.set(address, {
-          failures,
-          until: this.#clock.now() + backoffMs(failures, pauses),
-          error: problem as NotReady,
-        });
-      }
-      throw problem;
+      throw problemOf(error, server);
     }
   }
 }
+
+const addressOf = ({ host, port }: Server, namespace: string) => `${clusterHost(host, namespace)}:${port}`;
 
 async function connect<T>(server: Server, namespace: string, work: Parameters<typeof withClient<T>>[1]): Promise<T> {
   const { host, port, username, password, nextPassword, tlsMode, certificates } = server;
@@ -98,6 +77,9 @@ async function connect<T>(server: Server, namespace: string, work: Parameters<ty
     return await connect({ ...server, password: nextPassword, nextPassword: undefined }, namespace, work);
   }
 }
+
+/** The reason where no server answers. */
+export const unavailable = 'PostgresqlUnavailable';
 
 const wrongPassword = '28P01';
 const rightMissing = '42501';
@@ -117,10 +99,6 @@ const untrusted = new Set([
 
 const codeOf = (error: unknown) => (error as { code?: string }).code ?? '';
 
-/** Whether each further attempt takes as long: nothing answers. */
-const isSilent = (error: unknown) =>
-  codeOf(error) === 'ETIMEDOUT' || /^(timeout expired|Query read timeout)$/.test(messageOf(error));
-
 /** What an error of a server means. @returns the error itself where it is none of PostgreSQL's */
 function problemOf(error: unknown, { username, secret, host }: Server): unknown {
   if (error instanceof OperatorError || error instanceof ApiError) return error;
@@ -139,5 +117,5 @@ function problemOf(error: unknown, { username, secret, host }: Server): unknown 
     return new NotReady('PostgresqlRightMissing', `PostgreSQL does not let ${whose} do this: ${said}`, options);
   if (untrusted.has(code))
     return new NotReady('PostgresqlUntrusted', `the certificate of ${host} is not trusted: ${said}`, options);
-  return new NotReady('PostgresqlUnavailable', said, options);
+  return new NotReady(unavailable, said, options);
 }

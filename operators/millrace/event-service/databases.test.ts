@@ -372,7 +372,9 @@ describe('the databases of services on one server', () => {
         spec: { ...one.spec, postgresql: { ...one.spec.postgresql!, superuserSecretRef: { name: 'silent' } } },
       };
     };
+    assert.equal((await provision(of('users'))).status, 'True');
     proxy.silence();
+    assert.equal((await provision(of('users'))).status, 'True', 'that was checked a short time ago');
     assert.equal((await provision(of('orders'))).reason, 'PostgresqlUnavailable');
     const since = performance.now();
     for (const name of ['users', 'analytics']) {

@@ -214,7 +214,8 @@ export class DatabaseProvisioner {
     const isRight = wanted.every((one) =>
       isSecretRight({ namespace, service: name, database: one.database }, one, server),
     );
-    if (isRight && isRecent && last.hash === fingerprintOf(server, wanted)) return;
+    const isAnswering = !this.#servers.isSilent(server, namespace);
+    if (isRight && isRecent && isAnswering && last.hash === fingerprintOf(server, wanted)) return;
     const uid = await this.#namespaceUid(namespace, signal);
     const isShared = isSharedServer(service.spec.postgresql!.databaseName);
     const created = await this.#servers.with(server, namespace, (client) =>

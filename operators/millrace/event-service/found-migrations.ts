@@ -2,6 +2,7 @@ import { hash } from '#runtime/compare.ts';
 import type { Pool } from '#platform/postgres';
 import type { EventService, EventServiceStatus } from '../api/event-service.ts';
 import type { DatabasePools } from '../database-pools.ts';
+import { answerWithin } from '../silent-servers.ts';
 
 type DatabaseStatus = NonNullable<EventServiceStatus['databases']>[number];
 
@@ -19,6 +20,12 @@ const ownSql = `SELECT migration_name AS name FROM _prisma_migrations
   WHERE finished_at IS NOT NULL AND rolled_back_at IS NULL ORDER BY migration_name`;
 const undefinedTable = '42P01';
 
+/** How long the migrations of a database may take to be read, in milliseconds. */
+const timeoutMs = 8_000;
+
+/** The reason where a database cannot be read. */
+export const unreadable = 'DatabaseUnreadable';
+
 /** Reads which migrations the databases of a service have. A database that cannot be read is left out. */
 export async function findMigrations(
   service: EventService,
@@ -27,11 +34,15 @@ export async function findMigrations(
 ): Promise<FoundMigrations> {
   const { namespace = '' } = service.metadata;
   const failures: string[] = [];
+  const read = async (database: string) => {
+    const pool = await pools.get(namespace, database, signal);
+    return pool && { own: await namesIn(pool, ownSql), platform: await namesIn(pool, platformSql) };
+  };
   const found = await Promise.all(
     (service.spec.databases ?? []).map(async ({ name }) => {
       try {
-        const pool = await pools.get(namespace, name, signal);
-        if (pool) return { name, own: await namesIn(pool, ownSql), platform: await namesIn(pool, platformSql) };
+        const names = await answerWithin(timeoutMs, 'PostgreSQL', read(name));
+        if (names) return { name, ...names };
         failures.push(`the Secret of the database ${name} does not exist`);
       } catch (error) {
         if (signal.aborted) throw error;

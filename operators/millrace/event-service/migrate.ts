@@ -8,9 +8,10 @@ import type { DatabasePools } from '../database-pools.ts';
 import { isManaged } from '../labels.ts';
 import { applyOwn } from '../own-objects.ts';
 import type { DatabaseProvisioner } from './databases.ts';
-import { findMigrations } from './found-migrations.ts';
+import { findMigrations, unreadable } from './found-migrations.ts';
 import type { FoundMigrations } from './found-migrations.ts';
 import type { ImageIds } from './image-ids.ts';
+import { manager } from '../labels.ts';
 import { failureIn, jobState, migratedCondition, migrationJobName, migrationJobOf, migrationOf } from './migration.ts';
 import { readAttempts } from './migration-pods.ts';
 import { deleteReplaced } from './replaced-jobs.ts';
@@ -32,6 +33,9 @@ interface Dependencies {
 }
 
 const type = 'Migrated';
+
+/** How long a Job that has applied its migrations stays, for people who read its log. */
+const keptSeconds = 600;
 
 /**
  * Runs the Job of the migrations where an image or a database needs it. The databases themselves say which migrations they have: one
@@ -61,7 +65,7 @@ export async function migrate(
   if (found?.fingerprint === undefined) {
     provisioner.forget(service); // a database that is gone is created again
     const message = found?.failure ?? 'the databases are not ready';
-    return { condition: { type, status: 'Unknown', reason: 'DatabaseUnreadable', message }, databases, applied: last };
+    return { condition: { type, status: 'Unknown', reason: unreadable, message }, databases, applied: last };
   }
   const wantedJob = migrationJobOf(service, wanted);
   if (await deleteReplaced(context, service, wantedJob, signal)) {
@@ -91,6 +95,7 @@ export async function migrate(
     // those that the Job was made for count as well: its node may know another image by the tag, and it would run again and again
     const madeFor = migrated === undefined ? (imageIds ?? []) : [];
     const ids = [...madeFor, ...(await images.ofJob(service, jobName, signal))];
+    await api.patch(jobs, namespace, jobName, { spec: { ttlSecondsAfterFinished: keptSeconds } }, { signal, manager });
     const condition = migratedCondition(service, wanted, undefined);
     return { condition, databases, applied: appliedOf(wanted, found.fingerprint, ids) };
   }
@@ -100,7 +105,7 @@ export async function migrate(
   }
   const earlier = conditionOf(conditions, type)?.message;
   const attempts = job ? await readAttempts(context, job, signal) : {};
-  const failure = attempts.failure ?? (job && failureIn(earlier));
+  const failure = attempts.failure ?? (job && failureIn(earlier, jobName));
   const shown = job ?? ({ metadata: { name: jobName } } as KubeObject);
   const condition = migratedCondition(service, undefined, shown, { ...attempts, failure });
   const applied = isCurrent ? appliedOf(undefined, undefined, [...(imageIds ?? []), ...running]) : last;

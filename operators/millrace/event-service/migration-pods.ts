@@ -10,18 +10,31 @@ interface ContainerState {
   waiting?: { reason?: string; message?: string };
 }
 
+interface ContainerStatus {
+  state?: ContainerState;
+  lastState?: ContainerState;
+}
+
 interface Pod extends KubeObject {
   status?: {
+    startTime?: string;
     conditions?: { type: string; status: string; message?: string }[];
-    containerStatuses?: { state?: ContainerState; lastState?: ContainerState }[];
+    /** those of a mesh, too: the migrations wait for them */
+    initContainerStatuses?: ContainerStatus[];
+    containerStatuses?: ContainerStatus[];
   };
 }
 
-/** What every container waits for at first, and one that has failed before its next attempt. */
-const usualWaits = new Set(['ContainerCreating', 'CrashLoopBackOff', 'PodInitializing']);
+/** What every container waits for at first. */
+const usualWaits = new Set(['ContainerCreating', 'PodInitializing']);
+/** What one waits for that has failed. */
+const crashing = 'CrashLoopBackOff';
 
 /** How long a Job may have no pod, in milliseconds: longer than its controller takes. */
 const withoutPodMs = 10_000;
+
+/** How long a usual wait may take, in milliseconds: a large image takes a while. */
+const usualWaitMs = 120_000;
 
 /** How the attempts of a Job went, as its pods say. */
 export async function readAttempts(
@@ -33,7 +46,7 @@ export async function readAttempts(
   const age = creationTimestamp === undefined ? 0 : clock.now() - Date.parse(creationTimestamp);
   if (items.length === 0 && age > withoutPodMs)
     return { waiting: `it has got no pod: kubectl -n ${namespace} describe job ${name} says why` };
-  return { failure: lastFailure(items), waiting: items.map(waitingReason).find((reason) => reason !== undefined) };
+  return { failure: lastFailure(items), waiting: items.map((pod) => waitingReason(pod, clock.now())).find(Boolean) };
 }
 
 function statesOf({ status }: Pod): ContainerState[] {
@@ -47,11 +60,18 @@ function lastFailure(items: readonly Pod[]): string | undefined {
 }
 
 /** Why a pod cannot begin. */
-function waitingReason(pod: Pod): string | undefined {
+function waitingReason(pod: Pod, now: number): string | undefined {
   const { name } = pod.metadata;
   const unscheduled = pod.status?.conditions?.find(({ type, status }) => type === 'PodScheduled' && status === 'False');
   if (unscheduled) return `no node takes the pod ${name}: ${unscheduled.message ?? ''}`;
-  const waits = statesOf(pod).flatMap(({ waiting }) => waiting ?? []);
-  const unusual = waits.find(({ reason = '' }) => reason !== '' && !usualWaits.has(reason));
-  return unusual && `the pod ${name} cannot begin (${unusual.reason}): ${unusual.message ?? ''}`;
+  const { startTime = '', initContainerStatuses = [], containerStatuses = [] } = pod.status ?? {};
+  const waitsOf = (statuses: ContainerStatus[]) => statuses.flatMap(({ state }) => state?.waiting ?? []);
+  const isOld = now - Date.parse(startTime) > usualWaitMs;
+  // the migrations themselves may fail, and are tried again: that is no wait
+  const waits = [
+    ...waitsOf(initContainerStatuses),
+    ...waitsOf(containerStatuses).filter(({ reason }) => reason !== crashing),
+  ];
+  const wait = waits.find(({ reason = '' }) => reason !== '' && (isOld || !usualWaits.has(reason)));
+  return wait && `the pod ${name} cannot begin (${wait.reason}): ${wait.message ?? ''}`;
 }

@@ -66,7 +66,8 @@ export function migrationJobOf(service: EventService, migration: string): KubeOb
       annotations: { [templateAnnotation]: hash(template).slice(0, 10) },
       ownerReferences: [ownerReference(service)],
     },
-    spec: { backoffLimit: 4, ttlSecondsAfterFinished: 600, template },
+    // no TTL: one that has failed is not to be made again, and to fail again, for ever
+    spec: { backoffLimit: 4, template },
   };
   return job;
 }
@@ -132,9 +133,10 @@ export interface Attempts {
 
 const attemptMark = 'its last attempt: ';
 
-/** The failure in an earlier message of the condition: a Job that gives up deletes its pod, and with it the message. */
-export function failureIn(message: string | undefined): string | undefined {
-  return message?.split(attemptMark)[1];
+/** The failure of a Job in an earlier message of the condition: a Job that gives up deletes its pod, and with it the message. */
+export function failureIn(message: string | undefined, job: string): string | undefined {
+  const [before = '', ...failure] = message?.split(attemptMark) ?? [];
+  return before.startsWith(`Job ${job} `) && failure.length > 0 ? failure.join(attemptMark) : undefined;
 }
 
 /**
@@ -154,10 +156,13 @@ export function migratedCondition(
   if (wanted === undefined) return { type, status: 'False', reason: 'NoImage', message: 'spec.image is missing' };
   if (applied === wanted) return { type, status: 'True', reason: 'Applied', message: '' };
   if (!job) return { type, status: 'False', reason: 'Pending', message: 'the migrations wait for the databases' };
+  const said = (state: string) =>
+    `Job ${job.metadata.name} ${state}${failure === undefined ? '' : `; ${attemptMark}${failure}`}`;
   if (jobState(job) === 'Failed') {
-    return { type, status: 'False', reason: 'MigrationFailed', message: failure ?? `Job ${job.metadata.name} failed` };
+    const message = said('has failed, and is made again when somebody deletes it');
+    return { type, status: 'False', reason: 'MigrationFailed', message };
   }
-  const progress = `Job ${job.metadata.name} ${waiting === undefined ? 'applies the migrations' : `waits: ${waiting}`}`;
-  const message = failure === undefined ? progress : `${progress}; ${attemptMark}${failure}`;
-  return { type, status: 'False', reason: waiting === undefined ? 'Migrating' : 'MigrationWaiting', message };
+  if (waiting === undefined)
+    return { type, status: 'False', reason: 'Migrating', message: said('applies the migrations') };
+  return { type, status: 'False', reason: 'MigrationWaiting', message: said(`waits: ${waiting}`) };
 }

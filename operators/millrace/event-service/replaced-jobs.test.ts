@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 
 import type { EventServiceSpec } from '#platform/declaration-schema';
@@ -52,6 +53,8 @@ describe('a Job of migrations', () => {
     );
   const podSpecOf = (job: KubeObject) =>
     (job as unknown as { spec: { template: { spec: Record<string, unknown> } } }).spec.template.spec;
+  const ttlOf = (job: KubeObject) =>
+    (job as unknown as { spec: { ttlSecondsAfterFinished?: number } }).spec.ttlSecondsAfterFinished;
   const isAnother = (what: string) =>
     eventually(() => {
       const [job, ...others] = all();
@@ -61,6 +64,12 @@ describe('a Job of migrations', () => {
   const isSeen = async () => {
     const { generation } = world.service('orders')!.metadata;
     await eventually(() => world.service('orders')!.status?.observedGeneration === generation, 'the change is seen');
+  };
+
+  /** Lets the operator look at the service, and write what it sees. */
+  const isLookedAt = async () => {
+    world.server.patch(eventServices, namespace, 'orders', { spec: { calls: [randomUUID()] } });
+    await isSeen();
   };
 
   it('that waits for a node is made again where its pods are to run elsewhere', async () => {
@@ -76,6 +85,53 @@ describe('a Job of migrations', () => {
     await eventually(() => world.condition('orders', 'Migrated')?.reason === 'MigrationFailed', 'the failure is seen');
     change({ migration: { resources: { limits: { memory: '1Gi' } } } });
     await isAnother('it is made again');
+  });
+
+  it('that has failed stays, with the reason that went with its pod, until the image changes or somebody deletes it', async () => {
+    const said = () => world.condition('orders', 'Migrated');
+    const message = 'its last attempt: no such column';
+    const { metadata } = pod('migrate', { terminated: { exitCode: 1, message: 'no such column' } });
+    await isLookedAt();
+    assert.ok(said()!.message.endsWith(message), said()!.message);
+    world.server.delete(pods, namespace, metadata.name);
+    ends('Failed');
+    await eventually(() => said()?.reason === 'MigrationFailed', 'it has given up');
+    for (let times = 0; times < 2; times += 1) {
+      await isLookedAt();
+      assert.ok(said()!.message.endsWith(message), said()!.message);
+      assert.equal(world.condition('orders', 'Stalled')!.message, said()!.message);
+    }
+    assert.equal(ttlOf(all()[0]!), undefined, 'it would be made again after that');
+
+    world.server.delete(jobs, namespace, first.metadata.name);
+    first = await isAnother('it is made again');
+    ends('Failed');
+    await eventually(() => said()?.reason === 'MigrationFailed', 'it fails again');
+    assert.doesNotMatch(said()!.message, /no such column/, 'that was the other one');
+    change({ image: 'shop:2' });
+    await isAnother('the Job of the next image has taken its place');
+  });
+
+  it('says so where a container before its own, or a usual wait for long, keeps it from its begin', async () => {
+    const waits = (name: string, reason: string) => [{ name, state: { waiting: { reason, message: 'why' } } }];
+    const { metadata } = pod('migrate', { waiting: { reason: 'PodInitializing' } });
+    const says = async (expected: RegExp | undefined) => {
+      await isLookedAt();
+      const { reason, message } = world.condition('orders', 'Migrated')!;
+      assert.equal(reason, expected ? 'MigrationWaiting' : 'Migrating');
+      if (expected) assert.match(message, expected);
+    };
+    await says(undefined);
+    for (const reason of ['ImagePullBackOff', 'CrashLoopBackOff']) {
+      const status = { initContainerStatuses: waits('istio-init', reason) };
+      world.server.patch(pods, namespace, metadata.name, { status }, 'status');
+      await says(new RegExp(`the pod pod cannot begin \\(${reason}\\): why$`));
+    }
+    world.server.patch(pods, namespace, metadata.name, { status: { initContainerStatuses: null } }, 'status');
+    await says(undefined);
+    const startTime = new Date(Date.now() - 121_000).toISOString();
+    world.server.patch(pods, namespace, metadata.name, { status: { startTime } }, 'status');
+    await says(/the pod pod cannot begin \(PodInitializing\)/);
   });
 
   it('that a proxy keeps from its end is made again without the proxy', async () => {
@@ -108,6 +164,7 @@ describe('a Job of migrations', () => {
   it('stays where it has finished, whatever its pods were', async () => {
     ends('Complete');
     await eventually(() => world.condition('orders', 'Ready')?.status === 'True', 'they are applied');
+    assert.equal(ttlOf(all()[0]!), 600, 'Kubernetes deletes it, after people had time to read its log');
     change({ migration: { resources, tolerations } });
     await isSeen();
     assert.equal(world.condition('orders', 'Migrated')?.reason, 'Applied');

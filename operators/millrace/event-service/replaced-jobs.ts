@@ -27,9 +27,7 @@ export async function deleteReplaced(
     if (controllerOf(job, 'EventService') !== serviceName) continue;
     const { name, uid } = job.metadata;
     const isNamesake = name === wanted.metadata.name;
-    const state = jobState(job);
-    const isReplaced = isNamesake ? state !== 'Complete' && !hasSamePods(job, wanted) : state === 'Running';
-    if (!isReplaced) continue;
+    if (isNamesake && (jobState(job) === 'Complete' || hasSamePods(job, wanted))) continue;
     const { items } = await api.list<Pod>(pods, { namespace, labelSelector: podsOf(name), signal });
     if (items.some(isMigrating)) continue;
     await api.delete(jobs, namespace, name, { signal, uid });

@@ -14,6 +14,7 @@ import { OperatorError } from '../errors.ts';
 import { byNamespace } from '../informers.ts';
 import { KafkaClients } from '../kafka-clients.ts';
 import { manager as managerName } from '../labels.ts';
+import { SilentServers, answerWithin } from '../silent-servers.ts';
 import type { StrimziReadiness } from '../strimzi.ts';
 import { connectionTo } from './connection.ts';
 import type { ExternalKafkaSpec } from './connection.ts';
@@ -46,7 +47,11 @@ interface Place {
 interface Session {
   manager: KafkaManager;
   user: string | undefined;
+  address: string;
 }
+
+/** How long Kafka may take for a topic, or for the rights of a user, in milliseconds: a new topic takes a while. */
+const answerMs = 10_000;
 
 type Outcome = Pick<ConditionUpdate, 'status' | 'reason' | 'message'>;
 const fine: Outcome = { status: 'True', reason: 'Created', message: '' };
@@ -56,13 +61,16 @@ const failed = ({ reason, message }: KafkaProblem): Outcome => ({ status: 'False
 export class ExternalKafka {
   readonly #context: Pick<ControllerContext, 'api' | 'clock' | 'eventServices'>;
   readonly #managers: KafkaClients<KafkaManager>;
+  readonly #silent: SilentServers;
   /** what was found last, so that Kafka is not asked at each reconcile */
   readonly #found = new Map<string, { hash: string; at: number; outcome: Outcome }>();
 
   constructor(context: Pick<ControllerContext, 'api' | 'clock' | 'eventServices'>, log: Logger) {
     this.#context = context;
-    this.#managers = new KafkaClients((connection) =>
-      createKafkaManager({ ...connection, clientId: managerName, log }),
+    this.#silent = new SilentServers(context.clock);
+    this.#managers = new KafkaClients(
+      (connection) => createKafkaManager({ ...connection, clientId: managerName, log }),
+      context.clock,
     );
   }
 
@@ -127,7 +135,7 @@ export class ExternalKafka {
     const { namespace = '' } = service.metadata;
     const record = (await readRecords(api, namespace, signal))?.get(topic);
     const session = await this.#connect(namespace, external, signal);
-    await attempt(session, `delete the topic ${topic}`, signal, async ({ manager }) => {
+    await this.#attempt(session, `delete the topic ${topic}`, signal, async ({ manager }) => {
       const found = await manager.topic(topic);
       const isOwn = found && (found.id === undefined || record?.id === undefined || found.id === record.id);
       if (isOwn) await manager.deleteTopic(topic);
@@ -171,7 +179,7 @@ export class ExternalKafka {
       const record = records.get(topic.name);
       const write = (made: Parameters<typeof writeRecord>[3]) => writeRecord(api, namespace, topic.name, made);
       try {
-        await attempt(session, `keep the topic ${topic.name}`, signal, ({ manager }) =>
+        await this.#attempt(session, `keep the topic ${topic.name}`, signal, ({ manager }) =>
           keepTopic(topic, { manager, owner, replicas, record, isAlive, write }),
         );
       } catch (error) {
@@ -197,7 +205,7 @@ export class ExternalKafka {
     const { namespace = '', name } = service.metadata;
     const others = eventServices.store.by(byNamespace, namespace).filter(({ metadata }) => metadata.name !== name);
     const session = await this.#connect(namespace, external, signal);
-    await attempt(session, `keep the ACLs of ${name}`, signal, async ({ manager, user: operatorUser }) => {
+    await this.#attempt(session, `keep the ACLs of ${name}`, signal, async ({ manager, user: operatorUser }) => {
       const user = await ownUserOf(api, service, others, operatorUser, signal);
       await keepRights(manager, user, rights);
     });
@@ -208,7 +216,22 @@ export class ExternalKafka {
   async #connect(namespace: string, external: ExternalKafkaSpec, signal: AbortSignal): Promise<Session> {
     const connection = await connectionTo(this.#context.api, namespace, external, signal);
     const manager = await this.#managers.get(`${namespace} ${hash(external)}`, connection);
-    return { manager, user: connection.sasl?.username };
+    return { manager, user: connection.sasl?.username, address: connection.brokers.join() };
+  }
+
+  /** Does something with a Kafka. @throws KafkaProblem where Kafka does not do it */
+  async #attempt(
+    session: Session,
+    what: string,
+    signal: AbortSignal,
+    work: (session: Session) => Promise<void>,
+  ): Promise<void> {
+    try {
+      await this.#silent.ask(session.address, () => answerWithin(answerMs, 'Kafka', work(session)));
+    } catch (error) {
+      if (signal.aborted || error instanceof ApiError) throw error;
+      throw problemOf(error, what, session.user);
+    }
   }
 
   /** What was found a short time ago for the same, or what is found now. */
@@ -224,21 +247,6 @@ export class ExternalKafka {
     });
     this.#found.set(key, { hash: wanted, at: clock.now(), outcome });
     return outcome;
-  }
-}
-
-/** Does something with a Kafka. @throws KafkaProblem where Kafka does not do it */
-async function attempt(
-  session: Session,
-  what: string,
-  signal: AbortSignal,
-  work: (session: Session) => Promise<void>,
-): Promise<void> {
-  try {
-    await work(session);
-  } catch (error) {
-    if (signal.aborted || error instanceof ApiError) throw error;
-    throw problemOf(error, what, session.user);
   }
 }
 

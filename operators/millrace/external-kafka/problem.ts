@@ -1,6 +1,7 @@
 import { messageOf } from '#platform/errors';
 import { KafkaUnreachable, errorCodeOf } from '#platform/kafka';
 import { OperatorError } from '../errors.ts';
+import { isSilence } from '../silent-servers.ts';
 
 /** Why topics or ACLs of an external Kafka cannot be kept. */
 export class KafkaProblem extends OperatorError {
@@ -37,7 +38,7 @@ const refused = new Set([
 export function problemOf(error: unknown, what: string, user: string | undefined): KafkaProblem {
   const code = errorCodeOf(error);
   if (error instanceof KafkaProblem) return error;
-  if (code === undefined && !(error instanceof KafkaUnreachable)) throw error;
+  if (code === undefined && !(error instanceof KafkaUnreachable) && !isSilence(error)) throw error;
   const [reason, message] = explain(
     error,
     code ?? '',

@@ -78,7 +78,11 @@ export function projectionRebuildController(
       const deletion = { type: projectionRebuilds, finalizer, cleanUp, left: ['the rebuild, which goes on'] };
       return await letGo(context, reporter, rebuild, deletion, signal);
     }
-    if (isFinished(status)) return deleteAfterTtl(context, projectionRebuilds, rebuild, signal);
+    if (isFinished(status)) {
+      // there is nothing to cancel any more: it need not wait for the operator, which may go with its namespace
+      if (await setFinalizer(api, projectionRebuilds, rebuild, finalizer, false, signal)) return;
+      return deleteAfterTtl(context, projectionRebuilds, rebuild, signal);
+    }
     // the watch brings the rebuild back here after this change
     if (await setFinalizer(api, projectionRebuilds, rebuild, finalizer, true, signal)) return;
     const update = await next(rebuild, signal);

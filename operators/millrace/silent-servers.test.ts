@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
+import { setImmediate as turn } from 'node:timers/promises';
+import { after, before, describe, it } from 'node:test';
+import type { TestContext } from 'node:test';
+import pino from 'pino';
+
+import { ManualClock } from '#runtime/testing/manual-clock.ts';
+import { apiVersion } from './api/common.ts';
+import { ConsumerLagReader } from './consumer-lag.ts';
+import { ExternalKafka } from './external-kafka/external-kafka.ts';
+import { SilentServers } from './silent-servers.ts';
+import { createWorld, namespace } from './testing/world.ts';
+import type { World } from './testing/world.ts';
+
+const timeout = new Error('timeout expired');
+
+describe('a server that does not answer', () => {
+  it('is asked by one worker at a time, however long that takes, and ever more seldom', async () => {
+    const clock = new ManualClock();
+    const servers = new SilentServers(clock);
+    const ask = (work: () => Promise<void>) => servers.ask('pg:5432', work);
+    let asked = 0;
+    const silent = () => {
+      asked += 1;
+      return Promise.reject(timeout);
+    };
+    for (const pauseMs of [5_000, 10_000, 20_000, 30_000, 30_000]) {
+      await assert.rejects(ask(silent), timeout);
+      const sofar = asked;
+      await clock.advance(pauseMs - 1);
+      await assert.rejects(ask(silent), timeout);
+      assert.equal(asked, sofar, 'nobody asks');
+      await clock.advance(1);
+    }
+    const answer = Promise.withResolvers<void>();
+    const first = ask(() => answer.promise);
+    await clock.advance(10 * 60_000);
+    await assert.rejects(
+      ask(() => Promise.resolve()),
+      timeout,
+      'another one asks',
+    );
+    await servers.ask('another:5432', () => Promise.resolve());
+    answer.resolve();
+    await first;
+    assert.equal(servers.isSilent('pg:5432'), false);
+  });
+
+  it('is none that refuses', async () => {
+    const servers = new SilentServers(new ManualClock());
+    const refusal = new Error('password authentication failed');
+    for (let times = 0; times < 2; times += 1)
+      await assert.rejects(
+        servers.ask('pg:5432', () => Promise.reject(refusal)),
+        refusal,
+      );
+    await servers.ask('pg:5432', () => Promise.resolve());
+  });
+});
+
+describe('a Kafka that takes connections and says nothing', () => {
+  const log = pino({ enabled: false });
+  const never = new AbortController().signal;
+  const said = /Kafka has not answered in \d+ ms/;
+  let world: World;
+  before(async () => void (world = await createWorld(new ManualClock())));
+  after(() => world.stop());
+
+  /**
+   * Asks such a Kafka, lets the time pass that one waits for an answer, and asks again: that is answered at once.
+   */
+  async function isRemembered(
+    t: TestContext,
+    {
+      ask,
+      close,
+    }: { ask: (kafka: { external: { bootstrapServers: string } }) => Promise<unknown>; close: () => Promise<void> },
+  ): Promise<void> {
+    const sockets = new Set<Socket>();
+    const server = createServer((socket) => sockets.add(socket.on('error', () => undefined)));
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    t.after(async () => {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+      await close();
+    });
+    const kafka = { external: { bootstrapServers: `127.0.0.1:${(server.address() as AddressInfo).port}` } };
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const first = assert.rejects(ask(kafka), said);
+    while (sockets.size === 0) await turn();
+    t.mock.timers.tick(10_000);
+    await first;
+    await assert.rejects(ask(kafka), said);
+    t.mock.timers.reset();
+  }
+
+  it('keeps no worker that reads a lag', async (t) => {
+    const reader = new ConsumerLagReader(world.context, log);
+    await isRemembered(t, {
+      ask: (kafka) => reader.read({ namespace, kafka }, ['order-events'], [], never),
+      close: () => reader.close(),
+    });
+  });
+
+  it('keeps no worker that makes topics', async (t) => {
+    const externalKafka = new ExternalKafka(world.context, log);
+    let services = 0;
+    await isRemembered(t, {
+      async ask(kafka) {
+        const metadata = { namespace, name: `service-${(services += 1)}` };
+        const spec = { port: 8080, kafka, produces: [{ topic: 'order-events', partitions: 1, retention: -1 }] };
+        const service = { apiVersion, kind: 'EventService', metadata, spec };
+        const { reason, message } = await externalKafka.topics(service, kafka.external, never);
+        assert.equal(reason, 'KafkaUnavailable');
+        throw new Error(message);
+      },
+      close: () => externalKafka.close(),
+    });
+  });
+});
