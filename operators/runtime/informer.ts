@@ -24,10 +24,7 @@ type ChangeHandler<T extends KubeObject> = (change: Change<T>) => void;
 export interface InformerOptions<T extends KubeObject> {
   api: Api;
   type: ResourceType;
-  /**
-   * undefined: all namespaces, or a kind without namespaces. One of several that forbids the first list is left out until it allows it:
-   * its rights may have gone with it, and the others go on.
-   */
+  /** undefined: all namespaces, or a kind without namespaces */
   namespaces: readonly string[] | undefined;
   labelSelector?: string;
   /** whether the server may not know the kind, as that of another operator: there are no objects of it then */
@@ -114,7 +111,6 @@ export class Informer<T extends KubeObject> {
         changed: (object) => this.#set(transform(object), false),
         deleted: (object) => this.#delete(keyOf(object)),
         ...(optional ? { absent: () => this.#absent(scope) } : {}),
-        ...(scope.namespace === undefined ? {} : { forbidden: () => this.#forbidden(scope) }),
       },
     });
   }
@@ -124,12 +120,6 @@ export class Informer<T extends KubeObject> {
     if (!this.#isAbsent) log.warn({ resource: type.plural, group: type.group }, 'the cluster does not have this kind');
     this.#isAbsent = true;
     this.#replace(scope, []);
-  }
-
-  /** What the cache has already stays: the rights may be away for a moment. */
-  #forbidden(scope: Scope): void {
-    this.#unsynced.delete(scope);
-    if (this.hasSynced) this.#synced.resolve();
   }
 
   #replace(scope: Scope, items: T[]): void {

@@ -72,10 +72,9 @@ export class Operator {
     const { informers, controllers, metrics } = this.#options;
     const term = new AbortController();
     this.#term = term;
+    metrics.leads(true);
     void Promise.all(informers.map((informer) => informer.whenSynced())).then(() => {
-      if (term.signal.aborted) return;
-      metrics.leads(true); // one that waits for its caches does nothing yet
-      for (const controller of controllers) controller.start();
+      if (!term.signal.aborted) for (const controller of controllers) controller.start();
     });
   }
 

@@ -245,17 +245,4 @@ describe('a supervised list and watch', () => {
     await eventually(() => informer.store.get('b/later'), 'the one is known');
     assert.equal(informer.store.get('c/later'), undefined);
   });
-
-  it('goes on without a namespace that forbids it, says so once, and reads it when it may', async () => {
-    server.create(configMaps, configMap('in-a', {}, { namespace: 'a' }));
-    server.create(configMaps, configMap('in-b', {}, { namespace: 'b' }));
-    let isForbidden = true;
-    server.fail(403, 1_000, ({ path }) => isForbidden && path.includes('/namespaces/b/'));
-    await begin({}, ['a', 'b']);
-    assert.deepEqual([...informer.store.keys()], ['a/in-a']);
-    await eventually(() => restarts.filter((reason) => reason === 'forbidden').length > 3, 'it asks again');
-    assert.equal(log.lines.filter(({ level }) => level === 'warn').length, 1);
-    isForbidden = false;
-    await eventually(() => informer.store.get('b/in-b'), 'it may read it');
-  });
 });

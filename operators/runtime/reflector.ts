@@ -2,7 +2,7 @@ import { backoffMs } from '#platform/lifecycle';
 import type { BackoffOptions } from '#platform/lifecycle';
 import type { Api } from './api.ts';
 import type { Clock } from './clock.ts';
-import { isForbidden, isGone, isNotFound, retryAfterOf, SilenceError } from './errors.ts';
+import { isGone, isNotFound, retryAfterOf, SilenceError } from './errors.ts';
 import type { Log } from './log.ts';
 import type { KubeObject, ResourceType } from './objects.ts';
 
@@ -14,12 +14,10 @@ export interface Sink<T extends KubeObject> {
   deleted(object: T): void;
   /** the server does not know the kind, and nobody says that it must */
   absent?: () => void;
-  /** nobody lets the operator read the collection */
-  forbidden?: () => void;
 }
 
 /** Why a watch was started again. */
-export type RestartReason = 'ended' | 'gone' | 'silent' | 'absent' | 'forbidden' | 'error';
+export type RestartReason = 'ended' | 'gone' | 'silent' | 'absent' | 'error';
 
 interface ReflectorOptions<T extends KubeObject> {
   api: Api;
@@ -65,7 +63,6 @@ export class Reflector<T extends KubeObject> {
   readonly #tuning: ReflectorTuning;
   #resourceVersion: string | undefined;
   #failures = 0;
-  #lastReason: RestartReason | undefined;
 
   constructor(options: ReflectorOptions<T>) {
     this.#options = options;
@@ -87,13 +84,9 @@ export class Reflector<T extends KubeObject> {
       const reason = this.#reasonOf(failure);
       onRestart?.(reason);
       if (reason === 'absent') sink.absent?.();
-      if (reason === 'forbidden') sink.forbidden?.();
       const wait = this.#waitMs(failure);
       const details = { resource: type.plural, namespace, reason, wait: Math.round(wait), err: failure };
-      const isKnown = reason === 'forbidden' && reason === this.#lastReason;
-      this.#lastReason = reason;
-      if (failure === undefined || reason === 'gone' || reason === 'absent' || isKnown)
-        log.debug(details, 'a watch starts again');
+      if (failure === undefined || reason === 'gone' || reason === 'absent') log.debug(details, 'a watch starts again');
       else log.warn(details, 'a watch was interrupted');
       await clock.sleep(wait, signal).catch(() => undefined);
     }
@@ -151,7 +144,6 @@ export class Reflector<T extends KubeObject> {
   #reasonOf(failure: unknown): RestartReason {
     if (failure === undefined) return 'ended';
     const isAbsent = isNotFound(failure) && this.#options.sink.absent !== undefined;
-    if (isForbidden(failure)) return 'forbidden';
     if (!isGone(failure) && !isAbsent) return failure instanceof SilenceError ? 'silent' : 'error';
     this.#resourceVersion = undefined;
     return isAbsent ? 'absent' : 'gone';
