@@ -1,44 +1,20 @@
 import assert from 'node:assert/strict';
-import { after, afterEach, before, beforeEach, describe, it, mock } from 'node:test';
+import { describe, it, mock } from 'node:test';
 import { registry } from '#platform/telemetry';
-import { createTestDatabase } from '#test/database.ts';
-import type { TestDatabase } from '#test/database.ts';
 import { eventually, untilPasses } from '#test/eventually.ts';
 import { reply, startTestSmtp } from '#test/smtp.ts';
 import type { TestSmtpOptions } from '#test/smtp.ts';
 import { Deliveries } from './deliveries.ts';
-import { give, hurry, later, rows, settled, startSender, userDeletedEvent, userEvent } from './testing.ts';
-import type { Row } from './testing.ts';
+import { give, hurry, later, mailStand, rows, settled, userDeletedEvent, userEvent } from './testing.ts';
 
 const refuse = (...args: Parameters<typeof reply>) => {
   throw reply(...args);
 };
 
 describe('MailSender, where the server refuses mails', () => {
-  let database: TestDatabase;
-  const cleanup: (() => Promise<void>)[] = [];
-
-  before(async () => {
-    database = await createTestDatabase('notifications');
-  });
-  after(() => database.drop());
-  beforeEach(() => database.pool.query('TRUNCATE notifications, deliveries, recipients RESTART IDENTITY'));
-  afterEach(async () => {
-    for (const step of cleanup.splice(0).toReversed()) await step();
-  });
-
-  async function sink(options: TestSmtpOptions = {}) {
-    const started = await startTestSmtp(options);
-    cleanup.push(() => started.close());
-    return started;
-  }
-  function sender(url: string, options: Parameters<typeof startSender>[2] = {}) {
-    const started = startSender(database.pool, url, options);
-    cleanup.push(() => started.stop());
-    return started;
-  }
-  const states = async () => (await rows(database.pool)).map(({ status, attempts }) => `${status} ${attempts}`);
-  const bad = async (): Promise<Row> => (await rows(database.pool))[0]!;
+  const stand = mailStand();
+  const { cleanup, sink, sender, first } = stand;
+  const states = async () => (await rows(stand.database.pool)).map(({ status, attempts }) => `${status} ${attempts}`);
 
   type Refusing = (tried: () => void, cut: () => void) => TestSmtpOptions;
   const faults: [name: string, reason: RegExp, options: Refusing][] = [
@@ -78,12 +54,12 @@ describe('MailSender, where the server refuses mails', () => {
         ),
       );
       cleanup.push(() => broken.close());
-      await give(database.pool, [userEvent(1), userEvent(2)]);
-      const deliveries = new Deliveries(database.pool);
+      await give(stand.database.pool, [userEvent(1), userEvent(2)]);
+      const deliveries = new Deliveries(stand.database.pool);
       const { mock: claims } = mock.method(deliveries, 'claim');
       const waiting = sender(broken.url, { deliveries });
       await eventually(async () => {
-        await hurry(database.pool);
+        await hurry(stand.database.pool);
         return tries > 4;
       }, 'several attempts of each mail');
       assert.deepEqual(await states(), ['PENDING 0', 'PENDING 0']);
@@ -97,7 +73,7 @@ describe('MailSender, where the server refuses mails', () => {
       await broken.close();
       await sink({ port: broken.port });
       await untilPasses(async () => {
-        await hurry(database.pool);
+        await hurry(stand.database.pool);
         assert.deepEqual(await states(), ['SENT 1', 'SENT 1']);
       });
       clock = later(20_000);
@@ -113,14 +89,14 @@ describe('MailSender, where the server refuses mails', () => {
       });
       const started = sender(url);
       for (let attempts = 1; attempts <= 12; attempts++) {
-        await give(database.pool, [userEvent(attempts), userEvent(attempts + 100)]);
-        await hurry(database.pool);
-        await eventually(async () => (await bad()).attempts === attempts, `attempt ${attempts}`);
+        await give(stand.database.pool, [userEvent(attempts), userEvent(attempts + 100)]);
+        await hurry(stand.database.pool);
+        await eventually(async () => (await first()).attempts === attempts, `attempt ${attempts}`);
       }
-      const { status, last_error } = await bad();
+      const { status, last_error } = await first();
       assert.equal(status, 'FAILED');
       assert.ok(last_error!.includes(text), last_error!);
-      await settled(database.pool);
+      await settled(stand.database.pool);
       assert.equal(mails.length, 23);
       const clock = later(20_000);
       await untilPasses(() => started.check());
@@ -132,12 +108,12 @@ describe('MailSender, where the server refuses mails', () => {
     const { url } = await sink({
       onRecipient: (address) => address === 'user1@example.com' && (tries++, refuse(450, '4.2.0 greylisted')),
     });
-    await give(database.pool, [userEvent(2)]);
+    await give(stand.database.pool, [userEvent(2)]);
     const started = sender(url);
-    await settled(database.pool);
-    await give(database.pool, [userEvent(1)]);
+    await settled(stand.database.pool);
+    await give(stand.database.pool, [userEvent(1)]);
     await eventually(async () => {
-      await hurry(database.pool);
+      await hurry(stand.database.pool);
       return tries >= 14;
     });
     assert.deepEqual(await states(), ['SENT 1', 'PENDING 1']);
@@ -151,7 +127,7 @@ describe('MailSender, where the server refuses mails', () => {
       onRecipient: (address) => address !== 'user50@example.com' && refuse(451, 'greylisted'),
     });
     await give(
-      database.pool,
+      stand.database.pool,
       Array.from({ length: 50 }, (_, i) => userEvent(i + 1)),
     );
     sender(url, { maxBatch: 8, concurrency: 2 });
@@ -160,15 +136,15 @@ describe('MailSender, where the server refuses mails', () => {
 
   it('is green again when the refused mails are gone', async () => {
     const { url } = await sink({ onRecipient: () => refuse(451, 'no room') });
-    await give(database.pool, [userEvent(1), userEvent(2)]);
+    await give(stand.database.pool, [userEvent(1), userEvent(2)]);
     const started = sender(url);
-    await eventually(async () => (await rows(database.pool)).every(({ last_error }) => last_error !== null));
+    await eventually(async () => (await rows(stand.database.pool)).every(({ last_error }) => last_error !== null));
     let clock = later(20_000);
     assert.throws(() => started.check(), /the server takes no mail: SMTP 451$/);
     clock.mock.restore();
-    await give(database.pool, [userDeletedEvent(1, 2), userDeletedEvent(2, 2)]);
-    await hurry(database.pool);
-    await settled(database.pool);
+    await give(stand.database.pool, [userDeletedEvent(1, 2), userDeletedEvent(2, 2)]);
+    await hurry(stand.database.pool);
+    await settled(stand.database.pool);
     clock = later(20_000);
     await untilPasses(() => started.check());
     clock.mock.restore();

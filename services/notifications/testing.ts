@@ -1,10 +1,15 @@
 import { randomUUID } from 'node:crypto';
-import { mock } from 'node:test';
+import { after, afterEach, before, beforeEach, mock } from 'node:test';
 import type { ReceivedEvent } from '#platform/contract';
 import { createLogger } from '#platform/telemetry';
-import { transaction } from '#platform/postgres';
+import { createPool, transaction } from '#platform/postgres';
 import type { Pool } from '#platform/postgres';
+import { startCuttingProxy } from '#platform/postgres/testing.ts';
+import { createTestDatabase } from '#test/database.ts';
+import type { TestDatabase } from '#test/database.ts';
 import { eventually } from '#test/eventually.ts';
+import { startTestSmtp } from '#test/smtp.ts';
+import type { TestSmtpOptions } from '#test/smtp.ts';
 import { Deliveries } from './deliveries.ts';
 import { applyEvents } from './intake.ts';
 import { MailSender } from './sender.ts';
@@ -109,4 +114,49 @@ export async function settled(pool: Pool): Promise<void> {
 /** Makes all waiting notifications due now. */
 export async function hurry(pool: Pool): Promise<void> {
   await pool.query('UPDATE deliveries SET due_at = now() WHERE due_at > now()');
+}
+
+/** A database for the suite that calls it, empty for each test, with SMTP servers and senders that end with the test. */
+export function mailStand() {
+  let database: TestDatabase;
+  const cleanup: (() => Promise<void>)[] = [];
+
+  before(async () => {
+    database = await createTestDatabase('notifications');
+  });
+  after(() => database.drop());
+  beforeEach(() => database.pool.query('TRUNCATE notifications, deliveries, recipients RESTART IDENTITY'));
+  afterEach(async () => {
+    for (const step of cleanup.splice(0).toReversed()) await step();
+  });
+
+  return {
+    get database() {
+      return database;
+    },
+    /** what is done when the test ends, the last first */
+    cleanup,
+    async sink(options: TestSmtpOptions = {}) {
+      const started = await startTestSmtp(options);
+      cleanup.push(() => started.close());
+      return started;
+    },
+    sender(url: string, options: Partial<MailSenderOptions> = {}, pool = database.pool) {
+      const started = startSender(pool, url, options);
+      cleanup.push(() => started.stop());
+      return started;
+    },
+    /** A pool whose connections break as the test says. */
+    async cuttingPool() {
+      const proxy = await startCuttingProxy(database.url);
+      const pool = createPool({ name: 'mails-cut', url: proxy.url, max: 2, log: createLogger('test', 'silent') });
+      cleanup.push(
+        () => proxy.close(),
+        () => pool.end(),
+      );
+      return { proxy, pool };
+    },
+    /** The first notification. */
+    first: async (): Promise<Row> => (await rows(database.pool))[0]!,
+  };
 }
