@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { PlatformError } from '#platform/errors';
+import { isWrongPassword } from '#platform/postgres';
 import { MigrationError, migrate } from './migrate.ts';
 import { pendingMigrations } from './pending.ts';
 
@@ -27,9 +28,6 @@ function targetOf(argument: string) {
   return { url, schemaFolder, database: basename(schemaFolder) };
 }
 
-/** PostgreSQL's code for a wrong password. */
-const wrongPassword = '28P01';
-
 /**
  * Says why it waits when that changes.
  * @throws where PostgreSQL refuses the password: it may be another one by now, which a process gets when it is started again
@@ -38,8 +36,8 @@ async function waitFor({ url, database, schemaFolder }: Target): Promise<void> {
   for (let said: string | undefined; ; await delay(LOOK_EVERY_MS)) {
     const reason = await pendingMigrations(url, schemaFolder).then(
       (pending) => pending.length > 0 && `waiting for ${pending.join(', ')}`,
-      (error: Error & { code?: string }) => {
-        if (error.code === wrongPassword) throw error;
+      (error: Error) => {
+        if (isWrongPassword(error)) throw error;
         return `waiting for the database (${error.message})`;
       },
     );

@@ -47,6 +47,11 @@ function addTo<T>(set: WeakSet<object>, error: T): T {
   return error;
 }
 
+/** Whether PostgreSQL refuses the password. */
+export function isWrongPassword(error: unknown): boolean {
+  return (error as { code?: string }).code === '28P01';
+}
+
 /**
  * Whether an error says that the database cannot be used now, so that the same work can succeed later and waits. This is closed
  * from the other side: the work is at fault only if PostgreSQL says so of its data (`dataClasses`), or if the error does

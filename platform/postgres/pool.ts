@@ -6,7 +6,7 @@ import type { Logger } from '#platform/telemetry';
 import { gauge } from '#platform/telemetry';
 import { connectionOf } from './connection.ts';
 import type { Certificates } from './connection.ts';
-import { markConnecting, markUndone } from './errors.ts';
+import { isWrongPassword, markConnecting, markUndone } from './errors.ts';
 import { Passwords } from './passwords.ts';
 import { assertSessions } from './sessions.ts';
 
@@ -112,9 +112,9 @@ function clientOf(passwords: Passwords, settings: (password: string | undefined)
     override connect(callback?: (error: Error) => void): Promise<this> | void {
       if (callback === undefined) return super.connect() as Promise<this>;
       // so calls pg's pool
-      super.connect((error: Error & { code?: string }) => {
+      super.connect((error: Error) => {
         if (!error) passwords.taken(this.#password);
-        else if (error.code === wrongPassword && passwords.refused(this.#password)) anotherPassword.add(error);
+        else if (isWrongPassword(error) && passwords.refused(this.#password)) anotherPassword.add(error);
         callback(error);
       });
     }
@@ -123,7 +123,6 @@ function clientOf(passwords: Passwords, settings: (password: string | undefined)
   return OwnClient as unknown as PoolConfig['Client'];
 }
 
-const wrongPassword = '28P01';
 /** Errors after which another password is worth an attempt. */
 const anotherPassword = new WeakSet<Error>();
 

@@ -1,5 +1,5 @@
 import { messageOf } from '#platform/errors';
-import { urlHost, withClient } from '#platform/postgres';
+import { isWrongPassword, urlHost, withClient } from '#platform/postgres';
 import type { Certificates } from '#platform/postgres';
 import type { Clock } from '#runtime/clock.ts';
 import type { ConditionUpdate } from '#runtime/conditions.ts';
@@ -26,13 +26,16 @@ export interface Server {
   clientSecret?: string | undefined;
 }
 
+/** The condition of a service whose databases are there. */
+export const databasesReady = 'DatabasesReady';
+
 /** Why databases cannot be created or dropped, as a condition. */
 export class NotReady extends OperatorError {
   readonly condition: ConditionUpdate;
 
   constructor(reason: string, message: string, options?: ErrorOptions) {
     super('ERR_OPERATOR_POSTGRESQL', message, options);
-    this.condition = { type: 'DatabasesReady', status: 'False', reason, message };
+    this.condition = { type: databasesReady, status: 'False', reason, message };
   }
 }
 
@@ -73,7 +76,7 @@ async function connect<T>(server: Server, namespace: string, work: Parameters<ty
   try {
     return await withClient(url.href, work, { certificates, connectMs, answerMs });
   } catch (error) {
-    if (codeOf(error) !== wrongPassword || nextPassword === undefined) throw error;
+    if (!isWrongPassword(error) || nextPassword === undefined) throw error;
     return await connect({ ...server, password: nextPassword, nextPassword: undefined }, namespace, work);
   }
 }
@@ -81,7 +84,6 @@ async function connect<T>(server: Server, namespace: string, work: Parameters<ty
 /** The reason where no server answers. */
 export const unavailable = 'PostgresqlUnavailable';
 
-const wrongPassword = '28P01';
 const rightMissing = '42501';
 
 /** Node's codes of a certificate that it does not trust. */
@@ -105,7 +107,7 @@ function problemOf(error: unknown, { username, secret, host }: Server): unknown 
   const [code, said] = [codeOf(error), messageOf(error)];
   const options = { cause: error };
   const whose = `the user ${username} of the Secret ${secret.metadata.name}`;
-  if (code === wrongPassword)
+  if (isWrongPassword(error))
     return new NotReady(
       'PostgresqlLoginRefused',
       `PostgreSQL refuses ${whose}: ${said}. Put its password into the Secret, or give it that of the Secret (docs/disaster.md)`,

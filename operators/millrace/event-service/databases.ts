@@ -22,7 +22,7 @@ import { handOverCommand, isManaged, madeForLabel, managedBy, manager } from '..
 import { caFolder, clientFolder, readCertificates } from './certificates.ts';
 import { isSharedServer, markOf, newDatabaseName, reservedReason, takenReason } from './database-owner.ts';
 import type { DatabaseOwner } from './database-owner.ts';
-import { DatabaseServers, NotReady } from './database-server.ts';
+import { DatabaseServers, NotReady, databasesReady } from './database-server.ts';
 import type { Server } from './database-server.ts';
 import { publishMs, rotate } from './rotation.ts';
 
@@ -42,7 +42,8 @@ interface Wanted {
 /** How often the databases are checked though nothing has changed. */
 const recheckMs = 5 * 60_000;
 
-const type = 'DatabasesReady';
+const type = databasesReady;
+
 /** The Secret of a database, for its role. It has no owner reference, as the database outlives its service. */
 export function databaseSecretOf(
   { namespace, service, database }: Pick<DatabaseOwner, 'namespace' | 'service' | 'database'>,
