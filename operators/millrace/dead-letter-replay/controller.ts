@@ -8,7 +8,7 @@ import type { DeadLetterReplay, DeadLetterReplayStatus } from '../api/dead-lette
 import { deadLetterReplays } from '../api/kinds.ts';
 import { isFinished } from '../completion.ts';
 import { letGo } from '../deletion.ts';
-import { deleteAfterTtl } from '../ttl.ts';
+import { letFinishedGo } from '../ttl.ts';
 import type { ControllerContext } from '../controller-context.ts';
 import { byNamespace } from '../informers.ts';
 import { StatusReporter } from '../report.ts';
@@ -81,11 +81,7 @@ export function deadLetterReplayController(
       const deletion = { type: deadLetterReplays, finalizer, cleanUp: () => cancel(replay, signal), left };
       return await letGo(context, reporter, replay, deletion, signal);
     }
-    if (isFinished(status)) {
-      // there is nothing to cancel any more: it need not wait for the operator, which may go with its namespace
-      if (await setFinalizer(api, deadLetterReplays, replay, finalizer, false, signal)) return;
-      return deleteAfterTtl(context, deadLetterReplays, replay, signal);
-    }
+    if (isFinished(status)) return letFinishedGo(context, deadLetterReplays, replay, finalizer, signal);
     // the watch brings the replay back here after this change, as after a step of its status below
     if (await setFinalizer(api, deadLetterReplays, replay, finalizer, true, signal)) return;
     const update = await next(replay, signal);

@@ -8,7 +8,7 @@ import type { ProjectionRebuild, ProjectionRebuildStatus } from '../api/projecti
 import type { DatabasePools } from '../database-pools.ts';
 import { isFinished } from '../completion.ts';
 import { letGo } from '../deletion.ts';
-import { deleteAfterTtl } from '../ttl.ts';
+import { letFinishedGo } from '../ttl.ts';
 import type { ControllerContext } from '../controller-context.ts';
 import { StatusReporter } from '../report.ts';
 import type { StatusUpdate } from '../report.ts';
@@ -78,11 +78,7 @@ export function projectionRebuildController(
       const deletion = { type: projectionRebuilds, finalizer, cleanUp, left: ['the rebuild, which goes on'] };
       return await letGo(context, reporter, rebuild, deletion, signal);
     }
-    if (isFinished(status)) {
-      // there is nothing to cancel any more: it need not wait for the operator, which may go with its namespace
-      if (await setFinalizer(api, projectionRebuilds, rebuild, finalizer, false, signal)) return;
-      return deleteAfterTtl(context, projectionRebuilds, rebuild, signal);
-    }
+    if (isFinished(status)) return letFinishedGo(context, projectionRebuilds, rebuild, finalizer, signal);
     // the watch brings the rebuild back here after this change
     if (await setFinalizer(api, projectionRebuilds, rebuild, finalizer, true, signal)) return;
     const update = await next(rebuild, signal);
