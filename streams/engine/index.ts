@@ -3,7 +3,7 @@ export type { Deltas, Effects, Occurrence, SessionDeltas, Tally } from './aggreg
 export { PartitionWatermarks } from './watermarks.ts';
 export type { ClockWatermark } from './watermarks.ts';
 export { buildProgress, isObserved, queryWatermark, lagOf } from './query-progress.ts';
-export type { BuildProgress, Observation, Offsets, PartitionState } from './query-progress.ts';
+export type { BuildProgress, Observation, PartitionState } from './query-progress.ts';
 export { hasLongNumber, parseExactly } from './exact-json.ts';
 export { decide, differences, rewind } from './decisions.ts';
 export type { KnownVersion, Rewind } from './decisions.ts';

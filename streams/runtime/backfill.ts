@@ -18,7 +18,7 @@ import { Engine } from './engine.ts';
 /** After this time in milliseconds, the other workers take over the partitions of a worker that was killed. */
 export const sessionMs = 3_500;
 
-/** How long a backfill may take to join its group and to find where it goes on before the health of the service says so, in milliseconds. */
+/** How long a backfill may take to join its group and to find where it goes on, in milliseconds: then health says so. */
 const settlingMs = 15_000;
 
 export interface BackfillOptions {

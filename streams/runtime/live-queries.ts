@@ -12,6 +12,7 @@ import { forgetPassedStarts, readEpoch, readLive, registerQueries, serveCaughtUp
 import type { VersionSource } from '#streams/store';
 import { QueryFolder } from './query-folder.ts';
 import type { Contents } from './query-folder.ts';
+import { readTopicLog } from './topic-log.ts';
 import { Ticker } from '#platform/lifecycle';
 
 /** How often to look for new topics in Kafka while a query waits for one. */
@@ -153,10 +154,7 @@ export class LiveQueries {
     const faulty = new Set(reading.faults.flatMap(({ query }) => query ?? []));
     const changes = differences(this.#applied, { ...reading, faulty });
     if (changes.changed.length + changes.removed.length > 0) {
-      const left = await registerQueries(pool, group, changes, async (topic) => {
-        const [topicId, watermarks] = await Promise.all([admin.topicId(topic), admin.watermarks(topic)]);
-        return { topicId, watermarks };
-      });
+      const left = await registerQueries(pool, group, changes, (topic) => readTopicLog(admin, topic));
       const changed = changes.changed.filter(({ name }) => !left.has(name));
       for (const { name, definition } of changed) this.#applied.set(name, definition);
       for (const name of changes.removed) this.#applied.delete(name);

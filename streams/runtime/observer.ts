@@ -1,18 +1,16 @@
 import { isRecreated } from '#platform/inbox';
 import type { KafkaAdmin } from '#platform/kafka';
 import type { Pool } from '#platform/postgres';
-import type { Observation, Offsets } from '#streams/engine';
+import type { Observation } from '#streams/engine';
 import { readPositions } from '#streams/store';
+import type { TopicLog } from '#streams/store';
+import { readTopicLog } from './topic-log.ts';
 
 /** The maximum age of Kafka's offsets, in milliseconds. */
 const maxAgeMs = 15_000;
 
 /** What Kafka tells of a topic, and when it was asked. */
-interface Answer {
-  askedAt: number;
-  topicId: string | undefined;
-  offsets: ReadonlyMap<number, Offsets>;
-}
+type Answer = TopicLog & { askedAt: number };
 
 /** Observes the ends of the topics in Kafka, and how far the group has read them. */
 export class StreamObserver {
@@ -40,8 +38,7 @@ export class StreamObserver {
     const askedAt = performance.now();
     const asked = await Promise.allSettled(
       this.#topics().map(async (topic) => {
-        const [topicId, offsets] = await Promise.all([this.#admin.topicId(topic), this.#admin.watermarks(topic)]);
-        this.#answers.set(topic, { askedAt, topicId, offsets });
+        this.#answers.set(topic, { askedAt, ...(await readTopicLog(this.#admin, topic)) });
       }),
     );
     const failures = asked.filter(({ status }) => status === 'rejected') as PromiseRejectedResult[];
@@ -64,8 +61,8 @@ export class StreamObserver {
     return {
       now,
       known: new Set(fresh.map(({ topic }) => topic)),
-      partitions: fresh.flatMap(({ topic, topicId, offsets: all }) =>
-        [...all].map(([partition, offsets]) => {
+      partitions: fresh.flatMap(({ topic, topicId, watermarks: logs }) =>
+        [...logs].map(([partition, offsets]) => {
           const own = partitions.find((one) => one.topic === topic && one.partition === partition);
           const nextOffset = isRecreated(own?.topicId, topicId) ? undefined : own?.nextOffset;
           return { topic, partition, offsets, nextOffset, watermarks: own?.watermarks ?? new Map() };

@@ -1,5 +1,5 @@
 import { backfillGroup } from '#platform/declarations';
-import { isRecreated } from '#platform/inbox';
+import { isRecreated, nameOf } from '#platform/inbox';
 import type { TopicPartition } from '#platform/kafka';
 import type { PoolClient } from '#platform/postgres';
 import { rewind } from '#streams/engine';
@@ -7,8 +7,6 @@ import type { Rewind } from '#streams/engine';
 
 /** How far a group has read a partition, and the id of the topic in which this offset counts, where it is known. */
 export type StoredOffset = TopicPartition & { next: bigint; topicId: string | null };
-
-export const nameOf = ({ topic, partition }: TopicPartition) => `${partition}:${topic}`;
 
 /** Locks the backfill's offsets. It creates missing ones at the live group's, so that the backfill reads nothing needless. */
 export async function lockBackfill(tx: PoolClient, group: string): Promise<Map<string, StoredOffset>> {

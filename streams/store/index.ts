@@ -14,6 +14,7 @@ export type { SeenIds } from './progress.ts';
 export { forgetPassedStarts, lockCaughtUp, lockLagging, promote } from './promotion.ts';
 export type { BackfillOffset } from './promotion.ts';
 export { registerQueries, serveCaughtUp } from './registry.ts';
+export type { TopicLog } from './registry.ts';
 export { cleanUp, feedKeptMs } from './retention.ts';
 export { addToSessions } from './sessions.ts';
 export { VersionSource, lockVersionsShared, readEpoch, readLive } from './versions.ts';

@@ -3,11 +3,12 @@ import type { TopicPartition, Watermarks } from '#platform/kafka';
 import type { Pool, PoolClient } from '#platform/postgres';
 import { transaction } from '#platform/postgres';
 import { backfillGroup } from '#platform/declarations';
+import { nameOf } from '#platform/inbox';
 import { decide, planOf } from '#streams/engine';
 import type { KnownVersion } from '#streams/engine';
 import { parseQuery } from '#streams/language';
 import type { StreamQuery } from '#streams/language';
-import { lockBackfill, nameOf, readOffsets, sendBackfill } from './backfill-offsets.ts';
+import { lockBackfill, readOffsets, sendBackfill } from './backfill-offsets.ts';
 import type { StoredOffset } from './backfill-offsets.ts';
 import { lockVersionsExclusive, nextEpoch, readLive } from './versions.ts';
 
