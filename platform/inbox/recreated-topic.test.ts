@@ -4,8 +4,7 @@ import { eventually } from '#test/eventually.ts';
 import { createDecoder, readJson } from '#platform/contract';
 import { decideOffsets } from './decide.ts';
 import { listDeadLetters } from './operations/dead-letters.ts';
-import { inboxStand, message, partitions } from './testing.ts';
-import { deleteTopic } from '#platform/kafka/testing/administer.ts';
+import { inboxStand, message } from './testing.ts';
 
 describe('a topic that is deleted and created again', { concurrency: false }, () => {
   const stand = inboxStand();
@@ -15,16 +14,7 @@ describe('a topic that is deleted and created again', { concurrency: false }, ()
 
   /** Has read the topic, which is then another one with other events: more of them, so that it is longer than the stored offset. */
   async function recreate(events = afterwards.map((n) => message(n, 'k'))): Promise<void> {
-    await deleteTopic(stand.topic);
-    await stand.kafka.admin.ensureTopics([{ name: stand.topic, partitions, retentionMs: -1 }]);
-    await eventually(
-      () =>
-        stand.send(events).then(
-          () => true,
-          () => false,
-        ),
-      'they are sent',
-    );
+    await stand.recreate(events);
   }
   const sendBefore = () => stand.send(Array.from({ length: before }, (_, n) => message(n, 'k')));
   const numbers = async () => (await stand.effects()).map(({ n }) => n).filter((n) => n >= 100);

@@ -13,7 +13,7 @@ import { keyName } from './key-order.ts';
 import { storable } from './storable.ts';
 import type { Handle } from './writer.ts';
 
-/** The most dead letters of a transaction, and about the most bytes of their values */
+/** The most dead letters of a transaction, and about the most bytes of their values. */
 export const maxLetters = 500;
 const maxBytes = 16 * 1024 * 1024;
 

@@ -7,6 +7,7 @@ import type { TestDatabase } from '#test/database.ts';
 import { testKafka, uniqueTopic } from '#test/kafka.ts';
 import { Health } from '#platform/health';
 import { createKafka } from '#platform/kafka';
+import { deleteTopic } from '#platform/kafka/testing/administer.ts';
 import type { Kafka, OutgoingMessage, Producer, TopicPartition } from '#platform/kafka';
 import { eventually } from '#test/eventually.ts';
 import { createLogger } from '#platform/telemetry';
@@ -141,6 +142,19 @@ export function inboxStand() {
       );
     }
   };
+  /** Deletes the topic, creates it again and sends messages to it, once the producer knows it. */
+  const recreate = async (messages: OutgoingMessage[]) => {
+    await deleteTopic(topic);
+    await kafka.admin.ensureTopics([{ name: topic, partitions, retentionMs: -1 }]);
+    await eventually(
+      () =>
+        send(messages).then(
+          () => true,
+          () => false,
+        ),
+      'they are sent',
+    );
+  };
   const isReady = async (health: Health) => (await health.report()).status === 'UP';
 
   return {
@@ -169,6 +183,7 @@ export function inboxStand() {
     storedOffsets,
     reach,
     assertOnceInOrder,
+    recreate,
     isReady,
   };
 }

@@ -5,7 +5,6 @@ import { loadOffsets } from '#platform/inbox';
 import { decode, inboxStand, log, message, partitions } from '#platform/inbox/testing.ts';
 import { partitionOf } from '#platform/kafka';
 import type { Kafka } from '#platform/kafka';
-import { deleteTopic } from '#platform/kafka/testing/administer.ts';
 import { eventually, untilPasses } from '#test/eventually.ts';
 import { Rebuilder } from './rebuilder.ts';
 
@@ -40,17 +39,8 @@ describe('a rebuild and its topics', () => {
   };
   /** The topic is another one then, with more events. */
   const recreate = async () => {
-    await deleteTopic(stand.topic);
-    await stand.kafka.admin.ensureTopics([{ name: stand.topic, partitions, retentionMs: -1 }]);
     const events = Array.from({ length: after }, (_, n) => message(100 + n, key));
-    await eventually(
-      () =>
-        stand.send(events).then(
-          () => true,
-          () => false,
-        ),
-      'they are sent',
-    );
+    await stand.recreate(events);
   };
   const request = () =>
     stand.database.pool.query("INSERT INTO millrace.projection_rebuilds (consumer_group, request) VALUES ($1, 'r')", [

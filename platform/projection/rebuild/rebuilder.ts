@@ -75,7 +75,7 @@ export class Rebuilder {
       ]);
       if (!rows[0]!.held) return;
       const request = await activeRequest(holder, group);
-      const abandoned = await abandonedRequest(holder, group, nextSchema);
+      const abandoned = request ? undefined : await abandonedRequest(holder, group, nextSchema);
       if (request) await buildVersion({ ...this.#options, request, pool, signal: this.#stopping.signal });
       else if (abandoned) await transaction(pool, (tx) => dropBuild(tx, abandoned));
       await holder.query('SELECT pg_advisory_unlock(hashtext($1))', [lockName]);
