@@ -230,8 +230,8 @@ export const platformErrors = {
       'Kafka refuses events of a topic, a partition of it takes none while others do, or the topic is held by `npm run partitions`. They ' +
       'are parked in millrace.outbox_parked. All other events are published.',
     action:
-      'Wait where the topic is held. Otherwise create the topic, grant the right to write to it, or raise its `max.message.bytes`; where a partition fails, bring back what the message ' +
-      'names, mostly its leader or its replicas. The relay publishes the events within a minute. To discard one, delete its row.',
+      'Wait where the topic is held. Otherwise create the topic, grant the right to write to it, or raise its `max.message.bytes`; where ' +
+      'a partition fails, bring back what the message names, mostly its leader or its replicas. The relay publishes the events within a minute. To discard one, delete its row.',
   },
   ERR_OUTBOX_STUCK: {
     means: 'Nothing of the outbox was published for a while, although there are events to publish.',

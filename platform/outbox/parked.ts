@@ -39,8 +39,9 @@ interface ParkedTopic {
 type ParkedRow = OutboxRow & { lane: string; part: number };
 
 /**
- * The messages of a relay's shards that Kafka refuses, or whose topic is held, in millrace.outbox_parked. They hold up only the later messages of their
- * keys, which are parked behind them. The relay tries them again, in pages and key after key, each key in its order.
+ * The messages of a relay's shards that Kafka refuses, or whose topic is held, in millrace.outbox_parked. They hold up only the
+ * later messages of their keys, which are parked behind them. The relay tries them again, in pages and key after key, each key in
+ * its order.
  */
 export class Parked {
   readonly #source: string;

@@ -58,8 +58,8 @@ const pollMs = 250;
 
 /**
  * Takes the events that a topic has and a restored database has not back into the database, in one transaction, and draws no key
- * again that the topic knows, but for those after `lastKey`. Otherwise a new aggregate or version would get the ids of another one, and its consumers would drop
- * its events as repeated. Nobody may write commands from the restore until this has ended.
+ * again that the topic knows, but for those after `lastKey`. Otherwise a new aggregate or version would get the ids of another one,
+ * and its consumers would drop its events as repeated. Nobody may write commands from the restore until this has ended.
  * @param run.isTrial changes nothing
  * @returns also whether the relays publish the events again, and `tooHigh`: the ids of events whose keys are after `lastKey`
  */
