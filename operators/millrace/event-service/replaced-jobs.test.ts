@@ -105,6 +105,7 @@ describe('a Job of migrations', () => {
 
     world.server.delete(jobs, namespace, first.metadata.name);
     first = await isAnother('it is made again');
+    await eventually(() => said()?.reason === 'Migrating', 'it has begun');
     ends('Failed');
     await eventually(() => said()?.reason === 'MigrationFailed', 'it fails again');
     assert.doesNotMatch(said()!.message, /no such column/, 'that was the other one');
