@@ -85,6 +85,29 @@ test('a key that another transaction keeps locked holds up no other order, and i
   assert.equal((await post(key)).status, 201);
 });
 
+test('many keys that stay locked hold up the others little longer than one does', async () => {
+  const keys = Array.from({ length: 25 }, () => randomUUID());
+  const other = await orders.directPool.connect();
+  try {
+    await other.query('BEGIN');
+    await other.query(
+      `INSERT INTO idempotency_keys (key, fingerprint, order_id) SELECT key, 'f', 1 FROM unnest($1::text[]) AS k(key)`,
+      [keys],
+    );
+    const begin = performance.now();
+    const answers = await Promise.all([...keys, randomUUID()].map((key) => post(key)));
+    const seconds = (performance.now() - begin) / 1_000;
+    assert.deepEqual(
+      answers.map(({ status }) => status),
+      [...keys.map(() => 503), 201],
+    );
+    assert.ok(seconds < 8, `${seconds} s`);
+    await other.query('ROLLBACK');
+  } finally {
+    other.release(true);
+  }
+});
+
 test('a key that is empty or too long is 400', async () => {
   assert.equal((await post('')).status, 400);
   assert.equal((await post('k'.repeat(256))).status, 400);

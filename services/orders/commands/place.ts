@@ -58,7 +58,7 @@ SELECT array_agg(id::text ORDER BY n) AS ids FROM accepted`,
 const keyed = {
   name: 'place-orders-with-keys',
   text: `WITH patience AS MATERIALIZED (
-  SELECT set_config('lock_timeout', '1s', true)
+  SELECT set_config('lock_timeout', $10, true)
 ), input AS MATERIALIZED (
   SELECT nextval('orders_id_seq') AS id, input.*
   FROM patience, unnest($1::bigint[], $2::numeric[], $3::text[], string_to_array($5, E'\\x1e'), $8::text[], $9::text[])
@@ -74,6 +74,10 @@ const keyed = {
 SELECT array_agg(accepted.id::text ORDER BY n) AS ids FROM input LEFT JOIN accepted USING (n)`,
 };
 
+/** how long a batch waits for keys that other transactions keep locked, and how long an order does once a key has stayed so, in
+    milliseconds: many such keys hold up the next orders little longer than one does */
+const lockTimeoutMs = 1_000;
+const shortLockTimeoutMs = 20;
 /** how often a batch is sent whose connection is lost, where it is known that it was not stored */
 const maxAttempts = 2;
 const maxBatch = 128;
@@ -147,12 +151,13 @@ class Lane {
     } catch (error) {
       if (batch.length === 1 || isAway(error)) throw error;
       // if one order cannot be stored, the others must not fail
-      return this.#insertEach(batch);
+      return this.#insertEach(batch, isLocked(error));
     }
   }
 
-  async #insertEach(batch: Placement[]): Promise<PlacementResult[]> {
+  async #insertEach(batch: Placement[], hasLockedKey: boolean): Promise<PlacementResult[]> {
     const outcomes: PlacementResult[] = [];
+    let timeoutMs = hasLockedKey ? shortLockTimeoutMs : lockTimeoutMs;
     let away: Unavailable | undefined;
     for (const placement of batch) {
       if (away) {
@@ -160,16 +165,17 @@ class Lane {
         continue;
       }
       try {
-        outcomes.push(...(await this.#insert([placement])));
+        outcomes.push(...(await this.#insert([placement], timeoutMs)));
       } catch (error) {
         outcomes.push({ error });
+        if (isLocked(error)) timeoutMs = shortLockTimeoutMs;
         if (isAway(error)) away = new Unavailable('the database was lost before this order was sent');
       }
     }
     return outcomes;
   }
 
-  async #insert(batch: Placement[]): Promise<PlacementResult[]> {
+  async #insert(batch: Placement[], timeoutMs = lockTimeoutMs): Promise<PlacementResult[]> {
     const createdAt = new Date();
     const values: unknown[] = [
       batch.map(({ order }) => order.userId),
@@ -181,6 +187,7 @@ class Lane {
     if (this.#statement === keyed) {
       values.push(batch.map(({ idempotency }) => idempotency?.key ?? null));
       values.push(batch.map(({ idempotency }) => idempotency?.fingerprint ?? null));
+      values.push(`${timeoutMs}ms`);
     }
     const ids = await this.#send(values);
     return ids.map((id) => (id === null ? 'key-taken' : { id: Number(id), createdAt }));
