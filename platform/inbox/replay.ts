@@ -12,6 +12,8 @@ import type { Replayed, ReplayBatchOptions } from './replay-batch.ts';
 const pollMs = 2_000;
 /** so many failures of the database in a row can be its own: one that does not pass is looked for among the dead letters */
 const patience = 3;
+/** so many failures, each after the group has committed effects again, are a dead letter's: one can be the last of an outage */
+const failuresAmongCommits = 2;
 /** how often the dead letters are counted, and keys without one are released, in milliseconds */
 const tendMs = 15_000;
 
@@ -36,9 +38,10 @@ export class DeadLetterReplay {
   readonly #options: DeadLetterReplayOptions;
   readonly #ticker: Ticker;
   #tendedAt = Number.NEGATIVE_INFINITY;
-  /** how often the database has failed in a row, since when, and why */
+  /** how often the database has failed in a row, how often since the group had committed effects again, when last, and why */
   #failures = 0;
-  #failingSince = 0;
+  #failuresAmongCommits = 0;
+  #failedAt = 0;
   #failure: unknown;
   /** the most dead letters of the next transaction */
   #limit = maxLetters;
@@ -108,16 +111,18 @@ export class DeadLetterReplay {
   }
 
   async #replay(): Promise<Replayed[] | undefined> {
-    const isLast = this.#failures >= 2 * patience && this.#options.lastCommitAt() > this.#failingSince;
+    const isLast = this.#failures >= 2 * patience && this.#failuresAmongCommits >= failuresAmongCommits;
     const attempt = { limit: this.#limit, isLast };
     try {
       const letters = await transaction(this.#options.pool, (tx) => replayBatch(tx, this.#options, attempt));
       this.#failures = 0;
+      this.#failuresAmongCommits = 0;
       this.#limit = Math.min(maxLetters, this.#limit * 2);
       return letters;
     } catch (error) {
       if (!isUnavailable(error)) throw error;
-      if (this.#failures === 0) this.#failingSince = performance.now();
+      if (this.#failures > 0 && this.#options.lastCommitAt() > this.#failedAt) this.#failuresAmongCommits += 1;
+      this.#failedAt = performance.now();
       this.#failures += 1;
       this.#failure = error;
       if (this.#failures >= patience) this.#limit = 1;
