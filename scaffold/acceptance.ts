@@ -167,7 +167,8 @@ describe('npm run new', () => {
     await millrace(copy, 'new', 'service', 'bookings'); // one that consumes nothing
     await millrace(copy, 'new', 'event', 'bookings', 'booking.cancelled');
     await run(copy, 'npm', 'run', '--silent', 'check');
-    const tested = await run(copy, 'npm', 'test');
+    await run(copy, 'npm', 'test');
+    const tested = await run(copy, 'npm', 'run', 'test:system');
     const acceptance = 'takes an item, and its event reaches the projection and the window';
     assert.ok(tested.includes(`✔ ${acceptance}`), `the copy has the test: ${acceptance}`);
     assert.ok(!existsSync(join(copy, 'bench')));

@@ -15,7 +15,7 @@ import { keptServers } from '#test/servers.ts';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const KEPT = { postgres: 15_442, kafka: 19_192, controller: 19_193 };
 /** Whose files take longest: beginning with them leaves short ones for the end, so that no core waits for a long one. */
-const FIRST = ['tests'];
+const FIRST = 'tests/{*,!(system)/**/*}.test.ts';
 const THEN = [
   'platform',
   'streams',
@@ -29,8 +29,11 @@ const THEN = [
   'scaffold',
   'bench',
 ];
-/** Node runs the files in the order of their names, and absolute ones come before relative ones. */
-const ALL = [...FIRST.map((folder) => join(root, folder)), ...THEN].map((folder) => `${folder}/**/*.test.ts`);
+/**
+ * All but those of the whole platform, which have a command of their own. Node runs the files in the order of their names, and
+ * absolute ones come before relative ones.
+ */
+const ALL = [join(root, FIRST), ...THEN.map((folder) => `${folder}/**/*.test.ts`)];
 
 /** Loaded in the process of each test file: ends a file that does not end by itself. */
 const TIME_LIMIT = pathToFileURL(join(root, 'tests/support/time-limit.ts')).href;

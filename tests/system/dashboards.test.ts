@@ -10,8 +10,8 @@ import { fileURLToPath } from 'node:url';
 import { eventServices } from '#platform/declarations';
 import { Demo } from '#local/demo.ts';
 
-import { dashboards } from '../charts/generate/dashboards/all.ts';
-import type { Dashboard } from '../charts/generate/dashboards/panel.ts';
+import { dashboards } from '../../charts/generate/dashboards/all.ts';
+import type { Dashboard } from '../../charts/generate/dashboards/panel.ts';
 import { untilPasses } from '#test/eventually.ts';
 import { startPlatform, type Platform } from '#test/platform.ts';
 import { freePortOffset } from '#test/ports.ts';
@@ -79,7 +79,7 @@ describe('the dashboards', { skip: withoutPrometheus }, () => {
 
 test('the alert rules are valid', { skip: withoutPrometheus }, () => {
   for (const chart of ['millrace', 'millrace-operator']) {
-    const file = fileURLToPath(new URL(`../charts/${chart}/monitoring/alerts.yaml`, import.meta.url));
+    const file = fileURLToPath(new URL(`../../charts/${chart}/monitoring/alerts.yaml`, import.meta.url));
     const { status, stdout, stderr } = spawnSync('promtool', ['check', 'rules', file], { encoding: 'utf8' });
     assert.equal(status, 0, stdout + stderr);
   }

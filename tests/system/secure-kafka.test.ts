@@ -16,7 +16,7 @@ import { startSecureKafka } from '#test/secure-kafka.ts';
 import type { SecureKafka } from '#test/secure-kafka.ts';
 import { noOwnBroker } from '#test/own-broker.ts';
 import { allowSeconds } from '#test/time-limit.ts';
-import { testKafkaRights } from '../operators/millrace/testing/kafka-rights.ts';
+import { testKafkaRights } from '../../operators/millrace/testing/kafka-rights.ts';
 
 allowSeconds(300); // it starts a broker of its own
 

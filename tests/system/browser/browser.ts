@@ -5,7 +5,7 @@ import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { Health } from '#platform/health';
 import { createLogger } from '#platform/telemetry';
 import { contracts } from '#contracts/index.ts';
-import { createGateway } from '../../services/gateway/gateway.ts';
+import { createGateway } from '../../../services/gateway/gateway.ts';
 import { startStand } from './testing.ts';
 import type { Stand } from './testing.ts';
 
