@@ -1,2 +1,3 @@
 export { recoverCommand } from './command.ts';
-export type { Recovery, Taken, TopicEvent } from './recover.ts';
+export { writeAccepted } from './recover.ts';
+export type { Recovery, Refused, Taken, TopicEvent } from './recover.ts';

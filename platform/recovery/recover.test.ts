@@ -128,7 +128,7 @@ describe('the recovery of a database that was put back', () => {
                 await inFlight.query(
                   `INSERT INTO order_events (order_id, version, type, data) VALUES (8, 1, 'order.created', '{}'); COMMIT`,
                 );
-                return { events: [], conflicts: [] };
+                return { events: [], conflicts: [], refused: [] };
               },
             };
           },
@@ -153,6 +153,17 @@ describe('the recovery of a database that was put back', () => {
     assert.equal(events.length, 3);
     assert.deepEqual(tooHigh, [`order-${Number.MAX_SAFE_INTEGER}-1`]);
     assert.equal(await nextKey(), 1_000_000 + 5 + 1);
+  });
+
+  it('names what the database refuses, and takes back all else', async () => {
+    await send(['order-4-1', 'order-5-none', 'order-5-1', 'order-6-99999999999', 'order-7-1']);
+    const { events, refused } = await recover(recovery(), { pool: database.pool, kafka, isTrial: false });
+    assert.deepEqual(events.toSorted(), ['order-4-1', 'order-5-1', 'order-7-1']);
+    assert.deepEqual(
+      refused.map(({ id }) => id),
+      ['order-5-none', 'order-6-99999999999'],
+    );
+    assert.match(refused[0]!.reason, /invalid input syntax/);
   });
 
   it('lists without a change', async () => {

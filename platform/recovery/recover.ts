@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DecodeEvent, ReceivedEvent } from '#platform/contract';
+import { messageOf } from '#platform/errors';
 import { readTopic } from '#platform/kafka';
 import type { IncomingMessage, Kafka } from '#platform/kafka';
+import { isUnavailable } from '#platform/postgres';
 import type { Pool, PoolClient } from '#platform/postgres';
 import { leaseMs, untilRelaysFollow } from '#platform/outbox';
 
@@ -20,12 +22,18 @@ export interface Taken {
   conflicts: string[];
 }
 
+/** An event that the database refuses. */
+export interface Refused {
+  id: string;
+  reason: string;
+}
+
 /** Writes the state to which events lead, where the database does not have it. */
 export interface StateWriter {
   /** @param events of the service itself, those of a key in their order */
   take(events: readonly TopicEvent[]): Promise<Taken>;
-  /** Called once, after all of them. */
-  finish?(): Promise<Taken>;
+  /** Called once, after all of them. Only one that has events left to write needs it. */
+  finish?(): Promise<Taken & { refused: Refused[] }>;
 }
 
 /** How a service takes back what its database has lost. */
@@ -61,12 +69,13 @@ const pollMs = 250;
  * again that the topic knows, but for those after `lastKey`. Otherwise a new aggregate or version would get the ids of another one,
  * and its consumers would drop its events as repeated. Nobody may write commands from the restore until this has ended.
  * @param run.isTrial changes nothing
- * @returns also whether the relays publish the events again, and `tooHigh`: the ids of events whose keys are after `lastKey`
+ * @returns also whether the relays publish the events again, `tooHigh`: the ids of events whose keys are after `lastKey`, and
+ *   `refused`: events that the database cannot store, such as those that somebody else has written. They hold up no other
  */
 export async function recover(
   recovery: Recovery,
   run: { pool: Pool; kafka: Kafka; isTrial: boolean },
-): Promise<Taken & { isPublishedAgain: boolean; tooHigh: string[] }> {
+): Promise<Taken & { isPublishedAgain: boolean; tooHigh: string[]; refused: Refused[] }> {
   const { sequence, eventStore } = recovery;
   const { pool, kafka, isTrial } = run;
   const session = await pool.connect();
@@ -75,7 +84,7 @@ export async function recover(
   const known: Known = { highestKey: 0, tooHigh: [], ids: await leases?.begin() };
   try {
     await session.query('BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0');
-    const taken = await takeAll(recovery.begin(session), known, { ...recovery, kafka, owner });
+    const taken = await takeAll(session, recovery.begin(session), known, { ...recovery, kafka, owner });
     const xid = await xidOf(session);
     await session.query(isTrial ? 'ROLLBACK' : 'COMMIT');
     if (!isTrial) await skipKeys(session, sequence, known.highestKey);
@@ -97,6 +106,7 @@ interface Known {
 }
 
 async function takeAll(
+  tx: PoolClient,
   writer: StateWriter,
   known: Known,
   {
@@ -106,9 +116,10 @@ async function takeAll(
     kafka,
     owner,
   }: Pick<Recovery, 'topic' | 'decode' | 'keyOf'> & { kafka: Kafka; owner: string },
-): Promise<Taken> {
+): Promise<Taken & { refused: Refused[] }> {
   const events: string[] = [];
   const conflicts: string[] = [];
+  const refused: Refused[] = [];
   const note = (taken: Taken): void => {
     events.push(...taken.events);
     conflicts.push(...taken.conflicts);
@@ -124,11 +135,43 @@ async function takeAll(
         else known.highestKey = Math.max(known.highestKey, key);
         known.ids?.delete(event.id);
       }
-      if (own.length > 0) note(await writer.take(own));
+      if (own.length === 0) return;
+      refused.push(...(await writeAccepted(tx, own, async (some) => note(await writer.take(some)))));
     },
   });
-  if (writer.finish) note(await writer.finish());
-  return { events, conflicts };
+  const finished = await writer.finish?.();
+  if (finished) {
+    note(finished);
+    refused.push(...finished.refused);
+  }
+  return { events, conflicts, refused };
+}
+
+/**
+ * Writes events in the fewest statements, and finds those that the database refuses by bisection.
+ * @param write is called with the events in their order; what it writes is rolled back if it fails
+ * @throws if the database cannot be used
+ */
+export async function writeAccepted<T extends { id: string }>(
+  tx: PoolClient,
+  events: readonly T[],
+  write: (events: readonly T[]) => Promise<void>,
+): Promise<Refused[]> {
+  await tx.query('SAVEPOINT accepted');
+  try {
+    await write(events);
+    await tx.query('RELEASE SAVEPOINT accepted');
+    return [];
+  } catch (error) {
+    if (isUnavailable(error)) throw error;
+    await tx.query('ROLLBACK TO SAVEPOINT accepted; RELEASE SAVEPOINT accepted');
+    if (events.length === 1) return [{ id: events[0]!.id, reason: messageOf(error) }];
+  }
+  const middle = Math.floor(events.length / 2);
+  return [
+    ...(await writeAccepted(tx, events.slice(0, middle), write)),
+    ...(await writeAccepted(tx, events.slice(middle), write)),
+  ];
 }
 
 /** The event of a message, if the service that declares its type has published it. */

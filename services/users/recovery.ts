@@ -1,6 +1,7 @@
 import type { EventData } from '#contracts/index.ts';
 import type { UserCreated } from '#contracts/users.ts';
-import type { Recovery, Taken } from '#platform/recovery';
+import { writeAccepted } from '#platform/recovery';
+import type { Recovery, Refused, Taken } from '#platform/recovery';
 import type { PoolClient } from '#platform/postgres';
 
 /** The last event of a user. */
@@ -51,7 +52,7 @@ export const usersRecovery: Omit<Recovery, 'decode'> = {
   },
 };
 
-async function replaceUsers(tx: PoolClient, lasts: ReadonlyMap<number, Last>): Promise<Taken> {
+async function replaceUsers(tx: PoolClient, lasts: ReadonlyMap<number, Last>): Promise<Taken & { refused: Refused[] }> {
   const { rows } = await tx.query<Present>(
     'SELECT id::text, version, username, email FROM users WHERE id = ANY ($1::bigint[])',
     [[...lasts.keys()]],
@@ -66,8 +67,27 @@ async function replaceUsers(tx: PoolClient, lasts: ReadonlyMap<number, Last>): P
     const isOther = row?.version === version && (row.username !== user?.username || row.email !== user.email);
     return isOther ? [eventId] : [];
   });
-  const users = changed.flatMap(([, { user }]) => (user ? [user] : []));
+  const refused = await replaceAccepted(tx, changed);
+  const isRefused = new Set(refused.map(({ id }) => id));
+  const events = changed.flatMap(([, { eventId }]) => (isRefused.has(eventId) ? [] : [eventId]));
+  return { events, conflicts, refused };
+}
+
+/** Replaces the users whose new state the database takes; the others stay as they are, which can keep a username from another. */
+async function replaceAccepted(tx: PoolClient, changed: readonly [number, Last][]): Promise<Refused[]> {
+  await tx.query('SAVEPOINT replaced');
   await tx.query(replace.remove, [changed.map(([id]) => id)]);
+  const coming = changed.flatMap(([, { eventId, user }]) => (user ? [{ id: eventId, user }] : []));
+  const refused = await writeAccepted(tx, coming, (some) => insert(tx, some));
+  if (refused.length === 0) return [];
+  await tx.query('ROLLBACK TO SAVEPOINT replaced');
+  const isRefused = new Set(refused.map(({ id }) => id));
+  const others = changed.filter(([, { eventId }]) => !isRefused.has(eventId));
+  return [...refused, ...(await replaceAccepted(tx, others))];
+}
+
+async function insert(tx: PoolClient, coming: readonly { user: UserCreated }[]): Promise<void> {
+  const users = coming.map(({ user }) => user);
   await tx.query(replace.insert, [
     users.map(({ userId }) => userId),
     users.map(({ username }) => username),
@@ -79,5 +99,4 @@ async function replaceUsers(tx: PoolClient, lasts: ReadonlyMap<number, Last>): P
     users.map(({ createdAt }) => createdAt),
     users.map(({ updatedAt }) => updatedAt),
   ]);
-  return { events: changed.map(([, { eventId }]) => eventId), conflicts };
 }
