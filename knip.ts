@@ -14,7 +14,7 @@ export default {
     'platform/migrate/worker.ts!',
     'local/operate.ts!',
     'platform/{inbox,outbox}/main.ts!',
-    'services/*/recover.ts!',
+    'services/*/{recover,resend}.ts!',
     'platform/recovery/index.ts!', // for services whose state their events tell; a copy without the shop has none
     'services/contracts/check.ts!',
     'streams/cli/main.ts!',

@@ -1,5 +1,5 @@
-// `npm run offsets`, `npm run republish`, `npm run partitions` and `npm run recover`: run the operator's commands of the platform with the databases
-// and the Kafka of the running `npm start`.
+// `npm run offsets`, `republish`, `partitions`, `recover` and `resend`: run the operator's commands of the platform with the databases and
+// the Kafka of the running `npm start`.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
@@ -15,12 +15,13 @@ import { superuserUrl } from './postgres.ts';
 
 const root = join(import.meta.dirname, '..');
 
-/** The programs of the commands, with their first argument. `recover` is one of the service itself, as only it knows its state. */
+/** The programs of the commands, with their first argument. Those of a service itself are about what only it knows. */
 const PROGRAMS: Record<string, (service: string) => string[]> = {
   offsets: () => ['platform/inbox/main.ts'],
   republish: () => ['platform/outbox/main.ts', 'republish'],
   partitions: () => ['platform/outbox/main.ts', 'partitions'],
   recover: (service) => [`services/${service}/recover.ts`],
+  resend: (service) => [`services/${service}/resend.ts`],
 };
 
 /** The options of `npm start` that say which run is meant; the others are for the program. */
