@@ -29,6 +29,7 @@ export default {
     'tests/cluster/{chaos/main,chaos/agent,released/main}.ts',
     'tests/cluster/operator/scale/main.ts',
     '**/*.test.ts',
+    'charts/check.ts',
     'tests/**/*.mjs',
     'charts/millrace/tests/*.mjs',
   ],

@@ -1,3 +1,5 @@
+// What `npm run check` says of the charts, where there is a Helm: `helm lint --strict`, and whether each permutation of values gives what
+// Kubernetes knows.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
