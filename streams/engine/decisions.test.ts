@@ -129,4 +129,19 @@ describe('the backfill of a partition', () => {
       { numRuns: runs(300, 5_000) },
     );
   });
+
+  it('lets new versions take a topic from its first event, also one that is created again before it is read', () => {
+    const begun = [{ id: 2, from: 0n }];
+    assert.deepEqual(rewind(150n, [], [2], 100n), { position: 100n, starts: begun, isElsewhere: true });
+    assert.deepEqual(rewind(150n, [{ id: 1, from: 0n }], [2], 100n), {
+      position: 100n,
+      starts: [{ id: 1, from: 150n }, ...begun],
+      isElsewhere: true,
+    });
+    assert.deepEqual(rewind(undefined, [{ id: 1, from: 150n }], [2], 100n), {
+      position: 100n,
+      starts: [{ id: 1, from: 0n }, ...begun],
+      isElsewhere: true,
+    });
+  });
 });

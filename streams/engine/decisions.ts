@@ -75,7 +75,8 @@ export interface Rewind {
 
 /**
  * Sends the backfill of a partition back to its first event for new versions. The other versions wait at the offsets that
- * they have reached, so that each version takes each event once.
+ * they have reached, so that each version takes each event once. A new version takes whatever the backfill reads: an offset to
+ * begin at would be one of the present topic, and one that is created again begins with lower ones.
  * @param position the next offset of the backfill; undefined where it counts in an earlier topic of the same name: then all
  * versions take the present one from its first event
  * @param reading the versions that it reads for
@@ -88,9 +89,9 @@ export function rewind(
   beginning: readonly number[],
   low: bigint,
 ): Rewind {
-  const begun = beginning.map((id) => ({ id, from: low }));
+  const begun = beginning.map((id) => ({ id, from: 0n }));
   if (position === undefined)
-    return { position: low, starts: [...reading.map(({ id }) => ({ id, from: low })), ...begun], isElsewhere: true };
+    return { position: low, starts: [...reading.map(({ id }) => ({ id, from: 0n })), ...begun], isElsewhere: true };
   if (reading.length === 0) return { position: low, starts: begun, isElsewhere: true };
   if (position <= low) return { position, starts: [...reading, ...begun], isElsewhere: false };
   const waiting = reading.map(({ id, from }) => ({ id, from: from > position ? from : position }));
