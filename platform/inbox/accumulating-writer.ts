@@ -232,9 +232,9 @@ export class AccumulatingWriter implements Sink {
       const moving = [...batches.values()];
       const moved = await moveOffsets(tx, group, moving);
       if (moved.length > 0) throw new OffsetsMoved(moved);
-      await accumulation.write(tx);
       const dead = moving.flatMap(({ items }) => items.filter(({ failure }) => failure));
       if (dead.length > 0) await deadLetterWriter(tx, group, dead);
+      await accumulation.write(tx);
     });
     end();
   }

@@ -3,7 +3,7 @@ import type { DecodeEvent } from '#platform/contract';
 import type { Health } from '#platform/health';
 import type { ConsumerHandle, IncomingBatch, IncomingMessage, Kafka, TopicPartition } from '#platform/kafka';
 import type { Logger } from '#platform/telemetry';
-import type { Pool } from '#platform/postgres';
+import type { Pool, PoolClient } from '#platform/postgres';
 import type { Accumulator } from './accumulation.ts';
 import { AccumulatingWriter } from './accumulating-writer.ts';
 import { Assignment } from './assignment.ts';
@@ -58,6 +58,8 @@ export interface InboxOptions {
    * group keeps it as a dead letter.
    */
   mode?: 'live' | 'backfill';
+  /** called by a backfill with the messages that it cannot handle, before their effects, in the transaction that moves its offsets past them */
+  onSkipped?: (tx: PoolClient, messages: readonly IncomingMessage[]) => Promise<void>;
   /** default `refuse` */
   recreatedTopics?: RecreatedTopics;
 }
@@ -109,9 +111,15 @@ export class Inbox {
       maxBatch = 1_000,
       lingerMs = 0,
       mode = 'live',
+      onSkipped,
     } = options;
     const isBackfill = mode === 'backfill';
     const onCommitted = (committed: readonly Committed[]) => this.#onCommitted(committed);
+    const skip: DeadLetterWriter = async (tx, _, items) =>
+      onSkipped?.(
+        tx,
+        items.map(({ message }) => message),
+      );
     const deadLetterWriter = isBackfill ? skip : writeDeadLetters;
     const writer = new Writer({
       group,
@@ -362,8 +370,6 @@ export class Inbox {
     this.#isRechecking = false;
   }
 }
-
-const skip: DeadLetterWriter = () => Promise.resolve();
 
 function endSpan(item: Item, error?: Error): void {
   endItem(item, error);

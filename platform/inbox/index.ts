@@ -1,5 +1,5 @@
 export type { Accumulation, Accumulator, PartitionEvents } from './accumulation.ts';
-export { deadLetterColumns, messageOf } from './dead-letter-row.ts';
+export { deadLetterColumns, isPending, messageOf } from './dead-letter-row.ts';
 export type { DeadLetterRow } from './dead-letter-row.ts';
 export type { RecreatedTopics } from './assignment.ts';
 export { Inbox } from './inbox.ts';

@@ -17,4 +17,5 @@ export { passes, rowOf } from './rows.ts';
 export { mergeSessions } from './sessions.ts';
 export type { StoredSession, MergedSession, SessionChanges, SessionDelta } from './sessions.ts';
 export { Versions } from './versions.ts';
+export type { Exceptions } from './versions.ts';
 export { latestStart, openFor } from './windows.ts';

@@ -38,6 +38,12 @@ export interface Segment {
   events: readonly ReceivedEvent[];
 }
 
+/**
+ * Which versions take a replayed event otherwise than from their offset on, by its offset: one that has it from its backfill takes it
+ * no more, and one whose backfill could not handle it takes it.
+ */
+export type Exceptions = ReadonlyMap<bigint, readonly { id: number; isTaken: boolean }[]>;
+
 /** Which versions take the events of a partition that one group reads, and from which offsets on. */
 export class PartitionSchedule {
   /** equal for the same definitions from the same offsets */
@@ -137,6 +143,23 @@ export class Versions {
     return new PartitionSchedule(steps, this.#stamps);
   }
 
+  /** All versions, whichever group's events they take. */
+  get everything(): PlanSet {
+    return this.#setOf(this.#live.map(({ plan }) => plan));
+  }
+
+  /** The versions of a segment, with exceptions for each of its events. */
+  except(segments: readonly Segment[], exceptions: Exceptions): Segment[] {
+    return segments.flatMap(({ plans, waiting, events }) =>
+      events.map((event) => {
+        const own = exceptions.get(event.offset) ?? [];
+        const isTaken = new Map(own.map((one) => [one.id, one.isTaken]));
+        const taking = this.#live.filter(({ plan }) => !(isTaken.get(plan.id) ?? !plans.plans.includes(plan)));
+        return { plans: this.#setOf(taking.map(({ plan }) => plan)), waiting, events: [event] };
+      }),
+    );
+  }
+
   /** Partitions share plan sets, because a set caches which of its plans read which events. */
   #setOf(plans: readonly Plan[]): PlanSet {
     const name = plans.map(({ id }) => id).join(' ');
@@ -156,9 +179,9 @@ export class Versions {
       });
   }
 
-  /** Whether versions take the events of the live group from offsets on that it may have passed meanwhile. */
+  /** Whether versions take events from offsets on that may say nothing any more. */
   get hasStarts(): boolean {
-    return this.#subscriptions.some(({ group }) => group === this.group);
+    return this.#subscriptions.length > 0;
   }
 
   /** The versions that are being built and have caught up: they can serve. */

@@ -14,7 +14,16 @@ import {
   parseExactly,
   passes,
 } from '#streams/engine';
-import type { Effects, Occurrence, PartitionWatermarks, Plan, PlanSet, Tally, Versions } from '#streams/engine';
+import type {
+  Effects,
+  Exceptions,
+  Occurrence,
+  PartitionWatermarks,
+  Plan,
+  PlanSet,
+  Tally,
+  Versions,
+} from '#streams/engine';
 import {
   addToSessions,
   addToWindows,
@@ -78,7 +87,8 @@ export class QueryAccumulation implements Accumulation {
     return this.#options.versions;
   }
 
-  add({ topic, partition, events, next }: PartitionEvents): void {
+  /** @param exceptions of events that are replays */
+  add({ topic, partition, events, next }: PartitionEvents, exceptions?: Exceptions): void {
     const { group, memory, versions, now } = this.#options;
     const known = memory.get({ topic, partition });
     known.next = next;
@@ -95,9 +105,11 @@ export class QueryAccumulation implements Accumulation {
       return isNew;
     });
     const schedule = versions.scheduleOf(group, { topic, partition });
-    for (const event of fresh) this.#readData(event, schedule.everything);
+    const readers = exceptions ? versions.everything : schedule.everything;
+    for (const event of fresh) this.#readData(event, readers);
     const time = now();
-    for (const { plans, waiting, events: part } of schedule.split(fresh)) {
+    const segments = schedule.split(fresh);
+    for (const { plans, waiting, events: part } of exceptions ? versions.except(segments, exceptions) : segments) {
       known.watermarks = this.#aggregation.aggregate(plans, part, known.watermarks, time);
       if (waiting.length > 0) advanceWatermarks(waiting, part, known.watermarks, time);
     }

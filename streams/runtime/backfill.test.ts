@@ -3,11 +3,22 @@ import { after, before, beforeEach, describe, it } from 'node:test';
 import type { ReceivedEvent } from '#platform/contract';
 import type { Accumulator } from '#platform/inbox';
 import { Outdated, moveOffsets } from '#platform/inbox';
+import { restartOffsets } from '#platform/inbox/offsets.ts';
 import { readOutbox } from '#platform/outbox/testing.ts';
 import { transaction } from '#platform/postgres';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
-import { cleanUp, emitDue, forgetPassedStarts, listWindows, serveCaughtUp, VersionSource } from '#streams/store';
+import { replayBatch } from '#platform/inbox/replay-batch.ts';
+import {
+  cleanUp,
+  emitDue,
+  forgetStarts,
+  listWindows,
+  lockVersionsShared,
+  noteSkipped,
+  serveCaughtUp,
+  VersionSource,
+} from '#streams/store';
 import { backfillGroup } from '#platform/declarations';
 import { declare, forgetQueries } from '#streams/testing/declare.ts';
 import { orderEvent, queryOf, start, orderFeed } from '#streams/testing/support.ts';
@@ -71,8 +82,14 @@ describe('a version that is being built', () => {
     return found[0]?.next ?? 0;
   };
 
-  /** Takes events as an inbox does, in one transaction. @returns what is to be done before they are committed */
-  async function take(of: string, until: number, accumulator?: Accumulator): Promise<void> {
+  interface TakeOptions {
+    accumulator?: Accumulator;
+    /** the offsets of messages that cannot be handled */
+    refused?: readonly number[];
+  }
+
+  /** Takes events as an inbox does, in one transaction. */
+  async function take(of: string, until: number, { accumulator, refused = [] }: TakeOptions = {}): Promise<void> {
     const source = new VersionSource(group);
     const engine = () =>
       current().then(
@@ -87,11 +104,40 @@ describe('a version that is being built', () => {
       ]);
     await own.prepare({ ...partition0, offset: BigInt(from) });
     const accumulation = own.begin();
-    accumulation.add({ ...partition0, events: log.slice(from, until), next: BigInt(until) });
+    const events = log.slice(from, until).filter(({ offset }) => !refused.includes(Number(offset)));
+    accumulation.add({ ...partition0, events, next: BigInt(until) });
     await transaction(database.pool, async (tx) => {
       await moveOffsets(tx, of, [{ ...partition0, expected: BigInt(from), next: BigInt(until) }]);
+      for (const offset of refused)
+        if (of === backfill) await noteSkipped(tx, group, [{ ...partition0, offset: BigInt(offset) }]);
+        else
+          await tx.query(
+            `INSERT INTO millrace.dead_letters (consumer_group, topic, partition, "offset", headers, timestamp, reason, attempts)
+             VALUES ($1, $2, 0, $3, '{}', now(), 'refused', 1)`,
+            [group, topic, offset],
+          );
       await accumulation.write(tx);
     });
+  }
+
+  const askForReplay = () => database.pool.query('UPDATE millrace.dead_letters SET replay_requested_at = now()');
+
+  /** Replays the dead letters of the group. @param events default: those of the topic as it is now */
+  async function replay(events = log): Promise<void> {
+    await askForReplay();
+    const engine = new Engine({
+      group,
+      pool: database.pool,
+      source: new VersionSource(group),
+      versions: await current(),
+      now,
+    });
+    const decode = ({ offset }: { offset: bigint }) => events.find((event) => event.offset === offset)!;
+    const handle = engine.handle.bind(engine);
+    const replayed = await transaction(database.pool, (tx) =>
+      replayBatch(tx, { group, handle, decode }, { limit: 10, isLast: true }),
+    );
+    assert.ok(replayed?.every(({ isDone }) => isDone));
   }
 
   const published = async () => {
@@ -193,7 +239,7 @@ describe('a version that is being built', () => {
     await put({ orders: byUser('data.orderId >= 1') }, 0n, 'the earlier topic');
     await take(backfill, 10);
     await serveCaughtUp(database.pool, group);
-    await forgetPassedStarts(database.pool, group);
+    await forgetStarts(database.pool, group);
     await recreate();
     await take(group, 4);
     await put({ orders: byUser('data.orderId >= 2') }, 0n, recreated);
@@ -233,10 +279,10 @@ describe('a version that is being built', () => {
     await put({ orders: byUser('data.orderId >= 4') });
     await take(backfill, 10);
     await serveCaughtUp(database.pool, group);
-    await forgetPassedStarts(database.pool, group);
+    await forgetStarts(database.pool, group);
     assert.equal((await current()).hasStarts, true, 'the group has not passed it yet');
     await take(group, 10);
-    await forgetPassedStarts(database.pool, group);
+    await forgetStarts(database.pool, group);
     assert.equal((await current()).hasStarts, false);
     await recreate();
     await take(group, 10);
@@ -246,17 +292,240 @@ describe('a version that is being built', () => {
     ]);
   });
 
+  /** As if the inboxes found the topic created again, and their policy were to read it from its start. */
+  const restart = async () => {
+    log = Array.from({ length: 10 }, (_, i) => orderEvent({ id: 100 + i, userId: i % 2, offset: i }));
+    for (const reader of [group, backfill])
+      await restartOffsets(database.pool, reader, [{ ...partition0, offset: 0n, topicId: recreated }]);
+  };
+
+  it('takes all events of a topic that is created again while the version is built from its first event, which was a later one', async () => {
+    await put({ orders: byUser('true == true') });
+    await take(group, 10);
+    await knowTopic();
+    await put({ orders: byUser('data.orderId >= 1') }, 3n, 'the earlier topic');
+    assert.equal(await offsetOf(backfill), 3);
+    await restart();
+    await take(group, 2);
+    await take(backfill, 2);
+    assert.equal(await serveCaughtUp(database.pool, group), true);
+    assert.deepEqual(await windowsOf(), [
+      ['0', 1],
+      ['1', 1],
+    ]);
+  });
+
+  it('takes all events of a topic that is created again while the version waits for others to be built', async () => {
+    await put({ orders: byUser('true == true') });
+    await take(group, 10);
+    await knowTopic();
+    await put({ orders: byUser('data.orderId >= 100') }, 0n, 'the earlier topic');
+    await take(backfill, 6);
+    await put({ orders: byUser('data.orderId >= 100'), added: byUser('data.orderId >= 0') }, 0n, 'the earlier topic');
+    const starts = () =>
+      rows('SELECT from_offset::int AS from, topic_id AS topic FROM stream_members ORDER BY query_id');
+    assert.deepEqual(await starts(), [
+      { from: 6, topic: 'the earlier topic' },
+      { from: 0, topic: 'the earlier topic' },
+    ]);
+    await restart();
+    await assert.rejects(take(backfill, 2), Outdated);
+    await forgetStarts(database.pool, group);
+    assert.deepEqual(await starts(), [
+      { from: 0, topic: recreated },
+      { from: 0, topic: recreated },
+    ]);
+    await take(group, 2);
+    await take(backfill, 2);
+    assert.equal(await serveCaughtUp(database.pool, group), true);
+    assert.deepEqual(await windowsOf(), [
+      ['0', 1],
+      ['1', 1],
+    ]);
+  });
+
+  it('takes all events of a topic that is created again before the group has come to where the version begins', async () => {
+    await put({ orders: byUser('true == true') });
+    await take(group, 4);
+    await knowTopic();
+    await put({ orders: byUser('data.orderId >= 100') }, 0n, 'the earlier topic');
+    await take(backfill, 8);
+    await serveCaughtUp(database.pool, group);
+    await restart();
+    await assert.rejects(take(group, 4), Outdated);
+    await forgetStarts(database.pool, group);
+    await take(group, 10);
+    assert.deepEqual(await windowsOf(), [
+      ['0', 5],
+      ['1', 5],
+    ]);
+  });
+
+  it('holds up no batch while there is no start to be forgotten', { timeout: 20_000 }, async () => {
+    await put({ orders: byUser('true == true') });
+    await take(group, 4);
+    await put({ orders: byUser('data.orderId >= 1') });
+    await take(backfill, 8);
+    await transaction(database.pool, async (tx) => {
+      const epoch = await lockVersionsShared(tx);
+      await forgetStarts(database.pool, group);
+      assert.equal(await lockVersionsShared(tx), epoch);
+    });
+    assert.equal((await current()).hasStarts, true);
+  });
+
+  describe('and a dead letter of the group', () => {
+    const all = [
+      ['0', 5],
+      ['1', 5],
+    ];
+    /** The second version has come to the end of the topic; its start is forgotten. */
+    const build = async (refused?: readonly number[]) => {
+      await put({ orders: byUser('data.orderId >= 0') });
+      await take(backfill, 10, { ...(refused && { refused }) });
+      assert.equal(await serveCaughtUp(database.pool, group), true);
+      await forgetStarts(database.pool, group);
+      assert.equal((await current()).hasStarts, false);
+    };
+
+    beforeEach(() => put({ orders: byUser('true == true') }));
+
+    it('has it once, from its backfill', async () => {
+      await take(group, 10, { refused: [3, 9] });
+      await build();
+      assert.deepEqual(await windowsOf(), all);
+      await cleanUp(database.pool);
+      await replay();
+      assert.deepEqual(await windowsOf(), all);
+      await cleanUp(database.pool);
+      assert.deepEqual(await rows('SELECT FROM stream_letters'), []);
+    });
+
+    it('has it once, where its replay is asked for when the start is forgotten', async () => {
+      await take(group, 10, { refused: [3] });
+      await askForReplay();
+      await build();
+      await replay();
+      assert.deepEqual(await windowsOf(), all);
+    });
+
+    it('has it once, where the group could not handle it after the backfill had done so', async () => {
+      await take(group, 4);
+      await put({ orders: byUser('data.orderId >= 0') });
+      await take(backfill, 8);
+      await serveCaughtUp(database.pool, group);
+      await take(group, 10, { refused: [6, 9] }); // one that the backfill has read, and one that it has not
+      await forgetStarts(database.pool, group);
+      assert.deepEqual(await windowsOf(), [
+        ['0', 5],
+        ['1', 4],
+      ]);
+      await replay();
+      assert.deepEqual(await windowsOf(), all);
+    });
+
+    it('has it once, from the replay, where its backfill could not handle it either', async () => {
+      await take(group, 10, { refused: [3, 4] });
+      await build([3]);
+      await replay();
+      assert.deepEqual(await windowsOf(), all);
+      assert.deepEqual(await rows('SELECT FROM stream_letters WHERE NOT is_taken'), []);
+    });
+
+    it('has it once, from the replay, where Kafka has it no more when its backfill begins', async () => {
+      await take(group, 10, { refused: [1, 4] });
+      await put({ orders: byUser('data.orderId >= 0') }, 3n);
+      await take(backfill, 10);
+      await serveCaughtUp(database.pool, group);
+      await forgetStarts(database.pool, group);
+      await replay();
+      assert.deepEqual(await windowsOf(), [
+        ['0', 3],
+        ['1', 5],
+      ]);
+    });
+
+    it('has it once, from a replay before the version begins, where its backfill could not handle it', async () => {
+      await take(group, 8, { refused: [3, 4] });
+      await put({ orders: byUser('data.orderId >= 0') });
+      await take(backfill, 6, { refused: [3, 4] });
+      await replay();
+      await take(backfill, 10);
+      await serveCaughtUp(database.pool, group);
+      await take(group, 10);
+      assert.deepEqual(await windowsOf(), all);
+    });
+
+    it('has it once, from its backfill, where it is replayed before that comes to it', async () => {
+      await take(group, 10, { refused: [8] });
+      await put({ orders: byUser('data.orderId >= 0') });
+      await take(backfill, 6);
+      await replay();
+      await take(backfill, 10);
+      await serveCaughtUp(database.pool, group);
+      assert.deepEqual(await windowsOf(), all);
+    });
+
+    it('has it once, where the topic was created again before the group had come to where the version begins', async () => {
+      await take(group, 6, { refused: [3] });
+      await knowTopic();
+      await put({ orders: byUser('data.orderId >= 0') }, 0n, 'the earlier topic');
+      await take(backfill, 8);
+      await serveCaughtUp(database.pool, group);
+      const earlier = log;
+      await restart();
+      await forgetStarts(database.pool, group);
+      await replay(earlier);
+      assert.deepEqual(await windowsOf(), [
+        ['0', 4],
+        ['1', 4],
+      ]);
+    });
+
+    it('has it once, from the replay, where it is of an earlier topic than the one that the version was built from', async () => {
+      await take(group, 10, { refused: [3] });
+      await knowTopic();
+      const earlier = log;
+      await restart();
+      await take(group, 10);
+      await put({ orders: byUser('data.orderId >= 0') }, 0n, recreated);
+      await take(backfill, 10);
+      await serveCaughtUp(database.pool, group);
+      await forgetStarts(database.pool, group);
+      await replay(earlier);
+      assert.deepEqual(await windowsOf(), [
+        ['0', 5],
+        ['1', 6],
+      ]);
+    });
+
+    it('has it once, where the topic was created again before its replay', async () => {
+      await take(group, 10, { refused: [3] });
+      await knowTopic();
+      await build();
+      const earlier = log;
+      await restart();
+      await replay(earlier);
+      assert.deepEqual(await windowsOf(), all);
+      await take(group, 10);
+      assert.deepEqual(await windowsOf(), [
+        ['0', 10],
+        ['1', 10],
+      ]);
+    });
+  });
+
   it('makes those who know nothing of it yet read their events again', async () => {
     await put({ orders: byUser('true == true') });
     const source = new VersionSource(group);
     const engine = new Engine({ group, pool: database.pool, source, versions: await current(), now });
-    await take(group, 4, engine);
+    await take(group, 4, { accumulator: engine });
     await put({ orders: byUser('true == true'), added: byUser('data.orderId >= 0') });
-    await take(group, 5, engine); // it is the backfill's until then
+    await take(group, 5, { accumulator: engine }); // it is the backfill's until then
     await take(backfill, 5);
-    await assert.rejects(take(group, 6, engine), Outdated);
+    await assert.rejects(take(group, 6, { accumulator: engine }), Outdated);
     engine.reset();
-    await take(group, 6, engine);
+    await take(group, 6, { accumulator: engine });
     assert.deepEqual(await rows('SELECT query_id, matched::int FROM stream_counters ORDER BY query_id'), [
       { query_id: 1, matched: 6 },
       { query_id: 2, matched: 6 },

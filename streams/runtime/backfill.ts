@@ -10,7 +10,7 @@ import { transaction } from '#platform/postgres';
 import { backfillGroup } from '#platform/declarations';
 import type { Versions } from '#streams/engine';
 import { StreamsError } from '#streams/errors';
-import { promote, lockLagging, lockCaughtUp, lockVersionsShared } from '#streams/store';
+import { noteSkipped, promote, lockLagging, lockCaughtUp, lockVersionsShared } from '#streams/store';
 import type { BackfillOffset, VersionSource } from '#streams/store';
 import type { QueryAccumulation } from './accumulation.ts';
 import { Engine } from './engine.ts';
@@ -120,6 +120,7 @@ export class Backfill {
       accumulator: new BackfillAccumulator(engine, source),
       maxBatch: 250,
       mode: 'backfill',
+      onSkipped: (tx, messages) => noteSkipped(tx, group, messages),
       decode,
       sessionMs,
       onCommitted,

@@ -4,7 +4,7 @@ import { Outdated, nameOf } from '#platform/inbox';
 import type { TopicPartition } from '#platform/kafka';
 import type { Pool, PoolClient } from '#platform/postgres';
 import type { Versions } from '#streams/engine';
-import { lockVersionsShared, PartitionMemory } from '#streams/store';
+import { assertStartsCount, lockVersionsShared, PartitionMemory, readExceptions } from '#streams/store';
 import type { VersionSource } from '#streams/store';
 import { QueryAccumulation } from './accumulation.ts';
 import type { AccumulationOptions, SourceFeed } from './accumulation.ts';
@@ -68,6 +68,9 @@ export class Engine implements Accumulator {
       this.#versions = fresh; // the inbox resets this engine before it accepts more events
       throw new Outdated('other versions of the stream queries take these events now');
     }
+    const { group } = this.#options;
+    const starting = partitions.filter((at) => fresh.scheduleOf(group, at).settledFrom > 0n);
+    if (starting.length > 0) await assertStartsCount(tx, group, starting);
     // a partition whose versions differ is detected when a transaction has events of it
     if (!this.#isOther(this.#versions, fresh, this.#memory.partitions)) this.#versions = fresh;
   }
@@ -84,7 +87,7 @@ export class Engine implements Accumulator {
     return epoch === this.#versions.epoch ? this.#versions : this.#options.source.load(tx);
   }
 
-  /** Handles events at once, beside the accumulation; the events of each partition are in order. */
+  /** Handles events at once, beside the accumulation: also replays of dead letters. The events of each partition are in order. */
   async handle(tx: PoolClient, events: readonly ReceivedEvent[]): Promise<void> {
     if (events.length === 0) return;
     const versions = await this.#current(tx);
@@ -95,9 +98,12 @@ export class Engine implements Accumulator {
       partitions.map(([first]) => first!),
     );
     const accumulation = this.#begin(versions, memory, () => Promise.resolve());
+    const isLive = this.#options.group === versions.group;
+    const exceptions = isLive ? await readExceptions(tx, events) : undefined;
     for (const own of partitions) {
       const { topic, partition, offset } = own.at(-1)!;
-      accumulation.add({ topic, partition, events: own, next: offset + 1n });
+      const part = { topic, partition, events: own, next: offset + 1n };
+      accumulation.add(part, exceptions?.get(nameOf(part)));
     }
     await accumulation.write(tx);
   }

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import { encodeHeaders } from '#platform/contract';
+import { encodeHeaders, InvalidEvent } from '#platform/contract';
 import { Health } from '#platform/health';
 import { Inbox } from '#platform/inbox';
 import { decideOffsets } from '#platform/inbox/decide.ts';
@@ -268,6 +268,23 @@ spec:
     await eventually(async () => (await health.report()).status === 'UP', 'it is well', 20_000);
     await backfill.stop();
     assert.equal((await health.report()).status, 'UP');
+  });
+
+  it('note the messages that a backfill cannot handle for the versions that it builds', async (context) => {
+    const { queries, shared } = await toBuild();
+    const decodeAll = lazyDecoder({});
+    const decode: typeof decodeAll = (message, headers) => {
+      if (message.key === '3') throw new InvalidEvent('refused');
+      return decodeAll(message, headers);
+    };
+    const backfill = new Backfill({ ...shared, decode, kafka, health: new Health(), onCommitted: () => undefined });
+    context.after(() => backfill.stop());
+    await backfill.follow(queries.versions);
+    const isBuilt = async () => (await new VersionSource(group).load(database.pool)).backlog.length === 0;
+    await eventually(isBuilt, 'the live group takes all partitions over', 20_000);
+    const { rows } = await database.pool.query('SELECT query_id, partition, is_taken FROM stream_letters');
+    const partition = await producer.partitionFor(topic, '3');
+    assert.deepEqual(rows, [{ query_id: 1, partition, is_taken: false }]);
   });
 
   it('leave nothing behind when a worker stops reading for a version that is built', async () => {

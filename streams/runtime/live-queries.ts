@@ -8,7 +8,7 @@ import { differences } from '#streams/engine';
 import type { Versions } from '#streams/engine';
 import { readQueries } from '#streams/language';
 import type { QueryFault, LoadedQueries } from '#streams/language';
-import { forgetPassedStarts, readEpoch, readLive, registerQueries, serveCaughtUp } from '#streams/store';
+import { forgetStarts, readEpoch, readLive, registerQueries, serveCaughtUp } from '#streams/store';
 import type { VersionSource } from '#streams/store';
 import { QueryFolder } from './query-folder.ts';
 import type { Contents } from './query-folder.ts';
@@ -177,7 +177,7 @@ export class LiveQueries {
     let versions = await this.#refresh();
     if (versions.caughtUp.length > 0 && (await serveCaughtUp(pool, group))) versions = await this.#refresh();
     await follow(versions);
-    if (versions.hasStarts) await forgetPassedStarts(pool, group);
+    if (versions.hasStarts) await forgetStarts(pool, group);
     if (applied.status === 'rejected') throw applied.reason;
   }
 

@@ -9,7 +9,7 @@ export async function readTopicLog(
   admin: Pick<KafkaAdmin, 'topicId' | 'watermarks'>,
   topic: string,
 ): Promise<TopicLog> {
-  for (let topicId = await admin.topicId(topic); ; ) {
+  for (let topicId = await admin.topicId(topic); ;) {
     const watermarks = await admin.watermarks(topic);
     const still = await admin.topicId(topic);
     if (still === topicId) return { topicId, watermarks };

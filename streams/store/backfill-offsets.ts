@@ -4,6 +4,7 @@ import type { TopicPartition } from '#platform/kafka';
 import type { PoolClient } from '#platform/postgres';
 import { rewind } from '#streams/engine';
 import type { Rewind } from '#streams/engine';
+import { noteGone } from './letters.ts';
 
 /** How far a group has read a partition, and the id of the topic in which this offset counts, where it is known. */
 export type StoredOffset = TopicPartition & { next: bigint; topicId: string | null };
@@ -49,12 +50,14 @@ export async function sendBackfill(
   const { topic, partition } = own;
   const backfill = backfillGroup(group);
   const at = [backfill, topic, partition];
-  const { rows } = await tx.query<{ id: number; from: string }>(
-    `SELECT query_id AS id, from_offset::text AS from FROM stream_members
+  const { rows } = await tx.query<{ id: number; from: string; topicId: string | null }>(
+    `SELECT query_id AS id, from_offset::text AS from, topic_id AS "topicId" FROM stream_members
      WHERE consumer_group = $1 AND topic = $2 AND partition = $3`,
     at,
   );
-  const reading = rows.map(({ id, from }) => ({ id, from: BigInt(from) }));
+  const isEarlier = ({ topicId: read }: { topicId: string | null }) =>
+    isRecreated(read ?? undefined, stored.topicId ?? undefined);
+  const reading = rows.map((row) => ({ id: row.id, from: isEarlier(row) ? 0n : BigInt(row.from) }));
   if (beginning.length === 0 && reading.length > 0) return;
   const isOther = isRecreated(stored.topicId ?? undefined, topicId);
   const sent: Rewind & { topicId: string | null } =
@@ -67,11 +70,12 @@ export async function sendBackfill(
     [...at, sent.position, sent.topicId],
   );
   await tx.query(
-    `INSERT INTO stream_members (consumer_group, topic, partition, query_id, from_offset)
-     SELECT $1, $2, $3, * FROM unnest($4::int[], $5::bigint[])
-     ON CONFLICT (query_id, topic, partition) DO UPDATE SET from_offset = excluded.from_offset`,
-    [...at, sent.starts.map(({ id }) => id), sent.starts.map(({ from }) => from)],
+    `INSERT INTO stream_members (consumer_group, topic, partition, topic_id, query_id, from_offset)
+     SELECT $1, $2, $3, $4, * FROM unnest($5::int[], $6::bigint[])
+     ON CONFLICT (query_id, topic, partition) DO UPDATE SET from_offset = excluded.from_offset, topic_id = excluded.topic_id`,
+    [...at, sent.topicId, sent.starts.map(({ id }) => id), sent.starts.map(({ from }) => from)],
   );
+  if (beginning.length > 0) await noteGone(tx, group, { ...own, offset: sent.position }, beginning);
   if (!sent.isElsewhere) return;
   for (const table of ['stream_watermarks', 'stream_recent_ids'])
     await tx.query(`DELETE FROM ${table} WHERE consumer_group = $1 AND topic = $2 AND partition = $3`, at);

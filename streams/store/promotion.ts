@@ -1,3 +1,4 @@
+import { isPending, Outdated } from '#platform/inbox';
 import type { TopicPartition } from '#platform/kafka';
 import type { Pool, PoolClient } from '#platform/postgres';
 import { transaction } from '#platform/postgres';
@@ -61,21 +62,73 @@ export async function lockCaughtUp(tx: PoolClient, group: string): Promise<Backf
   );
 }
 
+/** The starts that say nothing any more: the live group has passed them, or they are of an earlier topic of that name. */
+const isOver = `(m.consumer_group = $1 AND m.from_offset <= o.next_offset OR m.topic_id <> o.topic_id)`;
+const membersWithOffsets = `stream_members m JOIN millrace.inbox_offsets o
+  ON o.consumer_group = m.consumer_group AND o.topic = m.topic AND o.partition = m.partition`;
+
 /**
  * Forgets from which offsets on versions take the events of the live group, where this has passed them. Otherwise they would skip
- * the events up to such an offset in a topic that is created again, or whose log loses its end.
+ * the events up to such an offset in a topic that is created again, or whose log loses its end. What stays is which of the group's
+ * dead letters before such an offset a version has from its backfill: their replay must not bring it these again. Where a group reads a
+ * topic that was created again, versions that were to begin further on begin with its first event.
  */
-export async function forgetPassedStarts(pool: Pool, group: string): Promise<void> {
+export async function forgetStarts(pool: Pool, group: string): Promise<void> {
+  const values = [group, backfillGroup(group)];
+  const { rowCount } = await pool.query(
+    `SELECT FROM ${membersWithOffsets} WHERE m.consumer_group IN ($1, $2) AND ${isOver} LIMIT 1`,
+    values,
+  );
+  if (!rowCount) return; // most often: the lock would hold up every batch
   await transaction(pool, async (tx) => {
     await lockVersionsExclusive(tx);
-    const { rowCount } = await tx.query(
-      `DELETE FROM stream_members m USING millrace.inbox_offsets o
-       WHERE m.consumer_group = $1 AND o.consumer_group = $1 AND o.topic = m.topic AND o.partition = m.partition
-         AND m.from_offset <= o.next_offset`,
-      [group],
+    // one statement sees an offset together with the dead letters before it
+    const { rowCount: forgotten } = await tx.query(
+      `WITH over AS (
+         SELECT m.*, o.topic_id AS present_id, coalesce(m.topic_id <> o.topic_id, false) AS is_earlier
+         FROM ${membersWithOffsets} WHERE m.consumer_group IN ($1, $2) AND ${isOver}),
+       forgotten AS (
+         DELETE FROM stream_members m USING over s WHERE s.consumer_group = $1
+           AND m.query_id = s.query_id AND m.topic = s.topic AND m.partition = s.partition),
+       begun AS (
+         UPDATE stream_members m SET from_offset = 0, topic_id = s.present_id FROM over s WHERE s.consumer_group = $2
+           AND m.query_id = s.query_id AND m.topic = s.topic AND m.partition = s.partition),
+       skipped AS (
+         DELETE FROM stream_letters l USING over s
+         WHERE l.query_id = s.query_id AND l.topic = s.topic AND l.partition = s.partition AND NOT l.is_taken),
+       noted AS (
+         INSERT INTO stream_letters (query_id, topic, partition, "offset", is_taken)
+         SELECT s.query_id, d.topic, d.partition, coalesce(d.earlier_offset, d."offset"), true
+         FROM over s JOIN millrace.dead_letters d
+           ON d.consumer_group = s.consumer_group AND d.topic = s.topic AND d.partition = s.partition
+         WHERE s.consumer_group = $1 AND ${isPending} AND (d.earlier_offset IS NOT NULL) = s.is_earlier
+           AND coalesce(d.earlier_offset, d."offset") < s.from_offset
+           AND NOT EXISTS (
+             SELECT FROM stream_letters l WHERE l.query_id = s.query_id AND l.topic = d.topic AND l.partition = d.partition
+               AND l."offset" = coalesce(d.earlier_offset, d."offset"))
+         ON CONFLICT DO NOTHING)
+       SELECT FROM over`,
+      values,
     );
-    if (rowCount) await nextEpoch(tx);
+    if (forgotten) await nextEpoch(tx);
   });
+}
+
+/**
+ * Checks that the offsets from which on versions take the events of partitions are of the topic that the group reads. The group's
+ * offsets must be locked. @throws Outdated if they are of an earlier one, until they are forgotten
+ */
+export async function assertStartsCount(
+  tx: PoolClient,
+  group: string,
+  partitions: readonly TopicPartition[],
+): Promise<void> {
+  const { rowCount } = await tx.query(
+    `SELECT FROM ${membersWithOffsets} WHERE m.consumer_group = $1 AND m.topic_id <> o.topic_id
+       AND (m.topic, m.partition) IN (SELECT * FROM unnest($2::text[], $3::int[])) LIMIT 1`,
+    [group, partitions.map(({ topic }) => topic), partitions.map(({ partition }) => partition)],
+  );
+  if (rowCount) throw new Outdated('versions of stream queries begin at offsets of an earlier topic');
 }
 
 /**
@@ -96,7 +149,8 @@ export async function promote(
     if (plans.length === 0) continue;
     some = true;
     await tx.query(
-      `UPDATE stream_members SET consumer_group = $1, from_offset = $2
+      `UPDATE stream_members SET consumer_group = $1, from_offset = $2, topic_id = (
+         SELECT topic_id FROM millrace.inbox_offsets WHERE consumer_group = $3 AND topic = $4 AND partition = $5)
        WHERE consumer_group = $3 AND topic = $4 AND partition = $5 AND query_id = ANY($6)`,
       [group, next, backfill, topic, partition, plans.map(({ id }) => id)],
     );

@@ -157,7 +157,8 @@ async function insertVersion(tx: PoolClient, query: StreamQuery, serves: boolean
 async function retireVersions(tx: PoolClient, ids: readonly number[]): Promise<void> {
   if (ids.length === 0) return;
   await tx.query('UPDATE stream_queries SET retired_at = now() WHERE id = ANY($1)', [ids]);
-  await tx.query('DELETE FROM stream_members WHERE query_id = ANY($1)', [ids]);
+  for (const table of ['stream_members', 'stream_letters'])
+    await tx.query(`DELETE FROM ${table} WHERE query_id = ANY($1)`, [ids]);
 }
 
 async function retireOlder(tx: PoolClient, name: string, id: number): Promise<void> {

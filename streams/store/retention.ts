@@ -1,3 +1,4 @@
+import { isPending } from '#platform/inbox';
 import type { Pool } from '#platform/postgres';
 import { maxRepeatDistance } from '#streams/engine';
 import { trimFeed } from './feed.ts';
@@ -20,6 +21,7 @@ export async function cleanUp(pool: Pool): Promise<boolean> {
     await trimRecentIds(pool),
   ];
   await forgetAbandoned(pool);
+  await forgetLetters(pool);
   return counts.some((count) => count >= chunk);
 }
 
@@ -78,5 +80,14 @@ async function forgetAbandoned(pool: Pool): Promise<void> {
        (SELECT query_id, window_start, key FROM stream_windows
         WHERE due_at < now() - interval '1 day' ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED)`,
     [chunk],
+  );
+}
+
+/** Forgets which versions have the events of dead letters that are replayed or discarded. */
+async function forgetLetters(pool: Pool): Promise<void> {
+  await pool.query(
+    `DELETE FROM stream_letters l WHERE is_taken AND NOT EXISTS (
+       SELECT FROM millrace.dead_letters d WHERE d.topic = l.topic AND d.partition = l.partition
+         AND coalesce(d.earlier_offset, d."offset") = l."offset" AND ${isPending})`,
   );
 }

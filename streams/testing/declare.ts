@@ -20,6 +20,6 @@ export async function declare(
 
 /** Empties the database of an engine: no queries, and nothing that they have kept or written. */
 export async function forgetQueries(pool: Pool): Promise<void> {
-  await pool.query(`TRUNCATE stream_queries, stream_members, millrace.inbox_offsets, stream_counters, stream_watermarks,
+  await pool.query(`TRUNCATE stream_queries, stream_members, stream_letters, millrace.dead_letters, millrace.inbox_offsets, stream_counters, stream_watermarks,
     stream_recent_ids, stream_windows, alerts, feed, millrace.outbox RESTART IDENTITY`);
 }

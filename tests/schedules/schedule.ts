@@ -50,7 +50,7 @@ const clear = `
   DELETE FROM millrace.outbox; DELETE FROM millrace.outbox_parked; DELETE FROM millrace.outbox_relays;
   DELETE FROM millrace.inbox_offsets; DELETE FROM millrace.dead_letters; DELETE FROM millrace.blocked_keys;
   DELETE FROM stream_windows; DELETE FROM stream_counters; DELETE FROM stream_watermarks; DELETE FROM stream_recent_ids;
-  DELETE FROM stream_members; DELETE FROM alerts; DELETE FROM feed;
+  DELETE FROM stream_members; DELETE FROM stream_letters; DELETE FROM alerts; DELETE FROM feed;
   UPDATE millrace.outbox_shards SET xid = '0', id = 0, last_id = 0, owner = NULL, lease_until = NULL;`;
 
 /** What a seed draws: who takes part, what goes wrong, and in which order everything happens. */
