@@ -3,6 +3,7 @@ import { SpanKind, failSpan, isSampled, startSpan } from '#platform/telemetry';
 import type { Claim, DeliveryResult } from './deliveries.ts';
 import { mails, sendSeconds } from './metrics.ts';
 import { composeMail, isUsableAddress } from './mime.ts';
+import type { Refusals } from './refusals.ts';
 import { retryDelay, retryOfRefused, retryOfUnknown } from './retry.ts';
 import { SmtpRefused, SmtpUnavailable } from './smtp.ts';
 import type { SmtpClient } from './smtp.ts';
@@ -23,6 +24,7 @@ export interface Refusal {
   error: string;
   /** the error without the server's own words */
   summary: string;
+  /** the mail was handed over, and only the answer is missing */
   mayHaveArrived: boolean;
 }
 
@@ -69,7 +71,7 @@ export async function attempt(smtp: SmtpClient, from: Sender, claim: Claim): Pro
     if (span) failSpan(span, spanErrorOf(error));
     if (error instanceof SmtpUnavailable) throw error;
     const reason = oneLine(messageOf(error), maxReason); // the server's own words: any bytes, any number of them
-    if (!(error instanceof SmtpRefused)) return retried(claim, reason);
+    if (!(error instanceof SmtpRefused)) return retried(claim, reason, false);
     if (error.permanent) return { id, recipient: address, status: 'FAILED', error: reason };
     return { claim, error: reason, summary: error.summary, mayHaveArrived: error.mayHaveArrived };
   }
@@ -79,14 +81,16 @@ export async function attempt(smtp: SmtpClient, from: Sender, claim: Claim): Pro
 }
 
 /**
- * The result of a refusal. One that does not count leaves the mail PENDING for as long as it takes.
- *
- * @param rounds how often the server has refused mails since it took one
+ * The result of a refusal. One that does not count leaves the mail PENDING for as long as it takes. That of a mail that may
+ * have arrived always counts, so that nobody gets copies without an end.
  */
-export function resultOfRefusal(refusal: Refusal, counts: boolean, rounds: number): DeliveryResult {
-  const { claim, error, mayHaveArrived } = refusal;
-  if (counts) return retried(claim, error);
-  const retryInMs = retryOfRefused(rounds, claim.attempts, mayHaveArrived);
+export function resultOfRefusal(
+  { claim, error, mayHaveArrived }: Refusal,
+  counts: boolean,
+  refusals: Pick<Refusals, 'rounds' | 'isOfServer'>,
+): DeliveryResult {
+  if (counts || mayHaveArrived) return retried(claim, error, mayHaveArrived);
+  const retryInMs = retryOfRefused(refusals, claim.attempts);
   return { id: claim.id, recipient: claim.email, status: 'PENDING', error, retryInMs, counts };
 }
 
@@ -99,8 +103,8 @@ export function countOutcomes(outcomes: readonly DeliveryResult[]): void {
   mails.inc({ outcome: 'failed' }, counts.FAILED);
 }
 
-function retried({ id, email, attempts }: Claim, error: string): DeliveryResult {
-  const retryInMs = retryDelay(attempts + 1);
+function retried({ id, email, attempts }: Claim, error: string, mayHaveArrived: boolean): DeliveryResult {
+  const retryInMs = retryDelay(attempts + 1, mayHaveArrived);
   if (retryInMs === undefined) return { id, recipient: email, status: 'FAILED', error };
   return { id, recipient: email, status: 'PENDING', error, retryInMs, counts: true };
 }

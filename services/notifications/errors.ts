@@ -18,8 +18,8 @@ export const notificationsErrors = {
   ERR_MAIL_REFUSED: {
     means: 'The SMTP server did not accept a mail.',
     action:
-      'See `last_error` of the notification. After a temporary refusal the service tries again: for about three hours if the ' +
-      'server takes other mails meanwhile, and for as long as it takes if the server takes none.',
+      'See `last_error` of the notification. Unless the refusal is about the recipient, the service tries again: for about two ' +
+      'hours if the server takes other mails meanwhile, and for as long as it takes if the server takes none.',
   },
   ERR_MAIL_UNAVAILABLE: {
     means: 'The SMTP server cannot be used.',

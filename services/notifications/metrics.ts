@@ -14,10 +14,10 @@ export const sendSeconds = histogram({
   help: 'Time to hand one e-mail to the SMTP server',
 });
 
-/** Whether the SMTP server was usable when it was last tried. */
+/** Whether no mail waits because of the SMTP server: 1 also while there is nothing to send. */
 export const smtpUp = gauge({
   name: 'millrace_smtp_up',
-  help: 'Whether the SMTP server could be used when it was last tried: 1 or 0',
+  help: 'Whether no e-mail waits because the SMTP server cannot be used, or takes none: 1 or 0',
 });
 
 /** The length and age of the work list; each scrape queries the database. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Refusals } from './refusals.ts';
 
-const minute = 60_000;
+const hour = 3_600_000;
 const mail = (id: number, attempts = 0) => ({ id: String(id), email: `user${id}@example.com`, attempts });
 
 describe('Refusals', () => {
@@ -21,29 +21,28 @@ describe('Refusals', () => {
     const refusals = new Refusals();
     refusals.note(true, [], 0);
     refusals.note(false, [mail(1), mail(1)], 1);
-    assert.equal(refusals.isOfServer(1), false);
-    refusals.note(false, [mail(2)], 2);
-    assert.equal(refusals.isOfServer(2), true);
+    refusals.note(false, [mail(1)], 99 * hour);
+    assert.equal(refusals.isOfServer, false);
+    refusals.note(false, [mail(2)], 99 * hour);
+    assert.equal(refusals.isOfServer, true);
     assert.deepEqual(refusals.signs, ['1', '2']);
-    refusals.note(true, [mail(1), mail(2)], 3);
-    assert.equal(refusals.isOfServer(3), false);
+    refusals.note(true, [mail(1), mail(2)], 99 * hour);
+    assert.equal(refusals.isOfServer, false);
   });
 
-  it("are the server's if they meet one recipient, and nothing was sent for 5 minutes", () => {
-    const refusals = new Refusals();
-    refusals.note(false, [mail(1)], 0);
-    assert.equal(refusals.isOfServer(0), true, 'nothing was ever sent');
-    refusals.note(true, [], minute);
-    refusals.note(false, [mail(1)], 2 * minute);
-    assert.equal(refusals.isOfServer(6 * minute), false);
-    assert.equal(refusals.isOfServer(6 * minute + 1), true);
-  });
-
-  it('say nothing about the server if their mails were refused while others were sent', () => {
+  it('say nothing about the server if their mails were refused while others were sent, within the last hour', () => {
     const refusals = new Refusals();
     refusals.note(true, [], 0);
-    refusals.note(false, [mail(1, 1), mail(2, 3)], 1);
-    assert.equal(refusals.isOfServer(99 * minute), false);
+    refusals.note(false, [mail(1, 1), mail(2, 3)], hour);
+    assert.equal(refusals.isOfServer, false);
+    refusals.note(false, [mail(1, 1), mail(2, 3)], hour + 1);
+    assert.equal(refusals.isOfServer, true);
+  });
+
+  it("are the server's, whatever was counted before, if this process has sent nothing", () => {
+    const refusals = new Refusals();
+    refusals.note(false, [mail(1, 11), mail(2, 3)], 0);
+    assert.equal(refusals.isOfServer, true);
   });
 
   it('say nothing about the server if their mails wait no longer', () => {
@@ -51,7 +50,6 @@ describe('Refusals', () => {
     refusals.note(false, [mail(1), mail(2)], 0);
     refusals.keep(['2']);
     assert.deepEqual(refusals.signs, ['2']);
-    refusals.keep([]);
-    assert.equal(refusals.isOfServer(0), false);
+    assert.equal(refusals.isOfServer, false);
   });
 });

@@ -1,15 +1,14 @@
 import type { Claim } from './deliveries.ts';
 
-/** For this time after a mail was sent, the refusals of one recipient alone say nothing about the server, in milliseconds. */
-const trustMs = 300_000;
+/** For this time after a mail was sent, mails that were refused before say nothing about the server, in milliseconds. */
+const trustMs = 3_600_000;
 
 /**
- * The mails that the server has refused for a time (4xx, or a lost connection) since it last took one. A refusal does not tell
- * whose fault it is, a full mailbox's or a full disk's; what becomes of the other mails does. Times are those of
- * `performance.now()`.
+ * The mails that the server has refused since it last took one, but not for good. A refusal does not tell whose fault it is, a
+ * full mailbox's or a full disk's; what becomes of the mails to others does. Times are those of `performance.now()`.
  */
 export class Refusals {
-  #sentAt: number | undefined;
+  #sentAt = Number.NEGATIVE_INFINITY;
   #rounds = 0;
   /** by recipient, a mail that speaks against the server; two are enough to know that it is not one mailbox */
   readonly #signs = new Map<string, string>();
@@ -24,6 +23,11 @@ export class Refusals {
     return [...this.#signs.values()];
   }
 
+  /** Whether the server seems to refuse all mails: it has refused those to two recipients, and taken none since. */
+  get isOfServer(): boolean {
+    return this.#signs.size > 1;
+  }
+
   /**
    * Notes what became of the mails of a round. Returns whether the refusals count as attempts: a mail was sent in the same round,
    * or since the refusals before. Otherwise the mails wait, as if the server could not be reached.
@@ -36,17 +40,12 @@ export class Refusals {
       return true;
     }
     if (refused.length === 0) return true;
-    const isFirst = this.#rounds++ === 0 && this.#sentAt !== undefined;
-    // a mail with attempts was refused while others were sent: it is no sign against the server
+    const isFirst = this.#rounds++ === 0 && this.#sentAt > Number.NEGATIVE_INFINITY;
+    // a mail with attempts was mostly refused while others were sent
+    const isTrusted = now - this.#sentAt <= trustMs;
     for (const { id, email, attempts } of refused)
-      if (attempts === 0 && this.#signs.size < 2) this.#signs.set(email!, id);
-    return isFirst && this.#signs.size < 2;
-  }
-
-  /** Whether the server seems to refuse all mails: those to two recipients, or to one, and it has sent none for 5 minutes. */
-  isOfServer(now: number): boolean {
-    if (this.#signs.size !== 1) return this.#signs.size > 1;
-    return this.#sentAt === undefined || now - this.#sentAt > trustMs;
+      if (this.#signs.size < 2 && (attempts === 0 || !isTrusted)) this.#signs.set(email!, id);
+    return isFirst && !this.isOfServer;
   }
 
   /** Forgets the mails that wait no longer: another process has sent them, or their users are deleted. */

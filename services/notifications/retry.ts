@@ -1,10 +1,14 @@
 import { backoffMs } from '#platform/lifecycle';
 import type { BackoffOptions } from '#platform/lifecycle';
+import type { Refusals } from './refusals.ts';
 
-/** The most attempts of a mail that the server refuses while it takes others; the last failure is final. */
-const maxAttempts = 12;
-/** After a refusal that is the mail's own: about three hours in all (greylisting takes minutes). */
-const ownRefusal: BackoffOptions = { firstMs: 5_000, maxMs: 3_600_000, jitter: 0.5 };
+/** After a refusal that is the mail's own: about two hours in all (greylisting takes minutes); the last failure is final. */
+const ownRefusal = { firstMs: 5_000, maxMs: 3_600_000, jitter: 0.5, maxAttempts: 12 };
+/**
+ * After the answer to a mail is missing, whatever becomes of the others. Each attempt may be another copy, and the server may be
+ * broken over a weekend: few attempts, whose pauses double to the end, two to four days in all.
+ */
+const noAnswer = { firstMs: 5_000, maxMs: Number.POSITIVE_INFINITY, jitter: 0.5, maxAttempts: 17 };
 /** After a refusal while the server takes no mail: they go out within a minute of its return. */
 const serverRefusal: BackoffOptions = { firstMs: 5_000, maxMs: 60_000, jitter: 0.5 };
 /** For a recipient that is not known yet: its event comes by another topic, usually within milliseconds. */
@@ -15,28 +19,31 @@ const unknownRecipient = { firstMs: 250, maxMs: 600_000 };
  * half to all of the pause, by `random` in [0, 1), so that mails that failed together are not tried together again.
  *
  * @param attempts the number of attempts that count, this one too
+ * @param mayHaveArrived whether the mail was handed over, and only the answer is missing
  */
-export function retryDelay(attempts: number, random: number = Math.random()): number | undefined {
-  if (attempts >= maxAttempts) return undefined;
-  return Math.round(backoffMs(attempts, ownRefusal, random));
-}
-
-/**
- * Milliseconds until the next attempt of a mail whose refusal does not count.
- *
- * @param rounds how often the server has refused mails since it took one
- * @param attempts the number of attempts that count
- * @param mayHaveArrived whether the mail was handed over, and only the answer is missing: the recipient may get it each time,
- *   so that the pauses grow to an hour
- */
-export function retryOfRefused(
-  rounds: number,
+export function retryDelay(
   attempts: number,
   mayHaveArrived: boolean,
   random: number = Math.random(),
+): number | undefined {
+  const { maxAttempts, ...pauses } = mayHaveArrived ? noAnswer : ownRefusal;
+  if (attempts >= maxAttempts) return undefined;
+  return Math.round(backoffMs(attempts, pauses, random));
+}
+
+/**
+ * Milliseconds until the next attempt of a mail whose refusal does not count: within a minute if the server takes no mail, and
+ * as after a refusal of its own if nobody knows.
+ *
+ * @param attempts the number of attempts that count
+ */
+export function retryOfRefused(
+  { rounds, isOfServer }: Pick<Refusals, 'rounds' | 'isOfServer'>,
+  attempts: number,
+  random: number = Math.random(),
 ): number {
   const own = attempts > 0 ? backoffMs(attempts, ownRefusal, random) : 0;
-  return Math.round(Math.max(own, backoffMs(rounds, mayHaveArrived ? ownRefusal : serverRefusal, random)));
+  return Math.round(Math.max(own, backoffMs(rounds, isOfServer ? serverRefusal : ownRefusal, random)));
 }
 
 /** Milliseconds until a mail looks for its recipient again: about as long as it has waited, up to 10 minutes. */

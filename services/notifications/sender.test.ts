@@ -99,10 +99,10 @@ describe('MailSender', () => {
     );
   });
 
-  it('gives up at once after a permanent refusal (5xx), and sends the other mails', async () => {
+  it('gives up at once after a permanent refusal of the recipient, and sends the other mails', async () => {
     const { url, mails } = await sink({
       onRecipient(address) {
-        if (address === 'user1@example.com') throw reply(550, 'no such mailbox');
+        if (address === 'user1@example.com') throw reply(550, '5.1.1 no such mailbox');
       },
     });
     await give(stand.database.pool, [userEvent(1), userEvent(2), userEvent(3)]);
@@ -118,7 +118,7 @@ describe('MailSender', () => {
   it('keeps of the reply of a server what the database can store, in one line, and not more than 1,000 characters', async () => {
     const { url, mails } = await sink({
       onRecipient(address) {
-        if (address === 'user1@example.com') throw reply(550, `no such\0user ${'x'.repeat(1_500)}`);
+        if (address === 'user1@example.com') throw reply(550, `5.1.1 no such\0user ${'x'.repeat(1_500)}`);
       },
     });
     await give(stand.database.pool, [userEvent(1), userEvent(2), userEvent(3)]);
@@ -127,7 +127,7 @@ describe('MailSender', () => {
     assert.deepEqual(addresses(mails), ['user2@example.com', 'user3@example.com']);
     const { status, last_error } = await first();
     assert.equal(status, 'FAILED');
-    assert.match(last_error!, /^550 no such user x+…$/);
+    assert.match(last_error!, /^550 5\.1\.1 no such user x+…$/);
     assert.equal(last_error!.length, 1_000);
   });
 
@@ -143,7 +143,7 @@ describe('MailSender', () => {
         onRecipient(address) {
           if (address !== 'user2@example.com') return;
           stopped.resolve(started.stop());
-          throw reply(550, isAway ? 'gone' : 'odd');
+          throw reply(550, `5.1.1 ${isAway ? 'gone' : 'odd'}`);
         },
       });
       await give(stand.database.pool, [userEvent(1), userEvent(2), userEvent(3), userEvent(4)]);

@@ -37,6 +37,8 @@ const leaseMs = 300_000;
 const databaseBackoff: BackoffOptions = { firstMs: 500, maxMs: 5_000 };
 /** The longest pause while the server is there and takes no mail: the next mail may be one that it takes. */
 const longestRefusalMs = 10_000;
+/** The most mails between two such pauses: enough to offer a backlog to a server that refuses each mail once, and no flood. */
+const refusedBatch = 50;
 /** After this time without a mail, health says so, in milliseconds. */
 const unhealthyMs = 15_000;
 
@@ -148,18 +150,16 @@ export class MailSender {
     const isSent = settled.some(({ status }) => status === 'SENT');
     const claimed = refused.map(({ claim }) => claim);
     const counts = this.#refusals.note(isSent, claimed, performance.now());
-    const refusals = refused.map((refusal) => resultOfRefusal(refusal, counts, this.#refusals.rounds));
-    this.#results.push(...settled, ...refusals);
+    this.#results.push(...settled, ...refused.map((refusal) => resultOfRefusal(refusal, counts, this.#refusals)));
     if (untried.length > 0) await deliveries.release(untried.map((claim) => claim.id));
     await this.#settle();
     if (failure) throw failure;
     // mails that need no sending say nothing about the server
     if (settled.length + refused.length > 0) this.#failures = 0;
-    if (isSent) smtpUp.set(1);
     if (isSent || mails.length === 0) this.#noteProgress();
-    if (refused[0] && this.#refusals.isOfServer(performance.now())) {
+    if (refused[0] && this.#refusals.isOfServer) {
       this.#noteRefusal(refused[0]);
-      this.#batch = Math.max(concurrency, Math.floor(this.#batch / 2));
+      this.#batch = Math.min(maxBatch, refusedBatch);
       return 'refused';
     }
     // with a slow server, claim fewer mails, so that other processes find some, too
@@ -170,7 +170,8 @@ export class MailSender {
 
   /** A mail was sent, or none is due; but if the server takes none, that is no progress: they wait for their next attempt. */
   #noteProgress(): void {
-    if (this.#failures > 0 || this.#refusals.isOfServer(performance.now())) return;
+    if (this.#failures > 0 || this.#refusals.isOfServer) return;
+    smtpUp.set(1);
     this.#progressAt = performance.now();
     this.#failure = undefined;
   }

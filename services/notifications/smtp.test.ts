@@ -33,14 +33,17 @@ describe('SmtpClient', () => {
   it('distinguishes permanent from temporary refusals, and keeps the connection', async () => {
     const sink = await startTestSmtp({
       onRecipient(address) {
-        if (address.startsWith('gone')) throw reply(550, 'no such mailbox');
+        if (address.startsWith('gone')) throw reply(550, '5.1.1 no such mailbox');
         if (address.startsWith('later')) throw reply(451, 'greylisted');
       },
     });
     const client = new SmtpClient({ url: sink.url });
     try {
       for (let i = 0; i < 12; i++) {
-        await assert.rejects(client.send(from, 'gone@x.y', message('1')), refusal(true, /^550 no such mailbox/));
+        await assert.rejects(
+          client.send(from, 'gone@x.y', message('1')),
+          refusal(true, /^550 5\.1\.1 no such mailbox/),
+        );
         await assert.rejects(client.send(from, 'later@x.y', message('2')), refusal(false, /^451 greylisted/));
       }
       await client.send(from, 'here@x.y', message('3'));
@@ -59,8 +62,21 @@ describe('SmtpClient', () => {
     }
   });
 
-  it('takes a login that is missing for the fault of the server, and a policy for no permanent refusal', async () => {
-    const replies = [reply(530, '5.7.0 login first'), reply(535, 'no'), reply(554, '5.7.1 Relay access denied')];
+  it('takes a refusal for permanent only if its enhanced code is about the recipient', async () => {
+    const refusals: [code: number, text: string, isPermanent: boolean][] = [
+      [550, '5.1.1 no such mailbox', true],
+      [556, '5.1.10 the domain takes no mail', true],
+      [552, '5.2.2 mailbox full', true],
+      [450, '5.1.1 not now', false],
+      [530, '5.7.0 login first', false],
+      [535, 'no', false],
+      [550, 'relaying denied', false],
+      [550, '5.1.8 the domain of the sender does not exist', false],
+      [550, '5.1.17 not one of those', false],
+      [554, '5.2.252 the account may not send as this sender', false],
+      [554, '5.7.1 Relay access denied', false],
+    ];
+    const replies = refusals.map(([code, text]) => reply(code, text));
     const sink = await startTestSmtp({
       onRecipient() {
         const next = replies.shift();
@@ -69,9 +85,8 @@ describe('SmtpClient', () => {
     });
     const client = new SmtpClient({ url: sink.url });
     try {
-      await assert.rejects(client.send(from, 'a@x.y', message('1')), SmtpUnavailable);
-      await assert.rejects(client.send(from, 'a@x.y', message('1')), SmtpUnavailable);
-      await assert.rejects(client.send(from, 'a@x.y', message('1')), refusal(false, /Relay access denied/));
+      for (const [, text, isPermanent] of refusals)
+        await assert.rejects(client.send(from, 'a@x.y', message('1')), refusal(isPermanent, new RegExp(text)));
       await client.send(from, 'a@x.y', message('1'));
       assert.equal(sink.connections(), 1);
     } finally {

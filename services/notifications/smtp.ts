@@ -15,14 +15,12 @@ export class SmtpUnavailable extends NotificationsError {
   }
 }
 
-/** Replies that ask for a login, or refuse it, whichever command they answer. */
-const loginReplies = new Set([530, 535]);
-
 /**
- * The policy or the security of a server (RFC 3463, X.7.X): `554 5.7.1 Relay access denied` is the deployment's fault and meets
- * all mails, `550 5.7.1 Not for this list` is about one mailbox. The code does not tell which.
+ * The permanent refusals that are about the recipient, by their enhanced codes (RFC 3463): the address (5.1.1 to 5.1.6,
+ * 5.1.10) or the mailbox (5.2.1 to 5.2.4). Any other, as `550`, `554 5.7.1` or `550 5.1.8`, can be the server's policy or
+ * about the sender, and meet all mails.
  */
-const policy = /^\d{3}[ -]5\.7\.\d/;
+const aboutRecipient = /^5\d\d[ -]5\.(?:1\.(?:[1-6]|10)|2\.[1-4])(?!\d)/;
 
 /** The code and the enhanced code that a reply begins with. */
 const replyCodes = /^\d{3}(?:[ -]\d\.\d{1,3}\.\d{1,3})?/;
@@ -30,7 +28,7 @@ const replyCodes = /^\d{3}(?:[ -]\d\.\d{1,3}\.\d{1,3})?/;
 /** The server did not accept one mail. */
 export class SmtpRefused extends NotificationsError {
   override name = 'SmtpRefused';
-  /** the same mail would be refused again; not known of a policy */
+  /** the same mail would be refused again, and no other for the same reason */
   readonly permanent: boolean;
   /** the mail was handed over, and the answer is missing: the server may deliver it */
   readonly mayHaveArrived: boolean;
@@ -38,14 +36,18 @@ export class SmtpRefused extends NotificationsError {
   readonly summary: string;
 
   constructor(cause: NodemailerError, isOffered: boolean) {
-    super('ERR_MAIL_REFUSED', cause.response ?? cause.message, { cause });
+    const mayHaveArrived = isOffered && cause.responseCode === undefined;
+    super('ERR_MAIL_REFUSED', (cause.response ?? cause.message) + (mayHaveArrived ? '; it may have arrived' : ''), {
+      cause,
+    });
     const codes = replyCodes.exec(cause.response ?? '')?.[0];
     this.summary = codes ? `SMTP ${codes.replace('-', ' ')}` : 'the connection was lost';
     // without a reply: a refusal of the client itself is permanent; after a lost connection another can succeed
-    this.permanent = policy.test(cause.response ?? '')
-      ? false
-      : (cause.permanent ?? (cause.code === 'EENVELOPE' || cause.code === 'EMESSAGE'));
-    this.mayHaveArrived = isOffered && cause.responseCode === undefined;
+    this.permanent =
+      cause.response === undefined
+        ? cause.code === 'EENVELOPE' || cause.code === 'EMESSAGE'
+        : aboutRecipient.test(cause.response);
+    this.mayHaveArrived = mayHaveArrived;
   }
 }
 
@@ -54,7 +56,6 @@ interface NodemailerError extends Error {
   command?: string | undefined;
   response?: string | undefined;
   responseCode?: number | undefined;
-  permanent?: boolean | undefined;
 }
 
 /** how long the server may be silent during a mail, in milliseconds */
@@ -105,7 +106,7 @@ export class SmtpClient {
   /**
    * Sends one message over a connection that no other message uses meanwhile; the caller bounds the concurrency.
    *
-   * @throws SmtpUnavailable before the mail was offered, or if the server asks for a login
+   * @throws SmtpUnavailable before the recipient was named
    * @throws SmtpRefused if the server did not accept the mail, or the connection broke in the middle of it
    */
   async send(from: string, to: string, message: Buffer): Promise<void> {
@@ -127,11 +128,7 @@ export class SmtpClient {
     if (error.command === 'MAIL FROM' && error.responseCode !== undefined) {
       throw new SmtpUnavailable(`the server refuses mail from ${from}: ${error.response}`, { cause: error });
     }
-    const refused = new SmtpRefused(error, offered);
-    if (loginReplies.has(error.responseCode ?? 0)) {
-      throw new SmtpUnavailable(`the server wants a login: ${refused.summary}`, { cause: error });
-    }
-    throw refused;
+    throw new SmtpRefused(error, offered);
   }
 
   /** Closes the connections that are not in use. */

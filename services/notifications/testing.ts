@@ -65,7 +65,7 @@ export function later(ms: number) {
 
 /** A sender with short retry pauses. */
 export function startSender(pool: Pool, url: string, options: Partial<MailSenderOptions> = {}) {
-  const smtp = new SmtpClient({ url, connectTimeoutMs: 500 });
+  const smtp = new SmtpClient({ url });
   const sender = new MailSender({
     deliveries: new Deliveries(pool, { owner: `test/${randomUUID()}` }),
     smtp,
