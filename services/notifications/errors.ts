@@ -19,7 +19,7 @@ export const notificationsErrors = {
     means: 'The SMTP server did not accept a mail.',
     action:
       'See `last_error` of the notification. Unless the refusal is about the recipient, the service tries again: for about two ' +
-      'hours if the server takes other mails meanwhile, and for as long as it takes if the server takes none.',
+      'days if the server takes other mails meanwhile, and for as long as it takes if the server takes none.',
   },
   ERR_MAIL_UNAVAILABLE: {
     means: 'The SMTP server cannot be used.',

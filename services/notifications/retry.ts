@@ -2,8 +2,11 @@ import { backoffMs } from '#platform/lifecycle';
 import type { BackoffOptions } from '#platform/lifecycle';
 import type { Refusals } from './refusals.ts';
 
-/** After a refusal that is the mail's own: about two hours in all (greylisting takes minutes); the last failure is final. */
-const ownRefusal = { firstMs: 5_000, maxMs: 3_600_000, jitter: 0.5, maxAttempts: 12 };
+/**
+ * After a refusal that is the mail's own, or that of a server that takes so many mails an hour and no more: about two days in all;
+ * the last failure is final.
+ */
+const ownRefusal = { firstMs: 5_000, maxMs: 3_600_000, jitter: 0.5, maxAttempts: 80 };
 /**
  * After the answer to a mail is missing, whatever becomes of the others. Each attempt may be another copy, and the server may be
  * broken over a weekend: few attempts, whose pauses double to the end, two to four days in all.
