@@ -17,6 +17,7 @@ const claim: Claim = {
   subject: 'Order 1 received',
   body: 'we have it.',
   attempts: 2,
+  copies: 0,
   ageMs: 0,
   traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
   known: true,

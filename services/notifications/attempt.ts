@@ -3,8 +3,7 @@ import { SpanKind, failSpan, isSampled, startSpan } from '#platform/telemetry';
 import type { Claim, DeliveryResult } from './deliveries.ts';
 import { mails, sendSeconds } from './metrics.ts';
 import { composeMail, isUsableAddress } from './mime.ts';
-import type { Refusals } from './refusals.ts';
-import { retryDelay, retryOfRefused, retryOfUnknown } from './retry.ts';
+import { retryDelay, retryOfCopy, retryOfRefused, retryOfUnknown } from './retry.ts';
 import { SmtpRefused, SmtpUnavailable } from './smtp.ts';
 import type { SmtpClient } from './smtp.ts';
 import { letter } from './templates.ts';
@@ -37,7 +36,7 @@ export function resultWithoutSending({ id, known, email, ageMs }: Claim, maxAgeM
   if (!known) {
     const unknown = { id, recipient: null, error: 'the recipient is not known' };
     if (ageMs >= maxAgeMs) return { ...unknown, status: 'FAILED' };
-    return { ...unknown, status: 'PENDING', retryInMs: retryOfUnknown(ageMs), counts: false };
+    return { ...unknown, status: 'PENDING', retryInMs: retryOfUnknown(ageMs), counts: false, isCopy: false };
   }
   if (email === null) return { id, recipient: null, status: 'FAILED', error: 'the user was deleted' };
   if (!isUsableAddress(email)) {
@@ -71,7 +70,7 @@ export async function attempt(smtp: SmtpClient, from: Sender, claim: Claim): Pro
     if (span) failSpan(span, spanErrorOf(error));
     if (error instanceof SmtpUnavailable) throw error;
     const reason = oneLine(messageOf(error), maxReason); // the server's own words: any bytes, any number of them
-    if (!(error instanceof SmtpRefused)) return retried(claim, reason, false);
+    if (!(error instanceof SmtpRefused)) return retried(claim, reason);
     if (error.permanent) return { id, recipient: address, status: 'FAILED', error: reason };
     return { claim, error: reason, summary: error.summary, mayHaveArrived: error.mayHaveArrived };
   }
@@ -87,11 +86,11 @@ export async function attempt(smtp: SmtpClient, from: Sender, claim: Claim): Pro
 export function resultOfRefusal(
   { claim, error, mayHaveArrived }: Refusal,
   counts: boolean,
-  refusals: Pick<Refusals, 'rounds' | 'isOfServer'>,
+  refusals: { refusedForMs: number; isOfServer: boolean },
 ): DeliveryResult {
   if (counts || mayHaveArrived) return retried(claim, error, mayHaveArrived);
   const retryInMs = retryOfRefused(refusals, claim.attempts);
-  return { id: claim.id, recipient: claim.email, status: 'PENDING', error, retryInMs, counts };
+  return { id: claim.id, recipient: claim.email, status: 'PENDING', error, retryInMs, counts, isCopy: false };
 }
 
 /** Counts outcomes in the metrics. */
@@ -103,10 +102,10 @@ export function countOutcomes(outcomes: readonly DeliveryResult[]): void {
   mails.inc({ outcome: 'failed' }, counts.FAILED);
 }
 
-function retried({ id, email, attempts }: Claim, error: string, mayHaveArrived: boolean): DeliveryResult {
-  const retryInMs = retryDelay(attempts + 1, mayHaveArrived);
+function retried({ id, email, attempts, copies }: Claim, error: string, isCopy = false): DeliveryResult {
+  const retryInMs = isCopy ? retryOfCopy(copies + 1) : retryDelay(attempts + 1);
   if (retryInMs === undefined) return { id, recipient: email, status: 'FAILED', error };
-  return { id, recipient: email, status: 'PENDING', error, retryInMs, counts: true };
+  return { id, recipient: email, status: 'PENDING', error, retryInMs, counts: true, isCopy };
 }
 
 /** The error text of a span; not the server's own words, which often repeat the address. */

@@ -10,6 +10,8 @@ export interface Claim {
   subject: string;
   body: string;
   attempts: number;
+  /** how often the mail was handed over without an answer */
+  copies: number;
   /** how long ago the notification was made, in milliseconds by the clock of PostgreSQL */
   ageMs: number;
   traceparent: string | null;
@@ -21,11 +23,14 @@ export interface Claim {
   lastName: string | null;
 }
 
-/** The result of an attempt. A PENDING mail is tried again; `counts` tells whether this attempt adds to its `attempts`. */
+/**
+ * The result of an attempt. A PENDING mail is tried again; `counts` tells whether this attempt adds to its `attempts`, and `isCopy`
+ * whether the mail was handed over without an answer.
+ */
 export type DeliveryResult = { id: string; recipient: string | null } & (
   | { status: 'SENT' }
   | { status: 'FAILED'; error: string }
-  | { status: 'PENDING'; error: string; retryInMs: number; counts: boolean }
+  | { status: 'PENDING'; error: string; retryInMs: number; counts: boolean; isCopy: boolean }
 );
 
 const claimSql = `
@@ -36,9 +41,9 @@ const claimSql = `
   ), claimed AS (
     UPDATE deliveries d SET claimed_until = now() + $2 * interval '1 millisecond', claimed_by = $4
     FROM due WHERE d.notification_id = due.notification_id
-    RETURNING d.notification_id AS id, d.traceparent
+    RETURNING d.notification_id AS id, d.traceparent, d.copies
   )
-  SELECT n.id, n.user_id AS "userId", n.event_id AS "eventId", n.type, n.subject, n.body, n.attempts, claimed.traceparent,
+  SELECT n.id, n.user_id AS "userId", n.event_id AS "eventId", n.type, n.subject, n.body, n.attempts, claimed.copies, claimed.traceparent,
     extract(epoch FROM now() - n.created_at)::float8 * 1000 AS "ageMs",
     r.user_id IS NOT NULL AS known, r.email, r.first_name AS "firstName", r.last_name AS "lastName",
     (SELECT min(due_at)::text FROM due) AS "firstDue"
@@ -47,8 +52,8 @@ const claimSql = `
 
 const settleSql = `
   WITH outcome AS MATERIALIZED (
-    SELECT * FROM unnest($1::bigint[], $2::notification_status[], $3::text[], $4::text[], $5::int[], $6::bool[])
-      AS t (id, status, recipient, error, retry_in_ms, counts)
+    SELECT * FROM unnest($1::bigint[], $2::notification_status[], $3::text[], $4::text[], $5::int[], $6::bool[], $7::bool[])
+      AS t (id, status, recipient, error, retry_in_ms, counts, is_copy)
   ), noted AS (
     UPDATE notifications n SET status = o.status, attempts = n.attempts + o.counts::int, recipient = o.recipient,
       last_error = o.error, sent_at = CASE WHEN o.status = 'SENT' THEN now() END
@@ -56,7 +61,8 @@ const settleSql = `
   ), finished AS (
     DELETE FROM deliveries d USING outcome o WHERE d.notification_id = o.id AND o.status <> 'PENDING'
   )
-  UPDATE deliveries d SET due_at = now() + o.retry_in_ms * interval '1 millisecond', claimed_until = NULL, claimed_by = NULL
+  UPDATE deliveries d SET due_at = now() + o.retry_in_ms * interval '1 millisecond', claimed_until = NULL, claimed_by = NULL,
+    copies = d.copies + o.is_copy::int
   FROM outcome o WHERE d.notification_id = o.id AND o.status = 'PENDING'`;
 
 const everything = '-infinity';
@@ -126,6 +132,7 @@ export class Deliveries {
         outcomes.map((outcome) => ('error' in outcome ? outcome.error : null)),
         outcomes.map((outcome) => ('retryInMs' in outcome ? outcome.retryInMs : 0)),
         outcomes.map((outcome) => outcome.status !== 'PENDING' || outcome.counts),
+        outcomes.map((outcome) => outcome.status === 'PENDING' && outcome.isCopy),
       ],
     });
   }

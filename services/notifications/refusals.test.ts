@@ -13,7 +13,9 @@ describe('Refusals', () => {
     assert.equal(refusals.note(false, [mail(1, 1)], 2), true);
     assert.equal(refusals.note(false, [mail(1, 2)], 3), false, 'nothing was sent since');
     assert.equal(refusals.rounds, 2);
+    assert.equal(refusals.forMs(9), 7, 'since the first one');
     assert.equal(refusals.note(true, [], 4), true);
+    assert.equal(refusals.forMs(9), 0);
     assert.equal(refusals.note(false, [mail(1), mail(2)], 5), false, 'two recipients at once');
   });
 

@@ -10,12 +10,19 @@ const trustMs = 3_600_000;
 export class Refusals {
   #sentAt = Number.NEGATIVE_INFINITY;
   #rounds = 0;
+  /** when the first of them was refused */
+  #refusedAt = 0;
   /** by recipient, a mail that speaks against the server; two are enough to know that it is not one mailbox */
   readonly #signs = new Map<string, string>();
 
   /** how many rounds with refusals there were since a mail was sent */
   get rounds(): number {
     return this.#rounds;
+  }
+
+  /** How long the server has refused mails since it took one, in milliseconds. */
+  forMs(now: number): number {
+    return this.#rounds === 0 ? 0 : now - this.#refusedAt;
   }
 
   /** the ids of the mails that speak against the server */
@@ -40,6 +47,7 @@ export class Refusals {
       return true;
     }
     if (refused.length === 0) return true;
+    if (this.#rounds === 0) this.#refusedAt = now;
     const isFirst = this.#rounds++ === 0 && this.#sentAt > Number.NEGATIVE_INFINITY;
     // a mail with attempts was mostly refused while others were sent
     const isTrusted = now - this.#sentAt <= trustMs;

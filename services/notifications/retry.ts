@@ -1,6 +1,5 @@
 import { backoffMs } from '#platform/lifecycle';
 import type { BackoffOptions } from '#platform/lifecycle';
-import type { Refusals } from './refusals.ts';
 
 /**
  * After a refusal that is the mail's own, or that of a server that takes so many mails an hour and no more: about two days in all;
@@ -11,9 +10,10 @@ const ownRefusal = { firstMs: 5_000, maxMs: 3_600_000, jitter: 0.5, maxAttempts:
  * After the answer to a mail is missing, whatever becomes of the others. Each attempt may be another copy, and the server may be
  * broken over a weekend: few attempts, whose pauses double to the end, two to four days in all.
  */
-const noAnswer = { firstMs: 5_000, maxMs: Number.POSITIVE_INFINITY, jitter: 0.5, maxAttempts: 17 };
+const noAnswer: BackoffOptions = { firstMs: 5_000, maxMs: Number.POSITIVE_INFINITY, jitter: 0.5 };
+const maxCopies = 17;
 /** After a refusal while the server takes no mail: they go out within a minute of its return. */
-const serverRefusal: BackoffOptions = { firstMs: 5_000, maxMs: 60_000, jitter: 0.5 };
+const serverRefusalMs = 60_000;
 /** For a recipient that is not known yet: its event comes by another topic, usually within milliseconds. */
 const unknownRecipient = { firstMs: 250, maxMs: 600_000 };
 
@@ -22,31 +22,37 @@ const unknownRecipient = { firstMs: 250, maxMs: 600_000 };
  * half to all of the pause, by `random` in [0, 1), so that mails that failed together are not tried together again.
  *
  * @param attempts the number of attempts that count, this one too
- * @param mayHaveArrived whether the mail was handed over, and only the answer is missing
  */
-export function retryDelay(
-  attempts: number,
-  mayHaveArrived: boolean,
-  random: number = Math.random(),
-): number | undefined {
-  const { maxAttempts, ...pauses } = mayHaveArrived ? noAnswer : ownRefusal;
-  if (attempts >= maxAttempts) return undefined;
-  return Math.round(backoffMs(attempts, pauses, random));
+export function retryDelay(attempts: number, random: number = Math.random()): number | undefined {
+  if (attempts >= ownRefusal.maxAttempts) return undefined;
+  return Math.round(backoffMs(attempts, ownRefusal, random));
 }
 
 /**
- * Milliseconds until the next attempt of a mail whose refusal does not count: within a minute if the server takes no mail, and
- * as after a refusal of its own if nobody knows.
+ * Milliseconds until the next attempt of a mail that was handed over without an answer; undefined after the last one.
+ *
+ * @param copies how often it was, this time too
+ */
+export function retryOfCopy(copies: number, random: number = Math.random()): number | undefined {
+  if (copies >= maxCopies) return undefined;
+  return Math.round(backoffMs(copies, noAnswer, random));
+}
+
+/**
+ * Milliseconds until the next attempt of a mail whose refusal does not count: about as long as the server has refused mails, within a
+ * minute if it takes none, and within an hour if nobody knows.
  *
  * @param attempts the number of attempts that count
  */
 export function retryOfRefused(
-  { rounds, isOfServer }: Pick<Refusals, 'rounds' | 'isOfServer'>,
+  { refusedForMs, isOfServer }: { refusedForMs: number; isOfServer: boolean },
   attempts: number,
   random: number = Math.random(),
 ): number {
   const own = attempts > 0 ? backoffMs(attempts, ownRefusal, random) : 0;
-  return Math.round(Math.max(own, backoffMs(rounds, isOfServer ? serverRefusal : ownRefusal, random)));
+  const maxMs = isOfServer ? serverRefusalMs : ownRefusal.maxMs;
+  const full = Math.min(maxMs, Math.max(ownRefusal.firstMs, refusedForMs));
+  return Math.round(Math.max(own, full * (0.5 + random / 2)));
 }
 
 /** Milliseconds until a mail looks for its recipient again: about as long as it has waited, up to 10 minutes. */

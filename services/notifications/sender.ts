@@ -149,8 +149,10 @@ export class MailSender {
     const { settled, refused, untried, failure } = await this.#send(mails);
     const isSent = settled.some(({ status }) => status === 'SENT');
     const claimed = refused.map(({ claim }) => claim);
-    const counts = this.#refusals.note(isSent, claimed, performance.now());
-    this.#results.push(...settled, ...refused.map((refusal) => resultOfRefusal(refusal, counts, this.#refusals)));
+    const now = performance.now();
+    const counts = this.#refusals.note(isSent, claimed, now);
+    const refusals = { refusedForMs: this.#refusals.forMs(now), isOfServer: this.#refusals.isOfServer };
+    this.#results.push(...settled, ...refused.map((refusal) => resultOfRefusal(refusal, counts, refusals)));
     if (untried.length > 0) await deliveries.release(untried.map((claim) => claim.id));
     await this.#settle();
     if (failure) throw failure;

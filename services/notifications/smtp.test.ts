@@ -66,7 +66,7 @@ describe('SmtpClient', () => {
     const refusals: [code: number, text: string, isPermanent: boolean][] = [
       [550, '5.1.1 no such mailbox', true],
       [556, '5.1.10 the domain takes no mail', true],
-      [552, '5.2.2 mailbox full', true],
+      [552, '5.2.2 mailbox full', false],
       [450, '5.1.1 not now', false],
       [530, '5.7.0 login first', false],
       [535, 'no', false],

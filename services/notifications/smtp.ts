@@ -17,10 +17,10 @@ export class SmtpUnavailable extends NotificationsError {
 
 /**
  * The permanent refusals that are about the recipient, by their enhanced codes (RFC 3463): the address (5.1.1 to 5.1.6,
- * 5.1.10) or the mailbox (5.2.1 to 5.2.4). Any other, as `550`, `554 5.7.1` or `550 5.1.8`, can be the server's policy or
+ * 5.1.10) or the mailbox (5.2.1, 5.2.3, 5.2.4; a full one, 5.2.2, is emptied). Any other, as `550`, `554 5.7.1` or `550 5.1.8`, can be the server's policy or
  * about the sender, and meet all mails.
  */
-const aboutRecipient = /^5\d\d[ -]5\.(?:1\.(?:[1-6]|10)|2\.[1-4])(?!\d)/;
+const aboutRecipient = /^5\d\d[ -]5\.(?:1\.(?:[1-6]|10)|2\.[134])(?!\d)/;
 
 /** The code and the enhanced code that a reply begins with. */
 const replyCodes = /^\d{3}(?:[ -]\d\.\d{1,3}\.\d{1,3})?/;
