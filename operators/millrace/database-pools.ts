@@ -1,3 +1,5 @@
+import { LRUCache } from 'lru-cache';
+
 import { createPool } from '#platform/postgres';
 import type { Pool } from '#platform/postgres';
 import type { Logger } from '#platform/telemetry';
@@ -55,7 +57,8 @@ export function clusterHost(host: string, namespace: string): string {
 export class DatabasePools {
   readonly #api: Api;
   readonly #log: Logger;
-  readonly #pools = new Map<string, Pool>();
+  readonly #pools = new LRUCache<string, Pool>({ max: maxPools, dispose: (pool) => this.#end(pool) });
+  readonly #ending = new Set<Promise<void>>();
 
   constructor(api: Api, log: Logger) {
     this.#api = api;
@@ -77,23 +80,21 @@ export class DatabasePools {
     const certificates = { ca, cert: client?.[certKey], key: client?.[keyKey] };
     const key = JSON.stringify([url.href, certificates]);
     const known = this.#pools.get(key);
-    if (known) {
-      this.#pools.delete(key); // the last one of the Map is the one used last
-      this.#pools.set(key, known);
-      return known;
-    }
+    if (known) return known;
     const name = `operator ${namespace}/${database}`;
     const pool = createPool({ name, url: url.href, certificates, max: connectionsOfPool, log: this.#log });
     this.#pools.set(key, pool);
-    const [oldest] = this.#pools;
-    if (this.#pools.size > maxPools && oldest) {
-      this.#pools.delete(oldest[0]);
-      await oldest[1].end();
-    }
     return pool;
   }
 
+  /** Nobody waits for a pool to end but who closes all: its connections may be in use, or silent. */
+  #end(pool: Pool): void {
+    const ended = pool.end().finally(() => this.#ending.delete(ended));
+    this.#ending.add(ended);
+  }
+
   async close(): Promise<void> {
-    await Promise.all([...this.#pools.values()].map((pool) => pool.end()));
+    this.#pools.clear();
+    await Promise.all(this.#ending);
   }
 }
