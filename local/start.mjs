@@ -21,6 +21,7 @@ const programs = {
   'query-schema': 'streams/language/schema-file.ts',
   errors: 'local/errors.ts',
   charts: 'charts/generate/main.ts',
+  'charts:check': 'charts/check.ts',
   release: 'charts/release/main.ts',
   new: 'scaffold/main.ts',
   'test:new': 'scaffold/acceptance.ts',
