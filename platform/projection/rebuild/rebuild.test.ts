@@ -420,6 +420,7 @@ describe('building the read model anew', () => {
     await haveCount(`millrace.inbox_offsets WHERE consumer_group <> '${group}'`, 3);
     inbox = startInbox();
     await eventually(async () => (await rebuild()).phase === 'Switched', 'the new version is in use', withinMs);
+    await haveCount(letters('true'), 2);
     await replay(1);
     await replayed(1);
     await eventually(async () => (await countOf('parcels')) === 2, 'both are there', withinMs);
