@@ -4,11 +4,9 @@ import type { EventService } from '../api/event-service.ts';
 import { jobs, pods } from '../api/kinds.ts';
 import type { ControllerContext } from '../controller-context.ts';
 import { byNamespace } from '../informers.ts';
-import { hasSamePods, jobState, migrateContainer, podsOf } from './migration.ts';
-
-interface Pod extends KubeObject {
-  status?: { containerStatuses?: { name: string; state?: { running?: object } }[] };
-}
+import { isMigrating } from './migration-pods.ts';
+import type { MigrationPod } from './migration-pods.ts';
+import { hasSamePods, jobState, podsOf } from './migration.ts';
 
 /**
  * Deletes the Jobs of a service that a wanted one replaces: with another image, or with other pods, which may have no node that takes
@@ -28,15 +26,10 @@ export async function deleteReplaced(
     const { name, uid } = job.metadata;
     const isNamesake = name === wanted.metadata.name;
     if (isNamesake && (jobState(job) === 'Complete' || hasSamePods(job, wanted))) continue;
-    const { items } = await api.list<Pod>(pods, { namespace, labelSelector: podsOf(name), signal });
+    const { items } = await api.list<MigrationPod>(pods, { namespace, labelSelector: podsOf(name), signal });
     if (items.some(isMigrating)) continue;
     await api.delete(jobs, namespace, name, { signal, uid });
     isFree ||= isNamesake;
   }
   return isFree;
 }
-
-const isMigrating = ({ status }: Pod) =>
-  (status?.containerStatuses ?? []).some(
-    ({ name, state }) => name === migrateContainer && state?.running !== undefined,
-  );
