@@ -1,5 +1,6 @@
 import { conditionOf } from '#runtime/conditions.ts';
 import type { ConditionUpdate } from '#runtime/conditions.ts';
+import { isNotFound } from '#runtime/errors.ts';
 import type { KubeObject } from '#runtime/objects.ts';
 import type { EventService, EventServiceStatus } from '../api/event-service.ts';
 import { jobs } from '../api/kinds.ts';
@@ -90,11 +91,11 @@ export async function migrate(
         ];
     return { condition: { type, status: 'False', reason, message }, databases, applied: last };
   }
-  if (state === 'Complete') {
+  if (job && state === 'Complete') {
     // those that the Job was made for count as well: its node may know another image by the tag, and it would run again and again
     const madeFor = migrated === undefined ? (imageIds ?? []) : [];
     const ids = [...madeFor, ...(await images.ofJob(service, jobName, signal))];
-    await api.patch(jobs, namespace, jobName, { spec: { ttlSecondsAfterFinished: keptSeconds } }, { signal, manager });
+    await letGo(context, job, signal);
     const condition = migratedCondition(service, wanted, undefined);
     return { condition, databases, applied: appliedOf(wanted, found.fingerprint, ids) };
   }
@@ -109,6 +110,16 @@ export async function migrate(
   const condition = migratedCondition(service, undefined, shown, { ...attempts, failure });
   const applied = isCurrent ? appliedOf(undefined, undefined, [...(imageIds ?? []), ...running]) : last;
   return { condition, databases, applied };
+}
+
+/** Lets Kubernetes delete a Job that has finished, after a while. */
+async function letGo({ api }: Pick<ControllerContext, 'api'>, { metadata }: KubeObject, signal: AbortSignal) {
+  const patch = { spec: { ttlSecondsAfterFinished: keptSeconds } };
+  try {
+    await api.patch(jobs, metadata.namespace, metadata.name, patch, { signal, manager });
+  } catch (error) {
+    if (!isNotFound(error)) throw error; // somebody has deleted it before
+  }
 }
 
 const maxImageIds = 20;

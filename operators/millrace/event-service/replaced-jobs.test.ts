@@ -171,4 +171,10 @@ describe('a Job of migrations', () => {
     assert.equal(world.condition('orders', 'Migrated')?.reason, 'Applied');
     assert.equal(all()[0]!.metadata.uid, first.metadata.uid);
   });
+
+  it('that has succeeded, and that somebody deletes at once, has applied the migrations all the same', async () => {
+    world.server.fail(404, Infinity, ({ verb, path }) => verb === 'patch' && path.includes('/jobs/'));
+    ends('Complete');
+    await eventually(() => world.condition('orders', 'Ready')?.status === 'True', 'they are applied');
+  });
 });
