@@ -74,10 +74,10 @@ export class ConsumerLagReader {
   constructor(context: ControllerContext, log: Logger) {
     this.#context = context;
     this.#silent = new SilentServers(context.clock);
-    this.#clients = new KafkaClients(
-      (connection) => createKafka({ ...connection, clientId: manager, log }),
-      context.clock,
-    );
+    this.#clients = new KafkaClients((connection) => createKafka({ ...connection, clientId: manager, log }), {
+      clock: context.clock,
+      log,
+    });
   }
 
   /**
@@ -94,7 +94,7 @@ export class ConsumerLagReader {
       ? await connectionTo(this.#context.api, namespace, external, signal)
       : await this.#connectionTo(namespace, cluster ?? '', signal);
     if (!connection) return undefined;
-    const kafka = await this.#clients.get(`${namespace} ${hash([cluster, external])}`, connection);
+    const kafka = this.#clients.get(`${namespace} ${hash([cluster, external])}`, connection);
     return await this.#silent.ask(connection.brokers.join(), () =>
       answerWithin(answerMs, 'Kafka', lagIn(kafka, topics, offsets)),
     );

@@ -70,7 +70,7 @@ export class ExternalKafka {
     this.#silent = new SilentServers(context.clock);
     this.#managers = new KafkaClients(
       (connection) => createKafkaManager({ ...connection, clientId: managerName, log }),
-      context.clock,
+      { clock: context.clock, log },
     );
   }
 
@@ -215,7 +215,7 @@ export class ExternalKafka {
   /** @throws KafkaProblem where a Secret is missing */
   async #connect(namespace: string, external: ExternalKafkaSpec, signal: AbortSignal): Promise<Session> {
     const connection = await connectionTo(this.#context.api, namespace, external, signal);
-    const manager = await this.#managers.get(`${namespace} ${hash(external)}`, connection);
+    const manager = this.#managers.get(`${namespace} ${hash(external)}`, connection);
     return { manager, user: connection.sasl?.username, address: connection.brokers.join() };
   }
 
