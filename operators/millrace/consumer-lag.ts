@@ -1,6 +1,6 @@
 import type { EventServiceSpec } from '#platform/declaration-schema';
 import { createKafka } from '#platform/kafka';
-import type { Kafka, KafkaConnection } from '#platform/kafka';
+import type { Kafka, KafkaAdmin, KafkaConnection } from '#platform/kafka';
 import type { Logger } from '#platform/telemetry';
 import { hash } from '#runtime/compare.ts';
 import type { KubeObject } from '#runtime/objects.ts';
@@ -11,7 +11,7 @@ import { connectionTo } from './external-kafka/connection.ts';
 import { KafkaClients } from './kafka-clients.ts';
 import { isManaged, managedBy, manager, ownUserPrefix } from './labels.ts';
 import { applyOwn } from './own-objects.ts';
-import { SilentServers, answerWithin } from './silent-servers.ts';
+import { SilentServers } from './silent-servers.ts';
 import type { KafkaUser } from './strimzi.ts';
 
 /** A Kafka of Strimzi, as far as it says how to connect. */
@@ -62,8 +62,9 @@ export interface GroupOffset {
   next: bigint;
 }
 
-/** How long Kafka may take to say how long the topics of a group are, in milliseconds. */
+/** How long Kafka may take to say how long a topic is, in milliseconds, and in this time how long a partition may have no leader. */
 const answerMs = 5_000;
+const leaderWithinMs = 2_000;
 
 /** Reads the lag of consumer groups, with a connection to each Kafka cluster. */
 export class ConsumerLagReader {
@@ -74,10 +75,13 @@ export class ConsumerLagReader {
   constructor(context: ControllerContext, log: Logger) {
     this.#context = context;
     this.#silent = new SilentServers(context.clock);
-    this.#clients = new KafkaClients((connection) => createKafka({ ...connection, clientId: manager, log }), {
-      clock: context.clock,
-      log,
-    });
+    this.#clients = new KafkaClients(
+      (connection) => createKafka({ ...connection, clientId: manager, log, leaderWithinMs }),
+      {
+        clock: context.clock,
+        log,
+      },
+    );
   }
 
   /**
@@ -95,9 +99,14 @@ export class ConsumerLagReader {
       : await this.#connectionTo(namespace, cluster ?? '', signal);
     if (!connection) return undefined;
     const kafka = this.#clients.get(`${namespace} ${hash([cluster, external])}`, connection);
-    return await this.#silent.ask(connection.brokers.join(), () =>
-      answerWithin(answerMs, 'Kafka', lagIn(kafka, topics, offsets)),
-    );
+    const watermarksOf = (topic: string) => {
+      const work = () => {
+        signal.throwIfAborted(); // it has waited for its turn
+        return kafka.admin.knownWatermarks(topic);
+      };
+      return this.#silent.ask(connection.brokers.join(), work, { ms: answerMs, whose: 'Kafka' });
+    };
+    return await lagIn(watermarksOf, topics, offsets);
   }
 
   async close(): Promise<void> {
@@ -117,12 +126,16 @@ export class ConsumerLagReader {
 }
 
 /** Sums up how far a group is behind. @param offsets the next one of each partition that has one */
-async function lagIn(kafka: Kafka, topics: readonly string[], offsets: readonly GroupOffset[]): Promise<ConsumerLag> {
+async function lagIn(
+  watermarksOf: KafkaAdmin['knownWatermarks'],
+  topics: readonly string[],
+  offsets: readonly GroupOffset[],
+): Promise<ConsumerLag> {
   const nexts = new Map(offsets.map(({ topic, partition, next }) => [`${topic}/${partition}`, next]));
   const partitions = new Map<string, number>();
   let lag = 0n;
   for (const topic of topics) {
-    const watermarks = await kafka.admin.knownWatermarks(topic);
+    const watermarks = await watermarksOf(topic);
     partitions.set(topic, watermarks.size);
     for (const [partition, marks] of watermarks) {
       if (!marks) continue; // it has no leader, and nobody can read it

@@ -16,6 +16,7 @@ import { createWorld, namespace } from './testing/world.ts';
 import type { World } from './testing/world.ts';
 
 const timeout = new Error('timeout expired');
+const said = /Kafka has not answered in \d+ ms/;
 
 describe('a server that does not answer', () => {
   it('is asked by one worker at a time, however long that takes, and ever more seldom', async () => {
@@ -49,6 +50,53 @@ describe('a server that does not answer', () => {
     assert.equal(servers.isSilent('pg:5432'), false);
   });
 
+  it('is not asked again while an attempt goes on that nobody waits for', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const clock = new ManualClock();
+    const servers = new SilentServers(clock);
+    let asked = 0;
+    const ask = (answer: Promise<void>) =>
+      servers.ask('kafka:9092', () => ((asked += 1), answer), { ms: 10_000, whose: 'Kafka' });
+    const isLate = async (answer: Promise<void>) => {
+      const late = assert.rejects(ask(answer), said);
+      await turn();
+      t.mock.timers.tick(10_000);
+      await late;
+    };
+    const isNotAsked = async () => {
+      const sofar = asked;
+      await assert.rejects(ask(Promise.resolve()), said);
+      assert.equal(asked, sofar);
+    };
+    const abandoned = Promise.withResolvers<void>();
+    await isLate(abandoned.promise);
+    await clock.advance(59_000);
+    await isNotAsked();
+    abandoned.resolve();
+    await clock.advance(4_999);
+    await isNotAsked();
+    await clock.advance(1);
+    await isLate(new Promise(() => undefined));
+    await clock.advance(59_999);
+    await isNotAsked();
+    await clock.advance(1);
+    await ask(Promise.resolve());
+    assert.equal(asked, 3);
+  });
+
+  it('is none that others keep waiting for their turn', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const servers = new SilentServers(new ManualClock());
+    const answers = [Promise.withResolvers<void>(), Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const asked = answers.map(({ promise }) => servers.ask('kafka:9092', () => promise, { ms: 5_000, whose: 'Kafka' }));
+    for (const { resolve } of answers) {
+      await turn();
+      t.mock.timers.tick(4_000);
+      resolve();
+    }
+    await Promise.all(asked);
+  });
+
   it('is none that refuses', async () => {
     const servers = new SilentServers(new ManualClock());
     const refusal = new Error('password authentication failed');
@@ -64,7 +112,6 @@ describe('a server that does not answer', () => {
 describe('a Kafka that takes connections and says nothing', () => {
   const log = pino({ enabled: false });
   const never = new AbortController().signal;
-  const said = /Kafka has not answered in \d+ ms/;
   let world: World;
   before(async () => void (world = await createWorld(new ManualClock())));
   after(() => world.stop());

@@ -6,11 +6,20 @@ import { OperatorError } from './errors.ts';
 /** The pauses in which nobody asks a server that does not answer: each attempt keeps one of the operator's workers busy. */
 const pauses = { firstMs: 5_000, maxMs: 30_000 };
 
+/** An attempt that nobody waits for any more ends within this time, in milliseconds: kafkajs asks three times, for 15 s each. */
+const abandonedMs = 60_000;
+
 interface Silence {
   failures: number;
   /** undefined while somebody asks */
   until: number | undefined;
   error: unknown;
+}
+
+/** How long one waits for an answer, in milliseconds, and whose it is. */
+interface Limit {
+  ms: number;
+  whose: string;
 }
 
 /** A server has not answered in time. */
@@ -33,6 +42,8 @@ export function isSilence(error: unknown): boolean {
 export class SilentServers {
   readonly #clock: Clock;
   readonly #silent = new Map<string, Silence>();
+  /** the end of the last question with a limit, by server */
+  readonly #turns = new Map<string, Promise<unknown>>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -42,24 +53,51 @@ export class SilentServers {
     return this.#silent.has(address);
   }
 
-  /** Does something with a server. @throws what it throws; for a silent server what it has thrown last, without another attempt */
-  async ask<T>(address: string, work: () => Promise<T>): Promise<T> {
+  /**
+   * Does something with a server.
+   * @param limit for work that has none itself. Such questions are asked one after the other, so that the wait for another one's answer
+   * is no silence; after an answer that is late nobody asks until that attempt has ended
+   * @throws what the work throws; for a silent server what it has thrown last, without another attempt
+   */
+  async ask<T>(address: string, work: () => Promise<T>, limit?: Limit): Promise<T> {
+    if (!limit) return await this.#ask(address, work, (answer) => answer);
+    const { ms, whose } = limit;
+    const ask = () => this.#ask(address, work, (answer) => answerWithin(ms, whose, answer));
+    const answer = (this.#turns.get(address) ?? Promise.resolve()).then(ask);
+    const turn = answer
+      .catch(() => undefined)
+      .then(() => {
+        if (this.#turns.get(address) === turn) this.#turns.delete(address);
+      });
+    this.#turns.set(address, turn);
+    return await answer;
+  }
+
+  async #ask<T>(address: string, work: () => Promise<T>, wait: (answer: Promise<T>) => Promise<T>): Promise<T> {
     const known = this.#silent.get(address);
     if (known) {
       if (known.until === undefined || this.#clock.now() < known.until) throw known.error;
       known.until = undefined;
     }
+    const answer = Promise.resolve().then(work);
     try {
-      const result = await work();
+      const result = await wait(answer);
       this.#silent.delete(address);
       return result;
     } catch (error) {
-      if (isSilence(error)) {
-        const failures = (known?.failures ?? 0) + 1;
-        this.#silent.set(address, { failures, until: this.#clock.now() + backoffMs(failures, pauses), error });
-      } else this.#silent.delete(address);
+      if (isSilence(error)) this.#remember(address, (known?.failures ?? 0) + 1, error, answer);
+      else this.#silent.delete(address);
       throw error;
     }
+  }
+
+  #remember(address: string, failures: number, error: unknown, answer: Promise<unknown>): void {
+    const pauseEnd = () => this.#clock.now() + backoffMs(failures, pauses);
+    const entry = { failures, error, until: pauseEnd() };
+    this.#silent.set(address, entry);
+    if (!(error instanceof ServerSilent)) return;
+    entry.until = this.#clock.now() + abandonedMs;
+    void Promise.allSettled([answer]).then(() => (entry.until = pauseEnd()));
   }
 }
 

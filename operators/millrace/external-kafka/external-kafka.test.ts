@@ -6,16 +6,19 @@ import pino from 'pino';
 import type { EventServiceSpec } from '#platform/declaration-schema';
 import { createKafkaManager } from '#platform/kafka';
 import type { KafkaManager } from '#platform/kafka';
+import type { Api } from '#runtime/api.ts';
 import type { KubeObject } from '#runtime/objects.ts';
 import { ManualClock } from '#runtime/testing/manual-clock.ts';
 import { eventually } from '#test/eventually.ts';
 import { testKafka } from '#test/kafka.ts';
+import { apiVersion } from '../api/common.ts';
 import { configMaps, eventServices, kafkaTopics, kafkaUsers, streamQueries } from '../api/kinds.ts';
 import type { ConfigMap } from '../informers.ts';
 import { StreamQueryControllers } from '../stream-query/controllers.ts';
 import { eventServiceWorld } from '../testing/event-services.ts';
 import type { EventServiceWorld } from '../testing/event-services.ts';
 import { namespace } from '../testing/world.ts';
+import { ExternalKafka } from './external-kafka.ts';
 import { recordsName } from './topic-records.ts';
 
 const { brokers } = testKafka();
@@ -138,6 +141,29 @@ describe('the topics of a service in an external Kafka', () => {
     await eventually(async () => !(await kafka.topic(topic)), 'it is deleted');
     assert.equal((await kafka.topic(anew))?.id, made!.id);
     assert.deepEqual([records()[topic], records()[anew]], [undefined, undefined]);
+  });
+
+  it('are kept where the API server is slower than Kafka may be', async (t) => {
+    const [name, topic] = [unique('orders'), unique('slow')];
+    await kafka.createTopic({ name: topic, partitions: 2, replicas: 1, config: {} });
+    const { api } = world.context;
+    const slow = Object.assign(Object.create(api) as Api, {
+      get: api.get.bind(api),
+      patch(...request: Parameters<Api['patch']>) {
+        t.mock.timers.tick(15_000);
+        return api.patch(...request);
+      },
+    });
+    const externalKafka = new ExternalKafka({ ...world.context, api: slow }, pino({ enabled: false }));
+    t.after(() => externalKafka.close());
+    world.server.patch(configMaps, namespace, recordsName, { data: { [topic]: `EventService/${name}` } });
+    const metadata = { namespace, name };
+    const spec = { port: 8080, kafka: { external }, produces: [{ topic, partitions: 2, retention: '7d' }] };
+    const service = { apiVersion, kind: 'EventService', metadata, spec };
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const condition = await externalKafka.topics(service, external, new AbortController().signal);
+    assert.deepEqual([condition.reason, condition.message], ['Created', '']);
+    assert.match(records()[topic]!, /^EventService\/orders-\w+ \w{32}$/);
   });
 
   it('that only stream queries declare are made, too', async () => {

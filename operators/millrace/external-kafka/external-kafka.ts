@@ -14,8 +14,9 @@ import { OperatorError } from '../errors.ts';
 import { byNamespace } from '../informers.ts';
 import { KafkaClients } from '../kafka-clients.ts';
 import { manager as managerName } from '../labels.ts';
-import { SilentServers, answerWithin } from '../silent-servers.ts';
+import { SilentServers } from '../silent-servers.ts';
 import type { StrimziReadiness } from '../strimzi.ts';
+import { boundedManager } from './bounded-manager.ts';
 import { connectionTo } from './connection.ts';
 import type { ExternalKafkaSpec } from './connection.ts';
 import { KafkaProblem, isAway, problemOf } from './problem.ts';
@@ -36,6 +37,9 @@ import { hasOwnUser, keepRights, ownUserOf } from './users.ts';
 export const recheckMs = 30_000;
 export const retryMs = 5_000;
 
+/** How long topics that Kafka changes slowly may keep a worker, in milliseconds; the next attempt goes on with those after them. */
+const slowMs = 10_000;
+
 /** Whose topics are kept, and where. */
 interface Place {
   namespace: string;
@@ -47,11 +51,7 @@ interface Place {
 interface Session {
   manager: KafkaManager;
   user: string | undefined;
-  address: string;
 }
-
-/** How long Kafka may take for a topic, or for the rights of a user, in milliseconds: a new topic takes a while. */
-const answerMs = 10_000;
 
 type Outcome = Pick<ConditionUpdate, 'status' | 'reason' | 'message'>;
 const fine: Outcome = { status: 'True', reason: 'Created', message: '' };
@@ -165,7 +165,7 @@ export class ExternalKafka {
   }
 
   async #keepTopics(place: Place, wanted: readonly Topic[], signal: AbortSignal): Promise<Outcome> {
-    const { api } = this.#context;
+    const { api, clock } = this.#context;
     const { namespace, owner, kafka } = place;
     const { external, replicas } = kafka;
     const records = (await readRecords(api, namespace, signal)) ?? (await createRecords(api, namespace, signal));
@@ -175,6 +175,7 @@ export class ExternalKafka {
     };
     const session = await this.#connect(namespace, external, signal);
     const problems: KafkaProblem[] = [];
+    const begin = clock.now();
     for (const topic of wanted) {
       const record = records.get(topic.name);
       const write = (made: Parameters<typeof writeRecord>[3]) => writeRecord(api, namespace, topic.name, made);
@@ -185,7 +186,7 @@ export class ExternalKafka {
       } catch (error) {
         if (!(error instanceof KafkaProblem)) throw error;
         problems.push(error);
-        if (isAway(error.reason)) break;
+        if (isAway(error.reason) || clock.now() - begin > slowMs) break;
       }
     }
     const [first] = problems;
@@ -216,7 +217,8 @@ export class ExternalKafka {
   async #connect(namespace: string, external: ExternalKafkaSpec, signal: AbortSignal): Promise<Session> {
     const connection = await connectionTo(this.#context.api, namespace, external, signal);
     const manager = this.#managers.get(`${namespace} ${hash(external)}`, connection);
-    return { manager, user: connection.sasl?.username, address: connection.brokers.join() };
+    const bounded = boundedManager(manager, connection.brokers.join(), this.#silent);
+    return { manager: bounded, user: connection.sasl?.username };
   }
 
   /** Does something with a Kafka. @throws KafkaProblem where Kafka does not do it */
@@ -227,7 +229,7 @@ export class ExternalKafka {
     work: (session: Session) => Promise<void>,
   ): Promise<void> {
     try {
-      await this.#silent.ask(session.address, () => answerWithin(answerMs, 'Kafka', work(session)));
+      await work(session);
     } catch (error) {
       if (signal.aborted || error instanceof ApiError) throw error;
       throw problemOf(error, what, session.user);

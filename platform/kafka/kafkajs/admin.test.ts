@@ -32,6 +32,13 @@ describe('the offsets of a topic', () => {
     assert.deepEqual([shared.counts.closed, fresh.counts], [0, { opened: 2, closed: 2 }]);
   });
 
+  it('are waited for no longer than a leader may take', async () => {
+    const fresh = connections(moved, offsets);
+    const administration = new KafkaJsAdmin(connections(moved).open, fresh.open, keep, 0);
+    await assert.rejects(administration.watermarks('t'), moved);
+    assert.deepEqual(fresh.counts, { opened: 1, closed: 1 });
+  });
+
   it('are not asked of a new connection each time while a partition has no leader', async () => {
     const leaderless = [{ partition: 0, offset: unknownOffset, high: unknownOffset, low: unknownOffset }];
     const shared = connections(leaderless, leaderless, leaderless);

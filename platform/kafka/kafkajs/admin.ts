@@ -12,7 +12,7 @@ const knownWithinMs = 10_000;
 
 /** The errors while a partition gets its leader: the metadata names the leader a moment before it accepts requests. */
 const leaderMoves = new Set(['NOT_LEADER_FOR_PARTITION', 'LEADER_NOT_AVAILABLE']);
-const leaderWithinMs = 10_000;
+const defaultLeaderWithinMs = 10_000;
 
 /** For so long, in milliseconds, a new connection is not asked again that knows no leader either. */
 const leaderlessForMs = 5_000;
@@ -25,6 +25,7 @@ export class KafkaJsAdmin implements KafkaAdmin {
   readonly #connect: () => Promise<Admin>;
   readonly #open: () => Promise<Admin>;
   readonly #renew: () => Promise<void>;
+  readonly #leaderWithinMs: number;
   /** the end of the last request for offsets */
   #asking: Promise<unknown> = Promise.resolve();
   /** when a new connection has last known no leader either, by topic */
@@ -34,11 +35,18 @@ export class KafkaJsAdmin implements KafkaAdmin {
    * @param connect the connection that all requests share
    * @param open opens another connection with fresh metadata; the caller disconnects it
    * @param renew replaces the connection that all requests share
+   * @param leaderWithinMs how long a partition may take to get a leader that accepts requests
    */
-  constructor(connect: () => Promise<Admin>, open: () => Promise<Admin>, renew: () => Promise<void>) {
+  constructor(
+    connect: () => Promise<Admin>,
+    open: () => Promise<Admin>,
+    renew: () => Promise<void>,
+    leaderWithinMs = defaultLeaderWithinMs,
+  ) {
     this.#connect = connect;
     this.#open = open;
     this.#renew = renew;
+    this.#leaderWithinMs = leaderWithinMs;
   }
 
   async topics(): Promise<string[]> {
@@ -143,7 +151,7 @@ export class KafkaJsAdmin implements KafkaAdmin {
     } catch (error) {
       if (!isLeaderMove(error)) throw error;
     }
-    for (const end = performance.now() + leaderWithinMs; ; await sleep(50)) {
+    for (const end = performance.now() + this.#leaderWithinMs; ; await sleep(50)) {
       const admin = await this.#open();
       try {
         const answers = await ask(admin);

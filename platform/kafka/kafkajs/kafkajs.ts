@@ -10,9 +10,12 @@ import { sendTimeoutMs } from '../errors.ts';
 import type { Kafka, Producer } from '../port.ts';
 import type { CompressionType } from '../record/codecs.ts';
 
-/** Kafka over kafkajs; it connects when it is used. */
-export function createKafka(options: KafkaOptions): Kafka {
-  const { brokers, compression = 'none', log } = options;
+/**
+ * Kafka over kafkajs; it connects when it is used.
+ * @param options with `leaderWithinMs`: how long who asks for offsets waits for the leader of a partition, in milliseconds; default 10,000
+ */
+export function createKafka(options: KafkaOptions & { leaderWithinMs?: number }): Kafka {
+  const { brokers, compression = 'none', log, leaderWithinMs } = options;
   const common = configOf(options);
   // the producer retries itself, within the time of a send
   const sending: KafkaConfig = { ...common, requestTimeout: sendTimeoutMs / 2, retry: { retries: 0 } };
@@ -45,7 +48,7 @@ export function createKafka(options: KafkaOptions): Kafka {
     await (await old?.catch(() => undefined))?.disconnect();
   };
 
-  const topics = new KafkaJsAdmin(connectAdmin, openAdmin, renewAdmin);
+  const topics = new KafkaJsAdmin(connectAdmin, openAdmin, renewAdmin, leaderWithinMs);
 
   return {
     admin: topics,
