@@ -7,14 +7,12 @@ import { PlatformError } from '#platform/errors';
 import { isWrongPassword } from '#platform/postgres';
 import { MigrationError, migrate } from './migrate.ts';
 import { pendingMigrations } from './pending.ts';
+import { lookEveryMs, untilReachable } from './reach.ts';
 
 const USAGE = `Usage: node platform/migrate/main.ts [--wait] <schema folder>=<variable> ...
 
 Applies the platform's migrations and those of each schema folder to the database whose URL is in the environment variable, such as
 prisma/orders=DATABASE_URL. With --wait nothing is applied: it ends when somebody else has applied them all.`;
-const LOOK_EVERY_MS = 500;
-/** A pod may run before the network lets it out, and a database may be about to start. */
-const REACHED_WITHIN_MS = 30_000;
 
 type Target = ReturnType<typeof targetOf>;
 
@@ -33,7 +31,7 @@ function targetOf(argument: string) {
  * @throws where PostgreSQL refuses the password: it may be another one by now, which a process gets when it is started again
  */
 async function waitFor({ url, database, schemaFolder }: Target): Promise<void> {
-  for (let said: string | undefined; ; await delay(LOOK_EVERY_MS)) {
+  for (let said: string | undefined; ; await delay(lookEveryMs)) {
     const reason = await pendingMigrations(url, schemaFolder).then(
       (pending) => pending.length > 0 && `waiting for ${pending.join(', ')}`,
       (error: Error) => {
@@ -44,12 +42,6 @@ async function waitFor({ url, database, schemaFolder }: Target): Promise<void> {
     if (reason === false) return console.log(`database ${database}: every migration is applied`);
     if (reason !== said) console.log(`database ${database}: ${(said = reason)}`);
   }
-}
-
-/** Returns when the database answers, or has not for too long: then the migration says why. */
-async function untilReachable({ url, schemaFolder }: Target): Promise<void> {
-  for (const deadline = Date.now() + REACHED_WITHIN_MS; Date.now() < deadline; await delay(LOOK_EVERY_MS))
-    if (await pendingMigrations(url, schemaFolder).then(Boolean, () => false)) return;
 }
 
 /** @returns the exit code */
@@ -70,7 +62,15 @@ async function main(): Promise<number> {
       for (const target of targets) await waitFor(target); // one that throws leaves no other behind
       return 0;
     }
-    await Promise.all(targets.map(untilReachable));
+    await Promise.all(
+      targets.map(({ url, schemaFolder, database }) =>
+        untilReachable(
+          () => pendingMigrations(url, schemaFolder),
+          (reason) => console.log(`database ${database}: waiting for the database (${reason})`),
+          { now: Date.now, sleep: delay },
+        ),
+      ),
+    );
     for (const { database, migrations } of await migrate(targets))
       console.log(`database ${database}: ${migrations.length > 0 ? `applied ${migrations.join(', ')}` : 'up to date'}`);
     return 0;

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import pg from 'pg';
 import { PlatformError } from '#platform/errors';
-import { Unavailable, isOutcomeUnknown, isUnavailable, markConnecting, markUndone } from './errors.ts';
+import { Unavailable, isOutcomeUnknown, isUnavailable, isUnreachable, markConnecting, markUndone } from './errors.ts';
 
 const coded = (code: string, fields: object = {}) => Object.assign(new Error('x'), { code, ...fields });
 const ofPostgres = (code: string) => Object.assign(new pg.DatabaseError('x', 1, 'error'), { code, severity: 'ERROR' });
@@ -101,4 +101,27 @@ test('causes that refer to each other end', () => {
   const error = new Error('x');
   error.cause = new Error('y', { cause: error });
   assert.ok(!isUnavailable(error));
+});
+
+test('a server is unreachable that does not answer, starts, stops or has no room, and none that refuses', () => {
+  const refused = Object.assign(new AggregateError([coded('ECONNREFUSED')]), { code: 'ECONNREFUSED' });
+  const silent = new Error('Connection terminated due to connection timeout');
+  const answers = ['57P03', '57P01', '53300', '08006'].map(ofPostgres);
+  for (const error of [
+    refused,
+    coded('ENOTFOUND'),
+    coded('ETIMEDOUT'),
+    silent,
+    new Error('timeout expired'),
+    ...answers,
+  ])
+    assert.ok(isUnreachable(error), error.message);
+  const refusals = ['28P01', '28000', '42501', '3D000'].map(ofPostgres);
+  for (const error of [
+    ...refusals,
+    coded('SELF_SIGNED_CERT_IN_CHAIN'),
+    coded('ERR_TLS_CERT_ALTNAME_INVALID'),
+    new Error('x'),
+  ])
+    assert.ok(!isUnreachable(error), String((error as { code?: string }).code));
 });

@@ -53,6 +53,19 @@ export function isWrongPassword(error: unknown): boolean {
 }
 
 /**
+ * Whether no server answers, or one that starts, stops or has no room: later it will, without anybody's help. A database that refuses the
+ * login or the certificate has answered.
+ */
+export function isUnreachable(error: unknown): boolean {
+  const { code, message } = error as { code?: unknown; message?: unknown };
+  if (typeof code === 'string' && code !== '') return systemCode.test(code) || unreachableStates.test(code);
+  return typeof message === 'string' && (lostMessages.test(message) || awayMessages.test(message));
+}
+
+/** Connection exceptions, insufficient resources and operator intervention, as SQLSTATEs. */
+const unreachableStates = /^(08|53|57)[0-9A-Z]{3}$/;
+
+/**
  * Whether an error says that the database cannot be used now, so that the same work can succeed later and waits. This is closed
  * from the other side: the work is at fault only if PostgreSQL says so of its data (`dataClasses`), or if the error does
  * not come from the database at all. All else waits: a lock, a timeout, a password, a full disk, a lost connection, an

@@ -12,7 +12,7 @@ export {
   withClient,
   withDatabasesLocked,
 } from './database-roles.ts';
-export { Unavailable, isOutcomeUnknown, isUnavailable, isWrongPassword, markUndone } from './errors.ts';
+export { Unavailable, isOutcomeUnknown, isUnavailable, isUnreachable, isWrongPassword, markUndone } from './errors.ts';
 export { createPool, ping, transaction } from './pool.ts';
 export type { ClientBase, Pool, PoolClient } from './pool.ts';
 export { assertSessions } from './sessions.ts';
