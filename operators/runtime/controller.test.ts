@@ -87,3 +87,17 @@ describe('a failure of a reconcile', () => {
     await controller.stop();
   });
 });
+
+it('a namespace that cannot be read is left alone until it can', async () => {
+  const reconciled: string[] = [];
+  const { clock, controller } = create(async (key) => void reconciled.push(key), 1);
+  let isUnread = true;
+  for (const key of ['shop/orders', 'shop', 'other/orders']) controller.enqueue(key);
+  controller.start((namespace) => isUnread && namespace === 'shop');
+  await clock.advance(60_000);
+  assert.deepEqual(reconciled, ['other/orders']);
+  isUnread = false;
+  await clock.advance(5_000);
+  assert.deepEqual(reconciled.slice(1).toSorted(), ['shop', 'shop/orders']);
+  await controller.stop();
+});

@@ -48,6 +48,9 @@ const canaryEveryMs = 10_000;
 /** The controller is stuck where the last canary is older, or a reconcile takes longer. */
 const stuckMs = 120_000;
 
+/** How often a namespace is looked at that cannot be read, in milliseconds. */
+const unreadMs = 5_000;
+
 /** A work queue whose keys come from informers, and the function that reconciles them while the process leads. */
 export class Controller {
   readonly name: string;
@@ -58,6 +61,7 @@ export class Controller {
   readonly #failing = new Set<string>();
   #canaryAt: number | undefined;
   #canaryTimer: (() => void) | undefined;
+  #isUnread: (namespace: string) => boolean = () => false;
 
   constructor(options: ControllerOptions) {
     const { name, clock, concurrency = 4, backoff } = options;
@@ -107,8 +111,12 @@ export class Controller {
     this.#options.metrics.depth(this.name, this.#queue.depth);
   }
 
-  /** Starts with every key in the caches: nobody knows which keys the last leader has reconciled. */
-  start(): void {
+  /**
+   * Starts with every key in the caches: nobody knows which keys the last leader has reconciled.
+   * @param isUnread tells which namespaces are left alone, as an informer cannot read them: what it lacks is not gone
+   */
+  start(isUnread = this.#isUnread): void {
+    this.#isUnread = isUnread;
     for (const keys of this.#resyncs) for (const key of keys()) this.enqueue(key, { urgent: false });
     this.#canaryAt = this.#options.clock.now();
     this.#sendCanary();
@@ -143,6 +151,8 @@ export class Controller {
       this.#canaryAt = this.#options.clock.now();
       return;
     }
+    const [namespace = ''] = key.split('/');
+    if (this.#isUnread(namespace)) return { requeueAfterMs: unreadMs };
     try {
       const result = await this.#options.reconcile(key, signal);
       this.#failing.delete(key);

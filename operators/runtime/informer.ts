@@ -24,7 +24,10 @@ type ChangeHandler<T extends KubeObject> = (change: Change<T>) => void;
 export interface InformerOptions<T extends KubeObject> {
   api: Api;
   type: ResourceType;
-  /** undefined: all namespaces, or a kind without namespaces */
+  /**
+   * undefined: all namespaces, or a kind without namespaces. One of several that forbids its first list does not hold up the others; it
+   * is unread until it allows it.
+   */
   namespaces: readonly string[] | undefined;
   labelSelector?: string;
   /** whether the server may not know the kind, as that of another operator: there are no objects of it then */
@@ -56,7 +59,10 @@ export class Informer<T extends KubeObject> {
   readonly #options: InformerOptions<T>;
   readonly #handlers: ChangeHandler<T>[] = [];
   readonly #scopes: readonly Scope[];
-  readonly #unsynced: Set<Scope>;
+  /** those whose first list has not come */
+  readonly #unread: Set<Scope>;
+  /** those that forbade it */
+  readonly #forbidden = new Set<Scope>();
   readonly #synced = Promise.withResolvers<void>();
   #isAbsent = false;
 
@@ -68,7 +74,7 @@ export class Informer<T extends KubeObject> {
     this.#scopes = (options.namespaces ?? [undefined]).flatMap((namespace) =>
       names.map((name) => ({ namespace, name })),
     );
-    this.#unsynced = new Set(this.#scopes);
+    this.#unread = new Set(this.#scopes);
   }
 
   /** Adds a handler. A handler that throws is logged, and does not keep the change from the other handlers. */
@@ -76,9 +82,15 @@ export class Informer<T extends KubeObject> {
     this.#handlers.push(handler);
   }
 
-  /** Whether the cache has the first list of every namespace and name. */
+  /** Whether the cache has the first list of every namespace and name but of those that forbid it, and of one at least. */
   get hasSynced(): boolean {
-    return this.#unsynced.size === 0;
+    const isKnown = (scope: Scope) => !this.#unread.has(scope) || this.#forbidden.has(scope);
+    return this.#unread.size < this.#scopes.length && this.#scopes.every(isKnown);
+  }
+
+  /** Whether a namespace may have objects that the cache lacks because it has not seen a first list: it only seems to be empty. */
+  isUnread(namespace: string): boolean {
+    return [...this.#unread].some((scope) => scope.namespace === undefined || scope.namespace === namespace);
   }
 
   /** Whether the server does not know the kind. The informer goes on asking. */
@@ -97,7 +109,7 @@ export class Informer<T extends KubeObject> {
   }
 
   #reflector(scope: Scope): Reflector<T> {
-    const { transform = (object: T) => object, metrics, type, optional = false } = this.#options;
+    const { transform = (object: T) => object, metrics, type, namespaces, optional = false } = this.#options;
     return new Reflector<T>({
       ...this.#options,
       namespace: scope.namespace,
@@ -111,6 +123,7 @@ export class Informer<T extends KubeObject> {
         changed: (object) => this.#set(transform(object), false),
         deleted: (object) => this.#delete(keyOf(object)),
         ...(optional ? { absent: () => this.#absent(scope) } : {}),
+        ...((namespaces?.length ?? 0) > 1 ? { forbidden: () => this.#forbid(scope) } : {}),
       },
     });
   }
@@ -122,13 +135,19 @@ export class Informer<T extends KubeObject> {
     this.#replace(scope, []);
   }
 
+  /** What the cache has already stays: the rights may be away for a moment. */
+  #forbid(scope: Scope): void {
+    this.#forbidden.add(scope);
+    if (this.hasSynced) this.#synced.resolve();
+  }
+
   #replace(scope: Scope, items: T[]): void {
     const listed = new Set(items.map(keyOf));
     const gone = [...this.store.values()].filter((object) => isIn(scope, object) && !listed.has(keyOf(object)));
-    const initial = this.#unsynced.has(scope);
+    const initial = this.#unread.has(scope);
     for (const object of gone) this.#delete(keyOf(object));
     for (const object of items) this.#set(object, initial);
-    this.#unsynced.delete(scope);
+    this.#unread.delete(scope);
     if (this.hasSynced) this.#synced.resolve();
   }
 

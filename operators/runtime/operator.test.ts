@@ -146,6 +146,17 @@ describe('an operator', () => {
     await server.stop();
   });
 
+  it('leads, by its metric, once its caches have synced', async () => {
+    let isHeldUp = true;
+    server.fail(503, Infinity, ({ path }) => isHeldUp && path.endsWith('v1/greetings'));
+    const { operator, registry } = start();
+    const leads = async () => (await registry.getSingleMetric('operator_leader')!.get()).values[0]?.value;
+    await eventually(() => operator.leading, 'it has the lease');
+    assert.notEqual(await leads(), 1);
+    isHeldUp = false;
+    await eventually(async () => (await leads()) === 1, 'it leads');
+  });
+
   it('makes what is there true, then what changes, then puts right what others change', async () => {
     server.create(greetings, newGreeting('old', 'good day'));
     start();

@@ -9,7 +9,7 @@ import type { KubeObject } from './objects.ts';
 interface OperatorOptions {
   log: Log;
   metrics: RuntimeMetrics;
-  informers: readonly Pick<Informer<KubeObject>, 'run' | 'hasSynced' | 'whenSynced' | 'type'>[];
+  informers: readonly Pick<Informer<KubeObject>, 'run' | 'hasSynced' | 'whenSynced' | 'isUnread' | 'type'>[];
   controllers: readonly Controller[];
   /** creates the election with these callbacks */
   election: (handlers: Pick<LeaderElectionOptions, 'onStartedLeading' | 'onStoppedLeading'>) => LeaderElection;
@@ -72,9 +72,11 @@ export class Operator {
     const { informers, controllers, metrics } = this.#options;
     const term = new AbortController();
     this.#term = term;
-    metrics.leads(true);
+    const isUnread = (namespace: string) => informers.some((informer) => informer.isUnread(namespace));
     void Promise.all(informers.map((informer) => informer.whenSynced())).then(() => {
-      if (!term.signal.aborted) for (const controller of controllers) controller.start();
+      if (term.signal.aborted) return;
+      metrics.leads(true); // one that waits for its caches does nothing yet
+      for (const controller of controllers) controller.start(isUnread);
     });
   }
 

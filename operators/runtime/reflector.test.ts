@@ -245,4 +245,37 @@ describe('a supervised list and watch', () => {
     await eventually(() => informer.store.get('b/later'), 'the one is known');
     assert.equal(informer.store.get('c/later'), undefined);
   });
+
+  it('goes on without a namespace that forbids it, says so once, and reads it when it may', async () => {
+    server.create(configMaps, configMap('in-a', {}, { namespace: 'a' }));
+    server.create(configMaps, configMap('in-b', {}, { namespace: 'b' }));
+    let isForbidden = true;
+    server.fail(403, Infinity, ({ path }) => isForbidden && path.includes('/namespaces/b/'));
+    await begin({}, ['a', 'b']);
+    assert.deepEqual([...informer.store.keys()], ['a/in-a']);
+    assert.deepEqual(
+      ['a', 'b', 'c'].map((one) => informer.isUnread(one)),
+      [false, true, false],
+      'it only seems to be empty',
+    );
+    await eventually(() => restarts.filter((reason) => reason === 'forbidden').length > 3, 'it asks again');
+    assert.equal(log.lines.filter(({ level }) => level === 'warn').length, 1);
+    isForbidden = false;
+    await eventually(() => informer.store.get('b/in-b'), 'it may read it');
+    assert.equal(informer.isUnread('b'), false);
+  });
+
+  for (const namespaces of [['a', 'b'], ['a'], undefined]) {
+    it(`has not synced while everything is forbidden: ${namespaces?.join(' and ') ?? 'all namespaces'}`, async () => {
+      let isForbidden = true;
+      server.fail(403, Infinity, ({ path }) => isForbidden || path.includes('/namespaces/b/'));
+      const synced = begin({}, namespaces);
+      await eventually(() => restarts.length > 3, 'it asks again');
+      assert.equal(informer.hasSynced, false);
+      assert.equal(informer.isUnread('a'), true);
+      isForbidden = false;
+      await synced;
+      assert.equal(informer.hasSynced, true);
+    });
+  }
 });

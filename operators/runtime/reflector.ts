@@ -2,7 +2,7 @@ import { backoffMs } from '#platform/lifecycle';
 import type { BackoffOptions } from '#platform/lifecycle';
 import type { Api } from './api.ts';
 import type { Clock } from './clock.ts';
-import { isGone, isNotFound, retryAfterOf, SilenceError } from './errors.ts';
+import { isForbidden, isGone, isNotFound, retryAfterOf, SilenceError } from './errors.ts';
 import type { Log } from './log.ts';
 import type { KubeObject, ResourceType } from './objects.ts';
 
@@ -14,10 +14,12 @@ export interface Sink<T extends KubeObject> {
   deleted(object: T): void;
   /** the server does not know the kind, and nobody says that it must */
   absent?: () => void;
+  /** nobody lets the process read the collection, and there are others that it may go on with */
+  forbidden?: () => void;
 }
 
 /** Why a watch was started again. */
-export type RestartReason = 'ended' | 'gone' | 'silent' | 'absent' | 'error';
+export type RestartReason = 'ended' | 'gone' | 'silent' | 'absent' | 'forbidden' | 'error';
 
 interface ReflectorOptions<T extends KubeObject> {
   api: Api;
@@ -63,6 +65,7 @@ export class Reflector<T extends KubeObject> {
   readonly #tuning: ReflectorTuning;
   #resourceVersion: string | undefined;
   #failures = 0;
+  #lastReason: RestartReason | undefined;
 
   constructor(options: ReflectorOptions<T>) {
     this.#options = options;
@@ -84,9 +87,13 @@ export class Reflector<T extends KubeObject> {
       const reason = this.#reasonOf(failure);
       onRestart?.(reason);
       if (reason === 'absent') sink.absent?.();
+      if (reason === 'forbidden') sink.forbidden?.();
       const wait = this.#waitMs(failure);
       const details = { resource: type.plural, namespace, reason, wait: Math.round(wait), err: failure };
-      if (failure === undefined || reason === 'gone' || reason === 'absent') log.debug(details, 'a watch starts again');
+      const isKnown = reason === 'forbidden' && reason === this.#lastReason;
+      this.#lastReason = reason;
+      if (failure === undefined || reason === 'gone' || reason === 'absent' || isKnown)
+        log.debug(details, 'a watch starts again');
       else log.warn(details, 'a watch was interrupted');
       await clock.sleep(wait, signal).catch(() => undefined);
     }
@@ -144,6 +151,7 @@ export class Reflector<T extends KubeObject> {
   #reasonOf(failure: unknown): RestartReason {
     if (failure === undefined) return 'ended';
     const isAbsent = isNotFound(failure) && this.#options.sink.absent !== undefined;
+    if (isForbidden(failure) && this.#options.sink.forbidden) return 'forbidden';
     if (!isGone(failure) && !isAbsent) return failure instanceof SilenceError ? 'silent' : 'error';
     this.#resourceVersion = undefined;
     return isAbsent ? 'absent' : 'gone';

@@ -37,10 +37,14 @@ export interface World {
   stop(): Promise<void>;
 }
 
-/** @param prepare changes the API server before anybody asks it */
+/**
+ * @param prepare changes the API server before anybody asks it
+ * @param watched the namespaces that the operator watches
+ */
 export async function createWorld(
   clock: Clock = systemClock,
   prepare: (server: FakeApiServer) => void = () => undefined,
+  watched: readonly string[] = [namespace],
 ): Promise<World> {
   const server = new FakeApiServer();
   prepare(server);
@@ -50,7 +54,7 @@ export async function createWorld(
   const metrics = new RuntimeMetrics(registry);
   const api = new Api(server.connection(), metrics.onRequest);
   const log = memoryLog();
-  const informers = createInformers({ api, clock, log, metrics, namespaces: [namespace] });
+  const informers = createInformers({ api, clock, log, metrics, namespaces: watched });
   const recorder = new EventRecorder({ api, clock, log, controller: 'test', instance: 'test' });
   const context = { api, applier: new Applier(api, manager), events: recorder, clock, log, ...informers };
   const stopping = new AbortController();
@@ -70,7 +74,8 @@ export async function createWorld(
     async start(...controllers) {
       started.push(...controllers);
       await Promise.all(Object.values(informers).map((informer) => informer.whenSynced()));
-      for (const controller of controllers) controller.start();
+      const isUnread = (name: string) => Object.values(informers).some((informer) => informer.isUnread(name));
+      for (const controller of controllers) controller.start(isUnread);
     },
     async stop() {
       await Promise.all(started.map((controller) => controller.stop()));
