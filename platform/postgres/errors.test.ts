@@ -109,16 +109,17 @@ test('a server is unreachable that does not answer, starts, stops or has no room
   const answers = ['57P03', '57P01', '53300', '08006'].map(ofPostgres);
   for (const error of [
     refused,
-    coded('ENOTFOUND'),
-    coded('ETIMEDOUT'),
+    ...['ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'EHOSTDOWN'].map((code) => coded(code)),
+    ...['EAI_AGAIN', 'ENOTFOUND'].map((code) => coded(code, { syscall: 'getaddrinfo' })),
     silent,
     new Error('timeout expired'),
     ...answers,
   ])
     assert.ok(isUnreachable(error), error.message);
-  const refusals = ['28P01', '28000', '42501', '3D000'].map(ofPostgres);
+  const refusals = ['28P01', '28000', '42501', '3D000', '08P01'].map(ofPostgres);
   for (const error of [
     ...refusals,
+    ...['ENOENT', 'EACCES'].map((code) => coded(code, { syscall: 'open' })),
     coded('SELF_SIGNED_CERT_IN_CHAIN'),
     coded('ERR_TLS_CERT_ALTNAME_INVALID'),
     new Error('x'),

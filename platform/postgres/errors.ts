@@ -58,12 +58,28 @@ export function isWrongPassword(error: unknown): boolean {
  */
 export function isUnreachable(error: unknown): boolean {
   const { code, message } = error as { code?: unknown; message?: unknown };
-  if (typeof code === 'string' && code !== '') return systemCode.test(code) || unreachableStates.test(code);
+  if (typeof code === 'string' && code !== '') return networkCodes.has(code) || unreachableStates.test(code);
   return typeof message === 'string' && (lostMessages.test(message) || awayMessages.test(message));
 }
 
-/** Connection exceptions, insufficient resources and operator intervention, as SQLSTATEs. */
-const unreachableStates = /^(08|53|57)[0-9A-Z]{3}$/;
+/** Node's codes of a network or a name server that does not carry the question: those of files are nobody's silence. */
+const networkCodes = new Set([
+  'EAI_AGAIN',
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EHOSTDOWN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EPIPE',
+  'ETIMEDOUT',
+]);
+
+/**
+ * Connection exceptions, insufficient resources and operator intervention, as SQLSTATEs. A protocol violation is an answer: some poolers
+ * refuse a login with it.
+ */
+const unreachableStates = /^(?!08P01$)(08|53|57)[0-9A-Z]{3}$/;
 
 /**
  * Whether an error says that the database cannot be used now, so that the same work can succeed later and waits. This is closed
