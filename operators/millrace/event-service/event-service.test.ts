@@ -188,6 +188,13 @@ describe('migrations', () => {
     ]);
   });
 
+  it('have five attempts: Kubernetes ends a Job as the restart of its limit begins', () => {
+    const job = migrationJobOf(one, 'm') as unknown as {
+      spec: { backoffLimit: number; template: { spec: { restartPolicy: string } } };
+    };
+    assert.deepEqual([job.spec.backoffLimit, job.spec.template.spec.restartPolicy], [5, 'OnFailure']);
+  });
+
   it('run with the user and the rights that the service says', () => {
     const contextsOf = (spec: Partial<EventServiceSpec>) => {
       const job = migrationJobOf(service({ image: 'shop:1', databases, ...spec }), 'm') as unknown as {

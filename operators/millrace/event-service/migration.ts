@@ -43,6 +43,9 @@ const templateAnnotation = 'millrace.dev/pod-template';
 export const hasSamePods = (one: KubeObject, other: KubeObject): boolean =>
   one.metadata.annotations?.[templateAnnotation] === other.metadata.annotations?.[templateAnnotation];
 
+/** How often a Job tries to apply the migrations. */
+const attempts = 5;
+
 /**
  * The Job that applies the migrations in the image of the workload. The pods of the workload wait in an init container until
  * the migrations of their image are applied, so that it does not matter who rolls the workload.
@@ -66,8 +69,9 @@ export function migrationJobOf(service: EventService, migration: string): KubeOb
       annotations: { [templateAnnotation]: hash(template).slice(0, 10) },
       ownerReferences: [ownerReference(service)],
     },
-    // no TTL: one that has failed is not to be made again, and to fail again, for ever
-    spec: { backoffLimit: 4, template },
+    // no TTL: one that has failed is not to be made again, and to fail again, for ever. Where the pod restarts its containers, a Job fails
+    // as the restart of this number begins, and takes those of a mesh's containers for its own
+    spec: { backoffLimit: attempts, template },
   };
   return job;
 }
