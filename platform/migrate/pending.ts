@@ -5,15 +5,23 @@ import { migrationNames } from './folder.ts';
 import { platformMigrations } from './platform.ts';
 
 const CONNECT_WITHIN_MS = 2_000;
+/** PostgreSQL itself ends a question, as behind a lock, so that no session stays there when nobody waits for it any more. */
+const ANSWER_WITHIN_MS = 10_000;
+const SILENT_MS = ANSWER_WITHIN_MS + 2_000;
 const UNDEFINED_TABLE = '42P01';
 
 /**
  * The migrations of the platform and of a schema's folder that the database does not have yet. If the database has a migration
  * that the folder does not have, a later version has applied it; this version keeps working until it is replaced.
- * @throws where the database cannot be reached
+ * @throws where the database cannot be reached, or does not answer in time
  */
 export async function pendingMigrations(url: string, schemaFolder: string): Promise<string[]> {
-  const client = new pg.Client({ ...connectionOf(url), connectionTimeoutMillis: CONNECT_WITHIN_MS });
+  const client = new pg.Client({
+    ...connectionOf(url),
+    connectionTimeoutMillis: CONNECT_WITHIN_MS,
+    statement_timeout: ANSWER_WITHIN_MS,
+    query_timeout: SILENT_MS,
+  });
   client.on('error', () => undefined);
   try {
     await client.connect();
