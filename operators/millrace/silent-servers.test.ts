@@ -97,6 +97,26 @@ describe('a server that does not answer', () => {
     await Promise.all(asked);
   });
 
+  it('is none that keeps one waiting too long, who gives up and leaves the others in their order', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const servers = new SilentServers(new ManualClock());
+    const asked: string[] = [];
+    const ask = (who: string, answer?: Promise<void>) =>
+      servers.ask('kafka:9092', () => (asked.push(who), answer ?? Promise.resolve()), { ms: 12_000, whose: 'Kafka' });
+    const slow = Promise.withResolvers<void>();
+    const first = ask('first', slow.promise);
+    const second = assert.rejects(ask('second'), /Kafka answers slowly: .* has waited for its turn for 10000 ms/);
+    await turn();
+    t.mock.timers.tick(10_000);
+    await second;
+    const third = ask('third');
+    await turn();
+    assert.deepEqual([asked, servers.isSilent('kafka:9092')], [['first'], false]);
+    slow.resolve();
+    await Promise.all([first, third]);
+    assert.deepEqual(asked, ['first', 'third']);
+  });
+
   it('is none that refuses', async () => {
     const servers = new SilentServers(new ManualClock());
     const refusal = new Error('password authentication failed');

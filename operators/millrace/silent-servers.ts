@@ -9,6 +9,9 @@ const pauses = { firstMs: 5_000, maxMs: 30_000 };
 /** An attempt that nobody waits for any more ends within this time, in milliseconds: kafkajs asks three times, for 15 s each. */
 const abandonedMs = 60_000;
 
+/** How long one waits for the answers to others that have asked before, in milliseconds: each of them keeps a worker busy, too. */
+const turnMs = 10_000;
+
 interface Silence {
   failures: number;
   /** undefined while somebody asks */
@@ -26,6 +29,16 @@ interface Limit {
 class ServerSilent extends OperatorError {
   constructor(whose: string, ms: number) {
     super('ERR_OPERATOR_SERVER_SILENT', `${whose} has not answered in ${ms} ms`);
+  }
+}
+
+/** A server answers, but others so slowly that one's turn has not come in time: that is no silence. */
+export class ServerBusy extends OperatorError {
+  constructor(whose: string) {
+    super(
+      'ERR_OPERATOR_SERVER_SILENT',
+      `${whose} answers slowly: this question has waited for its turn for ${turnMs} ms`,
+    );
   }
 }
 
@@ -57,18 +70,18 @@ export class SilentServers {
    * Does something with a server.
    * @param limit for work that has none itself. Such questions are asked one after the other, so that the wait for another one's answer
    * is no silence; after an answer that is late nobody asks until that attempt has ended
-   * @throws what the work throws; for a silent server what it has thrown last, without another attempt
+   * @throws what the work throws; for a silent server what it has thrown last, without another attempt; ServerBusy
    */
   async ask<T>(address: string, work: () => Promise<T>, limit?: Limit): Promise<T> {
     if (!limit) return await this.#ask(address, work, (answer) => answer);
     const { ms, whose } = limit;
     const ask = () => this.#ask(address, work, (answer) => answerWithin(ms, whose, answer));
-    const answer = (this.#turns.get(address) ?? Promise.resolve()).then(ask);
-    const turn = answer
-      .catch(() => undefined)
-      .then(() => {
-        if (this.#turns.get(address) === turn) this.#turns.delete(address);
-      });
+    const before = this.#turns.get(address) ?? Promise.resolve();
+    const answer = within(turnMs, before, () => new ServerBusy(whose)).then(ask);
+    // who has given up leaves the turns of the others in their order
+    const turn = Promise.allSettled([before, answer]).then(() => {
+      if (this.#turns.get(address) === turn) this.#turns.delete(address);
+    });
     this.#turns.set(address, turn);
     return await answer;
   }
@@ -103,8 +116,12 @@ export class SilentServers {
 
 /** Waits for an answer, for so many milliseconds. @throws an error that `isSilence`; the work goes on then, and nobody waits for it */
 export async function answerWithin<T>(ms: number, whose: string, work: Promise<T>): Promise<T> {
+  return await within(ms, work, () => new ServerSilent(whose, ms));
+}
+
+async function within<T>(ms: number, work: Promise<T>, errorOf: () => Error): Promise<T> {
   const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new ServerSilent(whose, ms)), ms);
+  const timer = setTimeout(() => late.reject(errorOf()), ms);
   try {
     return await Promise.race([work, late.promise]);
   } finally {

@@ -20,8 +20,12 @@ it('a topic that Kafka is slow to make is left alone until that ends, and makes 
     },
   } as unknown as KafkaManager;
   const clock = new ManualClock();
-  const manager = boundedManager(kafka, 'kafka:9092', new SilentServers(clock));
-  const create = (name: string) => manager.createTopic({ name, partitions: 1, replicas: 1, config: {} });
+  const stop = new AbortController();
+  const bounds = { address: 'kafka:9092', silent: new SilentServers(clock), signal: stop.signal };
+  const manager = boundedManager(kafka, bounds);
+  const recorded: string[] = [];
+  const create = (name: string) =>
+    manager.createTopic({ name, partitions: 1, replicas: 1, config: {} }, async () => void recorded.push(name));
   const isSlow = { reason: 'KafkaSlow', message: 'Kafka has not changed the topic slow in 30000 ms' };
 
   const late = assert.rejects(create('slow'), isSlow);
@@ -34,5 +38,10 @@ it('a topic that Kafka is slow to make is left alone until that ends, and makes 
   assert.deepEqual(asked, ['slow', 'another']);
   slow.resolve(made);
   await clock.advance(5_000);
+  assert.deepEqual(recorded, ['another', 'slow'], 'nobody waits for it any more, and it is known whose it is');
   assert.equal(await create('slow'), made);
+  stop.abort(new Error('the lease is lost'));
+  await assert.rejects(manager.topic('slow'), /the lease is lost/);
+  await assert.rejects(create('more'), /the lease is lost/);
+  assert.deepEqual(asked, ['slow', 'another', 'slow']);
 });

@@ -1,26 +1,51 @@
 import type { KafkaManager } from '#platform/kafka';
-import { isSilence } from '../silent-servers.ts';
+import { ServerBusy, isSilence } from '../silent-servers.ts';
 import type { SilentServers } from '../silent-servers.ts';
 import { KafkaProblem } from './problem.ts';
+
+type NewTopic = Parameters<KafkaManager['createTopic']>[0];
+type MadeTopic = NonNullable<Awaited<ReturnType<KafkaManager['createTopic']>>>;
+
+/** A manager that keeps nobody waiting. */
+export interface BoundedManager extends Omit<KafkaManager, 'createTopic'> {
+  /**
+   * As of a KafkaManager.
+   * @param record is told the new topic, also when nobody waits for it any more: else it would be one that nobody known has made
+   */
+  createTopic(topic: NewTopic, record: (made: MadeTopic) => Promise<void>): Promise<MadeTopic | undefined>;
+}
 
 /** How long Kafka may take to answer a question, in milliseconds. */
 const answerMs = 10_000;
 
-/**
- * How long a change may take, in milliseconds: longer than the client itself tries to make one. Who gave up a new topic before would find
- * one that nobody known has made.
- */
+/** How long one waits for a change, in milliseconds. kafkajs itself may try for more than a minute, and goes on then. */
 const changeMs = 30_000;
 
 /**
- * A manager that keeps nobody waiting. A Kafka that does not answer a question in time is silent for all who use it; a change that takes
- * longer says nothing of other topics and users.
+ * A manager whose Kafka is silent for all who use it where it does not answer a question in time; a change that takes longer says nothing
+ * of other topics and users.
+ * @param signal after which Kafka is asked for nothing more
  */
-export function boundedManager(manager: KafkaManager, address: string, silent: SilentServers): KafkaManager {
-  const ask = <T>(work: () => Promise<T>) => silent.ask(address, work, { ms: answerMs, whose: 'Kafka' });
+export function boundedManager(
+  manager: KafkaManager,
+  { address, silent, signal }: { address: string; silent: SilentServers; signal: AbortSignal },
+): BoundedManager {
+  const inTurn = async <T>(what: string, ms: number, work: () => Promise<T>): Promise<T> => {
+    const ask = () => {
+      signal.throwIfAborted(); // it has waited for its turn
+      return work();
+    };
+    try {
+      return await silent.ask(what, ask, { ms, whose: 'Kafka' });
+    } catch (error) {
+      if (!(error instanceof ServerBusy)) throw error;
+      throw new KafkaProblem('KafkaSlow', error.message, { cause: error });
+    }
+  };
+  const ask = <T>(work: () => Promise<T>) => inTurn(address, answerMs, work);
   const change = async <T>(what: string, work: () => Promise<T>): Promise<T> => {
     try {
-      return await silent.ask(`${address} ${what}`, work, { ms: changeMs, whose: 'Kafka' });
+      return await inTurn(`${address} ${what}`, changeMs, work);
     } catch (error) {
       if (!isSilence(error)) throw error;
       throw new KafkaProblem('KafkaSlow', `Kafka has not changed ${what} in ${changeMs} ms`, { cause: error });
@@ -31,7 +56,12 @@ export function boundedManager(manager: KafkaManager, address: string, silent: S
     brokers: () => ask(() => manager.brokers()),
     topic: (name) => ask(() => manager.topic(name)),
     config: (name) => ask(() => manager.config(name)),
-    createTopic: (topic) => changeTopic(topic.name, () => manager.createTopic(topic)),
+    createTopic: (topic, record) =>
+      changeTopic(topic.name, async () => {
+        const made = await manager.createTopic(topic);
+        if (made) await record(made);
+        return made;
+      }),
     addPartitions: (name, partitions) => changeTopic(name, () => manager.addPartitions(name, partitions)),
     changeConfig: (name, changes) => changeTopic(name, () => manager.changeConfig(name, changes)),
     deleteTopic: (name) => changeTopic(name, () => manager.deleteTopic(name)),

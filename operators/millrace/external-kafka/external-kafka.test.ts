@@ -166,6 +166,68 @@ describe('the topics of a service in an external Kafka', () => {
     assert.match(records()[topic]!, /^EventService\/orders-\w+ \w{32}$/);
   });
 
+  /** Keeps topics of a service through an API server. @param onWrite happens as a record is written, after a topic is made */
+  const keeping = (declared: readonly string[], onWrite: () => void) => {
+    const slowClock = new ManualClock();
+    const { api } = world.context;
+    const slow = Object.assign(Object.create(api) as Api, {
+      get: api.get.bind(api),
+      apply: api.apply.bind(api),
+      patch(...request: Parameters<Api['patch']>) {
+        onWrite();
+        return api.patch(...request);
+      },
+    });
+    const externalKafka = new ExternalKafka(
+      { ...world.context, api: slow, clock: slowClock },
+      pino({ enabled: false }),
+    );
+    const produces = declared.map((topic) => ({ topic, partitions: 1, retention: '7d' }));
+    const metadata = { namespace, name: unique('orders') };
+    const service = { apiVersion, kind: 'EventService', metadata, spec: { port: 8080, kafka: { external }, produces } };
+    const keep = (signal = new AbortController().signal) => externalKafka.topics(service, external, signal);
+    return { keep, slowClock, close: () => externalKafka.close() };
+  };
+
+  it('are kept over several attempts where each takes long, and are in the meantime as they were', async (t) => {
+    const declared = [unique('a'), unique('b'), unique('c')];
+    const { keep, slowClock, close } = keeping(declared, () => void slowClock.advance(11_000));
+    t.after(close);
+    const isKept = async () => {
+      const found = await Promise.all(declared.map((topic) => kafka.topic(topic)));
+      return found.map((topic) => topic !== undefined);
+    };
+    for (const expected of [
+      ['KafkaSlow', true, false, false],
+      ['KafkaSlow', true, true, false],
+      ['Created', true, true, true],
+    ]) {
+      const { reason } = await keep();
+      assert.deepEqual([reason, ...(await isKept())], expected);
+      await slowClock.advance(5_000);
+    }
+    const [first = '', , last = ''] = declared;
+    await kafka.deleteTopic(first);
+    await eventually(async () => !(await kafka.topic(first)), 'it is gone');
+    await kafka.changeConfig(last, { 'retention.ms': '1000' });
+    for (const retention of ['1000', String(7 * 86_400_000)]) {
+      await slowClock.advance(30_000);
+      assert.equal((await keep()).reason, 'Created');
+      assert.deepEqual(await isKept(), [true, true, true]);
+      assert.deepEqual(await settingsOf(last, 'retention.ms'), [retention]);
+    }
+  });
+
+  it('are left as they are when the operator stops', async (t) => {
+    const declared = [unique('a'), unique('b')];
+    const stop = new AbortController();
+    const { keep, close } = keeping(declared, () => stop.abort(new Error('the lease is lost')));
+    t.after(close);
+    await assert.rejects(keep(stop.signal), /the lease is lost/);
+    assert.ok(records()[declared[0]!], 'what is made is recorded');
+    assert.equal(await kafka.topic(declared[1]!), undefined);
+  });
+
   it('that only stream queries declare are made, too', async () => {
     const [name, topic, taken] = [unique('analytics'), unique('emitted'), unique('taken')];
     await kafka.createTopic({ name: taken, partitions: 1, replicas: 1, config: {} });

@@ -17,12 +17,14 @@ import { manager as managerName } from '../labels.ts';
 import { SilentServers } from '../silent-servers.ts';
 import type { StrimziReadiness } from '../strimzi.ts';
 import { boundedManager } from './bounded-manager.ts';
+import type { BoundedManager } from './bounded-manager.ts';
 import { connectionTo } from './connection.ts';
 import type { ExternalKafkaSpec } from './connection.ts';
+import { failed, fine, outcomeOf, slow } from './outcome.ts';
+import type { Outcome } from './outcome.ts';
 import { KafkaProblem, isAway, problemOf } from './problem.ts';
 import {
   createRecords,
-  handOver,
   ofQueries,
   ofService,
   readRecords,
@@ -30,14 +32,14 @@ import {
   serviceOf,
   writeRecord,
 } from './topic-records.ts';
-import { TopicTaken, keepTopic } from './topics.ts';
+import { keepTopic } from './topics.ts';
 import { hasOwnUser, keepRights, ownUserOf } from './users.ts';
 
 /** How often what is right is checked, in milliseconds, and what is not. */
 export const recheckMs = 30_000;
 export const retryMs = 5_000;
 
-/** How long topics that Kafka changes slowly may keep a worker, in milliseconds; the next attempt goes on with those after them. */
+/** How long topics may keep a worker, in milliseconds, before another one is looked at: the next attempt goes on with that. */
 const slowMs = 10_000;
 
 /** Whose topics are kept, and where. */
@@ -49,13 +51,15 @@ interface Place {
 
 /** A Kafka, and as whom the operator connects; undefined where clients say nothing of themselves. */
 interface Session {
-  manager: KafkaManager;
+  manager: BoundedManager;
   user: string | undefined;
 }
 
-type Outcome = Pick<ConditionUpdate, 'status' | 'reason' | 'message'>;
-const fine: Outcome = { status: 'True', reason: 'Created', message: '' };
-const failed = ({ reason, message }: KafkaProblem): Outcome => ({ status: 'False', reason, message });
+/** What is found, and which topics are still to be looked at, with the problems of those before. */
+interface Found {
+  outcome: Outcome;
+  rest?: { next: number; problems: readonly KafkaProblem[] } | undefined;
+}
 
 /** Keeps the topics and the ACLs of services in Kafkas that are not Strimzi's, over their admin API. */
 export class ExternalKafka {
@@ -63,7 +67,7 @@ export class ExternalKafka {
   readonly #managers: KafkaClients<KafkaManager>;
   readonly #silent: SilentServers;
   /** what was found last, so that Kafka is not asked at each reconcile */
-  readonly #found = new Map<string, { hash: string; at: number; outcome: Outcome }>();
+  readonly #found = new Map<string, Found & { hash: string; at: number }>();
 
   constructor(context: Pick<ControllerContext, 'api' | 'clock' | 'eventServices'>, log: Logger) {
     this.#context = context;
@@ -78,8 +82,8 @@ export class ExternalKafka {
   async topics(service: EventService, external: ExternalKafkaSpec, signal: AbortSignal): Promise<ConditionUpdate> {
     const place = placeOf(service, external);
     const wanted = topics([service]);
-    const outcome = await this.#remember(`topics ${keyOf(service)}`, [place, wanted], () =>
-      this.#keepTopics(place, wanted, signal),
+    const outcome = await this.#remember(`topics ${keyOf(service)}`, [place, wanted], (last) =>
+      this.#keepTopics(place, wanted, last, signal),
     );
     return { type: 'TopicsReady', ...outcome };
   }
@@ -93,8 +97,8 @@ export class ExternalKafka {
   ): Promise<StrimziReadiness> {
     const place = { namespace, owner: ofQueries, kafka };
     const key = `topic ${namespace}/${topic.name}`;
-    const { status, reason, message } = await this.#remember(key, [place, topic], () =>
-      this.#keepTopics(place, [topic], signal),
+    const { status, reason, message } = await this.#remember(key, [place, topic], (last) =>
+      this.#keepTopics(place, [topic], last, signal),
     );
     return status === 'True' ? { ready: true, message: '' } : { ready: false, failure: reason, message };
   }
@@ -110,9 +114,10 @@ export class ExternalKafka {
     if (!usesKafka(service)) return { type, status: 'True', reason: 'NoKafka', message: '' };
     if (!hasOwnUser(service)) return { type, status: 'True', reason: 'Shared', message: '' };
     const rights = aclsOf(service, emitted);
-    const outcome = await this.#remember(`user ${keyOf(service)}`, [external, rights], () =>
-      this.#keepUser(service, external, rights, signal),
-    );
+    const outcome = await this.#remember(`user ${keyOf(service)}`, [external, rights], async () => {
+      await this.#keepUser(service, external, rights, signal);
+      return { outcome: fine };
+    });
     return { type, ...outcome };
   }
 
@@ -164,7 +169,16 @@ export class ExternalKafka {
     await this.#managers.close();
   }
 
-  async #keepTopics(place: Place, wanted: readonly Topic[], signal: AbortSignal): Promise<Outcome> {
+  /**
+   * Looks at topics, from where the last attempt has left off.
+   * @param last while a round of all topics is not over, what was found by the last one holds
+   */
+  async #keepTopics(
+    place: Place,
+    wanted: readonly Topic[],
+    last: Found | undefined,
+    signal: AbortSignal,
+  ): Promise<Found> {
     const { api, clock } = this.#context;
     const { namespace, owner, kafka } = place;
     const { external, replicas } = kafka;
@@ -174,9 +188,11 @@ export class ExternalKafka {
       return name !== undefined && this.#context.eventServices.store.get(`${namespace}/${name}`) !== undefined;
     };
     const session = await this.#connect(namespace, external, signal);
-    const problems: KafkaProblem[] = [];
+    const problems = [...(last?.rest?.problems ?? [])];
     const begin = clock.now();
-    for (const topic of wanted) {
+    let next = last?.rest?.next ?? 0;
+    for (const topic of wanted.slice(next)) {
+      signal.throwIfAborted();
       const record = records.get(topic.name);
       const write = (made: Parameters<typeof writeRecord>[3]) => writeRecord(api, namespace, topic.name, made);
       try {
@@ -186,14 +202,14 @@ export class ExternalKafka {
       } catch (error) {
         if (!(error instanceof KafkaProblem)) throw error;
         problems.push(error);
-        if (isAway(error.reason) || clock.now() - begin > slowMs) break;
+        if (isAway(error.reason)) return { outcome: outcomeOf(problems, namespace, owner) };
       }
+      next += 1;
+      if (clock.now() - begin > slowMs) break;
     }
-    const [first] = problems;
-    if (!first) return fine;
-    const taken = problems.filter((problem) => problem instanceof TopicTaken).map(({ topic }) => topic);
-    const hint = taken.length === 0 ? [] : [`to hand over: ${handOver(namespace, owner, taken)}`];
-    return { ...failed(first), message: [...problems.map(({ message }) => message), ...hint].join('; ') };
+    if (next === wanted.length) return { outcome: outcomeOf(problems, namespace, owner) };
+    const before = last && !isAway(last.outcome.reason) ? last.outcome : slow;
+    return { outcome: problems.length > 0 ? outcomeOf(problems, namespace, owner) : before, rest: { next, problems } };
   }
 
   async #keepUser(
@@ -201,7 +217,7 @@ export class ExternalKafka {
     external: ExternalKafkaSpec,
     rights: ReturnType<typeof aclsOf>,
     signal: AbortSignal,
-  ): Promise<Outcome> {
+  ): Promise<void> {
     const { api, eventServices } = this.#context;
     const { namespace = '', name } = service.metadata;
     const others = eventServices.store.by(byNamespace, namespace).filter(({ metadata }) => metadata.name !== name);
@@ -210,14 +226,14 @@ export class ExternalKafka {
       const user = await ownUserOf(api, service, others, operatorUser, signal);
       await keepRights(manager, user, rights);
     });
-    return fine;
   }
 
   /** @throws KafkaProblem where a Secret is missing */
   async #connect(namespace: string, external: ExternalKafkaSpec, signal: AbortSignal): Promise<Session> {
     const connection = await connectionTo(this.#context.api, namespace, external, signal);
     const manager = this.#managers.get(`${namespace} ${hash(external)}`, connection);
-    const bounded = boundedManager(manager, connection.brokers.join(), this.#silent);
+    const address = connection.brokers.join();
+    const bounded = boundedManager(manager, { address, silent: this.#silent, signal });
     return { manager: bounded, user: connection.sasl?.username };
   }
 
@@ -236,19 +252,20 @@ export class ExternalKafka {
     }
   }
 
-  /** What was found a short time ago for the same, or what is found now. */
-  async #remember(key: string, asked: unknown, find: () => Promise<Outcome>): Promise<Outcome> {
+  /** What was found a short time ago for the same, or what is found now. @param find is told what was found last for the same */
+  async #remember(key: string, asked: unknown, find: (last: Found | undefined) => Promise<Found>): Promise<Outcome> {
     const { clock } = this.#context;
-    const known = this.#found.get(key);
     const wanted = hash(asked);
-    const freshMs = known?.outcome.status === 'True' ? recheckMs : retryMs;
-    if (known?.hash === wanted && clock.now() - known.at < freshMs) return known.outcome;
-    const outcome = await find().catch((error: unknown) => {
-      if (error instanceof KafkaProblem) return failed(error);
+    const known = this.#found.get(key);
+    const last = known?.hash === wanted ? known : undefined;
+    const freshMs = last?.outcome.status === 'True' ? recheckMs : retryMs;
+    if (last && clock.now() - last.at < freshMs) return last.outcome;
+    const found = await find(last).catch((error: unknown) => {
+      if (error instanceof KafkaProblem) return { outcome: failed(error) };
       throw error;
     });
-    this.#found.set(key, { hash: wanted, at: clock.now(), outcome });
-    return outcome;
+    this.#found.set(key, { ...found, hash: wanted, at: clock.now() });
+    return found.outcome;
   }
 }
 

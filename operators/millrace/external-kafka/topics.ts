@@ -1,12 +1,12 @@
 import type { Topic } from '#platform/declarations';
 import { topicConfig } from '#platform/kafka';
-import type { KafkaManager } from '#platform/kafka';
+import type { BoundedManager } from './bounded-manager.ts';
 import { KafkaProblem } from './problem.ts';
 import type { TopicRecord } from './topic-records.ts';
 
 /** What the topics of an owner are kept with. */
 export interface TopicKeeping {
-  manager: KafkaManager;
+  manager: BoundedManager;
   owner: string;
   /** the replicas that are declared; undefined where there are to be as many as brokers, up to three */
   replicas: number | undefined;
@@ -36,10 +36,11 @@ const strangers = 'exists in Kafka, and Millrace has not made it in this namespa
  */
 export async function keepTopic({ name, partitions, retentionMs }: Topic, keeping: TopicKeeping): Promise<void> {
   const { manager, owner, replicas, record, isAlive, write } = keeping;
+  const recordIt = ({ id }: { id: string | undefined }) => write({ owner, id });
   const createTopic = async () => {
     const copies = replicas ?? Math.min(defaultReplicas, await manager.brokers());
     const config = topicConfig(name, retentionMs);
-    const created = await manager.createTopic({ name, partitions, replicas: copies, config });
+    const created = await manager.createTopic({ name, partitions, replicas: copies, config }, recordIt);
     if (!created) throw new TopicTaken(name, strangers);
     return created;
   };
@@ -49,9 +50,9 @@ export async function keepTopic({ name, partitions, retentionMs }: Topic, keepin
   if (existing && !record) throw new TopicTaken(name, strangers);
   if (existing?.id !== undefined && record?.id !== undefined && record.id !== existing.id)
     throw new TopicTaken(name, 'was deleted and created again, and not by Millrace');
+  const isRecorded = record?.owner === owner && (existing?.id === undefined || record.id === existing.id);
+  if (existing && !isRecorded) await recordIt(existing);
   const found = existing ?? (await createTopic());
-  const isRecorded = record?.owner === owner && (found.id === undefined || record.id === found.id);
-  if (!isRecorded) await write({ owner, id: found.id });
   if (found.partitions > partitions)
     throw new KafkaProblem(
       'NotSupported',

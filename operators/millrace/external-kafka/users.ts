@@ -40,7 +40,7 @@ export async function ownUserOf(
 
 /** Gives the user of a service exactly these rights. @throws the error of Kafka */
 export async function keepRights(
-  manager: KafkaManager,
+  manager: Pick<KafkaManager, 'keepAcls'>,
   user: string,
   rights: readonly { resource: Acl['resource']; operations: readonly Acl['operation'][] }[],
 ): Promise<void> {

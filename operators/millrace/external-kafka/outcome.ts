@@ -1,0 +1,24 @@
+import type { ConditionUpdate } from '#runtime/conditions.ts';
+import type { KafkaProblem } from './problem.ts';
+import { handOver } from './topic-records.ts';
+import { TopicTaken } from './topics.ts';
+
+/** How topics or ACLs are, as a condition says it. */
+export type Outcome = Pick<ConditionUpdate, 'status' | 'reason' | 'message'>;
+
+export const fine: Outcome = { status: 'True', reason: 'Created', message: '' };
+export const slow: Outcome = {
+  status: 'False',
+  reason: 'KafkaSlow',
+  message: 'Kafka is slow: not all topics are looked at yet',
+};
+export const failed = ({ reason, message }: KafkaProblem): Outcome => ({ status: 'False', reason, message });
+
+/** What the problems of the topics of an owner mean together. */
+export function outcomeOf(problems: readonly KafkaProblem[], namespace: string, owner: string): Outcome {
+  const [first] = problems;
+  if (!first) return fine;
+  const taken = problems.filter((problem) => problem instanceof TopicTaken).map(({ topic }) => topic);
+  const hint = taken.length === 0 ? [] : [`to hand over: ${handOver(namespace, owner, taken)}`];
+  return { ...failed(first), message: [...problems.map(({ message }) => message), ...hint].join('; ') };
+}
