@@ -445,6 +445,24 @@ describe('a version that is being built', () => {
       ]);
     });
 
+    it('has it once, from the replay, where Kafka has it no more, and a backfill that others wait for has not come to it', async () => {
+      await take(group, 10, { refused: [1, 4] });
+      const added = byUser('data.orderId >= 100');
+      await put({ orders: byUser('true == true'), added });
+      await take(backfill, 1);
+      await put({ orders: byUser('data.orderId >= 0'), added }, 3n);
+      assert.equal(await offsetOf(backfill), 1);
+      await database.pool.query(`UPDATE millrace.inbox_offsets SET next_offset = 3 WHERE consumer_group = '${backfill}'`);
+      await take(backfill, 10);
+      await serveCaughtUp(database.pool, group);
+      await forgetStarts(database.pool, group);
+      await replay();
+      assert.deepEqual(await windowsOf(), [
+        ['0', 3],
+        ['1', 5],
+      ]);
+    });
+
     it('has it once, from a replay before the version begins, where its backfill could not handle it', async () => {
       await take(group, 8, { refused: [3, 4] });
       await put({ orders: byUser('data.orderId >= 0') });

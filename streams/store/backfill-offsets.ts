@@ -75,7 +75,7 @@ export async function sendBackfill(
      ON CONFLICT (query_id, topic, partition) DO UPDATE SET from_offset = excluded.from_offset, topic_id = excluded.topic_id`,
     [...at, sent.topicId, sent.starts.map(({ id }) => id), sent.starts.map(({ from }) => from)],
   );
-  if (beginning.length > 0) await noteGone(tx, group, { ...own, offset: sent.position }, beginning);
+  if (beginning.length > 0) await noteGone(tx, group, { ...own, offset: low }, beginning);
   if (!sent.isElsewhere) return;
   for (const table of ['stream_watermarks', 'stream_recent_ids'])
     await tx.query(`DELETE FROM ${table} WHERE consumer_group = $1 AND topic = $2 AND partition = $3`, at);

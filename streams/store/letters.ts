@@ -28,7 +28,7 @@ export async function noteSkipped(tx: PoolClient, group: string, messages: reado
   );
 }
 
-/** Notes the dead letters of a group before the first offset that its backfill reads for versions: their replay brings them to these. */
+/** Notes the dead letters of a group before the first offset that Kafka still has, for versions that begin: their replay brings them to these. */
 export async function noteGone(
   tx: PoolClient,
   group: string,
