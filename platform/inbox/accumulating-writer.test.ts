@@ -8,7 +8,7 @@ import type { Accumulator } from './accumulation.ts';
 import { AccumulatingWriter } from './accumulating-writer.ts';
 import type { Inbox } from './inbox.ts';
 import type { Item } from './item.ts';
-import { inboxStand, log, message, numberOf } from './testing.ts';
+import { inboxStand, itemAt, log, message, numberOf } from './testing.ts';
 
 const range = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
 
@@ -154,6 +154,50 @@ describe('an inbox that collects effects', () => {
     assert.equal(early, 4, 'batches of 4 MiB within 16');
     assert.equal(accepted, 10);
     assert.equal(await stand.storedOffsets(), 11);
+  });
+
+  it('writes one by one what has failed, and not what is at the same offsets of a topic that was created again', async () => {
+    const { group, topic, database } = stand;
+    const oneByOne: bigint[] = [];
+    const writer = new AccumulatingWriter({
+      group,
+      pool: database.pool,
+      log,
+      accumulator: accumulatorOf(() => undefined),
+      lingerMs: 0,
+      fallback: {
+        write: ({ expected }) => Promise.resolve(oneByOne.push(expected) > 0),
+        idle: () => Promise.resolve(),
+        check: () => undefined,
+      },
+      deadLetterWriter: () => Promise.reject(new Error('refused')),
+      onCommitted: () => undefined,
+      onDiscarded: () => undefined,
+    });
+    const { signal } = new AbortController();
+    const at = { topic, partition: 0 };
+    const write = async (offset: bigint, topicId: string, failure?: Item['failure']) => {
+      const place = { ...at, offset };
+      await database.pool.query(
+        `INSERT INTO millrace.inbox_offsets (consumer_group, topic, partition, next_offset, topic_id) VALUES ($1, $2, 0, $3, $4)
+         ON CONFLICT (consumer_group, topic, partition) DO UPDATE SET next_offset = $3, topic_id = $4`,
+        [group, topic, offset, topicId],
+      );
+      const items = [{ ...itemAt(place, group, Number(offset)), failure }];
+      assert.equal(await writer.write({ ...at, expected: offset, next: offset + 1n, topicId, items }, signal, 0), true);
+      await writer.idle();
+    };
+    await write(5n, 'the earlier topic', { reason: 'no event', attempts: 1 });
+    await write(5n, 'the earlier topic');
+    assert.deepEqual(oneByOne, [5n]);
+    await write(5n, 'the present topic');
+    await write(0n, 'the earlier topic');
+    assert.deepEqual(oneByOne, [5n]);
+    const places = await effects();
+    assert.deepEqual(
+      places.map(({ place }) => place),
+      ['0/5', '0/0'],
+    );
   });
 
   it('is as exact while members come and go', async () => {

@@ -62,8 +62,8 @@ export class AccumulatingWriter implements Sink {
   readonly #options: AccumulatingWriterOptions;
   readonly #availability: Availability;
   readonly #lag = new Map<string, number>();
-  /** by partition: the fallback writes the messages below this offset, because a transaction with them has failed */
-  readonly #fallbackUntil = new Map<string, bigint>();
+  /** by partition: the fallback writes these messages, because a transaction with them has failed */
+  readonly #failed = new Map<string, Pick<Move, 'expected' | 'next' | 'topicId'>>();
   #pending: Work | undefined;
   #running: Promise<void> | undefined;
   /** resolves when the pending work moves into a transaction */
@@ -90,7 +90,7 @@ export class AccumulatingWriter implements Sink {
   /** @param lag how many events of the partition follow the batch @returns false where the batch is discarded */
   async write(batch: PartitionBatch, signal: AbortSignal, lag: number): Promise<boolean> {
     const name = nameOf(batch);
-    if (batch.expected < (this.#fallbackUntil.get(name) ?? 0n)) return this.#options.fallback.write(batch, signal, lag);
+    if (this.#hasFailed(batch)) return this.#options.fallback.write(batch, signal, lag);
     const discards = this.#discards;
     await this.#prepare(batch, signal);
     while (this.#pending && isFull(this.#pending)) await this.#room.promise;
@@ -102,6 +102,13 @@ export class AccumulatingWriter implements Sink {
     if (!this.#isBehind()) this.#caughtUp.resolve();
     this.#running ??= this.#run();
     return true;
+  }
+
+  /** Whether a transaction with these messages has failed: not one with those of an earlier topic at the same offsets. */
+  #hasFailed(batch: PartitionBatch): boolean {
+    const failed = this.#failed.get(nameOf(batch));
+    if (!failed || failed.topicId !== batch.topicId) return false;
+    return batch.expected >= failed.expected && batch.expected < failed.next;
   }
 
   /** Loads the state that the batch needs; it waits for an unavailable database as long as necessary. */
@@ -251,7 +258,8 @@ export class AccumulatingWriter implements Sink {
       log.debug({ err: error, group }, 'the inbox discarded events of partitions that it no longer owns');
     } else {
       log.error({ err: error, group }, 'a transaction failed: the inbox tries its messages one by one');
-      for (const [name, { next }] of work.batches) this.#fallbackUntil.set(name, next);
+      for (const [name, { expected, next, topicId }] of work.batches)
+        this.#failed.set(name, { expected, next, topicId });
     }
     const reason = new PlatformError('ERR_INBOX_NOT_COMMITTED', 'not committed by this member of the group');
     for (const { batches } of discarded)

@@ -126,4 +126,17 @@ describe('dead letters of an Inbox', () => {
       'the other one was not asked for',
     );
   });
+
+  it('replays a dead letter through a handler of its own where there is one', async () => {
+    await send([message(0)]);
+    const replayed: number[] = [];
+    start({
+      handle: () => Promise.reject(new Error('not through this one')),
+      replay: (_, events) => Promise.resolve(void replayed.push(...events.map(numberOf))),
+    });
+    const ask = 'UPDATE millrace.dead_letters SET replay_requested_at = now()';
+    await eventually(async () => (await stand.database.pool.query(ask)).rowCount, 'the dead letter');
+    await eventually(() => replayed.length > 0, 'its replay');
+    assert.deepEqual(replayed, [0]);
+  });
 });

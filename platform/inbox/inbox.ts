@@ -35,6 +35,8 @@ export interface InboxOptions {
   health: Health;
   /** applies the events of one transaction, in the order of each partition; it ignores types that it does not know */
   handle: Handle;
+  /** applies the events of dead letters that are replayed, whose offsets may be those of an earlier topic; default: `handle` */
+  replay?: Handle;
   /** decodes a message into an event */
   decode: DecodeEvent<IncomingMessage>;
   /** how long a partition with something to read may be without progress before health says so, in milliseconds; default 15,000 */
@@ -107,6 +109,7 @@ export class Inbox {
       log,
       health,
       handle,
+      replay = handle,
       accumulator,
       maxBatch = 1_000,
       lingerMs = 0,
@@ -146,7 +149,12 @@ export class Inbox {
           onDiscarded: () => this.#onDiscarded(),
         })
       : writer;
-    if (!isBackfill) this.#replay = new DeadLetterReplay({ ...options, lastCommitAt: () => this.#lastCommitAt });
+    if (!isBackfill)
+      this.#replay = new DeadLetterReplay({
+        ...options,
+        handle: replay,
+        lastCommitAt: () => this.#lastCommitAt,
+      });
     this.#consumer = kafka.consumer({
       group,
       topics,

@@ -91,6 +91,7 @@ await runService('analytics', async (service) => {
     health,
     recreatedTopics: config.KAFKA_RECREATED_TOPICS,
     handle: (tx, events) => engine.handle(tx, events),
+    replay: (tx, events) => engine.replay(tx, events),
     accumulator: engine,
     decode,
     maxBatch: 250,

@@ -3,12 +3,15 @@ import { after, before, beforeEach, describe, it } from 'node:test';
 import type { ReceivedEvent } from '#platform/contract';
 import type { Accumulator } from '#platform/inbox';
 import { Outdated, moveOffsets } from '#platform/inbox';
+import { writeDeadLetters } from '#platform/inbox/dead-letters.ts';
 import { restartOffsets } from '#platform/inbox/offsets.ts';
 import { readOutbox } from '#platform/outbox/testing.ts';
 import { transaction } from '#platform/postgres';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
 import { replayBatch } from '#platform/inbox/replay-batch.ts';
+import { Writer } from '#platform/inbox/writer.ts';
+import { createLogger } from '#platform/telemetry';
 import {
   cleanUp,
   emitDue,
@@ -120,6 +123,33 @@ describe('a version that is being built', () => {
     });
   }
 
+  /** Takes events message by message, as an inbox does after a transaction with them has failed. @returns whether they are committed */
+  async function takeOneByOne(until: number): Promise<boolean> {
+    const { pool } = database;
+    const engine = new Engine({ group, pool, source: new VersionSource(group), versions: await current(), now });
+    const writer = new Writer({
+      group,
+      pool,
+      log: createLogger('backfill-test', 'silent'),
+      handle: (tx, events) => engine.handle(tx, events),
+      deadLetterWriter: writeDeadLetters,
+      keepsOrder: false,
+      maxBatch: 1,
+      lingerMs: 0,
+      onCommitted: () => undefined,
+      onRefused: assert.fail,
+    });
+    const { signal } = new AbortController();
+    for (let from = await offsetOf(group); from < until; from += 1) {
+      const at = { ...partition0, offset: BigInt(from) };
+      const message = { ...at, key: null, value: null, headers: {}, timestamp: 0 };
+      const items = [{ message, event: log[from], failure: undefined, span: undefined }];
+      const batch = { ...partition0, expected: at.offset, next: at.offset + 1n, items };
+      if (!(await writer.write(batch, signal))) return false;
+    }
+    return true;
+  }
+
   const askForReplay = () => database.pool.query('UPDATE millrace.dead_letters SET replay_requested_at = now()');
 
   /** Replays the dead letters of the group. @param events default: those of the topic as it is now */
@@ -133,7 +163,7 @@ describe('a version that is being built', () => {
       now,
     });
     const decode = ({ offset }: { offset: bigint }) => events.find((event) => event.offset === offset)!;
-    const handle = engine.handle.bind(engine);
+    const handle = engine.replay.bind(engine);
     const replayed = await transaction(database.pool, (tx) =>
       replayBatch(tx, { group, handle, decode }, { limit: 10, isLast: true }),
     );
@@ -452,7 +482,9 @@ describe('a version that is being built', () => {
       await take(backfill, 1);
       await put({ orders: byUser('data.orderId >= 0'), added }, 3n);
       assert.equal(await offsetOf(backfill), 1);
-      await database.pool.query(`UPDATE millrace.inbox_offsets SET next_offset = 3 WHERE consumer_group = '${backfill}'`);
+      await database.pool.query(
+        `UPDATE millrace.inbox_offsets SET next_offset = 3 WHERE consumer_group = '${backfill}'`,
+      );
       await take(backfill, 10);
       await serveCaughtUp(database.pool, group);
       await forgetStarts(database.pool, group);
@@ -526,6 +558,18 @@ describe('a version that is being built', () => {
       await replay(earlier);
       assert.deepEqual(await windowsOf(), all);
       await take(group, 10);
+      assert.deepEqual(await windowsOf(), [
+        ['0', 10],
+        ['1', 10],
+      ]);
+    });
+
+    it('leaves the event at its offset to a topic that is created again, where the group takes this one by one', async () => {
+      await take(group, 10, { refused: [3] });
+      await knowTopic();
+      await build();
+      await restart();
+      assert.equal(await takeOneByOne(10), true);
       assert.deepEqual(await windowsOf(), [
         ['0', 10],
         ['1', 10],

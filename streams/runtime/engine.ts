@@ -87,8 +87,17 @@ export class Engine implements Accumulator {
     return epoch === this.#versions.epoch ? this.#versions : this.#options.source.load(tx);
   }
 
-  /** Handles events at once, beside the accumulation: also replays of dead letters. The events of each partition are in order. */
-  async handle(tx: PoolClient, events: readonly ReceivedEvent[]): Promise<void> {
+  /** Handles events at once, beside the accumulation. The events of each partition are in order. */
+  handle(tx: PoolClient, events: readonly ReceivedEvent[]): Promise<void> {
+    return this.#handle(tx, events, false);
+  }
+
+  /** Handles dead letters of the live group again, for the versions that do not have them yet. */
+  replay(tx: PoolClient, events: readonly ReceivedEvent[]): Promise<void> {
+    return this.#handle(tx, events, true);
+  }
+
+  async #handle(tx: PoolClient, events: readonly ReceivedEvent[], isReplay: boolean): Promise<void> {
     if (events.length === 0) return;
     const versions = await this.#current(tx);
     const partitions = [...Map.groupBy(events, nameOf).values()];
@@ -98,8 +107,7 @@ export class Engine implements Accumulator {
       partitions.map(([first]) => first!),
     );
     const accumulation = this.#begin(versions, memory, () => Promise.resolve());
-    const isLive = this.#options.group === versions.group;
-    const exceptions = isLive ? await readExceptions(tx, events) : undefined;
+    const exceptions = isReplay ? await readExceptions(tx, events) : undefined;
     for (const own of partitions) {
       const { topic, partition, offset } = own.at(-1)!;
       const part = { topic, partition, events: own, next: offset + 1n };

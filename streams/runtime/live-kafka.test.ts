@@ -120,6 +120,7 @@ spec:
       ...shared,
       decode: lazyDecoder({}),
       handle: (tx, events) => engine.handle(tx, events),
+      replay: (tx, events) => engine.replay(tx, events),
       accumulator: engine,
       maxBatch: 20,
     });

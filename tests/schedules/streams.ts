@@ -63,6 +63,7 @@ export function startWorker(
     health,
     decode: lazyDecoder({}),
     handle: (tx, events) => engine.handle(tx, events),
+    replay: (tx, events) => engine.replay(tx, events),
     accumulator: engine,
     maxBatch: 250,
     lingerMs,
