@@ -74,8 +74,10 @@ export const platformErrors = {
     action: 'Look at what the message names. The consumer tries again by itself.',
   },
   ERR_INBOX_OFFSETS_MOVED: {
-    means: 'Another member of the group has moved the offsets of a partition.',
-    action: 'Nothing: the transaction rolls back, and the other member continues.',
+    means:
+      'Another member of the group has moved the offsets of a partition, or they are of an earlier topic of that name.',
+    action:
+      'Nothing: the transaction rolls back, and the other member continues, or this one reads the messages again.',
   },
   ERR_INBOX_OUTDATED: {
     means: 'A processed batch is outdated, and its messages are read again.',

@@ -14,15 +14,12 @@ export class Outdated extends PlatformError {
   }
 }
 
-/** Thrown when an inbox has lost partitions without noticing. */
+/** Thrown when an inbox has lost partitions without noticing, or has to read them again for another reason: it writes the others. */
 export class OffsetsMoved extends Outdated {
   readonly batches: readonly TopicPartition[];
 
-  constructor(batches: readonly TopicPartition[]) {
-    super(
-      `the offsets of ${batches.map(nameOf).join(', ')} were moved by another member of the group`,
-      'ERR_INBOX_OFFSETS_MOVED',
-    );
+  constructor(batches: readonly TopicPartition[], reason = 'the offsets were moved by another member of the group') {
+    super(`${reason}: ${batches.map(nameOf).join(', ')}`, 'ERR_INBOX_OFFSETS_MOVED');
     this.batches = batches;
   }
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import type { ReceivedEvent } from '#platform/contract';
 import type { Accumulator } from '#platform/inbox';
-import { Outdated, moveOffsets } from '#platform/inbox';
+import { OffsetsMoved, Outdated, moveOffsets } from '#platform/inbox';
 import { writeDeadLetters } from '#platform/inbox/dead-letters.ts';
 import { restartOffsets } from '#platform/inbox/offsets.ts';
 import { readOutbox } from '#platform/outbox/testing.ts';
@@ -359,7 +359,7 @@ describe('a version that is being built', () => {
       { from: 0, topic: 'the earlier topic' },
     ]);
     await restart();
-    await assert.rejects(take(backfill, 2), Outdated);
+    await assert.rejects(take(backfill, 2), OffsetsMoved);
     await forgetStarts(database.pool, group);
     assert.deepEqual(await starts(), [
       { from: 0, topic: recreated },
@@ -382,7 +382,9 @@ describe('a version that is being built', () => {
     await take(backfill, 8);
     await serveCaughtUp(database.pool, group);
     await restart();
-    await assert.rejects(take(group, 4), Outdated);
+    await assert.rejects(take(group, 4), OffsetsMoved);
+    assert.equal(await takeOneByOne(4), false);
+    assert.deepEqual(await rows('SELECT FROM millrace.dead_letters'), []);
     await forgetStarts(database.pool, group);
     await take(group, 10);
     assert.deepEqual(await windowsOf(), [
@@ -562,6 +564,38 @@ describe('a version that is being built', () => {
         ['0', 10],
         ['1', 10],
       ]);
+    });
+
+    it('has it once, from the replay, where its backfill cannot handle it and finds the topic created again', async () => {
+      await take(group, 10);
+      await knowTopic();
+      await put({ orders: byUser('data.orderId >= 100') }, 0n, 'the earlier topic');
+      await restart();
+      await take(group, 10, { refused: [3] });
+      await assert.rejects(take(backfill, 10, { refused: [3] }), OffsetsMoved);
+      await forgetStarts(database.pool, group);
+      await take(backfill, 10, { refused: [3] });
+      await serveCaughtUp(database.pool, group);
+      await forgetStarts(database.pool, group);
+      await replay();
+      assert.deepEqual(await windowsOf(), all);
+    });
+
+    it('has it once, from the replay, where it is all that its backfill has read of a topic that was created again', async () => {
+      await take(group, 10);
+      await knowTopic();
+      await put({ orders: byUser('data.orderId >= 100') }, 0n, 'the earlier topic');
+      await take(backfill, 6);
+      await put({ orders: byUser('data.orderId >= 100'), added: byUser('data.orderId >= 0') }, 0n, 'the earlier topic');
+      await restart();
+      await take(group, 10, { refused: [0] });
+      await assert.rejects(take(backfill, 1, { refused: [0] }), OffsetsMoved);
+      await forgetStarts(database.pool, group);
+      await take(backfill, 10, { refused: [0] });
+      await serveCaughtUp(database.pool, group);
+      await forgetStarts(database.pool, group);
+      await replay();
+      assert.deepEqual(await windowsOf(), all);
     });
 
     it('leaves the event at its offset to a topic that is created again, where the group takes this one by one', async () => {

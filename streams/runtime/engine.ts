@@ -68,11 +68,15 @@ export class Engine implements Accumulator {
       this.#versions = fresh; // the inbox resets this engine before it accepts more events
       throw new Outdated('other versions of the stream queries take these events now');
     }
-    const { group } = this.#options;
-    const starting = partitions.filter((at) => fresh.scheduleOf(group, at).settledFrom > 0n);
-    if (starting.length > 0) await assertStartsCount(tx, group, starting);
+    await this.#assertStartsCount(tx, fresh, partitions);
     // a partition whose versions differ is detected when a transaction has events of it
     if (!this.#isOther(this.#versions, fresh, this.#memory.partitions)) this.#versions = fresh;
+  }
+
+  async #assertStartsCount(tx: PoolClient, versions: Versions, partitions: readonly TopicPartition[]): Promise<void> {
+    const { group } = this.#options;
+    const starting = partitions.filter((at) => versions.scheduleOf(group, at).settledFrom > 0n);
+    if (starting.length > 0) await assertStartsCount(tx, group, starting);
   }
 
   #isOther(before: Versions, after: Versions, partitions: readonly TopicPartition[]): boolean {
@@ -106,7 +110,9 @@ export class Engine implements Accumulator {
       tx,
       partitions.map(([first]) => first!),
     );
-    const accumulation = this.#begin(versions, memory, () => Promise.resolve());
+    const accumulation = this.#begin(versions, memory, async (_, used, own) => {
+      if (!isReplay) await this.#assertStartsCount(tx, used, own); // a replay holds no offsets
+    });
     const exceptions = isReplay ? await readExceptions(tx, events) : undefined;
     for (const own of partitions) {
       const { topic, partition, offset } = own.at(-1)!;

@@ -3,6 +3,7 @@ import type { TopicPartition } from '#platform/kafka';
 import type { PoolClient } from '#platform/postgres';
 import { backfillGroup } from '#platform/declarations';
 import type { Exceptions } from '#streams/engine';
+import { assertStartsCount } from './promotion.ts';
 
 type MessageOffset = TopicPartition & { offset: bigint };
 
@@ -15,8 +16,11 @@ const columnsOf = (messages: readonly MessageOffset[]) => [
 /**
  * Notes messages that the backfill of a group cannot handle, for the versions that it reads them for. The live group keeps such a
  * message as a dead letter, and its replay brings it to these versions, too. The backfill's offsets must be locked.
+ * @throws OffsetsMoved where a version begins at an offset of an earlier topic
  */
 export async function noteSkipped(tx: PoolClient, group: string, messages: readonly MessageOffset[]): Promise<void> {
+  const backfill = backfillGroup(group);
+  await assertStartsCount(tx, backfill, messages); // what is noted in an earlier topic is forgotten with its offsets
   await tx.query(
     `INSERT INTO stream_letters (query_id, topic, partition, "offset", is_taken)
      SELECT m.query_id, s.topic, s.partition, s."offset", false
@@ -24,7 +28,7 @@ export async function noteSkipped(tx: PoolClient, group: string, messages: reado
      JOIN stream_members m ON m.consumer_group = $1 AND m.topic = s.topic AND m.partition = s.partition
        AND m.from_offset <= s."offset"
      ON CONFLICT DO NOTHING`,
-    [backfillGroup(group), ...columnsOf(messages)],
+    [backfill, ...columnsOf(messages)],
   );
 }
 

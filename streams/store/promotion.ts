@@ -1,4 +1,4 @@
-import { isPending, Outdated } from '#platform/inbox';
+import { isPending, OffsetsMoved } from '#platform/inbox';
 import type { TopicPartition } from '#platform/kafka';
 import type { Pool, PoolClient } from '#platform/postgres';
 import { transaction } from '#platform/postgres';
@@ -116,19 +116,19 @@ export async function forgetStarts(pool: Pool, group: string): Promise<void> {
 
 /**
  * Checks that the offsets from which on versions take the events of partitions are of the topic that the group reads. The group's
- * offsets must be locked. @throws Outdated if they are of an earlier one, until they are forgotten
+ * offsets must be locked. @throws OffsetsMoved for those of an earlier one, which have to be forgotten first
  */
 export async function assertStartsCount(
   tx: PoolClient,
   group: string,
   partitions: readonly TopicPartition[],
 ): Promise<void> {
-  const { rowCount } = await tx.query(
-    `SELECT FROM ${membersWithOffsets} WHERE m.consumer_group = $1 AND m.topic_id <> o.topic_id
-       AND (m.topic, m.partition) IN (SELECT * FROM unnest($2::text[], $3::int[])) LIMIT 1`,
+  const { rows } = await tx.query<TopicPartition>(
+    `SELECT DISTINCT m.topic, m.partition FROM ${membersWithOffsets} WHERE m.consumer_group = $1 AND m.topic_id <> o.topic_id
+       AND (m.topic, m.partition) IN (SELECT * FROM unnest($2::text[], $3::int[]))`,
     [group, partitions.map(({ topic }) => topic), partitions.map(({ partition }) => partition)],
   );
-  if (rowCount) throw new Outdated('versions of stream queries begin at offsets of an earlier topic');
+  if (rows.length > 0) throw new OffsetsMoved(rows, 'versions of stream queries begin at offsets of an earlier topic');
 }
 
 /**
