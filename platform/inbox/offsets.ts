@@ -154,10 +154,11 @@ export async function loadOffsets(
   );
 }
 
-const truncated = 'truncated ';
+/** What the id of a topic gets whose log ends before a stored offset. */
+export const truncatedMark = 'truncated ';
 
 /** Whether the stored topic is the present one, as it was before its log lost its end. */
-export const isTruncated = (stored: string | undefined): boolean => stored?.startsWith(truncated) ?? false;
+export const isTruncated = (stored: string | undefined): boolean => stored?.startsWith(truncatedMark) ?? false;
 
 /**
  * Notes that logs end before the stored offsets, so that these count in another log. When a log has grown past them, nothing else
@@ -169,7 +170,7 @@ export async function noteTruncated(pool: Pool, group: string, partitions: reado
     `UPDATE millrace.inbox_offsets o SET topic_id = $4 || o.topic_id
      FROM unnest($2::text[], $3::int[]) AS t(topic, partition)
      WHERE o.consumer_group = $1 AND o.topic = t.topic AND o.partition = t.partition AND NOT starts_with(o.topic_id, $4)`,
-    [group, partitions.map(({ topic }) => topic), partitions.map(({ partition }) => partition), truncated],
+    [group, partitions.map(({ topic }) => topic), partitions.map(({ partition }) => partition), truncatedMark],
   );
 }
 

@@ -4,7 +4,7 @@ import type { ReceivedEvent } from '#platform/contract';
 import type { Accumulator } from '#platform/inbox';
 import { OffsetsMoved, Outdated, moveOffsets } from '#platform/inbox';
 import { writeDeadLetters } from '#platform/inbox/dead-letters.ts';
-import { restartOffsets } from '#platform/inbox/offsets.ts';
+import { noteTruncated, restartOffsets } from '#platform/inbox/offsets.ts';
 import { readOutbox } from '#platform/outbox/testing.ts';
 import { transaction } from '#platform/postgres';
 import { createTestDatabase } from '#test/database.ts';
@@ -572,7 +572,7 @@ describe('a version that is being built', () => {
       await put({ orders: byUser('data.orderId >= 100') }, 0n, 'the earlier topic');
       await restart();
       await take(group, 10, { refused: [3] });
-      await assert.rejects(take(backfill, 10, { refused: [3] }), OffsetsMoved);
+      await assert.rejects(take(backfill, 5, { refused: [3] }), OffsetsMoved);
       await forgetStarts(database.pool, group);
       await take(backfill, 10, { refused: [3] });
       await serveCaughtUp(database.pool, group);
@@ -596,6 +596,32 @@ describe('a version that is being built', () => {
       await forgetStarts(database.pool, group);
       await replay();
       assert.deepEqual(await windowsOf(), all);
+    });
+
+    it('has it once, where the log lost its end before the group had come to where the version begins', async () => {
+      await take(group, 6, { refused: [3] });
+      await knowTopic();
+      await put({ orders: byUser('data.orderId >= 0') }, 0n, 'the earlier topic');
+      await take(backfill, 8);
+      await serveCaughtUp(database.pool, group);
+      await noteTruncated(database.pool, group, [partition0]);
+      await forgetStarts(database.pool, group);
+      assert.equal((await current()).hasStarts, false);
+      await replay();
+      assert.deepEqual(await windowsOf(), [
+        ['0', 4],
+        ['1', 4],
+      ]);
+    });
+
+    it('is forgotten of a version that a process of an earlier release has retired', async () => {
+      await take(group, 10, { refused: [3] });
+      await build();
+      await cleanUp(database.pool);
+      assert.equal((await rows('SELECT FROM stream_letters')).length, 1);
+      await database.pool.query('UPDATE stream_queries SET retired_at = now()');
+      await cleanUp(database.pool);
+      assert.deepEqual(await rows('SELECT FROM stream_letters'), []);
     });
 
     it('leaves the event at its offset to a topic that is created again, where the group takes this one by one', async () => {

@@ -1,4 +1,4 @@
-import { isPending, OffsetsMoved } from '#platform/inbox';
+import { isPending, OffsetsMoved, truncatedMark } from '#platform/inbox';
 import type { TopicPartition } from '#platform/kafka';
 import type { Pool, PoolClient } from '#platform/postgres';
 import { transaction } from '#platform/postgres';
@@ -85,7 +85,8 @@ export async function forgetStarts(pool: Pool, group: string): Promise<void> {
     // one statement sees an offset together with the dead letters before it
     const { rowCount: forgotten } = await tx.query(
       `WITH over AS (
-         SELECT m.*, o.topic_id AS present_id, coalesce(m.topic_id <> o.topic_id, false) AS is_earlier
+         SELECT m.*, o.topic_id AS present_id,
+           coalesce(m.topic_id <> o.topic_id AND $3 || m.topic_id <> o.topic_id, false) AS is_earlier
          FROM ${membersWithOffsets} WHERE m.consumer_group IN ($1, $2) AND ${isOver}),
        forgotten AS (
          DELETE FROM stream_members m USING over s WHERE s.consumer_group = $1
@@ -108,7 +109,7 @@ export async function forgetStarts(pool: Pool, group: string): Promise<void> {
                AND l."offset" = coalesce(d.earlier_offset, d."offset"))
          ON CONFLICT DO NOTHING)
        SELECT FROM over`,
-      values,
+      [...values, truncatedMark], // of a log that ends too early, the dead letters are not set apart yet
     );
     if (forgotten) await nextEpoch(tx);
   });

@@ -83,11 +83,12 @@ async function forgetAbandoned(pool: Pool): Promise<void> {
   );
 }
 
-/** Forgets which versions have the events of dead letters that are replayed or discarded. */
+/** Forgets which versions have the events of dead letters that are replayed or discarded, and what retired versions have. */
 async function forgetLetters(pool: Pool): Promise<void> {
   await pool.query(
     `DELETE FROM stream_letters l WHERE is_taken AND NOT EXISTS (
        SELECT FROM millrace.dead_letters d WHERE d.topic = l.topic AND d.partition = l.partition
-         AND coalesce(d.earlier_offset, d."offset") = l."offset" AND ${isPending})`,
+         AND coalesce(d.earlier_offset, d."offset") = l."offset" AND ${isPending})
+       OR EXISTS (SELECT FROM stream_queries q WHERE q.id = l.query_id AND q.retired_at IS NOT NULL)`,
   );
 }
