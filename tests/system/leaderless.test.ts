@@ -63,7 +63,7 @@ describe('partitions without a leader', { skip: noOwnBroker ?? false }, () => {
       log,
       health,
       decode: createDecoder(readJson),
-      stuckMs: 3_000,
+      stuckMs: 9_000, // a third of it for each answer of Kafka, on a machine that is busy
       handle: async (tx, events) => {
         await tx.query('INSERT INTO effects SELECT $1, unnest($2::text[])', [group, events.map(({ id }) => id)]);
       },
@@ -133,7 +133,7 @@ describe('partitions without a leader', { skip: noOwnBroker ?? false }, () => {
       await untilRead('old', written);
       await untilRead('fresh', written);
       for (const reader of [old, fresh])
-        await eventually(async () => (await reader.reason()) === '', 'health is well again', withinMs);
+        await untilPasses(async () => assert.equal(await reader.reason(), ''), withinMs);
       for (const group of ['old', 'fresh'])
         assert.deepEqual(
           (await effectsOf(group)).toSorted(),
