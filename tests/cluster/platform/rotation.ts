@@ -17,6 +17,8 @@ export function rotation(platform: Installed): void {
     const ofRelease = `--selector=app.kubernetes.io/instance=${release}`; // the load has a pod, too
     const containers = '-o=jsonpath={.items[*].status.containerStatuses[*].containerID}';
     const pods = () => kubectl('get', 'pods', ofRelease, containers);
+    const leaving = () => kubectl('get', 'pods', ofRelease, '-o=jsonpath={.items[*].metadata.deletionTimestamp}');
+    await untilPasses(async () => assert.equal(await leaving(), '', 'pods of before the last upgrade'), withinMs);
     const before = await pods();
     const { placed, some, failed, failures } = await platform.underLoad(async () => {
       await kubectl('annotate', 'secret', ...secrets, `millrace.dev/rotate=${request}`, '--overwrite');
