@@ -99,13 +99,9 @@ export class ConsumerLagReader {
       : await this.#connectionTo(namespace, cluster ?? '', signal);
     if (!connection) return undefined;
     const kafka = this.#clients.get(`${namespace} ${hash([cluster, external])}`, connection);
-    const watermarksOf = (topic: string) => {
-      const work = () => {
-        signal.throwIfAborted(); // it has waited for its turn
-        return kafka.admin.knownWatermarks(topic);
-      };
-      return this.#silent.ask(connection.brokers.join(), work, { ms: answerMs, whose: 'Kafka' });
-    };
+    const limit = { ms: answerMs, whose: 'Kafka', signal };
+    const watermarksOf = (topic: string) =>
+      this.#silent.ask(connection.brokers.join(), () => kafka.admin.knownWatermarks(topic), limit);
     return await lagIn(watermarksOf, topics, offsets);
   }
 

@@ -23,6 +23,8 @@ interface Silence {
 interface Limit {
   ms: number;
   whose: string;
+  /** after which nothing is asked any more, though one has waited for the turn */
+  signal?: AbortSignal;
 }
 
 /** A server has not answered in time. */
@@ -74,8 +76,12 @@ export class SilentServers {
    */
   async ask<T>(address: string, work: () => Promise<T>, limit?: Limit): Promise<T> {
     if (!limit) return await this.#ask(address, work, (answer) => answer);
-    const { ms, whose } = limit;
-    const ask = () => this.#ask(address, work, (answer) => answerWithin(ms, whose, answer));
+    const { ms, whose, signal } = limit;
+    const inTurn = () => {
+      signal?.throwIfAborted();
+      return work();
+    };
+    const ask = () => this.#ask(address, inTurn, (answer) => answerWithin(ms, whose, answer));
     const before = this.#turns.get(address) ?? Promise.resolve();
     const answer = within(turnMs, before, () => new ServerBusy(whose)).then(ask);
     // who has given up leaves the turns of the others in their order

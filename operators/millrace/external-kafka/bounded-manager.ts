@@ -31,12 +31,8 @@ export function boundedManager(
   { address, silent, signal }: { address: string; silent: SilentServers; signal: AbortSignal },
 ): BoundedManager {
   const inTurn = async <T>(what: string, ms: number, work: () => Promise<T>): Promise<T> => {
-    const ask = () => {
-      signal.throwIfAborted(); // it has waited for its turn
-      return work();
-    };
     try {
-      return await silent.ask(what, ask, { ms, whose: 'Kafka' });
+      return await silent.ask(what, work, { ms, whose: 'Kafka', signal });
     } catch (error) {
       if (!(error instanceof ServerBusy)) throw error;
       throw new KafkaProblem('KafkaSlow', error.message, { cause: error });
