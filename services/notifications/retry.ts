@@ -50,13 +50,16 @@ export function retryOfRefused(
   random: number = Math.random(),
 ): number {
   const own = attempts > 0 ? backoffMs(attempts, ownRefusal, random) : 0;
-  const maxMs = isOfServer ? serverRefusalMs : ownRefusal.maxMs;
-  const full = Math.min(maxMs, Math.max(ownRefusal.firstMs, refusedForMs));
-  return Math.round(Math.max(own, full * (0.5 + random / 2)));
+  const bounds = { firstMs: ownRefusal.firstMs, maxMs: isOfServer ? serverRefusalMs : ownRefusal.maxMs };
+  return Math.round(Math.max(own, asLongAs(refusedForMs, bounds, random)));
 }
 
 /** Milliseconds until a mail looks for its recipient again: about as long as it has waited, up to 10 minutes. */
 export function retryOfUnknown(ageMs: number, random: number = Math.random()): number {
-  const full = Math.min(unknownRecipient.maxMs, Math.max(unknownRecipient.firstMs, ageMs));
-  return Math.round(full * (0.5 + random / 2));
+  return Math.round(asLongAs(ageMs, unknownRecipient, random));
+}
+
+/** A pause about as long as what has passed, within bounds: half to all of it. */
+function asLongAs(ms: number, { firstMs, maxMs }: { firstMs: number; maxMs: number }, random: number): number {
+  return Math.min(maxMs, Math.max(firstMs, ms)) * (0.5 + random / 2);
 }
