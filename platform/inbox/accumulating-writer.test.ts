@@ -35,6 +35,23 @@ describe('an inbox that collects effects', () => {
     };
   }
 
+  type WriterOptions = ConstructorParameters<typeof AccumulatingWriter>[0];
+  /** A writer by itself, which puts each batch into a transaction of its own. @param fallback writes what has failed */
+  const writerOf = ({
+    fallback,
+    ...options
+  }: Pick<WriterOptions, 'deadLetterWriter' | 'onDiscarded'> & { fallback: WriterOptions['fallback']['write'] }) =>
+    new AccumulatingWriter({
+      group: stand.group,
+      pool: stand.database.pool,
+      log,
+      accumulator: accumulatorOf(() => undefined),
+      lingerMs: 0,
+      fallback: { write: fallback, idle: () => Promise.resolve(), check: () => undefined },
+      onCommitted: () => undefined,
+      ...options,
+    });
+
   const send = (numbers: readonly number[]) => stand.send(numbers.map((n) => message(n)));
   const start = (accumulator: Accumulator, handle = insert): Inbox =>
     stand.start({ accumulator, handle, maxBatch: 7 }).inbox;
@@ -114,18 +131,12 @@ describe('an inbox that collects effects', () => {
     );
     const inside = Promise.withResolvers<void>();
     const go = Promise.withResolvers<void>();
-    const writer = new AccumulatingWriter({
-      group,
-      pool: database.pool,
-      log,
-      accumulator: accumulatorOf(() => undefined),
-      lingerMs: 0,
-      fallback: { write: () => assert.fail(), idle: () => Promise.resolve(), check: () => undefined },
+    const writer = writerOf({
+      fallback: () => assert.fail(),
       deadLetterWriter() {
         inside.resolve();
         return go.promise;
       },
-      onCommitted: () => undefined,
       onDiscarded: assert.fail,
     });
     const { signal } = new AbortController();
@@ -159,19 +170,9 @@ describe('an inbox that collects effects', () => {
   it('writes one by one what has failed, and not what is at the same offsets of a topic that was created again', async () => {
     const { group, topic, database } = stand;
     const oneByOne: bigint[] = [];
-    const writer = new AccumulatingWriter({
-      group,
-      pool: database.pool,
-      log,
-      accumulator: accumulatorOf(() => undefined),
-      lingerMs: 0,
-      fallback: {
-        write: ({ expected }) => Promise.resolve(oneByOne.push(expected) > 0),
-        idle: () => Promise.resolve(),
-        check: () => undefined,
-      },
+    const writer = writerOf({
+      fallback: ({ expected }) => Promise.resolve(oneByOne.push(expected) > 0),
       deadLetterWriter: () => Promise.reject(new Error('refused')),
-      onCommitted: () => undefined,
       onDiscarded: () => undefined,
     });
     const { signal } = new AbortController();

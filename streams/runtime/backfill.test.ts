@@ -123,6 +123,13 @@ describe('a version that is being built', () => {
     });
   }
 
+  /** The version that is being built comes to the end of the topic, and serves; its start is forgotten. */
+  const finish = async (options?: TakeOptions) => {
+    await take(backfill, 10, options);
+    assert.equal(await serveCaughtUp(database.pool, group), true);
+    await forgetStarts(database.pool, group);
+  };
+
   /** Takes events message by message, as an inbox does after a transaction with them has failed. @returns whether they are committed */
   async function takeOneByOne(until: number): Promise<boolean> {
     const { pool } = database;
@@ -267,9 +274,7 @@ describe('a version that is being built', () => {
     await take(group, 10);
     await knowTopic();
     await put({ orders: byUser('data.orderId >= 1') }, 0n, 'the earlier topic');
-    await take(backfill, 10);
-    await serveCaughtUp(database.pool, group);
-    await forgetStarts(database.pool, group);
+    await finish();
     await recreate();
     await take(group, 4);
     await put({ orders: byUser('data.orderId >= 2') }, 0n, recreated);
@@ -307,9 +312,7 @@ describe('a version that is being built', () => {
     await put({ orders: byUser('true == true') });
     await take(group, 8);
     await put({ orders: byUser('data.orderId >= 4') });
-    await take(backfill, 10);
-    await serveCaughtUp(database.pool, group);
-    await forgetStarts(database.pool, group);
+    await finish();
     assert.equal((await current()).hasStarts, true, 'the group has not passed it yet');
     await take(group, 10);
     await forgetStarts(database.pool, group);
@@ -411,12 +414,10 @@ describe('a version that is being built', () => {
       ['0', 5],
       ['1', 5],
     ];
-    /** The second version has come to the end of the topic; its start is forgotten. */
+    /** The second version is built. */
     const build = async (refused?: readonly number[]) => {
       await put({ orders: byUser('data.orderId >= 0') });
-      await take(backfill, 10, { ...(refused && { refused }) });
-      assert.equal(await serveCaughtUp(database.pool, group), true);
-      await forgetStarts(database.pool, group);
+      await finish(refused && { refused });
       assert.equal((await current()).hasStarts, false);
     };
 
@@ -467,9 +468,7 @@ describe('a version that is being built', () => {
     it('has it once, from the replay, where Kafka has it no more when its backfill begins', async () => {
       await take(group, 10, { refused: [1, 4] });
       await put({ orders: byUser('data.orderId >= 0') }, 3n);
-      await take(backfill, 10);
-      await serveCaughtUp(database.pool, group);
-      await forgetStarts(database.pool, group);
+      await finish();
       await replay();
       assert.deepEqual(await windowsOf(), [
         ['0', 3],
@@ -487,9 +486,7 @@ describe('a version that is being built', () => {
       await database.pool.query(
         `UPDATE millrace.inbox_offsets SET next_offset = 3 WHERE consumer_group = '${backfill}'`,
       );
-      await take(backfill, 10);
-      await serveCaughtUp(database.pool, group);
-      await forgetStarts(database.pool, group);
+      await finish();
       await replay();
       assert.deepEqual(await windowsOf(), [
         ['0', 3],
@@ -541,9 +538,7 @@ describe('a version that is being built', () => {
       await restart();
       await take(group, 10);
       await put({ orders: byUser('data.orderId >= 0') }, 0n, recreated);
-      await take(backfill, 10);
-      await serveCaughtUp(database.pool, group);
-      await forgetStarts(database.pool, group);
+      await finish();
       await replay(earlier);
       assert.deepEqual(await windowsOf(), [
         ['0', 5],
@@ -574,9 +569,7 @@ describe('a version that is being built', () => {
       await take(group, 10, { refused: [3] });
       await assert.rejects(take(backfill, 5, { refused: [3] }), OffsetsMoved);
       await forgetStarts(database.pool, group);
-      await take(backfill, 10, { refused: [3] });
-      await serveCaughtUp(database.pool, group);
-      await forgetStarts(database.pool, group);
+      await finish({ refused: [3] });
       await replay();
       assert.deepEqual(await windowsOf(), all);
     });
@@ -591,9 +584,7 @@ describe('a version that is being built', () => {
       await take(group, 10, { refused: [0] });
       await assert.rejects(take(backfill, 1, { refused: [0] }), OffsetsMoved);
       await forgetStarts(database.pool, group);
-      await take(backfill, 10, { refused: [0] });
-      await serveCaughtUp(database.pool, group);
-      await forgetStarts(database.pool, group);
+      await finish({ refused: [0] });
       await replay();
       assert.deepEqual(await windowsOf(), all);
     });
