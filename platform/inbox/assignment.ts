@@ -1,12 +1,27 @@
 import { PlatformError, toError } from '#platform/errors';
+import { readTopicLog } from '#platform/kafka';
 import type { ConsumerHandle, IncomingBatch, KafkaAdmin, TopicPartition } from '#platform/kafka';
 import { backoffMs, pause } from '#platform/lifecycle';
 import type { Logger } from '#platform/telemetry';
 import type { Pool } from '#platform/postgres';
 import { databaseBackoff } from './retry-policy.ts';
 import { metrics } from './metrics.ts';
-import { isRecreated, isTruncated, loadOffsets, nameOf, noteTruncated, restartOffsets, startOf } from './offsets.ts';
+import {
+  isRecreated,
+  isTruncated,
+  loadOffsets,
+  lockedOffsets,
+  nameOf,
+  noteTruncated,
+  offsetLocked,
+  restartOffsets,
+  startOf,
+} from './offsets.ts';
 import type { LogStart } from './offsets.ts';
+
+/** how long an offset may be locked, in milliseconds: longer than a commit takes */
+const lockedMs = 2_000;
+const lockedPollMs = 100;
 
 /**
  * What an inbox does with a topic that was deleted and created again: `refuse` reads nothing of it until somebody decides, `restart`
@@ -90,7 +105,7 @@ export class Assignment {
   /** Reads nothing more of a partition until it is located again. */
   hold(partition: TopicPartition, reason: string): void {
     const position = this.at(partition);
-    if (!position) return;
+    if (!position || this.signal.aborted) return;
     position.error = `waits: ${reason}`;
     this.#options.consumer.pause(position);
   }
@@ -145,10 +160,11 @@ export class Assignment {
     }
   }
 
-  async #locate(positions: readonly AssignedPartition[]): Promise<void> {
+  async #locate(all: readonly AssignedPartition[]): Promise<void> {
+    const positions = await this.#withoutLocked(all);
     if (positions.length === 0) return;
     const { group, pool, consumer } = this.#options;
-    const logs = await this.#askLogs(positions);
+    let logs = await this.#askLogs(positions);
     const starts = logs.map(({ watermarks, ...log }): LogStart => ({ ...log, offset: watermarks.low }));
     let stored = await loadOffsets(pool, group, starts);
     const recreated = starts.filter((start) => isRecreated(stored.get(nameOf(start))!.topicId, start.topicId));
@@ -157,7 +173,10 @@ export class Assignment {
       stored = await loadOffsets(pool, group, starts);
     }
     if (this.signal.aborted) return;
-    const beyond = logs.filter(({ watermarks, ...log }) => stored.get(nameOf(log))!.offset > watermarks.high);
+    const beyondEnd = () => logs.filter(({ watermarks, ...log }) => stored.get(nameOf(log))!.offset > watermarks.high);
+    // the log may have grown, and another member have moved the offset, between the two questions
+    if (beyondEnd().length > 0) logs = await this.#askLogs(positions);
+    const beyond = beyondEnd();
     await noteTruncated(pool, group, beyond);
     if (this.signal.aborted) return;
     const refused: AssignedPartition[] = [];
@@ -194,6 +213,27 @@ export class Assignment {
     for (const sentence of sentencesOf(refused)) this.#options.log.error({ group }, sentence);
   }
 
+  /**
+   * Holds the partitions whose offset another session has locked for longer than a commit takes, most likely one that hangs in the
+   * server: the others do not wait for it.
+   */
+  async #withoutLocked(positions: readonly AssignedPartition[]): Promise<readonly AssignedPartition[]> {
+    const { group, pool, log } = this.#options;
+    for (const end = performance.now() + lockedMs; positions.length > 0; await pause(lockedPollMs, this.signal)) {
+      const locked = new Set(await lockedOffsets(pool, group, positions));
+      if (locked.size === 0) break;
+      if (performance.now() < end && !this.signal.aborted) continue;
+      for (const position of locked) {
+        const { topic, partition, error } = position;
+        if (error === undefined)
+          log.warn({ group, topic, partition }, 'the offset of a partition is locked: the others go on without it');
+        this.hold(position, offsetLocked);
+      }
+      return positions.filter((position) => !locked.has(position));
+    }
+    return positions;
+  }
+
   #holdLeaderless(position: AssignedPartition): void {
     const { group, log } = this.#options;
     const { topic, partition, error } = position;
@@ -220,14 +260,13 @@ export class Assignment {
     const known = new Map(
       await Promise.all(
         topics.map(async (topic) => {
-          const [topicId, marks] = await Promise.all([admin.topicId(topic), admin.knownWatermarks(topic)]);
-          return [topic, { topicId, marks }] as const;
+          return [topic, await readTopicLog(admin, topic, (name) => admin.knownWatermarks(name))] as const;
         }),
       ),
     );
     return positions.flatMap((position) => {
       const { topic, partition } = position;
-      const { topicId, marks } = known.get(topic)!;
+      const { topicId, watermarks: marks } = known.get(topic)!;
       if (!marks.has(partition))
         throw new PlatformError('ERR_INBOX_PARTITION_UNKNOWN', `Kafka has no partition ${nameOf(position)}`);
       const watermarks = marks.get(partition);

@@ -1,3 +1,4 @@
+import { readTopicLog } from '#platform/kafka';
 import type { KafkaAdmin } from '#platform/kafka';
 import type { Pool } from '#platform/postgres';
 import { setApart } from './dead-letter-row.ts';
@@ -14,7 +15,7 @@ export async function decideOffsets(
   { pool, admin }: { pool: Pool; admin: Pick<KafkaAdmin, 'knownWatermarks' | 'topicId'> },
   { group, topic, decision }: { group: string; topic: string; decision: OffsetDecision },
 ): Promise<Map<number, bigint>> {
-  const [topicId, watermarks] = await Promise.all([admin.topicId(topic), admin.knownWatermarks(topic)]);
+  const { topicId, watermarks } = await readTopicLog(admin, topic, (name) => admin.knownWatermarks(name));
   const offsets = new Map(
     [...watermarks].flatMap(([partition, marks]): [number, bigint][] =>
       marks ? [[partition, decision === 'restart' ? marks.low : marks.high]] : [],

@@ -43,4 +43,34 @@ describe('an Inbox one of whose sessions hangs in the server', () => {
     await stand.reach(40);
     await stand.assertOnceInOrder(40);
   });
+
+  it('begins with the other partitions where one is locked when it takes them', async () => {
+    await stand.sendRange(0, 20);
+    const first = stand.start();
+    await stand.reach(20);
+    await first.inbox.stop();
+    const session = await stand.database.pool.connect();
+    try {
+      await session.query('BEGIN');
+      await session.query('SELECT FROM millrace.inbox_offsets WHERE partition = 0 FOR UPDATE');
+      await stand.sendRange(20, 40);
+      const { health } = stand.start();
+      const read = async () => {
+        const later = (await stand.effects()).filter(({ n }) => n >= 20);
+        return new Set(later.map(({ place }) => place.split('/')[0]));
+      };
+      await eventually(async () => (await read()).size === partitions - 1, 'the others go on', withinMs);
+      assert.ok(!(await read()).has('0'));
+      const { checks } = await health.report();
+      assert.ok(
+        Object.values(checks).some(({ reason }) => reason?.includes('/0 waits: another session of PostgreSQL holds')),
+      );
+      await session.query('ROLLBACK');
+      await stand.reach(40);
+      await stand.assertOnceInOrder(40);
+      await eventually(() => stand.isReady(health), 'it is ready');
+    } finally {
+      session.release();
+    }
+  });
 });

@@ -96,21 +96,29 @@ function without<T extends TopicPartition>(batches: readonly T[], rows: readonly
   return batches.filter((batch) => !found.has(nameOf(batch)));
 }
 
-/** The partitions whose stored offset another session has locked at this moment. */
+/** The partitions whose stored offset another session has locked at this moment; a partition without one is none of them. */
 export async function lockedOffsets<T extends TopicPartition>(
   pool: Pool,
   group: string,
   partitions: readonly T[],
 ): Promise<T[]> {
   const { rows } = await pool.query<TopicPartition>(
-    `SELECT o.topic, o.partition FROM millrace.inbox_offsets o
-     JOIN unnest($2::text[], $3::int[]) AS w(topic, partition) ON w.topic = o.topic AND w.partition = o.partition
-     WHERE o.consumer_group = $1 FOR UPDATE OF o SKIP LOCKED`,
+    `WITH stored AS (
+       SELECT o.topic, o.partition FROM millrace.inbox_offsets o
+       JOIN unnest($2::text[], $3::int[]) AS w(topic, partition) ON w.topic = o.topic AND w.partition = o.partition
+       WHERE o.consumer_group = $1
+     ), free AS (
+       SELECT o.topic, o.partition FROM millrace.inbox_offsets o JOIN stored s USING (topic, partition)
+       WHERE o.consumer_group = $1 FOR UPDATE OF o SKIP LOCKED)
+     SELECT * FROM stored EXCEPT SELECT * FROM free`,
     [group, partitions.map(({ topic }) => topic), partitions.map(({ partition }) => partition)],
   );
-  const free = new Set(rows.map(nameOf));
-  return partitions.filter((partition) => !free.has(nameOf(partition)));
+  const locked = new Set(rows.map(nameOf));
+  return partitions.filter((partition) => locked.has(nameOf(partition)));
 }
+
+/** Why such a partition waits. */
+export const offsetLocked = 'another session of PostgreSQL holds its offset';
 
 export const nameOf = ({ topic, partition }: TopicPartition) => `${topic}/${partition}`;
 
@@ -129,7 +137,7 @@ export const isRecreated = (stored: string | undefined, present: string | undefi
 
 /**
  * The stored offsets of partitions, by name; a partition that has none gets the start of its log. An offset whose topic is not
- * known yet counts in the present one.
+ * known yet counts in the present one. It does not wait for offsets that another session has locked.
  */
 export async function loadOffsets(
   pool: Pool,
@@ -137,11 +145,17 @@ export async function loadOffsets(
   starts: readonly LogStart[],
 ): Promise<Map<string, StoredOffset>> {
   await pool.query(
-    `INSERT INTO millrace.inbox_offsets AS o (consumer_group, topic, partition, next_offset, topic_id)
-     SELECT $1, * FROM unnest($2::text[], $3::int[], $4::bigint[], $5::text[]) AS s(topic, partition, next_offset, topic_id)
-     ORDER BY topic, partition
-     ON CONFLICT (consumer_group, topic, partition) DO UPDATE SET topic_id = excluded.topic_id
-       WHERE o.topic_id IS NULL AND excluded.topic_id IS NOT NULL`,
+    `WITH starts AS (
+       SELECT * FROM unnest($2::text[], $3::int[], $4::bigint[], $5::text[]) AS s(topic, partition, next_offset, topic_id)
+     ), added AS (
+       INSERT INTO millrace.inbox_offsets (consumer_group, topic, partition, next_offset, topic_id)
+       SELECT $1, * FROM starts ORDER BY topic, partition
+       ON CONFLICT (consumer_group, topic, partition) DO NOTHING
+     ), unknown AS (
+       SELECT o.topic, o.partition, s.topic_id FROM millrace.inbox_offsets o JOIN starts s USING (topic, partition)
+       WHERE o.consumer_group = $1 AND o.topic_id IS NULL AND s.topic_id IS NOT NULL FOR UPDATE OF o SKIP LOCKED)
+     UPDATE millrace.inbox_offsets o SET topic_id = u.topic_id FROM unknown u
+     WHERE o.consumer_group = $1 AND o.topic = u.topic AND o.partition = u.partition`,
     valuesOf(group, starts),
   );
   const { rows } = await pool.query<TopicPartition & { next_offset: string; topic_id: string | null }>(

@@ -75,6 +75,67 @@ describe('a topic that is deleted and created again', { concurrency: false }, ()
     assert.deepEqual(await numbers(), afterwards);
   });
 
+  /** Kafka's answers where the topic is created again after the first question for its id. */
+  const recreatedMeanwhile = (earlier: string | undefined) => {
+    const { admin } = stand.kafka;
+    let asked = 0;
+    return {
+      ...admin,
+      topicId: (topic: string) => (asked++ === 0 ? Promise.resolve(earlier) : admin.topicId(topic)),
+      knownWatermarks: (topic: string) => admin.knownWatermarks(topic),
+    };
+  };
+
+  it('is refused, though it is created again while the inbox looks for its place', async () => {
+    await sendBefore();
+    const first = stand.start();
+    await stand.reach(before);
+    await first.inbox.stop();
+    const earlier = await stand.kafka.admin.topicId(stand.topic);
+    await recreate();
+    const started = stand.start({ kafka: { ...stand.kafka, admin: recreatedMeanwhile(earlier) } });
+    await eventually(() => reasonOf(started), 'a reason');
+    assert.deepEqual(await numbers(), []);
+  });
+
+  it('is not taken for truncated where the offset was moved after Kafka had told its end', async () => {
+    await sendBefore();
+    const first = stand.start();
+    await stand.reach(before);
+    await first.inbox.stop();
+    const { admin } = stand.kafka;
+    let asked = 0;
+    const ends = {
+      topicId: (topic: string) => admin.topicId(topic),
+      async knownWatermarks(topic: string) {
+        const marks = await admin.knownWatermarks(topic);
+        if (asked++ > 0) return marks;
+        return new Map([...marks].map(([partition, { low } = { low: 0n }]) => [partition, { low, high: low }]));
+      },
+    };
+    const { health } = stand.start({ kafka: { ...stand.kafka, admin: { ...admin, ...ends } } });
+    await stand.send([message(100, 'k')]);
+    await stand.reach(before + 1);
+    assert.deepEqual(await numbers(), [100]);
+    await eventually(() => stand.isReady(health), 'it is ready');
+  });
+
+  it('is read where somebody decides so, though it is created again meanwhile', async () => {
+    await sendBefore();
+    const first = stand.start();
+    await stand.reach(before);
+    await first.inbox.stop();
+    const earlier = await stand.kafka.admin.topicId(stand.topic);
+    await recreate();
+    await decideOffsets(
+      { pool: stand.database.pool, admin: recreatedMeanwhile(earlier) },
+      { group: stand.group, topic: stand.topic, decision: 'restart' },
+    );
+    stand.start();
+    await stand.reach(before + after);
+    assert.deepEqual(await numbers(), afterwards);
+  });
+
   for (const decision of ['by setting', 'by command'] as const)
     it(`keeps the dead letters of the earlier one at the same offsets where it is read from its start ${decision}`, async () => {
       const noEvent = (n: number) => ({ ...message(n, 'k'), headers: {} });

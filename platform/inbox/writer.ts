@@ -13,7 +13,7 @@ import type { Failure } from './item.ts';
 import { arrangeKeys } from './key-order.ts';
 import { backoffMs, roundMs } from '#platform/lifecycle';
 import { metrics } from './metrics.ts';
-import { lockedOffsets, OffsetsMoved, moveOffsetsAndLook, nameOf } from './offsets.ts';
+import { lockedOffsets, moveOffsetsAndLook, nameOf, offsetLocked, OffsetsMoved } from './offsets.ts';
 import { bisect, committedOf, takeUpTo } from './partition-batch.ts';
 import type { Committed, Sink, PartitionBatch } from './partition-batch.ts';
 
@@ -237,7 +237,7 @@ export class Writer implements Sink {
     const held = new Set(await lockedOffsets(pool, group, batches).catch(() => []));
     for (const batch of held) {
       lost.add(nameOf(batch));
-      onRefused(batch, 'another session of PostgreSQL holds its offset');
+      onRefused(batch, offsetLocked);
     }
     return batches.filter((batch) => !held.has(batch));
   }

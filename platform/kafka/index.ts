@@ -23,3 +23,4 @@ export type {
 export { readTopic } from './read-topic.ts';
 export { PartitionRecords, RecordWriter } from './record/encoder.ts';
 export { topicConfig } from './topic-config.ts';
+export { readTopicLog } from './topic-log.ts';

@@ -1,5 +1,6 @@
 import { basename, join } from 'node:path';
 import { declarationsDir, eventServices, streamQueryFiles, topics as declaredTopics } from '#platform/declarations';
+import { readTopicLog } from '#platform/kafka';
 import type { KafkaAdmin } from '#platform/kafka';
 import type { Logger } from '#platform/telemetry';
 import { gauge } from '#platform/telemetry';
@@ -12,7 +13,6 @@ import { forgetStarts, readEpoch, readLive, registerQueries, serveCaughtUp } fro
 import type { VersionSource } from '#streams/store';
 import { QueryFolder } from './query-folder.ts';
 import type { Contents } from './query-folder.ts';
-import { readTopicLog } from './topic-log.ts';
 import { Ticker } from '#platform/lifecycle';
 
 /** How often to look for new topics in Kafka while a query waits for one. */
@@ -154,7 +154,9 @@ export class LiveQueries {
     const faulty = new Set(reading.faults.flatMap(({ query }) => query ?? []));
     const changes = differences(this.#applied, { ...reading, faulty });
     if (changes.changed.length + changes.removed.length > 0) {
-      const left = await registerQueries(pool, group, changes, (topic) => readTopicLog(admin, topic));
+      const left = await registerQueries(pool, group, changes, (topic) =>
+        readTopicLog(admin, topic, (name) => admin.watermarks(name)),
+      );
       const changed = changes.changed.filter(({ name }) => !left.has(name));
       for (const { name, definition } of changed) this.#applied.set(name, definition);
       for (const name of changes.removed) this.#applied.delete(name);

@@ -1,10 +1,10 @@
 import { isRecreated } from '#platform/inbox';
+import { readTopicLog } from '#platform/kafka';
 import type { KafkaAdmin } from '#platform/kafka';
 import type { Pool } from '#platform/postgres';
 import type { Observation } from '#streams/engine';
 import { readPositions } from '#streams/store';
 import type { TopicLog } from '#streams/store';
-import { readTopicLog } from './topic-log.ts';
 
 /** The maximum age of Kafka's offsets, in milliseconds. */
 const maxAgeMs = 15_000;
@@ -38,7 +38,10 @@ export class StreamObserver {
     const askedAt = performance.now();
     const asked = await Promise.allSettled(
       this.#topics().map(async (topic) => {
-        this.#answers.set(topic, { askedAt, ...(await readTopicLog(this.#admin, topic)) });
+        this.#answers.set(topic, {
+          askedAt,
+          ...(await readTopicLog(this.#admin, topic, (name) => this.#admin.watermarks(name))),
+        });
       }),
     );
     const failures = asked.filter(({ status }) => status === 'rejected') as PromiseRejectedResult[];
