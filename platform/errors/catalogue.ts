@@ -141,6 +141,11 @@ export const platformErrors = {
     action:
       'Check whether the brokers answer and whether its KafkaUser may read the topics. It tries until it succeeds.',
   },
+  ERR_KAFKA_OPEN_TRANSACTION: {
+    means: 'Consumers of a partition wait for the end of a transaction that another program has begun in its log.',
+    action:
+      'Let that program commit or abort it. Kafka aborts it after the transaction timeout of its producer; kafka-transactions.sh finds and aborts one that hangs.',
+  },
   ERR_KAFKA_PARTITION: {
     means:
       'The brokers give no records of some partitions, or the process cannot decode them; the message has the reasons.',

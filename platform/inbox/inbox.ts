@@ -171,6 +171,7 @@ export class Inbox {
       pool,
       admin: kafka.admin,
       positions: () => this.#assignment?.positions ?? [],
+      waitsFor: (partition) => this.#consumer.waitsFor(partition),
       onRecreated: (partitions) => this.#locateAgain(partitions),
       log,
       stuckMs: options.stuckMs,
@@ -369,7 +370,7 @@ export class Inbox {
     }
   }
 
-  /** One at a time: it waits for offsets that are locked. */
+  /** One at a time: the database or Kafka may take long. */
   async #recheck(): Promise<void> {
     const unreadable = this.#assignment?.positions.filter(({ error }) => error) ?? [];
     if (unreadable.length === 0 || this.#isRechecking) return;

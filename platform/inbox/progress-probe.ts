@@ -23,6 +23,8 @@ export interface ProgressProbeOptions {
   admin: Pick<KafkaAdmin, 'knownWatermarks' | 'topicId'>;
   /** the partitions that this member owns now */
   positions: () => readonly AssignedPartition[];
+  /** why a partition brings nothing, where the consumer knows */
+  waitsFor: (partition: TopicPartition) => string | undefined;
   /** called with the partitions whose topic was deleted and created again */
   onRecreated: (partitions: readonly AssignedPartition[]) => void;
   log: Logger;
@@ -97,7 +99,9 @@ export class ProgressProbe {
       const progress = this.#known.get(nameOf(position));
       if (!progress || position.error || progress.end <= progress.next || now - progress.since < this.#stuckMs)
         return [];
-      return `${nameOf(position)} at ${progress.next} of ${progress.end} for ${seconds(now - progress.since)}`;
+      const cause = this.#options.waitsFor(position);
+      const place = `${nameOf(position)} at ${progress.next} of ${progress.end} for ${seconds(now - progress.since)}`;
+      return cause === undefined ? place : `${place} (${cause})`;
     });
     if (stuck.length > 0) throw new PlatformError('ERR_INBOX_STUCK', `${group} makes no progress: ${stuck.join(', ')}`);
     const leaderless = this.#options.positions().flatMap((position) => {

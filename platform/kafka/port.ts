@@ -120,7 +120,10 @@ export interface ConsumerOptions {
   sessionMs?: number;
   /** how many batches of a fetch are handled at once; default: all */
   concurrency?: number;
-  /** Called after each (re)join of the group, before the first batch of the new assignment; not after `stop`. Must not throw. */
+  /**
+   * Called after each (re)join of the group, before the first batch of the new assignment, none of whose partitions is paused; not
+   * after `stop`. Must not throw.
+   */
   onAssigned?(partitions: TopicPartition[]): void;
   /**
    * Called when the position has moved to `offset` without a batch: the records before it are not for consumers (transaction
@@ -147,6 +150,8 @@ export interface ConsumerHandle {
   commit(offsets: (TopicPartition & { offset: bigint })[]): Promise<void>;
   /** @throws while this is not a member of its group */
   checkJoined(): void;
+  /** Why a partition brings nothing though there is more in its log: a transaction of another program is open. Else undefined. */
+  waitsFor(partition: TopicPartition): string | undefined;
   /** The topics that do not exist or are forbidden: it reads the others, and these when they can be read. */
   readonly missingTopics: readonly string[];
   /** @throws while there are such topics */
@@ -162,7 +167,7 @@ export interface TopicDeclaration {
   retentionMs: number;
 }
 
-/** The first offset of a partition, and the offset after its last one. */
+/** The first offset of a partition, and the offset after its last one, also where consumers wait for the end of a transaction. */
 export interface Watermarks {
   low: bigint;
   high: bigint;

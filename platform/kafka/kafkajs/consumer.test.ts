@@ -18,7 +18,14 @@ it('a consumer says which partition has failed for 5 s, until it fails no more',
     running.resolve(eachBatch!);
     return Promise.resolve();
   };
-  const kafkajsConsumer = { on, run, connect: nothing, subscribe: nothing, disconnect: nothing } as unknown as Consumer;
+  const kafkajsConsumer = {
+    on,
+    run,
+    connect: nothing,
+    subscribe: nothing,
+    disconnect: nothing,
+    paused: () => [],
+  } as unknown as Consumer;
   const consumer = new KafkaJsConsumer(
     () => kafkajsConsumer,
     { topicId: () => Promise.resolve(undefined) },

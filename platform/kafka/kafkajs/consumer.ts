@@ -2,6 +2,7 @@ import type { Consumer, ConsumerConfig, EachBatchPayload } from 'kafkajs';
 import { messageOf, PlatformError } from '#platform/errors';
 import { backoffMs, pause, Ticker } from '#platform/lifecycle';
 import type { Logger } from '#platform/telemetry';
+import { OpenTransaction } from './fetch.ts';
 import type { FetchedBatch } from './fetched-batch.ts';
 import type { ConsumerHandle, ConsumerOptions, IncomingBatch, KafkaAdmin, TopicPartition } from '../port.ts';
 import { isPoison } from './poison.ts';
@@ -59,6 +60,8 @@ export class KafkaJsConsumer implements ConsumerHandle {
   #sessionMs: number;
   /** the partitions that cannot be read, by name: since when, and when last */
   readonly #failing = new Map<string, { since: number; last: number; reason: string }>();
+  /** the partitions that wait for the end of a transaction, by name: when they were last seen to, and the reason */
+  readonly #held = new Map<string, { last: number; reason: string }>();
 
   /** @param create makes a consumer of kafkajs whose `disconnect` is final */
   constructor(
@@ -118,6 +121,11 @@ export class KafkaJsConsumer implements ConsumerHandle {
       const sentences = failing.map(([name, { reason }]) => `${name}: ${reason}`);
       throw new PlatformError('ERR_KAFKA_PARTITION', `partitions cannot be read: ${sentences.join('; ')}`);
     }
+  }
+
+  waitsFor({ topic, partition }: TopicPartition): string | undefined {
+    const held = this.#held.get(`${topic}/${partition}`);
+    return held && performance.now() - held.last < failingMs ? held.reason : undefined;
   }
 
   get missingTopics(): string[] {
@@ -257,6 +265,9 @@ export class KafkaJsConsumer implements ConsumerHandle {
     this.#consumer = consumer;
     this.#joined = true;
     this.#failing.clear();
+    this.#held.clear();
+    const paused = consumer.paused(); // in an earlier assignment
+    if (paused.length > 0) consumer.resume(paused);
     this.#lastHeartbeat = this.#sign();
     const partitions = Object.entries(assignment).flatMap(([topic, numbers]) =>
       numbers.map((partition) => ({ topic, partition })),
@@ -267,6 +278,12 @@ export class KafkaJsConsumer implements ConsumerHandle {
 
   async #onBatch(payload: EachBatchPayload): Promise<void> {
     const { failure, messages } = fetchedBatchOf(payload);
+    const { topic, partition } = payload.batch;
+    if (failure instanceof OpenTransaction) {
+      this.#held.set(`${topic}/${partition}`, { last: performance.now(), reason: failure.message });
+      return;
+    }
+    this.#held.delete(`${topic}/${partition}`);
     if (failure) return this.#onFailure(payload.batch, failure);
     if (payload.isStale()) return;
     const handled = await this.#options.onBatch(toIncoming(payload));

@@ -10,6 +10,7 @@ const storageError = 56;
 function brokerWith(batches: Record<number, Buffer>) {
   const asked: number[][] = [];
   const errors: Record<number, number> = {};
+  const stable: Record<number, string> = {};
   const fetch = decoding(
     ({ topics }) => {
       const responses = topics.map(({ topic, partitions }) => ({
@@ -18,7 +19,8 @@ function brokerWith(batches: Record<number, Buffer>) {
           const errorCode = errors[partition] ?? 0;
           const bytes = errorCode ? Buffer.alloc(0) : batches[partition]!;
           const messages = { bytes, start: 0, end: bytes.length };
-          return { partition, errorCode, highWatermark: '100', abortedTransactions: null, messages };
+          const lastStableOffset = stable[partition] ?? '100';
+          return { partition, errorCode, highWatermark: '100', lastStableOffset, abortedTransactions: null, messages };
         }),
       }));
       asked.push(topics.flatMap(({ partitions }) => partitions.map(({ partition }) => partition)));
@@ -40,7 +42,7 @@ function brokerWith(batches: Record<number, Buffer>) {
       ]),
     );
   };
-  return { ask, asked, errors };
+  return { ask, asked, errors, stable };
 }
 
 const good = batchOf({ values: ['a'] });
@@ -78,6 +80,25 @@ describe('a fetch', () => {
     delete errors[0];
     assert.equal((await ask()).length, 2);
     assert.deepEqual(asked, [[0, 1], [1], [0, 1]]);
+  });
+
+  it('names an open transaction where nothing comes because of it, and asks again at once', async (t) => {
+    clock(t);
+    const { ask, asked, stable } = brokerWith({ 0: Buffer.alloc(0), 1: good });
+    stable[0] = '0';
+    stable[1] = '1';
+    const open = 'a transaction that another program has begun at offset 0 has not ended';
+    for (let i = 0; i < 2; i += 1)
+      assert.deepEqual(await ask(), [
+        [0, open, 0n],
+        [1, 1, 1n],
+      ]);
+    assert.deepEqual(asked, [
+      [0, 1],
+      [0, 1],
+    ]);
+    stable[0] = '100';
+    assert.deepEqual((await ask())[0], [0, 0, 0n]);
   });
 
   it('asks for nothing while all its partitions wait', async (t) => {

@@ -39,7 +39,12 @@ interface Response<Partition> {
 }
 
 /** A partition as the broker answers it. */
-type AnsweredPartition = Omit<FetchedPartition, 'messages'> & { errorCode: number; messages: ByteRange };
+type AnsweredPartition = Omit<FetchedPartition, 'messages'> & {
+  errorCode: number;
+  /** consumers get the records before it: from here on a transaction is open */
+  lastStableOffset: string;
+  messages: ByteRange;
+};
 
 export type FetchResponse = Response<FetchedPartition>;
 
@@ -74,6 +79,16 @@ class Holds {
         partitions: partitions.filter((one) => (this.#held.get(nameOf(topic, one))?.until ?? now) <= now),
       }))
       .filter(({ partitions }) => partitions.length > 0);
+  }
+}
+
+/** A partition brings nothing because a transaction in its log is open: that of another program, because ours use none. */
+export class OpenTransaction extends PlatformError {
+  constructor(offset: string) {
+    super(
+      'ERR_KAFKA_OPEN_TRANSACTION',
+      `a transaction that another program has begun at offset ${offset} has not ended`,
+    );
   }
 }
 
@@ -127,7 +142,10 @@ export function decoding<Broker extends object>(
         try {
           if (errorCode !== 0) throw errorOf(errorCode);
           const from = { topic, partition, records, fetchOffset, highWatermark: BigInt(highWatermark) };
-          fetched.push({ ...answered, messages: await decodeBatches(from, budget) });
+          const messages = await decodeBatches(from, budget);
+          const isHeld = messages.nextOffset === fetchOffset && isAtOpenTransaction(answered, fetchOffset);
+          const failure = isHeld ? new OpenTransaction(answered.lastStableOffset) : undefined;
+          fetched.push({ ...answered, messages, ...(failure && { failure }) });
           holds.delete(name);
         } catch (error) {
           holds.add(name);
@@ -139,4 +157,9 @@ export function decoding<Broker extends object>(
     }
     return { ...rest, responses: decoded };
   };
+}
+
+function isAtOpenTransaction({ lastStableOffset, highWatermark }: AnsweredPartition, fetchOffset: bigint): boolean {
+  const stable = BigInt(lastStableOffset);
+  return stable >= 0n && fetchOffset >= stable && stable < BigInt(highWatermark);
 }

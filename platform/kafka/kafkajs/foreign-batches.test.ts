@@ -111,4 +111,11 @@ describe('transactions of others', () => {
       ['b1', 'b2', 'a4', 'last'],
     );
   });
+
+  it('are in the log before they end: its end is behind them', async () => {
+    const topic = await uniqueTopic('open-transaction', 1);
+    const record: Step = { producer: 'a', kind: 'record', key: null, value: 'open' };
+    await produceForeign(topic, [record, record, { kind: 'leave' }]);
+    assert.deepEqual((await kafka.admin.watermarks(topic)).get(0), { low: 0n, high: 2n });
+  });
 });

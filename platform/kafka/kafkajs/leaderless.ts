@@ -18,6 +18,8 @@ export interface Leaders {
   /** @returns the given partitions by the id of their leader */
   findLeaderForPartitions: (topic: string, partitions: (string | number)[]) => Record<string, number[]>;
   fetchTopicsOffset: (topics: OffsetsOfTopic[]) => Promise<OffsetsOfTopic[]>;
+  /** undefined for an admin */
+  isolationLevel: number | undefined;
 }
 
 /** The offset of a partition without a leader, which kafkajs takes for one that it does not know yet. */

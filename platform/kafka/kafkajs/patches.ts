@@ -102,6 +102,15 @@ function tellingRefusals(metadata: Metadata): Metadata {
   };
 }
 
+const readUncommitted = 0;
+
+function tellingEnds(fetch: Leaders['fetchTopicsOffset']): Leaders['fetchTopicsOffset'] {
+  return function (this: Leaders, topics) {
+    this.isolationLevel ??= readUncommitted;
+    return fetch.call(this, topics);
+  };
+}
+
 /** Replaces a module of kafkajs that exports one function, before kafkajs loads it. */
 function replaceModule<T>(path: string, replacementOf: (original: T) => unknown): void {
   const original: unknown = require(path);
@@ -205,7 +214,7 @@ function addMetadataVersion(): void {
 }
 
 /**
- * kafkajs 2.2.4 with thirteen patches. Without them:
+ * kafkajs 2.2.4 with fourteen patches. Without them:
  * - It sets a timer for waiting requests even if none waits. The time is negative, so that Node prints
  *   TimeoutNegativeWarning, and the timer sets itself again, so that every connection has a timer of 1 ms that never ends.
  *   The patch sets the timer only if requests wait; `push` asks for it with each request.
@@ -220,6 +229,7 @@ function addMetadataVersion(): void {
  * - It hands out records of aborted transactions: after two that begin before the same record, or a record whose key is four
  *   zero bytes, as a serialized integer 0.
  * - It does not tell the ids of topics.
+ * - It tells an admin that a log ends where a transaction is open, so that a consumer that waits for it seems to have read all.
  * - It answers with null where each broker refuses to describe a topic, for example one that somebody else has just deleted. The patch
  *   asks one of them again, and throws its refusal.
  * - When one partition of a produce request fails, it forgets which ones have succeeded; `answersOf` returns them.
@@ -242,7 +252,7 @@ function load(): typeof Kafkajs {
   patchMethods<Cluster>('kafkajs/src/cluster', {
     metadata: tellingRefusals,
     findLeaderForPartitions: namingLeaderless,
-    fetchTopicsOffset: skippingLeaderless,
+    fetchTopicsOffset: (fetch) => tellingEnds(skippingLeaderless(fetch)),
   });
   addMetadataVersion();
   keepAnswers();

@@ -248,6 +248,32 @@ export function testConsumers(name: string, open: () => Promise<KafkaUnderTest>)
       assert.deepEqual(received.slice(3), ['a', 'b']);
     });
 
+    it('has no paused partition in its next assignment', async (t) => {
+      const topic = await newTopic(2);
+      const group = `group-${topic}`;
+      const received: string[] = [];
+      let assignments = 0;
+      const consumer = consume(t, topic, {
+        group,
+        onAssigned() {
+          assignments += 1;
+          if (assignments === 1) for (const partition of [0, 1]) consumer.pause({ topic, partition });
+        },
+        async onBatch({ messages }) {
+          received.push(...messages.map(textOf));
+          return true;
+        },
+      });
+      await eventually(() => assignments === 1, 'it is in the group');
+      const joined = Promise.withResolvers<void>();
+      const other = consume(t, topic, { group, onAssigned: () => joined.resolve(), onBatch: async () => false });
+      await joined.promise;
+      await other.stop();
+      await Promise.all([send(topic, 0, 'a'), send(topic, 1, 'b')]);
+      // the group has committed nothing: what came before the last assignment comes again
+      await eventually(() => received.includes('a') && received.includes('b'), 'both messages');
+    });
+
     it('handles the partitions of a fetch at once, and the next fetch after all of them', async (t) => {
       const topic = await newTopic(4);
       for (const partition of range(0, 4)) await send(topic, partition, 'first');

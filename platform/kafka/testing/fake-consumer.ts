@@ -100,6 +100,10 @@ export class FakeConsumer implements ConsumerHandle {
     return this.#missing;
   }
 
+  waitsFor(): undefined {
+    // the brokers of this fake have no transactions
+  }
+
   checkTopics(): void {
     const { group } = this.#options;
     if (this.#missing.length > 0)

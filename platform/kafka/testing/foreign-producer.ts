@@ -5,10 +5,14 @@ import { zstdCompressSync } from 'node:zlib';
 import kafkajs from 'kafkajs';
 import type { Producer, Transaction } from 'kafkajs';
 
-/** A step of a producer: its record, the end of its transaction, or a batch of records without one. */
+/**
+ * A step of a producer: its record, the end of its transaction, or a batch of records without one. `leave` ends the process with the
+ * transactions open; the next record of a producer of the same name aborts its own.
+ */
 export type Step =
   | { producer: string; kind: 'record'; key: string | null; value: string }
   | { producer: string; kind: 'commit' | 'abort' }
+  | { kind: 'leave' }
   | ZstdStep;
 
 /** A batch that is compressed with zstd, into as many frames. */
@@ -70,6 +74,7 @@ for (const step of steps) {
     await sendZstd(step);
     continue;
   }
+  if (step.kind === 'leave') process.exit();
   const transaction = await transactionOf(step.producer);
   if (step.kind === 'record') {
     const { key, value } = step;
