@@ -22,7 +22,7 @@ const state = fc.tuple(fc.constantFrom(...classes), digit, digit, digit).map((pa
 test('of all codes of PostgreSQL, only those of the data are faults of the work', () => {
   fc.assert(
     fc.property(state, (code) => {
-      const isOfData = ofData.has(code.slice(0, 2)) || code === 'P0001';
+      const isOfData = (ofData.has(code.slice(0, 2)) || code === 'P0001') && code !== '2200H';
       for (const error of [
         ofPostgres(code),
         new Error('wrapped', { cause: ofPostgres(code) }),
@@ -32,8 +32,28 @@ test('of all codes of PostgreSQL, only those of the data are faults of the work'
         assert.equal(isOutcomeUnknown(error), code.startsWith('08') || code === '57P02', code);
       }
     }),
-    { numRuns: 2_000, examples: [['P0001'], ['P0002'], ['57P02'], ['57014'], ['28P01'], ['42P01'], ['23505']] },
+    {
+      numRuns: 2_000,
+      examples: [['P0001'], ['P0002'], ['57P02'], ['57014'], ['28P01'], ['42P01'], ['23505'], ['2200H'], ['54000']],
+    },
   );
+});
+
+test('a limit that the server has reached with any data is no fault of the work, though its code is one of the data', () => {
+  const limit = (message: string) => Object.assign(new pg.DatabaseError(message, 1, 'error'), { code: '54000' });
+  for (const message of [
+    'database is not accepting commands that assign new transaction IDs to avoid wraparound data loss in database "orders"',
+    'database is not accepting commands that assign new MultiXactIds to avoid wraparound data loss in database "orders"',
+    'multixact "members" limit exceeded',
+    'cannot extend relation base/5/16384 beyond 4294967294 blocks',
+  ]) {
+    assert.ok(isUnavailable(limit(message)), message);
+    const cause = { originalCode: '54000', originalMessage: message, kind: 'postgres' };
+    assert.ok(isUnavailable(throughPrisma('P2010', cause)), message);
+    assert.ok(!isOutcomeUnknown(limit(message)), message);
+  }
+  assert.ok(!isUnavailable(limit('index row size 8216 exceeds btree version 4 maximum 2704 for index "names"')));
+  assert.ok(!isUnavailable(limit('row is too big: size 8216, maximum size 8160')));
 });
 
 test('what the code throws itself is a fault of the work', () => {

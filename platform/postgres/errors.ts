@@ -18,8 +18,9 @@ interface ErrorLink {
   cause?: unknown;
   /** of a Prisma error: the error of its PostgreSQL adapter */
   meta?: { driverAdapterError?: unknown };
-  /** of the adapter's description of an error: PostgreSQL's code */
+  /** of the adapter's description of an error: PostgreSQL's code and message */
   originalCode?: unknown;
+  originalMessage?: unknown;
   kind?: unknown;
 }
 
@@ -113,6 +114,7 @@ function linksOf(error: unknown): ErrorLink[] {
 function faultOf(link: ErrorLink): Fault {
   if (link instanceof Unavailable || ofConnecting.has(link)) return 'away';
   const { code, originalCode, kind, message, name } = link;
+  if (isOfServer(link)) return 'away';
   if (typeof originalCode === 'string') return faultOfState(originalCode);
   if (typeof kind === 'string') return faultOfKind(kind);
   if (typeof code === 'string' && code !== '') return faultOfCode(code, link.syscall);
@@ -134,6 +136,17 @@ function faultOfCode(code: string, syscall: unknown): Fault {
 // The classes of https://www.postgresql.org/docs/18/errcodes-appendix.html that speak of the data: cardinality, data
 // exception, integrity constraint, WITH CHECK OPTION, program limit; P0001 is RAISE EXCEPTION.
 const dataClasses = new Set(['21', '22', '23', '44', '54']);
+
+const programLimit = '54000';
+const sequenceLimit = '2200H';
+/** PostgreSQL's sentences, which begin the same in each of its versions since 14: no ids of transactions are left, or a table is full. */
+const serverLimits = /^database is not accepting commands|^multixact |^cannot extend relation /;
+
+/** Whether PostgreSQL uses a code of the data for a limit that the server has reached with any data. */
+function isOfServer({ code, originalCode = code, message, originalMessage = message }: ErrorLink): boolean {
+  if (originalCode === sequenceLimit) return true;
+  return originalCode === programLimit && typeof originalMessage === 'string' && serverLimits.test(originalMessage);
+}
 
 /** @param state an SQLSTATE. Class 08 comes from poolers that lost the server, 57P02 from a server that crashes */
 function faultOfState(state: string): Fault {

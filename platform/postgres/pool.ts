@@ -64,13 +64,14 @@ export function createPool({ name, url, certificates, max, log, statementMs = 15
 
 /**
  * Prisma's adapter reads and writes timestamptz without a zone. With the keep-alive, the server ends the sessions of a client
- * that is gone without a word, and with them their locks.
+ * that is gone without a word, and with them their locks; with the timeout those of one that stands still in a transaction.
  */
 const sessionOptions = [
   '-c TimeZone=UTC',
   '-c tcp_keepalives_idle=10',
   '-c tcp_keepalives_interval=2',
   '-c tcp_keepalives_count=5',
+  '-c idle_in_transaction_session_timeout=10s',
 ].join(' ');
 
 type Connected = (error: Error | undefined, client: PoolClient | undefined, release: (error?: unknown) => void) => void;

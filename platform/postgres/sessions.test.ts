@@ -13,7 +13,9 @@ import { eventually } from '#test/eventually.ts';
 import { freePort } from '#test/ports.ts';
 import { testServers } from '#test/servers.ts';
 import { withClient } from './database-roles.ts';
+import { isUnavailable } from './errors.ts';
 import { createPool, ping } from './pool.ts';
+import { assertSessions } from './sessions.ts';
 
 const log = createLogger('sessions-test', 'silent');
 const pgbouncer = '/usr/sbin/pgbouncer';
@@ -78,14 +80,14 @@ const seven = Buffer.concat([
   ready,
 ]);
 
-/** Starts a server that answers every query on every connection with the same number of a process. @returns its connection string */
-async function startSharedSession(t: TestContext): Promise<string> {
+/** Starts a server that takes every login, and answers every query, or none. @returns its connection string */
+async function startServer(t: TestContext, answer: Buffer | undefined): Promise<string> {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket);
     socket.once('data', () => {
       socket.write(Buffer.concat([reply('R', Buffer.alloc(4)), ready]));
-      socket.on('data', (data) => data[0] === 0x51 && socket.write(seven)); // Q: a query
+      socket.on('data', (data) => data[0] === 0x51 && answer && socket.write(answer)); // Q: a query
     });
     socket.on('error', () => undefined);
   });
@@ -111,8 +113,18 @@ describe('a database', () => {
     await ping(pool);
   });
 
+  it('ends the sessions that stand still in a transaction, whoever has made the role', async (t) => {
+    const { rows } = await poolOf(t, testServers().postgres).query('SHOW idle_in_transaction_session_timeout');
+    assert.deepEqual(rows, [{ idle_in_transaction_session_timeout: '10s' }]);
+  });
+
   it('is ready behind a pooler of sessions', { skip }, async (t) => {
     await ping(poolOf(t, await startPooler(t, 'session')));
+  });
+
+  it('is away where it takes the login and answers nothing', async (t) => {
+    const pool = poolOf(t, await startServer(t, undefined));
+    await assert.rejects(assertSessions(pool), (error) => isUnavailable(error));
   });
 
   it('is refused behind a pooler of transactions', { skip }, async (t) => {
@@ -120,6 +132,6 @@ describe('a database', () => {
   });
 
   it('is refused where two connections share a session', async (t) => {
-    await assert.rejects(ping(poolOf(t, await startSharedSession(t))), { code: 'ERR_DATABASE_POOLER' });
+    await assert.rejects(ping(poolOf(t, await startServer(t, seven))), { code: 'ERR_DATABASE_POOLER' });
   });
 });

@@ -1,9 +1,14 @@
+import type { Socket } from 'node:net';
 import { Client } from 'pg';
 import type { Pool } from 'pg';
 import { PlatformError } from '#platform/errors';
 import { markConnecting } from './errors.ts';
 
 const connectMs = 5_000;
+/** how long a statement may take, in milliseconds: a server that is frozen answers none */
+const queryMs = 5_000;
+/** how long the end of a connection may take, in milliseconds */
+const endMs = 1_000;
 /** the pools whose connections are known to be sessions */
 const checked = new WeakSet<Pool>();
 
@@ -31,15 +36,29 @@ export async function assertSessions(pool: Pool): Promise<void> {
   } catch (error) {
     throw markConnecting(error); // the work that needs the sessions has not begun
   } finally {
-    await Promise.all([first, second].map((client) => client.end().catch(() => undefined)));
+    await Promise.all([first, second].map(end));
   }
 }
 
 function clientOf({ options }: Pool): Client {
   const { connectionString, ssl, application_name: name } = options;
-  const client = new Client({ connectionString, ssl, application_name: name, connectionTimeoutMillis: connectMs });
+  const client = new Client({
+    connectionString,
+    ssl,
+    application_name: name,
+    connectionTimeoutMillis: connectMs,
+    query_timeout: queryMs,
+  });
   client.on('error', () => undefined);
   return client;
+}
+
+/** Says goodbye to the server, which need not answer. */
+async function end(client: Client): Promise<void> {
+  const { connection } = client as Client & { connection: { stream: Socket } };
+  const timer = setTimeout(() => connection.stream.destroy(), endMs);
+  await client.end().catch(() => undefined);
+  clearTimeout(timer);
 }
 
 async function sessionOf(client: Client): Promise<number> {
