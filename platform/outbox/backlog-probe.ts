@@ -97,14 +97,15 @@ export class BacklogProbe {
   }
 
   #note({ database, oldest, pending, shards }: ShardBacklog): void {
-    const now = performance.now();
+    // a row that is new here may have been the oldest one since the measurement before
+    const earliest = Math.max(this.#measuredAt, performance.now() - everyMs - timeoutMs);
     this.#database = database;
     metrics.oldest.set({ database }, oldest);
     metrics.pending.set({ database }, pending);
     this.#oldest = new Map(
       shards.map(({ shard, id }) => {
         const before = this.#oldest.get(shard);
-        return [shard, { id, since: before?.id === id ? before.since : now }];
+        return [shard, { id, since: before?.id === id ? before.since : earliest }];
       }),
     );
   }
