@@ -2,7 +2,17 @@
 // not part of `npm test`.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { chmodSync, cpSync, existsSync, globSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -56,6 +66,31 @@ async function run(folder: string, program: string, ...args: string[]): Promise<
 }
 
 const millrace = (folder: string, ...args: string[]) => run(folder, process.execPath, starter, ...args);
+
+/** The copy has these folders as they are here, so their tests, which `npm test` runs here, would find the same. */
+const asHere = ['platform', 'streams', 'operators', 'charts/millrace-operator', 'tests/schedules', 'tests/support'];
+/** The folders that it has otherwise, and the tests of the others that read its services and queries. */
+const testedInCopy = [
+  'charts',
+  'dashboard',
+  'k8s',
+  'local',
+  'scaffold',
+  'services',
+  'tests/tiltfile',
+  'platform/declarations',
+  'platform/errors',
+  'streams/language',
+];
+
+function assertAsHere(copy: string): void {
+  const inFolders = [...trackedFiles(root)].filter((path) => asHere.some((folder) => path.startsWith(`${folder}/`)));
+  for (const path of inFolders.filter((one) => existsSync(join(copy, one))))
+    assert.ok(
+      readFileSync(join(copy, path)).equals(readFileSync(join(root, path))),
+      `${path} is another one in the copy: its tests have to run there`,
+    );
+}
 
 /** Gives a copy the packages of this project and the list of Kafka's jars, so that it does not fetch them. */
 function equip(folder: string): void {
@@ -167,7 +202,8 @@ describe('npm run new', () => {
     await millrace(copy, 'new', 'service', 'bookings'); // one that consumes nothing
     await millrace(copy, 'new', 'event', 'bookings', 'booking.cancelled');
     await run(copy, 'npm', 'run', '--silent', 'check');
-    await run(copy, 'npm', 'test');
+    assertAsHere(copy);
+    await run(copy, 'npm', 'test', '--', ...testedInCopy);
     const tested = await run(copy, 'npm', 'run', 'test:system');
     const acceptance = 'takes an item, and its event reaches the projection and the window';
     assert.ok(tested.includes(`✔ ${acceptance}`), `the copy has the test: ${acceptance}`);
