@@ -51,6 +51,7 @@ describe('an Inbox one of whose sessions hangs in the server', () => {
     await first.inbox.stop();
     const session = await stand.database.pool.connect();
     try {
+      await session.query('SET idle_in_transaction_session_timeout = 0');
       await session.query('BEGIN');
       await session.query('SELECT FROM millrace.inbox_offsets WHERE partition = 0 FOR UPDATE');
       await stand.sendRange(20, 40);
@@ -70,7 +71,7 @@ describe('an Inbox one of whose sessions hangs in the server', () => {
       await stand.assertOnceInOrder(40);
       await eventually(() => stand.isReady(health), 'it is ready');
     } finally {
-      session.release();
+      session.release(true);
     }
   });
 });

@@ -62,6 +62,8 @@ export class KafkaJsConsumer implements ConsumerHandle {
   readonly #failing = new Map<string, { since: number; last: number; reason: string }>();
   /** the partitions that wait for the end of a transaction, by name: when they were last seen to, and the reason */
   readonly #held = new Map<string, { last: number; reason: string }>();
+  /** the partitions of which a fetch has just brought nothing: kafkajs takes that for an empty batch */
+  readonly #withoutRecords = new Set<string>();
 
   /** @param create makes a consumer of kafkajs whose `disconnect` is final */
   constructor(
@@ -210,7 +212,8 @@ export class KafkaJsConsumer implements ConsumerHandle {
       this.#sign();
     });
     consumer.on('consumer.end_batch_process', ({ payload: { topic, partition, batchSize, lastOffset } }) => {
-      if (batchSize === 0) this.#options.onPassed?.({ topic, partition, offset: BigInt(lastOffset) + 1n });
+      if (batchSize === 0 && !this.#withoutRecords.delete(`${topic}/${partition}`))
+        this.#options.onPassed?.({ topic, partition, offset: BigInt(lastOffset) + 1n });
     });
     try {
       await consumer.connect();
@@ -266,6 +269,7 @@ export class KafkaJsConsumer implements ConsumerHandle {
     this.#joined = true;
     this.#failing.clear();
     this.#held.clear();
+    this.#withoutRecords.clear();
     const paused = consumer.paused(); // in an earlier assignment
     if (paused.length > 0) consumer.resume(paused);
     this.#lastHeartbeat = this.#sign();
@@ -278,12 +282,13 @@ export class KafkaJsConsumer implements ConsumerHandle {
 
   async #onBatch(payload: EachBatchPayload): Promise<void> {
     const { failure, messages } = fetchedBatchOf(payload);
-    const { topic, partition } = payload.batch;
+    const name = `${payload.batch.topic}/${payload.batch.partition}`;
+    if (failure) this.#withoutRecords.add(name);
     if (failure instanceof OpenTransaction) {
-      this.#held.set(`${topic}/${partition}`, { last: performance.now(), reason: failure.message });
+      this.#held.set(name, { last: performance.now(), reason: failure.message });
       return;
     }
-    this.#held.delete(`${topic}/${partition}`);
+    this.#held.delete(name);
     if (failure) return this.#onFailure(payload.batch, failure);
     if (payload.isStale()) return;
     const handled = await this.#options.onBatch(toIncoming(payload));

@@ -4,6 +4,7 @@ import { untilPasses } from '#test/eventually.ts';
 import { testKafka, uniqueTopic } from '#test/kafka.ts';
 import { createLogger } from '#platform/telemetry';
 import { createKafka } from '../port.ts';
+import { readTopic as readWhole } from '../read-topic.ts';
 import type { Kafka } from '../port.ts';
 import { compressionTypes } from '../record/codecs.ts';
 import { readTopic } from '../testing/read-topic.ts';
@@ -117,5 +118,10 @@ describe('transactions of others', () => {
     const record: Step = { producer: 'a', kind: 'record', key: null, value: 'open' };
     await produceForeign(topic, [record, record, { kind: 'leave' }]);
     assert.deepEqual((await kafka.admin.watermarks(topic)).get(0), { low: 0n, high: 2n });
+    const reading = readWhole(kafka, { topic, group: `group-${topic}`, onMessages: () => undefined, silentMs: 5_000 });
+    await assert.rejects(
+      reading,
+      /nothing comes of .*: a transaction that another program has begun at offset 0 has not/,
+    );
   });
 });
