@@ -15,6 +15,11 @@ function dockerName(folder: string): string {
   return `millrace-kafka-${createHash('sha256').update(folder).digest('hex').slice(0, 12)}`;
 }
 
+/** Whether Docker, which answers, has data of the folder. */
+export function hasVolume(folder: string): boolean {
+  return spawnSync('docker', ['volume', 'inspect', dockerName(folder)]).status === 0;
+}
+
 /** Removes the container that a killed run left. */
 export function removeContainer(folder: string): void {
   spawnSync('docker', ['rm', '--force', dockerName(folder)]);

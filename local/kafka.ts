@@ -6,9 +6,10 @@ import { messageOf } from '#platform/errors';
 import type { KafkaConnection } from '#platform/kafka';
 
 import { asFileFault, Fault } from './fault.ts';
-import { dockerAnswers, forgetDockerKafka, removeContainer, startDockerKafka } from './kafka-docker.ts';
+import { dockerAnswers, forgetDockerKafka, hasVolume, removeContainer, startDockerKafka } from './kafka-docker.ts';
 import { endLeftoverBroker, findJava, kafkaClasspath, startJavaKafka } from './kafka-java.ts';
 import { useKafkaOf } from './kafka-external.ts';
+import { forgetKind, kindOfData, noteKind, type BrokerKind } from './kafka-kind.ts';
 import { probeBroker } from './kafka-probe.ts';
 import type { Running } from './supervised.ts';
 import { assertPortFree } from './ports.ts';
@@ -46,23 +47,26 @@ export async function forgetKafka(options: { folder: string }): Promise<void> {
   await endLeftoverBroker(options.folder);
   forgetDockerKafka(options.folder);
   rmSync(join(options.folder, 'kafka'), { recursive: true, force: true });
+  forgetKind(options.folder);
 }
 
 /**
- * Provides a Kafka: that of `KAFKA_BROKERS`, else our own broker in Docker, else our own broker from its jars.
+ * Provides a Kafka: that of `KAFKA_BROKERS`, else our own broker in Docker, else our own broker from its jars; where the folder has
+ * data of our own broker, only the kind of broker that has written it.
  * @param options.env has `KAFKA_BROKERS` and the settings beside it
  */
 export async function startKafka(
   options: BrokerOptions & SearchOptions & { env: NodeJS.ProcessEnv },
 ): Promise<KafkaServer> {
   if (options.env['KAFKA_BROKERS']) return await useKafkaOf(options.env);
-  const start = await chooseBroker(options);
+  const { kind, start } = await chooseBroker(options);
   try {
     mkdirSync(options.folder, { recursive: true });
     await endLeftoverBroker(options.folder);
     await assertPortFree(options.port, 'Kafka');
     await assertPortFree(options.controllerPort, "Kafka's controller");
     const server = await start();
+    noteKind(options.folder, kind);
     await untilReady(server, options);
     return server;
   } catch (error) {
@@ -70,25 +74,60 @@ export async function startKafka(
   }
 }
 
-async function chooseBroker(options: BrokerOptions & SearchOptions): Promise<() => Promise<KafkaServer>> {
+type Start = () => Promise<KafkaServer>;
+
+/** A broker that can be started. */
+interface Choice {
+  kind: BrokerKind;
+  start: Start;
+}
+
+async function chooseBroker(options: BrokerOptions & SearchOptions): Promise<Choice> {
+  const { folder } = options;
+  const hasDocker = dockerAnswers();
+  if (hasDocker) removeContainer(folder);
+  const only = kindOfData(folder, hasDocker && hasVolume(folder));
   const problems: string[] = [];
-  if (dockerAnswers()) {
-    removeContainer(options.folder);
-    try {
-      return await startDockerKafka(KAFKA_VERSION, options);
-    } catch (error) {
-      problems.push(messageOf(error));
-    }
-  } else problems.push('no Docker engine answers');
-  const java = findJava();
-  if (java.problem !== undefined) {
-    problems.push(java.problem);
-    throw new Fault(`Kafka cannot be started: ${problems.join('; ')}.`, {
-      hint: 'Install Java 17 or newer with Maven, or start Docker, or use your own Kafka: KAFKA_BROKERS=host:9092 npm start',
-    });
+  for (const kind of only ? [only] : (['docker', 'java'] as const)) {
+    const found = kind === 'docker' ? await dockerBroker(hasDocker, options) : await javaBroker(options);
+    if (typeof found !== 'string') return { kind, start: found };
+    problems.push(found);
   }
+  throw noBroker(only, problems, folder);
+}
+
+/** How to start a broker in Docker, or why it cannot be. */
+async function dockerBroker(hasDocker: boolean, options: BrokerOptions & SearchOptions): Promise<Start | string> {
+  if (!hasDocker) return 'no Docker engine answers';
+  try {
+    return await startDockerKafka(KAFKA_VERSION, options);
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+/** How to start a broker from its jars, or why it cannot be. */
+async function javaBroker(options: BrokerOptions & SearchOptions): Promise<Start | string> {
+  const java = findJava();
+  if (java.problem !== undefined) return java.problem;
   const classpath = await kafkaClasspath(KAFKA_VERSION, options);
   return () => startJavaKafka(KAFKA_VERSION, java.program, classpath, options);
+}
+
+/** @param only the kind that has the data of the folder */
+function noBroker(only: BrokerKind | undefined, problems: readonly string[], folder: string): Fault {
+  const problem = `Kafka cannot be started: ${problems.join('; ')}.`;
+  if (only === undefined)
+    return new Fault(problem, {
+      hint: 'Install Java 17 or newer with Maven, or start Docker, or use your own Kafka: KAFKA_BROKERS=host:9092 npm start',
+    });
+  const [where, wanted] =
+    only === 'docker'
+      ? ['in Docker', 'Start Docker']
+      : ['those of a broker without Docker', 'Install Java 17 or newer with Maven'];
+  return new Fault(`${problem} The events of ${folder} are ${where}; another broker would begin without them.`, {
+    hint: `${wanted}, or delete all data and begin anew: npm start -- --fresh`,
+  });
 }
 
 /** Waits until the broker answers. @throws Fault if it does not; it is stopped then */
