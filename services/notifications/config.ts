@@ -1,9 +1,10 @@
 import { Type } from 'typebox';
-import { commonConfig, url } from '#platform/config';
+import type { Static } from 'typebox';
+import { ConfigError, commonConfig, loadConfig, url } from '#platform/config';
+import type { ConfigSource } from '#platform/config';
 import { kafkaConfig } from '#platform/kafka';
 
-/** The settings of the notifications service. */
-export const configSchema = Type.Object({
+const configSchema = Type.Object({
   ...commonConfig,
   ...kafkaConfig,
   DATABASE_URL: url('postgres', 'postgresql'),
@@ -28,3 +29,19 @@ export const configSchema = Type.Object({
     description: 'notifications are deleted after this time',
   }),
 });
+
+/**
+ * The settings of the notifications service.
+ * @throws ConfigError with every fault
+ */
+export function loadSettings(source: ConfigSource = {}): Static<typeof configSchema> {
+  const config = loadConfig(configSchema, source);
+  const { MAIL_MAX_AGE_HOURS: hours, NOTIFICATION_RETENTION_DAYS: days } = config;
+  // the notification of an event is what keeps a repetition from being sent as another mail
+  if (days * 24 < hours)
+    throw new ConfigError([
+      `NOTIFICATION_RETENTION_DAYS must be at least ${Math.ceil(hours / 24)}, or MAIL_MAX_AGE_HOURS at most ${days * 24}: an event that is ` +
+        'read again after its notification is deleted would be sent again',
+    ]);
+  return config;
+}

@@ -1,6 +1,5 @@
 import { notifications } from '#contracts/notifications.ts';
 import { decodeEvent } from '#contracts/index.ts';
-import { loadConfig } from '#platform/config';
 import { consumptionOf } from '#platform/declarations';
 import { createHttp } from '#platform/http';
 import { consumerPart, Inbox } from '#platform/inbox';
@@ -9,7 +8,7 @@ import { OutboxRelay } from '#platform/outbox';
 import { createPool, ping } from '#platform/postgres';
 import { runService } from '#platform/lifecycle';
 import { Archive } from './archive.ts';
-import { configSchema } from './config.ts';
+import { loadSettings } from './config.ts';
 import { Deliveries } from './deliveries.ts';
 import { createHandlers } from './handlers.ts';
 import { applyEvents } from './intake.ts';
@@ -20,7 +19,7 @@ import { SmtpClient } from './smtp.ts';
 
 await runService('notifications', async (service) => {
   const { log, health } = service;
-  const config = loadConfig(configSchema);
+  const config = loadSettings();
 
   const pool = createPool({ name: 'notifications', url: config.DATABASE_URL, max: config.DATABASE_POOL_SIZE, log });
   service.onStop('database', () => pool.end());
