@@ -1,5 +1,4 @@
 import type { Window } from '#streams/contract';
-import { createDecoder, readJson } from '#platform/contract';
 import { createKafka, readTopic } from '#platform/kafka';
 import type { IncomingMessage } from '#platform/kafka';
 import { createLogger } from '#platform/telemetry';
@@ -53,9 +52,6 @@ export function windowsText(windows: readonly Window[]): string {
   return table([['start', 'end', 'key', 'state', ...names], ...rows]);
 }
 
-/** A dump has the events of the topic as they are, whether they fit a contract or not. */
-const decodeEvent = createDecoder(readJson);
-
 /**
  * Writes the current messages of a topic as lines of a dump, each partition in its order.
  * @returns how many messages it has written, and how many it has skipped because they are not events
@@ -72,7 +68,7 @@ export async function dumpTopic(
     const counts = { written: 0, skipped: 0 };
     const take = (message: IncomingMessage) => {
       try {
-        write(dumpLine(decodeEvent(message)));
+        write(dumpLine(message));
         counts.written += 1;
       } catch {
         counts.skipped += 1;

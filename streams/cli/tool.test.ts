@@ -243,7 +243,7 @@ select: [{ name: revenue, sum: data.totalAmount }, { name: users, distinct: stri
     for (let id = 0; id < 30; id++) {
       const envelope = { id: `o-${id}`, type: 'test.order', source: '/test', subject: '', time: new Date(start + id) };
       const headers = id === 29 ? {} : encodeHeaders(envelope);
-      const value = Buffer.from(JSON.stringify({ userId: id % 2, totalAmount: 0.1 }));
+      const value = Buffer.from(`{"userId":900719925474099${2 + (id % 2)},"totalAmount":0.1}`); // the same in a double
       await producer.send(topic, id % 3, [{ key: String(id), value, headers }]);
     }
     await producer.close();

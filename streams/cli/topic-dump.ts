@@ -2,7 +2,8 @@ import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { Compile } from 'typebox/compile';
 import type { ReceivedEvent } from '#platform/contract';
-import { parseTime } from '#platform/contract';
+import { createDecoder, parseTime, readJson } from '#platform/contract';
+import type { IncomingMessage } from '#platform/kafka';
 import { parseExactly } from '#streams/engine';
 import { ToolFault } from './fault.ts';
 
@@ -78,22 +79,19 @@ function eventOf(line: Line, topic: string, offset: bigint): ReceivedEvent {
   return { id, type, source, subject, time, data, topic, partition, offset, key, traceparent };
 }
 
-/** An event as a line of a dump, without the line break. */
-export function dumpLine({ time, offset, traceparent, ...event }: ReceivedEvent): string {
-  const { id, type, source, subject, topic, partition, key, data } = event;
-  const trace = traceparent === undefined ? {} : { traceparent };
+/** Decodes an event, whether it fits a contract or not, and leaves its data as JSON text, with each digit of its numbers. */
+const decodeEvent = createDecoder<IncomingMessage>((value) => {
+  readJson(value); // it is JSON
+  const { bytes, start, end } = value.valueRange ?? { bytes: value.value!, start: 0, end: value.value!.length };
+  return bytes.toString('utf8', start, end);
+});
+
+/** A message as a line of a dump, without the line break. @throws InvalidEvent if it is not an event */
+export function dumpLine(message: IncomingMessage): string {
+  const { id, type, source, subject, time, topic, partition, offset, key, traceparent, data } = decodeEvent(message);
   const at = new Date(time).toISOString();
-  return JSON.stringify({
-    id,
-    type,
-    source,
-    subject,
-    time: at,
-    topic,
-    partition,
-    offset: Number(offset),
-    key,
-    ...trace,
-    data,
-  });
+  const trace = traceparent === undefined ? {} : { traceparent };
+  const known = { id, type, source, subject, time: at, topic, partition, offset: Number(offset), key, ...trace };
+  // in JSON, a line break is never part of a text
+  return `${JSON.stringify(known).slice(0, -1)},"data":${(data as string).replaceAll(/[\r\n]+/g, ' ')}}`;
 }
