@@ -1,7 +1,6 @@
+import type { ASTNode } from '@marcbachmann/cel-js';
+import { partsOf } from './nodes.ts';
 import type { StreamQuery } from './stream-query.ts';
-import type { Expression } from './expression.ts';
-
-type Node = Expression<never>['ast'];
 
 /**
  * The members of `data` that a query's expressions name; undefined if an expression uses `data` in another way, and so can
@@ -14,7 +13,7 @@ export function membersOf({ where, keyBy, timestamp, select }: StreamQuery): Rea
 }
 
 /** @returns whether the node uses only members */
-function collect(node: Node, names: Set<string>): boolean {
+function collect(node: ASTNode, names: Set<string>): boolean {
   if (node.op === 'id') return node.args !== 'data';
   if (node.op === '.') {
     const [object, name] = node.args;
@@ -24,10 +23,4 @@ function collect(node: Node, names: Set<string>): boolean {
     }
   }
   return partsOf(node.args).every((part) => collect(part, names));
-}
-
-/** The child nodes, also those in nested lists. */
-function partsOf(args: unknown): Node[] {
-  if (Array.isArray(args)) return args.flatMap(partsOf);
-  return typeof args === 'object' && args !== null && 'op' in args ? [args as Node] : [];
 }

@@ -57,6 +57,16 @@ export function formatDecimal({ unscaled, scale }: Decimal): string {
   return `${unscaled < 0n ? '-' : ''}${digits.slice(0, -scale)}.${digits.slice(-scale)}`;
 }
 
+const digitsOf = (n: bigint): number => n.toString().length;
+
+/** The double nearest to `a / b`, where b is not 0. */
+export function quotientOf(a: Decimal, b: Decimal): number {
+  const [dividend, divisor] = [a.unscaled * 10n ** BigInt(b.scale), b.unscaled * 10n ** BigInt(a.scale)];
+  const scale = Math.max(0, 40 + digitsOf(divisor) - digitsOf(dividend)); // more digits than any tie of doubles has
+  const scaled = dividend * 10n ** BigInt(scale);
+  return Number(formatDecimal({ unscaled: scaled / divisor, scale }));
+}
+
 /** `dividend / divisor` with `scale` digits after the point, halves away from zero. */
 function divideRounded(dividend: bigint, divisor: bigint, scale: number): string {
   const negative = dividend < 0n;

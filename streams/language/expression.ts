@@ -2,6 +2,7 @@ import { Environment, EvaluationError, ParseError, TypeError as CelTypeError } f
 import type { ASTNode, Context } from '@marcbachmann/cel-js';
 import { StreamsError } from '#streams/errors';
 import type { ReceivedEvent } from '#platform/contract';
+import { registerMixed, useDecimals } from './arithmetic.ts';
 import { shortcut } from './fast.ts';
 import type { Roots, Shortcut } from './fast.ts';
 import { registerMatches, useLinearMatches, withKnownNames } from './matches.ts';
@@ -49,7 +50,9 @@ export class ExpressionError extends StreamsError {
 }
 
 const createEnvironment = () =>
-  registerMatches(new Environment({ unlistedVariablesAreDyn: false, homogeneousAggregateLiterals: false }));
+  registerMixed(
+    registerMatches(new Environment({ unlistedVariablesAreDyn: false, homogeneousAggregateLiterals: false })),
+  );
 
 const eventEnvironment = createEnvironment()
   .registerVariable('data', 'dyn')
@@ -142,6 +145,7 @@ function compile<Scope>(
   if (pattern) throw new ExpressionFault(pattern.message, pattern.offset);
   const checked = parsed.check();
   if (!checked.valid) throw faultOf(checked.error!);
+  useDecimals(parsed.ast);
   const quick = shortcut(parsed.ast, roots);
   return {
     source,

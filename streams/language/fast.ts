@@ -1,6 +1,5 @@
 import type { ASTNode } from '@marcbachmann/cel-js';
-import { addDecimals, decimalOf, formatDecimal, multiplyDecimals, subtractDecimals } from './decimal.ts';
-import type { Decimal } from './decimal.ts';
+import { calculate } from './arithmetic.ts';
 
 /**
  * An expression as plain closures. The value is undefined if the closures cannot decide: a member is missing, or a type is
@@ -35,7 +34,7 @@ export function shortcut<Scope>(node: ASTNode, roots: Roots<Scope>): Shortcut<Sc
     case '+':
     case '-':
     case '*':
-      return arithmetic(operand(node.args[0], roots), operand(node.args[1], roots), operations[node.op]);
+      return arithmetic(operand(node.args[0], roots), operand(node.args[1], roots), calculate[node.op]);
     case '&&':
     case '||':
       return logical(compile(node.args[0]), compile(node.args[1]), node.op === '||');
@@ -110,30 +109,16 @@ function ordering<Scope>(left: Part<Scope>, right: Part<Scope>, op: keyof typeof
   };
 }
 
-interface Operation {
-  quick: (a: number, b: number) => number;
-  exact: (a: Decimal, b: Decimal) => Decimal;
-}
-
-const operations: Record<'+' | '-' | '*', Operation> = {
-  '+': { quick: (a, b) => a + b, exact: addDecimals },
-  '-': { quick: (a, b) => a - b, exact: subtractDecimals },
-  '*': { quick: (a, b) => a * b, exact: multiplyDecimals },
-};
-
-/**
- * Arithmetic on JSON numbers. They are decimals, as they are for sums: 0.1 * 3 is 0.3, which in binary it is not. JSON does not
- * distinguish integers, so that a whole number goes with any other.
- */
-function arithmetic<Scope>(left: Part<Scope>, right: Part<Scope>, { quick, exact }: Operation): Part<Scope> {
+function arithmetic<Scope>(
+  left: Part<Scope>,
+  right: Part<Scope>,
+  operate: (a: number, b: number) => number,
+): Part<Scope> {
   if (!left || !right) return undefined;
   return (scope) => {
     const a = left(scope);
     const b = right(scope);
-    if (typeof a !== 'number' || typeof b !== 'number' || !Number.isFinite(a) || !Number.isFinite(b)) return undefined;
-    const result = quick(a, b);
-    if (Number.isSafeInteger(a) && Number.isSafeInteger(b) && Number.isSafeInteger(result)) return result;
-    return Number(formatDecimal(exact(decimalOf(a), decimalOf(b))));
+    return typeof a === 'number' && typeof b === 'number' ? operate(a, b) : undefined;
   };
 }
 

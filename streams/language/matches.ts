@@ -1,5 +1,6 @@
 import type { ASTNode, Environment } from '@marcbachmann/cel-js';
 import { RE2JS, RE2JSException } from 're2js';
+import { nodesOf } from './nodes.ts';
 
 /** The name under which the interpreter finds this `matches`: it does not let a function of its own be replaced. */
 const linearMatches = 'matchesInLinearTime';
@@ -59,11 +60,4 @@ function compile(argument: ASTNode): string | undefined {
     if (!(error instanceof RE2JSException)) throw error;
     return `${error.message}; matches takes the syntax of RE2, which has no lookaround and no backreference`;
   }
-}
-
-/** Every node of a tree, those of macros, too. */
-function* nodesOf(value: unknown): Generator<ASTNode> {
-  if (typeof value !== 'object' || value === null) return;
-  if (!Array.isArray(value) && 'op' in value) yield value as ASTNode;
-  for (const child of Object.values(value)) yield* nodesOf(child);
 }
