@@ -146,7 +146,7 @@ export class Aggregation implements Effects {
     const watermark = watermarks.of(plan.clock);
     if (window.kind === 'session') {
       const over = isOver(window, time, watermark);
-      if (!over) count(this.#sessionsOf(plan, key).at(time), inputs, event);
+      if (!over) this.#sessionsOf(plan, key).add(time, inputs, event.traceparent);
       note(tally, !over, over, watermark - time);
       return;
     }

@@ -1,5 +1,5 @@
 import { Delta, mergeStates } from './accumulators.ts';
-import type { AccumulatorSpec, WindowState } from './accumulators.ts';
+import type { AccumulatorSpec, Inputs, WindowState } from './accumulators.ts';
 
 /** From the first event of a session to the end of the gap after its last; milliseconds since 1970. */
 export interface Span {
@@ -7,9 +7,17 @@ export interface Span {
   end: number;
 }
 
+/** An event as a session by itself: from its time to the end of the gap. */
+interface SessionEvent extends Span {
+  inputs: Inputs;
+  traceparent: string | undefined;
+}
+
 /** The events of a batch in one session. */
 export interface SessionDelta extends Span {
   delta: Delta;
+  /** in any order */
+  events: SessionEvent[];
 }
 
 /** A session in the database. */
@@ -36,7 +44,7 @@ export interface SessionChanges {
   merged: MergedSession[];
   /** the starts of stored sessions that are merged into an earlier one */
   absorbed: number[];
-  /** deltas that came too late: they touch a closed session */
+  /** of the events that came too late: they touch a closed session */
   refused: Delta[];
 }
 
@@ -56,31 +64,48 @@ export class SessionList {
     this.#accumulators = accumulators;
   }
 
-  /** The delta for an event of this time. The event can join two sessions, never three: each is at least a gap long. */
-  at(time: number): Delta {
+  /** Adds an event of this time. It can join two sessions, never three: each is at least a gap long. */
+  add(time: number, inputs: Inputs, traceparent: string | undefined): void {
+    const event = { start: time, end: time + this.#gap, inputs, traceparent };
+    const session = this.#at(event);
+    session.events.push(event);
+    session.delta.add(inputs);
+    session.delta.traceparent = traceparent;
+  }
+
+  /** The session that an event belongs to. */
+  #at({ start, end }: Span): SessionDelta {
     const { sessions } = this;
-    const end = time + this.#gap;
     let after = sessions.length; // the first session that begins too late for it; events mostly come in order
     while (after > 0 && sessions[after - 1]!.start > end) after -= 1;
     const [before, session] = [sessions[after - 2], sessions[after - 1]];
-    if (session === undefined || session.end < time) {
-      const delta = new Delta(this.#accumulators);
-      sessions.splice(after, 0, { start: time, end, delta });
-      return delta;
+    if (session === undefined || session.end < start) {
+      const opened = { start, end, delta: new Delta(this.#accumulators), events: [] };
+      sessions.splice(after, 0, opened);
+      return opened;
     }
-    session.start = Math.min(session.start, time);
+    session.start = Math.min(session.start, start);
     session.end = Math.max(session.end, end);
-    if (before === undefined || before.end < session.start) return session.delta;
+    if (before === undefined || before.end < session.start) return session;
     before.end = session.end;
     before.delta.merge(session.delta);
+    before.events = joined(before.events, session.events);
     sessions.splice(after - 1, 1);
-    return before.delta;
+    return before;
   }
+}
+
+/** All elements of two arrays, which it may change; the shorter one is copied, so that growing by merges takes little time. */
+function joined<T>(a: T[], b: T[]): T[] {
+  const [longer, shorter] = a.length < b.length ? [b, a] : [a, b];
+  for (const one of shorter) longer.push(one);
+  return longer;
 }
 
 /**
  * Merges the sessions of a batch with the stored ones of a key. The result does not depend on the order of the events, nor
- * on how they are divided into batches.
+ * on how they are divided into batches: an event that touches a closed session is refused by itself, and those that it would have
+ * joined go on without it.
  * @param kept the stored sessions that touch a session of the batch, and possibly others
  * @param closes whether the query closes its windows
  */
@@ -92,8 +117,16 @@ export function mergeSessions(
 ): SessionChanges {
   const changes: SessionChanges = { merged: [], absorbed: [], refused: [] };
   const over = kept.filter(({ closed }) => closed === true);
-  const taken = deltas.filter((session) => !over.some((other) => touch(other, session)));
-  for (const session of deltas) if (!taken.includes(session)) changes.refused.push(session.delta);
+  const taken: SessionDelta[] = [];
+  for (const session of deltas) {
+    const closed = over.filter((other) => touch(other, session));
+    if (closed.length === 0) taken.push(session);
+    else {
+      const { inTime, late } = divide(accumulators, session, closed);
+      taken.push(...inTime);
+      if (late.events > 0) changes.refused.push(late);
+    }
+  }
   const open = kept.filter(({ closed }) => closed !== true);
   for (const { start, end, members } of hanging<StoredSession | SessionDelta>([...open, ...taken])) {
     const added = members.filter((member): member is SessionDelta => !('accumulators' in member));
@@ -115,6 +148,22 @@ export function mergeSessions(
     });
   }
   return changes;
+}
+
+/** Divides the events of a session into those that touch a closed one, and the sessions of the others. */
+function divide(
+  accumulators: readonly AccumulatorSpec[],
+  { events }: SessionDelta,
+  closed: readonly Span[],
+): { inTime: readonly SessionDelta[]; late: Delta } {
+  const gap = events[0]!.end - events[0]!.start;
+  const inTime = new SessionList(gap, accumulators);
+  const late = new Delta(accumulators);
+  for (const event of events) {
+    if (closed.some((other) => touch(other, event))) late.add(event.inputs);
+    else inTime.add(event.start, event.inputs, event.traceparent);
+  }
+  return { inTime: inTime.sessions, late };
 }
 
 /** Groups spans that touch each other, directly or through others. */
