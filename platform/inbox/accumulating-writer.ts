@@ -112,17 +112,19 @@ export class AccumulatingWriter implements Sink {
   }
 
   /** Loads the state that the batch needs; it waits for an unavailable database as long as necessary. */
-  async #prepare(batch: PartitionBatch, signal: AbortSignal): Promise<void> {
+  #prepare(batch: PartitionBatch, signal: AbortSignal): Promise<void> {
     const { accumulator } = this.#options;
-    for (let failures = 1; !signal.aborted; failures += 1) {
-      try {
-        return await accumulator.prepare({ ...batch, offset: batch.expected });
-      } catch (error) {
-        if (!isUnavailable(error)) throw error;
-        this.#availability.set(error as Error);
-        await pause(backoffMs(failures, databaseBackoff), signal);
+    return this.#availability.during(async (failed) => {
+      for (let failures = 1; !signal.aborted; failures += 1) {
+        try {
+          return await accumulator.prepare({ ...batch, offset: batch.expected });
+        } catch (error) {
+          if (!isUnavailable(error)) throw error;
+          failed(error as Error);
+          await pause(backoffMs(failures, databaseBackoff), signal);
+        }
       }
-    }
+    });
   }
 
   /** Whether the batch begins where the pending events of its partition end. */
@@ -216,20 +218,25 @@ export class AccumulatingWriter implements Sink {
   }
 
   async #settle(work: Work): Promise<void> {
-    for (let failures = 1; ; failures += 1) {
-      if (work.failure !== undefined) return this.#discard(work, work.failure);
+    const error = await this.#availability.during((failed) => this.#try(work, failed));
+    if (error === undefined) this.#options.onCommitted([...work.batches.values()]);
+    else this.#discard(work, error);
+  }
+
+  /** Commits; it waits for an unavailable database as long as necessary. @returns why the work is to be discarded */
+  async #try(work: Work, failed: (error: Error) => void): Promise<unknown> {
+    for (let failures = 1; work.failure === undefined; failures += 1) {
       try {
         await this.#commit(work);
-        this.#availability.set(undefined);
-        break;
+        return undefined;
       } catch (error) {
-        if (!isUnavailable(error)) return this.#discard(work, error);
-        this.#availability.set(error as Error);
-        if (work.signal.aborted) return this.#discard(work, error);
+        if (!isUnavailable(error)) return error;
+        failed(error as Error);
+        if (work.signal.aborted) return error;
         await pause(backoffMs(failures, databaseBackoff), work.signal);
       }
     }
-    this.#options.onCommitted([...work.batches.values()]);
+    return work.failure;
   }
 
   async #commit({ batches, accumulation }: Work): Promise<void> {
@@ -255,7 +262,7 @@ export class AccumulatingWriter implements Sink {
     this.#room = Promise.withResolvers();
     accumulator.reset();
     if (error instanceof Outdated || isUnavailable(error)) {
-      log.debug({ err: error, group }, 'the inbox discarded events of partitions that it no longer owns');
+      log.debug({ err: error, group }, 'the inbox discarded events: who owns their partitions reads them again');
     } else {
       log.error({ err: error, group }, 'a transaction failed: the inbox tries its messages one by one');
       for (const [name, { expected, next, topicId }] of work.batches)

@@ -2,12 +2,13 @@ import { PlatformError } from '#platform/errors';
 import type { Logger } from '#platform/telemetry';
 import { metrics } from './metrics.ts';
 
-/** Whether the database of an inbox is available: reports changes to the log, and the state and each failure to metrics. */
+/** Whether an inbox waits for its database: reports changes to the log, and the state and each failure to metrics. */
 export class Availability {
   readonly #group: string;
   readonly #log: Logger;
-  #error: Error | undefined;
-  /** attempts since it became unavailable */
+  /** the last failure of each piece of work that is tried again */
+  readonly #waiting = new Map<symbol, Error>();
+  /** attempts since something waits */
   #failures = 0;
 
   constructor({ group, log }: { group: string; log: Logger }) {
@@ -15,27 +16,43 @@ export class Availability {
     this.#log = log;
   }
 
-  /** @param error why the database is unavailable, undefined where it is available */
-  set(error: Error | undefined): void {
-    const group = this.#group;
-    if (error) {
-      if (!this.#error) this.#log.warn({ err: error, group }, 'the inbox waits for its database');
-      this.#failures += 1;
-      metrics.waited.inc({ group });
-    } else if (this.#error) {
-      this.#log.info({ group, failures: this.#failures }, 'the database of the inbox is available again');
-      this.#failures = 0;
+  /**
+   * Does work that is tried again while the database is unavailable. Nothing waits for the database on its account when it has ended,
+   * however it has: nobody else would say so where a rebalance has ended it.
+   * @param work calls `failed` with the error of each attempt that the database has failed
+   */
+  async during<T>(work: (failed: (error: Error) => void) => Promise<T>): Promise<T> {
+    const own = Symbol('work');
+    try {
+      return await work((error) => this.#wait(own, error));
+    } finally {
+      this.#end(own);
     }
-    this.#error = error;
-    metrics.paused.set({ group }, error ? 1 : 0);
+  }
+
+  #wait(work: symbol, error: Error): void {
+    const group = this.#group;
+    if (this.#waiting.size === 0) this.#log.warn({ err: error, group }, 'the inbox waits for its database');
+    this.#failures += 1;
+    this.#waiting.set(work, error);
+    metrics.waited.inc({ group });
+    metrics.paused.set({ group }, 1);
+  }
+
+  #end(work: symbol): void {
+    const group = this.#group;
+    const hasWaited = this.#waiting.delete(work);
+    if (this.#waiting.size > 0) return;
+    metrics.paused.set({ group }, 0);
+    if (!hasWaited) return;
+    this.#log.info({ group, failures: this.#failures }, 'the inbox no longer waits for its database');
+    this.#failures = 0;
   }
 
   /** @throws while the database is unavailable */
   check(): void {
-    if (this.#error) {
-      throw new PlatformError('ERR_DATABASE_AWAY', `the database is unavailable: ${this.#error.message}`, {
-        cause: this.#error,
-      });
-    }
+    const [error] = this.#waiting.values();
+    if (!error) return;
+    throw new PlatformError('ERR_DATABASE_AWAY', `the database is unavailable: ${error.message}`, { cause: error });
   }
 }

@@ -204,27 +204,28 @@ export class Writer implements Sink {
    * @returns the error where a message causes the failure; then nothing is committed
    * @throws when the signal is aborted
    */
-  async #try(batches: PartitionBatch[], signal: AbortSignal, lost: Set<string>): Promise<Error | undefined> {
-    let left = batches.filter((batch) => !lost.has(nameOf(batch)));
-    for (let failures = 0; left.length > 0;) {
-      signal.throwIfAborted();
-      try {
-        await this.#commit(left);
-        this.#availability.set(undefined);
-        return undefined;
-      } catch (error) {
-        if (error instanceof OffsetsMoved) {
-          for (const batch of error.batches) lost.add(nameOf(batch));
-          left = left.filter((batch) => !lost.has(nameOf(batch)));
-        } else if (isUnavailable(error)) {
-          this.#availability.set(error as Error);
-          left = await this.#withoutHeld(left, error, lost);
-          failures += 1;
-          await sleep(backoffMs(failures, databaseBackoff), undefined, { signal });
-        } else return toError(error);
+  #try(batches: PartitionBatch[], signal: AbortSignal, lost: Set<string>): Promise<Error | undefined> {
+    return this.#availability.during(async (failed) => {
+      let left = batches.filter((batch) => !lost.has(nameOf(batch)));
+      for (let failures = 0; left.length > 0;) {
+        signal.throwIfAborted();
+        try {
+          await this.#commit(left);
+          return undefined;
+        } catch (error) {
+          if (error instanceof OffsetsMoved) {
+            for (const batch of error.batches) lost.add(nameOf(batch));
+            left = left.filter((batch) => !lost.has(nameOf(batch)));
+          } else if (isUnavailable(error)) {
+            failed(error as Error);
+            left = await this.#withoutHeld(left, error, lost);
+            failures += 1;
+            await sleep(backoffMs(failures, databaseBackoff), undefined, { signal });
+          } else return toError(error);
+        }
       }
-    }
-    return undefined;
+      return undefined;
+    });
   }
 
   /**

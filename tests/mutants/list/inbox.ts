@@ -93,6 +93,16 @@ export const inbox: readonly Mutant[] = [
     schedules: 'The events of the schedules come from an outbox, which has each header once',
   },
   {
+    name: 'waits-for-what-others-have-done',
+    breaks: 'A member whose work others have done while its database was away says for ever that it waits',
+    file: 'platform/inbox/availability.ts',
+    from: 'const hasWaited = this.#waiting.delete(work);',
+    to: 'const hasWaited = this.#waiting.has(work);',
+    testFile: 'platform/inbox/availability.test.ts',
+    test: 'is well when another member has done its work, though it commits nothing any more',
+    schedules: 'It breaks what health says, which a schedule reads only where something does not catch up',
+  },
+  {
     name: 'lag-at-commits-only',
     breaks: 'The lag is measured only when something is committed: it is 0 while the consumer is stuck',
     file: 'platform/inbox/progress-probe.ts',
