@@ -262,6 +262,13 @@ export const platformErrors = {
     means: 'Work cannot be done now, for a temporary reason.',
     action: 'Nothing: it is retried. The message has the reason.',
   },
+  ERR_WORK_STUCK: {
+    means:
+      'Work that a process does again and again has failed each time, or has not come to an end, for 15 seconds; work with longer rounds, ' +
+      'for two of them. The message has its name and the reason.',
+    action:
+      'Remove the cause that the message has; the work goes on by itself. If it does not come to an end, look at what PostgreSQL and Kafka do.',
+  },
 } as const satisfies ErrorCatalogue;
 
 export type PlatformErrorCode = keyof typeof platformErrors;

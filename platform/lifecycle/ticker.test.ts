@@ -8,13 +8,16 @@ import { Ticker } from './ticker.ts';
 const everyMs = 1_000;
 
 /** A ticker on a clock that the test moves; `run` is called with the number of the run. */
-function setup(t: TestContext, run: (n: number) => Promise<boolean | void>) {
+function setup(t: TestContext, run: (n: number) => Promise<boolean | void>, period = everyMs) {
   t.mock.timers.enable({ apis: ['setTimeout'] });
+  let now = 0;
+  t.mock.method(performance, 'now', () => now);
   const lines: { level: number; failures: number }[] = [];
   const log = pino({ level: 'debug' }, { write: (line: string) => lines.push(JSON.parse(line) as (typeof lines)[0]) });
   let runs = 0;
-  const ticker = new Ticker({ name: 'test', everyMs, log, run: () => run((runs += 1)) });
+  const ticker = new Ticker({ name: 'test', everyMs: period, log, run: () => run((runs += 1)) });
   const pass = async (ms: number) => {
+    now += ms;
     t.mock.timers.tick(ms);
     await setImmediate();
   };
@@ -115,5 +118,52 @@ describe('Ticker', () => {
       lines.map(({ level }) => level),
       [20],
     );
+  });
+
+  it('says that it fails when no run has succeeded for 15 s, until one does', async (t) => {
+    let isAway = false;
+    const { ticker, pass } = setup(t, () => (isAway ? Promise.reject(new Error('away')) : Promise.resolve()));
+    ticker.check();
+    ticker.start();
+    await pass(0);
+    await pass(10 * 60_000);
+    ticker.check();
+    isAway = true;
+    await pass(everyMs);
+    await pass(14_999);
+    ticker.check();
+    await pass(1);
+    assert.throws(() => ticker.check(), { code: 'ERR_WORK_STUCK', message: '"test" has not succeeded for 15 s: away' });
+    isAway = false;
+    await pass(10_000);
+    ticker.check();
+    await ticker.stop();
+  });
+
+  it('says that a run does not come to an end, but not once it is stopped', async (t) => {
+    const end = Promise.withResolvers<void>();
+    const { ticker, pass } = setup(t, () => end.promise);
+    ticker.start();
+    await pass(0);
+    await pass(15_000);
+    assert.throws(
+      () => ticker.check(),
+      /^PlatformError: "test" has not succeeded for 15 s: it does not come to an end$/,
+    );
+    const stopping = ticker.stop();
+    ticker.check();
+    end.resolve();
+    await stopping;
+  });
+
+  it('has two rounds to succeed where these take longer', async (t) => {
+    const { ticker, pass } = setup(t, () => Promise.reject(new Error('away')), 60_000);
+    ticker.start();
+    await pass(0);
+    await pass(119_999);
+    ticker.check();
+    await pass(1);
+    assert.throws(() => ticker.check(), /120 s/);
+    await ticker.stop();
   });
 });

@@ -1,3 +1,4 @@
+import { messageOf, PlatformError } from '#platform/errors';
 import type { Logger } from '#platform/telemetry';
 import { backoffMs } from './backoff.ts';
 
@@ -11,6 +12,8 @@ export interface TickerOptions {
 
 /** pauses after failures, where these are longer than the usual one */
 const backoff = { firstMs: 500, maxMs: 10_000 };
+/** after this time without success the work is reported as stuck, where two rounds of it take no longer */
+const stuckMs = 15_000;
 
 /** Runs a piece of work again and again, never twice at a time. A failure slows it down; the log has the first of those in a row, and their end. */
 export class Ticker {
@@ -21,6 +24,10 @@ export class Ticker {
   #stopped = true;
   #again = false;
   #failures = 0;
+  /** why it has failed the last time */
+  #failure: unknown;
+  /** since when no run has succeeded: the start of the first of them; undefined after a success */
+  #since: number | undefined;
 
   constructor(options: TickerOptions) {
     this.#options = options;
@@ -44,6 +51,22 @@ export class Ticker {
     await this.#running;
   }
 
+  /** @throws while it fails, or does not come to an end, for 15 s, or for two rounds where these take longer; not after a stop */
+  check(): void {
+    if (this.#stopped || this.#since === undefined) return;
+    const { name, everyMs } = this.#options;
+    const ms = performance.now() - this.#since;
+    if (ms < Math.max(stuckMs, 2 * everyMs)) return;
+    const reason = this.#failures > 0 ? messageOf(this.#failure) : 'it does not come to an end';
+    throw new PlatformError(
+      'ERR_WORK_STUCK',
+      `"${name}" has not succeeded for ${Math.round(ms / 1_000)} s: ${reason}`,
+      {
+        cause: this.#failure,
+      },
+    );
+  }
+
   #schedule(ms: number): void {
     clearTimeout(this.#timer);
     if (this.#stopped) return;
@@ -59,11 +82,13 @@ export class Ticker {
     try {
       do {
         this.#again = false;
+        this.#since ??= performance.now();
         if ((await run()) === true) this.#again = true;
         this.#succeed();
       } while (this.#again && !this.#stopped);
     } catch (error) {
       this.#failures += 1;
+      this.#failure = error;
       pause = Math.max(everyMs, backoffMs(this.#failures, backoff));
       // a stop may be what made it fail, and one that fails for days says so once
       const level = this.#stopped || this.#failures > 1 ? 'debug' : 'warn';
@@ -77,5 +102,7 @@ export class Ticker {
     const { name, log } = this.#options;
     if (this.#failures > 0) log.info({ work: name, failures: this.#failures }, 'a periodic piece of work works again');
     this.#failures = 0;
+    this.#failure = undefined;
+    this.#since = undefined;
   }
 }

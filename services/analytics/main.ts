@@ -63,6 +63,7 @@ await runService('analytics', async (service) => {
     pool,
     admin,
     log,
+    health,
     source,
     follow: (versions) => backfill.follow(versions),
   });
@@ -76,7 +77,7 @@ await runService('analytics', async (service) => {
   const engine = new Engine({ group, pool, source, versions: versions(), feed: sourceFeed });
   const observer = new StreamObserver({ admin, pool, group, topics: () => consumption.topics });
   const board = new StatusBoard({ pool, observer, versions, faults: () => queries.faults });
-  const workers = createWorkers({ pool, log, versions, observer, board, onEmitted: () => relay.wake() });
+  const workers = createWorkers({ pool, log, health, versions, observer, board, onEmitted: () => relay.wake() });
   for (const worker of workers) worker.start();
   service.onStop('workers', async () => {
     await Promise.all(workers.map((worker) => worker.stop()));

@@ -45,4 +45,16 @@ export const streamsErrors = {
     means: 'The command `npm run query` has failed.',
     action: 'Follow the message.',
   },
+  ERR_QUERY_TOPIC_UNOBSERVED: {
+    means:
+      'Kafka has told nothing of a topic for 15 seconds: nobody knows how far it is read, and the windows of the queries that read it do not close.',
+    action:
+      'Bring back what the message names: a broker, the topic, or the right to describe it. The windows close then.',
+  },
+  ERR_QUERY_WINDOWS_FAIL: {
+    means:
+      'The windows of a query cannot be emitted or closed; the message has the query and the reason. The other queries go on.',
+    action:
+      'Remove the cause, or correct the query. Its windows follow by themselves: none is lost. If the reason does not help, report it.',
+  },
 } as const satisfies ErrorCatalogue;

@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import type { TestContext } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
+import { Health } from '#platform/health';
 import { readOutbox } from '#platform/outbox/testing.ts';
 import { transaction } from '#platform/postgres';
+import { createLogger } from '#platform/telemetry';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
+import { eventually } from '#test/eventually.ts';
 import { idleAfterMs, queryWatermark } from '#streams/engine/query-progress.ts';
 import type { PartitionState, Plan } from '#streams/engine';
 import { declare, forgetQueries } from '#streams/testing/declare.ts';
@@ -11,6 +16,7 @@ import { orderEvent, queryOf, start } from '#streams/testing/support.ts';
 import { cleanUp, closeDue, emitDue } from '#streams/store';
 import { Engine } from './engine.ts';
 import { StreamObserver } from './observer.ts';
+import { createWorkers } from './workers.ts';
 
 const revenue = `from: [{ topic: order-events }]
 keyBy: string(data.userId)
@@ -30,6 +36,16 @@ function stream(watermark: number, age = 0): { now: number; partitions: Partitio
   const watermarks = new Map([['', { watermark, updatedAt: now - age }]]);
   const offsets = { low: 0n, high: 5n };
   return { now, partitions: [{ topic: 'order-events', partition: 0, offsets, nextOffset: 5n, watermarks }] };
+}
+
+const log = createLogger('emission-test', 'silent');
+
+/** Lets the time of `performance.now()` pass. */
+function movedClock(t: TestContext) {
+  const now = performance.now.bind(performance);
+  let ahead = 0;
+  t.mock.method(performance, 'now', () => now() + ahead);
+  return { passes: (ms: number) => void (ahead += ms) };
 }
 
 describe('what windows emit', () => {
@@ -62,9 +78,9 @@ describe('what windows emit', () => {
     const engine = await engineOf(onChange('1h'));
     await handle(engine, { id: 1, total: 10 }, { id: 2, total: 5, userId: 2 });
     await handle(engine, { id: 3, total: 0.5 });
-    assert.deepEqual(await emitDue(database.pool, engine.versions), { emitted: 0, more: false });
+    assert.deepEqual(await emitDue(database.pool, engine.versions), { emitted: 0, more: false, failures: [] });
     await dayPasses();
-    assert.deepEqual(await emitDue(database.pool, engine.versions), { emitted: 2, more: false });
+    assert.deepEqual(await emitDue(database.pool, engine.versions), { emitted: 2, more: false, failures: [] });
     const metrics = await published();
     assert.deepEqual(
       new Map(metrics.map(({ id, key, values }) => [id, [key, values]])),
@@ -104,7 +120,7 @@ describe('what windows emit', () => {
   it('passes having', async () => {
     const engine = await engineOf(onChange('0s', 'having: revenue > 15.0\n'));
     await handle(engine, { id: 1, total: 15 }, { id: 2, total: 16, userId: 2 });
-    assert.deepEqual(await emitDue(database.pool, engine.versions), { emitted: 1, more: false });
+    assert.deepEqual(await emitDue(database.pool, engine.versions), { emitted: 1, more: false, failures: [] });
     assert.deepEqual(
       (await published()).map(({ key }) => key),
       ['2'],
@@ -127,9 +143,9 @@ describe('what windows emit', () => {
       const engine = await engineOf(onClose);
       await handle(engine, { id: 1, total: 10 }, { id: 2, total: 20, userId: 2 });
       const close = (watermark: number) => closeDue(database.pool, engine.versions.serving, stream(watermark));
-      assert.deepEqual(await close(start + 119_999), { emitted: 0, more: false });
-      assert.deepEqual(await close(start + 120_000), { emitted: 1, more: false });
-      assert.deepEqual(await close(start + 500_000), { emitted: 0, more: false });
+      assert.deepEqual(await close(start + 119_999), { emitted: 0, more: false, failures: [] });
+      assert.deepEqual(await close(start + 120_000), { emitted: 1, more: false, failures: [] });
+      assert.deepEqual(await close(start + 500_000), { emitted: 0, more: false, failures: [] });
       assert.deepEqual(
         (await published()).map(({ id, key, message, value }) => [id, key, message, value]),
         [[1, '1', '10.00 is less than 15', 10]],
@@ -204,7 +220,8 @@ describe('what windows emit', () => {
     );
   });
 
-  it('is not known of a topic of which Kafka tells nothing, which holds up no other', async () => {
+  it('is not known of a topic of which Kafka tells nothing, which holds up no other', async (t) => {
+    const { passes } = movedClock(t);
     let isThere = true;
     const observer = new StreamObserver({
       admin: {
@@ -224,8 +241,65 @@ describe('what windows emit', () => {
       ({ clock: '', query: { from: topics.map((topic) => ({ topic })) } }) as unknown as Plan;
     assert.ok(queryWatermark(plan('order-events'), observation!));
     assert.equal(queryWatermark(plan('order-events', 'user-events'), observation!), undefined);
+    observer.check();
+    passes(15_000);
+    await observer.refresh();
+    assert.throws(() => observer.check(), {
+      code: 'ERR_QUERY_TOPIC_UNOBSERVED',
+      message: 'windows stay open, because Kafka has told nothing of user-events for 15 s: user-events/0 has no leader',
+    });
     isThere = false;
     await assert.rejects(observer.refresh(), /has no leader/);
+  });
+
+  it('of a query that fails holds up no other, and health says so after 15 s', async (t) => {
+    const { pool } = database;
+    const emitting = ['a-failing', 'b-sound'].map((name) => queryOf(name, onChange('0s')));
+    const closing = ['c-failing', 'd-sound'].map((name) => queryOf(name, onClose));
+    const { source, versions } = await declare(pool, 'analytics', [...emitting, ...closing]);
+    const engine = new Engine({ group: 'analytics', pool, source, versions, now: () => start + 86_400_000 });
+    await handle(engine, { id: 1, total: 10 }, { id: 2, total: 10, time: start + 300_000 });
+    const failing = ['a-failing', 'c-failing'].map((name) => versions.serving.named(name)!.id);
+    await pool.query(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'refused'; END $$;
+      CREATE TRIGGER refuse BEFORE UPDATE ON stream_windows FOR EACH ROW WHEN (NEW.query_id IN (${failing.join()}))
+        EXECUTE FUNCTION refuse()`);
+    const { passes } = movedClock(t);
+    const health = new Health();
+    const admin = {
+      topicId: () => Promise.resolve(undefined),
+      watermarks: () => Promise.resolve(new Map([[0, { low: 0n, high: 0n }]])),
+    };
+    const observer = new StreamObserver({ admin, pool, group: 'analytics', topics: () => ['order-events'] });
+    const board = { sample: () => Promise.resolve() };
+    const options = { pool, log, health, versions: () => versions, observer, board };
+    const workers = createWorkers({ ...options, onEmitted: () => undefined });
+    t.after(() => Promise.all(workers.map((worker) => worker.stop())));
+    for (const worker of workers) worker.start();
+    /** how many events the outbox has of each query, when the workers have had another round */
+    const counts = async () => {
+      for (const worker of workers) worker.wake();
+      const names = (await published()).map(({ query, type }) => String(query ?? type));
+      return Object.fromEntries([...Map.groupBy(names, String)].map(([name, all]) => [name, all.length]));
+    };
+    const reach = (expected: Record<string, number>) =>
+      eventually(async () => isDeepStrictEqual(await counts(), expected), JSON.stringify(expected), 20_000);
+    const reasons = async () => {
+      const { checks } = await health.report();
+      return [checks['emit changed windows']!.reason, checks['close windows']!.reason];
+    };
+    await reach({ 'b-sound': 2, 'd-sound': 1 });
+    assert.deepEqual(await reasons(), [undefined, undefined]);
+    passes(15_000);
+    await eventually(async () => {
+      const [emit, close] = await reasons();
+      return (
+        /^windows cannot be emitted: those of a-failing for \d+ s: refused$/.test(emit ?? '') &&
+        /^windows cannot be closed: those of c-failing for \d+ s: refused$/.test(close ?? '')
+      );
+    }, 'health names both');
+    await pool.query('DROP TRIGGER refuse ON stream_windows; DROP FUNCTION refuse');
+    await reach({ 'a-failing': 2, 'b-sound': 2, 'c-failing': 1, 'd-sound': 1 });
+    await eventually(async () => (await reasons()).every((reason) => reason === undefined), 'it is well again');
   });
 
   it('is forgotten after its retention, in event time', async () => {

@@ -114,7 +114,8 @@ spec:
     const engine = new Engine({ group, pool, source, versions: versions() });
     const observer = new StreamObserver({ admin: kafka.admin, pool, group, topics: () => [topic] });
     const board = new StatusBoard({ pool, observer, versions, faults: () => queries.faults });
-    const others = createWorkers({ pool, log, versions, observer, board, onEmitted: () => undefined });
+    const { health } = shared;
+    const others = createWorkers({ pool, log, health, versions, observer, board, onEmitted: () => undefined });
     for (const other of others) other.start();
     const inbox = new Inbox({
       ...shared,
@@ -207,13 +208,19 @@ spec:
     };
   }
 
-  const liveQueries = (folder: string, own: Kafka, follow: (versions: Versions) => Promise<void>) =>
+  const liveQueries = (
+    folder: string,
+    own: Kafka,
+    follow: (versions: Versions) => Promise<void>,
+    health = new Health(),
+  ) =>
     new LiveQueries({
       group,
       topics: [topic],
       pool: database.pool,
       admin: own.admin,
       log,
+      health,
       source: new VersionSource(group),
       declarations: folder,
       follow,
@@ -271,6 +278,28 @@ spec:
     assert.equal((await health.report()).status, 'UP');
   });
 
+  it('say in the health of the service that they are not followed', async (context) => {
+    const health = new Health();
+    const queries = liveQueries(declarations({ all: byUser('all') }), kafka, () => Promise.resolve(), health);
+    context.after(() => queries.stop());
+    await queries.start();
+    const now = performance.now.bind(performance);
+    let ahead = 0;
+    const clock = context.mock.method(performance, 'now', () => now() + ahead);
+    const reason = async () => (await health.report()).checks['follow the stream queries']!.reason ?? '';
+    assert.equal(await reason(), '');
+    await database.pool.query('ALTER TABLE stream_epoch RENAME TO gone');
+    const isSaid = async () => {
+      ahead += 100;
+      return /^"follow the stream queries" has not succeeded for \d+ s: .*stream_epoch/.test(await reason());
+    };
+    await eventually(isSaid, 'health says so', 60_000);
+    await database.pool.query('ALTER TABLE gone RENAME TO stream_epoch');
+    queries.wake();
+    await eventually(async () => (await reason()) === '', 'it is well again');
+    clock.mock.restore();
+  });
+
   it('note the messages that a backfill cannot handle for the versions that it builds', async (context) => {
     const { queries, shared } = await toBuild();
     const decodeAll = lazyDecoder({});
@@ -307,7 +336,8 @@ spec:
     await assertStopsCompletely(kafka, (own) => {
       const observer = new StreamObserver({ admin: own.admin, pool, group, topics: () => [topic] });
       const board = new StatusBoard({ pool, observer, versions, faults: () => [] });
-      const workers = createWorkers({ pool, log, versions, observer, board, onEmitted: () => undefined });
+      const health = new Health();
+      const workers = createWorkers({ pool, log, health, versions, observer, board, onEmitted: () => undefined });
       return {
         start: () => workers.forEach((one) => one.start()),
         stop: async () => void (await Promise.all(workers.map((one) => one.stop()))),

@@ -1,5 +1,6 @@
 import { basename, join } from 'node:path';
 import { declarationsDir, eventServices, streamQueryFiles, topics as declaredTopics } from '#platform/declarations';
+import type { Health } from '#platform/health';
 import { readTopicLog } from '#platform/kafka';
 import type { KafkaAdmin } from '#platform/kafka';
 import type { Logger } from '#platform/telemetry';
@@ -26,6 +27,8 @@ export interface LiveQueriesOptions {
   pool: Pool;
   admin: Pick<KafkaAdmin, 'topicId' | 'topics' | 'watermarks'>;
   log: Logger;
+  /** of the service: it says why changes are not followed */
+  health: Health;
   source: VersionSource;
   /** the topics that the service reads */
   topics: readonly string[];
@@ -60,7 +63,7 @@ export class LiveQueries {
 
   constructor(options: LiveQueriesOptions) {
     this.#options = options;
-    const { declarations = declarationsDir, log } = options;
+    const { declarations = declarationsDir, log, health } = options;
     this.#dir = join(declarations, 'queries');
     this.#known = new Set(declaredTopics(eventServices(declarations)).map(({ name }) => name));
     this.#folder = new QueryFolder({
@@ -68,12 +71,9 @@ export class LiveQueries {
       read: () => streamQueryFiles(declarations),
       onChange: (contents) => this.#onChange(contents),
     });
-    this.#ticker = new Ticker({
-      name: 'follow the stream queries',
-      everyMs: followEveryMs,
-      log,
-      run: () => this.#follow(),
-    });
+    const name = 'follow the stream queries';
+    this.#ticker = new Ticker({ name, everyMs: followEveryMs, log, run: () => this.#follow() });
+    health.addWork(name, () => this.#ticker.check());
     this.#registerMetrics();
   }
 

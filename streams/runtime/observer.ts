@@ -1,8 +1,10 @@
+import { toError } from '#platform/errors';
 import { isRecreated } from '#platform/inbox';
 import { readTopicLog } from '#platform/kafka';
 import type { KafkaAdmin } from '#platform/kafka';
 import type { Pool } from '#platform/postgres';
 import type { Observation } from '#streams/engine';
+import { StreamsError } from '#streams/errors';
 import { readPositions } from '#streams/store';
 import type { TopicLog } from '#streams/store';
 
@@ -20,6 +22,9 @@ export class StreamObserver {
   readonly #topics: () => readonly string[];
   /** by topic */
   readonly #answers = new Map<string, Answer>();
+  /** by topic: why there was no answer the last time */
+  readonly #failures = new Map<string, Error>();
+  readonly #since = performance.now();
 
   constructor(options: {
     admin: Pick<KafkaAdmin, 'topicId' | 'watermarks'>;
@@ -36,16 +41,35 @@ export class StreamObserver {
   /** Asks Kafka for the offsets of the topics. One that it tells nothing of holds up no other. @throws if it tells nothing at all */
   async refresh(): Promise<void> {
     const askedAt = performance.now();
-    const asked = await Promise.allSettled(
-      this.#topics().map(async (topic) => {
-        this.#answers.set(topic, {
-          askedAt,
-          ...(await readTopicLog(this.#admin, topic, (name) => this.#admin.watermarks(name))),
-        });
+    const topics = this.#topics();
+    await Promise.all(
+      topics.map(async (topic) => {
+        try {
+          const log = await readTopicLog(this.#admin, topic, (name) => this.#admin.watermarks(name));
+          this.#answers.set(topic, { askedAt, ...log });
+          this.#failures.delete(topic);
+        } catch (error) {
+          this.#failures.set(topic, toError(error));
+        }
       }),
     );
-    const failures = asked.filter(({ status }) => status === 'rejected') as PromiseRejectedResult[];
-    if (failures.length > 0 && failures.length === asked.length) throw failures[0]!.reason;
+    const failures = topics.flatMap((topic) => this.#failures.get(topic) ?? []);
+    if (failures.length > 0 && failures.length === topics.length) throw failures[0]!;
+  }
+
+  /** @throws while Kafka has told nothing of a topic for so long that its offsets are too old: the windows of its queries stay open */
+  check(): void {
+    const now = performance.now();
+    const unknown = this.#topics().flatMap((topic) => {
+      const ms = now - (this.#answers.get(topic)?.askedAt ?? this.#since);
+      const reason = this.#failures.get(topic)?.message ?? 'no answer';
+      return ms < maxAgeMs ? [] : `of ${topic} for ${Math.round(ms / 1_000)} s: ${reason}`;
+    });
+    if (unknown.length === 0) return;
+    throw new StreamsError(
+      'ERR_QUERY_TOPIC_UNOBSERVED',
+      `windows stay open, because Kafka has told nothing ${unknown.join('; ')}`,
+    );
   }
 
   /**

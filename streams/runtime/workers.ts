@@ -1,10 +1,13 @@
+import type { Health } from '#platform/health';
+import { Ticker } from '#platform/lifecycle';
 import type { Logger } from '#platform/telemetry';
 import type { Pool } from '#platform/postgres';
 import type { Versions } from '#streams/engine';
 import { cleanUp, closeDue, emitDue } from '#streams/store';
+import type { Round } from '#streams/store';
+import { FailingQueries } from './failing-queries.ts';
 import type { StreamObserver } from './observer.ts';
 import type { StatusBoard } from './status.ts';
-import { Ticker } from '#platform/lifecycle';
 
 const emitEveryMs = 200;
 const closeEveryMs = 2_000;
@@ -14,6 +17,8 @@ const cleanEveryMs = 60_000;
 export interface WorkerOptions {
   pool: Pool;
   log: Logger;
+  /** of the service: it says which of this work does not go on */
+  health: Health;
   versions: () => Versions;
   observer: StreamObserver;
   board: Pick<StatusBoard, 'sample'>;
@@ -21,38 +26,56 @@ export interface WorkerOptions {
   onEmitted: () => void;
 }
 
+interface Work {
+  name: string;
+  everyMs: number;
+  run: () => Promise<boolean | void>;
+  /** throws while a part of it fails that stops nothing else */
+  check?: () => void;
+}
+
 /** The periodic work: emitting changed windows, closing windows, measuring, and deleting old rows. */
-export function createWorkers({ pool, log, versions, observer, board, onEmitted }: WorkerOptions): Ticker[] {
-  const work: [name: string, everyMs: number, run: () => Promise<boolean | void>][] = [
-    [
-      'emit changed windows',
-      emitEveryMs,
-      async () => {
-        const { emitted, more } = await emitDue(pool, versions());
-        if (emitted > 0) onEmitted();
-        return more;
-      },
-    ],
-    [
-      'close windows',
-      closeEveryMs,
-      async () => {
+export function createWorkers({ pool, log, health, versions, observer, board, onEmitted }: WorkerOptions): Ticker[] {
+  const emitting = new FailingQueries('emitted', log);
+  const closing = new FailingQueries('closed', log);
+  const finish = (failing: FailingQueries, round: Round): boolean => {
+    if (round.emitted > 0) onEmitted();
+    failing.note(round);
+    return round.more;
+  };
+  const works: Work[] = [
+    {
+      name: 'emit changed windows',
+      everyMs: emitEveryMs,
+      run: async () => finish(emitting, await emitDue(pool, versions(), emitting.ids)),
+      check: () => emitting.check(),
+    },
+    {
+      name: 'close windows',
+      everyMs: closeEveryMs,
+      run: async () => {
         const observation = await observer.observe();
-        if (!observation) return false;
-        const { emitted, more } = await closeDue(pool, versions().serving, observation);
-        if (emitted > 0) onEmitted();
-        return more;
+        return observation !== undefined && finish(closing, await closeDue(pool, versions().serving, observation));
       },
-    ],
-    [
-      'measure lag and rates',
-      observeEveryMs,
-      async () => {
+      check: () => closing.check(),
+    },
+    {
+      name: 'measure lag and rates',
+      everyMs: observeEveryMs,
+      run: async () => {
         await observer.refresh();
         await board.sample();
       },
-    ],
-    ['delete old rows', cleanEveryMs, () => cleanUp(pool)],
+      check: () => observer.check(),
+    },
+    { name: 'delete old rows', everyMs: cleanEveryMs, run: () => cleanUp(pool) },
   ];
-  return work.map(([name, everyMs, run]) => new Ticker({ name, everyMs, log, run }));
+  return works.map(({ check, ...work }) => {
+    const ticker = new Ticker({ ...work, log });
+    health.addWork(work.name, () => {
+      ticker.check();
+      check?.();
+    });
+    return ticker;
+  });
 }

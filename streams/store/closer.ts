@@ -3,32 +3,31 @@ import { transaction } from '#platform/postgres';
 import { queryWatermark, openFor, passes, rowOf } from '#streams/engine';
 import type { Observation, Plan, PlanSet } from '#streams/engine';
 import { raiseAlerts } from './alerts.ts';
-import type { Round } from './emitter.ts';
 import { appendToFeed } from './feed.ts';
 import { readAccumulators } from './literals.ts';
 import { emitMetrics } from './metrics.ts';
+import { addQuery, newRound } from './round.ts';
+import type { Round, RoundPart } from './round.ts';
 
 /** The most windows that one transaction closes. */
 const batch = 500;
 
-/** Closes the windows that the watermark has passed, for each query that emits on close. */
+/** Closes the windows that the watermark has passed, for each query that emits on close. @throws while the database is unavailable */
 export async function closeDue(pool: Pool, plans: PlanSet, observation: Observation): Promise<Round> {
-  const total: Round = { emitted: 0, more: false };
+  const round = newRound();
   for (const plan of plans.plans) {
     if (plan.query.emit?.on !== 'close') continue;
     const watermark = queryWatermark(plan, observation);
     if (watermark === undefined) continue;
-    const { emitted, more } = await closeWindows(pool, plan, watermark);
-    total.emitted += emitted;
-    total.more ||= more;
+    await addQuery(round, plan, () => closeWindows(pool, plan, watermark));
   }
-  return total;
+  return round;
 }
 
 type ClosedRow = [start: number, end: number, key: string, accumulators: string, updatedAt: Date];
 
 /** Closes the windows that the watermark has passed, each once, and emits their values. */
-async function closeWindows(pool: Pool, plan: Plan, watermark: number): Promise<Round> {
+async function closeWindows(pool: Pool, plan: Plan, watermark: number): Promise<RoundPart> {
   return transaction(pool, async (tx) => {
     const { rows } = await tx.query<ClosedRow>({
       name: 'windows-close',

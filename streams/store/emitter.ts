@@ -1,11 +1,13 @@
 import type { Pool, PoolClient } from '#platform/postgres';
-import { transaction } from '#platform/postgres';
-import type { PlanSet, Versions } from '#streams/engine';
+import { isUnavailable, transaction } from '#platform/postgres';
+import type { Plan, PlanSet, Versions } from '#streams/engine';
 import { passes, rowOf } from '#streams/engine';
 import { appendToFeed } from './feed.ts';
 import { readAccumulators } from './literals.ts';
 import { emitMetrics } from './metrics.ts';
 import type { Emission } from './metrics.ts';
+import { addQuery, addTo, newRound } from './round.ts';
+import type { Round, RoundPart } from './round.ts';
 import { nextEpoch } from './versions.ts';
 
 /** The most windows that one transaction emits. */
@@ -22,24 +24,46 @@ type DueRow = [
   replaces: Date[] | null,
 ];
 
-/** The result of a round of emitting or closing. */
-export interface Round {
-  /** events written to the outbox */
-  emitted: number;
-  /** whether more windows can be due */
-  more: boolean;
-}
+const isDueNow = 'due_at <= now()';
+const isHeldBack = `due_at = 'infinity'`;
 
 /**
  * Emits changed windows that are due, and those whose version has begun to serve. Replicas share the work: each skips the
  * windows that another one has locked.
+ * @param apart the ids of versions whose windows could not be emitted the last time: each gets a transaction of its own
+ * @throws while the database is unavailable
  */
-export async function emitDue(pool: Pool, { serving, unreleased }: Versions): Promise<Round> {
-  const due = await emit(pool, serving, 'due_at <= now()');
-  if (unreleased.plans.length === 0) return due;
-  const held = await emit(pool, unreleased, `due_at = 'infinity'`);
+export async function emitDue(
+  pool: Pool,
+  { serving, unreleased }: Versions,
+  apart: ReadonlySet<number> = new Set(),
+): Promise<Round> {
+  const round = newRound();
+  await emitAll(round, pool, { plans: serving.plans, apart, isDue: isDueNow });
+  if (unreleased.plans.length === 0) return round;
+  const held = newRound();
+  await emitAll(held, pool, { plans: unreleased.plans, apart, isDue: isHeldBack });
   if (!held.more) await release(pool, unreleased);
-  return { emitted: due.emitted + held.emitted, more: due.more || held.more };
+  addTo(round, held);
+  round.failures.push(...held.failures);
+  return round;
+}
+
+/** Emits the windows of all queries in one transaction. Where that fails, each query gets one of its own, and stops no other. */
+async function emitAll(
+  round: Round,
+  pool: Pool,
+  { plans, apart, isDue }: { plans: readonly Plan[]; apart: ReadonlySet<number>; isDue: string },
+): Promise<void> {
+  const alone = plans.filter(({ id }) => apart.has(id));
+  const together = plans.filter(({ id }) => !apart.has(id));
+  try {
+    addTo(round, await emit(pool, together, isDue));
+  } catch (error) {
+    if (isUnavailable(error)) throw error;
+    alone.push(...together);
+  }
+  for (const plan of alone) await addQuery(round, plan, () => emit(pool, [plan], isDue));
 }
 
 /** Marks the versions that have emitted all changes from the time of their backfill. */
@@ -54,8 +78,8 @@ async function release(pool: Pool, plans: PlanSet): Promise<void> {
   });
 }
 
-async function emit(pool: Pool, plans: PlanSet, isDue: string): Promise<Round> {
-  const byId = new Map(plans.plans.map((plan) => [plan.id, plan]));
+async function emit(pool: Pool, plans: readonly Plan[], isDue: string): Promise<RoundPart> {
+  const byId = new Map(plans.map((plan) => [plan.id, plan]));
   return transaction(pool, async (tx) => {
     const { rows } = await tx.query<DueRow>({
       name: `windows ${isDue}`,

@@ -17,6 +17,7 @@ export type { BackfillOffset } from './promotion.ts';
 export { registerQueries, serveCaughtUp } from './registry.ts';
 export type { TopicLog } from './registry.ts';
 export { cleanUp, feedKeptMs } from './retention.ts';
+export type { Round } from './round.ts';
 export { addToSessions } from './sessions.ts';
 export { VersionSource, lockVersionsShared, readEpoch, readLive } from './versions.ts';
 export { listWindows } from './window-list.ts';

@@ -53,7 +53,7 @@ export function startWorker(
   const engine = new Engine({ group: streamGroup, pool, source: new VersionSource(streamGroup), versions });
   const observer = new StreamObserver({ admin: kafka.admin, pool, group: streamGroup, topics: () => [topic] });
   const board = { sample: () => Promise.resolve() };
-  const workers = createWorkers({ pool, log, versions: () => versions, observer, board, onEmitted });
+  const workers = createWorkers({ pool, log, health, versions: () => versions, observer, board, onEmitted });
   const inbox = new Inbox({
     group: streamGroup,
     topics: [topic],

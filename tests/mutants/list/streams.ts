@@ -52,6 +52,16 @@ export const streams: readonly Mutant[] = [
     schedules: 'No schedule reads the live stream',
   },
   {
+    name: 'failing-query-stops-the-others',
+    breaks: 'A query whose windows fail keeps those of the others from closing, and from being emitted',
+    file: 'streams/store/round.ts',
+    from: 'if (isUnavailable(error)) throw error;',
+    to: 'throw error;',
+    testFile: 'streams/runtime/emission.test.ts',
+    test: 'of a query that fails holds up no other, and health says so after 15 s',
+    schedules: 'The windows of no query fail in the schedules',
+  },
+  {
     name: 'analytics-without-the-contract',
     breaks: 'Stream queries count orders that all other consumers refuse',
     file: 'streams/runtime/accumulation.ts',
