@@ -1,10 +1,11 @@
 import { messageOf, PlatformError } from '#platform/errors';
 import { Ticker } from '#platform/lifecycle';
+import { describeHolder } from '#platform/postgres';
 import type { Pool, PoolClient } from '#platform/postgres';
 import type { Logger } from '#platform/telemetry';
 import { metrics } from './metrics.ts';
 import { withBoundedClient } from './bounded.ts';
-import { readBacklog, readHolder, readParked } from './backlog.ts';
+import { readBacklog, readParked } from './backlog.ts';
 import type { ParkedCount, ShardBacklog } from './backlog.ts';
 import type { ShardProgress } from './shard-progress.ts';
 
@@ -114,10 +115,8 @@ export class BacklogProbe {
   async #findHolder(client: PoolClient): Promise<void> {
     const now = performance.now();
     const isSlow = this.#oldest.values().some(({ since }) => now - since > everyMs);
-    const holder = isSlow ? await readHolder(client) : undefined;
-    this.#holder = holder
-      ? `: the transaction of process ${holder.pid ?? '(prepared)'} of PostgreSQL (${holder.name}) is open for ${holder.age} s and can write earlier events`
-      : '';
+    const holder = isSlow ? await describeHolder(client) : undefined;
+    this.#holder = holder ? `: ${holder}` : '';
   }
 
   #report(): void {

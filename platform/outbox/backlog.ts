@@ -73,27 +73,3 @@ export async function readParked(client: PoolClient, source: string): Promise<Pa
   const { rows } = await client.query<ParkedCount>(parkedStatement, [source]);
   return rows;
 }
-
-/** A transaction that can still write rows before those that are there. */
-export interface Holder {
-  /** its process; null for a prepared transaction */
-  pid: number | null;
-  name: string;
-  /** in seconds; null where this role may not see it */
-  age: number | null;
-}
-
-// pg_stat_activity shows the transaction ids of other roles only to superusers, pg_locks to everybody
-const holderStatement = `
-  SELECT l.pid, coalesce(nullif(a.application_name, ''), 'no application_name') AS name,
-    round(extract(epoch FROM clock_timestamp() - a.xact_start))::int AS age
-  FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid)
-  WHERE l.locktype = 'transactionid' AND l.mode = 'ExclusiveLock' AND l.granted
-    AND l.transactionid = pg_snapshot_xmin(pg_current_snapshot())::xid
-  LIMIT 1`;
-
-/** The oldest open transaction of the server that has a transaction id; undefined where there is none. */
-export async function readHolder(client: PoolClient): Promise<Holder | undefined> {
-  const { rows } = await client.query<Holder>(holderStatement);
-  return rows[0];
-}

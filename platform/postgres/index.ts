@@ -13,6 +13,7 @@ export {
   withDatabasesLocked,
 } from './database-roles.ts';
 export { Unavailable, isOutcomeUnknown, isUnavailable, isUnreachable, isWrongPassword, markUndone } from './errors.ts';
+export { describeHolder } from './holder.ts';
 export { createPool, ping, transaction } from './pool.ts';
 export type { ClientBase, Pool, PoolClient } from './pool.ts';
 export { assertSessions } from './sessions.ts';

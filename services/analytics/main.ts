@@ -104,6 +104,7 @@ await runService('analytics', async (service) => {
   service.onStop('inbox', () => inbox.stop());
 
   const live = new LiveFeed({ pool, log });
+  health.addWork('live stream', () => live.check());
   const handlers = createHandlers({ pool, plans: () => versions().serving, board, live, health });
   const http = createHttp({
     contract: analytics,

@@ -2,6 +2,13 @@ import type { ErrorCatalogue } from '#platform/errors';
 
 /** The errors of the stream queries. */
 export const streamsErrors = {
+  ERR_LIVE_STREAM_HELD: {
+    means:
+      'The live stream sends nothing: a transaction is open in a database of the server, and can still write what comes before the rows ' +
+      'that are there.',
+    action:
+      'Find out what the transaction that the message names is for; `SELECT pg_terminate_backend(<process>)` ends it.',
+  },
   ERR_QUERY_EVENT_UNUSABLE: {
     means: 'A query cannot use an event: its key is not a text, or an aggregated value is not a number.',
     action:

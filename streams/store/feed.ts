@@ -1,4 +1,9 @@
+import { StreamsError } from '#streams/errors';
+import { describeHolder } from '#platform/postgres';
 import type { Pool, PoolClient } from '#platform/postgres';
+
+/** how long a row may wait before it is reported, in milliseconds */
+const heldMs = 15_000;
 
 /** Writes items for the live stream, one row for each kind: each item is a JSON text on a line of its own. */
 export async function appendToFeed(tx: PoolClient, items: Readonly<Record<string, readonly string[]>>): Promise<void> {
@@ -68,6 +73,28 @@ export async function readFeed(
     rows: rows.filter((row) => row.xid !== null),
     end: { xid: rows[0]!.end, id: '0' },
   };
+}
+
+/**
+ * Checks that readers get the rows that are there. A row from before the database was restored or moved, whose transaction id this
+ * server has not come to, waits for nobody: the readers pass it.
+ * @throws while the oldest row that no reader gets yet has waited for 15 s, with the transaction that it waits for
+ */
+export async function checkFeed(pool: Pool): Promise<void> {
+  const { rows } = await pool.query<{ seconds: number }>({
+    name: 'feed-held',
+    text: `WITH here AS MATERIALIZED (SELECT pg_current_snapshot() AS snapshot)
+      SELECT extract(epoch FROM clock_timestamp() - f.created_at)::float8 AS seconds FROM here CROSS JOIN LATERAL (
+        SELECT created_at FROM feed WHERE xid >= pg_snapshot_xmin(snapshot) AND xid < pg_snapshot_xmax(snapshot)
+        ORDER BY xid, id LIMIT 1) f`,
+  });
+  const [oldest] = rows;
+  if (!oldest || oldest.seconds * 1_000 < heldMs) return;
+  const holder = await describeHolder(pool);
+  throw new StreamsError(
+    'ERR_LIVE_STREAM_HELD',
+    `the live stream has stood still for ${Math.round(oldest.seconds)} s${holder ? `: ${holder}` : ''}`,
+  );
 }
 
 /** Deletes rows that are older than `keepMs`, at most `limit` of them. @returns how many it has deleted */

@@ -3,7 +3,7 @@ export { alertOf, markAlerted, raiseAlerts } from './alerts.ts';
 export type { AlertCandidate } from './alerts.ts';
 export { closeDue } from './closer.ts';
 export { emitDue } from './emitter.ts';
-export { appendToFeed, feedEnd, readFeed } from './feed.ts';
+export { appendToFeed, checkFeed, feedEnd, readFeed } from './feed.ts';
 export type { FeedPosition, FeedRow } from './feed.ts';
 export { noteSkipped, readExceptions } from './letters.ts';
 export { MetricBatch, metricOf } from './metrics.ts';

@@ -3,7 +3,7 @@ import type { Logger } from '#platform/telemetry';
 import { counter, gauge } from '#platform/telemetry';
 import type { Pool } from '#platform/postgres';
 import { unavailable } from '#platform/http';
-import { feedEnd, readFeed } from '#streams/store';
+import { checkFeed, feedEnd, readFeed } from '#streams/store';
 import type { FeedPosition, FeedRow } from '#streams/store';
 import { Ticker } from '#platform/lifecycle';
 import { encodeRow, isBehind, parseEventId } from './event-stream.ts';
@@ -96,6 +96,12 @@ export class LiveFeed {
     response.on('error', onGone); // the client left during a write
     if (response.destroyed) onGone();
     this.#poller.start();
+  }
+
+  /** @throws while rows wait for a transaction that is open in the server, or the feed cannot be read */
+  async check(): Promise<void> {
+    this.#poller.check();
+    await checkFeed(this.#pool);
   }
 
   #checkRoom(): void {

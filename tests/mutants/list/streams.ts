@@ -52,6 +52,16 @@ export const streams: readonly Mutant[] = [
     schedules: 'No schedule reads the live stream',
   },
   {
+    name: 'live-stream-held-in-silence',
+    breaks: 'A transaction holds up the live stream, and health says nothing of it',
+    file: 'streams/store/feed.ts',
+    from: 'if (!oldest || oldest.seconds * 1_000 < heldMs) return;',
+    to: 'if (!oldest || oldest.seconds > 0) return;',
+    testFile: 'streams/store/feed.test.ts',
+    test: 'the feed says which transaction it waits for after 15 s, and nothing of rows of another server',
+    schedules: 'No schedule reads the live stream',
+  },
+  {
     name: 'failing-query-stops-the-others',
     breaks: 'A query whose windows fail keeps those of the others from closing, and from being emitted',
     file: 'streams/store/round.ts',
