@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import type { ReceivedEvent } from '#platform/contract';
 import { eventually } from '#test/eventually.ts';
-import { Unavailable } from '#platform/postgres';
+import { createPool, Unavailable } from '#platform/postgres';
 import type { Accumulator } from './accumulation.ts';
 import { AccumulatingWriter } from './accumulating-writer.ts';
 import type { Inbox } from './inbox.ts';
@@ -49,6 +49,7 @@ describe('an inbox that collects effects', () => {
       lingerMs: 0,
       fallback: { write: fallback, idle: () => Promise.resolve(), check: () => undefined },
       onCommitted: () => undefined,
+      onRefused: assert.fail,
       ...options,
     });
 
@@ -199,6 +200,40 @@ describe('an inbox that collects effects', () => {
       places.map(({ place }) => place),
       ['0/5', '0/0'],
     );
+  });
+
+  it('goes on with the other partitions while another session holds the offset of one, and says so', async (t) => {
+    const pool = createPool({ name: 'held-test', url: stand.database.url, max: 4, log, statementMs: 500 });
+    t.after(async () => {
+      await Promise.all(stand.inboxes.map((inbox) => inbox.stop()));
+      await pool.end();
+    });
+    const { health } = stand.start({ pool, accumulator: accumulatorOf(() => undefined), maxBatch: 7 });
+    await send(range(0, 40));
+    await reach(40);
+    const other = await stand.database.pool.connect();
+    try {
+      await other.query('SET idle_in_transaction_session_timeout = 0; BEGIN');
+      await other.query('SELECT FROM millrace.inbox_offsets WHERE consumer_group = $1 AND partition = 0 FOR UPDATE', [
+        stand.group,
+      ]);
+      await send(range(40, 200));
+      const reason = async () => (await health.report()).checks[`inbox ${stand.group}`]!.reason ?? '';
+      const waiting = `${stand.topic}/0 waits: another session of PostgreSQL holds its offset`;
+      await eventually(async () => (await reason()) === waiting, 'health says so', 10_000);
+      await eventually(async () => {
+        const { rows } = await stand.database.pool.query<{ partition: number; next: string }>(
+          'SELECT partition, next_offset AS next FROM millrace.inbox_offsets WHERE partition <> 0',
+        );
+        const marks = await stand.kafka.admin.watermarks(stand.topic);
+        return rows.every(({ partition, next }) => BigInt(next) === marks.get(partition)!.high);
+      }, 'the others go on');
+    } finally {
+      other.release(true); // its session ends, and with it the transaction
+    }
+    await reach(200);
+    await assertOnceInOrder(range(0, 200));
+    await eventually(() => stand.isReady(health), 'it is well again');
   });
 
   it('is as exact while members come and go', async () => {

@@ -1,5 +1,6 @@
 import { PlatformError } from '#platform/errors';
 import type { ReceivedEvent } from '#platform/contract';
+import type { TopicPartition } from '#platform/kafka';
 import { backoffMs, pause } from '#platform/lifecycle';
 import type { Logger } from '#platform/telemetry';
 import type { Pool } from '#platform/postgres';
@@ -9,9 +10,10 @@ import { Availability } from './availability.ts';
 import { databaseBackoff } from './retry-policy.ts';
 import type { DeadLetterWriter } from './dead-letters.ts';
 import { HeldBytes } from './held-bytes.ts';
+import { heldOffsets } from './held-offsets.ts';
 import { endItem } from './item.ts';
 import { metrics } from './metrics.ts';
-import { OffsetsMoved, Outdated, moveOffsets, nameOf } from './offsets.ts';
+import { OffsetsMoved, Outdated, moveOffsets, nameOf, offsetLocked } from './offsets.ts';
 import type { Move } from './offsets.ts';
 import { isNotable } from './partition-batch.ts';
 import type { Committed, Sink, PartitionBatch } from './partition-batch.ts';
@@ -36,6 +38,8 @@ export interface AccumulatingWriterOptions {
   deadLetterWriter: DeadLetterWriter;
   /** called after each commit, with what was committed */
   onCommitted: (committed: readonly Committed[]) => void;
+  /** called where a partition has to wait, because its offset is locked */
+  onRefused: (partition: TopicPartition, reason: string) => void;
   /** called when accepted events were discarded: they have to be read again */
   onDiscarded: () => void;
 }
@@ -232,11 +236,19 @@ export class AccumulatingWriter implements Sink {
       } catch (error) {
         if (!isUnavailable(error)) return error;
         failed(error as Error);
-        if (work.signal.aborted) return error;
+        if (work.signal.aborted || (await this.#holdLocked(work, error))) return error;
         await pause(backoffMs(failures, databaseBackoff), work.signal);
       }
     }
     return work.failure;
+  }
+
+  /** Lets the partitions wait whose offset another session holds. @returns whether there are any: the others are read again without them */
+  async #holdLocked({ batches }: Work, error: unknown): Promise<boolean> {
+    const { group, pool, onRefused } = this.#options;
+    const held = await heldOffsets(pool, group, [...batches.values()], error);
+    for (const partition of held) onRefused(partition, offsetLocked);
+    return held.length > 0;
   }
 
   async #commit({ batches, accumulation }: Work): Promise<void> {

@@ -124,6 +124,7 @@ export class Inbox {
         items.map(({ message }) => message),
       );
     const deadLetterWriter = isBackfill ? skip : writeDeadLetters;
+    const onRefused = (partition: TopicPartition, reason: string) => this.#assignment?.hold(partition, reason);
     const writer = new Writer({
       group,
       pool,
@@ -134,7 +135,7 @@ export class Inbox {
       maxBatch,
       lingerMs,
       onCommitted,
-      onRefused: (partition, reason) => this.#assignment?.hold(partition, reason),
+      onRefused,
     });
     this.#writer = accumulator
       ? new AccumulatingWriter({
@@ -146,6 +147,7 @@ export class Inbox {
           fallback: writer,
           deadLetterWriter,
           onCommitted,
+          onRefused,
           onDiscarded: () => this.#onDiscarded(),
         })
       : writer;
@@ -298,12 +300,12 @@ export class Inbox {
     return true;
   }
 
-  /** Reads again from the stored offsets. */
+  /** Reads again from the stored offsets; what waits is rechecked by itself, and holds up nothing here. */
   #onDiscarded(): void {
-    this.#locateAgain();
+    this.#locateAgain(this.#assignment?.positions.filter(({ error }) => error === undefined) ?? []);
   }
 
-  #locateAgain(partitions?: readonly AssignedPartition[]): void {
+  #locateAgain(partitions: readonly AssignedPartition[]): void {
     const assignment = this.#assignment;
     if (assignment && !assignment.signal.aborted) this.#located = this.#follow(assignment.locate(partitions));
   }

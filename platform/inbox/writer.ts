@@ -13,7 +13,8 @@ import type { Failure } from './item.ts';
 import { arrangeKeys } from './key-order.ts';
 import { backoffMs, roundMs } from '#platform/lifecycle';
 import { metrics } from './metrics.ts';
-import { lockedOffsets, moveOffsetsAndLook, nameOf, offsetLocked, OffsetsMoved } from './offsets.ts';
+import { heldOffsets } from './held-offsets.ts';
+import { moveOffsetsAndLook, nameOf, offsetLocked, OffsetsMoved } from './offsets.ts';
 import { bisect, committedOf, takeUpTo } from './partition-batch.ts';
 import type { Committed, Sink, PartitionBatch } from './partition-batch.ts';
 
@@ -37,9 +38,6 @@ export interface WriterOptions {
   /** called where a partition has to wait: its first message can be neither handled nor given up, or its offset is locked */
   onRefused: (partition: TopicPartition, reason: string) => void;
 }
-
-/** The codes of a statement that has taken too long, or got no answer. */
-const tooLong = new Set(['57014', '55P03', 'ERR_DATABASE_SILENT']);
 
 /** Errors of the data and of its size, for which PostgreSQL needs the same data again to fail in the same way. */
 const ofData = /^(22|23|54)[0-9A-Z]{3}$/;
@@ -228,14 +226,10 @@ export class Writer implements Sink {
     });
   }
 
-  /**
-   * Leaves out the batches whose offset another session holds, if a statement has taken too long: most likely the session of an
-   * earlier attempt, which hangs in the server. They wait, and the other partitions go on.
-   */
+  /** Leaves out the batches whose offset another session holds. */
   async #withoutHeld(batches: PartitionBatch[], error: unknown, lost: Set<string>): Promise<PartitionBatch[]> {
     const { group, pool, onRefused } = this.#options;
-    if (!tooLong.has((error as { code?: string }).code ?? '')) return batches;
-    const held = new Set(await lockedOffsets(pool, group, batches).catch(() => []));
+    const held = new Set(await heldOffsets(pool, group, batches, error));
     for (const batch of held) {
       lost.add(nameOf(batch));
       onRefused(batch, offsetLocked);

@@ -93,6 +93,16 @@ export const inbox: readonly Mutant[] = [
     schedules: 'The events of the schedules come from an outbox, which has each header once',
   },
   {
+    name: 'held-offset-holds-up-all',
+    breaks: 'One offset that another session holds stops all partitions of an inbox that collects effects',
+    file: 'platform/inbox/accumulating-writer.ts',
+    from: 'if (work.signal.aborted || (await this.#holdLocked(work, error))) return error;',
+    to: 'if (work.signal.aborted) return error;',
+    testFile: 'platform/inbox/accumulating-writer.test.ts',
+    test: 'goes on with the other partitions while another session holds the offset of one, and says so',
+    schedules: 'The schedules lock tables, not single offsets',
+  },
+  {
     name: 'waits-for-what-others-have-done',
     breaks: 'A member whose work others have done while its database was away says for ever that it waits',
     file: 'platform/inbox/availability.ts',

@@ -1,0 +1,21 @@
+import type { TopicPartition } from '#platform/kafka';
+import type { Pool } from '#platform/postgres';
+import { lockedOffsets } from './offsets.ts';
+
+/** The codes of a statement that has taken too long, or got no answer. */
+const tooLong = new Set(['57014', '55P03', 'ERR_DATABASE_SILENT']);
+
+/**
+ * The partitions whose offset another session holds, if a statement has taken too long: most likely the session of an earlier
+ * attempt, which hangs in the server. They wait, and the other partitions go on.
+ * @param error why the transaction that moves these offsets has failed
+ */
+export async function heldOffsets<T extends TopicPartition>(
+  pool: Pool,
+  group: string,
+  partitions: readonly T[],
+  error: unknown,
+): Promise<T[]> {
+  if (!tooLong.has((error as { code?: string }).code ?? '')) return [];
+  return lockedOffsets(pool, group, partitions).catch(() => []);
+}
