@@ -9,9 +9,10 @@ import { finishedConditions, unfinishedConditions } from '../../operators/millra
 import { stalledOf } from '../../operators/millrace/report.ts';
 
 const read = (name: string) => readFileSync(new URL(name, import.meta.url), 'utf8');
-const { data } = parse(read('argocd-cm.yaml')) as { data: { 'resource.customizations': string } };
-const customizations = parse(data['resource.customizations']) as Record<string, { 'health.lua': string }>;
-const check = customizations['millrace.dev/*']!['health.lua'];
+const { data } = parse(read('argocd-cm.yaml')) as { data: Record<string, string> };
+const customizations = parse(data['resource.customizations']!) as Record<string, { 'health.lua': string }>;
+const ofKinds = customizations['millrace.dev/*']!['health.lua'];
+const ofApplication = data['resource.customizations.health.argoproj.io_Application']!;
 
 const lua = ['lua5.4', 'lua', 'luajit'].find((program) => spawnSync(program, ['-v']).status === 0);
 const withoutLua = lua === undefined && 'no Lua is on the path';
@@ -25,13 +26,16 @@ function luaOf(value: unknown): string {
     .join(',')}}`;
 }
 
-/** What Argo CD says of a resource of generation 2. */
-function healthOf(status: object | undefined): { status: string; message: string } {
-  const object = { metadata: { generation: 2 }, ...(status && { status }) };
+/** What Argo CD says of an object. */
+function assess(check: string, object: object): { status: string; message: string } {
   const script = `obj = ${luaOf(object)}\nlocal health = (function()\n${check}\nend)()\nprint(health.status)\nprint(health.message)`;
   const [said = '', message = ''] = execFileSync(lua!, ['-'], { input: script, encoding: 'utf8' }).split('\n');
   return { status: said, message };
 }
+
+/** The same of a resource of generation 2. */
+const healthOf = (status: object | undefined) =>
+  assess(ofKinds, { metadata: { generation: 2 }, ...(status && { status }) });
 
 describe('the health check for Argo CD', { skip: withoutLua }, () => {
   const ready = (status: string, reason: string, message = '') => [{ type: 'Ready', status, reason, message }];
@@ -64,6 +68,38 @@ describe('the health check for Argo CD', { skip: withoutLua }, () => {
       status: 'Degraded',
       message: 'too many',
     });
+  });
+});
+
+describe('the health of an Application for Argo CD', { skip: withoutLua }, () => {
+  const [application] = parseAllDocuments(read('argocd.yaml')).map((document) => document.toJS());
+  const compared = { status: 'Synced', comparedTo: { source: application.spec.source } };
+  const healthy = { health: { status: 'Healthy' }, sync: compared };
+  const statusOf = (status: object | undefined, spec: object = application.spec) =>
+    assess(ofApplication, { spec, ...(status && { status }) }).status;
+
+  test('is its own, and in progress before it has one', () => {
+    assert.equal(statusOf(undefined), 'Progressing');
+    assert.equal(statusOf({ sync: compared }), 'Progressing');
+    assert.equal(statusOf(healthy), 'Healthy');
+    const degraded = { ...healthy, health: { status: 'Degraded', message: 'a migration failed' } };
+    assert.deepEqual(assess(ofApplication, { spec: application.spec, status: degraded }), degraded.health);
+  });
+
+  test('is not that of the version before', () => {
+    const { source, syncPolicy } = application.spec;
+    const upgraded = { source: { ...source, targetRevision: '9.9.9' }, syncPolicy };
+    assert.equal(statusOf(healthy, upgraded), 'Progressing');
+    const sync = { status: 'OutOfSync', comparedTo: { source: upgraded.source } };
+    assert.equal(statusOf({ ...healthy, sync }, upgraded), 'Progressing');
+    assert.equal(statusOf({ ...healthy, sync: { ...sync, status: 'Synced' } }, upgraded), 'Healthy');
+  });
+
+  test('is its own where somebody else applies what has changed, and with several sources', () => {
+    const outOfSync = { ...healthy, sync: { ...compared, status: 'OutOfSync' } };
+    assert.equal(statusOf(outOfSync, { source: application.spec.source }), 'Healthy');
+    assert.equal(statusOf(outOfSync, { source: application.spec.source, syncPolicy: { automated: {} } }), 'Healthy');
+    assert.equal(statusOf(healthy, { sources: [], syncPolicy: application.spec.syncPolicy }), 'Healthy');
   });
 });
 
