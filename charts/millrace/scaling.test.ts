@@ -87,6 +87,31 @@ describe('the number of pods of a service', { skip: withoutHelm }, () => {
     assert.deepEqual([spec.metrics, spec.behavior, spec.minReplicas], [metrics, behavior, 2]);
   });
 
+  test('is 0 where the value says so, whatever else scales the service, and the least one when it says so no more', async () => {
+    const autoscaling = { minReplicas: 3, maxReplicas: 6 };
+    const scaling = { minReplicas: 4, lagPerReplica: 100 };
+    const running: Resource[] = ['gateway', 'orders'].map((name) => ({
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      metadata: { name },
+      spec: { replicas: 5 },
+    }));
+    const upgrade = async (services: object) => {
+      const values = { defaults: { autoscaling, scaling }, services };
+      return await renderIn(running, chartFolder('millrace'), { values, action: 'upgrade' });
+    };
+    const stopped = await upgrade({ gateway: { replicas: 0 }, orders: { replicas: 0 } });
+    const { gateway, orders } = countsIn(stopped);
+    assert.deepEqual([gateway, orders], [0, 0]);
+    assert.deepEqual(autoscalersIn(stopped), ['users']);
+    assert.equal(find(stopped, 'EventService', 'orders')['spec'].scaling, undefined);
+
+    for (const deployment of running) deployment['spec'].replicas = 0;
+    const started = await upgrade({});
+    assert.deepEqual([countsIn(started)['gateway'], countsIn(started)['orders']], [3, 4]);
+    assert.deepEqual(autoscalersIn(started), ['gateway', 'users']);
+  });
+
   test('stays as it is in the cluster at the upgrade that gives it to somebody else, and at each later one', async () => {
     const running = (replicas: number): Resource[] =>
       names.map((name) => ({ apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name }, spec: { replicas } }));

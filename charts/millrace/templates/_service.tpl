@@ -144,22 +144,35 @@
 {{- end -}}
 {{- end -}}
 
+{{/* Not empty where a service is stopped, whatever scales it otherwise: its values. */}}
+{{- define "millrace.isStopped" -}}
+{{- if eq (toString .replicas) "0" }}true{{ end -}}
+{{- end -}}
+
 {{/* Not empty where the operator sets the number of pods by their lag, which only consumers have: (list spec values) */}}
 {{- define "millrace.scalesByLag" -}}
-{{- if and (index . 1).scaling (index . 0).consumes }}true{{ end -}}
+{{- $values := index . 1 -}}
+{{- if and $values.scaling (index . 0).consumes (not (include "millrace.isStopped" $values)) }}true{{ end -}}
 {{- end -}}
 
 {{/* Not empty where a HorizontalPodAutoscaler of the chart sets it: (list spec values) */}}
 {{- define "millrace.hasAutoscaler" -}}
-{{- if and (index . 1).autoscaling (not (include "millrace.scalesByLag" .)) }}true{{ end -}}
+{{- $values := index . 1 -}}
+{{- if and $values.autoscaling (not (include "millrace.scalesByLag" .)) (not (include "millrace.isStopped" $values)) }}true{{ end -}}
 {{- end -}}
 
 {{/* The number of pods, or nothing where somebody else sets it: (list . "orders" spec values) */}}
 {{- define "millrace.replicas" -}}
 {{- $values := index . 3 -}}
-{{- $scaling := list (index . 2) $values -}}
-{{- if or (include "millrace.scalesByLag" $scaling) (include "millrace.hasAutoscaler" $scaling) (kindIs "invalid" $values.replicas) -}}
-{{- include "millrace.presentReplicas" (list (index . 0) (index . 1)) -}}
+{{- $scaled := list (index . 2) $values -}}
+{{- $scaler := dict -}}
+{{- if include "millrace.scalesByLag" $scaled }}{{ $scaler = $values.scaling }}{{ else if include "millrace.hasAutoscaler" $scaled }}{{ $scaler = $values.autoscaling }}{{ end -}}
+{{- $present := include "millrace.presentReplicas" (list (index . 0) (index . 1)) -}}
+{{- if and $scaler (eq $present "0") -}}
+{{- /* a HorizontalPodAutoscaler leaves a service alone that was stopped */ -}}
+{{ $scaler.minReplicas | default 2 }}
+{{- else if or $scaler (kindIs "invalid" $values.replicas) -}}
+{{ $present }}
 {{- else -}}
 {{ $values.replicas }}
 {{- end -}}
