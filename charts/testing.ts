@@ -120,15 +120,32 @@ export async function renderIn(
   folder: string,
   { values = {}, action = 'install' }: { values?: object; action?: 'install' | 'upgrade' } = {},
 ): Promise<Resource[]> {
+  // `helm template` does not ask which kinds there are
+  const args = [...templateArgs(folder, Object.keys(asked)), '--dry-run=server'];
+  if (action === 'upgrade') args.push('--is-upgrade');
+  return await withCluster(
+    (path) => answerOf(cluster, path),
+    async (env) => resourcesOf(await helm(args, values, env)),
+  );
+}
+
+/**
+ * Runs `work` with the environment in which Helm and kubectl find a cluster.
+ * @param answer what its API server answers at a path; undefined: there is nothing
+ */
+export async function withCluster<T>(
+  answer: (path: string) => object | undefined,
+  work: (env: NodeJS.ProcessEnv) => Promise<T>,
+): Promise<T> {
   const server = createServer((request, response) => {
-    const found = answerOf(cluster, new URL(request.url!, 'http://cluster').pathname);
+    const found = answer(new URL(request.url!, 'http://cluster').pathname);
     response.writeHead(found ? 200 : 404, { 'content-type': 'application/json' });
     response.end(
       JSON.stringify(found ?? { kind: 'Status', apiVersion: 'v1', status: 'Failure', code: 404, reason: 'NotFound' }),
     );
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const home = mkdtempSync(join(tmpdir(), 'millrace-helm-'));
+  const home = mkdtempSync(join(tmpdir(), 'millrace-cluster-'));
   try {
     const { port } = server.address() as AddressInfo;
     const config = {
@@ -140,11 +157,7 @@ export async function renderIn(
       'current-context': 'c',
     };
     writeFileSync(join(home, 'kubeconfig'), JSON.stringify(config));
-    // `helm template` does not ask which kinds there are
-    const args = [...templateArgs(folder, Object.keys(asked)), '--dry-run=server'];
-    if (action === 'upgrade') args.push('--is-upgrade');
-    const env = { ...process.env, KUBECONFIG: join(home, 'kubeconfig'), HOME: home };
-    return resourcesOf(await helm(args, values, env));
+    return await work({ ...process.env, KUBECONFIG: join(home, 'kubeconfig'), HOME: home });
   } finally {
     rmSync(home, { recursive: true });
     server.closeAllConnections();
