@@ -54,6 +54,7 @@ const stalledReasons = new Set([
   'NoRoom',
   'NotSupported',
   'PostgresqlLoginRefused',
+  'PostgresqlPooler',
   'PostgresqlRightMissing',
   'PostgresqlUntrusted',
   'ReconcileRefused',

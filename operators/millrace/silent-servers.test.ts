@@ -7,7 +7,10 @@ import { after, before, describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import pino from 'pino';
 
+import { withConnection } from '#platform/postgres';
 import { ManualClock } from '#runtime/testing/manual-clock.ts';
+import { startProxy } from '#test/proxy.ts';
+import { testServers } from '#test/servers.ts';
 import { apiVersion } from './api/common.ts';
 import { ConsumerLagReader } from './consumer-lag.ts';
 import { ExternalKafka } from './external-kafka/external-kafka.ts';
@@ -115,6 +118,26 @@ describe('a server that does not answer', () => {
     slow.resolve();
     await Promise.all([first, third]);
     assert.deepEqual(asked, ['first', 'third']);
+  });
+
+  it('is one, too, that falls silent in the middle of the work', async (t) => {
+    const url = new URL(testServers().postgres);
+    const proxy = await startProxy(url.hostname, Number(url.port));
+    t.after(() => proxy.stop());
+    url.port = String(proxy.port);
+    const servers = new SilentServers(new ManualClock());
+    const ask = () =>
+      withConnection(
+        { connectionString: url.href },
+        async (client) => {
+          await client.query('SELECT 1');
+          proxy.silence();
+          await client.query('SELECT 2');
+        },
+        300,
+      );
+    await assert.rejects(servers.ask('pg:5432', ask), { code: 'ERR_DATABASE_SILENT' });
+    assert.ok(servers.isSilent('pg:5432'));
   });
 
   it('is none that refuses', async () => {

@@ -45,12 +45,13 @@ export class ServerBusy extends OperatorError {
 }
 
 /** What pg and kafkajs say where nothing answers. */
-const silence = /(timeout expired|Query read timeout|Connection timeout|Request \w+\(.*\) timed out)$/;
+const silence = /(timeout expired|Connection timeout|Request \w+\(.*\) timed out)$/;
+const silentCodes = new Set(['ERR_DATABASE_SILENT', 'ETIMEDOUT']);
 
 /** Whether each further attempt takes as long: nothing answers. */
 export function isSilence(error: unknown): boolean {
   const { code } = error as { code?: string };
-  return error instanceof ServerSilent || code === 'ETIMEDOUT' || silence.test(messageOf(error));
+  return error instanceof ServerSilent || silentCodes.has(code ?? '') || silence.test(messageOf(error));
 }
 
 /** Remembers which servers do not answer. One of these is asked by one worker at a time, and ever more seldom. */

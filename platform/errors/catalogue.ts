@@ -23,8 +23,9 @@ export const platformErrors = {
     action: 'Nothing during a restart of the database: the consumer waits. Otherwise read the cause in the log.',
   },
   ERR_DATABASE_POOLER: {
-    means: 'A pooler in transaction mode, such as PgBouncer, is between the service and PostgreSQL.',
-    action: 'Connect the services to PostgreSQL itself, or set the pooler to sessions: leases and locks need them.',
+    means:
+      'A pooler in transaction mode, such as PgBouncer, is between PostgreSQL and a service, its migrations or the operator.',
+    action: 'Connect them to PostgreSQL itself, or set the pooler to sessions: leases and locks need them.',
   },
   ERR_DATABASE_ROLLED_BACK: {
     means: 'A statement of a transaction failed, the code went on, and PostgreSQL has rolled the transaction back.',

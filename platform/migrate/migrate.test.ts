@@ -8,6 +8,7 @@ import { after, before, describe, test } from 'node:test';
 import { databaseUrl, ensureDatabases } from '#local/databases.ts';
 import { withClient } from '#platform/postgres';
 
+import { startPooler, withoutPooler as skip } from '#test/pooler.ts';
 import { testServers } from '#test/servers.ts';
 import { MigrationError, migrate } from './migrate.ts';
 import { platformMigrations } from './platform.ts';
@@ -90,6 +91,15 @@ describe('migrate', () => {
     }
     write('0002_more', 'CREATE TABLE b (x int);');
     assert.deepEqual(await run(), ['0002_more']);
+  });
+
+  test('is refused behind a pooler of transactions, whose locks are of other sessions', { skip }, async (t) => {
+    const { host } = new URL(await startPooler(t, 'transaction'));
+    const pooled = Object.assign(new URL(url), { host }).href;
+    await assert.rejects(migrate([{ url: pooled, database }]), {
+      code: 'ERR_MIGRATION_FAILED',
+      message: /could not be migrated: a pooler in transaction mode is between/,
+    });
   });
 
   test('refuses a migration that was changed afterwards', async () => {

@@ -1,6 +1,6 @@
 import pg from 'pg';
 
-import { connectionOf } from '#platform/postgres';
+import { connectionOf, endClient } from '#platform/postgres';
 import { migrationNames } from './folder.ts';
 import { platformMigrations } from './platform.ts';
 
@@ -37,7 +37,7 @@ export async function pendingMigrations(url: string, schemaFolder: string): Prom
     );
     return [...platform, ...own];
   } finally {
-    await client.end();
+    await endClient(client);
   }
 }
 

@@ -6,7 +6,7 @@ import { SchemaEngine, type MigrationList } from '@prisma/schema-engine-wasm';
 import pg from 'pg';
 
 import { messageOf } from '#platform/errors';
-import { connectionOf } from '#platform/postgres';
+import { assertSessions, connectionOf } from '#platform/postgres';
 import { migrationAdapter } from './adapter.ts';
 import { migrationNames } from './folder.ts';
 import { MigrationError, type MigrationOutcome, type MigrationTarget } from './migrate.ts';
@@ -31,6 +31,7 @@ async function migrateOne(target: MigrationTarget): Promise<string[]> {
 
 async function applyPlatform(pool: pg.Pool, database: string): Promise<string[]> {
   try {
+    await assertSessions(pool); // the lock is the session's
     const session = await pool.connect();
     return await migratePlatform(session, database).finally(() => session.release());
   } catch (error) {

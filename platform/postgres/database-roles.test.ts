@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { testServers } from '#test/servers.ts';
-import { databaseNameOf, dropDatabaseAndRole, ensureDatabaseRoles, withClient } from './database-roles.ts';
+import { withClient } from './client.ts';
+import { databaseNameOf, dropDatabaseAndRole, ensureDatabaseRoles } from './database-roles.ts';
 
 test('several may create databases and their roles at the same time', async () => {
   const { postgres: url } = testServers();

@@ -1,9 +1,6 @@
 import pg from 'pg';
 import type { ClientBase } from 'pg';
 
-import { connectionOf } from './connection.ts';
-import type { Certificates } from './connection.ts';
-
 /** The login role that owns a database: its name with `_`. */
 export function roleOf(database: string): string {
   return database.replaceAll('-', '_');
@@ -20,35 +17,33 @@ interface WantedDatabase {
   password: string;
 }
 
-/** Runs `work` while nobody else creates or drops databases by this file. It may be called within itself. */
-export async function withDatabasesLocked<T>(client: ClientBase, work: () => Promise<T>): Promise<T> {
+/**
+ * Waits until nobody else creates or drops databases by this file, and then keeps the others waiting until the session ends. So nobody has to
+ * ask a server that has fallen silent to unlock.
+ */
+export async function lockDatabases(client: ClientBase): Promise<void> {
   // the rights of a database are one row: two concurrent changes fail
   await client.query('SELECT pg_advisory_lock($1)', [rolesLock]);
-  try {
-    return await work();
-  } finally {
-    await client.query('SELECT pg_advisory_unlock($1)', [rolesLock]);
-  }
 }
 
 /**
  * Creates the missing databases, each with a role that owns it and can connect to no other one, and sets the passwords of
- * the roles. Idempotent.
+ * the roles. Idempotent. It locks the databases until the session ends.
  * @param client of a superuser, or of a role that can create databases and roles
+ */
+export async function ensureDatabaseRoles(client: ClientBase, wanted: readonly WantedDatabase[]): Promise<void> {
+  await lockDatabases(client);
+  await createDatabaseRoles(client, wanted);
+}
+
+/**
+ * The same for a session that has locked the databases.
  * @param isShared whether others use the server: PostgreSQL's own databases then stay open to their roles
  */
-export async function ensureDatabaseRoles(
+export async function createDatabaseRoles(
   client: ClientBase,
   wanted: readonly WantedDatabase[],
   { isShared = false }: { isShared?: boolean } = {},
-): Promise<void> {
-  await withDatabasesLocked(client, () => createDatabaseRoles(client, wanted, isShared));
-}
-
-async function createDatabaseRoles(
-  client: ClientBase,
-  wanted: readonly WantedDatabase[],
-  isShared: boolean,
 ): Promise<void> {
   const { rows: roles } = await client.query<{ name: string }>('SELECT rolname AS name FROM pg_roles');
   const roleNames = new Set(roles.map((row) => row.name));
@@ -86,33 +81,4 @@ export async function setPassword(client: ClientBase, role: string, password: st
 export async function dropDatabaseAndRole(client: ClientBase, database: string): Promise<void> {
   await client.query(`DROP DATABASE IF EXISTS ${pg.escapeIdentifier(databaseNameOf(database))} WITH (FORCE)`);
   await client.query(`DROP ROLE IF EXISTS ${pg.escapeIdentifier(roleOf(database))}`);
-}
-
-export interface ClientOptions {
-  /** as in `connectionOf` */
-  certificates?: Certificates | undefined;
-  /** how long the server may take until it accepts the connection, in milliseconds; default: 30,000 */
-  connectMs?: number;
-  /** how long it may take to answer a statement, in milliseconds; default: without end */
-  answerMs?: number;
-}
-
-/** Runs `work` with a connection of its own. */
-export async function withClient<T>(
-  url: string,
-  work: (client: pg.Client) => Promise<T>,
-  { certificates, connectMs = 30_000, answerMs }: ClientOptions = {},
-): Promise<T> {
-  const client = new pg.Client({
-    ...connectionOf(url, certificates),
-    connectionTimeoutMillis: connectMs,
-    ...(answerMs === undefined ? {} : { query_timeout: answerMs }),
-  });
-  client.on('error', () => undefined);
-  await client.connect();
-  try {
-    return await work(client);
-  } finally {
-    await client.end();
-  }
 }

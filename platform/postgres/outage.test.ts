@@ -9,7 +9,7 @@ import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
 import { eventually } from '#test/eventually.ts';
 import { testServers } from '#test/servers.ts';
-import { withClient } from './database-roles.ts';
+import { withClient } from './client.ts';
 import { isOutcomeUnknown, isUnavailable } from './errors.ts';
 import { createPool, transaction } from './pool.ts';
 import { startCuttingProxy } from './testing.ts';

@@ -1,9 +1,9 @@
-import type { Socket } from 'node:net';
 import { Client, Pool } from 'pg';
 import type { ClientConfig, PoolClient, PoolConfig } from 'pg';
 import { PlatformError } from '#platform/errors';
 import type { Logger } from '#platform/telemetry';
 import { gauge } from '#platform/telemetry';
+import { endWhenSilent } from './client.ts';
 import { connectionOf } from './connection.ts';
 import type { Certificates } from './connection.ts';
 import { isWrongPassword, markConnecting, markUndone } from './errors.ts';
@@ -144,21 +144,6 @@ class OwnPool extends Pool {
       else callback(markConnecting(error), client, release);
     });
   }
-}
-
-/**
- * Destroys a connection on which a statement runs and nothing comes: PostgreSQL ends each statement in time, unless its process
- * or the network hangs. What waits for the connection fails at once, and the pool makes another one.
- */
-function endWhenSilent(client: PoolClient, silentMs: number): void {
-  const { connection } = client as PoolClient & { connection: { stream: Socket } };
-  const isIdle = () => (client as { readyForQuery?: boolean }).readyForQuery !== false;
-  connection.stream.setTimeout(silentMs, () => {
-    if (isIdle()) return;
-    connection.stream.destroy(
-      new PlatformError('ERR_DATABASE_SILENT', `PostgreSQL has not answered a statement for ${silentMs} ms`),
-    );
-  });
 }
 
 function registerMetrics(): void {

@@ -9,7 +9,7 @@ import { createLogger } from '#platform/telemetry';
 import { createTestDatabase } from '#test/database.ts';
 import { eventually } from '#test/eventually.ts';
 import { testServers } from '#test/servers.ts';
-import { withClient } from './database-roles.ts';
+import { withClient } from './client.ts';
 import { createPool } from './pool.ts';
 
 const log = createLogger('rotation-test', 'silent');

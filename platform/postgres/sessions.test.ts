@@ -1,60 +1,17 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
-import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import { createLogger } from '#platform/telemetry';
-import { eventually } from '#test/eventually.ts';
-import { freePort } from '#test/ports.ts';
+import { startPooler, withoutPooler as skip } from '#test/pooler.ts';
 import { testServers } from '#test/servers.ts';
-import { withClient } from './database-roles.ts';
 import { isUnavailable } from './errors.ts';
 import { createPool, ping } from './pool.ts';
 import { assertSessions } from './sessions.ts';
 
 const log = createLogger('sessions-test', 'silent');
-const pgbouncer = '/usr/sbin/pgbouncer';
-const skip = !existsSync(pgbouncer) || process.getuid?.() !== 0 ? 'it needs pgbouncer, and root to start it' : false;
-
-/** Starts a pooler in front of the tests' PostgreSQL. @returns the connection string by it */
-async function startPooler(t: TestContext, mode: 'session' | 'transaction'): Promise<string> {
-  const { hostname, port: serverPort, username, password, pathname } = new URL(testServers().postgres);
-  const folder = mkdtempSync(join(tmpdir(), 'millrace-pgbouncer-'));
-  const port = await freePort();
-  const config = join(folder, 'pgbouncer.ini');
-  writeFileSync(
-    config,
-    `[databases]
-* = host=${hostname} port=${serverPort} user=${username} password=${password}
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = ${port}
-unix_socket_dir =
-auth_type = any
-pool_mode = ${mode}
-ignore_startup_parameters = options, statement_timeout, extra_float_digits
-`,
-  );
-  chmodSync(folder, 0o755);
-  const child = spawn(pgbouncer, ['-q', '-u', 'nobody', config], { stdio: 'ignore' });
-  t.after(async () => {
-    const exited = once(child, 'exit');
-    child.kill('SIGKILL');
-    await exited;
-    rmSync(folder, { recursive: true });
-  });
-  const url = `postgresql://${username}@127.0.0.1:${port}${pathname}`;
-  await eventually(
-    () => withClient(url, (client) => client.query('SELECT 1')).then(Boolean, () => false),
-    'pgbouncer answers',
-  );
-  return url;
-}
 
 /** A message of PostgreSQL's protocol: https://www.postgresql.org/docs/18/protocol-message-formats.html */
 function reply(type: string, body: Buffer): Buffer {

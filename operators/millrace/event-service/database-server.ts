@@ -1,6 +1,6 @@
 import { messageOf } from '#platform/errors';
-import { isWrongPassword, urlHost, withClient } from '#platform/postgres';
-import type { Certificates } from '#platform/postgres';
+import { assertSession, connectionOf, isWrongPassword, urlHost, withConnection } from '#platform/postgres';
+import type { Certificates, ClientBase } from '#platform/postgres';
 import type { Clock } from '#runtime/clock.ts';
 import type { ConditionUpdate } from '#runtime/conditions.ts';
 import { ApiError } from '#runtime/errors.ts';
@@ -43,6 +43,15 @@ export class NotReady extends OperatorError {
 const connectMs = 5_000;
 const answerMs = 30_000;
 
+/**
+ * How long others may hold a lock, in milliseconds: less than an answer may take, as such a server is not silent. The server ends the
+ * session, and with it the locks, of an operator that is gone without a word.
+ */
+const lockMs = 5_000;
+const sessionSettings = `SET lock_timeout = ${lockMs}; SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 5`;
+
+type Work<T> = (client: ClientBase) => Promise<T>;
+
 /** Connections to the servers of databases. */
 export class DatabaseServers {
   readonly #silent: SilentServers;
@@ -57,7 +66,7 @@ export class DatabaseServers {
   }
 
   /** Runs `work` with a connection to a server. @throws NotReady where the server cannot be used, or refuses a statement */
-  async with<T>(server: Server, namespace: string, work: Parameters<typeof withClient<T>>[1]): Promise<T> {
+  async with<T>(server: Server, namespace: string, work: Work<T>): Promise<T> {
     try {
       return await this.#silent.ask(addressOf(server, namespace), () => connect(server, namespace, work));
     } catch (error) {
@@ -68,13 +77,19 @@ export class DatabaseServers {
 
 const addressOf = ({ host, port }: Server, namespace: string) => `${clusterHost(host, namespace)}:${port}`;
 
-async function connect<T>(server: Server, namespace: string, work: Parameters<typeof withClient<T>>[1]): Promise<T> {
+async function connect<T>(server: Server, namespace: string, work: Work<T>): Promise<T> {
   const { host, port, username, password, nextPassword, tlsMode, certificates } = server;
   const credentials = `${encodeURIComponent(username)}:${encodeURIComponent(password)}`;
   const url = new URL(`postgresql://${credentials}@${urlHost(clusterHost(host, namespace))}:${port}/postgres`);
   if (tlsMode !== undefined) url.searchParams.set('sslmode', tlsMode);
+  const settings = { ...connectionOf(url.href, certificates), connectionTimeoutMillis: connectMs };
+  const inSession = async (client: ClientBase) => {
+    await assertSession(client, settings);
+    await client.query(sessionSettings);
+    return await work(client);
+  };
   try {
-    return await withClient(url.href, work, { certificates, connectMs, answerMs });
+    return await withConnection(settings, inSession, answerMs);
   } catch (error) {
     if (!isWrongPassword(error) || nextPassword === undefined) throw error;
     return await connect({ ...server, password: nextPassword, nextPassword: undefined }, namespace, work);
@@ -85,6 +100,7 @@ async function connect<T>(server: Server, namespace: string, work: Parameters<ty
 export const unavailable = 'PostgresqlUnavailable';
 
 const rightMissing = '42501';
+const lockNotAvailable = '55P03';
 
 /** Node's codes of a certificate that it does not trust. */
 const untrusted = new Set([
@@ -117,6 +133,14 @@ function problemOf(error: unknown, { username, secret, host }: Server): unknown 
     return new NotReady('PostgresqlLoginRefused', `PostgreSQL refuses ${whose}: ${said}`, options);
   if (code === rightMissing)
     return new NotReady('PostgresqlRightMissing', `PostgreSQL does not let ${whose} do this: ${said}`, options);
+  if (code === lockNotAvailable)
+    return new NotReady(
+      'PostgresqlLocked',
+      `others, such as another operator, have kept locks of PostgreSQL for ${lockMs} ms: wait, or end the session that pg_locks shows`,
+      options,
+    );
+  if (code === 'ERR_DATABASE_POOLER')
+    return new NotReady('PostgresqlPooler', `${host} of the Secret ${secret.metadata.name}: ${said}`, options);
   if (untrusted.has(code))
     return new NotReady('PostgresqlUntrusted', `the certificate of ${host} is not trusted: ${said}`, options);
   return new NotReady(unavailable, said, options);

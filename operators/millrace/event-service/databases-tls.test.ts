@@ -9,7 +9,7 @@ import { Api } from '#runtime/api.ts';
 import { FakeApiServer } from '#runtime/testing/fake-api-server.ts';
 import { ManualClock } from '#runtime/testing/manual-clock.ts';
 import { migrate } from '#platform/migrate';
-import { createPool, ping, withClient } from '#platform/postgres';
+import { connectionOf, createPool, lockDatabases, ping, withClient, withConnection } from '#platform/postgres';
 import { certified, startTlsPostgres } from '#test/tls-postgres.ts';
 import type { TlsPostgres } from '#test/tls-postgres.ts';
 import { stranger, strangersCertificate } from '#test/certificate.ts';
@@ -97,6 +97,16 @@ describe('a PostgreSQL that takes hostssl only', () => {
     // a server of its own is closed to all but its roles
     await provision('users-own', { mode: 'require' });
     assert.equal(await mayConnect(), false);
+  });
+
+  it('answers though another operator keeps others waiting, and says so', async () => {
+    await withClient(admin(), async (other) => {
+      await lockDatabases(other);
+      const { status, reason, message } = await provision('users-locked', { mode: 'require' });
+      assert.deepEqual([status, reason], ['False', 'PostgresqlLocked']);
+      assert.match(message, /such as another operator/);
+    });
+    assert.equal((await provision('users-locked', { mode: 'require' })).status, 'True');
   });
 
   it('lets a pool trust a renewed authority from the next connection on', async () => {
@@ -311,7 +321,8 @@ describe('a PostgreSQL that takes hostssl only', () => {
       ['verify-full', false],
     ] as const) {
       url.searchParams.set('sslmode', mode);
-      const connected = withClient(url.href, () => Promise.resolve(), { certificates: { ca: postgres.ca } });
+      const settings = connectionOf(url.href, { ca: postgres.ca });
+      const connected = withConnection(settings, () => Promise.resolve());
       await (isTaken ? connected : assert.rejects(connected, /altnames/));
     }
   });

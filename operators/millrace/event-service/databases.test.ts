@@ -17,6 +17,7 @@ import {
   setPassword,
   withClient,
 } from '#platform/postgres';
+import { startPooler, withoutPooler as skip } from '#test/pooler.ts';
 import { startProxy } from '#test/proxy.ts';
 import { testServers } from '#test/servers.ts';
 import { apiVersion } from '../api/common.ts';
@@ -31,6 +32,12 @@ import { publishMs } from './rotation.ts';
 
 const { postgres: admin } = testServers();
 const address = new URL(admin);
+const administrator = {
+  host: address.hostname,
+  port: address.port,
+  username: address.username,
+  password: decodeURIComponent(address.password),
+};
 const never = new AbortController().signal;
 const perNamespace = '{namespace}_{name}';
 
@@ -62,12 +69,7 @@ describe('the databases of services on one server', () => {
   function newNamespace(name: string): string {
     const namespace = `${name}-${randomBytes(4).toString('hex')}`;
     server.create(namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } });
-    create(namespace, 'superuser', {
-      host: address.hostname,
-      port: address.port,
-      username: address.username,
-      password: decodeURIComponent(address.password),
-    });
+    create(namespace, 'superuser', administrator);
     return namespace;
   }
   function create(namespace: string, name: string, values: Record<string, string>, labels = {}): void {
@@ -359,12 +361,7 @@ describe('the databases of services on one server', () => {
   it('are asked for of a silent server by one service at a time, and ever more seldom', async (t) => {
     const proxy = await startProxy(address.hostname, Number(address.port));
     t.after(() => proxy.stop());
-    create(here, 'silent', {
-      host: '127.0.0.1',
-      port: String(proxy.port),
-      username: address.username,
-      password: decodeURIComponent(address.password),
-    });
+    create(here, 'silent', { ...administrator, host: '127.0.0.1', port: String(proxy.port) });
     const of = (name: string) => {
       const one = service(here, name, name, perNamespace);
       return {
@@ -387,6 +384,21 @@ describe('the databases of services on one server', () => {
     assert.equal((await provision(of('users'))).status, 'True');
     assert.equal((await provision(of('orders'))).status, 'True');
   });
+
+  for (const mode of ['session', 'transaction'] as const)
+    it(`are ${mode === 'session' ? 'made' : 'refused'} behind a pooler of ${mode}s`, { skip }, async (t) => {
+      const { port } = new URL(await startPooler(t, mode));
+      create(here, 'pooled', { ...administrator, host: '127.0.0.1', port });
+      const one = service(here, 'orders', mode, perNamespace);
+      one.spec.postgresql!.superuserSecretRef = { name: 'pooled' };
+      const condition = await provision(one);
+      const isRefused = mode === 'transaction';
+      assert.equal(await exists(newDatabaseName(perNamespace, here, mode)), !isRefused);
+      assert.equal(condition.reason, isRefused ? 'PostgresqlPooler' : 'Created');
+      if (!isRefused) return;
+      assert.match(condition.message!, /^127\.0\.0\.1 of the Secret pooled: a pooler in transaction mode/);
+      assert.equal(stalledOf([{ ...condition, type: 'Ready' }]).length, 1, 'nobody waits for it');
+    });
 
   it('get a superuser once, if the server takes it from the Secret', async () => {
     const one = service(here, 'orders', 'orders', perNamespace);

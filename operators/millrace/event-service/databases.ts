@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import {
+  createDatabaseRoles,
   dropDatabaseAndRole,
-  ensureDatabaseRoles,
+  lockDatabases,
   markDatabase,
   marksOf,
   setPassword,
   urlHost,
-  withDatabasesLocked,
 } from '#platform/postgres';
 import type { ClientBase } from '#platform/postgres';
 import { hash } from '#runtime/compare.ts';
@@ -219,31 +219,30 @@ export class DatabaseProvisioner {
     if (isRight && isRecent && isAnswering && last.hash === fingerprintOf(server, wanted)) return;
     const uid = await this.#namespaceUid(namespace, signal);
     const isShared = isSharedServer(service.spec.postgresql!.databaseName);
-    const created = await this.#servers.with(server, namespace, (client) =>
-      withDatabasesLocked(client, async () => {
-        const owned = wanted.map((one) => ({
-          ...one,
-          owner: { namespace, uid, service: name, database: one.database },
-        }));
-        for (const { name: inServer, owner, known } of owned) {
-          const isKnown = known !== undefined;
-          const taken = takenReason(inServer, await marksOf(client, inServer), owner, { isKnown });
-          if (taken !== undefined) throw new NotReady('DatabaseTaken', taken);
-        }
-        const after: Wanted[] = [];
-        for (const { owner, ...one } of owned) {
-          after.push({ ...one, known: await this.#secret(owner, one, server, signal) });
-        }
-        const roles = after.map((one) => ({ database: one.name, password: one.known!['password']! }));
-        await ensureDatabaseRoles(client, roles, { isShared });
-        for (const { name: inServer, owner } of owned) {
-          const marks = await marksOf(client, inServer);
-          const mark = markOf(owner);
-          if (marks.database !== mark || marks.role !== mark) await markDatabase(client, inServer, mark);
-        }
-        return after;
-      }),
-    );
+    const created = await this.#servers.with(server, namespace, async (client) => {
+      await lockDatabases(client);
+      const owned = wanted.map((one) => ({
+        ...one,
+        owner: { namespace, uid, service: name, database: one.database },
+      }));
+      for (const { name: inServer, owner, known } of owned) {
+        const isKnown = known !== undefined;
+        const taken = takenReason(inServer, await marksOf(client, inServer), owner, { isKnown });
+        if (taken !== undefined) throw new NotReady('DatabaseTaken', taken);
+      }
+      const after: Wanted[] = [];
+      for (const { owner, ...one } of owned) {
+        after.push({ ...one, known: await this.#secret(owner, one, server, signal) });
+      }
+      const roles = after.map((one) => ({ database: one.name, password: one.known!['password']! }));
+      await createDatabaseRoles(client, roles, { isShared });
+      for (const { name: inServer, owner } of owned) {
+        const marks = await marksOf(client, inServer);
+        const mark = markOf(owner);
+        if (marks.database !== mark || marks.role !== mark) await markDatabase(client, inServer, mark);
+      }
+      return after;
+    });
     this.#provisioned.set(key, { hash: fingerprintOf(server, created), at: this.#clock.now() });
   }
 
@@ -326,9 +325,8 @@ function secretTakenReason(secret: Secret, service: string): string | undefined 
 }
 
 async function dropIfOwned(client: ClientBase, { name, known }: Wanted, owner: DatabaseOwner): Promise<void> {
-  await withDatabasesLocked(client, async () => {
-    const isKnown = known !== undefined;
-    if (takenReason(name, await marksOf(client, name), owner, { isKnown }) !== undefined) return;
-    await dropDatabaseAndRole(client, name);
-  });
+  await lockDatabases(client);
+  const isKnown = known !== undefined;
+  if (takenReason(name, await marksOf(client, name), owner, { isKnown }) !== undefined) return;
+  await dropDatabaseAndRole(client, name);
 }
