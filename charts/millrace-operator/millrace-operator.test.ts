@@ -103,7 +103,7 @@ describe('the operator’s chart', { skip: withoutHelm }, () => {
       ]);
   });
 
-  test('lists no Secrets, asks for no wildcard, names its ConfigMaps, and in its own namespace has its Lease only', () => {
+  test('lists no Secrets, asks for no wildcard, names its ConfigMaps, and in its own namespace has its Lease and Events only', () => {
     const roles = [...ofKind('ClusterRole'), ...ofKind('Role')].filter(
       ({ metadata }) => !/-(edit|view)$/.test(metadata.name),
     );
@@ -123,6 +123,7 @@ describe('the operator’s chart', { skip: withoutHelm }, () => {
         resourceNames: [find(resources, 'ConfigMap', 'millrace-operator')['data'].LEASE_NAME],
         verbs: ['get', 'update'],
       },
+      { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
     ]);
   });
 

@@ -30,6 +30,7 @@ interface OperatorSettings {
   namespaces: readonly string[] | undefined;
   /** whether `deletionPolicy: Delete` is allowed */
   mayDelete: boolean;
+  /** the operator's own */
   leaseNamespace: string;
   leaseName: string;
   leaseDurationMs: number;
@@ -46,7 +47,14 @@ export function createOperator(settings: OperatorSettings): {
   const api = new Api(connection, metrics.onRequest);
   const clock = systemClock;
   const informers = createInformers({ api, clock, log, metrics, namespaces });
-  const events = new EventRecorder({ api, clock, log, controller: `millrace.dev/${manager}`, instance: identity });
+  const events = new EventRecorder({
+    api,
+    clock,
+    log,
+    controller: `millrace.dev/${manager}`,
+    instance: identity,
+    ownNamespace: settings.leaseNamespace,
+  });
   const context: ControllerContext = { api, applier: new Applier(api, manager), events, clock, log, ...informers };
   const pools = new DatabasePools(api, log);
   const externalKafka = new ExternalKafka(context, log);

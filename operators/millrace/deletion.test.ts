@@ -6,6 +6,7 @@ import { eventType } from '#runtime/events.ts';
 import type { KubeObject, Resource, ResourceType } from '#runtime/objects.ts';
 import { ManualClock } from '#runtime/testing/manual-clock.ts';
 import { eventually } from '#test/eventually.ts';
+import { testServers } from '#test/servers.ts';
 import { apiVersion } from './api/common.ts';
 import {
   configMaps,
@@ -14,15 +15,17 @@ import {
   kafkaTopics,
   namespaces,
   projectionRebuilds,
+  secrets,
 } from './api/kinds.ts';
 import type { StatusWithConditions } from './report.ts';
+import { dataOf } from './database-pools.ts';
 import type { DatabasePools } from './database-pools.ts';
 import { deadLetterReplayController } from './dead-letter-replay/controller.ts';
 import { projectionRebuildController } from './projection-rebuild/controller.ts';
 import { eventServiceWorld } from './testing/event-services.ts';
 import type { EventServiceWorld } from './testing/event-services.ts';
 import { kstatusOf } from './testing/kstatus.ts';
-import { namespace } from './testing/world.ts';
+import { namespace, ownNamespace } from './testing/world.ts';
 
 const minuteMs = 60_000;
 const unreachable = new Error('connect ECONNREFUSED');
@@ -89,7 +92,7 @@ describe('a deletion', () => {
   };
   const waits = (world: EventServiceWorld, type: ResourceType, name: string) =>
     conditionOf(found(world, type, name)?.status?.conditions, 'Ready')?.reason === 'DeletionWaits';
-  const left = 'left behind: the database orders (connect ECONNREFUSED)';
+  const left = 'the database orders (connect ECONNREFUSED)';
 
   it('waits for what is out of reach, for a bounded time, and says then what it leaves', () =>
     withWorld(async (world, clock, servers) => {
@@ -101,7 +104,7 @@ describe('a deletion', () => {
       assert.ok(found(world, eventServices, 'orders'), 'it still waits');
       await clock.advance(2 * minuteMs);
       await until(clock, () => !found(world, eventServices, 'orders'), 'it is gone');
-      assert.ok((await world.events()).includes(`Warning LeftBehind: ${left}`));
+      assert.ok((await world.events()).includes(`Warning LeftBehind: left behind: ${left}`));
     }));
 
   it('goes on when what was out of reach is there again', () =>
@@ -124,11 +127,11 @@ describe('a deletion', () => {
       await until(clock, () => !found(world, eventServices, 'orders'), 'it is gone');
       await world.events();
       const told = server
-        .all<KubeObject & { reason: string; note: string; regarding: { kind: string } }>(eventType)
+        .all<KubeObject & { reason: string; note: string; regarding: { namespace: string; name: string } }>(eventType)
         .find(({ reason }) => reason === 'LeftBehind');
       assert.deepEqual(
-        [told?.metadata.namespace, told?.regarding.kind, told?.note],
-        ['default', 'Namespace', `EventService orders: ${left}`],
+        [told?.metadata.namespace, told?.regarding.namespace, told?.regarding.name, told?.note],
+        [ownNamespace, namespace, 'orders', `left behind in the namespace shop: ${left}`],
         'the namespace itself takes no Event any more',
       );
     }));
@@ -156,8 +159,8 @@ describe('a deletion', () => {
       const told = (await world.events()).filter((event) => event.includes('LeftBehind'));
       const records = 'the ConfigMap kafka-topics, which says whose the topics are, does not exist';
       assert.deepEqual(told, [
-        `Warning LeftBehind: EventService orders: left behind: the topic order-events (${records})`,
-        'Warning LeftBehind: EventService users: left behind: the ACLs of the user in the Secret users-kafka (the Secret admin does not exist)',
+        `Warning LeftBehind: left behind in the namespace shop: the topic order-events (${records})`,
+        'Warning LeftBehind: left behind in the namespace shop: the ACLs of the user in the Secret users-kafka (the Secret admin does not exist)',
       ]);
     }));
 
@@ -182,6 +185,26 @@ describe('a deletion', () => {
       assert.ok(world.server.find(kafkaTopics, namespace, 'order-events'), 'its topic stays');
       assert.equal(servers.drops, 0);
       assert.ok(!world.server.requests.some(({ verb }) => verb === 'delete'), 'nothing was asked for');
+    }, false));
+
+  it('that is not allowed takes the rights nevertheless, and tells of what else is left', () =>
+    withWorld(async (world, clock, servers) => {
+      const external = { bootstrapServers: testServers().brokers, acls: true }; // which knows no rights
+      const metadata = { namespace, name: 'orders-kafka' };
+      const data = dataOf({ username: 'orders', password: 'x' });
+      world.server.create(secrets, { apiVersion: 'v1', kind: 'Secret', metadata, data } as KubeObject);
+      world.declare('orders', { ...withData, kafka: { external }, produces: [] });
+      await until(clock, () => hasFinalizer(world, eventServices, 'orders'), 'it has its finalizer');
+      world.server.delete(eventServices, namespace, 'orders');
+      await until(clock, () => waits(world, eventServices, 'orders'), 'it says that it waits');
+      await clock.advance(11 * minuteMs);
+      await until(clock, () => !found(world, eventServices, 'orders'), 'it is gone');
+      const told = (await world.events()).find((event) => event.includes('LeftBehind'));
+      assert.match(
+        told!,
+        /left behind: the ACLs of .* orders-kafka, the database orders \(Kafka refuses .*; this operator may not delete/,
+      );
+      assert.equal(servers.drops, 0);
     }, false));
 
   it('is possible again where the policy says no more that data goes', () =>

@@ -1,5 +1,5 @@
 import { isDeleting, setFinalizer } from '#runtime/finalizers.ts';
-import type { KubeObject, Resource, ResourceType } from '#runtime/objects.ts';
+import type { Resource, ResourceType } from '#runtime/objects.ts';
 import type { Result } from '#runtime/queue.ts';
 import { namespaces } from './api/kinds.ts';
 import type { ControllerContext } from './controller-context.ts';
@@ -16,7 +16,7 @@ interface Deletion {
   cleanUp: (left: Set<string>) => Promise<void>;
   /** what there is to clean up, for people */
   left: Iterable<string>;
-  /** why nothing may be cleaned up, as a sentence; undefined where it may be */
+  /** why some of it may not be cleaned up, as a sentence, and waiting does not help; undefined where all may be */
   refusal?: string | undefined;
 }
 
@@ -34,19 +34,17 @@ export async function letGo<Status extends StatusWithConditions>(
   const { api, clock, events, log } = context;
   const { namespace = '', name, deletionTimestamp = '' } = object.metadata;
   const left = new Set(all);
-  const failure = refusal === undefined ? await failureOf(cleanUp, left, signal) : { message: refusal };
-  if (failure) {
-    const going = await goingNamespace(api, namespace, signal);
-    const waits = refusal === undefined && !going;
-    if (waits && clock.now() - Date.parse(deletionTimestamp) < giveUpAfterMs) {
+  const failure = await failureOf(cleanUp, left, signal);
+  const why = [failure?.message, refusal].filter((reason) => reason !== undefined);
+  if (failure || (refusal !== undefined && left.size > 0)) {
+    const isGoing = await isNamespaceGoing(api, namespace, signal);
+    if (failure && !isGoing && clock.now() - Date.parse(deletionTimestamp) < giveUpAfterMs) {
       await reporter.notReady(object, { reason: 'DeletionWaits', message: failure.message }, signal);
       return { requeueAfterMs: retryMs };
     }
-    const note = `left behind: ${[...left].join(', ')} (${failure.message})`;
+    const note = `left behind${isGoing ? ` in the namespace ${namespace}` : ''}: ${[...left].join(', ')} (${why.join('; ')})`;
     log.warn({ namespace, name, kind: type.kind, err: failure }, note);
-    // a namespace that is deleted takes no Event any more: it is told of the namespace itself
-    const [about, what] = going ? [going, `${type.kind} ${name}: `] : [object, ''];
-    events.record(about, { type: 'Warning', reason: 'LeftBehind', action: 'Delete', note: what + note });
+    events.record(object, { type: 'Warning', reason: 'LeftBehind', action: 'Delete', note }, { isGoing });
   }
   await setFinalizer(api, type, object, finalizer, false, signal);
 }
@@ -66,17 +64,13 @@ async function failureOf(
   }
 }
 
-/** @returns the namespace if it is being deleted */
-async function goingNamespace(
-  api: ControllerContext['api'],
-  name: string,
-  signal: AbortSignal,
-): Promise<KubeObject | undefined> {
+/** Whether a namespace is being deleted. */
+async function isNamespaceGoing(api: ControllerContext['api'], name: string, signal: AbortSignal): Promise<boolean> {
   try {
     const found = await api.get(namespaces, undefined, name, { signal });
-    return found && isDeleting(found) ? found : undefined;
+    return found !== undefined && isDeleting(found);
   } catch (error) {
     if (signal.aborted) throw error;
-    return undefined; // it may not be read: then time decides
+    return false; // it may not be read: then time decides
   }
 }

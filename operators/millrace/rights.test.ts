@@ -17,6 +17,7 @@ import {
   eventServices,
   jobs,
   kafkaTopics,
+  namespaces,
   projectionRebuilds,
   secrets,
   streamQueries,
@@ -30,7 +31,7 @@ import { projectionRebuildController } from './projection-rebuild/controller.ts'
 import { StreamQueryControllers } from './stream-query/controllers.ts';
 import { eventServiceWorld } from './testing/event-services.ts';
 import type { EventServiceWorld } from './testing/event-services.ts';
-import { namespace } from './testing/world.ts';
+import { namespace, ownNamespace } from './testing/world.ts';
 
 const { postgres: admin } = testServers();
 const rbac = new URL('../../charts/millrace-operator/files/rbac.yaml', import.meta.url);
@@ -64,9 +65,6 @@ function needsOf({ verb, path, fieldSelector, created }: Request) {
   const named = name ?? /^metadata\.name=(.*)$/.exec(fieldSelector ?? '')?.[1];
   return [verb, ...(created ? ['create'] : [])].map((needed) => ({ verb: needed, group, resource, name: named, at }));
 }
-
-/** The namespace of the operator itself. */
-const ownNamespace = 'millrace-system';
 
 /** The requests of an operator that does everything that it ever does. @param mayDelete as its chart has it in `deletion.allowed` */
 async function requestsOf(mayDelete: boolean): Promise<Request[]> {
@@ -187,6 +185,7 @@ async function doEverything(
     [mayDelete, mayDelete],
     'its data is deleted, where that is allowed',
   );
+  await isToldOfANamespaceThatGoes(world);
   await world.events();
 
   const settings = {
@@ -207,6 +206,18 @@ async function doEverything(
   election.start();
   await started.promise;
   await election.stop();
+}
+
+/** Deletes the namespace with a service whose rights in Kafka cannot be taken: that is told twice, as the first attempt to let it go fails. */
+async function isToldOfANamespaceThatGoes({ server, declare, service }: EventServiceWorld): Promise<void> {
+  const sasl = { mechanism: 'SCRAM-SHA-512', secretRef: { name: 'missing' } } as const;
+  declare('left', { kafka: { external: { bootstrapServers: '127.0.0.1:1', sasl, acls: true } } });
+  await eventually(() => service('left')?.metadata.finalizers, 'it has its finalizer');
+  server.patch(namespaces, undefined, namespace, { metadata: { finalizers: ['kubernetes'] } });
+  server.delete(namespaces, undefined, namespace);
+  server.fail(409, 1, ({ verb, path }) => verb === 'patch' && path.endsWith('/eventservices/left'));
+  server.delete(eventServices, namespace, 'left');
+  await eventually(() => !service('left'), 'it is gone');
 }
 
 for (const mayDelete of [true, false])

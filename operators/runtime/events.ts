@@ -33,6 +33,8 @@ interface EventRecorderOptions {
   controller: string;
   /** the name of the process */
   instance: string;
+  /** the namespace of the process: it takes the Events of objects whose own one takes none any more */
+  ownNamespace: string;
 }
 
 interface Series {
@@ -57,9 +59,13 @@ export class EventRecorder {
     this.#options = options;
   }
 
-  /** Writes the Event in the background. */
-  record(object: KubeObject, details: EventDetails): void {
-    this.#writing = this.#writing.then(() => this.#record(object, details));
+  /**
+   * Writes the Event in the background.
+   * @param isGoing whether the namespace of the object is being deleted: such a one takes nothing new
+   */
+  record(object: KubeObject, details: EventDetails, { isGoing = false }: { isGoing?: boolean } = {}): void {
+    const namespace = isGoing ? this.#options.ownNamespace : (object.metadata.namespace ?? 'default');
+    this.#writing = this.#writing.then(() => this.#record(object, details, namespace));
   }
 
   /** Resolves when every Event recorded so far is written. */
@@ -67,11 +73,10 @@ export class EventRecorder {
     return this.#writing;
   }
 
-  async #record(object: KubeObject, details: EventDetails): Promise<void> {
+  async #record(object: KubeObject, details: EventDetails, namespace: string): Promise<void> {
     const { api, clock, log } = this.#options;
     const now = clock.now();
     const key = [object.metadata.uid, details.type, details.reason, details.action, details.note].join('\0');
-    const namespace = object.metadata.namespace ?? 'default';
     const known = this.#series.get(key);
     try {
       if (known && now - known.lastAt < seriesMs) {

@@ -49,7 +49,12 @@ function createReplica(server: FakeApiServer, identity: string) {
     transform: (object) => trimManagedFields(object, manager),
   });
   const applier = new Applier(api, manager);
-  const events = new EventRecorder({ ...shared, controller: 'example.com/operator', instance: identity });
+  const events = new EventRecorder({
+    ...shared,
+    controller: 'example.com/operator',
+    instance: identity,
+    ownNamespace: 'test',
+  });
   const reconciled: string[] = [];
 
   const controller = new Controller({

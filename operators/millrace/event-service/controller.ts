@@ -21,6 +21,7 @@ import { ServiceKafka, hasRightsToTake } from './kafka.ts';
 import { migrate } from './migrate.ts';
 import { answeringOf, measure } from './measure.ts';
 import type { Measurements } from './measure.ts';
+import { databaseNamed } from './databases.ts';
 import type { DatabaseProvisioner } from './databases.ts';
 import { partitionsOf, scale } from './scaling.ts';
 import type { Recommendation } from './scaling.ts';
@@ -200,16 +201,16 @@ export class EventServiceController {
   }
 
   async #cleanUp(service: EventService, signal: AbortSignal): Promise<Result | void> {
-    const { mayDelete } = this.#dependencies;
-    const deletes = service.spec.deletionPolicy === 'Delete' && (mayDelete || !hasRightsToTake(service));
-    const databases = deletes ? (service.spec.databases ?? []) : [];
-    const left = [...this.#kafka.leaves(service, deletes), ...databases.map(({ name }) => `the database ${name}`)];
+    const { mayDelete, provisioner } = this.#dependencies;
+    const isAsked = service.spec.deletionPolicy === 'Delete';
+    const deletes = isAsked && mayDelete;
+    const databases = isAsked ? (service.spec.databases ?? []) : [];
+    const left = [...this.#kafka.leaves(service, isAsked), ...databases.map(({ name }) => databaseNamed(name))];
     const cleanUp = async (remaining: Set<string>) => {
       await this.#kafka.cleanUp(service, deletes, remaining, signal);
-      if (deletes) await this.#dependencies.provisioner.drop(service, signal);
+      if (deletes) await provisioner.drop(service, remaining, signal);
     };
-    const isRefused = service.spec.deletionPolicy === 'Delete' && !mayDelete && !hasRightsToTake(service);
-    const refusal = isRefused ? deletionRefused.message : undefined;
+    const refusal = isAsked && !mayDelete ? deletionRefused.message : undefined;
     const deletion = { type: eventServices, finalizer, cleanUp, left, refusal };
     return await letGo(this.#context, this.#reporter, service, deletion, signal);
   }

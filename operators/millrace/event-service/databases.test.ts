@@ -17,6 +17,7 @@ import {
   setPassword,
   withClient,
 } from '#platform/postgres';
+import { startCuttingProxy } from '#platform/postgres/testing.ts';
 import { startPooler, withoutPooler as skip } from '#test/pooler.ts';
 import { startProxy } from '#test/proxy.ts';
 import { testServers } from '#test/servers.ts';
@@ -85,6 +86,7 @@ describe('the databases of services on one server', () => {
     return { apiVersion, kind: 'EventService', metadata, spec: { port: 8080, databases, postgresql } };
   }
   const provision = (one: EventService) => provisioner.provision(one, never);
+  const drop = (one: EventService, left = new Set<string>()) => provisioner.drop(one, left, never);
   const secret = (namespace: string, database: string) =>
     server.find<Secret>(secrets, namespace, `${database}-database`);
   const values = (namespace: string, database: string) => valuesOf(secret(namespace, database)!);
@@ -183,7 +185,7 @@ describe('the databases of services on one server', () => {
         await clock.advance(10 * 60_000);
         assert.equal((await provision(orders)).status, 'True');
       }
-      await provisioner.drop(orders, never);
+      await drop(orders);
     } finally {
       await withClient(admin, (client) => client.query(`DROP OWNED BY ${name}; DROP ROLE ${name}`));
     }
@@ -208,7 +210,7 @@ describe('the databases of services on one server', () => {
     await new DatabaseProvisioner(new Api(server.connection()), clock).provision(theirs, never);
     await whoAmI(first['url']!);
     await whoAmI(second['url']!);
-    await provisioner.drop(theirs, never);
+    await drop(theirs);
     assert.equal(await exists(name(there)), false);
     assert.equal(secret(there, 'orders-read'), undefined);
     await whoAmI(first['url']!);
@@ -224,8 +226,35 @@ describe('the databases of services on one server', () => {
       assert.ok(message.includes(`belongs to the service orders of the namespace ${here}`), message);
     }
     assert.equal(secret(there, database), undefined);
-    await provisioner.drop(theirs, never);
+    await drop(theirs);
     await whoAmI(values(here, database)['url']!);
+  });
+
+  it('are left where they cannot be dropped, and no others are', async (t) => {
+    const proxy = await startCuttingProxy(admin);
+    t.after(() => proxy.close());
+    create(here, 'cut', { ...administrator, port: new URL(proxy.url).port });
+    const one = service(here, 'orders', 'first', perNamespace);
+    one.spec.databases = ['first', 'second'].map((name) => ({ name, schema: 'prisma/orders' }));
+    one.spec.postgresql!.superuserSecretRef = { name: 'cut' };
+    const second = newDatabaseName(perNamespace, here, 'second');
+    made.add(second);
+    assert.equal((await provision(one)).status, 'True');
+    const all = ['the database first', 'the database second'];
+
+    proxy.cutAt(`DROP DATABASE IF EXISTS "${second}"`, 'statement-lost');
+    let left = new Set(all);
+    await assert.rejects(drop(one, left), /terminated/);
+    assert.deepEqual([...left], ['the database second']);
+
+    server.fail(403, 1, ({ verb, path }) => verb === 'delete' && path.endsWith('/second-database'));
+    left = new Set(all);
+    await assert.rejects(drop(one, left), /403/);
+    assert.deepEqual([...left], ['the Secret second-database']);
+
+    left = new Set(all);
+    await drop(one, left);
+    assert.deepEqual([...left], []);
   });
 
   it('are neither touched nor dropped by another service of the namespace', async () => {
@@ -238,13 +267,13 @@ describe('the databases of services on one server', () => {
     const { reason, message } = await provision(reports);
     assert.equal(reason, 'DatabaseTaken');
     assert.match(message, /the database shared belongs to the service orders/);
-    await provisioner.drop(reports, never);
+    await drop(reports);
     assert.deepEqual(secret(here, 'shared'), earlier);
     await whoAmI(values(here, 'shared')['url']!);
     // without the Secret, PostgreSQL itself says whose it is
     server.delete(secrets, here, 'shared-database');
     assert.equal((await provision(reports)).reason, 'DatabaseTaken');
-    await provisioner.drop(reports, never);
+    await drop(reports);
     assert.ok(await exists(newDatabaseName(perNamespace, here, 'shared')));
     assert.equal((await provision(orders)).status, 'True');
     await whoAmI(values(here, 'shared')['url']!);
@@ -266,7 +295,7 @@ describe('the databases of services on one server', () => {
       assert.match(condition.message, /exists in PostgreSQL, and Millrace has not made it/);
       message = condition.message;
     }
-    await provisioner.drop(one, never);
+    await drop(one);
     await whoAmI(url);
     const statements = /hand it over with: (.*)$/.exec(message)![1]!;
     await withClient(admin, (client) => client.query(statements));
@@ -285,7 +314,7 @@ describe('the databases of services on one server', () => {
     const { reason, message } = await provision(one);
     assert.equal(reason, 'DatabaseTaken');
     assert.match(message, /the database erp has a Secret erp-database that Millrace has not made: choose another name/);
-    await provisioner.drop(one, never);
+    await drop(one);
     assert.deepEqual(secret(here, 'erp'), earlier);
     await whoAmI(url);
 
@@ -309,7 +338,7 @@ describe('the databases of services on one server', () => {
       const { reason, message } = await other.provision(one, never);
       assert.equal(reason, 'DatabaseTaken');
       assert.match(message, /of another namespace here-/);
-      await other.drop(one, never);
+      await other.drop(one, new Set(), never);
     } finally {
       await elsewhere.stop();
     }
@@ -343,7 +372,7 @@ describe('the databases of services on one server', () => {
     }
     assert.match(reservedReason('boss', 'boss')!, /boss is the role that creates the databases/);
     assert.equal(reservedReason('orders', 'boss'), undefined);
-    await provisioner.drop(service(here, 'orders', 'postgres'), never);
+    await drop(service(here, 'orders', 'postgres'));
     await whoAmI(admin);
   });
 

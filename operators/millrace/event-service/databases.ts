@@ -44,6 +44,9 @@ const recheckMs = 5 * 60_000;
 
 const type = databasesReady;
 
+/** A database of a service, for people. */
+export const databaseNamed = (database: string): string => `the database ${database}`;
+
 /** The Secret of a database, for its role. It has no owner reference, as the database outlives its service. */
 export function databaseSecretOf(
   { namespace, service, database }: Pick<DatabaseOwner, 'namespace' | 'service' | 'database'>,
@@ -126,8 +129,12 @@ export class DatabaseProvisioner {
     this.#provisioned.delete(`${namespace}/${name}`);
   }
 
-  /** Drops the databases of the service, their roles and Secrets. @throws where PostgreSQL cannot be reached */
-  async drop(service: EventService, signal: AbortSignal): Promise<void> {
+  /**
+   * Drops the databases of the service, their roles and Secrets.
+   * @param left the databases, as `databaseNamed` calls them; what is dropped, or was never the service's, is taken from it
+   * @throws where PostgreSQL cannot be reached
+   */
+  async drop(service: EventService, left: Set<string>, signal: AbortSignal): Promise<void> {
     const { namespace = '', name } = service.metadata;
     const { databases = [], postgresql } = service.spec;
     this.forget(service);
@@ -137,12 +144,17 @@ export class DatabaseProvisioner {
     const uid = await this.#namespaceUid(namespace, signal);
     for (const { name: database } of databases) {
       const secret = await this.#api.get<Secret>(secrets, namespace, databaseSecretName(database), { signal });
-      if (secret && secretTakenReason(secret, name) !== undefined) continue;
       const wanted = wantedOf(service, postgresql, database, secret);
-      if (reservedReason(wanted.name, server.username) !== undefined) continue;
+      const isOthers = secret !== undefined && secretTakenReason(secret, name) !== undefined;
+      const isDropped = !isOthers && reservedReason(wanted.name, server.username) === undefined;
       const owner = { namespace, uid, service: name, database };
-      await this.#servers.with(server, namespace, (client) => dropIfOwned(client, wanted, owner));
-      if (secret) await this.#api.delete(secrets, namespace, secret.metadata.name, { signal });
+      if (isDropped) await this.#servers.with(server, namespace, (client) => dropIfOwned(client, wanted, owner));
+      left.delete(databaseNamed(database));
+      if (!isDropped || !secret) continue;
+      const secretNamed = `the Secret ${secret.metadata.name}`;
+      left.add(secretNamed);
+      await this.#api.delete(secrets, namespace, secret.metadata.name, { signal });
+      left.delete(secretNamed);
     }
   }
 

@@ -14,8 +14,9 @@ import type { ControllerContext } from '../controller-context.ts';
 import { createInformers } from '../informers.ts';
 import { manager } from '../labels.ts';
 
-/** The namespace of every object of these tests. */
+/** The namespace of every object of these tests, and that of the operator. */
 export const namespace = 'shop';
+export const ownNamespace = 'millrace-system';
 
 interface RecordedEvent extends KubeObject {
   type: string;
@@ -55,7 +56,7 @@ export async function createWorld(
   const api = new Api(server.connection(), metrics.onRequest);
   const log = memoryLog();
   const informers = createInformers({ api, clock, log, metrics, namespaces: watched });
-  const recorder = new EventRecorder({ api, clock, log, controller: 'test', instance: 'test' });
+  const recorder = new EventRecorder({ api, clock, log, controller: 'test', instance: 'test', ownNamespace });
   const context = { api, applier: new Applier(api, manager), events: recorder, clock, log, ...informers };
   const stopping = new AbortController();
   const running = Object.values(informers).map((informer) => informer.run(stopping.signal));

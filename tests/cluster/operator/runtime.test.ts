@@ -178,6 +178,7 @@ describe("the operator's runtime and a real API server", needsCluster, () => {
       log: memoryLog(),
       controller: 'op.test/x',
       instance: 'x',
+      ownNamespace: namespace,
     });
     const details = { type: 'Normal', reason: 'Tried', action: 'Try', note: 'was tried' } as const;
     recorder.record(map, details);
