@@ -21,11 +21,13 @@ it('the queries of a namespace that cannot be read stay where they are, and othe
   const [files = ''] = configMapNames;
   const clock = new ManualClock();
   let isForbidden = true;
+  let isLost = false;
   const spec = { from: [{ topic: 'order-events' }], window: { tumbling: '1h' }, select: [{ name: 'n', count: true }] };
   const world = await createWorld(
     clock,
     (server) => {
       server.fail(403, Infinity, ({ path }) => isForbidden && path.includes(`/namespaces/${namespace}/streamqueries`));
+      server.fail(403, Infinity, ({ path }) => isLost && path.includes('/namespaces/other/'));
       for (const one of [namespace, 'other']) {
         server.create(streamQueries, named('StreamQuery', one, 'by-hour', spec));
         const produces = [{ topic: 'order-events', partitions: 1, retention: -1 }];
@@ -37,7 +39,8 @@ it('the queries of a namespace that cannot be read stay where they are, and othe
     },
     [namespace, 'other'],
   );
-  const { server, context, metrics } = world;
+  const { server, context } = world;
+  const informers = [context.streamQueries, context.eventServices, context.kafkaTopics, context.configMaps];
   const externalKafka = new ExternalKafka(context, pino({ enabled: false }));
   const filesIn = (where: string) => Object.keys(server.find<ConfigMap>(configMaps, where, files)?.data ?? {});
   const isPassedOn = (where: string, query: string) =>
@@ -51,7 +54,7 @@ it('the queries of a namespace that cannot be read stay where they are, and othe
     await context.api.apply(configMaps, written, manager);
     await eventually(() => context.configMaps.store.get(`${namespace}/${files}`), 'the operator knows its ConfigMap');
     await world.start(
-      ...new StreamQueryControllers(context, () => Promise.resolve([]), metrics, externalKafka).controllers,
+      ...new StreamQueryControllers(context, () => Promise.resolve([]), world.metrics, externalKafka).controllers,
     );
     await isPassedOn('other', 'by-hour');
     server.patch(eventServices, namespace, 'orders', { spec: { calls: ['users'] } });
@@ -61,6 +64,29 @@ it('the queries of a namespace that cannot be read stay where they are, and othe
     assert.deepEqual(filesIn(namespace), ['before.yaml']);
     isForbidden = false;
     await isPassedOn(namespace, 'by-hour');
+
+    // the rights in the other one go later
+    const metrics = async () =>
+      (await world.metricLines('operator_resource_ready')).filter((line) => line.includes('"other"')).length;
+    await eventually(metrics, 'its queries have metrics');
+    isLost = true;
+    server.endWatches();
+    await eventually(async () => {
+      await clock.advance(1_000);
+      return informers.every((informer) => informer.isUnread('other'));
+    }, 'no kind can be read');
+    assert.equal(await metrics(), 0, 'nobody knows how they are');
+    server.create(streamQueries, named('StreamQuery', namespace, 'last', spec));
+    await isPassedOn(namespace, 'last');
+    server.forget();
+    await clock.advance(60_000);
+    const asked = server.requests.filter(({ path }) => path.includes('/namespaces/other/')).map(({ verb }) => verb);
+    assert.deepEqual([...new Set(asked)], ['list'], 'it is left alone');
+    isLost = false;
+    await eventually(async () => {
+      await clock.advance(1_000);
+      return (await metrics()) > 0;
+    }, 'it may read it again');
   } finally {
     await world.stop();
     await externalKafka.close();

@@ -25,8 +25,8 @@ export interface InformerOptions<T extends KubeObject> {
   api: Api;
   type: ResourceType;
   /**
-   * undefined: all namespaces, or a kind without namespaces. One of several that forbids its first list does not hold up the others; it
-   * is unread until it allows it.
+   * undefined: all namespaces, or a kind without namespaces. One of several that forbids a list or a watch does not hold up the others; it
+   * is unread until it allows both.
    */
   namespaces: readonly string[] | undefined;
   labelSelector?: string;
@@ -59,9 +59,9 @@ export class Informer<T extends KubeObject> {
   readonly #options: InformerOptions<T>;
   readonly #handlers: ChangeHandler<T>[] = [];
   readonly #scopes: readonly Scope[];
-  /** those whose first list has not come */
+  /** those whose first list has not come, or that have forbidden a list or a watch since the last one */
   readonly #unread: Set<Scope>;
-  /** those that forbade it */
+  /** those that have ever forbidden one */
   readonly #forbidden = new Set<Scope>();
   readonly #synced = Promise.withResolvers<void>();
   #isAbsent = false;
@@ -88,7 +88,7 @@ export class Informer<T extends KubeObject> {
     return this.#unread.size < this.#scopes.length && this.#scopes.every(isKnown);
   }
 
-  /** Whether a namespace may have objects that the cache lacks because it has not seen a first list: it only seems to be empty. */
+  /** Whether the cache may differ from a namespace because it cannot be read: it only seems to be empty, or to be as it was. */
   isUnread(namespace: string): boolean {
     return [...this.#unread].some((scope) => scope.namespace === undefined || scope.namespace === namespace);
   }
@@ -137,6 +137,7 @@ export class Informer<T extends KubeObject> {
 
   /** What the cache has already stays: the rights may be away for a moment. */
   #forbid(scope: Scope): void {
+    this.#unread.add(scope);
     this.#forbidden.add(scope);
     if (this.hasSynced) this.#synced.resolve();
   }

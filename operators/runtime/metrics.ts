@@ -8,6 +8,12 @@ import type { RestartReason } from './reflector.ts';
 
 const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
+interface ReadyLabels {
+  resource: string;
+  resource_namespace: string;
+  name: string;
+}
+
 /** The metrics of an operator. */
 export class RuntimeMetrics {
   readonly #reconciles: Counter;
@@ -18,7 +24,9 @@ export class RuntimeMetrics {
   readonly #requests: Counter;
   readonly #leader: Gauge;
   readonly #objects: Gauge;
-  readonly #ready: Gauge;
+  /** whether each resource is ready, by its labels */
+  readonly #ready = new Map<string, { labels: ReadyLabels; isReady: boolean }>();
+  #isUnread: (namespace: string) => boolean = () => false;
 
   constructor(registry: Registry) {
     const registers = [registry];
@@ -67,12 +75,20 @@ export class RuntimeMetrics {
       labelNames: ['resource'],
       registers,
     });
-    this.#ready = new Gauge({
+    const resources = this.#ready;
+    const isUnread = (namespace: string) => this.#isUnread(namespace);
+    const ready = new Gauge({
       name: 'operator_resource_ready',
-      help: '1 where the condition Ready of a resource is True; only the leader has it',
+      help: '1 where the condition Ready of a resource is True; only the leader has it, of namespaces that it can read',
       labelNames: ['resource', 'resource_namespace', 'name'],
-      registers,
+      registers: [],
+      collect() {
+        this.reset();
+        for (const { labels, isReady } of resources.values())
+          if (!isUnread(labels.resource_namespace)) this.set(labels, isReady ? 1 : 0);
+      },
     });
+    registry.registerMetric(ready);
     this.#leader.set(0);
   }
 
@@ -102,13 +118,16 @@ export class RuntimeMetrics {
   ready({ plural }: ResourceType, key: string, ready: boolean | undefined): void {
     const [namespace = '', name = ''] = key.split('/');
     const labels = { resource: plural, resource_namespace: namespace, name };
-    if (ready === undefined) this.#ready.remove(labels);
-    else this.#ready.set(labels, ready ? 1 : 0);
+    const id = `${plural} ${key}`;
+    if (ready === undefined) this.#ready.delete(id);
+    else this.#ready.set(id, { labels, isReady: ready });
   }
 
-  leads(leading: boolean): void {
+  /** @param isUnread tells which namespaces cannot be read: nobody knows what is ready in them */
+  leads(leading: boolean, isUnread = this.#isUnread): void {
+    this.#isUnread = isUnread;
     this.#leader.set(leading ? 1 : 0);
-    if (!leading) this.#ready.reset(); // the next leader knows
+    if (!leading) this.#ready.clear(); // the next leader knows
   }
 }
 

@@ -75,7 +75,7 @@ export class Operator {
     const isUnread = (namespace: string) => informers.some((informer) => informer.isUnread(namespace));
     void Promise.all(informers.map((informer) => informer.whenSynced())).then(() => {
       if (term.signal.aborted) return;
-      metrics.leads(true); // one that waits for its caches does nothing yet
+      metrics.leads(true, isUnread); // one that waits for its caches does nothing yet
       for (const controller of controllers) controller.start(isUnread);
     });
   }

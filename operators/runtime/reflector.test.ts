@@ -265,6 +265,24 @@ describe('a supervised list and watch', () => {
     assert.equal(informer.isUnread('b'), false);
   });
 
+  it('goes on without a namespace that forbids it later, too, and lists it again when it may', async () => {
+    server.create(configMaps, configMap('in-a', {}, { namespace: 'a' }));
+    server.create(configMaps, configMap('in-b', {}, { namespace: 'b' }));
+    let isForbidden = false;
+    server.fail(403, Infinity, ({ path }) => isForbidden && path.includes('/namespaces/b/'));
+    await begin({}, ['a', 'b']);
+    await eventually(() => server.watching === 2, 'both watches are open');
+    isForbidden = true;
+    server.endWatches();
+    await eventually(() => informer.isUnread('b'), 'it may not read it any more');
+    assert.deepEqual([informer.isUnread('a'), informer.hasSynced], [false, true]);
+    assert.ok(informer.store.get('b/in-b'), 'the rights may be away for a moment');
+    server.delete(configMaps, 'b', 'in-b');
+    isForbidden = false;
+    await eventually(() => !informer.isUnread('b'), 'it may read it');
+    assert.deepEqual([...informer.store.keys()], ['a/in-a']);
+  });
+
   for (const namespaces of [['a', 'b'], ['a'], undefined]) {
     it(`has not synced while everything is forbidden: ${namespaces?.join(' and ') ?? 'all namespaces'}`, async () => {
       let isForbidden = true;

@@ -58,7 +58,8 @@ const defaults: ReflectorTuning = {
 /**
  * Keeps a sink equal to a collection of the API, whatever happens to the server and the connection. It lists once and then
  * watches. After an interruption it watches from the last resource version of an event or a bookmark. It lists again only
- * where the server no longer has that version (410), or the kind. It waits with backoff and jitter before each new attempt.
+ * where the server no longer has that version (410), or the kind, or forbids the watch and the sink is told so. It waits with backoff and
+ * jitter before each new attempt.
  */
 export class Reflector<T extends KubeObject> {
   readonly #options: ReflectorOptions<T>;
@@ -150,10 +151,12 @@ export class Reflector<T extends KubeObject> {
 
   #reasonOf(failure: unknown): RestartReason {
     if (failure === undefined) return 'ended';
-    const isAbsent = isNotFound(failure) && this.#options.sink.absent !== undefined;
-    if (isForbidden(failure) && this.#options.sink.forbidden) return 'forbidden';
-    if (!isGone(failure) && !isAbsent) return failure instanceof SilenceError ? 'silent' : 'error';
+    const { absent, forbidden } = this.#options.sink;
+    const isAbsent = isNotFound(failure) && absent !== undefined;
+    const isRefused = isForbidden(failure) && forbidden !== undefined;
+    if (!isGone(failure) && !isAbsent && !isRefused) return failure instanceof SilenceError ? 'silent' : 'error';
     this.#resourceVersion = undefined;
+    if (isRefused) return 'forbidden';
     return isAbsent ? 'absent' : 'gone';
   }
 

@@ -76,6 +76,7 @@ export async function createWorld(
       started.push(...controllers);
       await Promise.all(Object.values(informers).map((informer) => informer.whenSynced()));
       const isUnread = (name: string) => Object.values(informers).some((informer) => informer.isUnread(name));
+      metrics.leads(true, isUnread);
       for (const controller of controllers) controller.start(isUnread);
     },
     async stop() {
