@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
-import { ensureDatabaseRoles, markDatabase, marksOf, withClient, withDatabasesLocked } from '#platform/postgres';
+import { ensureDatabaseRoles, lockDatabases, markDatabase, marksOf, withClient } from '#platform/postgres';
 import type { ClientBase } from '#platform/postgres';
 import { eventually } from '#test/eventually.ts';
 import { startProgrammedPostgres, withoutPrograms, type ProgrammedPostgres } from '#test/postgres-programs.ts';
@@ -163,8 +163,9 @@ describe('the script of a backup', { skip: withoutPrograms }, () => {
     await backUp();
     await add('kept', 2);
     const restoring = run({ RESTORE_DATABASE: 'kept' });
-    await asked(async (client) => {
-      await withDatabasesLocked(client, async () => {
+    await asked(async (holder) => {
+      await asked(async (client) => {
+        await lockDatabases(client);
         await waitsFor('advisory');
         // the operator, which has the lock, finds the database, and so do services
         const [current, unfinished, ...more] = await databases('kept%');
@@ -172,12 +173,12 @@ describe('the script of a backup', { skip: withoutPrograms }, () => {
         assert.match(unfinished!.name, /^kept_restored_\d{14}$/);
         assert.deepEqual(await things('kept'), [1, 2]);
         // holds up the renaming of the second one, after that of the first one
-        await client.query(`BEGIN; COMMENT ON DATABASE ${unfinished!.name} IS 'held'`);
+        await holder.query(`BEGIN; COMMENT ON DATABASE ${unfinished!.name} IS 'held'`);
       });
       await waitsFor('object');
       restoring.kill();
       await restoring.ended;
-      await client.query('ROLLBACK');
+      await holder.query('ROLLBACK');
     });
     await eventually(async () => {
       const sessions = `SELECT FROM pg_stat_activity WHERE application_name = 'psql'`;

@@ -107,6 +107,12 @@ describe('the number of pods of a service', { skip: withoutHelm }, () => {
     assert.equal(find(stopped, 'EventService', 'orders')['spec'].scaling, undefined);
 
     for (const deployment of running) deployment['spec'].replicas = 0;
+    const elsewhere = countsIn(await upgrade({}));
+    assert.deepEqual([elsewhere['gateway'], elsewhere['orders']], [0, 0], 'somebody else has stopped them');
+    for (const name of ['gateway', 'orders'])
+      Object.assign(running.find(({ metadata }) => metadata.name === name)!.metadata, {
+        annotations: (find(stopped, 'Deployment', name).metadata as { annotations?: object }).annotations,
+      });
     const started = await upgrade({});
     assert.deepEqual([countsIn(started)['gateway'], countsIn(started)['orders']], [3, 4]);
     assert.deepEqual(autoscalersIn(started), ['gateway', 'users']);

@@ -92,11 +92,9 @@
 {{- $found | toJson -}}
 {{- end -}}
 
-{{/* The number of pods that a Deployment has, if it is there: Helm would take the number out of one that had it, and Kubernetes would
-     go on with one pod until the autoscaler acts. (list . "orders") */}}
-{{- define "millrace.presentReplicas" -}}
-{{- $deployment := lookup "apps/v1" "Deployment" (index . 0).Release.Namespace (index . 1) | default dict -}}
-{{- dig "spec" "replicas" "" $deployment -}}
+{{/* The Deployment of a service that there is, or an empty object, as JSON. (list . "orders") */}}
+{{- define "millrace.presentDeployment" -}}
+{{- lookup "apps/v1" "Deployment" (index . 0).Release.Namespace (index . 1) | default dict | toJson -}}
 {{- end -}}
 
 {{/* Two platforms in one namespace: their services, topics and databases have the names of the declarations. */}}

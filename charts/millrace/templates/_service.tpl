@@ -149,6 +149,11 @@
 {{- if eq (toString .replicas) "0" }}true{{ end -}}
 {{- end -}}
 
+{{/* What tells such a service from one that somebody else has scaled to 0: its values. */}}
+{{- define "millrace.stoppedAnnotation" -}}
+{{- if include "millrace.isStopped" . }}millrace.dev/stopped: 'true'{{ end -}}
+{{- end -}}
+
 {{/* Not empty where the operator sets the number of pods by their lag, which only consumers have: (list spec values) */}}
 {{- define "millrace.scalesByLag" -}}
 {{- $values := index . 1 -}}
@@ -167,12 +172,13 @@
 {{- $scaled := list (index . 2) $values -}}
 {{- $scaler := dict -}}
 {{- if include "millrace.scalesByLag" $scaled }}{{ $scaler = $values.scaling }}{{ else if include "millrace.hasAutoscaler" $scaled }}{{ $scaler = $values.autoscaling }}{{ end -}}
-{{- $present := include "millrace.presentReplicas" (list (index . 0) (index . 1)) -}}
-{{- if and $scaler (eq $present "0") -}}
-{{- /* a HorizontalPodAutoscaler leaves a service alone that was stopped */ -}}
+{{- $deployment := include "millrace.presentDeployment" (list (index . 0) (index . 1)) | fromJson -}}
+{{- if and $scaler (dig "metadata" "annotations" "millrace.dev/stopped" "" $deployment) -}}
+{{- /* the value has stopped it, and whatever scales it leaves a service without pods alone */ -}}
 {{ $scaler.minReplicas | default 2 }}
 {{- else if or $scaler (kindIs "invalid" $values.replicas) -}}
-{{ $present }}
+{{- /* Helm would take the number out of a Deployment that had it, and Kubernetes would go on with one pod until the autoscaler acts */ -}}
+{{ dig "spec" "replicas" "" $deployment }}
 {{- else -}}
 {{ $values.replicas }}
 {{- end -}}

@@ -47,7 +47,7 @@ const answerMs = 30_000;
  * How long others may hold a lock, in milliseconds: less than an answer may take, as such a server is not silent. The server ends the
  * session, and with it the locks, of an operator that is gone without a word.
  */
-const lockMs = 5_000;
+const lockMs = 15_000;
 const sessionSettings = `SET lock_timeout = ${lockMs}; SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 5`;
 
 type Work<T> = (client: ClientBase) => Promise<T>;
