@@ -7,6 +7,7 @@ import {
   average,
   decimalOf,
   formatDecimal,
+  isNumeric,
   parseDecimal,
   roundDecimal,
   toJson,
@@ -24,6 +25,27 @@ const money = fc.integer({ min: -50_000_000_000_000, max: 50_000_000_000_000 }).
 const finite = fc.double({ noNaN: true, noDefaultInfinity: true, min: -1e30, max: 1e30 });
 
 describe('decimals', () => {
+  it('knows what PostgreSQL can hold', () => {
+    for (const text of ['0', '-12.50', '1e-7', '5e-324', '1e131071', '9'.repeat(131_072), '1e-16383']) {
+      assert.equal(isNumeric(text), true, text.slice(0, 20));
+    }
+    for (const text of [
+      '',
+      ' ',
+      ' 1',
+      '0x10',
+      '1_0',
+      '.5',
+      'NaN',
+      'Infinity',
+      '1e131072',
+      '1e-16384',
+      '1e99999999999',
+    ]) {
+      assert.equal(isNumeric(text), false, text);
+    }
+  });
+
   it('reads what it writes', () => {
     fc.assert(
       fc.property(fc.bigInt(), fc.nat(30), (unscaled, scale) => {

@@ -20,6 +20,16 @@ export function parseDecimal(text: string): Decimal {
   return scale >= 0 ? { unscaled: digits, scale } : { unscaled: digits * 10n ** BigInt(-scale), scale: 0 };
 }
 
+/** The most digits before and after the point that PostgreSQL's numeric can hold. */
+const [maxWhole, maxFraction] = [131_072, 16_383];
+
+/** Whether a text is decimal text that PostgreSQL's numeric can hold. */
+export function isNumeric(text: string): boolean {
+  const [isDecimal, , whole = '', fraction = '', exponent = '0'] = decimalText.exec(text) ?? [];
+  if (isDecimal === undefined) return false;
+  return whole.length + Number(exponent) <= maxWhole && fraction.length - Number(exponent) <= maxFraction;
+}
+
 /** The decimal of a JSON number: the shortest one that parses to the same number. */
 export function decimalOf(value: number | bigint): Decimal {
   return typeof value === 'bigint' ? { unscaled: value, scale: 0 } : parseDecimal(String(value));

@@ -1,4 +1,13 @@
-export { ExactSum, addDecimals, average, compareDecimals, formatDecimal, parseDecimal, toJson } from './decimal.ts';
+export {
+  ExactSum,
+  addDecimals,
+  average,
+  compareDecimals,
+  formatDecimal,
+  isNumeric,
+  parseDecimal,
+  toJson,
+} from './decimal.ts';
 export { ExpressionError } from './expression.ts';
 export type { Expression, Row } from './expression.ts';
 export { QueryFilesError, loadQueries, readQueries } from './load.ts';

@@ -14,6 +14,13 @@ describe('a message', () => {
     assert.equal(message(row), '42: 1000.5 1000.50 12345678901234567.9 > 500 in 1970-01-01T00:00:00.000Z');
   });
 
+  it('prints a text as it is, also where it looks like a number', () => {
+    const message = compileMessage('{note:2}', ['note'], undefined);
+    const notes = ['', ' ', '0x10', '1e200000', 'Infinity', 'NaN', '-'];
+    for (const note of notes) assert.equal(message({ ...row, values: { note } }), note);
+    assert.equal(message({ ...row, values: { note: '1.005' } }), '1.01');
+  });
+
   it('may have no placeholder', () => {
     assert.equal(compileMessage('Too many', [], undefined)(row), 'Too many');
   });

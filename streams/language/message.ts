@@ -1,5 +1,5 @@
 import { StreamsError } from '#streams/errors';
-import { roundDecimal } from './decimal.ts';
+import { isNumeric, roundDecimal } from './decimal.ts';
 import type { Row } from './expression.ts';
 
 /** Fills in the placeholders of a message from a row. */
@@ -10,7 +10,7 @@ const form = /^([a-zA-Z_][\w.]*)(?::(\d{1,2}))?$/;
 
 /**
  * Compiles a message such as `User {key}: {revenue:2} until {window.end}`. `{name}` prints a value as it is, `{name:2}`
- * rounded to two decimals.
+ * rounded to two decimals if it is a number.
  * @param aggregates the names that the query selects
  * @throws Error that names an unknown placeholder
  */
@@ -44,7 +44,8 @@ function reader(inner: string, aggregates: readonly string[], threshold: number 
 }
 
 function print(value: number | string, scale: number | undefined): string {
-  return scale === undefined || !Number.isFinite(Number(value)) ? String(value) : roundDecimal(String(value), scale);
+  const text = String(value);
+  return scale === undefined || !isNumeric(text) ? text : roundDecimal(text, scale);
 }
 
 function iso(time: number | null): string {

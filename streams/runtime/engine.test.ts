@@ -246,6 +246,70 @@ describe('the engine on PostgreSQL', () => {
     ]);
   });
 
+  it('raises an alert with whatever text, and a number only where PostgreSQL has it', async () => {
+    const note = `from: [{ topic: order-events }]
+keyBy: string(data.orderId)
+select: [{ name: note, value: data.status }]
+emit: { to: analytics-alerts }
+alert: { severity: info, message: '{note:2}' }
+`;
+    const engine = await engineOf({ note, count });
+    const numbers = ['12.5', '-1e3', '1e131071'];
+    const texts = ['', ' ', '0x10', '1e200000', '1e-200000', 'NaN', 'Infinity', 'not a number', '1_0', '\0'];
+    const notes = [...numbers, ...texts];
+    await handle(
+      engine,
+      notes.map((status, id) => orderEvent({ id, status })),
+    );
+    const alerts = await rows('SELECT message, value IS NOT NULL AS has_value FROM alerts ORDER BY key::int');
+    assert.deepEqual(
+      alerts.map(({ has_value: has }) => has),
+      [...numbers.map(() => true), ...texts.map(() => false)],
+    );
+    assert.deepEqual(
+      alerts.slice(numbers.length).map(({ message }) => message),
+      texts.map((text) => text.replace('\0', '')),
+    );
+    const [window] = await windowsOf(engine, 'count');
+    assert.equal(window?.values['orders'], notes.length);
+  });
+
+  it('takes any text in an alert', async () => {
+    const note = `from: [{ topic: order-events }]
+select: [{ name: note, value: data.status }]
+emit: { to: analytics-alerts }
+alert: { severity: info, message: '{note} {note:1}' }
+`;
+    const text = fc.oneof(
+      fc.string({ unit: 'binary' }),
+      fc.stringMatching(/^[ -]?[0-9a-fxX_.]{0,4}[eE]?[+-]?[0-9]{0,6}$/),
+    );
+    const engine = await engineOf({ note });
+    let id = 0;
+    await fc.assert(
+      fc.asyncProperty(fc.array(text, { minLength: 1, maxLength: 50 }), async (texts) => {
+        await handle(
+          engine,
+          texts.map((status) => orderEvent({ id: ++id, status })),
+        );
+        assert.deepEqual(await rows('SELECT count(*)::int AS n FROM alerts'), [{ n: id }]);
+      }),
+      { numRuns: runs(20, 1_000) },
+    );
+  });
+
+  it('raises an alert about a window that ends after the year 9999', async () => {
+    const engine = await engineOf({ spike });
+    const time = Date.UTC(9999, 11, 31, 23, 59, 59);
+    await handle(
+      engine,
+      [1, 2, 3, 4].map((id) => orderEvent({ id, time })),
+    );
+    assert.deepEqual(await rows(`SELECT window_end - window_start = interval '1 minute' AS is_whole FROM alerts`), [
+      { is_whole: true },
+    ]);
+  });
+
   it('publishes the results of a query without a window and without an alert', async () => {
     const spec =
       'from: [{ topic: order-events }]\nselect: [{ name: status, value: data.status }]\nemit: { to: analytics-events }';

@@ -3,6 +3,7 @@ import { appendToOutbox } from '#platform/outbox';
 import type { Alert } from '#streams/contract';
 import { passes, rowOf } from '#streams/engine';
 import type { Plan } from '#streams/engine';
+import { isNumeric } from '#streams/language';
 import type { Row } from '#streams/language';
 import type { ChangedWindow, WindowChanges } from './windows.ts';
 
@@ -30,8 +31,10 @@ export async function raiseAlerts(tx: PoolClient, candidates: readonly AlertCand
     name: 'alerts-raise',
     rowMode: 'array',
     text: `INSERT INTO alerts (query_id, type, severity, message, key, occurrence, window_start, window_end, value, threshold)
-      SELECT * FROM unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
-        $7::timestamptz[], $8::timestamptz[], $9::numeric[], $10::numeric[])
+      SELECT query_id, type, severity, message, key, occurrence, to_timestamp(first), to_timestamp(last), value, threshold
+      FROM unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
+        $7::float8[], $8::float8[], $9::numeric[], $10::numeric[])
+        AS t(query_id, type, severity, message, key, occurrence, first, last, value, threshold)
       ON CONFLICT (type, key, occurrence) DO NOTHING
       RETURNING id::float8, query_id, type, key, occurrence, created_at`,
     values: [
@@ -41,8 +44,8 @@ export async function raiseAlerts(tx: PoolClient, candidates: readonly AlertCand
       sorted.map(alertText),
       sorted.map(({ row }) => row.key),
       sorted.map(({ occurrence }) => occurrence),
-      sorted.map(({ row }) => isoOrNull(row.windowStart)),
-      sorted.map(({ row }) => isoOrNull(row.windowEnd)),
+      sorted.map(({ row }) => secondsOrNull(row.windowStart)),
+      sorted.map(({ row }) => secondsOrNull(row.windowEnd)),
       sorted.map(valueOf),
       sorted.map(({ plan }) => plan.query.alert!.threshold ?? null),
     ],
@@ -82,8 +85,8 @@ function alertText({ plan, row }: AlertCandidate): string {
 
 /** The first selected value, if it is a number. */
 function valueOf({ plan, row }: AlertCandidate): string | null {
-  const value = row.values[plan.query.select[0]?.name ?? ''];
-  return value === undefined || Number.isNaN(Number(value)) ? null : String(value);
+  const value = String(row.values[plan.query.select[0]?.name ?? '']);
+  return isNumeric(value) ? value : null;
 }
 
 /** An alert as it is published. */
@@ -102,6 +105,11 @@ export function alertOf(candidate: AlertCandidate, id: number, createdAt: Date):
     threshold: plan.query.alert!.threshold ?? null,
     createdAt: createdAt.toISOString(),
   };
+}
+
+/** PostgreSQL does not read the text that JavaScript has for times after the year 9999, in which a window can end. */
+function secondsOrNull(time: number | null): number | null {
+  return time === null ? null : time / 1000;
 }
 
 function isoOrNull(time: number | null): string | null {
