@@ -127,11 +127,20 @@ function combined(combine: 'add' | 'min' | 'max', a: string, b: string): string 
 /** The values of an event for each accumulator that has an expression. */
 export type Inputs = readonly (number | bigint | string | undefined)[];
 
+/** Events of a batch that the same windows of a key take. */
+export interface SharedEvents {
+  events: number;
+  /** those of them that are late for earlier windows */
+  late: number;
+}
+
 /** The events of a batch in one window of one key. */
 export class Delta {
   events = 0;
   /** of the last event, for the events that this delta causes */
   traceparent: string | undefined;
+  /** of windows that overlap: the events whose last window this is, by the start of the first window that takes them */
+  oldest: Map<number, SharedEvents> | undefined;
   readonly #parts: (ExactSum | Extreme | DistinctSet | undefined)[];
 
   constructor(accumulators: readonly AccumulatorSpec[]) {
@@ -149,6 +158,15 @@ export class Delta {
       const input = inputs[i];
       if (input !== undefined) this.#parts[i]!.add(input as never); // it has the type of the accumulator
     }
+  }
+
+  /** Notes from which window on the windows up to this one take the last event, and whether it is late for those before. */
+  noteOldest(start: number, late: boolean): void {
+    this.oldest ??= new Map<number, SharedEvents>();
+    let shared = this.oldest.get(start);
+    if (!shared) this.oldest.set(start, (shared = { events: 0, late: 0 }));
+    shared.events += 1;
+    if (late) shared.late += 1;
   }
 
   /** Merges another delta of the same query into this one. */

@@ -150,17 +150,18 @@ export class Aggregation implements Effects {
       note(tally, !over, over, watermark - time);
       return;
     }
-    let taken = false;
+    let [newest, oldest]: [Delta | undefined, number] = [undefined, time];
     let late = false;
-    for (let start = latestStart(window, time); start > time - window.size; start -= window.advance) {
-      if (isOver(window, start, watermark)) {
-        late = true;
-        continue;
-      }
-      count(this.#deltaOf(plan, start, key), inputs, event);
-      taken = true;
+    for (let start = latestStart(window, time); start > time - window.size && !late; start -= window.advance) {
+      late = isOver(window, start, watermark); // and so are those that start before it
+      if (late) continue;
+      const delta = this.#deltaOf(plan, start, key);
+      count(delta, inputs, event);
+      newest ??= delta;
+      oldest = start;
     }
-    note(tally, taken, late, watermark - time);
+    if (window.advance < window.size) newest?.noteOldest(oldest, late);
+    note(tally, newest !== undefined, late, watermark - time);
   }
 
   #sessionsOf(plan: Plan, key: string): SessionList {

@@ -1,14 +1,16 @@
 export { Aggregation, advanceWatermarks } from './aggregate.ts';
-export type { Deltas, Effects, Occurrence, SessionDeltas, Tally } from './aggregate.ts';
+export type { Deltas, Occurrence, Tally } from './aggregate.ts';
 export { PartitionWatermarks } from './watermarks.ts';
 export type { ClockWatermark } from './watermarks.ts';
-export { buildProgress, isObserved, queryWatermark, lagOf } from './query-progress.ts';
+export { buildProgress, eventWatermark, isObserved, queryWatermark, lagOf } from './query-progress.ts';
 export type { BuildProgress, Observation, PartitionState } from './query-progress.ts';
 export { hasLongNumber, parseExactly } from './exact-json.ts';
 export { decide, differences, rewind } from './decisions.ts';
 export type { KnownVersion, Rewind } from './decisions.ts';
 export { mergeSets } from './accumulators.ts';
 export type { Combine, Delta } from './accumulators.ts';
+export { withoutForgotten, withoutRefused } from './refusals.ts';
+export type { Sessions, WindowDelta } from './refusals.ts';
 export { MemoryEngine } from './memory.ts';
 export { PlanSet, planOf } from './plan.ts';
 export type { Plan } from './plan.ts';

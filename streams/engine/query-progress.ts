@@ -69,6 +69,23 @@ export function buildProgress(
  * has events and none of them is read, or a topic is not known. If all partitions are idle, the watermark follows the wall clock.
  */
 export function queryWatermark(plan: Pick<Plan, 'clock' | 'query'>, observation: Observation): number | undefined {
+  return watermarkSince(plan, observation, observation.now - idleAfterMs);
+}
+
+/**
+ * The watermark of a query by its events alone: in a quiet time it stands still. A stream of past events does not come to the
+ * present by it.
+ */
+export function eventWatermark(plan: Pick<Plan, 'clock' | 'query'>, observation: Observation): number | undefined {
+  return watermarkSince(plan, observation, Number.NEGATIVE_INFINITY);
+}
+
+/** @param quietSince the least watermark if all partitions are idle */
+function watermarkSince(
+  plan: Pick<Plan, 'clock' | 'query'>,
+  observation: Observation,
+  quietSince: number,
+): number | undefined {
   if (!isObserved(plan, observation)) return undefined;
   const { partitions, now } = observation;
   const topics = new Set(plan.query.from.map(({ topic }) => topic));
@@ -79,6 +96,6 @@ export function queryWatermark(plan: Pick<Plan, 'clock' | 'query'>, observation:
       const silent = reading === undefined || reading.updatedAt <= now - idleAfterMs;
       return { watermark: reading?.watermark ?? Number.NEGATIVE_INFINITY, idle: silent && lagOf(state) === 0 };
     });
-  const watermark = watermarkOf(readings, now - idleAfterMs);
+  const watermark = watermarkOf(readings, quietSince);
   return watermark === Number.NEGATIVE_INFINITY ? undefined : watermark;
 }

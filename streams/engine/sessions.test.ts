@@ -31,7 +31,7 @@ function take({ sessions, refused }: Outcome, batch: readonly Event[]): Outcome 
   const replaced = new Set([...changes.absorbed, ...changes.merged.map(({ start }) => start)]);
   return {
     sessions: [...sessions.filter(({ start }) => !replaced.has(start)), ...changes.merged],
-    refused: refused + changes.refused.reduce((sum, { events }) => sum + events, 0),
+    refused: refused + changes.refused.reduce((sum, { delta }) => sum + delta.events, 0),
   };
 }
 

@@ -44,8 +44,8 @@ export interface SessionChanges {
   merged: MergedSession[];
   /** the starts of stored sessions that are merged into an earlier one */
   absorbed: number[];
-  /** of the events that came too late: they touch a closed session */
-  refused: Delta[];
+  /** the sessions of the events that came too late: they touch a closed session */
+  refused: SessionDelta[];
 }
 
 /** Whether two sessions belong together: events exactly a gap apart do. */
@@ -122,9 +122,9 @@ export function mergeSessions(
     const closed = over.filter((other) => touch(other, session));
     if (closed.length === 0) taken.push(session);
     else {
-      const { inTime, late } = divide(accumulators, session, closed);
+      const { inTime, late } = divide(accumulators, session, (event) => closed.some((other) => touch(other, event)));
       taken.push(...inTime);
-      if (late.events > 0) changes.refused.push(late);
+      changes.refused.push(...late);
     }
   }
   const open = kept.filter(({ closed }) => closed !== true);
@@ -150,20 +150,17 @@ export function mergeSessions(
   return changes;
 }
 
-/** Divides the events of a session into those that touch a closed one, and the sessions of the others. */
-function divide(
+/** Divides a session into the sessions of the events that are late by themselves, and those of the others. */
+export function divide(
   accumulators: readonly AccumulatorSpec[],
   { events }: SessionDelta,
-  closed: readonly Span[],
-): { inTime: readonly SessionDelta[]; late: Delta } {
+  isLate: (event: Span) => boolean,
+): { inTime: readonly SessionDelta[]; late: readonly SessionDelta[] } {
   const gap = events[0]!.end - events[0]!.start;
   const inTime = new SessionList(gap, accumulators);
-  const late = new Delta(accumulators);
-  for (const event of events) {
-    if (closed.some((other) => touch(other, event))) late.add(event.inputs);
-    else inTime.add(event.start, event.inputs, event.traceparent);
-  }
-  return { inTime: inTime.sessions, late };
+  const late = new SessionList(gap, accumulators);
+  for (const event of events) (isLate(event) ? late : inTime).add(event.start, event.inputs, event.traceparent);
+  return { inTime: inTime.sessions, late: late.sessions };
 }
 
 /** Groups spans that touch each other, directly or through others. */

@@ -13,17 +13,10 @@ import {
   maxRepeatDistance,
   parseExactly,
   passes,
+  withoutForgotten,
+  withoutRefused,
 } from '#streams/engine';
-import type {
-  Effects,
-  Exceptions,
-  Occurrence,
-  PartitionWatermarks,
-  Plan,
-  PlanSet,
-  Tally,
-  Versions,
-} from '#streams/engine';
+import type { Exceptions, Occurrence, PartitionWatermarks, PlanSet, Versions } from '#streams/engine';
 import {
   addToSessions,
   addToWindows,
@@ -32,9 +25,10 @@ import {
   markAlerted,
   MetricBatch,
   raiseAlerts,
+  readForgotten,
   saveProgress,
 } from '#streams/store';
-import type { AlertCandidate, PartitionMemory, SeenIds, WindowChanges } from '#streams/store';
+import type { AlertCandidate, PartitionMemory, SeenIds } from '#streams/store';
 
 /** The source events in the live stream. */
 export interface SourceFeed {
@@ -154,11 +148,13 @@ export class QueryAccumulation implements Accumulation {
 
   async write(tx: PoolClient): Promise<void> {
     const { group, versions, confirm, feed } = this.#options;
-    const { windows, sessions, tallies } = this.#aggregation;
+    const { windows, sessions } = this.#aggregation;
     const partitions = [...this.#partitions.values()];
     await confirm(tx, versions, partitions);
-    const changes = await addToWindows(tx, windows);
-    const sessionChanges = await addToSessions(tx, sessions);
+    const forgotten = await readForgotten(tx, [...windows.keys(), ...sessions.keys()]);
+    const standing = withoutForgotten(this.#aggregation, forgotten);
+    const changes = await addToWindows(tx, standing.windows);
+    const sessionChanges = await addToSessions(tx, standing.sessions);
     const crossing = await markAlerted(tx, [...changes.changed, ...sessionChanges.changed]);
     const alerts = await raiseAlerts(tx, [...this.#alerts, ...crossing]);
     await this.#metrics.write(tx);
@@ -166,7 +162,7 @@ export class QueryAccumulation implements Accumulation {
     await appendToFeed(tx, { ...(feed && { [feed.kind]: source }), metric, alert: alerts });
     await saveProgress(tx, {
       group,
-      tallies: withoutRefused(tallies, [...changes.refused, ...sessionChanges.refused]),
+      tallies: withoutRefused(this.#aggregation, [...standing.refused, ...changes.refused, ...sessionChanges.refused]),
       watermarks: partitions.flatMap(({ watermarks }) => watermarks.entries()),
       seen: partitions.map((seen) => ({ ...seen, hashes: seen.hashes.slice(-maxRepeatDistance) })),
     });
@@ -205,14 +201,4 @@ export function lazyDecoder(events: EventTypes): DecodeEvent<IncomingMessage> {
 /** Whether an event is recent enough for the live stream: a backfill reads events of the past. */
 function isLive({ time }: ReceivedEvent, now: number): boolean {
   return time >= now - feedKeptMs;
-}
-
-/** The tallies after the refused deltas, whose windows are closed, count as late. */
-function withoutRefused(tallies: Effects['tallies'], refused: WindowChanges['refused']): Map<Plan, Tally> {
-  const adjusted = new Map(tallies);
-  for (const { plan, delta } of refused) {
-    const tally = adjusted.get(plan)!;
-    adjusted.set(plan, { ...tally, matched: tally.matched - delta.events, late: tally.late + delta.events });
-  }
-  return adjusted;
 }

@@ -10,10 +10,10 @@ import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
 import { eventually } from '#test/eventually.ts';
 import { idleAfterMs, queryWatermark } from '#streams/engine/query-progress.ts';
-import type { PartitionState, Plan } from '#streams/engine';
+import type { Observation, PartitionState, Plan } from '#streams/engine';
 import { declare, forgetQueries } from '#streams/testing/declare.ts';
 import { orderEvent, queryOf, start } from '#streams/testing/support.ts';
-import { cleanUp, closeDue, emitDue } from '#streams/store';
+import { cleanUp, closeDue, emitDue, forgetWindows, lockVersionsShared } from '#streams/store';
 import { Engine } from './engine.ts';
 import { StreamObserver } from './observer.ts';
 import { createWorkers } from './workers.ts';
@@ -30,12 +30,14 @@ emit: { to: analytics-alerts, on: close }
 alert: { severity: warning, message: '{revenue:2} is less than {threshold}', threshold: 15 }
 `;
 
-/** One partition, whose clock stands at a time since some milliseconds. */
-function stream(watermark: number, age = 0): { now: number; partitions: PartitionState[] } {
-  const now = start + 3_600_000;
+const hour = 3_600_000;
+const now = start + 24 * hour;
+
+/** A partition, whose clock stands at a time since some milliseconds. */
+function partitionAt(partition: number, watermark: number, { age = 0, unread = 0n } = {}): PartitionState {
   const watermarks = new Map([['', { watermark, updatedAt: now - age }]]);
-  const offsets = { low: 0n, high: 5n };
-  return { now, partitions: [{ topic: 'order-events', partition: 0, offsets, nextOffset: 5n, watermarks }] };
+  const offsets = { low: 0n, high: 5n + unread };
+  return { topic: 'order-events', partition, offsets, nextOffset: 5n, watermarks };
 }
 
 const log = createLogger('emission-test', 'silent');
@@ -47,6 +49,9 @@ function movedClock(t: TestContext) {
   t.mock.method(performance, 'now', () => now() + ahead);
   return { passes: (ms: number) => void (ahead += ms) };
 }
+
+/** One partition, whose clock stands at a time since some milliseconds. */
+const stream = (watermark: number, age = 0): Observation => ({ now, partitions: [partitionAt(0, watermark, { age })] });
 
 describe('what windows emit', () => {
   let database: TestDatabase;
@@ -60,7 +65,7 @@ describe('what windows emit', () => {
 
   async function engineOf(spec: string): Promise<Engine> {
     const { source, versions } = await declare(database.pool, 'analytics', [queryOf('revenue', spec)]);
-    return new Engine({ group: 'analytics', pool: database.pool, source, versions, now: () => start + 86_400_000 });
+    return new Engine({ group: 'analytics', pool: database.pool, source, versions, now: () => now });
   }
 
   const handle = (engine: Engine, ...events: Parameters<typeof orderEvent>[0][]) =>
@@ -182,6 +187,45 @@ describe('what windows emit', () => {
     });
   });
 
+  describe('on close of windows that overlap', () => {
+    const hopping = `from: [{ topic: order-events }]
+window: { hopping: { size: 1h, advance: 5m }, grace: 0s }
+select: [{ name: orders, count: true }]
+emit: { to: revenue-analytics, on: close }
+`;
+    const counted = async () =>
+      (await database.pool.query('SELECT matched::int, late::int FROM stream_counters')).rows as unknown[];
+
+    /** An event at the start, whose windows are closed up to a time, and then another one from a partition that was idle. */
+    async function bringLater(closedTo: number) {
+      const engine = await engineOf(hopping);
+      await handle(engine, { id: 1 });
+      await closeDue(database.pool, engine.versions.serving, stream(closedTo));
+      await handle(engine, { id: 2, partition: 1 }, { id: 3, partition: 1, time: start + 30 * hour });
+      return engine;
+    }
+
+    it('counts an event as late once that comes after all of them', async () => {
+      await bringLater(start + hour);
+      assert.deepEqual(await counted(), [{ matched: 2, late: 1 }]);
+    });
+
+    it('counts an event, and as late, that some of them take', async () => {
+      const engine = await bringLater(start + 15 * 60_000);
+      assert.deepEqual(await counted(), [{ matched: 3, late: 1 }]);
+      await handle(engine, { id: 4, partition: 2, time: start + 60_000 }, { id: 5, partition: 2, time: start + 1 });
+      assert.deepEqual(await counted(), [{ matched: 5, late: 3 }]);
+    });
+
+    it('counts an event as late once, of which some are over by its own partition and the others closed', async () => {
+      const engine = await engineOf(hopping);
+      await handle(engine, { id: 1 });
+      await closeDue(database.pool, engine.versions.serving, stream(start + hour));
+      await handle(engine, { id: 2, partition: 1, time: start + 30 * 60_000 }, { id: 3, partition: 1 });
+      assert.deepEqual(await counted(), [{ matched: 2, late: 2 }]);
+    });
+  });
+
   it('is measured by what Kafka and the database say together', async () => {
     const engine = await engineOf(onClose);
     await handle(engine, { id: 1, partition: 0 }, { id: 2, partition: 1, time: start + 5_000 });
@@ -252,6 +296,20 @@ describe('what windows emit', () => {
     await assert.rejects(observer.refresh(), /has no leader/);
   });
 
+  /** The workers of an engine, whose one partition is read to its end. */
+  function workersOf({ versions }: Engine) {
+    const { pool } = database;
+    const health = new Health();
+    const admin = {
+      topicId: () => Promise.resolve(undefined),
+      watermarks: () => Promise.resolve(new Map([[0, { low: 0n, high: 0n }]])),
+    };
+    const observer = new StreamObserver({ admin, pool, group: 'analytics', topics: () => ['order-events'] });
+    const board = { sample: () => Promise.resolve() };
+    const options = { pool, log, health, versions: () => versions, observer, board };
+    return { health, observer, workers: createWorkers({ ...options, onEmitted: () => undefined }) };
+  }
+
   it('of a query that fails holds up no other, and health says so after 15 s', async (t) => {
     const { pool } = database;
     const emitting = ['a-failing', 'b-sound'].map((name) => queryOf(name, onChange('0s')));
@@ -264,15 +322,7 @@ describe('what windows emit', () => {
       CREATE TRIGGER refuse BEFORE UPDATE ON stream_windows FOR EACH ROW WHEN (NEW.query_id IN (${failing.join()}))
         EXECUTE FUNCTION refuse()`);
     const { passes } = movedClock(t);
-    const health = new Health();
-    const admin = {
-      topicId: () => Promise.resolve(undefined),
-      watermarks: () => Promise.resolve(new Map([[0, { low: 0n, high: 0n }]])),
-    };
-    const observer = new StreamObserver({ admin, pool, group: 'analytics', topics: () => ['order-events'] });
-    const board = { sample: () => Promise.resolve() };
-    const options = { pool, log, health, versions: () => versions, observer, board };
-    const workers = createWorkers({ ...options, onEmitted: () => undefined });
+    const { health, workers } = workersOf(engine);
     t.after(() => Promise.all(workers.map((worker) => worker.stop())));
     for (const worker of workers) worker.start();
     /** how many events the outbox has of each query, when the workers have had another round */
@@ -302,12 +352,29 @@ describe('what windows emit', () => {
     await eventually(async () => (await reasons()).every((reason) => reason === undefined), 'it is well again');
   });
 
+  /** Does what a worker does for the retention. */
+  async function forget(engine: Engine, ...partitions: PartitionState[]): Promise<void> {
+    await forgetWindows(database.pool, engine.versions.serving, { now, partitions });
+    await cleanUp(database.pool);
+  }
+  const sums = async () => {
+    const { rows } = await database.pool.query<{ sum: string }>(
+      'SELECT accumulators[1]::text AS sum FROM stream_windows ORDER BY query_id, window_start, key',
+    );
+    return rows.map(({ sum }) => sum);
+  };
+  const counters = async () =>
+    (await database.pool.query('SELECT matched::int, late::int FROM stream_counters')).rows as unknown[];
+  const over = start + hour + 60_000;
+
   it('is forgotten after its retention, in event time', async () => {
-    const engine = await engineOf(onChange('1s'));
+    const engine = await engineOf(onChange('0s'));
     await handle(engine, { id: 1, time: start });
-    await cleanUp(database.pool);
-    await handle(engine, { id: 2, time: start + 3_600_000 + 60_000 });
-    await cleanUp(database.pool);
+    await emitDue(database.pool, engine.versions);
+    await forget(engine, partitionAt(0, over - 1));
+    assert.deepEqual(await sums(), ['10']);
+    await handle(engine, { id: 2, time: over });
+    await forget(engine, partitionAt(0, over));
     await database.pool.query(
       `INSERT INTO feed (kind, items, created_at) VALUES ('order', '{}', now() - interval '2 hours'), ('order', '{}', now())`,
     );
@@ -317,11 +384,103 @@ describe('what windows emit', () => {
       rows.map(({ window_start: at }) => at.getTime() - start),
       [3_660_000],
     );
-    assert.deepEqual((await database.pool.query('SELECT count(*)::int AS n FROM feed')).rows, [{ n: 1 }]);
+    const { rows: feed } = await database.pool.query(`SELECT count(*)::int AS n FROM feed WHERE kind = 'order'`);
+    assert.deepEqual(feed, [{ n: 1 }]);
 
     const changed = await engineOf(onChange('1s').replace('1m', '2m'));
     assert.equal(changed.versions.serving.plans[0]!.version, 2);
     await cleanUp(database.pool);
     assert.deepEqual((await database.pool.query('SELECT * FROM stream_windows')).rows, []);
+  });
+
+  it('is kept for a partition that is slower, or of which nothing is known', async () => {
+    const engine = await engineOf(revenue);
+    await handle(engine, { id: 1, partition: 0 }, { id: 2, partition: 1 });
+    await forget(engine, partitionAt(0, now), partitionAt(1, start, { age: hour, unread: 1n }));
+    const unknown = { now, partitions: [partitionAt(0, now)], known: new Set<string>() };
+    await forgetWindows(database.pool, engine.versions.serving, unknown);
+    await cleanUp(database.pool);
+    await handle(engine, { id: 3, partition: 1 });
+    assert.deepEqual(await sums(), ['30']);
+    assert.deepEqual(await counters(), [{ matched: 3, late: 0 }]);
+  });
+
+  it('is kept of past events in a quiet time', async () => {
+    const engine = await engineOf(revenue);
+    await handle(engine, { id: 1 });
+    await forget(engine, partitionAt(0, start, { age: hour }), partitionAt(1, start + 1_000, { age: hour }));
+    assert.deepEqual(await sums(), ['10']);
+  });
+
+  it('begins no more when it is forgotten: what an idle partition brings for it is late', async () => {
+    const engine = await engineOf(revenue);
+    await handle(engine, { id: 1 });
+    await forget(engine, partitionAt(0, over), partitionAt(1, start, { age: idleAfterMs }));
+    assert.deepEqual(await sums(), []);
+    await handle(engine, { id: 2, partition: 1 }, { id: 3, partition: 1, time: start + 60_000 });
+    assert.deepEqual(await sums(), ['10']);
+    assert.deepEqual(await counters(), [{ matched: 2, late: 1 }]);
+  });
+
+  it(
+    'is not forgotten under a batch that has begun, and others do not wait for one that stands',
+    { timeout: 20_000 },
+    async () => {
+      const engine = await engineOf(revenue);
+      await handle(engine, { id: 1 });
+      await transaction(database.pool, async (tx) => {
+        await lockVersionsShared(tx);
+        await forget(engine, partitionAt(0, over));
+        assert.deepEqual(await sums(), ['10']);
+        await engine.handle(tx, [orderEvent({ id: 2, partition: 1 })]);
+      });
+      assert.deepEqual(await sums(), ['20']);
+      await forget(engine, partitionAt(0, over));
+      assert.deepEqual(await sums(), []);
+      assert.deepEqual(await counters(), [{ matched: 2, late: 0 }]);
+    },
+  );
+
+  it('that cannot be forgotten keeps no other rows', async (t) => {
+    const { pool } = database;
+    const engine = await engineOf(revenue);
+    await handle(engine, { id: 1 }, { id: 2, time: over });
+    await pool.query(`INSERT INTO feed (kind, items, created_at) VALUES ('order', '{}', now() - interval '2 hours')`);
+    await pool.query(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'refused'; END $$;
+      CREATE TRIGGER refuse BEFORE UPDATE OF forgotten_until ON stream_queries EXECUTE FUNCTION refuse()`);
+    t.after(() => pool.query('DROP TRIGGER refuse ON stream_queries; DROP FUNCTION refuse'));
+    const { observer, workers } = workersOf(engine);
+    await observer.refresh();
+    const worker = workers.at(-1)!;
+    t.after(() => worker.stop());
+    await assert.rejects(forgetWindows(pool, engine.versions.serving, (await observer.observe())!), /refused/);
+    worker.start();
+    await eventually(async () => (await pool.query('SELECT FROM feed')).rowCount === 0, 'the old item is deleted');
+  });
+
+  it('is emitted before it is forgotten, also after days without a worker', async () => {
+    const engine = await engineOf(onChange('0s'));
+    await handle(engine, { id: 1 });
+    await database.pool.query(`UPDATE stream_windows SET due_at = due_at - interval '3 days'`);
+    await forget(engine, partitionAt(0, over));
+    await cleanUp(database.pool);
+    assert.deepEqual(await emitDue(database.pool, engine.versions), { emitted: 1, more: false, failures: [] });
+    await forget(engine, partitionAt(0, over));
+    assert.deepEqual(await sums(), []);
+  });
+
+  it('is dropped where the query no longer emits it, and holds up no other', async () => {
+    const first = await engineOf(onChange('1h'));
+    await handle(first, { id: 1 });
+    const queries = [queryOf('revenue', revenue), queryOf('other', onChange('0s'))];
+    const { source, versions } = await declare(database.pool, 'analytics', queries);
+    const engine = new Engine({ group: 'analytics', pool: database.pool, source, versions, now: () => now });
+    await handle(engine, { id: 2 });
+    await dayPasses();
+    assert.deepEqual(await emitDue(database.pool, engine.versions), { emitted: 1, more: false, failures: [] });
+    assert.deepEqual(
+      (await published()).map(({ query }) => query),
+      ['other'],
+    );
   });
 });

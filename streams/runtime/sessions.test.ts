@@ -4,9 +4,10 @@ import { readOutbox } from '#platform/outbox/testing.ts';
 import { transaction } from '#platform/postgres';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
-import { cleanUp, closeDue, emitDue, listWindows } from '#streams/store';
+import { cleanUp, closeDue, emitDue, forgetWindows, listWindows } from '#streams/store';
 import type { WindowFilter } from '#streams/store';
 import { idleAfterMs } from '#streams/engine/query-progress.ts';
+import type { Observation } from '#streams/engine';
 import { declare, forgetQueries } from '#streams/testing/declare.ts';
 import { orderEvent, queryOf, start } from '#streams/testing/support.ts';
 import type { OrderEventOptions } from '#streams/testing/support.ts';
@@ -70,13 +71,16 @@ describe('sessions', () => {
     return (await database.pool.query<Record<string, unknown>>(sql)).rows;
   }
 
-  const close = (engine: Engine, minutes: number, age = 0) => {
-    const watermarks = new Map([['', { watermark: start + minutes * minute, updatedAt: start - age }]]);
+  const observed = (minutes: number, age = 0, now = start): Observation => {
+    const watermarks = new Map([['', { watermark: start + minutes * minute, updatedAt: now - age }]]);
     const state = { offsets: { low: 0n, high: 5n }, nextOffset: 5n, watermarks };
-    return closeDue(database.pool, engine.versions.serving, {
-      now: start,
-      partitions: [{ topic: 'order-events', partition: 0, ...state }],
-    });
+    return { now, partitions: [{ topic: 'order-events', partition: 0, ...state }] };
+  };
+  const close = (engine: Engine, minutes: number, age = 0) =>
+    closeDue(database.pool, engine.versions.serving, observed(minutes, age));
+  const forget = async (engine: Engine, minutes: number) => {
+    await forgetWindows(database.pool, engine.versions.serving, observed(minutes, 0, start + 30 * 86_400_000));
+    await cleanUp(database.pool);
   };
 
   it('hold events that are a gap apart at most, in whatever order and batches they come', async () => {
@@ -248,10 +252,20 @@ describe('sessions', () => {
     const day = 24 * 60;
     await handle(engine, [0, 8, 16]);
     await handle(engine, [7 * day + 25]);
-    await cleanUp(database.pool);
+    await forget(engine, 7 * day + 25);
     assert.equal((await sessionsOf(engine)).length, 2);
     await handle(engine, [7 * day + 26]);
-    await cleanUp(database.pool);
+    await forget(engine, 7 * day + 26);
     assert.deepEqual(await sessionsOf(engine), [`${7 * day + 25}-${7 * day + 26}: 2`]);
+  });
+
+  it('take nothing more when they are forgotten: what an idle partition brings for them is late', async () => {
+    const engine = await engineOf(visits);
+    await handle(engine, [0, 8, 16]);
+    await forget(engine, 7 * 24 * 60 + 26);
+    await handle(engine, [20], { partition: 1 });
+    await handle(engine, [26, 37], { partition: 1 });
+    assert.deepEqual(await sessionsOf(engine), ['37-37: 1']);
+    assert.deepEqual(await rows('SELECT matched::int, late::int FROM stream_counters'), [{ matched: 4, late: 2 }]);
   });
 });

@@ -3,7 +3,7 @@ import { Ticker } from '#platform/lifecycle';
 import type { Logger } from '#platform/telemetry';
 import type { Pool } from '#platform/postgres';
 import type { Versions } from '#streams/engine';
-import { cleanUp, closeDue, emitDue } from '#streams/store';
+import { cleanUp, closeDue, emitDue, forgetWindows } from '#streams/store';
 import type { Round } from '#streams/store';
 import { FailingQueries } from './failing-queries.ts';
 import type { StreamObserver } from './observer.ts';
@@ -68,7 +68,20 @@ export function createWorkers({ pool, log, health, versions, observer, board, on
       },
       check: () => observer.check(),
     },
-    { name: 'delete old rows', everyMs: cleanEveryMs, run: () => cleanUp(pool) },
+    {
+      name: 'delete old rows',
+      everyMs: cleanEveryMs,
+      run: async () => {
+        let more = false;
+        try {
+          const observation = await observer.observe();
+          if (observation) await forgetWindows(pool, versions().serving, observation);
+        } finally {
+          more = await cleanUp(pool); // other rows do not wait for it
+        }
+        return more;
+      },
+    },
   ];
   return works.map(({ check, ...work }) => {
     const ticker = new Ticker({ ...work, log });

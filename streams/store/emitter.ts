@@ -9,6 +9,7 @@ import type { Emission } from './metrics.ts';
 import { addQuery, addTo, newRound } from './round.ts';
 import type { Round, RoundPart } from './round.ts';
 import { nextEpoch } from './versions.ts';
+import { emitsChanges } from './windows.ts';
 
 /** The most windows that one transaction emits. */
 const batch = 500;
@@ -29,7 +30,7 @@ const isHeldBack = `due_at = 'infinity'`;
 
 /**
  * Emits changed windows that are due, and those whose version has begun to serve. Replicas share the work: each skips the
- * windows that another one has locked.
+ * windows that another one has locked. A change from before the query said that it emits none any more is dropped.
  * @param apart the ids of versions whose windows could not be emitted the last time: each gets a transaction of its own
  * @throws while the database is unavailable
  */
@@ -109,7 +110,7 @@ async function emit(pool: Pool, plans: readonly Plan[], isDue: string): Promise<
     });
     const texts = await emitMetrics(
       tx,
-      emissions.filter(({ plan, row }) => passes(plan, row)),
+      emissions.filter(({ plan, row }) => emitsChanges(plan) && passes(plan, row)),
     );
     await appendToFeed(tx, { metric: texts });
     return { emitted: texts.length, more: rows.length === batch };

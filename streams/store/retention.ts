@@ -2,6 +2,7 @@ import { isPending } from '#platform/inbox';
 import type { Pool } from '#platform/postgres';
 import { maxRepeatDistance } from '#streams/engine';
 import { trimFeed } from './feed.ts';
+import { isEmitted } from './forgotten.ts';
 
 const hourMs = 3_600_000;
 
@@ -20,7 +21,6 @@ export async function cleanUp(pool: Pool): Promise<boolean> {
     await trimWindows(pool),
     await trimRecentIds(pool),
   ];
-  await forgetAbandoned(pool);
   await forgetLetters(pool);
   return counts.some((count) => count >= chunk);
 }
@@ -34,27 +34,20 @@ async function trimAlerts(pool: Pool): Promise<number> {
   return rowCount ?? 0;
 }
 
-/**
- * Deletes windows older than their query's retention, and all windows of retired versions. The age is event time, counted
- * from the latest watermark of the query's clock, so that a stream of past events keeps its windows, too. A version that is
- * being built, or that still has changes to emit, keeps all its windows. A window that has to be closed is kept until then.
- */
+/** Deletes forgotten windows, and all windows of retired versions. */
 async function trimWindows(pool: Pool): Promise<number> {
-  const { rows } = await pool.query<{ id: number; before: string | null }>(
-    `SELECT q.id, (CASE WHEN retired_at IS NOT NULL THEN 'infinity'
-         ELSE (SELECT least(now(), max(m.watermark)) FROM stream_watermarks m
-               WHERE m.clock = q.clock AND m.topic = ANY(q.topics)) - q.retention_ms * interval '1 ms' END)::text AS before
-     FROM stream_queries q WHERE q.retention_ms IS NOT NULL AND (released_at IS NOT NULL OR retired_at IS NOT NULL)
+  const { rows } = await pool.query<{ id: number; before: string }>(
+    `SELECT q.id, (CASE WHEN retired_at IS NULL THEN forgotten_until ELSE 'infinity' END)::text AS before
+     FROM stream_queries q WHERE q.retention_ms IS NOT NULL AND (forgotten_until IS NOT NULL OR retired_at IS NOT NULL)
        AND EXISTS (SELECT FROM stream_windows w WHERE w.query_id = q.id)`,
   );
   let deleted = 0;
   for (const { id, before } of rows) {
-    if (before === null) continue;
     const { rowCount } = await pool.query(
       `DELETE FROM stream_windows WHERE (query_id, window_start, key) IN
          (SELECT query_id, window_start, key FROM stream_windows
           WHERE query_id = $1 AND window_start < $2 AND window_end <= $2
-            AND (closed IS NOT FALSE OR $2 = 'infinity') ORDER BY window_start, key LIMIT $3)`,
+            AND (${isEmitted} OR $2 = 'infinity') ORDER BY window_start, key LIMIT $3)`,
       [id, before, chunk],
     );
     deleted = Math.max(deleted, rowCount ?? 0);
@@ -71,16 +64,6 @@ async function trimRecentIds(pool: Pool): Promise<number> {
     [2 * maxRepeatDistance],
   );
   return rowCount === null ? 0 : Math.min(rowCount, chunk - 1); // the statement has no limit: nothing is left
-}
-
-/** Drops due changes of queries that no longer run: they would stay at the head of the emitter's index for ever. */
-async function forgetAbandoned(pool: Pool): Promise<void> {
-  await pool.query(
-    `UPDATE stream_windows SET due_at = NULL WHERE (query_id, window_start, key) IN
-       (SELECT query_id, window_start, key FROM stream_windows
-        WHERE due_at < now() - interval '1 day' ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED)`,
-    [chunk],
-  );
 }
 
 /** Forgets which versions have the events of dead letters that are replayed or discarded, and what retired versions have. */

@@ -1,5 +1,5 @@
 import type { PoolClient } from '#platform/postgres';
-import type { StoredSession, MergedSession, Plan, SessionChanges, SessionDelta, SessionDeltas } from '#streams/engine';
+import type { StoredSession, MergedSession, Plan, SessionChanges, SessionDelta, Sessions } from '#streams/engine';
 import { mergeSessions } from '#streams/engine';
 import { readAccumulators, setsText } from './literals.ts';
 import { dueAfter } from './windows.ts';
@@ -21,10 +21,7 @@ const buckets = 32;
  * new session has no row to lock, so writers take an advisory lock on the bucket of the key until the commit, all in the same
  * order.
  */
-export async function addToSessions(
-  tx: PoolClient,
-  sessions: ReadonlyMap<Plan, SessionDeltas>,
-): Promise<WindowChanges> {
+export async function addToSessions(tx: PoolClient, sessions: Sessions): Promise<WindowChanges> {
   const changes: WindowChanges = { changed: [], refused: [] };
   const items = itemsOf(sessions);
   if (items.length === 0) return changes;
@@ -37,14 +34,14 @@ export async function addToSessions(
   });
   await write(tx, outcomes);
   for (const { plan, key, merged, refused } of outcomes) {
-    changes.refused.push(...refused.map((delta) => ({ plan, delta })));
+    for (const { start, delta } of refused) changes.refused.push({ plan, key, start, delta });
     if (!plan.query.alert || plan.query.emit?.on === 'close') continue;
     changes.changed.push(...merged.filter(({ alerted }) => !alerted).map((session) => ({ plan, key, ...session })));
   }
   return changes;
 }
 
-function itemsOf(sessions: ReadonlyMap<Plan, SessionDeltas>): Item[] {
+function itemsOf(sessions: Sessions): Item[] {
   const items = [...sessions].flatMap(([plan, keys]) =>
     [...keys].map(([key, list]): Item => ({ plan, key, bucket: bucketOf(key), sessions: list.sessions })),
   );

@@ -1,5 +1,5 @@
 import type { PoolClient } from '#platform/postgres';
-import type { Combine, Delta, Deltas, Plan } from '#streams/engine';
+import type { Combine, Delta, Deltas, Plan, WindowDelta } from '#streams/engine';
 import { havingSql } from './having.ts';
 import { arrayText, plainArray, readAccumulators, setsText } from './literals.ts';
 import { addSets } from './sets.ts';
@@ -20,15 +20,8 @@ export interface ChangedWindow {
 export interface WindowChanges {
   /** of queries with an alert on change: windows without an alert so far, except those that `having` surely excludes */
   changed: ChangedWindow[];
-  /** deltas that came too late: their window is closed */
-  refused: { plan: Plan; delta: Delta }[];
-}
-
-interface Item {
-  plan: Plan;
-  start: number;
-  key: string;
-  delta: Delta;
+  /** of closed windows */
+  refused: WindowDelta[];
 }
 
 /**
@@ -89,7 +82,7 @@ function preparedName(text: string): string {
   return name;
 }
 
-function itemsOf(plan: Plan, deltas: Deltas): Item[] {
+function itemsOf(plan: Plan, deltas: Deltas): WindowDelta[] {
   const starts = [...deltas].toSorted(([a], [b]) => a - b);
   return starts.flatMap(([start, keys]) =>
     [...keys.keys()].toSorted().map((key) => ({ plan, start, key, delta: keys.get(key)! })),
@@ -135,7 +128,7 @@ function textOf(plans: readonly Plan[], kind: Kind): string {
     SELECT query_id, ${start}, key, accumulators::text, alerted FROM changed WHERE NOT alerted AND CASE query_id ${having} END`;
 }
 
-function valuesOf(items: readonly Item[]): unknown[] {
+function valuesOf(items: readonly WindowDelta[]): unknown[] {
   const groups: { plan: Plan; start: number }[] = [];
   const group: number[] = [];
   for (const { plan, start } of items) {
@@ -156,13 +149,18 @@ function valuesOf(items: readonly Item[]): unknown[] {
   ];
 }
 
+/** Whether the values of changed windows are emitted. The batch itself raises alerts. */
+export function emitsChanges({ query: { emit, alert } }: Plan): boolean {
+  return emit?.on === 'change' && !alert;
+}
+
 /**
- * How long after its change a window is emitted; null: not on change. The batch itself raises alerts. A version that is
- * being built makes its changes due at `infinity`, where the search for due windows does not meet them.
+ * How long after its change a window is emitted; null: not on change. A version that is being built makes its changes due at
+ * `infinity`, where the search for due windows does not meet them.
  */
-export function dueAfter({ isBuilding, query: { emit, alert } }: Plan): string | null {
-  if (emit?.on !== 'change' || alert) return null;
-  return isBuilding ? 'infinity' : `${emit.everyMs}ms`;
+export function dueAfter(plan: Plan): string | null {
+  if (!emitsChanges(plan)) return null;
+  return plan.isBuilding ? 'infinity' : `${plan.query.emit!.everyMs}ms`;
 }
 
 type ReturnedRow = [
@@ -186,7 +184,7 @@ function changedWindow(
 }
 
 /** The items without a returned row. The rows are in the order of the items. */
-function refusedOf(items: readonly Item[], rows: readonly ReturnedRow[]): Item[] {
+function refusedOf(items: readonly WindowDelta[], rows: readonly ReturnedRow[]): WindowDelta[] {
   let next = 0;
   return items.filter(({ plan, start, key }) => {
     if (plan.layout.accumulators.length === 0) return false; // the key exists, and there is nothing to add

@@ -41,37 +41,35 @@ const byStatus = { spec: 'keyBy: data.status', key: ({ status }: OrderData) => s
 const kinds: (Omit<OracleQuery, 'query'> & { name: string; spec: string })[] = [
   {
     name: 'tumbling',
-    spec: `${byStatus.spec}\nwindow: { tumbling: 10s, grace: 5s }`,
+    spec: byStatus.spec,
     where: () => true,
     key: byStatus.key,
     window: { size: 10_000, advance: 10_000, grace: 5_000 },
   },
   {
     name: 'hopping',
-    spec: `where: data.totalAmount > 20.0 && data.status != "CANCELLED"
-${byUser.spec}
-window: { hopping: { size: 20s, advance: 5s }, grace: 0s }`,
+    spec: `where: data.totalAmount > 20.0 && data.status != "CANCELLED"\n${byUser.spec}`,
     where: ({ totalAmount, status }) => totalAmount > 20 && status !== 'CANCELLED',
     key: byUser.key,
     window: { size: 20_000, advance: 5_000, grace: 0 },
   },
   {
     name: 'everything',
-    spec: 'window: { tumbling: 1m, grace: 1d }',
+    spec: '',
     where: () => true,
     key: () => 'all',
     window: { size: 60_000, advance: 60_000, grace: 86_400_000 },
   },
   {
     name: 'sessions',
-    spec: `${byUser.spec}\nwindow: { session: 3s, grace: 1d }`,
+    spec: byUser.spec,
     where: () => true,
     key: byUser.key,
     window: { gap: 3_000, grace: 86_400_000 },
   },
   {
     name: 'short-sessions',
-    spec: `${byStatus.spec}\nwindow: { session: 2s, grace: 1s }`,
+    spec: byStatus.spec,
     where: () => true,
     key: byStatus.key,
     window: { gap: 2_000, grace: 1_000 },
@@ -80,8 +78,7 @@ window: { hopping: { size: 20s, advance: 5s }, grace: 0s }`,
     name: 'by-creation',
     spec: `${byUser.spec}
 timestamp: timestamp(data.createdAt)
-where: data.status != "PENDING"
-window: { tumbling: 15s, grace: 2s }`,
+where: data.status != "PENDING"`,
     where: ({ status }) => status !== 'PENDING',
     key: byUser.key,
     window: { size: 15_000, advance: 15_000, grace: 2_000 },
@@ -89,20 +86,43 @@ window: { tumbling: 15s, grace: 2s }`,
   },
 ];
 
-/** A definition of the query with this name, one per kind. @param kind from 0 */
-export function oracleQueryOf(name: string, kind: number, emission: string): OracleQuery {
-  const { spec, where, key, window, time } = kinds[kind % kinds.length]!;
-  return { query: queryOf(name, specOf(spec, emission)), where, key, window, ...(time && { time }) };
+export interface OracleOptions {
+  /** whether windows are forgotten as soon as no event that is in time can change them; default: they are kept for 7 days */
+  isBrief?: boolean;
 }
 
-function specOf(spec: string, emission: string): string {
-  return `from: [{ topic: order-events, types: [order.created] }]\n${spec}\n${select}${emission}`;
+/** A definition of the query with this name, one per kind. @param kind from 0 */
+export function oracleQueryOf(name: string, kind: number, emission: string, options?: OracleOptions): OracleQuery {
+  const { spec, where, key, window, time } = kinds[kind % kinds.length]!;
+  return { query: queryOf(name, specOf(spec, window, emission, options)), where, key, window, ...(time && { time }) };
+}
+
+function specOf(spec: string, window: OracleWindow, emission: string, options: OracleOptions = {}): string {
+  const from = 'from: [{ topic: order-events, types: [order.created] }]';
+  return `${from}\n${spec}\nwindow: ${windowSpec(window, options)}\n${select}${emission}`;
+}
+
+function windowSpec(window: OracleWindow, { isBrief = false }: OracleOptions): string {
+  const kind =
+    'gap' in window
+      ? `session: ${window.gap}ms`
+      : window.advance === window.size
+        ? `tumbling: ${window.size}ms`
+        : `hopping: { size: ${window.size}ms, advance: ${window.advance}ms }`;
+  const retention = isBrief ? `, retention: ${opensFor(window)}ms` : '';
+  return `{ ${kind}, grace: ${window.grace}ms${retention} }`;
+}
+
+/** How long after its end a window takes events that are in time, in milliseconds. */
+function opensFor(window: OracleWindow): number {
+  return window.grace + ('gap' in window ? window.gap : 0);
 }
 
 /** The queries, with what they emit. @param suffix of their names */
-export function oracleQueriesThat(suffix: string, emission: string): OracleQuery[] {
-  return kinds.map(({ name, spec, ...plain }) => ({
-    query: queryOf(`${name}${suffix}`, specOf(spec, emission)),
+export function oracleQueriesThat(suffix: string, emission: string, options?: OracleOptions): OracleQuery[] {
+  return kinds.map(({ name, spec, window, ...plain }) => ({
+    query: queryOf(`${name}${suffix}`, specOf(spec, window, emission, options)),
+    window,
     ...plain,
   }));
 }
@@ -158,11 +178,24 @@ export function oracle(
 }
 
 /** The time up to which events are complete for a query when all have been read: that of the partition that is least far. */
-export function queryWatermark({ time }: OracleQuery, events: readonly ReceivedEvent[]): number {
+function queryWatermark({ time }: OracleQuery, events: readonly ReceivedEvent[]): number {
   const read = time ? events.filter(({ type }) => type === 'order.created') : events;
   const partitions = [...Map.groupBy(read, ({ partition }) => partition).values()];
   const timeOf = (event: ReceivedEvent) => (time ? time(event.data as OrderData) : event.time);
   return Math.min(...partitions.map((own) => Math.max(...own.map(timeOf))));
+}
+
+/**
+ * The windows of a query when all events have been read: those that none can change any more, which are closed and may be
+ * forgotten, and the others.
+ */
+export function overAndOpen(query: OracleQuery, events: readonly ReceivedEvent[]) {
+  const complete = queryWatermark(query, events);
+  const isOver = (name: string) => Number(name.split('-').at(-1)) + opensFor(query.window) <= complete;
+  const { over = [], open = [] } = Object.groupBy(oracle(query, events).windows, ([name]) =>
+    isOver(name) ? 'over' : 'open',
+  );
+  return { over: new Map(over), open: new Map(open) };
 }
 
 function spansOf(window: OracleWindow, time: number): { start: number; end: number }[] {

@@ -11,7 +11,7 @@ import type { Versions } from '#streams/engine';
 import { listWindows, VersionSource } from '#streams/store';
 import { declare } from '#streams/testing/declare.ts';
 import { idleAfterMs } from '#streams/engine/query-progress.ts';
-import { oracle, oracleQueriesThat, queryWatermark, windowName } from '#streams/testing/oracle.ts';
+import { oracle, oracleQueriesThat, overAndOpen, windowName } from '#streams/testing/oracle.ts';
 import type { OracleQuery } from '#streams/testing/oracle.ts';
 import type { Finding } from './check.ts';
 import { log } from './parts.ts';
@@ -81,15 +81,6 @@ export function startWorker(
   };
 }
 
-/** The windows that no event of the log can change any more. */
-function overIn(query: OracleQuery, events: readonly ReceivedEvent[]): Map<string, unknown> {
-  const { window } = query;
-  const openFor = window.grace + ('gap' in window ? window.gap : 0);
-  const complete = queryWatermark(query, events);
-  const endOf = (name: string) => Number(name.split('-').at(-1));
-  return new Map([...oracle(query, events).windows].filter(([name]) => endOf(name) + openFor <= complete));
-}
-
 /** Whether the log alone says what closes: a partition that is silent for so long would close windows that it could still change. */
 const isLogAll = (lasted: number) => lasted < idleAfterMs;
 
@@ -100,7 +91,8 @@ const isLogAll = (lasted: number) => lasted < idleAfterMs;
 export function hasClosed(sent: readonly SentMessage[], lasted: number): boolean {
   const events = eventsOf(sent);
   return (
-    !isLogAll(lasted) || closing.every((query) => readersView(query, sent).windows.size >= overIn(query, events).size)
+    !isLogAll(lasted) ||
+    closing.every((query) => readersView(query, sent).windows.size >= overAndOpen(query, events).over.size)
   );
 }
 
@@ -140,7 +132,7 @@ export async function checkStreams(
     compare(`${name}, how often each closed`, closed.emissions, closed.windows.size);
     if (isLogAll(lasted)) {
       await sameWindows(query);
-      compare(`${name}, as they closed`, sorted(closed.windows), sorted(overIn(query, events)));
+      compare(`${name}, as they closed`, sorted(closed.windows), sorted(overAndOpen(query, events).over));
     } else {
       const windows = await windowsOf(pool, versions, query);
       const final = [...closed.windows.keys()].map((window) => [window, windows.get(window)] as const);
