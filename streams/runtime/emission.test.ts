@@ -13,7 +13,7 @@ import { idleAfterMs, queryWatermark } from '#streams/engine/query-progress.ts';
 import type { Observation, PartitionState, Plan } from '#streams/engine';
 import { declare, forgetQueries } from '#streams/testing/declare.ts';
 import { orderEvent, queryOf, start } from '#streams/testing/support.ts';
-import { cleanUp, closeDue, emitDue, forgetWindows, lockVersionsShared } from '#streams/store';
+import { cleanUp, closeDue, emitDue, forgetWindows, lockVersionsShared, readPositions } from '#streams/store';
 import { Engine } from './engine.ts';
 import { StreamObserver } from './observer.ts';
 import { createWorkers } from './workers.ts';
@@ -167,6 +167,27 @@ describe('what windows emit', () => {
       await handle(engine, { id: 1 });
       assert.equal((await closeDue(database.pool, engine.versions.serving, stream(start))).emitted, 0);
       assert.equal((await closeDue(database.pool, engine.versions.serving, stream(start, idleAfterMs))).emitted, 1);
+    });
+
+    it('comes although a partition has no more events of the clock that the query names, but others', async () => {
+      const engine = await engineOf(`from: [{ topic: order-events, types: [order.deleted] }]
+timestamp: timestamp(data.createdAt)
+window: { tumbling: 1m, grace: 1m }
+select: [{ name: orders, count: true }]
+emit: { to: revenue-analytics, on: close }
+`);
+      const type = 'order.deleted';
+      await handle(engine, { id: 1, type, partition: 0 }, { id: 2, type, partition: 1, time: start + hour });
+      await database.pool.query(`UPDATE stream_watermarks SET updated_at = updated_at - interval '1 minute'`);
+      await handle(
+        engine,
+        { id: 3, partition: 0, time: start + hour },
+        { id: 4, type, partition: 1, time: start + 2 * hour },
+      );
+      const { now: time, partitions } = await readPositions(database.pool, 'analytics');
+      const read = partitions.map((known) => ({ ...known, offsets: { low: 0n, high: 0n } }));
+      const { emitted } = await closeDue(database.pool, engine.versions.serving, { now: time, partitions: read });
+      assert.equal(emitted, 2);
     });
 
     it('is final: an event behind it is counted as late, not added', async () => {
