@@ -127,6 +127,9 @@ function combined(combine: 'add' | 'min' | 'max', a: string, b: string): string 
 /** The values of an event for each accumulator that has an expression. */
 export type Inputs = readonly (number | bigint | string | undefined)[];
 
+/** What a delta keeps of an event that it takes. */
+export type Cause = Pick<ReceivedEvent, 'time' | 'traceparent'>;
+
 /** Events of a batch that the same windows of a key take. */
 export interface SharedEvents {
   events: number;
@@ -139,6 +142,8 @@ export class Delta {
   events = 0;
   /** of the last event, for the events that this delta causes */
   traceparent: string | undefined;
+  /** when the latest event happened, in milliseconds since 1970 */
+  latest = Number.NEGATIVE_INFINITY;
   /** of windows that overlap: the events whose last window this is, by the start of the first window that takes them */
   oldest: Map<number, SharedEvents> | undefined;
   readonly #parts: (ExactSum | Extreme | DistinctSet | undefined)[];
@@ -152,8 +157,10 @@ export class Delta {
   }
 
   /** @param inputs of each accumulator that has an expression, in their order */
-  add(inputs: Inputs): void {
+  add(inputs: Inputs, { time, traceparent }: Cause): void {
     this.events += 1;
+    this.traceparent = traceparent;
+    if (time > this.latest) this.latest = time;
     for (let i = 0; i < inputs.length; i++) {
       const input = inputs[i];
       if (input !== undefined) this.#parts[i]!.add(input as never); // it has the type of the accumulator
@@ -173,6 +180,7 @@ export class Delta {
   merge(other: Delta): void {
     this.events += other.events;
     this.traceparent = other.traceparent ?? this.traceparent;
+    this.latest = Math.max(this.latest, other.latest);
     for (const [i, part] of this.#parts.entries()) part?.merge(other.#parts[i] as never); // both have the same accumulators
   }
 

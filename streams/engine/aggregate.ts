@@ -2,7 +2,7 @@ import type { ReceivedEvent } from '#platform/contract';
 import { ExpressionError } from '#streams/language';
 import type { PartitionWatermarks } from './watermarks.ts';
 import { Delta } from './accumulators.ts';
-import type { AccumulatorSpec, Inputs } from './accumulators.ts';
+import type { AccumulatorSpec } from './accumulators.ts';
 import {
   UnusableEvent,
   accepts,
@@ -146,7 +146,7 @@ export class Aggregation implements Effects {
     const watermark = watermarks.of(plan.clock);
     if (window.kind === 'session') {
       const over = isOver(window, time, watermark);
-      if (!over) this.#sessionsOf(plan, key).add(time, inputs, event.traceparent);
+      if (!over) this.#sessionsOf(plan, key).add(time, inputs, event);
       note(tally, !over, over, watermark - time);
       return;
     }
@@ -156,7 +156,7 @@ export class Aggregation implements Effects {
       late = isOver(window, start, watermark); // and so are those that start before it
       if (late) continue;
       const delta = this.#deltaOf(plan, start, key);
-      count(delta, inputs, event);
+      delta.add(inputs, event);
       newest ??= delta;
       oldest = start;
     }
@@ -208,11 +208,6 @@ export function advanceWatermarks(
       }
     }
   }
-}
-
-function count(delta: Delta, inputs: Inputs, event: ReceivedEvent): void {
-  delta.add(inputs);
-  delta.traceparent = event.traceparent;
 }
 
 function note(tally: Tally, taken: boolean, late: boolean, behindMs: number): void {

@@ -26,7 +26,7 @@ interface Outcome {
 
 function take({ sessions, refused }: Outcome, batch: readonly Event[]): Outcome {
   const list = new SessionList(gap, accumulators);
-  for (const { time, bit } of batch) list.add(time, [bit], undefined);
+  for (const { time, bit } of batch) list.add(time, [bit], { time, traceparent: undefined });
   const changes = mergeSessions(accumulators, sessions, list.sessions, true);
   const replaced = new Set([...changes.absorbed, ...changes.merged.map(({ start }) => start)]);
   return {

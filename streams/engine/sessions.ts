@@ -1,5 +1,5 @@
 import { Delta, mergeStates } from './accumulators.ts';
-import type { AccumulatorSpec, Inputs, WindowState } from './accumulators.ts';
+import type { AccumulatorSpec, Cause, Inputs, WindowState } from './accumulators.ts';
 
 /** From the first event of a session to the end of the gap after its last; milliseconds since 1970. */
 export interface Span {
@@ -10,7 +10,7 @@ export interface Span {
 /** An event as a session by itself: from its time to the end of the gap. */
 interface SessionEvent extends Span {
   inputs: Inputs;
-  traceparent: string | undefined;
+  cause: Cause;
 }
 
 /** The events of a batch in one session. */
@@ -64,13 +64,12 @@ export class SessionList {
     this.#accumulators = accumulators;
   }
 
-  /** Adds an event of this time. It can join two sessions, never three: each is at least a gap long. */
-  add(time: number, inputs: Inputs, traceparent: string | undefined): void {
-    const event = { start: time, end: time + this.#gap, inputs, traceparent };
+  /** Adds an event of this time, by the clock of the query. It can join two sessions, never three: each is at least a gap long. */
+  add(time: number, inputs: Inputs, cause: Cause): void {
+    const event = { start: time, end: time + this.#gap, inputs, cause };
     const session = this.#at(event);
     session.events.push(event);
-    session.delta.add(inputs);
-    session.delta.traceparent = traceparent;
+    session.delta.add(inputs, cause);
   }
 
   /** The session that an event belongs to. */
@@ -159,7 +158,7 @@ export function divide(
   const gap = events[0]!.end - events[0]!.start;
   const inTime = new SessionList(gap, accumulators);
   const late = new SessionList(gap, accumulators);
-  for (const event of events) (isLate(event) ? late : inTime).add(event.start, event.inputs, event.traceparent);
+  for (const event of events) (isLate(event) ? late : inTime).add(event.start, event.inputs, event.cause);
   return { inTime: inTime.sessions, late: late.sessions };
 }
 

@@ -133,7 +133,7 @@ export class QueryAccumulation implements Accumulation {
     const { traceparent } = event;
     const occurrence = identityOf(event);
     if (plan.query.alert) {
-      this.#alerts.push({ plan, row, occurrence, traceparent });
+      this.#alerts.push({ plan, row, occurrence, traceparent, backfillTime: plan.isBuilding ? event.time : undefined });
       return;
     }
     const text = this.#metrics.add({ plan, row, occurrence, closed: false, updatedAt: now, traceparent });
@@ -147,7 +147,7 @@ export class QueryAccumulation implements Accumulation {
   }
 
   async write(tx: PoolClient): Promise<void> {
-    const { group, versions, confirm, feed } = this.#options;
+    const { group, versions, confirm, feed, now } = this.#options;
     const { windows, sessions } = this.#aggregation;
     const partitions = [...this.#partitions.values()];
     await confirm(tx, versions, partitions);
@@ -156,7 +156,7 @@ export class QueryAccumulation implements Accumulation {
     const changes = await addToWindows(tx, standing.windows);
     const sessionChanges = await addToSessions(tx, standing.sessions);
     const crossing = await markAlerted(tx, [...changes.changed, ...sessionChanges.changed]);
-    const alerts = await raiseAlerts(tx, [...this.#alerts, ...crossing]);
+    const alerts = await raiseAlerts(tx, [...this.#alerts, ...crossing], now());
     await this.#metrics.write(tx);
     const { source, metric } = this.#feed;
     await appendToFeed(tx, { ...(feed && { [feed.kind]: source }), metric, alert: alerts });

@@ -89,14 +89,18 @@ describe('a version that is being built', () => {
     accumulator?: Accumulator;
     /** the offsets of messages that cannot be handled */
     refused?: readonly number[];
+    /** milliseconds since 1970 */
+    now?: number;
   }
 
   /** Takes events as an inbox does, in one transaction. */
-  async function take(of: string, until: number, { accumulator, refused = [] }: TakeOptions = {}): Promise<void> {
+  async function take(of: string, until: number, options: TakeOptions = {}): Promise<void> {
+    const { accumulator, refused = [], now: time = now() } = options;
     const source = new VersionSource(group);
     const engine = () =>
       current().then(
-        (versions) => new Engine({ group: of, pool: database.pool, source, versions, feed: orderFeed, now }),
+        (versions) =>
+          new Engine({ group: of, pool: database.pool, source, versions, feed: orderFeed, now: () => time }),
       );
     const own = accumulator ?? (of === group ? await engine() : new BackfillAccumulator(await engine(), source));
     const from = await offsetOf(of);
@@ -667,6 +671,43 @@ describe('a version that is being built', () => {
       { message: 'second', key: '6' },
     ]);
     assert.equal((await readOutbox(database.pool)).length, 4);
+  });
+
+  for (const [kind, window] of [
+    ['an event', ''],
+    ['a window', 'window: { tumbling: 1m, grace: 1h }'],
+    ['a session', 'window: { session: 1m, grace: 1h }'],
+  ] as const)
+    it(`raises no alert about ${kind} of its backfill from before the alerts that are kept`, async () => {
+      const day = 86_400_000;
+      const large = (threshold: number, message: string) =>
+        high(threshold, message).replace('value: data', 'max: data').replace('emit:', `${window}\nemit:`);
+      const spec = window ? large : high;
+      await put({ high: spec(7, 'first') });
+      log[8] = orderEvent({ id: 8, total: 8, time: start + 2 * day });
+      await take(group, 10);
+      await rows('TRUNCATE alerts'); // as if it were long ago
+      await put({ high: spec(5, 'second') });
+      await finish({ now: start + 91 * day });
+      const raised = () => rows('SELECT message, key FROM alerts ORDER BY id');
+      assert.deepEqual(await raised(), [{ message: 'second', key: '8' }]);
+      log[10] = orderEvent({ id: 10, total: 10, partition: 0, time: start + 3 * day });
+      await take(group, 11, { now: start + 191 * day });
+      assert.deepEqual((await raised()).slice(1), [{ message: 'second', key: '10' }]);
+    });
+
+  it('publishes a metric of each event from the first on, where the query has no window', async () => {
+    const statuses = (where: string) =>
+      `from: [{ topic: ${topic} }]
+where: ${where}
+select: [{ name: orders, value: data.orderId }]
+emit: { to: analytics-events }
+`;
+    await put({ statuses: statuses('data.orderId < 2') });
+    await take(group, 10);
+    await put({ statuses: statuses('data.orderId < 1') });
+    await take(backfill, 10);
+    assert.deepEqual(await published(), ['version 1: 0 of all', 'version 1: 1 of all', 'version 2: 0 of all']);
   });
 
   it('tells the live stream of no order again', async () => {

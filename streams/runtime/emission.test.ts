@@ -504,4 +504,19 @@ emit: { to: revenue-analytics, on: close }
       ['other'],
     );
   });
+
+  it('raises no alert of a later version about windows from before the alerts that are kept', async () => {
+    const first = await engineOf(onClose);
+    await handle(first, { id: 1 });
+    const closed = { now: start + 91 * 24 * hour, partitions: [partitionAt(0, start + hour)] };
+    assert.equal((await closeDue(database.pool, first.versions.serving, closed)).emitted, 1);
+    await database.pool.query('TRUNCATE alerts, stream_recent_ids');
+    const changed = await engineOf(onClose.replace('tumbling: 1m', 'tumbling: 2m'));
+    await handle(changed, { id: 1 }, { id: 2, time: start + 2 * 24 * hour });
+    await database.pool.query('UPDATE stream_queries SET served_at = now()'); // both are of its backfill
+    const later = { ...closed, partitions: [partitionAt(0, start + 3 * 24 * hour)] };
+    assert.equal((await closeDue(database.pool, changed.versions.serving, later)).emitted, 1);
+    await handle(changed, { id: 3, partition: 1, time: start + hour });
+    assert.equal((await closeDue(database.pool, changed.versions.serving, later)).emitted, 1);
+  });
 });

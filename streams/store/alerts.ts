@@ -15,18 +15,35 @@ export interface AlertCandidate {
   occurrence: string;
   /** of the event that causes it */
   traceparent: string | undefined;
+  /**
+   * of an alert about what a version has read in its backfill: when that event happened, or no event could change the window any
+   * more, in milliseconds since 1970
+   */
+  backfillTime?: number | undefined;
 }
 
 /** The source of all events that this service emits. */
 export const eventSource = '/analytics';
 
+/** How long the rows of alerts are kept. */
+export const alertsKeptMs = 90 * 86_400_000;
+
 /**
- * Raises alerts: it writes the row and the event of each alert, except for those that were raised before.
+ * Raises alerts: it writes the row and the event of each alert, except for those that were raised before. A later version of a
+ * query raises none of its backfill from the time of which no rows are kept: an earlier version can have raised it.
+ * @param now milliseconds since 1970
  * @returns the JSON texts of the new alerts, for the live stream
  */
-export async function raiseAlerts(tx: PoolClient, candidates: readonly AlertCandidate[]): Promise<string[]> {
-  if (candidates.length === 0) return [];
-  const sorted = candidates.toSorted((a, b) => compare(identity(a), identity(b)));
+export async function raiseAlerts(
+  tx: PoolClient,
+  candidates: readonly AlertCandidate[],
+  now: number,
+): Promise<string[]> {
+  const known = candidates.filter(
+    ({ plan, backfillTime = now }) => plan.version === 1 || backfillTime >= now - alertsKeptMs,
+  );
+  if (known.length === 0) return [];
+  const sorted = known.toSorted((a, b) => compare(identity(a), identity(b)));
   const { rows } = await tx.query<[number, number, string, string, string, Date]>({
     name: 'alerts-raise',
     rowMode: 'array',
@@ -137,5 +154,7 @@ export async function markAlerted(tx: PoolClient, changed: WindowChanges['change
 function candidateOf({ plan, start, end, key, accumulators, delta }: ChangedWindow): AlertCandidate[] {
   const row = rowOf(plan, start, key, accumulators, end);
   if (!passes(plan, row)) return [];
-  return [{ plan, row, occurrence: new Date(start).toISOString(), traceparent: delta.traceparent }];
+  const occurrence = new Date(start).toISOString();
+  const backfillTime = plan.isBuilding ? delta.latest : undefined;
+  return [{ plan, row, occurrence, traceparent: delta.traceparent, backfillTime }];
 }

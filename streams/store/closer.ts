@@ -19,15 +19,22 @@ export async function closeDue(pool: Pool, plans: PlanSet, observation: Observat
     if (plan.query.emit?.on !== 'close') continue;
     const watermark = queryWatermark(plan, observation);
     if (watermark === undefined) continue;
-    await addQuery(round, plan, () => closeWindows(pool, plan, watermark));
+    await addQuery(round, plan, () => closeWindows(pool, plan, watermark, observation.now));
   }
   return round;
 }
 
-type ClosedRow = [start: number, end: number, key: string, accumulators: string, updatedAt: Date];
+type ClosedRow = [
+  start: number,
+  end: number,
+  key: string,
+  accumulators: string,
+  updatedAt: Date,
+  isOfBackfill: boolean,
+];
 
 /** Closes the windows that the watermark has passed, each once, and emits their values. */
-async function closeWindows(pool: Pool, plan: Plan, watermark: number): Promise<RoundPart> {
+async function closeWindows(pool: Pool, plan: Plan, watermark: number, now: number): Promise<RoundPart> {
   return transaction(pool, async (tx) => {
     const { rows } = await tx.query<ClosedRow>({
       name: 'windows-close',
@@ -40,20 +47,22 @@ async function closeWindows(pool: Pool, plan: Plan, watermark: number): Promise<
         UPDATE stream_windows w SET closed = true, emissions = emissions + 1 FROM over
         WHERE w.query_id = $1 AND w.window_start = over.window_start AND w.key = over.key
         RETURNING (extract(epoch FROM w.window_start) * 1000)::float8, (extract(epoch FROM w.window_end) * 1000)::float8,
-          w.key, w.accumulators::text, w.updated_at`,
+          w.key, w.accumulators::text, w.updated_at,
+          w.updated_at <= (SELECT served_at FROM stream_queries q WHERE q.id = $1)`,
       values: [plan.id, (watermark - openFor(plan.query.window!)) / 1000],
     });
     const closed = rows
-      .map(([start, end, key, accumulators, updatedAt]) => ({
+      .map(([start, end, key, accumulators, updatedAt, isOfBackfill]) => ({
         plan,
         row: rowOf(plan, start, key, readAccumulators(accumulators), end),
         occurrence: new Date(start).toISOString(),
         closed: true,
         updatedAt: updatedAt.getTime(),
         traceparent: undefined,
+        backfillTime: isOfBackfill ? end + openFor(plan.query.window!) : undefined,
       }))
       .filter(({ row }) => passes(plan, row));
-    const texts = plan.query.alert ? await raiseAlerts(tx, closed) : await emitMetrics(tx, closed);
+    const texts = plan.query.alert ? await raiseAlerts(tx, closed, now) : await emitMetrics(tx, closed);
     await appendToFeed(tx, plan.query.alert ? { alert: texts } : { metric: texts });
     return { emitted: texts.length, more: rows.length === batch };
   });

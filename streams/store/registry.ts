@@ -176,8 +176,9 @@ async function retireOlder(tx: PoolClient, name: string, id: number): Promise<vo
 export async function serveCaughtUp(pool: Pool, group: string): Promise<boolean> {
   return transaction(pool, async (tx) => {
     await lockVersionsExclusive(tx);
+    // the time is that after the lock: no batch of the backfill has begun later
     const { rows } = await tx.query<Pick<KnownVersion, 'id' | 'name'>>(
-      `UPDATE stream_queries q SET served_at = now()
+      `UPDATE stream_queries q SET served_at = clock_timestamp()
        WHERE served_at IS NULL AND retired_at IS NULL
          AND NOT EXISTS (SELECT FROM stream_members m WHERE m.query_id = q.id AND m.consumer_group = $1)
        RETURNING id, name`,

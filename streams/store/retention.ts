@@ -1,6 +1,7 @@
 import { isPending } from '#platform/inbox';
 import type { Pool } from '#platform/postgres';
 import { maxRepeatDistance } from '#streams/engine';
+import { alertsKeptMs } from './alerts.ts';
 import { trimFeed } from './feed.ts';
 import { isEmitted } from './forgotten.ts';
 
@@ -8,7 +9,6 @@ const hourMs = 3_600_000;
 
 /** How long the live stream can be resumed. */
 export const feedKeptMs = hourMs;
-const alertsKeptMs = 90 * 24 * hourMs;
 
 /** The most rows that one statement deletes, so that it holds locks only briefly. */
 const chunk = 5_000;
