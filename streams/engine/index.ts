@@ -12,7 +12,7 @@ export type { Combine, Delta } from './accumulators.ts';
 export { withoutForgotten, withoutRefused } from './refusals.ts';
 export type { Sessions, WindowDelta } from './refusals.ts';
 export { MemoryEngine } from './memory.ts';
-export { PlanSet, eventClock, planOf } from './plan.ts';
+export { PlanSet, planOf } from './plan.ts';
 export type { Plan } from './plan.ts';
 export { RecentIds, hashOfEvent, maxRepeatDistance } from './recent-ids.ts';
 export { passes, rowOf } from './rows.ts';

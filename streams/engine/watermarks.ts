@@ -7,11 +7,11 @@ export interface ClockWatermark {
   watermark: number;
 }
 
-/** The watermarks of one partition, by clock. They only grow. */
+/** The watermarks of one partition, by clock. They only grow. A clock is active when it has had an event, newer or not. */
 export class PartitionWatermarks {
   readonly topic: string;
   readonly partition: number;
-  readonly #watermarks: Map<string, number>;
+  readonly #clocks: Map<string, { watermark: number; isActive: boolean }>;
 
   constructor(
     topic: string,
@@ -20,26 +20,50 @@ export class PartitionWatermarks {
   ) {
     this.topic = topic;
     this.partition = partition;
-    this.#watermarks = new Map(watermarks);
+    this.#clocks = new Map([...watermarks].map(([clock, watermark]) => [clock, { watermark, isActive: false }]));
   }
 
-  /** Advances the watermark of a clock to a time, unless it is later already. */
+  /** Advances the watermark of a clock to the time of an event, unless it is later already. */
   advance(clock: string, time: number): void {
-    if (time > this.of(clock)) this.#watermarks.set(clock, time);
+    const known = this.#clocks.get(clock);
+    if (known === undefined) this.#clocks.set(clock, { watermark: time, isActive: true });
+    else {
+      known.isActive = true;
+      if (time > known.watermark) known.watermark = time;
+    }
   }
 
   /** The watermark of a clock; minus infinity before its first event. */
   of(clock: string): number {
-    return this.#watermarks.get(clock) ?? Number.NEGATIVE_INFINITY;
+    return this.#clocks.get(clock)?.watermark ?? Number.NEGATIVE_INFINITY;
   }
 
   copy(): PartitionWatermarks {
-    return new PartitionWatermarks(this.topic, this.partition, this.#watermarks);
+    const copy = this.inactive();
+    for (const [clock, { isActive }] of this.#clocks) copy.#clocks.get(clock)!.isActive = isActive;
+    return copy;
+  }
+
+  /** A copy in which no clock is active yet. */
+  inactive(): PartitionWatermarks {
+    const watermarks = [...this.#clocks].map(([clock, { watermark }]) => [clock, watermark] as const);
+    return new PartitionWatermarks(this.topic, this.partition, watermarks);
   }
 
   entries(): ClockWatermark[] {
+    return this.#those(() => true);
+  }
+
+  /** Those of the active clocks. */
+  activeEntries(): ClockWatermark[] {
+    return this.#those(({ isActive }) => isActive);
+  }
+
+  #those(isWanted: (clock: { isActive: boolean }) => boolean): ClockWatermark[] {
     const { topic, partition } = this;
-    return [...this.#watermarks].map(([clock, watermark]) => ({ topic, partition, clock, watermark }));
+    return [...this.#clocks].flatMap(([clock, known]) =>
+      isWanted(known) ? [{ topic, partition, clock, watermark: known.watermark }] : [],
+    );
   }
 }
 

@@ -89,8 +89,12 @@ export class QueryAccumulation implements Accumulation {
     const last = events.at(-1)?.offset;
     if (last === undefined) return;
     const name = nameOf({ topic, partition });
-    const own = this.#partitions.get(name) ?? { topic, partition, last, hashes: [], watermarks: known.watermarks };
-    this.#partitions.set(name, own);
+    let own = this.#partitions.get(name);
+    if (!own) {
+      known.watermarks = known.watermarks.inactive(); // its earlier events are of other batches
+      own = { topic, partition, last, hashes: [], watermarks: known.watermarks };
+      this.#partitions.set(name, own);
+    }
     own.last = last;
     const fresh = events.filter((event) => {
       const hash = hashOfEvent(event);
@@ -163,7 +167,7 @@ export class QueryAccumulation implements Accumulation {
     await saveProgress(tx, {
       group,
       tallies: withoutRefused(this.#aggregation, [...standing.refused, ...changes.refused, ...sessionChanges.refused]),
-      watermarks: partitions.flatMap(({ watermarks }) => watermarks.entries()),
+      watermarks: partitions.flatMap(({ watermarks }) => watermarks.activeEntries()),
       seen: partitions.map((seen) => ({ ...seen, hashes: seen.hashes.slice(-maxRepeatDistance) })),
     });
   }

@@ -1,6 +1,5 @@
 import type { TopicPartition } from '#platform/kafka';
 import type { PoolClient } from '#platform/postgres';
-import { eventClock } from '#streams/engine';
 import type { Plan, ClockWatermark, Tally } from '#streams/engine';
 import { writeHashes } from './partitions.ts';
 
@@ -14,6 +13,7 @@ export interface SeenIds extends TopicPartition {
 export interface BatchProgress {
   group: string;
   tallies: ReadonlyMap<Plan, Tally>;
+  /** of the clocks that the batch has events of: for the other ones, a partition becomes idle */
   watermarks: readonly ClockWatermark[];
   seen: readonly SeenIds[];
 }
@@ -36,14 +36,12 @@ const save = {
     SELECT $1, topic, partition, clock, to_timestamp(seconds), clock_timestamp()
     FROM unnest($8::text[], $9::int[], $10::text[], $11::float8[]) AS t(topic, partition, clock, seconds)
     ON CONFLICT (consumer_group, topic, partition, clock) DO UPDATE
-      SET watermark = greatest(m.watermark, excluded.watermark), updated_at = CASE
-        WHEN m.clock = '${eventClock}' OR excluded.watermark > m.watermark THEN excluded.updated_at ELSE m.updated_at END`,
+      SET watermark = greatest(m.watermark, excluded.watermark), updated_at = excluded.updated_at`,
 };
 
 /**
  * Saves the counts of a batch, the watermarks of its partitions and the ids of its events in one statement. Rows are sorted,
- * so that all transactions lock in the same order. Each event belongs to the event clock; the clock of a query has events only
- * where it moves on, so that a partition whose other events it does not read becomes idle.
+ * so that all transactions lock in the same order.
  */
 export async function saveProgress(tx: PoolClient, progress: BatchProgress): Promise<void> {
   const counted = [...progress.tallies].toSorted(([a], [b]) => a.id - b.id);
