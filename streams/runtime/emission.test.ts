@@ -44,9 +44,9 @@ const log = createLogger('emission-test', 'silent');
 
 /** Lets the time of `performance.now()` pass. */
 function movedClock(t: TestContext) {
-  const now = performance.now.bind(performance);
+  const real = performance.now.bind(performance);
   let ahead = 0;
-  t.mock.method(performance, 'now', () => now() + ahead);
+  t.mock.method(performance, 'now', () => real() + ahead);
   return { passes: (ms: number) => void (ahead += ms) };
 }
 
