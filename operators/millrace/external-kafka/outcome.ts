@@ -1,4 +1,5 @@
 import type { ConditionUpdate } from '#runtime/conditions.ts';
+import { isAway } from './problem.ts';
 import type { KafkaProblem } from './problem.ts';
 import { handOver } from './topic-records.ts';
 import { TopicTaken } from './topics.ts';
@@ -14,11 +15,13 @@ export const slow: Outcome = {
 };
 export const failed = ({ reason, message }: KafkaProblem): Outcome => ({ status: 'False', reason, message });
 
-/** What the problems of the topics of an owner mean together. */
+/** What the problems of the topics of an owner mean together: that Kafka is away goes before what one of them has. */
 export function outcomeOf(problems: readonly KafkaProblem[], namespace: string, owner: string): Outcome {
-  const [first] = problems;
+  const isOfKafka = ({ reason }: KafkaProblem) => isAway(reason);
+  const sorted = [...problems.filter(isOfKafka), ...problems.filter((problem) => !isOfKafka(problem))];
+  const [first] = sorted;
   if (!first) return fine;
-  const taken = problems.filter((problem) => problem instanceof TopicTaken).map(({ topic }) => topic);
+  const taken = sorted.filter((problem) => problem instanceof TopicTaken).map(({ topic }) => topic);
   const hint = taken.length === 0 ? [] : [`to hand over: ${handOver(namespace, owner, taken)}`];
-  return { ...failed(first), message: [...problems.map(({ message }) => message), ...hint].join('; ') };
+  return { ...failed(first), message: [...sorted.map(({ message }) => message), ...hint].join('; ') };
 }
