@@ -23,9 +23,13 @@ it('a topic that Kafka is slow to make is left alone until that ends, and makes 
   const stop = new AbortController();
   const bounds = { address: 'kafka:9092', silent: new SilentServers(clock), signal: stop.signal };
   const manager = boundedManager(kafka, bounds);
-  const recorded: string[] = [];
+  const [begun, recorded]: [string[], string[]] = [[], []];
   const create = (name: string) =>
-    manager.createTopic({ name, partitions: 1, replicas: 1, config: {} }, async () => void recorded.push(name));
+    manager.createTopic(
+      { name, partitions: 1, replicas: 1, config: {} },
+      async () => void begun.push(name),
+      async () => void recorded.push(name),
+    );
   const isSlow = { reason: 'KafkaSlow', message: 'Kafka has not changed the topic slow in 30000 ms' };
 
   const late = assert.rejects(create('slow'), isSlow);
@@ -44,4 +48,27 @@ it('a topic that Kafka is slow to make is left alone until that ends, and makes 
   await assert.rejects(manager.topic('slow'), /the lease is lost/);
   await assert.rejects(create('more'), /the lease is lost/);
   assert.deepEqual(asked, ['slow', 'another', 'slow']);
+  assert.deepEqual(begun, asked, 'what Kafka is not asked for is not begun either');
+});
+
+it('a topic that Kafka does not make is said to be none, unless nobody knows', async () => {
+  const answers: (() => Promise<undefined>)[] = [
+    () => Promise.resolve(undefined),
+    () => Promise.reject(Object.assign(new Error('refused'), { type: 'POLICY_VIOLATION' })),
+    () => Promise.reject(Object.assign(new Error('refused'), { type: 'TOPIC_AUTHORIZATION_FAILED' })),
+    () => Promise.reject(Object.assign(new Error('no answer'), { type: 'REQUEST_TIMED_OUT' })),
+    () => Promise.reject(new Error('socket hang up')),
+  ];
+  const said: unknown[] = [];
+  for (const answer of answers) {
+    const kafka = { createTopic: answer } as unknown as KafkaManager;
+    const silent = new SilentServers(new ManualClock());
+    const manager = boundedManager(kafka, { address: 'kafka:9092', silent, signal: new AbortController().signal });
+    const told: unknown[] = [];
+    const topic = { name: 'events', partitions: 1, replicas: 1, config: {} };
+    const begin = () => Promise.resolve();
+    await manager.createTopic(topic, begin, async (made) => void told.push(made)).catch(() => undefined);
+    said.push(told);
+  }
+  assert.deepEqual(said, [[undefined], [undefined], [undefined], [], []]);
 });

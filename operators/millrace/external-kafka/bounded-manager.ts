@@ -1,7 +1,7 @@
 import type { KafkaManager } from '#platform/kafka';
 import { ServerBusy, isSilence } from '../silent-servers.ts';
 import type { SilentServers } from '../silent-servers.ts';
-import { KafkaProblem } from './problem.ts';
+import { KafkaProblem, isRefusal } from './problem.ts';
 
 type NewTopic = Parameters<KafkaManager['createTopic']>[0];
 type MadeTopic = NonNullable<Awaited<ReturnType<KafkaManager['createTopic']>>>;
@@ -10,9 +10,14 @@ type MadeTopic = NonNullable<Awaited<ReturnType<KafkaManager['createTopic']>>>;
 export interface BoundedManager extends Omit<KafkaManager, 'createTopic'> {
   /**
    * As of a KafkaManager.
-   * @param record is told the new topic, also when nobody waits for it any more: else it would be one that nobody known has made
+   * @param begin happens just before Kafka is asked, and not where it is not asked at all
+   * @param end is told the new topic, or undefined where Kafka has made none, also when nobody waits for it any more
    */
-  createTopic(topic: NewTopic, record: (made: MadeTopic) => Promise<void>): Promise<MadeTopic | undefined>;
+  createTopic(
+    topic: NewTopic,
+    begin: () => Promise<void>,
+    end: (made: MadeTopic | undefined) => Promise<void>,
+  ): Promise<MadeTopic | undefined>;
 }
 
 /** How long Kafka may take to answer a question, in milliseconds. */
@@ -52,10 +57,14 @@ export function boundedManager(
     brokers: () => ask(() => manager.brokers()),
     topic: (name) => ask(() => manager.topic(name)),
     config: (name) => ask(() => manager.config(name)),
-    createTopic: (topic, record) =>
+    createTopic: (topic, begin, end) =>
       changeTopic(topic.name, async () => {
-        const made = await manager.createTopic(topic);
-        if (made) await record(made);
+        await begin();
+        const made = await manager.createTopic(topic).catch(async (error: unknown) => {
+          if (isRefusal(error)) await end(undefined);
+          throw error;
+        });
+        await end(made);
         return made;
       }),
     addPartitions: (name, partitions) => changeTopic(name, () => manager.addPartitions(name, partitions)),

@@ -57,6 +57,12 @@ function explain(error: unknown, code: string, what: string, who: string): [reas
   return ['KafkaUnavailable', `cannot ${what}: ${messageOf(error)}`];
 }
 
+/** Whether Kafka has said that it does not do something: then it surely has not. */
+export function isRefusal(error: unknown): boolean {
+  const code = errorCodeOf(error) ?? '';
+  return refused.has(code) || code.endsWith('_AUTHORIZATION_FAILED');
+}
+
 /** The innermost error, which the brokers' own words are in. */
 function rootOf(error: unknown): unknown {
   if (!(error instanceof Error)) return error;

@@ -13,7 +13,8 @@ export interface TopicKeeping {
   record: TopicRecord | undefined;
   /** whether an owner is there, and its topics are nobody else's */
   isAlive: (owner: string) => boolean;
-  write: (record: TopicRecord) => Promise<void>;
+  /** writes the record of the topic, or removes it */
+  write: (record: TopicRecord | undefined) => Promise<void>;
 }
 
 /** A topic that is another's, or nobody's that is known. */
@@ -40,7 +41,10 @@ export async function keepTopic({ name, partitions, retentionMs }: Topic, keepin
   const createTopic = async () => {
     const copies = replicas ?? Math.min(defaultReplicas, await manager.brokers());
     const config = topicConfig(name, retentionMs);
-    const created = await manager.createTopic({ name, partitions, replicas: copies, config }, recordIt);
+    // before Kafka makes it: it would be nobody's if the operator ended then, or the API server did not take the record
+    const begin = () => write({ owner });
+    const end = (made: { id: string | undefined } | undefined) => (made ? recordIt(made) : write(record));
+    const created = await manager.createTopic({ name, partitions, replicas: copies, config }, begin, end);
     if (!created) throw new TopicTaken(name, strangers);
     return created;
   };
