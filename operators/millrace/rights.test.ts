@@ -211,7 +211,10 @@ async function doEverything(
 /** Deletes the namespace with a service whose rights in Kafka cannot be taken: that is told twice, as the first attempt to let it go fails. */
 async function isToldOfANamespaceThatGoes({ server, declare, service }: EventServiceWorld): Promise<void> {
   const sasl = { mechanism: 'SCRAM-SHA-512', secretRef: { name: 'missing' } } as const;
-  declare('left', { kafka: { external: { bootstrapServers: '127.0.0.1:1', sasl, acls: true } } });
+  declare('left', {
+    kafka: { external: { bootstrapServers: '127.0.0.1:1', sasl, acls: true } },
+    produces: [{ topic: 'left', partitions: 1, retention: -1 }],
+  });
   await eventually(() => service('left')?.metadata.finalizers, 'it has its finalizer');
   server.patch(namespaces, undefined, namespace, { metadata: { finalizers: ['kubernetes'] } });
   server.delete(namespaces, undefined, namespace);

@@ -42,6 +42,13 @@ export const EventServiceStatus = Type.Object({
     }),
   ),
   replicas: Type.Optional(Count('Pods that the operator wants; only with spec.scaling')),
+  kafkaUsers: Type.Optional(
+    Type.Array(Type.String(), {
+      maxItems: 100,
+      description: 'Users in external Kafkas who were given ACLs of the service',
+      'x-kubernetes-list-type': 'set',
+    }),
+  ),
 });
 export type EventServiceStatus = Static<typeof EventServiceStatus>;
 export type EventService = Resource<EventServiceSpec, EventServiceStatus>;

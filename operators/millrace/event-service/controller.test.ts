@@ -102,6 +102,24 @@ describe('a failure of Strimzi', () => {
   }
 });
 
+it('a service that produces and consumes nothing any more has no rights in its Kafka', async () => {
+  const world = await eventServiceWorld();
+  const { server, declare, condition } = world;
+  const acls = () =>
+    server.find<Resource<{ authorization: { acls: object[] } }>>(kafkaUsers, namespace, 'orders')?.spec.authorization
+      .acls;
+  try {
+    declare('orders', { kafka, produces: [{ topic: 'order-events', partitions: 6, retention: -1 }] });
+    await eventually(() => acls()?.length, 'it has rights');
+    server.patch(eventServices, namespace, 'orders', { spec: { produces: [] } });
+    await eventually(() => acls()?.length === 0, 'it has none');
+    await eventually(() => condition('orders', 'UserReady')?.reason === 'NoKafka', 'it needs no user');
+    assert.equal(condition('orders', 'Ready')?.status, 'True');
+  } finally {
+    await world.stop();
+  }
+});
+
 describe('a cluster without a kind of Strimzi', () => {
   const produces = [{ topic: 'order-events', partitions: 6, retention: -1 }];
   const user = { namespace, name: 'orders' };

@@ -118,10 +118,8 @@ export class EventServiceController {
     // the watch brings the changed service back here
     if (await setFinalizer(api, eventServices, service, finalizer, leaves, signal)) return;
 
-    const conditions = [
-      ...(await this.#kafka.keep(service, this.#emitted(service), signal)),
-      await this.#dependencies.provisioner.provision(service, signal),
-    ];
+    const kafka = await this.#kafka.keep(service, this.#emitted(service), signal);
+    const conditions = [...kafka.conditions, await this.#dependencies.provisioner.provision(service, signal)];
     const haveDatabases = conditions.at(-1)!.status === 'True';
     const needed = { ...this.#dependencies, images: this.#images };
     const migration = await migrate(this.#context, needed, service, haveDatabases, signal);
@@ -131,7 +129,7 @@ export class EventServiceController {
     const sources = { ...this.#dependencies, log: this.#context.log };
     const measured = await measure(service, sources, answeringOf(conditions), signal);
     const replicas = await this.#scale(key, service, measured, signal);
-    const fields = statusFieldsOf(measured, migration, replicas);
+    const fields = statusFieldsOf(measured, migration, { replicas, kafkaUsers: kafka.users });
     const ready = readyOf(conditions);
     await this.#reporter.report(service, { conditions: [...conditions, ready], fields }, signal);
     return { requeueAfterMs: ready.status === 'True' ? measureEveryMs : notReadyMs };
@@ -206,11 +204,14 @@ export class EventServiceController {
     const deletes = isAsked && mayDelete;
     const databases = isAsked ? (service.spec.databases ?? []) : [];
     const left = [...this.#kafka.leaves(service, isAsked), ...databases.map(({ name }) => databaseNamed(name))];
+    const rightsStay = await this.#kafka.whyRightsStay(service, signal);
+    const goes = { rights: rightsStay === undefined, topics: deletes };
     const cleanUp = async (remaining: Set<string>) => {
-      await this.#kafka.cleanUp(service, deletes, remaining, signal);
+      await this.#kafka.cleanUp(service, goes, remaining, signal);
       if (deletes) await provisioner.drop(service, remaining, signal);
     };
-    const refusal = isAsked && !mayDelete ? deletionRefused.message : undefined;
+    const refusals = [rightsStay, isAsked && !mayDelete ? deletionRefused.message : undefined];
+    const refusal = refusals.filter((why) => why !== undefined).join('; ') || undefined;
     const deletion = { type: eventServices, finalizer, cleanUp, left, refusal };
     return await letGo(this.#context, this.#reporter, service, deletion, signal);
   }

@@ -295,7 +295,7 @@ describe('what a service says of itself', () => {
       partitions: new Map(),
     };
     const condition = { type: 'Migrated', status: 'True', reason: 'NoDatabases', message: '' } as const;
-    const { lag, deadLetters } = statusFieldsOf(measured, { condition, databases: [], applied: {} }, undefined);
+    const { lag, deadLetters } = statusFieldsOf(measured, { condition, databases: [], applied: {} }, {});
     assert.deepEqual([lag, deadLetters], [4, undefined]);
   });
 

@@ -9,7 +9,7 @@ import { strimziReadiness } from '../strimzi.ts';
 import type { KafkaUser } from '../strimzi.ts';
 
 /** Operations of a service on a topic, a group, or all whose names begin so. */
-interface Rights {
+export interface Rights {
   resource: Acl['resource'];
   operations: Acl['operation'][];
 }
@@ -48,7 +48,7 @@ export function usesKafka({ spec }: Pick<EventService, 'spec'>): boolean {
 }
 
 /** The KafkaUser of a service; Strimzi writes its password into the Secret of the same name. The service owns it. */
-export function kafkaUserOf(service: EventService, cluster: string, emitted: readonly string[]): KafkaUser {
+export function kafkaUserOf(service: EventService, cluster: string, acls: readonly Rights[]): KafkaUser {
   const { namespace = '', name } = service.metadata;
   return {
     apiVersion: 'kafka.strimzi.io/v1',
@@ -61,7 +61,7 @@ export function kafkaUserOf(service: EventService, cluster: string, emitted: rea
     },
     spec: {
       authentication: { type: 'scram-sha-512' },
-      authorization: { type: 'simple', acls: aclsOf(service, emitted) },
+      authorization: { type: 'simple', acls },
     },
   };
 }

@@ -2,21 +2,31 @@ import { topics } from '#platform/declarations';
 import type { ConditionUpdate } from '#runtime/conditions.ts';
 import type { EventService } from '../api/event-service.ts';
 import type { ControllerContext } from '../controller-context.ts';
+import type { ExternalKafkaSpec } from '../external-kafka/connection.ts';
 import type { ExternalKafka } from '../external-kafka/external-kafka.ts';
 import { isAway } from '../external-kafka/problem.ts';
-import { hasOwnUser, userSecretName } from '../external-kafka/users.ts';
+import { hasOwnUser, presentUserOf, userSecretName, usersIn } from '../external-kafka/users.ts';
 import { usesKafka } from './kafka-user.ts';
 import { StrimziKafka } from './strimzi-kafka.ts';
 
+/** How the topics and the rights of a service are. */
+interface KeptKafka {
+  conditions: ConditionUpdate[];
+  /** the users in an external Kafka who were given rights of it */
+  users: string[];
+}
+
 /** Whether a service leaves something in Kafka that goes with it: rights, which no owner reference deletes. */
-export const hasRightsToTake = hasOwnUser;
+export const hasRightsToTake = (service: EventService): boolean => hasOwnUser(service) || usersIn(service).length > 0;
 
 /** Keeps the topics and the rights of a service in its Kafka, Strimzi's or another. */
 export class ServiceKafka {
+  readonly #api: ControllerContext['api'];
   readonly #strimzi: StrimziKafka;
   readonly #external: ExternalKafka;
 
   constructor(context: ControllerContext, external: ExternalKafka) {
+    this.#api = context.api;
     this.#strimzi = new StrimziKafka(context);
     this.#external = external;
   }
@@ -24,24 +34,42 @@ export class ServiceKafka {
   /**
    * Creates and corrects the topics of a service, and its user with exactly its rights.
    * @param emitted the topics that its stream queries emit to
-   * @returns a condition each
    */
-  async keep(service: EventService, emitted: readonly string[], signal: AbortSignal): Promise<ConditionUpdate[]> {
-    const { cluster, external } = service.spec.kafka ?? {};
-    if (!usesKafka(service))
-      return [
-        { type: 'TopicsReady', status: 'True', reason: 'NoTopics', message: '' },
-        { type: 'UserReady', status: 'True', reason: 'NoKafka', message: '' },
-      ];
-    if (cluster !== undefined)
-      return [await this.#strimzi.topics(service, signal), await this.#strimzi.user(service, cluster, emitted, signal)];
-    if (external) {
-      const kept = await this.#external.topics(service, external, signal);
-      if (isAway(kept.reason)) return [kept, { ...kept, type: 'UserReady' }];
-      return [kept, await this.#external.user(service, external, emitted, signal)];
+  async keep(service: EventService, emitted: readonly string[], signal: AbortSignal): Promise<KeptKafka> {
+    const { external } = service.spec.kafka ?? {};
+    const conditions = external
+      ? await this.#keepExternal(service, external, emitted, signal)
+      : await this.#keepStrimzi(service, emitted, signal);
+    return { conditions, users: this.#external.rights.users(service) };
+  }
+
+  async #keepStrimzi(
+    service: EventService,
+    emitted: readonly string[],
+    signal: AbortSignal,
+  ): Promise<ConditionUpdate[]> {
+    const { cluster } = service.spec.kafka ?? {};
+    if (!usesKafka(service)) {
+      if (cluster !== undefined) await this.#strimzi.withdraw(service, cluster, signal);
+      return [noTopics, { type: userReady, status: 'True', reason: 'NoKafka', message: '' }];
     }
-    const message = 'spec.kafka is missing';
-    return ['TopicsReady', 'UserReady'].map((type) => ({ type, status: 'False', reason: 'NoKafka', message }));
+    if (cluster === undefined) {
+      const message = 'spec.kafka is missing';
+      return ['TopicsReady', userReady].map((type) => ({ type, status: 'False', reason: 'NoKafka', message }));
+    }
+    const kept = await this.#strimzi.topics(service, signal);
+    return [kept, await this.#strimzi.user(service, cluster, emitted, signal)];
+  }
+
+  async #keepExternal(
+    service: EventService,
+    external: ExternalKafkaSpec,
+    emitted: readonly string[],
+    signal: AbortSignal,
+  ): Promise<ConditionUpdate[]> {
+    const kept = usesKafka(service) ? await this.#external.topics(service, external, signal) : noTopics;
+    if (isAway(kept.reason)) return [kept, { ...kept, type: userReady }];
+    return [kept, { type: userReady, ...(await this.#external.rights.keep(service, external, emitted, signal)) }];
   }
 
   /** What goes with a service, for people: its rights, and its topics where they are to go. */
@@ -54,15 +82,32 @@ export class ServiceKafka {
     ];
   }
 
+  /** Why nobody can take the rights of a service, however long one waits, as a sentence; undefined where somebody can. */
+  async whyRightsStay(service: EventService, signal: AbortSignal): Promise<string | undefined> {
+    const isKnown = this.#external.rights.users(service).length > 0;
+    if (!service.spec.kafka?.external) return isKnown ? 'the EventService names their Kafka no more' : undefined;
+    if (isKnown || !hasOwnUser(service) || !usesKafka(service)) return undefined;
+    if ((await presentUserOf(this.#api, service, signal)) !== undefined) return undefined;
+    return `the Secret ${userSecretName(service.metadata.name)} names no user, and the status does not either`;
+  }
+
   /**
    * Takes the rights of a service that is deleted, and deletes the topics that were made for it where they are to go.
+   * @param goes what is to go
    * @param left what `leaves` has said; what is done, or was never the service's, is taken from it
    */
-  async cleanUp(service: EventService, deletesTopics: boolean, left: Set<string>, signal: AbortSignal): Promise<void> {
+  async cleanUp(
+    service: EventService,
+    goes: { rights: boolean; topics: boolean },
+    left: Set<string>,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { external } = service.spec.kafka ?? {};
-    if (external) await this.#external.revoke(service, external, signal);
-    left.delete(rightsOf(service));
-    if (!deletesTopics) return;
+    if (goes.rights) {
+      if (external) await this.#external.rights.revoke(service, external, signal);
+      left.delete(rightsOf(service));
+    }
+    if (!goes.topics) return;
     const own = await this.#ownTopics(service, signal);
     for (const { name } of topics([service])) {
       await own.get(name)?.();
@@ -82,5 +127,12 @@ export class ServiceKafka {
   }
 }
 
+const userReady = 'UserReady';
+const noTopics: ConditionUpdate = { type: 'TopicsReady', status: 'True', reason: 'NoTopics', message: '' };
+
 const topicNamed = (name: string) => `the topic ${name}`;
-const rightsOf = ({ metadata }: EventService) => `the ACLs of the user in the Secret ${userSecretName(metadata.name)}`;
+const rightsOf = (service: EventService) => {
+  const users = usersIn(service);
+  if (users.length > 0) return `the ACLs of ${users.join(' and ')}`;
+  return `the ACLs of the user in the Secret ${userSecretName(service.metadata.name)}`;
+};

@@ -16,7 +16,7 @@ export function readyOf(conditions: readonly ConditionUpdate[]): ConditionUpdate
 export function statusFieldsOf(
   { consumers }: Measurements,
   { databases, applied }: MigrationProgress,
-  replicas: number | undefined,
+  { replicas, kafkaUsers = [] }: { replicas?: number | undefined; kafkaUsers?: EventServiceStatus['kafkaUsers'] },
 ): StatusUpdate<EventServiceStatus>['fields'] {
   const sum = (values: (number | undefined)[]) =>
     values.length > 0 && values.every((value) => value !== undefined)
@@ -32,6 +32,7 @@ export function statusFieldsOf(
     ...(deadLetters === undefined ? {} : { deadLetters }),
     ...applied,
     ...(replicas === undefined ? {} : { replicas }),
+    ...(kafkaUsers.length > 0 ? { kafkaUsers } : {}),
   };
 }
 

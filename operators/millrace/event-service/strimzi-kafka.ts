@@ -1,4 +1,5 @@
 import type { ConditionUpdate } from '#runtime/conditions.ts';
+import { controllerOf, keyOf } from '#runtime/objects.ts';
 import type { EventService } from '../api/event-service.ts';
 import { kafkaTopics } from '../api/kinds.ts';
 import type { ControllerContext } from '../controller-context.ts';
@@ -6,7 +7,7 @@ import { isManaged, madeForLabel, ownUserPrefix } from '../labels.ts';
 import { applyOwn, findObject } from '../own-objects.ts';
 import { strimziMissing } from '../strimzi.ts';
 import type { KafkaTopic } from '../strimzi.ts';
-import { kafkaUserOf, userCondition } from './kafka-user.ts';
+import { aclsOf, kafkaUserOf, userCondition } from './kafka-user.ts';
 import { otherOwner, topicsCondition, topicsOf } from './topics.ts';
 
 /** Keeps the topics and the user of a service in a Kafka of Strimzi, as resources. */
@@ -43,8 +44,16 @@ export class StrimziKafka {
       const message = `the operator's own KafkaUsers are called ${ownUserPrefix}<Kafka>: name the service otherwise`;
       return { type: 'UserReady', status: 'False', reason: 'UserTaken', message };
     }
-    const desired = kafkaUserOf(service, cluster, emitted);
+    const desired = kafkaUserOf(service, cluster, aclsOf(service, emitted));
     return userCondition(await applyOwn(this.#context, users, desired, signal));
+  }
+
+  /** Takes all rights from the user of a service that produces and consumes nothing any more, if it has one. */
+  async withdraw(service: EventService, cluster: string, signal: AbortSignal): Promise<void> {
+    const { kafkaUsers: users } = this.#context;
+    const found = users.store.get(keyOf(service));
+    if (!found || controllerOf(found, 'EventService') !== service.metadata.name) return;
+    await applyOwn(this.#context, users, kafkaUserOf(service, cluster, []), signal);
   }
 
   /** The topics of a service that were made for it, by name. */

@@ -11,31 +11,58 @@ export const userSecretName = (service: string): string => `${service}-kafka`;
 /** Whether a service has a user of its own. */
 export const hasOwnUser = ({ spec }: Pick<EventService, 'spec'>): boolean => spec.kafka?.external?.acls === true;
 
+/** The users who were given rights of a service, as its status says. */
+export const usersIn = ({ status }: Pick<EventService, 'status'>): string[] => status?.kafkaUsers ?? [];
+
+/** Whose a user is, other than a service's. */
+export interface OtherUsers {
+  /** who connects for the operator; undefined where clients say nothing of themselves */
+  operator: string | undefined;
+  /** the other services of the namespace */
+  services: readonly EventService[];
+}
+
 /**
  * The user of a service.
- * @param others the other services of the namespace
  * @throws KafkaProblem where its Secret is missing, or its user is another service's or the operator's
  */
 export async function ownUserOf(
   api: Api,
   { metadata: { namespace = '', name } }: EventService,
-  others: readonly EventService[],
-  operatorUser: string | undefined,
+  others: OtherUsers,
   signal: AbortSignal,
 ): Promise<string> {
   const secret = userSecretName(name);
   const { username } = await userIn(api, namespace, secret, 'NoKafkaUser', signal);
-  const taken = (whose: string) =>
-    new KafkaProblem(
-      'UserTaken',
-      `the Secret ${secret} has the user ${username}, who is ${whose}: give ${name} a user of its own`,
-    );
-  if (username === operatorUser) throw taken("the operator's");
-  for (const other of others.filter(hasOwnUser)) {
-    const found = await readSecret(api, namespace, userSecretName(other.metadata.name), signal);
-    if (found?.['username'] === username) throw taken(`that of ${other.metadata.name}, too`);
+  const owner = await otherOwnerOf(api, username, others, signal);
+  if (owner === undefined) return username;
+  throw new KafkaProblem(
+    'UserTaken',
+    `the Secret ${secret} has the user ${username}, who is ${owner}: give ${name} a user of its own`,
+  );
+}
+
+/** The user that the Secret of a service names now. @returns undefined where it names none */
+export async function presentUserOf(
+  api: Api,
+  { metadata: { namespace = '', name } }: EventService,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  return (await readSecret(api, namespace, userSecretName(name), signal))?.['username'] || undefined;
+}
+
+/** Who else has a user, as a sentence says it. @returns undefined where nobody has */
+export async function otherOwnerOf(
+  api: Api,
+  username: string,
+  { operator, services }: OtherUsers,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  if (username === operator) return "the operator's";
+  for (const service of services.filter(hasOwnUser)) {
+    if ((await presentUserOf(api, service, signal)) === username) return `that of ${service.metadata.name}, too`;
   }
-  return username;
+  return undefined;
 }
 
 /** Gives the user of a service exactly these rights. @throws the error of Kafka */

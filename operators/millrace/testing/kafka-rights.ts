@@ -151,6 +151,99 @@ export function testKafkaRights(
         );
       }));
 
+    const maySend = (sasl: Sasl, topic: string) =>
+      as(sasl, send(topic)).then(
+        () => true,
+        () => false,
+      );
+    const maySee = (sasl: Sasl, topic: string) =>
+      as(sasl, (kafka) => kafka.admin.watermarks(topic)).then(
+        () => true,
+        (error: unknown) => {
+          if (refused(error)) return false;
+          throw error;
+        },
+      );
+    /** Waits until the status names users who were given rights. */
+    const untilUsersAre = (name: string, ...wanted: Sasl[]) =>
+      eventually(
+        async () => {
+          await clock.advance(10_000);
+          return (world.service(name)!.status?.kafkaUsers ?? []).join() === wanted.map((one) => one.username).join();
+        },
+        () => `the users of ${name}: ${JSON.stringify(world.service(name)?.status)}`,
+      );
+    const change = (name: string, spec: object) => world.server.patch(eventServices, namespace, name, { spec });
+    const untilGone = async (name: string) => {
+      world.server.delete(eventServices, namespace, name);
+      await eventually(async () => {
+        await clock.advance(1_000);
+        return !world.service(name);
+      }, `${name} is gone`);
+    };
+
+    it('takes no rights of a former user while the service is there, and all with it', () =>
+      inWorld(async () => {
+        secret('orders-kafka', ordersUser);
+        declare('orders', 'taken', { acls: true });
+        await untilUsersAre('orders', ordersUser);
+        secret('orders-kafka', otherUser);
+        await untilUsersAre('orders', ordersUser, otherUser);
+        const haveRights = async () => {
+          await clock.advance(300_000);
+          assert.ok(await maySend(ordersUser, 'taken'), 'pods may connect as the former one');
+          assert.ok(await maySend(otherUser, 'taken'), 'pods may connect as the other one');
+        };
+        await haveRights();
+
+        change('orders', { kafka: { external: external({ acls: false }) } });
+        await until('orders', 'UserReady', 'Shared');
+        await haveRights();
+        await untilUsersAre('orders', ordersUser, otherUser);
+        assert.equal(world.service('orders')!.metadata.finalizers?.length, 1);
+
+        world.server.delete(secrets, namespace, 'orders-kafka');
+        await untilGone('orders');
+        assert.deepEqual([await maySee(ordersUser, 'taken'), await maySee(otherUser, 'taken')], [false, false]);
+        assert.ok(!(await world.events()).join().includes('LeftBehind'));
+      }));
+
+    it('takes those of the present user where its service uses Kafka no more', () =>
+      inWorld(async () => {
+        secret('orders-kafka', ordersUser);
+        declare('orders', 'unused', { acls: true });
+        await untilUsersAre('orders', ordersUser);
+        secret('orders-kafka', otherUser);
+        await untilUsersAre('orders', ordersUser, otherUser);
+        change('orders', { produces: [] });
+        await until('orders', 'UserReady', 'NoKafka');
+        assert.deepEqual([await maySee(ordersUser, 'unused'), await maySee(otherUser, 'unused')], [true, false]);
+        await untilGone('orders');
+        assert.equal(await maySee(ordersUser, 'unused'), false);
+      }));
+
+    it('takes those of a user whose Secret is gone, and leaves those of one whom another service has', () =>
+      inWorld(async () => {
+        secret('orders-kafka', ordersUser);
+        secret('users-kafka', otherUser);
+        declare('orders', 'of-orders', { acls: true });
+        declare('users', 'of-users', { acls: true });
+        for (const [name, user] of [
+          ['orders', ordersUser],
+          ['users', otherUser],
+        ] as const)
+          await untilUsersAre(name, user);
+        world.server.delete(secrets, namespace, 'users-kafka');
+        await untilGone('users');
+        assert.equal(await maySee(otherUser, 'of-users'), false, 'the status knows it');
+        secret('users-kafka', ordersUser);
+        declare('users', 'of-users', { acls: true });
+        assert.equal((await until('users', 'UserReady', 'UserTaken')).status, 'False');
+        assert.equal(world.service('users')!.status?.kafkaUsers, undefined, 'Kafka has given it nothing');
+        await untilGone('users');
+        assert.ok(await maySend(ordersUser, 'of-orders'));
+      }));
+
     it('tells of a wrong password, of missing rights, and of a user of two', () =>
       inWorld(async () => {
         declare('orders', 'mine');
