@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { contracts } from '#contracts/index.ts';
-import { eventServices, streamQueryFiles, topics } from '#platform/declarations';
-import { loadQueries } from '#streams/language';
+import { eventServices, streamQueryFiles } from '#platform/declarations';
+import { loadQueries, queryTopics } from '#streams/language';
 import { createTestDatabase } from '#test/database.ts';
 
 import { newEvent } from './event.ts';
@@ -146,10 +146,7 @@ describe('npm run new', () => {
     await newQuery(copy, 'busy', 'stock-events')!.write();
     assert.match(readFileSync(join(copy, 'charts/millrace/files/queries/busy.yaml'), 'utf8'), /topic: stock-events/);
     const folder = declarationsOf(copy);
-    const queries = loadQueries(
-      streamQueryFiles(folder),
-      new Set(topics(eventServices(folder)).map(({ name }) => name)),
-    );
+    const queries = loadQueries(streamQueryFiles(folder), queryTopics(eventServices(folder)));
     assert.ok(queries.some(({ name }) => name === 'busy'));
     assert.equal(newQuery(copy, 'busy', 'stock-events'), undefined);
     assert.throws(() => newQuery(copy, 'busy', known), /^Fault: The name busy is taken/);

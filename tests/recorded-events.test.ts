@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { decodeRecorded, readReleases } from '#contracts/releases.ts';
-import { streamQueryFiles, topics } from '#platform/declarations';
+import { streamQueryFiles } from '#platform/declarations';
 import type { ReceivedEvent } from '#platform/contract';
 import { transaction } from '#platform/postgres';
-import { loadQueries } from '#streams/language';
+import { loadQueries, queryTopics } from '#streams/language';
 import { createTestDatabase } from '#test/database.ts';
 import { applyEvents } from '../services/notifications/intake.ts';
 import { processOrderEvents } from '../services/orders/projection/order-event-processor.ts';
@@ -52,7 +52,7 @@ for (const { version, recorded } of readReleases()) {
     });
 
     it('are counted by the stream queries', () => {
-      const queries = loadQueries(streamQueryFiles(), new Set(topics().map(({ name }) => name)));
+      const queries = loadQueries(streamQueryFiles(), queryTopics());
       const runs = runQueries(queries, events, Date.now());
       for (const { plan, tally } of runs)
         assert.equal(tally.failed, 0, `${plan.query.name} failed: ${JSON.stringify(tally.failure)}`);

@@ -16,6 +16,7 @@ import { DatabaseProvisioner } from './event-service/databases.ts';
 import { ConsumerLagReader } from './consumer-lag.ts';
 import { ExternalKafka } from './external-kafka/external-kafka.ts';
 import { projectionRebuildController } from './projection-rebuild/controller.ts';
+import { EmittedTopics } from './stream-query/emitted-topics.ts';
 import { queryStatusClient } from './stream-query/query-statuses.ts';
 import { StreamQueryControllers } from './stream-query/controllers.ts';
 import type { ControllerContext } from './controller-context.ts';
@@ -58,13 +59,14 @@ export function createOperator(settings: OperatorSettings): {
   const context: ControllerContext = { api, applier: new Applier(api, manager), events, clock, log, ...informers };
   const pools = new DatabasePools(api, log);
   const externalKafka = new ExternalKafka(context, log);
-  const streamQueries = new StreamQueryControllers(context, queryStatusClient(serviceUrl), metrics, externalKafka);
+  const places = { externalKafka, emittedTopics: new EmittedTopics() };
+  const streamQueries = new StreamQueryControllers(context, queryStatusClient(serviceUrl), metrics, places);
   const lagReader = new ConsumerLagReader(context, log);
   const dependencies = {
     pools,
     lagReader,
     provisioner: new DatabaseProvisioner(api, clock),
-    externalKafka,
+    ...places,
     mayDelete,
   };
   const controllers = [

@@ -152,11 +152,11 @@ describe('a reconcile that fails', () => {
 
   it('is told in the stream queries that it does not pass on', () =>
     withWorld(async (world) => {
-      const { context, metrics, server, externalKafka } = world;
+      const { context, metrics, server } = world;
       let isRefused = true;
       server.fail(403, Infinity, ({ path }) => isRefused && path.endsWith('/configmaps/stream-queries'));
       const noStatus = () => Promise.resolve([]);
-      await world.start(...new StreamQueryControllers(context, noStatus, metrics, externalKafka).controllers);
+      await world.start(...new StreamQueryControllers(context, noStatus, metrics, world).controllers);
       world.declare('analytics', { streamQueries: true, consumes });
       world.declare('orders', { produces: [{ topic: 'order-events', partitions: 1, retention: -1 }] });
       const spec = { from: [{ topic: 'order-events' }], window: { tumbling: '1h' } };

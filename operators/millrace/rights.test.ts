@@ -97,14 +97,14 @@ async function doEverything(
   database: string,
   mayDelete: boolean,
 ): Promise<void> {
-  const { server, context, metrics, declare, externalKafka } = world;
+  const { server, context, metrics, declare } = world;
   const create = (type: ResourceType, name: string, rest: object) =>
     server.create(type, { apiVersion, kind: type.kind, metadata: { namespace, name }, ...rest } as KubeObject);
   const { hostname: host, port, username, password } = new URL(admin);
   const superuser = { host, port, username, password: decodeURIComponent(password) };
   create(secrets, 'superuser', { data: dataOf(superuser) });
   create(deployments, 'orders', { spec: { replicas: 1 } });
-  const queries = new StreamQueryControllers(context, () => Promise.resolve([]), metrics, externalKafka);
+  const queries = new StreamQueryControllers(context, () => Promise.resolve([]), metrics, world);
   await world.start(
     ...queries.controllers,
     deadLetterReplayController(context, pools, metrics),

@@ -8,8 +8,12 @@ import { eventually } from '#test/eventually.ts';
 import { apiVersion } from './api/common.ts';
 import { configMaps, eventServices, kafkaTopics, kafkaUsers, streamQueries } from './api/kinds.ts';
 import { ConsumerLagReader } from './consumer-lag.ts';
+import type { Rights } from './event-service/kafka-user.ts';
+import type { ConfigMap } from './informers.ts';
+import { managedBy, manager } from './labels.ts';
 import type { StatusWithConditions } from './report.ts';
 import { StreamQueryControllers } from './stream-query/controllers.ts';
+import { queryText } from './stream-query/validate.ts';
 import { eventServiceWorld } from './testing/event-services.ts';
 import type { EventServiceWorld } from './testing/event-services.ts';
 import { kstatusOf } from './testing/kstatus.ts';
@@ -26,6 +30,10 @@ const foreignTopic = (name: string) => ({
   metadata: { namespace, name, labels: { 'strimzi.io/cluster': 'millrace' } },
   spec: retained,
 });
+
+interface WithAcls {
+  authorization: { acls: Rights[] };
+}
 
 /** What an object is, but for what Strimzi says of it. */
 const partsOf = (object: KubeObject | undefined) => {
@@ -130,11 +138,11 @@ describe('what somebody else has made in Kubernetes', () => {
 
   it('is not touched where it has the name of the ConfigMap of the queries', () =>
     inWorld(async (world) => {
-      const { server, declare, context, metrics, externalKafka } = world;
+      const { server, declare, context, metrics } = world;
       const data = { 'theirs.txt': 'theirs' };
       const theirs = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { namespace, name: 'stream-queries' }, data };
       server.create(configMaps, theirs as KubeObject);
-      const queries = new StreamQueryControllers(context, () => Promise.resolve([]), metrics, externalKafka);
+      const queries = new StreamQueryControllers(context, () => Promise.resolve([]), metrics, world);
       await world.start(...queries.controllers);
       const consumes = [{ group: 'analytics', topics: ['order-events'], database: 'analytics' }];
       const produces = [{ topic: 'order-events', partitions: 6, retention: '7d' }];
@@ -163,7 +171,7 @@ describe('what somebody else has made in Kubernetes', () => {
 
   it('is not touched where a query emits to it, and neither is what was made for a service that is gone', () =>
     inWorld(async (world) => {
-      const { server, declare, condition, context, metrics, externalKafka, service } = world;
+      const { server, declare, condition, context, metrics, service } = world;
       const found = (name: string) => server.find<Resource<typeof retained>>(kafkaTopics, namespace, name);
       const theirs = foreignTopic('company-events');
       server.create(kafkaTopics, theirs);
@@ -182,17 +190,36 @@ describe('what somebody else has made in Kubernetes', () => {
         spec: { ...retained, partitions: 6, config },
       } as KubeObject);
 
-      const queries = new StreamQueryControllers(context, () => Promise.resolve([]), metrics, externalKafka);
+      const emitting = (to: string, rest: object = {}) => ({
+        apiVersion,
+        kind: 'StreamQuery',
+        metadata: { namespace, name: to },
+        spec: {
+          from: [{ topic: 'order-events' }],
+          window: { tumbling: '1h' },
+          select: [{ name: 'orders', count: true }],
+          emit: { to },
+          ...rest,
+        },
+      });
+      // as an earlier release has passed one on
+      const data = { 'company-events.yaml': queryText(emitting('company-events')) };
+      const metadata = { namespace, name: 'stream-queries', labels: managedBy };
+      await context.api.apply(
+        configMaps,
+        { apiVersion: 'v1', kind: 'ConfigMap', metadata, data } as KubeObject,
+        manager,
+      );
+      await eventually(() => context.configMaps.store.get(`${namespace}/stream-queries`), 'the operator knows it');
+
+      const queries = new StreamQueryControllers(context, () => Promise.resolve([]), metrics, world);
       await world.start(...queries.controllers);
       const consumes = [{ group: 'analytics', topics: ['order-events'], database: 'analytics' }];
       const produces = [{ topic: 'order-events', partitions: 6, retention: '7d' }];
       declare('analytics', { kafka, produces, consumes, streamQueries: true });
-      const [from, select] = [[{ topic: 'order-events' }], [{ name: 'orders', count: true }]];
-      for (const to of ['company-events', 'billing-events', 'earlier', 'mine']) {
-        const spec = { from, window: { tumbling: '1h' }, select, emit: { to } };
-        const metadata = { namespace, name: to };
-        server.create(streamQueries, { apiVersion, kind: 'StreamQuery', metadata, spec } as KubeObject);
-      }
+      for (const to of ['company-events', 'billing-events', 'earlier', 'mine'])
+        server.create(streamQueries, emitting(to));
+      server.create(streamQueries, emitting('of-a-mistake', { having: 'order > 1' }));
       const ready = (name: string) =>
         conditionOf(
           server.find<Resource<unknown, StatusWithConditions>>(streamQueries, namespace, name)?.status?.conditions,
@@ -212,10 +239,37 @@ describe('what somebody else has made in Kubernetes', () => {
         assert.equal(found(name)?.metadata.labels?.['millrace.dev/made-for-query'], name);
       }
 
-      declare('billing', { kafka, produces: [{ topic: 'billing-events', partitions: 3, retention: -1 }] });
+      const files = () => server.find<ConfigMap>(configMaps, namespace, 'stream-queries')?.data ?? {};
+      /** The topics that the service may write whose queries these are, but for its own. */
+      const written = () => {
+        const user = server.find<Resource<WithAcls>>(kafkaUsers, namespace, 'analytics');
+        const { acls = [] } = user?.spec.authorization ?? {};
+        const writable = acls.filter(({ operations }) => operations.includes('Write'));
+        return writable
+          .map(({ resource }) => resource.name)
+          .filter((name) => !/^(order-events|analytics\.)/.test(name));
+      };
+      await eventually(() => written().length === 2, 'the service gets its rights');
+      assert.deepEqual(written(), ['earlier', 'mine'], 'and no others');
+      await eventually(() => !Object.hasOwn(files(), 'company-events.yaml'), 'nothing is sent to what is not its own');
+      assert.deepEqual(Object.keys(files()), ['earlier.yaml', 'mine.yaml']);
+      const { 'mine.yaml': before } = files();
+      server.patch(streamQueries, namespace, 'mine', { spec: { emit: { to: 'company-events' } } });
+      server.delete(streamQueries, namespace, 'earlier');
+      await eventually(() => ready('mine')?.reason === 'TopicTaken', 'a change to a topic that is taken is refused');
+      await eventually(() => !Object.hasOwn(files(), 'earlier.yaml'), 'a deleted query is passed on no more');
+      assert.deepEqual(files(), { 'mine.yaml': before }, 'what was accepted goes on');
+      await eventually(() => written().join() === 'mine', 'and keeps its right, which the deleted one does not');
+
+      const ofBilling = ['billing-events', 'mine'].map((topic) => ({ topic, partitions: 3, retention: -1 }));
+      declare('billing', { kafka, produces: ofBilling });
       await eventually(
-        () => ready('billing-events')?.reason !== 'TopicTaken',
-        'the topic of a service is none of its own',
+        () =>
+          ready('billing-events')?.message.includes('billing-events is a topic of billing, which alone may write it'),
+        'the topic of a service is that one’s alone',
       );
+      assert.equal(ready('billing-events')!.reason, 'TopicTaken');
+      await eventually(() => Object.keys(files()).length === 0, 'what was accepted and emits to it ends');
+      await eventually(() => written().length === 0, 'and its right is taken');
     }));
 });

@@ -11,6 +11,7 @@ import { ExternalKafka } from './external-kafka/external-kafka.ts';
 import type { ConfigMap } from './informers.ts';
 import { managedBy, manager } from './labels.ts';
 import { configMapNames } from './stream-query/config-map.ts';
+import { EmittedTopics } from './stream-query/emitted-topics.ts';
 import { StreamQueryControllers } from './stream-query/controllers.ts';
 import { createWorld, namespace } from './testing/world.ts';
 
@@ -42,6 +43,7 @@ it('the queries of a namespace that cannot be read stay where they are, and othe
   const { server, context } = world;
   const informers = [context.streamQueries, context.eventServices, context.kafkaTopics, context.configMaps];
   const externalKafka = new ExternalKafka(context, pino({ enabled: false }));
+  const places = { externalKafka, emittedTopics: new EmittedTopics() };
   const filesIn = (where: string) => Object.keys(server.find<ConfigMap>(configMaps, where, files)?.data ?? {});
   const isPassedOn = (where: string, query: string) =>
     eventually(async () => {
@@ -54,7 +56,7 @@ it('the queries of a namespace that cannot be read stay where they are, and othe
     await context.api.apply(configMaps, written, manager);
     await eventually(() => context.configMaps.store.get(`${namespace}/${files}`), 'the operator knows its ConfigMap');
     await world.start(
-      ...new StreamQueryControllers(context, () => Promise.resolve([]), world.metrics, externalKafka).controllers,
+      ...new StreamQueryControllers(context, () => Promise.resolve([]), world.metrics, places).controllers,
     );
     await isPassedOn('other', 'by-hour');
     server.patch(eventServices, namespace, 'orders', { spec: { calls: ['users'] } });

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { loadQueries } from '#streams/language';
-import type { StreamQuery } from '#streams/language';
+import type { QueryTopics, StreamQuery } from '#streams/language';
 import { ToolFault } from './fault.ts';
 
 /** Reads a file as text. @throws ToolFault if it cannot */
@@ -16,10 +16,10 @@ export function readText(file: string): string {
 
 /**
  * Reads query files.
- * @param topics the declared topics, if they have to be checked
+ * @param topics those of the services, if they have to be checked
  * @throws ToolFault, QueryFilesError with every mistake of every file
  */
-export function readQueries(files: readonly string[], topics?: ReadonlySet<string>): StreamQuery[] {
+export function readQueries(files: readonly string[], topics?: QueryTopics): StreamQuery[] {
   return loadQueries(
     files.map((file) => ({ file, text: readText(file) })),
     topics,

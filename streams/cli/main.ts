@@ -1,8 +1,8 @@
 import { parseArgs } from 'node:util';
 import type { ParseArgsConfig } from 'node:util';
-import { eventServices, streamQueryFiles, topics } from '#platform/declarations';
+import { eventServices, streamQueryFiles } from '#platform/declarations';
 import { KafkaUnreachable } from '#platform/kafka';
-import { QueryFilesError } from '#streams/language';
+import { QueryFilesError, queryTopics, runnerOf } from '#streams/language';
 import { explain } from './explain.ts';
 import { ToolFault } from './fault.ts';
 import { readQueries, readText } from './files.ts';
@@ -31,7 +31,7 @@ Exit codes: 0 done; 1 a mistake in a file, or a service that does not answer; 2 
 
 /** Where `npm start` runs the service with the queries. */
 function localUrl(): string {
-  const runner = eventServices().find(({ spec }) => spec.streamQueries);
+  const runner = runnerOf(eventServices());
   if (!runner) throw new ToolFault('No declared service runs stream queries: name one with --url.', 2);
   return `http://127.0.0.1:${runner.spec.port}`;
 }
@@ -55,7 +55,7 @@ const commands: Record<string, (args: string[]) => Promise<void> | void> = {
   explain(args) {
     const { positionals } = parse(args, {});
     const files = positionals.length > 0 ? positionals : streamQueryFiles().map(({ file }) => file);
-    const queries = readQueries(files, new Set(topics().map(({ name }) => name)));
+    const queries = readQueries(files, queryTopics());
     console.log(queries.map(explain).join('\n\n'));
   },
 

@@ -9,6 +9,8 @@ import type { ShapeFault } from './shape.ts';
 import type { Path, SourceLines } from './source-lines.ts';
 import type { AlertRule, Aggregate, StreamQuery } from './stream-query.ts';
 import { suggestion } from './suggest.ts';
+import { refusalOf } from './topics.ts';
+import type { QueryTopics } from './topics.ts';
 
 type Compiled = Pick<StreamQuery, 'where' | 'keyBy' | 'timestamp' | 'select' | 'having' | 'alert'>;
 
@@ -31,8 +33,8 @@ export interface CheckedFile {
   lines: SourceLines;
   /** the parts that do not fit the schema */
   shape: readonly ShapeFault[];
-  /** the declared topics, if they are known */
-  topics: ReadonlySet<string> | undefined;
+  /** the topics of the services, if they are known */
+  topics: QueryTopics | undefined;
 }
 
 /** Checks what a schema cannot express, compiles the expressions, and collects every fault with its line. */
@@ -43,7 +45,7 @@ export class QueryChecker {
   readonly #declared: ReadonlySet<string>;
   readonly #lines: SourceLines;
   readonly #shape: readonly string[];
-  readonly #topics: ReadonlySet<string> | undefined;
+  readonly #topics: QueryTopics | undefined;
 
   constructor({ file, raw, lines, shape, topics }: CheckedFile) {
     const spec = (raw as { spec?: unknown } | null)?.spec;
@@ -80,9 +82,9 @@ export class QueryChecker {
 
   #checkTopics(): void {
     const { from = [], emit } = this.#spec;
-    const known = (topic: string | undefined, path: Path) => {
-      if (topic === undefined || !this.#topics || this.#topics.has(topic)) return;
-      this.#fault(path, `no service declares the topic ${topic}${suggestion(topic, [...this.#topics])}`);
+    const known = (topic: string, path: Path) => {
+      if (!this.#topics || this.#topics.known.has(topic)) return;
+      this.#fault(path, `no service declares the topic ${topic}${suggestion(topic, [...this.#topics.known])}`);
     };
     for (const [i, source] of from.entries()) {
       if (source?.topic === undefined) continue;
@@ -92,7 +94,11 @@ export class QueryChecker {
         this.#fault(['spec', 'from', i, 'topic'], `${topic} is there twice; list its types once`);
       }
     }
-    known(emit?.to, ['spec', 'emit', 'to']);
+    if (emit?.to === undefined) return;
+    const path = ['spec', 'emit', 'to'];
+    const refusal = this.#topics && refusalOf(emit.to, this.#topics);
+    if (refusal === undefined) known(emit.to, path);
+    else this.#fault(path, refusal);
   }
 
   #checkWindow(): void {

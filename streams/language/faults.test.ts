@@ -2,8 +2,22 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { parseQuery } from './parse.ts';
+import { queryTopics } from './topics.ts';
 
-const topics = new Set(['order-events', 'user-events', 'analytics-alerts', 'revenue-analytics']);
+const produces = (...topics: string[]) => topics.map((topic) => ({ topic, partitions: 1, retention: -1 }));
+const consumes = (group: string) => [{ group, topics: ['order-events'], database: 'd' }];
+const topics = queryTopics([
+  { metadata: { name: 'orders' }, spec: { produces: produces('order-events'), consumes: consumes('projection') } },
+  { metadata: { name: 'users' }, spec: { produces: produces('user-events', 'revenue-analytics') } },
+  {
+    metadata: { name: 'analytics' },
+    spec: {
+      streamQueries: true,
+      produces: produces('analytics-alerts', 'revenue-analytics'),
+      consumes: consumes('analytics'),
+    },
+  },
+]);
 
 /** A query without a fault, a member a line. */
 const lines = [
@@ -136,6 +150,21 @@ const mistakes: Mistake[] = [
     text: '    to: analytics-alert',
     message: 'spec.emit.to: no service declares the topic analytics-alert; did you mean analytics-alerts?',
   },
+  {
+    at: 21,
+    text: '    to: order-events',
+    message: 'spec.emit.to: order-events is a topic of orders, which alone may write it: emit to another one',
+  },
+  {
+    at: 21,
+    text: '    to: projection.dead-letters',
+    message: 'spec.emit.to: projection.dead-letters is for dead letters: emit to another topic',
+  },
+  {
+    at: 21,
+    text: '    to: analytics.dead-letters',
+    message: 'spec.emit.to: analytics.dead-letters is for dead letters: emit to another topic',
+  },
   { at: 23, text: '    severity: high', message: 'spec.alert.severity must be one of info, warning, critical' },
   {
     at: 24,
@@ -165,6 +194,18 @@ function isHidden(mistake: Mistake, others: readonly Mistake[]): boolean {
 describe('the mistakes of a query file', () => {
   it('are none in the file that the others are made from', () => {
     assert.deepEqual(faultsOf([]), []);
+  });
+
+  it('are none where a topic is also produced by the service that runs the queries, or no service runs any', () => {
+    const emitsTo = (to: string) => lines.map((line, i) => (i === 20 ? `    to: ${to}` : line)).join('\n');
+    assert.deepEqual(parseQuery('q.yaml', emitsTo('revenue-analytics'), topics).faults, []);
+    const unrun = queryTopics([{ metadata: { name: 'orders' }, spec: { produces: produces(...topics.known) } }]);
+    assert.deepEqual(parseQuery('q.yaml', emitsTo('order-events'), unrun).faults, []);
+  });
+
+  it('are none of a query that runs, whose topics nobody names any more', () => {
+    const text = lines.map((line, i) => (i === 20 ? '    to: order-events' : line)).join('\n');
+    assert.ok(parseQuery('q.yaml', text).query);
   });
 
   for (const mistake of mistakes) {

@@ -17,3 +17,5 @@ export { parseQuery } from './parse.ts';
 export { StreamQuerySchema } from './schema.ts';
 export type { StreamQueryFile } from './schema.ts';
 export type { Aggregate, StreamQuery, WindowSpec } from './stream-query.ts';
+export { queryTopics, refusalOf, runnerOf } from './topics.ts';
+export type { QueryTopics } from './topics.ts';

@@ -3,6 +3,7 @@ import { StreamsError } from '#streams/errors';
 import { parseQuery } from './parse.ts';
 import type { Fault } from './source-lines.ts';
 import type { StreamQuery } from './stream-query.ts';
+import type { QueryTopics } from './topics.ts';
 
 /** Thrown for query files with mistakes; `faults` has all mistakes of all files. */
 export class QueryFilesError extends StreamsError {
@@ -32,12 +33,12 @@ export interface LoadedQueries {
 /**
  * Reads query files independently: a mistake in one does not affect the others. If two files have the same name, neither is
  * used.
- * @param topics the declared topics, if they are known
+ * @param topics those of the services, if they have to be checked
  * @param consumed the topics that the service reads, if they have to be checked
  */
 export function readQueries(
   files: readonly { file: string; text: string }[],
-  topics?: ReadonlySet<string>,
+  topics?: QueryTopics,
   consumed?: ReadonlySet<string>,
 ): LoadedQueries {
   const faults: QueryFault[] = [];
@@ -62,13 +63,10 @@ export function readQueries(
 
 /**
  * Reads every query file.
- * @param topics the declared topics, if they are known
+ * @param topics those of the services, if they have to be checked
  * @throws QueryFilesError with every mistake of every file and its line
  */
-export function loadQueries(
-  files: readonly { file: string; text: string }[],
-  topics?: ReadonlySet<string>,
-): StreamQuery[] {
+export function loadQueries(files: readonly { file: string; text: string }[], topics?: QueryTopics): StreamQuery[] {
   const { declared, faults } = readQueries(files, topics);
   if (faults.length > 0) throw new QueryFilesError(faults.map(({ file, line, message }) => ({ file, line, message })));
   return declared;

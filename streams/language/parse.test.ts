@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { QueryFilesError, loadQueries } from './load.ts';
 import { parseQuery } from './parse.ts';
 
-const known = new Set(['order-events', 'analytics-alerts']);
+const known = { known: new Set(['order-events', 'analytics-alerts']), others: new Map<string, string>() };
 
 function faultsOf(text: string): string[] {
   return parseQuery('q.yaml', text, known).faults.map(({ line, message }) => `${line}: ${message}`);

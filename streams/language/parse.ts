@@ -7,6 +7,7 @@ import { shapeFaults, withoutFaults } from './shape.ts';
 import { SourceLines } from './source-lines.ts';
 import type { Fault } from './source-lines.ts';
 import type { StreamQuery, WindowSpec } from './stream-query.ts';
+import type { QueryTopics } from './topics.ts';
 
 export type Parsed = {
   /** undefined if there are faults */
@@ -19,9 +20,9 @@ export type Parsed = {
 /**
  * Reads a stream query from its YAML and compiles its expressions. It reports all faults at once: it leaves the parts that do
  * not fit the schema out of the further checks.
- * @param topics the declared topics, if they are known
+ * @param topics those of the services, if they have to be checked
  */
-export function parseQuery(file: string, text: string, topics?: ReadonlySet<string>): Parsed {
+export function parseQuery(file: string, text: string, topics?: QueryTopics): Parsed {
   const source = new SourceLines(text);
   const at = (line: number, message: string): Fault => ({ file, line, message });
   const faults = source.faults.map(({ line, message }) => at(line, message));

@@ -2,10 +2,11 @@
 // not match the language, or if a declared query has a mistake; `--write` writes the file.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { streamQueryFiles, topics } from '#platform/declarations';
+import { streamQueryFiles } from '#platform/declarations';
 import { messageOf } from '#platform/errors';
 import { loadQueries } from './load.ts';
 import { StreamQuerySchema } from './schema.ts';
+import { queryTopics } from './topics.ts';
 
 const file = fileURLToPath(new URL('../../charts/millrace/files/stream-query.schema.json', import.meta.url));
 const $schema = 'https://json-schema.org/draft/2020-12/schema';
@@ -16,7 +17,7 @@ if (process.argv.includes('--write')) {
   console.log(`${file} is written`);
 } else if (readFileSync(file, 'utf8') === current) {
   try {
-    const queries = loadQueries(streamQueryFiles(), new Set(topics().map(({ name }) => name)));
+    const queries = loadQueries(streamQueryFiles(), queryTopics());
     console.log(`The JSON Schema of stream queries is up to date; ${queries.length} queries are valid`);
   } catch (error) {
     console.error(messageOf(error));

@@ -1,5 +1,5 @@
 import { basename, join } from 'node:path';
-import { declarationsDir, eventServices, streamQueryFiles, topics as declaredTopics } from '#platform/declarations';
+import { declarationsDir, eventServices, streamQueryFiles } from '#platform/declarations';
 import type { Health } from '#platform/health';
 import { readTopicLog } from '#platform/kafka';
 import type { KafkaAdmin } from '#platform/kafka';
@@ -8,8 +8,8 @@ import { gauge } from '#platform/telemetry';
 import type { Pool } from '#platform/postgres';
 import { differences } from '#streams/engine';
 import type { Versions } from '#streams/engine';
-import { readQueries } from '#streams/language';
-import type { QueryFault, LoadedQueries } from '#streams/language';
+import { queryTopics, readQueries } from '#streams/language';
+import type { QueryFault, QueryTopics, LoadedQueries } from '#streams/language';
 import { forgetStarts, readEpoch, readLive, registerQueries, serveCaughtUp } from '#streams/store';
 import type { VersionSource } from '#streams/store';
 import { QueryFolder } from './query-folder.ts';
@@ -47,7 +47,7 @@ export class LiveQueries {
   readonly #options: LiveQueriesOptions;
   readonly #dir: string;
   /** the topics that queries can use: those that the services declare, and others that exist in Kafka */
-  #known: ReadonlySet<string>;
+  #topics: QueryTopics;
   readonly #folder: QueryFolder;
   readonly #ticker: Ticker;
   #starting: Promise<void> | undefined;
@@ -65,7 +65,7 @@ export class LiveQueries {
     this.#options = options;
     const { declarations = declarationsDir, log, health } = options;
     this.#dir = join(declarations, 'queries');
-    this.#known = new Set(declaredTopics(eventServices(declarations)).map(({ name }) => name));
+    this.#topics = queryTopics(eventServices(declarations));
     this.#folder = new QueryFolder({
       dir: this.#dir,
       read: () => streamQueryFiles(declarations),
@@ -127,7 +127,7 @@ export class LiveQueries {
     const { files, text } = contents;
     this.#contents = contents;
     const reading = files
-      ? readQueries(files, this.#known, new Set(topics))
+      ? readQueries(files, this.#topics, new Set(topics))
       : { declared: [], faults: [{ file: this.#dir, line: 1, message: text, query: undefined }] };
     this.#faults = reading.faults;
     for (const { file, line, message } of reading.faults)
@@ -141,9 +141,9 @@ export class LiveQueries {
   async #askForTopics(): Promise<void> {
     if (this.#faults.length === 0 || !this.#contents || performance.now() < this.#askedAt + askEveryMs) return;
     this.#askedAt = performance.now();
-    const known = this.#known.union(new Set(await this.#options.admin.topics()));
-    if (known.size === this.#known.size) return;
-    this.#known = known;
+    const known = this.#topics.known.union(new Set(await this.#options.admin.topics()));
+    if (known.size === this.#topics.known.size) return;
+    this.#topics = { ...this.#topics, known };
     this.#onChange(this.#contents);
   }
 

@@ -65,6 +65,33 @@ it('a second service that is to run the stream queries says that it does not, un
   }
 });
 
+it('the service that runs the stream queries keeps its rights until somebody knows what these emit to', async () => {
+  const world = await eventServiceWorld();
+  const { server, declare, condition, emittedTopics } = world;
+  const user = () => server.find<Resource<object>>(kafkaUsers, namespace, 'analytics');
+  const mayWrite = (topic: string) => JSON.stringify(user()?.spec).includes(`"name":"${topic}"`);
+  const produces = (topic: string) => [{ topic, partitions: 6, retention: -1 }];
+  try {
+    declare('analytics', { kafka, streamQueries: true, produces: produces('first') });
+    await eventually(() => condition('analytics', 'UserReady')?.reason === 'UserNotReady', 'it waits');
+    assert.equal(user(), undefined);
+    emittedTopics.set(namespace, new Set(['results']));
+    await eventually(() => user() && mayWrite('results'), 'it may write what they emit to');
+    strimziAnswers(server, kafkaUsers, { namespace, name: 'analytics' }, strimziSays.ready);
+    await eventually(() => condition('analytics', 'UserReady')?.reason === 'Created', 'its user is ready');
+    emittedTopics.clear(); // as another leader begins
+    server.patch(eventServices, namespace, 'analytics', { spec: { produces: produces('second') } });
+    await eventually(() => server.find(kafkaTopics, namespace, 'second'), 'it is looked at again');
+    assert.ok(mayWrite('results') && !mayWrite('second'), 'its rights stay as they are');
+    assert.equal(condition('analytics', 'UserReady')?.status, 'True');
+    emittedTopics.set(namespace, new Set(['results']));
+    await eventually(() => mayWrite('second'), 'it has its rights');
+    assert.ok(mayWrite('results'));
+  } finally {
+    await world.stop();
+  }
+});
+
 describe('a failure of Strimzi', () => {
   const topic = { namespace, name: 'order-events' };
   const user = { namespace, name: 'orders' };

@@ -5,17 +5,18 @@ import type { RuntimeMetrics } from '#runtime/metrics.ts';
 import type { KubeObject } from '#runtime/objects.ts';
 import { controllerOf, keyOf } from '#runtime/objects.ts';
 import type { Result } from '#runtime/queue.ts';
+import { runnerOf } from '#streams/language';
 import type { EventService, EventServiceStatus } from '../api/event-service.ts';
 import { deployments, eventServices } from '../api/kinds.ts';
 import type { DatabasePools } from '../database-pools.ts';
 import type { ConsumerLagReader } from '../consumer-lag.ts';
-import { topologyOf } from '../stream-query/topology.ts';
 import type { ControllerContext } from '../controller-context.ts';
 import { letGo } from '../deletion.ts';
 import type { ExternalKafka } from '../external-kafka/external-kafka.ts';
 import { byNamespace } from '../informers.ts';
 import { madeForLabel, manager } from '../labels.ts';
 import { StatusReporter, deletionAllowed, queriesRunning } from '../report.ts';
+import type { EmittedTopics } from '../stream-query/emitted-topics.ts';
 import { ImageIds } from './image-ids.ts';
 import { ServiceKafka, hasRightsToTake } from './kafka.ts';
 import { migrate } from './migrate.ts';
@@ -51,6 +52,7 @@ interface Dependencies {
   lagReader: ConsumerLagReader;
   provisioner: DatabaseProvisioner;
   externalKafka: ExternalKafka;
+  emittedTopics: EmittedTopics;
   /** whether `deletionPolicy: Delete` is allowed: without it the API server refuses the deletions */
   mayDelete: boolean;
 }
@@ -71,15 +73,7 @@ export class EventServiceController {
     this.#reporter = new StatusReporter(context, eventServices, metrics);
     this.#images = new ImageIds(context.api, context.clock);
     this.#kafka = new ServiceKafka(context, dependencies.externalKafka);
-    const {
-      clock,
-      log,
-      eventServices: services,
-      kafkaTopics: topics,
-      kafkaUsers: users,
-      jobs: work,
-      streamQueries,
-    } = context;
+    const { clock, log, eventServices: services, kafkaTopics: topics, kafkaUsers: users, jobs: work } = context;
     const inNamespace = ({ metadata: { namespace = '' } }: KubeObject, name: string | undefined) =>
       name === undefined ? [] : [`${namespace}/${name}`];
     const reconcile = (key: string, signal: AbortSignal) => this.#reconcile(key, signal);
@@ -95,8 +89,10 @@ export class EventServiceController {
       )
       .watches(topics, (topic) => inNamespace(topic, topic.metadata.labels?.[madeForLabel]))
       .watches(users, (user) => inNamespace(user, controllerOf(user, 'EventService')))
-      .watches(work, (job) => inNamespace(job, controllerOf(job, 'EventService')))
-      .watches(streamQueries, ({ metadata: { namespace = '' } }) => this.#runnersIn(namespace), specChanged);
+      .watches(work, (job) => inNamespace(job, controllerOf(job, 'EventService')));
+    dependencies.emittedTopics.onChange((namespace) => {
+      for (const key of this.#runnersIn(namespace)) this.controller.enqueue(key);
+    });
   }
 
   async #reconcile(key: string, signal: AbortSignal): Promise<Result | void> {
@@ -142,7 +138,7 @@ export class EventServiceController {
 
   /** The service that runs the stream queries of the namespace. */
   #runnerBeside({ metadata: { namespace = '' } }: EventService): string | undefined {
-    return topologyOf(this.#context.eventServices.store.by(byNamespace, namespace)).runner?.metadata.name;
+    return runnerOf(this.#context.eventServices.store.by(byNamespace, namespace))?.metadata.name;
   }
 
   /** That another service runs the stream queries, if this one is to run them. */
@@ -153,12 +149,12 @@ export class EventServiceController {
     return [{ type: queriesRunning, status: 'False', reason: 'RunnerTaken', message }];
   }
 
-  /** The topics that stream queries emit to, if the service runs them. */
-  #emitted(service: EventService): string[] {
-    const { streamQueries: queries } = this.#context;
+  /** The topics that stream queries emit to, if the service runs them; undefined while nobody knows. */
+  #emitted(service: EventService): readonly string[] | undefined {
     const { namespace = '', name } = service.metadata;
     if (this.#runnerBeside(service) !== name) return [];
-    return queries.store.by(byNamespace, namespace).flatMap(({ spec }) => (spec.emit ? [spec.emit.to] : []));
+    const emitted = this.#dependencies.emittedTopics.of(namespace);
+    return emitted && [...emitted];
   }
 
   async #scale(

@@ -1,5 +1,6 @@
 import { topics } from '#platform/declarations';
 import type { ConditionUpdate } from '#runtime/conditions.ts';
+import { conditionOf } from '#runtime/conditions.ts';
 import type { EventService } from '../api/event-service.ts';
 import type { ControllerContext } from '../controller-context.ts';
 import type { ExternalKafkaSpec } from '../external-kafka/connection.ts';
@@ -33,9 +34,9 @@ export class ServiceKafka {
 
   /**
    * Creates and corrects the topics of a service, and its user with exactly its rights.
-   * @param emitted the topics that its stream queries emit to
+   * @param emitted the topics that its stream queries emit to; undefined while nobody knows: then the rights stay as they are
    */
-  async keep(service: EventService, emitted: readonly string[], signal: AbortSignal): Promise<KeptKafka> {
+  async keep(service: EventService, emitted: readonly string[] | undefined, signal: AbortSignal): Promise<KeptKafka> {
     const { external } = service.spec.kafka ?? {};
     const conditions = external
       ? await this.#keepExternal(service, external, emitted, signal)
@@ -45,7 +46,7 @@ export class ServiceKafka {
 
   async #keepStrimzi(
     service: EventService,
-    emitted: readonly string[],
+    emitted: readonly string[] | undefined,
     signal: AbortSignal,
   ): Promise<ConditionUpdate[]> {
     const { cluster } = service.spec.kafka ?? {};
@@ -58,17 +59,18 @@ export class ServiceKafka {
       return ['TopicsReady', userReady].map((type) => ({ type, status: 'False', reason: 'NoKafka', message }));
     }
     const kept = await this.#strimzi.topics(service, signal);
-    return [kept, await this.#strimzi.user(service, cluster, emitted, signal)];
+    return [kept, emitted ? await this.#strimzi.user(service, cluster, emitted, signal) : asBefore(service)];
   }
 
   async #keepExternal(
     service: EventService,
     external: ExternalKafkaSpec,
-    emitted: readonly string[],
+    emitted: readonly string[] | undefined,
     signal: AbortSignal,
   ): Promise<ConditionUpdate[]> {
     const kept = usesKafka(service) ? await this.#external.topics(service, external, signal) : noTopics;
     if (isAway(kept.reason)) return [kept, { ...kept, type: userReady }];
+    if (!emitted) return [kept, asBefore(service)];
     return [kept, { type: userReady, ...(await this.#external.rights.keep(service, external, emitted, signal)) }];
   }
 
@@ -129,6 +131,14 @@ export class ServiceKafka {
 
 const userReady = 'UserReady';
 const noTopics: ConditionUpdate = { type: 'TopicsReady', status: 'True', reason: 'NoTopics', message: '' };
+
+/** The condition of the user as it was, while nobody knows which topics the stream queries emit to. */
+function asBefore({ status }: EventService): ConditionUpdate {
+  const before = conditionOf(status?.conditions, userReady);
+  const message = 'the topics of the stream queries are not looked at yet';
+  const { status: is = 'False', reason = 'UserNotReady', message: said = message } = before ?? {};
+  return { type: userReady, status: is, reason, message: said };
+}
 
 const topicNamed = (name: string) => `the topic ${name}`;
 const rightsOf = (service: EventService) => {

@@ -276,9 +276,14 @@ describe('the topics of a service in an external Kafka', () => {
 
   it('that only stream queries declare are made, too', async () => {
     const [name, topic, taken] = [unique('analytics'), unique('emitted'), unique('taken')];
+    const [gone, kept] = [unique('billing'), unique('kept')];
+    declare(gone, kept, { produces: [{ topic: kept, partitions: 1, retention: -1 }] });
+    await until(gone, 'True', 'Created');
+    world.server.delete(eventServices, namespace, gone);
+    await eventually(() => !world.service(gone), 'the service is gone');
     await kafka.createTopic({ name: taken, partitions: 1, replicas: 1, config: {} });
-    const { context, metrics, externalKafka, server } = world;
-    const queries = new StreamQueryControllers(context, () => Promise.resolve([]), metrics, externalKafka);
+    const { context, metrics, server } = world;
+    const queries = new StreamQueryControllers(context, () => Promise.resolve([]), metrics, world);
     await world.start(...queries.controllers);
     const source = unique('source');
     declare(name, source, {
@@ -293,6 +298,7 @@ describe('the topics of a service in an external Kafka', () => {
     };
     emitting(topic);
     emitting(taken);
+    emitting(kept);
     await eventually(() => kafka.topic(topic), 'it is created');
     await eventually(() => records()[topic]?.startsWith('StreamQueries '), 'it is recorded');
     const readyOf = (query: string) => {
@@ -301,8 +307,22 @@ describe('the topics of a service in an external Kafka', () => {
     };
     await eventually(async () => {
       await clock.advance(1_000);
-      return readyOf(topic)?.reason === 'Starting' && readyOf(taken)?.reason === 'TopicTaken';
+      return [topic, taken, kept].map((query) => readyOf(query)?.reason).join() === 'Starting,TopicTaken,TopicTaken';
     }, 'each says how its topic is');
+    assert.deepEqual(
+      await settingsOf(kept, 'retention.ms'),
+      ['-1'],
+      'the topic of a service that is gone stays as it is',
+    );
+    const files = () => Object.keys(server.find<ConfigMap>(configMaps, namespace, 'stream-queries')?.data ?? {});
+    const emitted = () => [...(world.emittedTopics.of(namespace) ?? [])];
+    await eventually(() => files().length > 0, 'it is passed on');
+    assert.deepEqual([files(), emitted()], [[`${topic}.yaml`], [topic]], 'and nothing that would write to another’s');
+    server.patch(configMaps, namespace, recordsName, { data: { [taken]: 'StreamQueries' } });
+    await eventually(async () => {
+      await clock.advance(1_000);
+      return files().includes(`${taken}.yaml`) && emitted().includes(taken);
+    }, 'what is handed over is passed on');
   });
 });
 

@@ -23,6 +23,7 @@ import {
   serviceOf,
   writeRecord,
 } from './topic-records.ts';
+import type { TopicRecord } from './topic-records.ts';
 import { keepTopic } from './topics.ts';
 
 /** How long topics may keep a worker, in milliseconds, before another one is looked at: the next attempt goes on with that. */
@@ -73,6 +74,12 @@ export class ExternalKafka {
       this.#keepTopics(place, [topic], last, signal),
     );
     return status === 'True' ? { ready: true, message: '' } : { ready: false, failure: reason, message };
+  }
+
+  /** The topics of a namespace that were made for its stream queries. */
+  async topicsOfQueries(namespace: string, signal: AbortSignal): Promise<Set<string>> {
+    const records = (await readRecords(this.#context.api, namespace, signal)) ?? new Map<string, TopicRecord>();
+    return new Set([...records].flatMap(([topic, { owner }]) => (owner === ofQueries ? [topic] : [])));
   }
 
   /** The topics of a service that it has made. @throws OperatorError where nobody knows them any more */
@@ -126,9 +133,11 @@ export class ExternalKafka {
     const { namespace, owner, kafka } = place;
     const { external, replicas } = kafka;
     const records = (await readRecords(api, namespace, signal)) ?? (await createRecords(api, namespace, signal));
-    const isAlive = (other: string) => {
+    const keepsTopics = (other: string) => {
       const name = serviceOf(other);
-      return name !== undefined && this.#context.eventServices.store.get(`${namespace}/${name}`) !== undefined;
+      if (name === undefined) return false;
+      // a service that is gone leaves its topics to the next one, but not to queries, whose retention would delete the events
+      return owner === ofQueries || this.#context.eventServices.store.get(`${namespace}/${name}`) !== undefined;
     };
     const session = await this.#sessions.connect(namespace, external, signal);
     const problems = [...(last?.rest?.problems ?? [])];
@@ -140,7 +149,7 @@ export class ExternalKafka {
       const write = (made: Parameters<typeof writeRecord>[3]) => writeRecord(api, namespace, topic.name, made);
       try {
         await this.#sessions.attempt(session, `keep the topic ${topic.name}`, signal, ({ manager }) =>
-          keepTopic(topic, { manager, owner, replicas, record, isAlive, write }),
+          keepTopic(topic, { manager, owner, replicas, record, keepsTopics, write }),
         );
       } catch (error) {
         if (!(error instanceof KafkaProblem)) throw error;

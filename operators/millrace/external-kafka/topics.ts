@@ -11,8 +11,8 @@ export interface TopicKeeping {
   /** the replicas that are declared; undefined where there are to be as many as brokers, up to three */
   replicas: number | undefined;
   record: TopicRecord | undefined;
-  /** whether an owner is there, and its topics are nobody else's */
-  isAlive: (owner: string) => boolean;
+  /** whether the topics of another owner stay those of that one */
+  keepsTopics: (owner: string) => boolean;
   /** writes the record of the topic, or removes it */
   write: (record: TopicRecord | undefined) => Promise<void>;
 }
@@ -36,7 +36,7 @@ const strangers = 'exists in Kafka, and Millrace has not made it in this namespa
  * @throws KafkaProblem, or the error of Kafka
  */
 export async function keepTopic({ name, partitions, retentionMs }: Topic, keeping: TopicKeeping): Promise<void> {
-  const { manager, owner, replicas, record, isAlive, write } = keeping;
+  const { manager, owner, replicas, record, keepsTopics, write } = keeping;
   const recordIt = ({ id }: { id: string | undefined }) => write({ owner, id });
   const createTopic = async () => {
     const copies = replicas ?? Math.min(defaultReplicas, await manager.brokers());
@@ -48,7 +48,7 @@ export async function keepTopic({ name, partitions, retentionMs }: Topic, keepin
     if (!created) throw new TopicTaken(name, strangers);
     return created;
   };
-  if (record && record.owner !== owner && isAlive(record.owner))
+  if (record && record.owner !== owner && keepsTopics(record.owner))
     throw new TopicTaken(name, `belongs to ${record.owner}`);
   const existing = await manager.topic(name);
   if (existing && !record) throw new TopicTaken(name, strangers);

@@ -17,14 +17,13 @@ const maxBytes = 900 * 1024;
 const fileOf = (query: string) => `${query}.yaml`;
 
 /**
- * The files of the queries. A query that has become invalid keeps its last valid file, so that a mistake in a change does not
- * stop an alert.
- * @param texts the file of each query; undefined where the query is not valid
+ * Where the files of the queries go.
+ * @param texts the file of each query
  * @param before the files in each ConfigMap
  * @returns the files of each ConfigMap, and the queries that do not fit into any
  */
 export function queryFiles(
-  texts: ReadonlyMap<string, string | undefined>,
+  texts: ReadonlyMap<string, string>,
   before: readonly (Readonly<Record<string, string>> | undefined)[] = [],
 ): { data: Record<string, string>[]; overflow: Set<string> } {
   const places = new Map(before.flatMap((files, place) => Object.keys(files ?? {}).map((file) => [file, place])));
@@ -39,11 +38,9 @@ export function queryFiles(
     return true;
   };
   const homeless: [string, string][] = [];
-  for (const [query, text] of [...texts].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
+  for (const [query, content] of [...texts].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
     const file = fileOf(query);
     const place = places.get(file);
-    const content = text ?? (place === undefined ? undefined : before[place]?.[file]);
-    if (content === undefined) continue;
     if (place === undefined || !put(place, file, content, maxBytes)) homeless.push([query, content]);
   }
   for (const [query, content] of homeless) {
@@ -58,7 +55,7 @@ export function configMapOf(namespace: string, name: string, data: Record<string
   return { apiVersion: 'v1', kind: 'ConfigMap', metadata: { namespace, name, labels }, data };
 }
 
-/** Whether one of the ConfigMaps has a file of the query. */
-export function hasFile(maps: readonly (ConfigMap | undefined)[], query: string): boolean {
-  return maps.some((map) => map?.data?.[fileOf(query)] !== undefined);
+/** The file of a query that one of the ConfigMaps has; undefined where none has. */
+export function fileIn(maps: readonly (ConfigMap | undefined)[], query: string): string | undefined {
+  return maps.map((map) => map?.data?.[fileOf(query)]).findLast((text) => text !== undefined);
 }

@@ -13,6 +13,7 @@ import { ValidationCache } from './validation-cache.ts';
 import { topologyOf, undeclaredTopics } from './topology.ts';
 import { validateQuery, queryText } from './validate.ts';
 import { configMapNames, queryFiles } from './config-map.ts';
+import { passedOn } from './passed-on.ts';
 import { conditionsOf, statusFieldsOf } from './status.ts';
 import type { ObservedQuery } from './status.ts';
 
@@ -82,6 +83,23 @@ describe('checking a stream query', () => {
     assert.equal(reasonOf({ from: [{ topic: 'none' }], having: 'order > 3' }), 'Invalid');
   });
 
+  it('lets no query emit to a topic of another service, nor to one for dead letters', () => {
+    for (const [to, message] of [
+      ['order-events', 'order-events is a topic of orders, which alone may write it: emit to another one'],
+      ['analytics.dead-letters', 'analytics.dead-letters is for dead letters: emit to another topic'],
+      [
+        'of-another-namespace.dead-letters',
+        'of-another-namespace.dead-letters is for dead letters: emit to another topic',
+      ],
+    ] as const) {
+      const validation = validateQuery(query('q', { emit: { to } }), shop);
+      assert.ok(validation.error !== undefined);
+      assert.ok(validation.error.endsWith(`: spec.emit.to: ${message}`), validation.error);
+      assert.equal(validation.reason, 'TopicTaken');
+    }
+    assert.equal(validateQuery(query('q', { emit: { to: 'analytics-alerts' } }), shop).error, undefined);
+  });
+
   it('takes an unquoted `on`, which Kubernetes reads as true, for what was meant', () => {
     const emit = { to: 'mine', true: 'close' } as unknown as NonNullable<StreamQuerySpec['emit']>;
     const { text, error } = validateQuery(query('q', { emit }), shop);
@@ -97,26 +115,47 @@ describe('checking a stream query', () => {
     // a topic more, which it does not read
     const more = [...services, service('more', { produces: [topic('more')] })];
     assert.equal(cache.validate(one, topologyOf(more)), validation);
+    const emitting = query('emitting', { emit: { to: 'more' } });
+    assert.equal(cache.validate(emitting, shop).error, undefined);
+    assert.ok(cache.validate(emitting, topologyOf(more)).error, 'its topic is one of another service now');
     assert.notEqual(cache.validate({ ...one, metadata: { ...one.metadata, generation: 2 } }, shop), validation);
     assert.notEqual(cache.validate(one, topologyOf([])), validation);
   });
 
   it('finds the topics that no service declares, each with one owner', () => {
-    const queries = [query('b', { emit: { to: 'mine' } }), query('a', { emit: { to: 'mine' } }), query('c', {})];
-    assert.deepEqual(
-      [...undeclaredTopics([...queries, query('d', { emit: { to: 'analytics-alerts' } })], shop.topics)],
-      [['mine', 'a']],
+    const file = (to: string | undefined) => ({ text: 'text', to });
+    const candidates = new Map(
+      Object.entries({
+        b: { valid: file('mine'), before: undefined },
+        a: { valid: file('mine'), before: file('former') },
+        c: { valid: file(undefined), before: file('order-events') },
+        d: { valid: file('analytics-alerts'), before: file('g.dead-letters') },
+      }),
     );
+    assert.deepEqual(Object.fromEntries(undeclaredTopics(candidates, shop.topics)), { mine: 'a', former: 'a' });
   });
 });
 
 describe('the files of stream queries', () => {
   it('are those of valid queries, and what was accepted before of others', () => {
+    const files = [undefined, ...['own', 'taken', 'unknown', undefined].map((to) => ({ text: `to ${to}`, to }))];
+    const isOwn: Record<string, boolean> = { own: true, taken: false };
+    for (const valid of files) {
+      for (const before of files) {
+        const passed = passedOn({ valid, before }, (to) => isOwn[to]);
+        assert.notEqual(passed?.to, 'taken');
+        const goesOn = before?.to === 'taken' ? undefined : before;
+        const mayBegin =
+          valid !== undefined && valid.to !== 'taken' && (valid.to !== 'unknown' || before?.to === 'unknown');
+        assert.equal(passed, mayBegin ? valid : goesOn);
+      }
+    }
+  });
+
+  it('are in one of the ConfigMaps, and stay there', () => {
     fc.assert(
       fc.property(
-        fc.dictionary(fc.constantFrom('a', 'b', 'c', 'd'), fc.option(fc.string(), { nil: undefined }), {
-          noNullPrototype: true,
-        }),
+        fc.dictionary(fc.constantFrom('a', 'b', 'c', 'd'), fc.string(), { noNullPrototype: true }),
         fc.dictionary(fc.constantFrom('a.yaml', 'b.yaml', 'gone.yaml'), fc.string(), { noNullPrototype: true }),
         fc.nat(configMapNames.length - 1),
         (texts, before, place) => {
@@ -125,10 +164,9 @@ describe('the files of stream queries', () => {
           assert.equal(overflow.size, 0);
           for (const [name, text] of Object.entries(texts)) {
             const file = `${name}.yaml`;
-            const content = text ?? before[file];
             const found = data.flatMap((files, i) => (file in files ? [[i, files[file]]] : []));
             // a file that is there stays in its ConfigMap
-            assert.deepEqual(found, content === undefined ? [] : [[file in before ? place : 0, content]]);
+            assert.deepEqual(found, [[file in before ? place : 0, text]]);
           }
           for (const file of data.flatMap(Object.keys)) assert.ok(file.slice(0, -5) in texts, file);
         },

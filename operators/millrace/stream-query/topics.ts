@@ -5,27 +5,36 @@ import { applyOwn } from '../own-objects.ts';
 import type { KafkaTopic, StrimziReadiness } from '../strimzi.ts';
 import { emittedTopic } from './topology.ts';
 
+/** How a topic is that queries emit to, and no service declares. */
+export interface QueryTopic extends StrimziReadiness {
+  /** whether it was made for queries; undefined while nobody knows */
+  isOwn: boolean | undefined;
+}
+
+/** A topic of queries in a Kafka of Strimzi; the KafkaTopic says whether it is there already. */
+const made: QueryTopic = { ready: true, message: '', isOwn: true };
+
 /**
  * Creates and corrects, in a Kafka of Strimzi, the topics that queries emit to and no service declares. It changes none that was
  * made for a service, also where that is gone: its events would go with its retention.
  * @param topics each with the name of a query
- * @returns those that are somebody else's, and why
+ * @returns which of them are somebody else's, and why
  */
 export async function keepQueryTopics(
   context: ControllerContext,
   kafka: Pick<Parameters<typeof kafkaTopicOf>[1], 'namespace' | 'cluster' | 'replicas'>,
   topics: ReadonlyMap<string, string>,
   signal: AbortSignal,
-): Promise<Map<string, StrimziReadiness>> {
-  const taken = new Map<string, StrimziReadiness>();
+): Promise<Map<string, QueryTopic>> {
+  const kept = new Map<string, QueryTopic>();
   for (const [topic, query] of topics) {
     const desired = kafkaTopicOf(emittedTopic(topic), { ...kafka, madeFor: { [madeForQueryLabel]: query } });
     const isFree = (found: KafkaTopic) => isOfQuery(found, desired);
     const found = await applyOwn(context, context.kafkaTopics, desired, signal, isFree);
-    if (!isManaged(found) || !isOfQuery(found, desired))
-      taken.set(topic, { ready: false, failure: 'TopicTaken', message: whoseIs(found) });
+    const isOwn = isManaged(found) && isOfQuery(found, desired);
+    kept.set(topic, isOwn ? made : { ready: false, failure: 'TopicTaken', message: whoseIs(found), isOwn });
   }
-  return taken;
+  return kept;
 }
 
 /** Earlier releases did not say that a topic was made for a query: then it is as one is made. */

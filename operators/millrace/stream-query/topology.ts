@@ -1,14 +1,16 @@
-import { deadLetterTopic, parseDuration } from '#platform/declarations';
+import { parseDuration } from '#platform/declarations';
 import type { Topic } from '#platform/declarations';
 import { equal, hash } from '#runtime/compare.ts';
 import type { Change } from '#runtime/informer.ts';
+import { queryTopics, refusalOf, runnerOf } from '#streams/language';
+import type { QueryTopics } from '#streams/language';
 import type { EventService } from '../api/event-service.ts';
-import type { StreamQuery } from '../api/stream-query.ts';
+import type { Candidate } from './passed-on.ts';
 
 /** The services and topics of a namespace, as far as its stream queries depend on them. */
 export interface Topology {
   /** topics that services declare */
-  topics: ReadonlySet<string>;
+  topics: QueryTopics;
   /** topics that the runner consumes; undefined where there is no runner */
   consumed: ReadonlySet<string> | undefined;
   /** the service that runs the queries */
@@ -18,25 +20,29 @@ export interface Topology {
 }
 
 export function topologyOf(services: readonly EventService[]): Topology {
-  const topics = services.flatMap(({ spec }) => [
-    ...(spec.produces ?? []).map(({ topic }) => topic),
-    ...(spec.consumes ?? []).map(({ group }) => deadLetterTopic(group)),
-  ]);
-  const [runner] = services
-    .filter(({ spec }) => spec.streamQueries === true)
-    .toSorted((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
+  const topics = queryTopics(services);
+  const runner = runnerOf(services);
   const consumed = runner && new Set((runner.spec.consumes ?? []).flatMap((group) => group.topics));
-  return { topics: new Set(topics), consumed, runner, hash: hash([topics, consumed && [...consumed]]) };
+  const all = [[...topics.known], [...topics.others], consumed && [...consumed]];
+  return { topics, consumed, runner, hash: hash(all) };
 }
 
 /** The topic that the operator creates for a query where no service declares it. */
 export const emittedTopic = (name: string): Topic => ({ name, partitions: 6, retentionMs: parseDuration('7d') });
 
-/** The topics that the queries emit to and that no service declares, each with the name of the first query that does. */
-export function undeclaredTopics(queries: readonly StreamQuery[], topics: ReadonlySet<string>): Map<string, string> {
-  const sorted = queries.toSorted((a, b) => (a.metadata.name < b.metadata.name ? 1 : -1));
-  const emitted = sorted.flatMap(({ spec, metadata }) => (spec.emit ? [[spec.emit.to, metadata.name] as const] : []));
-  return new Map(emitted.filter(([topic]) => !topics.has(topic)));
+/**
+ * The topics that queries emit to, or their files do, and that no service declares: the operator makes them.
+ * @returns each with the name of the first query that emits to it
+ */
+export function undeclaredTopics(candidates: ReadonlyMap<string, Candidate>, topics: QueryTopics): Map<string, string> {
+  const sorted = [...candidates].toSorted(([a], [b]) => (a < b ? 1 : -1));
+  const isUndeclared = (topic: string) => !topics.known.has(topic) && refusalOf(topic, topics) === undefined;
+  const emissions = sorted.flatMap(([query, { valid, before }]) =>
+    [valid?.to, before?.to].flatMap((topic) =>
+      topic !== undefined && isUndeclared(topic) ? [[topic, query] as const] : [],
+    ),
+  );
+  return new Map(emissions);
 }
 
 /** Whether a change of a service is one for the queries of its namespace. */

@@ -1,15 +1,16 @@
 import { stringify } from 'yaml';
-import { parseQuery } from '#streams/language';
+import { parseQuery, refusalOf } from '#streams/language';
 import { unquotedOn } from '../api/stream-query.ts';
 import type { StreamQuery } from '../api/stream-query.ts';
 import type { Topology } from './topology.ts';
 
 /**
- * The file of a valid query, or what is wrong with it: a mistake in the query itself, or a topic that no service of the namespace
- * has declared yet.
+ * The file of a valid query, or what is wrong with it: a mistake in the query itself, a topic that it may not emit to, or one that
+ * no service of the namespace has declared yet.
  */
 export type ValidationResult =
-  { text: string; error: undefined } | { text: undefined; error: string; reason: 'Invalid' | 'TopicNotDeclared' };
+  | { text: string; error: undefined }
+  | { text: undefined; error: string; reason: 'Invalid' | 'TopicNotDeclared' | 'TopicTaken' };
 
 /** The version in the files of queries: the deprecated one, which the analytics of a chart that is older than the operator reads, too. */
 const apiVersion = 'millrace.dev/v1alpha1';
@@ -29,13 +30,16 @@ export function validateQuery(
 ): ValidationResult {
   const text = queryText(query);
   const { emit, from } = query.spec;
-  const emitted = emit ? [emit.to] : []; // the operator creates a topic that no service declares
-  const { query: parsed, faults: errors } = parseQuery(query.metadata.name, text, new Set([...topics, ...emitted]));
+  // the operator creates a topic that no service declares
+  const known = emit ? new Set([...topics.known, emit.to]) : topics.known;
+  const { query: parsed, faults: errors } = parseQuery(query.metadata.name, text, { ...topics, known });
   if (!parsed) {
     const lines = text.split('\n');
     const messages = errors.map(({ line, message }) => `line ${line} (${lines[line - 1]?.trim() ?? ''}): ${message}`);
     const isMistaken = parseQuery(query.metadata.name, text).query === undefined;
-    return { text: undefined, error: messages.join('; '), reason: isMistaken ? 'Invalid' : 'TopicNotDeclared' };
+    const isTaken = emit !== undefined && refusalOf(emit.to, topics) !== undefined;
+    const reason = isMistaken ? 'Invalid' : isTaken ? 'TopicTaken' : 'TopicNotDeclared';
+    return { text: undefined, error: messages.join('; '), reason };
   }
   const unread = from.map(({ topic }) => topic).filter((topic) => consumed && !consumed.has(topic));
   if (unread.length === 0) return { text, error: undefined };

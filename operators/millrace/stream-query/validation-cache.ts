@@ -1,4 +1,5 @@
 import { keyOf } from '#runtime/objects.ts';
+import { refusalOf } from '#streams/language';
 import type { StreamQuery } from '../api/stream-query.ts';
 import type { Topology } from './topology.ts';
 import { validateQuery } from './validate.ts';
@@ -33,8 +34,9 @@ export class ValidationCache {
   }
 }
 
-/** A valid query depends on the topics that it reads alone; what is wrong with another one may name any other topic. */
+/** A valid query depends on the topics that it names alone; what is wrong with another one may name any other topic. */
 function partFor({ spec }: StreamQuery, { topics, consumed, hash }: Topology, { error }: ValidationResult): string {
   if (error !== undefined) return hash;
-  return spec.from.map(({ topic }) => `${topics.has(topic)} ${consumed?.has(topic) ?? ''}`).join();
+  const read = spec.from.map(({ topic }) => `${topics.known.has(topic)} ${consumed?.has(topic) ?? ''}`);
+  return [...read, spec.emit && refusalOf(spec.emit.to, topics)].join();
 }

@@ -9,6 +9,7 @@ import type { EventService } from '../api/event-service.ts';
 import { eventServices } from '../api/kinds.ts';
 import { ExternalKafka } from '../external-kafka/external-kafka.ts';
 import { EventServiceController } from '../event-service/controller.ts';
+import { EmittedTopics } from '../stream-query/emitted-topics.ts';
 import { createWorld, namespace } from './world.ts';
 import type { World } from './world.ts';
 
@@ -32,6 +33,7 @@ type Servers = { [Name in Exclude<keyof typeof fine, 'mayDelete'>]?: object } & 
 export interface EventServiceWorld extends World {
   controller: Controller;
   externalKafka: ExternalKafka;
+  emittedTopics: EmittedTopics;
   declare(name: string, spec?: Partial<EventServiceSpec>): EventService;
   service(name: string): EventService | undefined;
   condition(name: string, type: string): Condition | undefined;
@@ -50,9 +52,10 @@ export async function eventServiceWorld(
   const world = await createWorld(clock, prepare);
   const { server, context, metrics } = world;
   const externalKafka = new ExternalKafka(context, pino({ enabled: false }));
+  const emittedTopics = new EmittedTopics();
   const { controller } = new EventServiceController(
     context,
-    { ...fine, externalKafka, ...serversOf(world) } as unknown as Dependencies,
+    { ...fine, externalKafka, emittedTopics, ...serversOf(world) } as unknown as Dependencies,
     metrics,
   );
   await world.start(controller);
@@ -65,6 +68,7 @@ export async function eventServiceWorld(
     },
     controller,
     externalKafka,
+    emittedTopics,
     service,
     condition: (name, type) => conditionOf(service(name)?.status?.conditions, type),
     declare: (name, spec = {}) => {

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { streamQueryFiles, topics } from '#platform/declarations';
-import { loadQueries } from '#streams/language';
+import { streamQueryFiles } from '#platform/declarations';
+import { loadQueries, queryTopics } from '#streams/language';
 
 describe('the declared queries', () => {
   it('are the nine of the design and those of the dashboard, without a fault', () => {
-    const queries = loadQueries(streamQueryFiles(), new Set(topics().map(({ name }) => name)));
+    const queries = loadQueries(streamQueryFiles(), queryTopics());
     const emitted = queries
       .filter(({ emit }) => emit)
       .map(({ name, windowText, emit }) => [name, windowText, emit!.to]);

@@ -1,0 +1,177 @@
+import { equal } from '#runtime/compare.ts';
+import { isDeleting } from '#runtime/finalizers.ts';
+import type { KubeObject } from '#runtime/objects.ts';
+import type { Result } from '#runtime/queue.ts';
+import { inTurns } from '#runtime/turns.ts';
+import { parseQuery, refusalOf } from '#streams/language';
+import { configMaps } from '../api/kinds.ts';
+import type { StreamQuery } from '../api/stream-query.ts';
+import type { ControllerContext } from '../controller-context.ts';
+import { OperatorError } from '../errors.ts';
+import type { ExternalKafka } from '../external-kafka/external-kafka.ts';
+import { recheckMs, retryMs } from '../external-kafka/findings.ts';
+import { byNamespace } from '../informers.ts';
+import { handOverCommand, isManaged } from '../labels.ts';
+import { applyOwn } from '../own-objects.ts';
+import { configMapNames, configMapOf, fileIn, queryFiles } from './config-map.ts';
+import type { EmittedTopics } from './emitted-topics.ts';
+import { ExternalTopics } from './external-topics.ts';
+import { passedOn } from './passed-on.ts';
+import type { Candidate, QueryFile } from './passed-on.ts';
+import { keepQueryTopics } from './topics.ts';
+import type { QueryTopic } from './topics.ts';
+import { undeclaredTopics } from './topology.ts';
+import type { Topology } from './topology.ts';
+import type { ValidationCache } from './validation-cache.ts';
+
+const configMapTaken = (taken: KubeObject) =>
+  new OperatorError(
+    'ERR_OPERATOR_CONFIG_MAP_TAKEN',
+    `the ConfigMap ${taken.metadata.name} exists, and Millrace has not made it: delete it, or hand it over with: ` +
+      handOverCommand(configMaps, taken, {}),
+  );
+
+/** Where the topics and the files of queries are kept. */
+export interface QueryPlaces {
+  externalKafka: ExternalKafka;
+  emittedTopics: EmittedTopics;
+}
+
+/** The topics and the files of the queries of a namespace, as the last pass has left them. */
+interface Passed {
+  /** topics that only queries declare */
+  topics: ReadonlyMap<string, QueryTopic>;
+  /** the queries that do not fit into the ConfigMaps */
+  overflow: ReadonlySet<string>;
+}
+
+const nothing: Passed = { topics: new Map(), overflow: new Set() };
+
+/** Passes queries on to analytics as files in ConfigMaps, and keeps the topics that they emit to. */
+export class QueryFiles {
+  readonly #context: ControllerContext;
+  readonly #validations: ValidationCache;
+  readonly #externalTopics: ExternalTopics;
+  readonly #emitted: EmittedTopics;
+  readonly #onChange: (namespace: string, queries: Iterable<string>) => void;
+  readonly #passed = new Map<string, Passed>();
+
+  /** @param onChange is told the queries whose topic or place has changed */
+  constructor(
+    context: ControllerContext,
+    validations: ValidationCache,
+    { externalKafka, emittedTopics }: QueryPlaces,
+    onChange: (namespace: string, queries: Iterable<string>) => void,
+  ) {
+    this.#context = context;
+    this.#validations = validations;
+    this.#externalTopics = new ExternalTopics(externalKafka, context.clock);
+    this.#emitted = emittedTopics;
+    this.#onChange = onChange;
+  }
+
+  /** What there is of the queries of a namespace. */
+  passed(namespace: string): Passed {
+    return this.#passed.get(namespace) ?? nothing;
+  }
+
+  /** The ConfigMaps of a namespace; undefined for those that do not exist. */
+  maps(namespace: string) {
+    const { store } = this.#context.configMaps;
+    return configMapNames.map((name) => store.get(`${namespace}/${name}`));
+  }
+
+  /** Passes the queries of a namespace on, and before that makes their topics. */
+  async pass(namespace: string, topology: Topology, signal: AbortSignal): Promise<Result> {
+    const { configMaps: maps } = this.#context;
+    const observed = this.maps(namespace);
+    if (!topology.runner && !observed.some(Boolean)) return {};
+    const candidates = await this.#candidates(namespace, topology, signal);
+    const requeueAfterMs = await this.#keepTopics(namespace, candidates, topology, signal);
+    const texts = this.#textsOf(namespace, candidates, topology);
+    const before = observed.map((map) => map?.data);
+    const { data, overflow } = queryFiles(texts, before);
+    for (const [place, name] of configMapNames.entries()) {
+      const isNeeded = place === 0 || observed[place] !== undefined || Object.keys(data[place]!).length > 0;
+      if (!isNeeded) continue;
+      const map = await applyOwn(this.#context, maps, configMapOf(namespace, name, data[place]!), signal);
+      if (!isManaged(map)) throw configMapTaken(map);
+    }
+    const last = this.passed(namespace);
+    this.#passed.set(namespace, { ...last, overflow });
+    this.#onChange(namespace, overflow.symmetricDifference(last.overflow));
+    return { requeueAfterMs };
+  }
+
+  /** What there is of each query. */
+  async #candidates(namespace: string, topology: Topology, signal: AbortSignal): Promise<Map<string, Candidate>> {
+    const { streamQueries: queries, clock } = this.#context;
+    const all = queries.store.by(byNamespace, namespace).filter((query) => !isDeleting(query));
+    const observed = this.maps(namespace);
+    const candidates = new Map<string, Candidate>();
+    const look = (query: StreamQuery) => {
+      const { name } = query.metadata;
+      const { text } = this.#validations.validate(query, topology);
+      const file = fileIn(observed, name);
+      const valid = text === undefined ? undefined : { text, to: query.spec.emit?.to };
+      const before = file === undefined ? undefined : file === text ? valid : fileWith(name, file);
+      candidates.set(name, { valid, before });
+    };
+    await inTurns(all, look, clock, signal);
+    return candidates;
+  }
+
+  /** Makes and corrects the topics that no service declares. @returns when to look at them again; undefined where Strimzi does */
+  async #keepTopics(
+    namespace: string,
+    candidates: ReadonlyMap<string, Candidate>,
+    { topics, runner }: Topology,
+    signal: AbortSignal,
+  ): Promise<number | undefined> {
+    const { kafkaTopics } = this.#context;
+    const { cluster, external, replicas } = runner?.spec.kafka ?? {};
+    const undeclared = undeclaredTopics(candidates, topics);
+    let after = new Map<string, QueryTopic>();
+    let isOver = true;
+    if (external) {
+      const wanted = [...undeclared.keys()];
+      const kept = await this.#externalTopics.keep(namespace, { external, replicas }, wanted, signal);
+      [after, isOver] = [kept.topics, kept.isOver];
+    } else if (cluster !== undefined && !kafkaTopics.isAbsent)
+      after = await keepQueryTopics(this.#context, { namespace, cluster, replicas }, undeclared, signal);
+    const last = this.passed(namespace);
+    this.#passed.set(namespace, { ...last, topics: after });
+    const isChanged = (topic: string) => !equal(after.get(topic), last.topics.get(topic));
+    const emitting = [...candidates].filter(([, { valid }]) => valid?.to !== undefined && isChanged(valid.to));
+    this.#onChange(
+      namespace,
+      emitting.map(([name]) => name),
+    );
+    if (!isOver) return 0;
+    if (![...after.values()].every(({ ready }) => ready)) return retryMs;
+    return external && after.size > 0 ? recheckMs : undefined;
+  }
+
+  /** The files that analytics gets. Whoever keeps the rights to topics is told which ones these emit to. */
+  #textsOf(
+    namespace: string,
+    candidates: ReadonlyMap<string, Candidate>,
+    { topics: declared }: Topology,
+  ): Map<string, string> {
+    const { topics } = this.passed(namespace);
+    const mayEmit = (topic: string) => {
+      if (refusalOf(topic, declared) !== undefined) return false;
+      return declared.known.has(topic) || topics.get(topic)?.isOwn;
+    };
+    const files = [...candidates].flatMap(([name, candidate]) => {
+      const file = passedOn(candidate, mayEmit);
+      return file ? [[name, file] as const] : [];
+    });
+    const emitted = files.flatMap(([, { to }]) => (to !== undefined && topics.get(to)?.isOwn ? [to] : []));
+    this.#emitted.set(namespace, new Set(emitted));
+    return new Map(files.map(([name, { text }]) => [name, text]));
+  }
+}
+
+/** A file that was passed on, with the topic that it emits to. */
+const fileWith = (name: string, text: string): QueryFile => ({ text, to: parseQuery(name, text).query?.emit?.to });
