@@ -218,28 +218,23 @@ export class Assignment {
    * server: the others do not wait for it.
    */
   async #withoutLocked(positions: readonly AssignedPartition[]): Promise<readonly AssignedPartition[]> {
-    const { group, pool, log } = this.#options;
+    const { group, pool } = this.#options;
     for (const end = performance.now() + lockedMs; positions.length > 0; await pause(lockedPollMs, this.signal)) {
       const locked = new Set(await lockedOffsets(pool, group, positions));
       if (locked.size === 0) break;
       if (performance.now() < end && !this.signal.aborted) continue;
-      for (const position of locked) {
-        const { topic, partition, error } = position;
-        if (error === undefined)
-          log.warn({ group, topic, partition }, 'the offset of a partition is locked: the others go on without it');
-        this.hold(position, offsetLocked);
-      }
+      for (const position of locked) this.#holdAlone(position, offsetLocked);
       return positions.filter((position) => !locked.has(position));
     }
     return positions;
   }
 
-  #holdLeaderless(position: AssignedPartition): void {
+  #holdAlone(position: AssignedPartition, reason: string): void {
     const { group, log } = this.#options;
     const { topic, partition, error } = position;
     if (error === undefined)
-      log.warn({ group, topic, partition }, 'a partition has no leader: the others go on without it');
-    this.hold(position, 'it has no leader');
+      log.warn({ group, topic, partition }, `a partition waits: ${reason}. The others go on without it`);
+    this.hold(position, reason);
   }
 
   #skip(position: AssignedPartition, next: bigint): void {
@@ -271,7 +266,7 @@ export class Assignment {
         throw new PlatformError('ERR_INBOX_PARTITION_UNKNOWN', `Kafka has no partition ${nameOf(position)}`);
       const watermarks = marks.get(partition);
       if (watermarks) return { topic, partition, topicId, watermarks };
-      this.#holdLeaderless(position);
+      this.#holdAlone(position, 'it has no leader');
       return [];
     });
   }

@@ -17,6 +17,26 @@ describe('a topic that is deleted and created again', { concurrency: false }, ()
     await stand.recreate(events);
   }
   const sendBefore = () => stand.send(Array.from({ length: before }, (_, n) => message(n, 'k')));
+  /** An inbox has read the topic, and has stopped. */
+  const readBefore = async () => {
+    await sendBefore();
+    const first = stand.start();
+    await stand.reach(before);
+    await first.inbox.stop();
+  };
+  /** Kafka's answers where the topic is created again after the first question for its id. */
+  const recreateMeanwhile = async () => {
+    await readBefore();
+    const { admin } = stand.kafka;
+    const earlier = await admin.topicId(stand.topic);
+    await recreate();
+    let asked = 0;
+    return {
+      ...admin,
+      topicId: (topic: string) => (asked++ === 0 ? Promise.resolve(earlier) : admin.topicId(topic)),
+      knownWatermarks: (topic: string) => admin.knownWatermarks(topic),
+    };
+  };
   const numbers = async () => (await stand.effects()).map(({ n }) => n).filter((n) => n >= 100);
   const reasonOf = async ({ health }: ReturnType<typeof stand.start>) => {
     const { checks } = await health.report();
@@ -24,10 +44,7 @@ describe('a topic that is deleted and created again', { concurrency: false }, ()
   };
 
   it('is refused until somebody decides, and then read from its start', async () => {
-    await sendBefore();
-    const first = stand.start();
-    await stand.reach(before);
-    await first.inbox.stop();
+    await readBefore();
     await recreate();
     const started = stand.start();
     const reason = await eventually(() => reasonOf(started), 'a reason');
@@ -45,10 +62,7 @@ describe('a topic that is deleted and created again', { concurrency: false }, ()
   });
 
   it('is read from its end where somebody decides so', async () => {
-    await sendBefore();
-    const first = stand.start();
-    await stand.reach(before);
-    await first.inbox.stop();
+    await readBefore();
     await recreate();
     const { pool } = stand.database;
     const { admin } = stand.kafka;
@@ -65,44 +79,22 @@ describe('a topic that is deleted and created again', { concurrency: false }, ()
   });
 
   it('is read from its start where that is set', async () => {
-    await sendBefore();
-    const first = stand.start();
-    await stand.reach(before);
-    await first.inbox.stop();
+    await readBefore();
     await recreate();
     stand.start({ recreatedTopics: 'restart' });
     await stand.reach(before + after);
     assert.deepEqual(await numbers(), afterwards);
   });
 
-  /** Kafka's answers where the topic is created again after the first question for its id. */
-  const recreatedMeanwhile = (earlier: string | undefined) => {
-    const { admin } = stand.kafka;
-    let asked = 0;
-    return {
-      ...admin,
-      topicId: (topic: string) => (asked++ === 0 ? Promise.resolve(earlier) : admin.topicId(topic)),
-      knownWatermarks: (topic: string) => admin.knownWatermarks(topic),
-    };
-  };
-
   it('is refused, though it is created again while the inbox looks for its place', async () => {
-    await sendBefore();
-    const first = stand.start();
-    await stand.reach(before);
-    await first.inbox.stop();
-    const earlier = await stand.kafka.admin.topicId(stand.topic);
-    await recreate();
-    const started = stand.start({ kafka: { ...stand.kafka, admin: recreatedMeanwhile(earlier) } });
+    const admin = await recreateMeanwhile();
+    const started = stand.start({ kafka: { ...stand.kafka, admin } });
     await eventually(() => reasonOf(started), 'a reason');
     assert.deepEqual(await numbers(), []);
   });
 
   it('is not taken for truncated where the offset was moved after Kafka had told its end', async () => {
-    await sendBefore();
-    const first = stand.start();
-    await stand.reach(before);
-    await first.inbox.stop();
+    await readBefore();
     const { admin } = stand.kafka;
     let asked = 0;
     const ends = {
@@ -121,14 +113,9 @@ describe('a topic that is deleted and created again', { concurrency: false }, ()
   });
 
   it('is read where somebody decides so, though it is created again meanwhile', async () => {
-    await sendBefore();
-    const first = stand.start();
-    await stand.reach(before);
-    await first.inbox.stop();
-    const earlier = await stand.kafka.admin.topicId(stand.topic);
-    await recreate();
+    const admin = await recreateMeanwhile();
     await decideOffsets(
-      { pool: stand.database.pool, admin: recreatedMeanwhile(earlier) },
+      { pool: stand.database.pool, admin },
       { group: stand.group, topic: stand.topic, decision: 'restart' },
     );
     stand.start();
@@ -160,10 +147,7 @@ describe('a topic that is deleted and created again', { concurrency: false }, ()
   it('stays refused when its log was truncated and has grown past the stored offsets', async () => {
     const { pool } = stand.database;
     const { admin } = stand.kafka;
-    await sendBefore();
-    const first = stand.start();
-    await stand.reach(before);
-    await first.inbox.stop();
+    await readBefore();
     // as if Kafka had been put back to an earlier time
     await pool.query('UPDATE millrace.inbox_offsets SET next_offset = next_offset + 3');
     const started = stand.start();
