@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -8,6 +9,7 @@ import type { StopRequests } from '#local/signals.ts';
 import { probeBroker, parseBrokers } from '#local/kafka-probe.ts';
 import { withClient } from '#platform/postgres';
 
+import { killOverdue } from '#test/overdue.ts';
 import { forgetKilledRuns, startOwnServers, startServers, state, type Servers } from '#test/server-run.ts';
 import { runProgram } from '#test/program.ts';
 import { keptServers } from '#test/servers.ts';
@@ -35,6 +37,12 @@ const THEN = [
  */
 const ALL = [join(root, FIRST), ...THEN.map((folder) => `${folder}/**/*.test.ts`)];
 
+/**
+ * V8 compiles in the main thread. Its compiler's threads may wait for the main one while that waits for them at the exit of Node
+ * (https://github.com/nodejs/node/issues/54918), and the file would hang.
+ */
+const COMPILER = ['--no-concurrent-recompilation', '--no-concurrent-sparkplug'];
+
 /** Loaded in the process of each test file: ends a file that does not end by itself. */
 const TIME_LIMIT = pathToFileURL(join(root, 'tests/support/time-limit.ts')).href;
 
@@ -55,14 +63,17 @@ async function useKeptServers(): Promise<Servers | undefined> {
 async function runTests(args: string[], env: Record<string, string>, requests: StopRequests): Promise<number> {
   const named = args.map((arg) => (isFolder(arg) ? join(arg, '**/*.test.ts') : arg));
   const files = named.some((arg) => !arg.startsWith('-')) ? named : [...named, ...ALL];
-  const flags = ['--test', '--no-warnings', '--test-concurrency=4', '--import', TIME_LIMIT];
+  const flags = ['--test', '--no-warnings', '--test-concurrency=4', '--import', TIME_LIMIT, ...COMPILER];
+  const overdue = killOverdue();
   const child = spawn(process.execPath, [...flags, ...files], {
     cwd: root,
     stdio: 'inherit',
-    env: { NODE_COMPILE_CACHE: join(state, 'compile-cache'), ...process.env, ...env },
+    env: { NODE_COMPILE_CACHE: join(state, 'compile-cache'), ...process.env, ...env, ...overdue.env },
   });
   void requests.first.then(() => child.kill('SIGTERM'));
-  return await new Promise((resolve) => child.once('exit', (code) => resolve(code ?? 1)));
+  const [code] = (await once(child, 'exit')) as [number | null];
+  overdue.stop();
+  return code ?? 1;
 }
 
 function isFolder(path: string): boolean {

@@ -6,6 +6,7 @@ import { after } from 'node:test';
 import { Worker } from 'node:worker_threads';
 
 import { watchResources } from './alive.ts';
+import { announceDeadline } from './overdue.ts';
 import type { Watched } from './watchdog.ts';
 
 /** How long a file may take, in seconds, unless it calls `allowSeconds`. */
@@ -31,6 +32,7 @@ function endIn(ms: number, reason: string): void {
   limit = setTimeout(() => end(reason), ms).unref();
   Atomics.store(deadline, 0, process.hrtime.bigint() + BigInt(Math.round(ms)) * 1_000_000n);
   Atomics.notify(deadline, 0);
+  announceDeadline(Date.now() + ms);
 }
 
 function end(reason: string): never {
