@@ -75,8 +75,9 @@ export class LiveFeed {
    */
   async attach(response: ServerResponse, lastEventId: string | undefined): Promise<void> {
     this.#checkRoom();
+    const resumed = parseEventId(lastEventId);
     // before the head of the response, so that no row is missed in between
-    const end = this.#head ?? (await feedEnd(this.#pool));
+    const end = (!resumed && this.#head) || (await feedEnd(this.#pool));
     this.#checkRoom();
     this.#head ??= end;
     response.writeHead(200, {
@@ -89,7 +90,9 @@ export class LiveFeed {
       return;
     }
     response.write(`retry: ${reconnectMs}\n\n`);
-    const client: Client = { response, behind: parseEventId(lastEventId) };
+    // an id after the end is of a former server: its client has been sent nothing of this one, and waits for what comes
+    const isKnown = resumed && BigInt(resumed.xid) < BigInt(end.xid);
+    const client: Client = { response, behind: isKnown ? resumed : undefined };
     this.#clients.add(client);
     const onGone = () => this.#disconnect(client);
     response.once('close', onGone);
