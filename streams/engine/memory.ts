@@ -5,7 +5,7 @@ import type { Effects, Occurrence, Tally } from './aggregate.ts';
 import { PartitionWatermarks } from './watermarks.ts';
 import { mergeStates } from './accumulators.ts';
 import type { Plan, PlanSet } from './plan.ts';
-import { RecentIds, hashOfEvent } from './recent-ids.ts';
+import { TopicIds, hashOfEvent } from './recent-ids.ts';
 import { passes, rowOf } from './rows.ts';
 import { mergeSessions } from './sessions.ts';
 import type { StoredSession } from './sessions.ts';
@@ -31,7 +31,7 @@ export class MemoryEngine {
   readonly plans: PlanSet;
   readonly tallies = new Map<Plan, Tally>();
   readonly watermarks = new Map<string, PartitionWatermarks>();
-  readonly #recent = new Map<string, RecentIds>();
+  readonly #recent = new Map<string, TopicIds>();
   readonly #windows = new Map<Plan, Map<string, Map<number, StoredWindow>>>();
 
   constructor(plans: PlanSet) {
@@ -40,7 +40,7 @@ export class MemoryEngine {
 
   /** @param now milliseconds since 1970: a time far ahead of it does not advance the watermark */
   handle(events: readonly ReceivedEvent[], now: number): BatchResult {
-    const fresh = events.filter((event) => this.#recentOf(event).add(hashOfEvent(event)));
+    const fresh = events.filter((event) => this.#recentOf(event).add(event.partition, hashOfEvent(event)));
     const effects = new Aggregation();
     for (const { topic, partition, events: own } of runsOf(fresh)) {
       const name = `${partition}:${topic}`;
@@ -64,10 +64,9 @@ export class MemoryEngine {
     return rows.toSorted((a, b) => a.windowStart! - b.windowStart! || (a.key < b.key ? -1 : 1));
   }
 
-  #recentOf({ topic, partition }: ReceivedEvent): RecentIds {
-    const name = `${partition}:${topic}`;
-    let recent = this.#recent.get(name);
-    if (!recent) this.#recent.set(name, (recent = new RecentIds()));
+  #recentOf({ topic }: ReceivedEvent): TopicIds {
+    let recent = this.#recent.get(topic);
+    if (!recent) this.#recent.set(topic, (recent = new TopicIds()));
     return recent;
   }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { RecentIds, hashOf, hashOfEvent, maxRepeatDistance } from './recent-ids.ts';
+import { RecentIds, TopicIds, hashOf, hashOfEvent, maxRepeatDistance } from './recent-ids.ts';
 
 describe('the ids of recent events', () => {
   it('tell a repetition within the maxRepeatDistance, and forget what is far behind', () => {
@@ -11,6 +11,19 @@ describe('the ids of recent events', () => {
     assert.equal(recent.add(hashOf('first')), false);
     for (let i = 0; i < 2 * maxRepeatDistance; i++) recent.add(hashOf(`user-${i}-1`));
     assert.equal(recent.add(hashOf('first')), true);
+  });
+
+  it('are those of all partitions of a topic, and belong to the one that has the event first', () => {
+    const ids = new TopicIds();
+    ids.merge(1, [hashOf('loaded')]);
+    assert.deepEqual(
+      [ids.add(0, hashOf('loaded')), ids.add(0, hashOf('new')), ids.add(2, hashOf('new')), ids.add(0, hashOf('new'))],
+      [false, true, false, false],
+    );
+    const others = new TopicIds(ids);
+    others.set(0, []); // what had it is undone
+    assert.deepEqual([others.add(2, hashOf('new')), others.add(2, hashOf('loaded'))], [true, false]);
+    assert.equal(ids.add(2, hashOf('new')), false);
   });
 
   it('differ where the sources differ', () => {

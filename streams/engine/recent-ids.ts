@@ -37,6 +37,10 @@ export class RecentIds {
     for (const hash of hashes) this.add(hash);
   }
 
+  has(hash: number): boolean {
+    return this.#younger.has(hash) || this.#older.has(hash);
+  }
+
   /** @returns whether the id is new */
   add(hash: number): boolean {
     if (this.#older.has(hash) || !this.#younger.add(hash)) return false;
@@ -46,6 +50,43 @@ export class RecentIds {
     this.#older = this.#younger;
     this.#younger = oldest;
     return true;
+  }
+}
+
+/**
+ * The ids of the latest events of each partition of a topic. An event that comes by two partitions is one event: their number has
+ * changed between the two, or somebody has written it twice.
+ */
+export class TopicIds {
+  readonly #partitions: Map<number, RecentIds>;
+
+  /** @param others whose partitions this one begins with */
+  constructor(others?: TopicIds) {
+    this.#partitions = new Map(others && others.#partitions);
+  }
+
+  /** Sets the ids of a partition. */
+  set(partition: number, hashes: Iterable<number>): void {
+    this.#partitions.set(partition, new RecentIds(hashes));
+  }
+
+  /** Adds ids to those of a partition. */
+  merge(partition: number, hashes: Iterable<number>): void {
+    const own = this.#of(partition);
+    for (const hash of hashes) own.add(hash);
+  }
+
+  /** @returns whether the id is new to all partitions; this one has it from now on then */
+  add(partition: number, hash: number): boolean {
+    const own = this.#of(partition);
+    for (const ids of this.#partitions.values()) if (ids !== own && ids.has(hash)) return false;
+    return own.add(hash);
+  }
+
+  #of(partition: number): RecentIds {
+    let own = this.#partitions.get(partition);
+    if (!own) this.#partitions.set(partition, (own = new RecentIds()));
+    return own;
   }
 }
 

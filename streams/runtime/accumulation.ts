@@ -96,9 +96,10 @@ export class QueryAccumulation implements Accumulation {
       this.#partitions.set(name, own);
     }
     own.last = last;
+    const recent = memory.idsOf(topic);
     const fresh = events.filter((event) => {
       const hash = hashOfEvent(event);
-      const isNew = known.recent.add(hash);
+      const isNew = recent.add(partition, hash);
       if (isNew) own.hashes.push(hash);
       return isNew;
     });

@@ -166,7 +166,8 @@ describe('the engine on PostgreSQL', () => {
           // every process meets the users in another order
           const events = Array.from({ length: users }, (_, i) => {
             const userId = 1 + ((i * (2 * partition + 7) + batch) % users);
-            return orderEvent({ id: batch * users + i, userId, total: 0.1, partition, offset: batch * users + i });
+            const offset = batch * users + i;
+            return orderEvent({ id: partition * batches * users + offset, userId, total: 0.1, partition, offset });
           });
           await handle(engine, events);
         }
@@ -219,6 +220,34 @@ describe('the engine on PostgreSQL', () => {
     assert.equal(typeof alert['createdAt'], 'string');
     assert.deepEqual([alert['id'], alert['windowStart'], alert['value']], [1, at.toISOString(), 5]);
     assert.deepEqual(await rows(`SELECT items FROM feed WHERE kind = 'alert'`), [{ items: JSON.stringify(data) }]);
+  });
+
+  it('counts an event once that comes by two partitions', async () => {
+    const engine = await engineOf({ count });
+    const total = async () =>
+      Object.values(await windowsOf(engine, 'count')).reduce((sum, { values }) => sum + Number(values['orders']), 0);
+    await handle(engine, [event(1), event(1, 1), event(2, 1)]);
+    assert.equal(await total(), 2);
+    await handle(await engineOf({ count }), [event(1, 2), event(2, 2), event(3, 2)]); // a worker that has read no other partition
+    assert.equal(await total(), 3);
+    const other = new Engine({
+      group,
+      pool: database.pool,
+      ...(await declare(database.pool, group, [queryOf('count', count)])),
+      now,
+    });
+    const accumulate = async (partition: number, ...events: ReceivedEvent[]) => {
+      await other.prepare({ topic: 'order-events', partition, offset: 0n });
+      const accumulation = other.begin();
+      accumulation.add({ topic: 'order-events', partition, events, next: 1n });
+      return accumulation;
+    };
+    const undone = await accumulate(3, event(4, 3));
+    const repeated = await accumulate(4, event(4, 4), event(3, 4), event(5, 4));
+    await transaction(database.pool, (tx) => repeated.write(tx));
+    assert.equal(await total(), 4, 'the event of the other partition is not written yet');
+    await transaction(database.pool, (tx) => undone.write(tx));
+    assert.equal(await total(), 5);
   });
 
   it('raises an alert for each event of a query without a window, once however often the event comes', async () => {

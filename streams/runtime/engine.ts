@@ -105,7 +105,7 @@ export class Engine implements Accumulator {
     if (events.length === 0) return;
     const versions = await this.#current(tx);
     const partitions = [...Map.groupBy(events, nameOf).values()];
-    const memory = new PartitionMemory(this.#options.group);
+    const memory = new PartitionMemory(this.#options.group, this.#memory);
     await memory.prepare(
       tx,
       partitions.map(([first]) => first!),

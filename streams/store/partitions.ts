@@ -2,14 +2,13 @@ import { StreamsError } from '#streams/errors';
 import { nameOf } from '#platform/inbox';
 import type { TopicPartition } from '#platform/kafka';
 import type { Pool, PoolClient } from '#platform/postgres';
-import { maxRepeatDistance, PartitionWatermarks, RecentIds } from '#streams/engine';
+import { maxRepeatDistance, PartitionWatermarks, TopicIds } from '#streams/engine';
 
 /** The state of a partition that its next events need. */
 export interface KnownPartition {
   /** the next offset: the state is that before its event */
   next: bigint;
   watermarks: PartitionWatermarks;
-  recent: RecentIds;
 }
 
 type PartitionOffset = TopicPartition & { offset: bigint };
@@ -21,9 +20,14 @@ type PartitionOffset = TopicPartition & { offset: bigint };
 export class PartitionMemory {
   readonly #group: string;
   readonly #known = new Map<string, KnownPartition>();
+  /** by topic; of partitions that are read elsewhere, too, as they were when one was loaded here */
+  readonly #ids = new Map<string, TopicIds>();
+  readonly #idsBeside: ReadonlyMap<string, TopicIds> | undefined;
 
-  constructor(group: string) {
+  /** @param beside has the ids of the other partitions of each topic of which it has loaded one */
+  constructor(group: string, beside?: PartitionMemory) {
     this.#group = group;
+    this.#idsBeside = beside && beside.#ids;
   }
 
   /** Loads the state of partitions before the events at these offsets, unless it is here. */
@@ -31,10 +35,17 @@ export class PartitionMemory {
     const missing = partitions.filter((at) => this.#known.get(nameOf(at))?.next !== at.offset);
     if (missing.length === 0) return;
     const watermarks = await readWatermarks(db, this.#group, missing);
-    const recent = await readRecent(db, this.#group, missing);
-    missing.forEach((at, i) =>
-      this.#known.set(nameOf(at), { next: at.offset, watermarks: watermarks[i]!, recent: recent[i]! }),
-    );
+    const recent = await readRecent(db, this.#group, missing, (topic) => !this.#idsBeside?.has(topic));
+    for (const { topic, partition, hashes } of recent.own) this.idsOf(topic).set(partition, hashes);
+    for (const { topic, partition, hashes } of recent.others) this.idsOf(topic).merge(partition, hashes);
+    missing.forEach((at, i) => this.#known.set(nameOf(at), { next: at.offset, watermarks: watermarks[i]! }));
+  }
+
+  /** The ids of the latest events of a topic. */
+  idsOf(topic: string): TopicIds {
+    let ids = this.#ids.get(topic);
+    if (!ids) this.#ids.set(topic, (ids = new TopicIds(this.#idsBeside?.get(topic))));
+    return ids;
   }
 
   /** @throws if the partition is not prepared */
@@ -53,6 +64,7 @@ export class PartitionMemory {
   /** Drops all state, because events were discarded. */
   reset(): void {
     this.#known.clear();
+    this.#ids.clear();
   }
 }
 
@@ -81,25 +93,43 @@ async function readWatermarks(
   });
 }
 
+/**
+ * Reads the ids of the latest events of partitions, and of the others of their topics: an event may come by two of them.
+ * @param needsOthers whether those of the other partitions of a topic are read
+ */
 async function readRecent(
   db: Pool | PoolClient,
   group: string,
   partitions: readonly PartitionOffset[],
-): Promise<RecentIds[]> {
+  needsOthers: (topic: string) => boolean,
+) {
   // what has higher offsets is of an earlier topic of that name: it was read before
-  const { rows } = await db.query<{ topic: string; partition: number; hashes: Buffer }>({
+  const { rows } = await db.query<TopicPartition & { hashes: Buffer }>({
     name: 'recent-read',
     text: `SELECT r.topic, r.partition, r.hashes FROM stream_recent_ids r
-      JOIN unnest($2::text[], $3::int[], $4::bigint[]) AS p(topic, partition, first)
+      LEFT JOIN unnest($2::text[], $3::int[], $4::bigint[]) AS p(topic, partition, first)
         ON r.topic = p.topic AND r.partition = p.partition
-      WHERE r.consumer_group = $1 AND r.last_offset >= p.first - ${maxRepeatDistance}
+      WHERE r.consumer_group = $1
+        AND (r.last_offset >= p.first - ${maxRepeatDistance} OR p.first IS NULL AND r.topic = ANY ($5))
       ORDER BY r.topic, r.partition, r.last_offset < p.first, r.last_offset`,
-    values: [...keyValues(group, partitions), partitions.map(({ offset }) => offset)],
+    values: [
+      ...keyValues(group, partitions),
+      partitions.map(({ offset }) => offset),
+      [...new Set(partitions.map(({ topic }) => topic))].filter(needsOthers),
+    ],
   });
-  return partitions.map(({ topic, partition }) => {
-    const own = rows.filter((row) => row.topic === topic && row.partition === partition);
-    return new RecentIds(own.flatMap(({ hashes }) => readHashes(hashes)));
+  const found = Map.groupBy(rows, nameOf);
+  const hashesOf = (name: string) => (found.get(name) ?? []).flatMap(({ hashes }) => readHashes(hashes));
+  const own = partitions.map(({ topic, partition }) => {
+    const name = nameOf({ topic, partition });
+    return { topic, partition, hashes: hashesOf(name) };
   });
+  for (const at of partitions) found.delete(nameOf(at));
+  const others = [...found].map(([name, [first]]) => {
+    const { topic, partition } = first!;
+    return { topic, partition, hashes: hashesOf(name) };
+  });
+  return { own, others };
 }
 
 /** Hashes as bytes, eight each. */

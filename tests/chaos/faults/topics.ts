@@ -20,7 +20,7 @@ export const addPartitions: Inject = async (system, { target }) => {
 
 /**
  * Deletes a topic with all its records. At the end it is created again, and who wrote to it does so again, as operations.md says.
- * With other partitions than before, analytics would count events again, which it remembers by partition.
+ * With other partitions than before, analytics would count those events again that are not among the last of a partition.
  */
 export const recreateTopic: Inject = async (system, { target }) => {
   const declared = declaredTopics().find(({ name }) => name === target)!;
