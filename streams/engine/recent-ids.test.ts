@@ -15,7 +15,7 @@ describe('the ids of recent events', () => {
 
   it('are those of all partitions of a topic, and belong to the one that has the event first', () => {
     const ids = new TopicIds();
-    ids.merge(1, [hashOf('loaded')]);
+    ids.set(1, [hashOf('loaded')]);
     assert.deepEqual(
       [ids.add(0, hashOf('loaded')), ids.add(0, hashOf('new')), ids.add(2, hashOf('new')), ids.add(0, hashOf('new'))],
       [false, true, false, false],

@@ -70,12 +70,6 @@ export class TopicIds {
     this.#partitions.set(partition, new RecentIds(hashes));
   }
 
-  /** Adds ids to those of a partition. */
-  merge(partition: number, hashes: Iterable<number>): void {
-    const own = this.#of(partition);
-    for (const hash of hashes) own.add(hash);
-  }
-
   /** @returns whether the id is new to all partitions; this one has it from now on then */
   add(partition: number, hash: number): boolean {
     const own = this.#of(partition);

@@ -36,8 +36,8 @@ export class PartitionMemory {
     if (missing.length === 0) return;
     const watermarks = await readWatermarks(db, this.#group, missing);
     const recent = await readRecent(db, this.#group, missing, (topic) => !this.#idsBeside?.has(topic));
-    for (const { topic, partition, hashes } of recent.own) this.idsOf(topic).set(partition, hashes);
-    for (const { topic, partition, hashes } of recent.others) this.idsOf(topic).merge(partition, hashes);
+    for (const { topic, partition, hashes, isOwn } of recent)
+      if (isOwn || !this.#known.has(nameOf({ topic, partition }))) this.idsOf(topic).set(partition, hashes);
     missing.forEach((at, i) => this.#known.set(nameOf(at), { next: at.offset, watermarks: watermarks[i]! }));
   }
 
@@ -119,17 +119,14 @@ async function readRecent(
     ],
   });
   const found = Map.groupBy(rows, nameOf);
-  const hashesOf = (name: string) => (found.get(name) ?? []).flatMap(({ hashes }) => readHashes(hashes));
-  const own = partitions.map(({ topic, partition }) => {
-    const name = nameOf({ topic, partition });
-    return { topic, partition, hashes: hashesOf(name) };
-  });
-  for (const at of partitions) found.delete(nameOf(at));
-  const others = [...found].map(([name, [first]]) => {
-    const { topic, partition } = first!;
-    return { topic, partition, hashes: hashesOf(name) };
-  });
-  return { own, others };
+  const named = new Map([...rows, ...partitions].map((at) => [nameOf(at), at]));
+  const own = new Set(partitions.map(nameOf));
+  return [...named].map(([name, { topic, partition }]) => ({
+    topic,
+    partition,
+    isOwn: own.has(name),
+    hashes: (found.get(name) ?? []).flatMap(({ hashes }) => readHashes(hashes)),
+  }));
 }
 
 /** Hashes as bytes, eight each. */
