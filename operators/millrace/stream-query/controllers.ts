@@ -171,7 +171,7 @@ export class StreamQueryControllers {
     if (!emit || topology.topics.known.has(emit.to)) return { ready: true, message: '' };
     const { kafkaTopics: topics } = this.#context;
     const kept = this.#files.passed(namespace).topics.get(emit.to);
-    if (kept?.isOwn === false) return kept;
+    if (kept?.failure !== undefined) return kept;
     if (topology.runner?.spec.kafka?.external)
       return kept ?? { ready: false, message: `the topic ${emit.to} is not there yet` };
     return strimziMissing(topics) ?? strimziReadiness(topics.store.get(`${namespace}/${topicResourceName(emit.to)}`));

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import { ApiError } from '#runtime/errors.ts';
 import { ManualClock } from '#runtime/testing/manual-clock.ts';
 import type { StrimziReadiness } from '../strimzi.ts';
 import { ExternalTopics } from './external-topics.ts';
@@ -9,14 +10,16 @@ const fine = { ready: true, message: '' };
 const failing = (failure: string): StrimziReadiness => ({ ready: false, failure, message: failure });
 
 /** @param answerMs how long Kafka takes for a topic */
-function topicsOf(answerMs: number, answers: Record<string, StrimziReadiness>, owned: readonly string[]) {
+function topicsOf(answerMs: number, answers: Record<string, StrimziReadiness | Error>, owned: readonly string[]) {
   const clock = new ManualClock();
   const asked: string[] = [];
   const kafka = {
     async emittedTopic(_: string, __: object, { name }: { name: string }) {
       asked.push(name);
       await clock.advance(answerMs);
-      return answers[name] ?? fine;
+      const answer = answers[name] ?? fine;
+      if (answer instanceof Error) throw answer;
+      return answer;
     },
     topicsOfQueries: () => Promise.resolve(new Set(owned)),
   };
@@ -74,5 +77,20 @@ describe('the topics of queries in a Kafka that is not Strimzi’s', () => {
       isOver: true,
     });
     assert.deepEqual(await keep([]), { asked: [], how: [], isOver: true });
+  });
+
+  it('hold up no others where the API server refuses the record of one, and all where it fails', async () => {
+    const answers: Record<string, Error> = { '..x': new ApiError(422, { reason: 'Invalid' }) };
+    const { keep } = topicsOf(0, answers, ['mine']);
+    assert.deepEqual(await keep(['..x', 'mine']), {
+      asked: ['..x', 'mine'],
+      how: [
+        ['..x', 'ReconcileRefused', undefined],
+        ['mine', 'ready', true],
+      ],
+      isOver: true,
+    });
+    answers['..x'] = new ApiError(500);
+    await assert.rejects(keep(['..x', 'mine']), answers['..x']);
   });
 });

@@ -3,6 +3,7 @@ import type { ExternalKafka } from '../external-kafka/external-kafka.ts';
 import { isAway } from '../external-kafka/problem.ts';
 import type { StrimziReadiness } from '../strimzi.ts';
 import { emittedTopic } from './topology.ts';
+import { refusalIn } from './topics.ts';
 import type { QueryTopic } from './topics.ts';
 
 /** How long a pass over the topics of a namespace may take, in milliseconds: a slow Kafka is no reconcile that is stuck. */
@@ -48,9 +49,12 @@ export class ExternalTopics {
     const begin = this.#clock.now();
     const found = new Map<string, StrimziReadiness>();
     let away: StrimziReadiness | undefined;
+    const keep = (topic: string) =>
+      // the API server may refuse the record of one topic
+      this.#externalKafka.emittedTopic(namespace, kafka, emittedTopic(topic), signal).catch(refusalIn);
     for (const topic of due) {
       if (!away && this.#clock.now() - begin > passMs) break;
-      const kept = away ?? (await this.#externalKafka.emittedTopic(namespace, kafka, emittedTopic(topic), signal));
+      const kept = away ?? (await keep(topic));
       if (isAway(kept.failure)) away = kept;
       found.set(topic, kept);
     }

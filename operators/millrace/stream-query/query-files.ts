@@ -128,7 +128,7 @@ export class QueryFiles {
     { topics, runner }: Topology,
     signal: AbortSignal,
   ): Promise<number | undefined> {
-    const { kafkaTopics } = this.#context;
+    const { kafkaTopics, streamQueries } = this.#context;
     const { cluster, external, replicas } = runner?.spec.kafka ?? {};
     const undeclared = undeclaredTopics(candidates, topics);
     let after = new Map<string, QueryTopic>();
@@ -142,10 +142,13 @@ export class QueryFiles {
     const last = this.passed(namespace);
     this.#passed.set(namespace, { ...last, topics: after });
     const isChanged = (topic: string) => !equal(after.get(topic), last.topics.get(topic));
-    const emitting = [...candidates].filter(([, { valid }]) => valid?.to !== undefined && isChanged(valid.to));
+    // also those that are newer than the candidates
+    const emitting = streamQueries.store
+      .by(byNamespace, namespace)
+      .filter(({ spec }) => spec.emit && isChanged(spec.emit.to));
     this.#onChange(
       namespace,
-      emitting.map(([name]) => name),
+      emitting.map(({ metadata }) => metadata.name),
     );
     if (!isOver) return 0;
     if (![...after.values()].every(({ ready }) => ready)) return retryMs;

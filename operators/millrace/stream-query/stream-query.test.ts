@@ -100,6 +100,16 @@ describe('checking a stream query', () => {
     assert.equal(validateQuery(query('q', { emit: { to: 'analytics-alerts' } }), shop).error, undefined);
   });
 
+  it('lets no query emit to what Kafka takes for no name of a topic', () => {
+    for (const to of ['.', '..', '*', 'a b', 'a/b', 'à', '日本']) {
+      const validation = validateQuery(query('q', { emit: { to } }), shop);
+      assert.equal(validation.error !== undefined && validation.reason, 'Invalid', to);
+      assert.ok(validation.error!.startsWith(`spec.emit.to: ${to} is no name of a topic: `), validation.error);
+    }
+    for (const to of ['alerts-', '.alerts', 'a..b', 'A_.b', '...'])
+      assert.equal(validateQuery(query('q', { emit: { to } }), shop).error, undefined, to);
+  });
+
   it('takes an unquoted `on`, which Kubernetes reads as true, for what was meant', () => {
     const emit = { to: 'mine', true: 'close' } as unknown as NonNullable<StreamQuerySpec['emit']>;
     const { text, error } = validateQuery(query('q', { emit }), shop);
@@ -130,6 +140,7 @@ describe('checking a stream query', () => {
         a: { valid: file('mine'), before: file('former') },
         c: { valid: file(undefined), before: file('order-events') },
         d: { valid: file('analytics-alerts'), before: file('g.dead-letters') },
+        e: { valid: undefined, before: file('*') },
       }),
     );
     assert.deepEqual(Object.fromEntries(undeclaredTopics(candidates, shop.topics)), { mine: 'a', former: 'a' });

@@ -1,3 +1,6 @@
+import { messageOf } from '#platform/errors';
+import { isRefusal } from '#runtime/errors.ts';
+import { keyOf } from '#runtime/objects.ts';
 import type { ControllerContext } from '../controller-context.ts';
 import { kafkaTopicOf } from '../kafka-topic.ts';
 import { isManaged, madeForLabel, madeForQueryLabel } from '../labels.ts';
@@ -18,7 +21,7 @@ const made: QueryTopic = { ready: true, message: '', isOwn: true };
  * Creates and corrects, in a Kafka of Strimzi, the topics that queries emit to and no service declares. It changes none that was
  * made for a service, also where that is gone: its events would go with its retention.
  * @param topics each with the name of a query
- * @returns which of them are somebody else's, and why
+ * @returns which of them are somebody else's or refused, and why
  */
 export async function keepQueryTopics(
   context: ControllerContext,
@@ -30,11 +33,24 @@ export async function keepQueryTopics(
   for (const [topic, query] of topics) {
     const desired = kafkaTopicOf(emittedTopic(topic), { ...kafka, madeFor: { [madeForQueryLabel]: query } });
     const isFree = (found: KafkaTopic) => isOfQuery(found, desired);
-    const found = await applyOwn(context, context.kafkaTopics, desired, signal, isFree);
-    const isOwn = isManaged(found) && isOfQuery(found, desired);
-    kept.set(topic, isOwn ? made : { ready: false, failure: 'TopicTaken', message: whoseIs(found), isOwn });
+    const isOwn = (found: KafkaTopic) => isManaged(found) && isFree(found);
+    try {
+      const found = await applyOwn(context, context.kafkaTopics, desired, signal, isFree);
+      kept.set(topic, isOwn(found) ? made : taken(found));
+    } catch (error) {
+      const refused = refusalIn(error);
+      const known = context.kafkaTopics.store.get(keyOf(desired));
+      // a correction that is refused leaves the topic whose it is
+      kept.set(topic, { ...refused, isOwn: known && isOwn(known) ? true : undefined });
+    }
   }
   return kept;
+}
+
+/** How a topic is that the API server refuses, which is no fault of the other queries. @throws the error where it is no refusal */
+export function refusalIn(error: unknown): StrimziReadiness {
+  if (!isRefusal(error)) throw error;
+  return { ready: false, failure: 'ReconcileRefused', message: messageOf(error) };
 }
 
 /** Earlier releases did not say that a topic was made for a query: then it is as one is made. */
@@ -42,6 +58,10 @@ function isOfQuery({ metadata, spec }: KafkaTopic, desired: KafkaTopic): boolean
   if (metadata.labels?.[madeForQueryLabel] !== undefined) return true;
   const retention = 'retention.ms';
   return spec.partitions === desired.spec.partitions && spec.config[retention] === desired.spec.config[retention];
+}
+
+function taken(found: KafkaTopic): QueryTopic {
+  return { ready: false, failure: 'TopicTaken', message: whoseIs(found), isOwn: false };
 }
 
 function whoseIs(topic: KafkaTopic): string {

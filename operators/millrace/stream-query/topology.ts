@@ -27,6 +27,9 @@ export function topologyOf(services: readonly EventService[]): Topology {
   return { topics, consumed, runner, hash: hash(all) };
 }
 
+/** Whether Kafka allows a name for a topic; how long it may be is in the schema. */
+export const isTopicName = (name: string): boolean => /^(?!\.{1,2}$)[A-Za-z0-9._-]+$/.test(name);
+
 /** The topic that the operator creates for a query where no service declares it. */
 export const emittedTopic = (name: string): Topic => ({ name, partitions: 6, retentionMs: parseDuration('7d') });
 
@@ -36,7 +39,8 @@ export const emittedTopic = (name: string): Topic => ({ name, partitions: 6, ret
  */
 export function undeclaredTopics(candidates: ReadonlyMap<string, Candidate>, topics: QueryTopics): Map<string, string> {
   const sorted = [...candidates].toSorted(([a], [b]) => (a < b ? 1 : -1));
-  const isUndeclared = (topic: string) => !topics.known.has(topic) && refusalOf(topic, topics) === undefined;
+  const isUndeclared = (topic: string) =>
+    isTopicName(topic) && !topics.known.has(topic) && refusalOf(topic, topics) === undefined;
   const emissions = sorted.flatMap(([query, { valid, before }]) =>
     [valid?.to, before?.to].flatMap((topic) =>
       topic !== undefined && isUndeclared(topic) ? [[topic, query] as const] : [],

@@ -2,6 +2,7 @@ import { stringify } from 'yaml';
 import { parseQuery, refusalOf } from '#streams/language';
 import { unquotedOn } from '../api/stream-query.ts';
 import type { StreamQuery } from '../api/stream-query.ts';
+import { isTopicName } from './topology.ts';
 import type { Topology } from './topology.ts';
 
 /**
@@ -40,6 +41,10 @@ export function validateQuery(
     const isTaken = emit !== undefined && refusalOf(emit.to, topics) !== undefined;
     const reason = isMistaken ? 'Invalid' : isTaken ? 'TopicTaken' : 'TopicNotDeclared';
     return { text: undefined, error: messages.join('; '), reason };
+  }
+  if (emit && !isTopicName(emit.to)) {
+    const message = `${emit.to} is no name of a topic: it has letters, digits, ., _ and - alone, and is neither . nor ..`;
+    return { text: undefined, error: `spec.emit.to: ${message}`, reason: 'Invalid' };
   }
   const unread = from.map(({ topic }) => topic).filter((topic) => consumed && !consumed.has(topic));
   if (unread.length === 0) return { text, error: undefined };

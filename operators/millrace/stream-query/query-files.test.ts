@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { eventually } from '#test/eventually.ts';
+import { kafkaTopics } from '../api/kinds.ts';
+import { streamQueryWorld } from '../testing/stream-queries.ts';
+import type { StreamQueryWorld } from '../testing/stream-queries.ts';
+import { namespace } from '../testing/world.ts';
+
+const kafka = { cluster: 'millrace' };
+const emitting = (to: string) => ({ emit: { to } });
+
+async function inWorld(
+  test: (world: StreamQueryWorld) => Promise<void>,
+  prepare?: Parameters<typeof streamQueryWorld>[0],
+): Promise<void> {
+  const world = await streamQueryWorld(prepare);
+  try {
+    await test(world);
+  } finally {
+    await world.stop();
+  }
+}
+
+describe('the topics that queries emit to', () => {
+  it('hold up no other query where the API server refuses one, and stay whose they are', () => {
+    let refused = 'alerts-';
+    const isRefused = ({ verb, path }: { verb: string; path: string }) =>
+      verb === 'patch' && path.endsWith(`/kafkatopics/${refused}`);
+    return inWorld(
+      async ({ server, context, emittedTopics, runner, query, ready, files, written }) => {
+        const partitions = () => context.kafkaTopics.store.get(`${namespace}/mine`)?.spec.partitions;
+        runner({ kafka });
+        query('alerts', emitting('alerts-'));
+        query('mine', emitting('mine'));
+        query('plain');
+        await eventually(() => ready('alerts')?.reason === 'ReconcileRefused', 'the query says so');
+        assert.match(ready('alerts')!.message, /422/);
+        await eventually(() => files().join() === 'mine,plain', 'the others are passed on');
+        await eventually(() => written().join() === 'mine', 'and have their rights');
+        await eventually(() => ready('mine')?.reason === 'TopicNotReady', 'one of them waits for Strimzi alone');
+
+        refused = 'mine';
+        emittedTopics.clear(); // as another leader begins
+        server.patch(kafkaTopics, namespace, 'mine', { spec: { partitions: 7 } });
+        await eventually(() => partitions() === 7, 'somebody has changed it');
+        query('more', emitting('mine'));
+        await eventually(() => ready('more')?.reason === 'ReconcileRefused', 'its correction is refused');
+        await eventually(() => files().includes('more'), 'it is written nevertheless');
+        assert.ok(emittedTopics.of(namespace)?.has('mine'));
+
+        refused = 'none';
+        query('last');
+        await eventually(() => partitions() === 6, 'it is corrected');
+        await eventually(() => files().join() === 'alerts,last,mine,more,plain', 'all are passed on');
+        await eventually(() => written().join() === 'alerts-,mine', 'and have their rights');
+      },
+      (server) => server.fail(422, Infinity, isRefused),
+    );
+  });
+});
