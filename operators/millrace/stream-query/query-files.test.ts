@@ -58,4 +58,44 @@ describe('the topics that queries emit to', () => {
       (server) => server.fail(422, Infinity, isRefused),
     );
   });
+
+  it('keep their rights while the cluster does not have their kind', () => {
+    let isMissing = false;
+    let isGoing = false;
+    const isWrite = ({ verb, path }: { verb: string; path: string }) =>
+      verb === 'patch' && path.endsWith('/kafkatopics/mine');
+    return inWorld(
+      async ({ server, context, emittedTopics, runner, query, ready, files, written }) => {
+        runner({ kafka });
+        query('mine', emitting('mine'));
+        await eventually(() => files().join() === 'mine' && written().join() === 'mine', 'it may write');
+        isGoing = true; // its definition is deleted, and its objects before that
+        server.delete(kafkaTopics, namespace, 'mine');
+        await eventually(() => !context.kafkaTopics.store.get(`${namespace}/mine`), 'the operator knows it');
+        query('more');
+        await eventually(
+          () => ready('mine')?.reason === 'ReconcileRefused' && files().includes('more'),
+          'it is refused',
+        );
+        assert.deepEqual([...(emittedTopics.of(namespace) ?? [])], ['mine']);
+        isMissing = true;
+        server.endWatches();
+        await eventually(() => context.kafkaTopics.isAbsent, 'the kind is away');
+        query('new', emitting('new'));
+        query('plain');
+        await eventually(() => files().includes('plain'), 'what needs no topic is passed on');
+        assert.deepEqual(files(), ['mine', 'more', 'plain'], 'what runs goes on, and nothing begins to emit');
+        assert.deepEqual([...(emittedTopics.of(namespace) ?? [])], ['mine']);
+        emittedTopics.clear(); // as another leader begins
+        query('second');
+        await eventually(() => files().includes('second'), 'it is passed on');
+        assert.equal(emittedTopics.of(namespace), undefined, 'nobody knows them');
+        assert.deepEqual(written(), ['mine']);
+      },
+      (server) => {
+        server.fail(404, Infinity, ({ path }) => isMissing && path.includes('/kafkatopics'));
+        server.fail(405, Infinity, (request) => isGoing && isWrite(request));
+      },
+    );
+  });
 });

@@ -159,7 +159,7 @@ export class QueryFiles {
   #textsOf(
     namespace: string,
     candidates: ReadonlyMap<string, Candidate>,
-    { topics: declared }: Topology,
+    { topics: declared, runner }: Topology,
   ): Map<string, string> {
     const { topics } = this.passed(namespace);
     const mayEmit = (topic: string) => {
@@ -170,9 +170,24 @@ export class QueryFiles {
       const file = passedOn(candidate, mayEmit);
       return file ? [[name, file] as const] : [];
     });
-    const emitted = files.flatMap(([, { to }]) => (to !== undefined && topics.get(to)?.isOwn ? [to] : []));
-    this.#emitted.set(namespace, new Set(emitted));
+    const emits = files.flatMap(([, { to }]) => (to === undefined || declared.known.has(to) ? [] : [to]));
+    this.#tellEmitted(namespace, emits, runner);
     return new Map(files.map(([name, { text }]) => [name, text]));
+  }
+
+  /**
+   * Tells which topics are emitted to that were made for queries. Without the kind of Strimzi that says whose one is, the right to it stays
+   * as it is.
+   * @param emits what files emit to and no service declares
+   */
+  #tellEmitted(namespace: string, emits: readonly string[], runner: Topology['runner']): void {
+    const { topics } = this.passed(namespace);
+    const isOfStrimzi = runner?.spec.kafka?.cluster !== undefined;
+    const told = isOfStrimzi ? this.#emitted.of(namespace) : undefined;
+    const isOwn = (topic: string) => topics.get(topic)?.isOwn ?? told?.has(topic);
+    const isUnread = isOfStrimzi && this.#context.kafkaTopics.isAbsent;
+    if (isUnread && emits.some((topic) => isOwn(topic) === undefined)) return;
+    this.#emitted.set(namespace, new Set(emits.filter(isOwn)));
   }
 }
 
