@@ -32,11 +32,11 @@ export async function keepQueryTopics(
   const kept = new Map<string, QueryTopic>();
   for (const [topic, query] of topics) {
     const desired = kafkaTopicOf(emittedTopic(topic), { ...kafka, madeFor: { [madeForQueryLabel]: query } });
-    const isFree = (found: KafkaTopic) => isOfQuery(found, desired);
+    const isFree = (found: KafkaTopic) => isOfQuery(context, found, desired);
     const isOwn = (found: KafkaTopic) => isManaged(found) && isFree(found);
     try {
       const found = await applyOwn(context, context.kafkaTopics, desired, signal, isFree);
-      kept.set(topic, isOwn(found) ? made : taken(found));
+      kept.set(topic, isOwn(found) ? made : taken(found, desired));
     } catch (error) {
       const refused = refusalIn(error);
       const known = context.kafkaTopics.store.get(keyOf(desired));
@@ -53,21 +53,39 @@ export function refusalIn(error: unknown): StrimziReadiness {
   return { ready: false, failure: 'ReconcileRefused', message: messageOf(error) };
 }
 
-/** Earlier releases did not say that a topic was made for a query: then it is as one is made. */
-function isOfQuery({ metadata, spec }: KafkaTopic, desired: KafkaTopic): boolean {
-  if (metadata.labels?.[madeForQueryLabel] !== undefined) return true;
+/** A KafkaTopic as somebody may have made it. */
+type FoundTopic = Pick<KafkaTopic, 'metadata'> & { spec: Partial<KafkaTopic['spec']> };
+
+/** Kafka's name of a topic. */
+const topicNameOf = ({ metadata, spec }: FoundTopic) => spec.topicName ?? metadata.name;
+
+/** Earlier releases wrote the name of the query where that of a service is now, and made a topic as one is made now. */
+function isOfQuery(
+  { eventServices, streamQueries }: Pick<ControllerContext, 'eventServices' | 'streamQueries'>,
+  found: FoundTopic,
+  desired: KafkaTopic,
+): boolean {
+  // several names of topics may have the same name as a KafkaTopic
+  if (topicNameOf(found) !== topicNameOf(desired)) return false;
+  const { namespace = '', labels = {} } = found.metadata;
+  if (labels[madeForQueryLabel] !== undefined) return true;
+  const maker = `${namespace}/${labels[madeForLabel] ?? ''}`;
+  if (eventServices.store.get(maker) || !streamQueries.store.get(maker)) return false;
   const retention = 'retention.ms';
-  return spec.partitions === desired.spec.partitions && spec.config[retention] === desired.spec.config[retention];
+  const { partitions, config } = desired.spec;
+  return found.spec.partitions === partitions && found.spec.config?.[retention] === config[retention];
 }
 
-function taken(found: KafkaTopic): QueryTopic {
-  return { ready: false, failure: 'TopicTaken', message: whoseIs(found), isOwn: false };
+function taken(found: KafkaTopic, desired: KafkaTopic): QueryTopic {
+  return { ready: false, failure: 'TopicTaken', message: `the KafkaTopic ${whoseIs(found, desired)}`, isOwn: false };
 }
 
-function whoseIs(topic: KafkaTopic): string {
-  const { name, labels } = topic.metadata;
-  const whose = isManaged(topic)
+function whoseIs(found: KafkaTopic, desired: KafkaTopic): string {
+  const { name, labels } = found.metadata;
+  const topic = topicNameOf(found);
+  if (topic !== topicNameOf(desired)) return `${name} is that of the topic ${topic}: emit to another topic`;
+  const whose = isManaged(found)
     ? `was made for ${labels?.[madeForLabel] ?? 'a service'}`
     : 'exists, and Millrace has not made it';
-  return `the KafkaTopic ${name} ${whose}: emit to another topic, or declare it in spec.produces of an EventService`;
+  return `${name} ${whose}: emit to another topic, or declare it in spec.produces of an EventService`;
 }
