@@ -172,8 +172,12 @@ export class StreamQueryControllers {
     const { kafkaTopics: topics } = this.#context;
     const kept = this.#files.passed(namespace).topics.get(emit.to);
     if (kept?.failure !== undefined) return kept;
-    if (topology.runner?.spec.kafka?.external)
-      return kept ?? { ready: false, message: `the topic ${emit.to} is not there yet` };
+    const { cluster, external } = topology.runner?.spec.kafka ?? {};
+    if (external) return kept ?? { ready: false, message: `the topic ${emit.to} is not there yet` };
+    if (topology.runner && cluster === undefined) {
+      const message = `spec.kafka of ${topology.runner.metadata.name} is missing: nobody makes the topic ${emit.to}`;
+      return { ready: false, failure: 'NoKafka', message };
+    }
     return strimziMissing(topics) ?? strimziReadiness(topics.store.get(`${namespace}/${topicResourceName(emit.to)}`));
   }
 

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import type { Resource } from '#runtime/objects.ts';
 import { eventually } from '#test/eventually.ts';
-import { kafkaTopics } from '../api/kinds.ts';
+import { kafkaTopics, streamQueries } from '../api/kinds.ts';
+import { kstatusOf } from '../testing/kstatus.ts';
 import { streamQueryWorld } from '../testing/stream-queries.ts';
 import type { StreamQueryWorld } from '../testing/stream-queries.ts';
 import { namespace } from '../testing/world.ts';
@@ -98,4 +100,15 @@ describe('the topics that queries emit to', () => {
       },
     );
   });
+
+  it('are made by nobody where the service that runs the queries has no Kafka, which the query says', () =>
+    inWorld(async ({ server, runner, query, ready, files }) => {
+      runner();
+      query('mine', emitting('mine'));
+      query('plain');
+      await eventually(() => ready('mine')?.reason === 'NoKafka', 'it says so');
+      assert.equal(ready('mine')!.message, 'spec.kafka of analytics is missing: nobody makes the topic mine');
+      assert.equal(kstatusOf(server.find<Resource>(streamQueries, namespace, 'mine')!), 'Failed');
+      await eventually(() => files().join() === 'plain', 'the other one is passed on');
+    }));
 });
