@@ -3,7 +3,8 @@ import { describe, it } from 'node:test';
 
 import type { Resource } from '#runtime/objects.ts';
 import { eventually } from '#test/eventually.ts';
-import { kafkaTopics, streamQueries } from '../api/kinds.ts';
+import { configMaps, kafkaTopics, streamQueries } from '../api/kinds.ts';
+import type { ConfigMap } from '../informers.ts';
 import { kstatusOf } from '../testing/kstatus.ts';
 import { streamQueryWorld } from '../testing/stream-queries.ts';
 import type { StreamQueryWorld } from '../testing/stream-queries.ts';
@@ -111,4 +112,38 @@ describe('the topics that queries emit to', () => {
       assert.equal(kstatusOf(server.find<Resource>(streamQueries, namespace, 'mine')!), 'Failed');
       await eventually(() => files().join() === 'plain', 'the other one is passed on');
     }));
+});
+
+describe('the files of queries', () => {
+  it('are the last valid ones, also where the operator has not heard yet of what it has written', () => {
+    let isLagging = false;
+    const isWatch = ({ verb, path }: { verb: string; path: string }) =>
+      verb === 'watch' && path.includes('/configmaps');
+    return inWorld(
+      async ({ server, context, runner, query, ready, files }) => {
+        const fileIn = (map: ConfigMap | undefined) => map?.data?.['mine.yaml'] ?? '';
+        const file = () => fileIn(server.find<ConfigMap>(configMaps, namespace, 'stream-queries'));
+        const known = () => fileIn(context.configMaps.store.get(`${namespace}/stream-queries`));
+        const change = (having: string) => server.patch(streamQueries, namespace, 'mine', { spec: { having } });
+        runner();
+        query('mine', { having: 'orders > 1' });
+        await eventually(() => known().includes('orders > 1'), 'it is passed on');
+        isLagging = true;
+        server.forget();
+        server.endWatches();
+        const isHeard = () =>
+          server.requests.some(({ verb, path }) => verb === 'watch' && path.includes('/streamqueries'));
+        await eventually(isHeard, 'the operator hears of queries alone');
+        change('orders > 2');
+        await eventually(() => file().includes('orders > 2'), 'a change is passed on');
+        assert.ok(known().includes('orders > 1'), 'the cache lags behind');
+        change('order > 3');
+        await eventually(() => ready('mine')?.reason === 'Invalid', 'a mistake is reported');
+        query('plain');
+        await eventually(() => files().includes('plain'), 'another one is passed on');
+        assert.ok(file().includes('orders > 2'), file());
+      },
+      (server) => server.fail(503, Infinity, (request) => isLagging && isWatch(request)),
+    );
+  });
 });

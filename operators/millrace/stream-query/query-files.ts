@@ -11,6 +11,7 @@ import { OperatorError } from '../errors.ts';
 import type { ExternalKafka } from '../external-kafka/external-kafka.ts';
 import { recheckMs, retryMs } from '../external-kafka/findings.ts';
 import { byNamespace } from '../informers.ts';
+import type { ConfigMap } from '../informers.ts';
 import { handOverCommand, isManaged } from '../labels.ts';
 import { applyOwn } from '../own-objects.ts';
 import { configMapNames, configMapOf, fileIn, queryFiles } from './config-map.ts';
@@ -18,6 +19,7 @@ import type { EmittedTopics } from './emitted-topics.ts';
 import { ExternalTopics } from './external-topics.ts';
 import { passedOn } from './passed-on.ts';
 import type { Candidate, QueryFile } from './passed-on.ts';
+import { QueryMaps } from './query-maps.ts';
 import { keepQueryTopics } from './topics.ts';
 import type { QueryTopic } from './topics.ts';
 import { undeclaredTopics } from './topology.ts';
@@ -54,6 +56,7 @@ export class QueryFiles {
   readonly #externalTopics: ExternalTopics;
   readonly #emitted: EmittedTopics;
   readonly #onChange: (namespace: string, queries: Iterable<string>) => void;
+  readonly #maps: QueryMaps;
   readonly #passed = new Map<string, Passed>();
 
   /** @param onChange is told the queries whose topic or place has changed */
@@ -67,6 +70,7 @@ export class QueryFiles {
     this.#validations = validations;
     this.#externalTopics = new ExternalTopics(externalKafka, context.clock);
     this.#emitted = emittedTopics;
+    this.#maps = new QueryMaps(context.configMaps);
     this.#onChange = onChange;
   }
 
@@ -76,9 +80,8 @@ export class QueryFiles {
   }
 
   /** The ConfigMaps of a namespace; undefined for those that do not exist. */
-  maps(namespace: string) {
-    const { store } = this.#context.configMaps;
-    return configMapNames.map((name) => store.get(`${namespace}/${name}`));
+  maps(namespace: string): (ConfigMap | undefined)[] {
+    return this.#maps.in(namespace);
   }
 
   /** Passes the queries of a namespace on, and before that makes their topics. */
@@ -86,7 +89,7 @@ export class QueryFiles {
     const { configMaps: maps } = this.#context;
     const observed = this.maps(namespace);
     if (!topology.runner && !observed.some(Boolean)) return {};
-    const candidates = await this.#candidates(namespace, topology, signal);
+    const candidates = await this.#candidates(namespace, topology, observed, signal);
     const requeueAfterMs = await this.#keepTopics(namespace, candidates, topology, signal);
     const texts = this.#textsOf(namespace, candidates, topology);
     const before = observed.map((map) => map?.data);
@@ -96,6 +99,7 @@ export class QueryFiles {
       if (!isNeeded) continue;
       const map = await applyOwn(this.#context, maps, configMapOf(namespace, name, data[place]!), signal);
       if (!isManaged(map)) throw configMapTaken(map);
+      this.#maps.written(map);
     }
     const last = this.passed(namespace);
     this.#passed.set(namespace, { ...last, overflow });
@@ -103,11 +107,15 @@ export class QueryFiles {
     return { requeueAfterMs };
   }
 
-  /** What there is of each query. */
-  async #candidates(namespace: string, topology: Topology, signal: AbortSignal): Promise<Map<string, Candidate>> {
+  /** What there is of each query. @param observed the ConfigMaps */
+  async #candidates(
+    namespace: string,
+    topology: Topology,
+    observed: readonly (ConfigMap | undefined)[],
+    signal: AbortSignal,
+  ): Promise<Map<string, Candidate>> {
     const { streamQueries: queries, clock } = this.#context;
     const all = queries.store.by(byNamespace, namespace).filter((query) => !isDeleting(query));
-    const observed = this.maps(namespace);
     const candidates = new Map<string, Candidate>();
     const look = (query: StreamQuery) => {
       const { name } = query.metadata;
