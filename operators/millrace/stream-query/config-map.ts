@@ -50,6 +50,18 @@ export function queryFiles(
   return { data, overflow };
 }
 
+/**
+ * The places of the ConfigMaps in the order in which they are written: a file that moves is in its new ConfigMap before it leaves the other.
+ * @param data the files of each ConfigMap, and before that
+ */
+export function writingOrder(
+  data: readonly Readonly<Record<string, string>>[],
+  before: readonly (Readonly<Record<string, string>> | undefined)[],
+): number[] {
+  const loses = (place: number) => Object.keys(before[place] ?? {}).some((file) => data[place]?.[file] === undefined);
+  return [...data.keys()].toSorted((a, b) => Number(loses(a)) - Number(loses(b)));
+}
+
 export function configMapOf(namespace: string, name: string, data: Record<string, string>): ConfigMap {
   const labels = { ...managedBy, 'app.kubernetes.io/part-of': 'millrace' };
   return { apiVersion: 'v1', kind: 'ConfigMap', metadata: { namespace, name, labels }, data };

@@ -5,10 +5,12 @@ import type { Resource } from '#runtime/objects.ts';
 import { eventually } from '#test/eventually.ts';
 import { configMaps, kafkaTopics, streamQueries } from '../api/kinds.ts';
 import type { ConfigMap } from '../informers.ts';
+import { manager } from '../labels.ts';
 import { kstatusOf } from '../testing/kstatus.ts';
 import { streamQueryWorld } from '../testing/stream-queries.ts';
 import type { StreamQueryWorld } from '../testing/stream-queries.ts';
 import { namespace } from '../testing/world.ts';
+import { configMapOf } from './config-map.ts';
 
 const kafka = { cluster: 'millrace' };
 const emitting = (to: string) => ({ emit: { to } });
@@ -144,6 +146,35 @@ describe('the files of queries', () => {
         assert.ok(file().includes('orders > 2'), file());
       },
       (server) => server.fail(503, Infinity, (request) => isLagging && isWatch(request)),
+    );
+  });
+
+  it('are in the next ConfigMap before they leave one that they have outgrown', () => {
+    let isRefused = true;
+    return inWorld(
+      async ({ server, context, runner, query, ready, files }) => {
+        const filesOf = (name: string) =>
+          Object.keys(server.find<ConfigMap>(configMaps, namespace, name)?.data ?? {}).join();
+        runner();
+        const mistake = { having: 'order > 1' };
+        query('a', mistake);
+        query('b', mistake);
+        await eventually(() => context.configMaps.store.size === 1 && ready('b')?.reason === 'Invalid', 'it has none');
+        // as an earlier release has filled it
+        const large = 'x'.repeat(480 * 1024);
+        const data = { 'a.yaml': large, 'b.yaml': large };
+        await context.api.apply(configMaps, configMapOf(namespace, 'stream-queries', data), manager);
+        const known = () => context.configMaps.store.get(`${namespace}/stream-queries`);
+        await eventually(() => known()?.data?.['b.yaml'], 'the operator knows it');
+        query('c');
+        await eventually(() => ready('c')?.reason === 'ReconcileRefused', 'there is no other ConfigMap');
+        assert.equal(filesOf('stream-queries'), 'a.yaml,b.yaml');
+        isRefused = false;
+        query('d');
+        await eventually(() => files().join() === 'a,b,c,d', 'all are passed on');
+        assert.equal(filesOf('stream-queries-2'), 'b.yaml');
+      },
+      (server) => server.fail(403, Infinity, ({ path }) => isRefused && path.endsWith('/configmaps/stream-queries-2')),
     );
   });
 });

@@ -14,7 +14,7 @@ import { byNamespace } from '../informers.ts';
 import type { ConfigMap } from '../informers.ts';
 import { handOverCommand, isManaged } from '../labels.ts';
 import { applyOwn } from '../own-objects.ts';
-import { configMapNames, configMapOf, fileIn, queryFiles } from './config-map.ts';
+import { configMapNames, configMapOf, fileIn, queryFiles, writingOrder } from './config-map.ts';
 import type { EmittedTopics } from './emitted-topics.ts';
 import { ExternalTopics } from './external-topics.ts';
 import { passedOn } from './passed-on.ts';
@@ -94,7 +94,8 @@ export class QueryFiles {
     const texts = this.#textsOf(namespace, candidates, topology);
     const before = observed.map((map) => map?.data);
     const { data, overflow } = queryFiles(texts, before);
-    for (const [place, name] of configMapNames.entries()) {
+    for (const place of writingOrder(data, before)) {
+      const name = configMapNames[place]!;
       const isNeeded = place === 0 || observed[place] !== undefined || Object.keys(data[place]!).length > 0;
       if (!isNeeded) continue;
       const map = await applyOwn(this.#context, maps, configMapOf(namespace, name, data[place]!), signal);
