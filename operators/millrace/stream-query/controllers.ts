@@ -9,6 +9,7 @@ import { streamQueries } from '../api/kinds.ts';
 import { topicResourceName } from '../kafka-topic.ts';
 import type { ControllerContext } from '../controller-context.ts';
 import { byNamespace } from '../informers.ts';
+import { madeForQueryLabel } from '../labels.ts';
 import { StatusReporter } from '../report.ts';
 import { strimziMissing, strimziReadiness } from '../strimzi.ts';
 import type { StrimziReadiness } from '../strimzi.ts';
@@ -28,6 +29,7 @@ const fetchEveryMs = (queries: number) => Math.max(10_000, queries * 20);
 /** The time until topics are created, after the kind of topics has appeared. */
 const absentMs = 10_000;
 
+const isOfQueries = ({ metadata }: Pick<KubeObject, 'metadata'>) => metadata.labels?.[madeForQueryLabel] !== undefined;
 const namespaceOf = ({ metadata }: Pick<KubeObject, 'metadata'>) => [metadata.namespace ?? ''];
 
 /**
@@ -89,6 +91,7 @@ export class StreamQueryControllers {
       .watches(queries, namespaceOf, specChanged)
       .watches(eventServices, namespaceOf, specChanged)
       .watches(maps, namespaceOf)
+      .watches(topics, (topic) => (isOfQueries(topic) ? namespaceOf(topic) : []), specChanged)
       .resyncs(() => {
         places.emittedTopics.clear();
         return this.#namespaces();

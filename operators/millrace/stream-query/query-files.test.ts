@@ -6,6 +6,7 @@ import { eventually } from '#test/eventually.ts';
 import { configMaps, kafkaTopics, streamQueries } from '../api/kinds.ts';
 import type { ConfigMap } from '../informers.ts';
 import { manager } from '../labels.ts';
+import type { KafkaTopic } from '../strimzi.ts';
 import { kstatusOf } from '../testing/kstatus.ts';
 import { streamQueryWorld } from '../testing/stream-queries.ts';
 import type { StreamQueryWorld } from '../testing/stream-queries.ts';
@@ -103,6 +104,21 @@ describe('the topics that queries emit to', () => {
       },
     );
   });
+
+  it('are made again where somebody deletes them, and corrected where somebody changes them', () =>
+    inWorld(async ({ server, runner, query }) => {
+      const found = () => server.find<KafkaTopic>(kafkaTopics, namespace, 'mine');
+      runner({ kafka });
+      query('mine', emitting('mine'));
+      await eventually(found, 'it is made');
+      // of these, one or two may be seen because of something else
+      for (let partitions = 7; partitions < 12; partitions += 1) {
+        server.patch(kafkaTopics, namespace, 'mine', { spec: { partitions } });
+        await eventually(() => found()?.spec.partitions === 6, 'it is corrected');
+      }
+      server.delete(kafkaTopics, namespace, 'mine');
+      await eventually(found, 'it is made again');
+    }));
 
   it('are made by nobody where the service that runs the queries has no Kafka, which the query says', () =>
     inWorld(async ({ server, runner, query, ready, files }) => {
