@@ -193,4 +193,25 @@ describe('the files of queries', () => {
       (server) => server.fail(403, Infinity, ({ path }) => isRefused && path.endsWith('/configmaps/stream-queries-2')),
     );
   });
+
+  it('are no matter of a ConfigMap that somebody else has made, unless it has one of them', () =>
+    inWorld(async ({ server, context, runner, query, ready, files, metricLines }) => {
+      const data = { 'theirs.txt': 'theirs' };
+      const metadata = { namespace, name: 'stream-queries-5' };
+      server.create(configMaps, { apiVersion: 'v1', kind: 'ConfigMap', metadata, data } as ConfigMap);
+      await eventually(() => context.configMaps.store.size === 1, 'the operator knows it');
+      runner();
+      query('plain');
+      await eventually(() => files().includes('plain'), 'the query is passed on');
+      query('second');
+      await eventually(() => files().includes('second'), 'and another one');
+      assert.deepEqual(
+        await metricLines('operator_reconciles_total{controller="query-files",result="error"}'),
+        [],
+        'and nothing fails',
+      );
+      server.patch(configMaps, namespace, 'stream-queries-5', { data: { 'plain.yaml': 'theirs' } });
+      await eventually(() => ready('plain')?.reason === 'ConfigMapTaken', 'analytics would read theirs');
+      assert.match(ready('plain')!.message, /^the ConfigMap stream-queries-5 exists/);
+    }));
 });

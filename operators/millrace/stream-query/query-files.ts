@@ -96,7 +96,9 @@ export class QueryFiles {
     const { data, overflow } = queryFiles(texts, before);
     for (const place of writingOrder(data, before)) {
       const name = configMapNames[place]!;
-      const isNeeded = place === 0 || observed[place] !== undefined || Object.keys(data[place]!).length > 0;
+      const found = observed[place];
+      // one that somebody else has made is a matter of queries only where it has a file of one
+      const isNeeded = place === 0 || (found && isManaged(found)) || Object.keys(data[place]!).length > 0;
       if (!isNeeded) continue;
       const map = await applyOwn(this.#context, maps, configMapOf(namespace, name, data[place]!), signal);
       if (!isManaged(map)) throw configMapTaken(map);
