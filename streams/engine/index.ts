@@ -14,7 +14,7 @@ export type { Sessions, WindowDelta } from './refusals.ts';
 export { MemoryEngine } from './memory.ts';
 export { PlanSet, planOf } from './plan.ts';
 export type { Plan } from './plan.ts';
-export { RecentIds, TopicIds, hashOfEvent, maxRepeatDistance } from './recent-ids.ts';
+export { TopicIds, hashOfEvent, maxRepeatDistance } from './recent-ids.ts';
 export { passes, rowOf } from './rows.ts';
 export { mergeSessions } from './sessions.ts';
 export type { StoredSession, MergedSession, SessionChanges, SessionDelta } from './sessions.ts';

@@ -58,7 +58,9 @@ export function writingOrder(
   data: readonly Readonly<Record<string, string>>[],
   before: readonly (Readonly<Record<string, string>> | undefined)[],
 ): number[] {
-  const loses = (place: number) => Object.keys(before[place] ?? {}).some((file) => data[place]?.[file] === undefined);
+  const isKept = (file: string) => data.some((files) => files[file] !== undefined);
+  const loses = (place: number) =>
+    Object.keys(before[place] ?? {}).some((file) => data[place]?.[file] === undefined && isKept(file));
   return [...data.keys()].toSorted((a, b) => Number(loses(a)) - Number(loses(b)));
 }
 
