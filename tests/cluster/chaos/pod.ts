@@ -16,7 +16,7 @@ function sources(): string[] {
     readdirSync(`${tests}/${folder}`)
       .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'))
       .map((file) => `${folder}/${file}`);
-  return [...below('chaos'), 'chaos/faults/fault.ts', ...below('cluster/chaos')];
+  return [...below('chaos'), 'chaos/faults/fault.ts', ...below('cluster/chaos'), 'support/random.ts'];
 }
 
 /** What lets the agent run beside the platform: its sources, its user of Kafka, the way in to every pod, and its pod. */
