@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { Type } from 'typebox';
+import type { TObject, TSchema } from 'typebox';
 import { Check } from 'typebox/value';
 import { breaks } from './compatibility.ts';
 import { collectContracts, defineContract } from './contract.ts';
@@ -82,39 +83,164 @@ test('an event may gain an optional field, and nothing that a reader of either v
   }
 });
 
-const bounds = fc.record({
-  minimum: fc.option(fc.integer({ min: 0, max: 3 }), { nil: undefined }),
-  maximum: fc.option(fc.integer({ min: 3, max: 6 }), { nil: undefined }),
+test('a keyword that refuses values may come to what is sent, and go from what is received', () => {
+  const anything = schema({ a: {} });
+  const keywords = [
+    { multipleOf: 0.01 },
+    { uniqueItems: true },
+    { not: text },
+    { allOf: [text] },
+    { oneOf: [text] },
+    { exclusiveMinimum: 0 },
+    { exclusiveMaximum: 9 },
+    { minProperties: 1 },
+    { maxProperties: 9 },
+    { const: 'x' },
+    { enum: ['x'] },
+    { anyOf: [text, { type: 'null' }] },
+  ];
+  for (const keyword of keywords) {
+    const narrow = schema({ a: keyword });
+    const [name] = Object.keys(keyword);
+    assert.deepEqual(breaks(anything, narrow, 'sent'), [], `${name} comes`);
+    assert.deepEqual(breaks(narrow, anything, 'received'), [], `${name} goes`);
+    assert.equal(breaks(anything, narrow, 'received').length, 1, `${name} comes to what is received`);
+    assert.equal(breaks(anything, narrow, 'event').length, 1, `${name} comes to an event`);
+    assert.equal(breaks(narrow, anything, 'event').length, 1, `${name} goes from an event`);
+  }
 });
-const field = fc.oneof(
-  bounds.map((own) => Type.Integer(JSON.parse(JSON.stringify(own)) as { minimum?: number; maximum?: number })),
+
+test('a keyword that is not known here must not change, whatever it does', () => {
+  const [before, after] = [schema({ a: { contains: text } }), schema({ a: { contains: { type: 'integer' } } })];
+  for (const direction of ['sent', 'received', 'event'] as const) {
+    assert.deepEqual(breaks(before, before, direction), []);
+    assert.deepEqual(breaks(before, after, direction), ['a changed its contains to {"type":"integer"}']);
+    assert.deepEqual(breaks(before, schema({ a: {} }), direction), ['a changed its contains to none']);
+  }
+  const described = schema({ a: { description: 'b', examples: [1], default: 2 } });
+  assert.deepEqual(breaks(schema({ a: {} }), described, 'event'), []);
+});
+
+test('the values of fields by pattern, of other fields, and of a first list are compared', () => {
+  const record = (value: object) => schema({ a: { type: 'object', patternProperties: { '^.*$': value } } });
+  const open = (value: object) => schema({ a: { type: 'object', additionalProperties: value } });
+  const rows = (items?: object) => schema({ a: { type: 'array', ...(items && { items }) } });
+  const number = { type: 'number' };
+  const cases: [object, object, string][] = [
+    [record(number), record(text), 'a{^.*$} changed its type from "number" to "string"'],
+    [open(number), open(text), 'a.* changed its type from "number" to "string"'],
+    [rows(), rows(number), 'a[] changed its type from any to "number"'],
+    [rows(number), rows(), 'a[] changed its type from "number" to any'],
+    [
+      schema({ a: { anyOf: [record(number), { type: 'null' }] } }),
+      schema({ a: { anyOf: [record(text), { type: 'null' }] } }),
+      'a.a{^.*$} changed its type from "number" to "string"',
+    ],
+  ];
+  for (const [before, after, expected] of cases)
+    for (const direction of ['sent', 'received', 'event'] as const)
+      assert.deepEqual(breaks(before as never, after as never, direction), [expected]);
+});
+
+test('a field is new to readers that accept no other fields, or only some', () => {
+  const object = (properties: object, others?: object | false) => ({
+    type: 'object',
+    properties,
+    additionalProperties: others,
+  });
+  const found = (others: object | false, direction: 'event' | 'sent' | 'received') =>
+    breaks(object({ a: text }, others) as never, object({ a: text, b: text }, others) as never, direction);
+  for (const direction of ['event', 'sent'] as const) {
+    assert.deepEqual(found(false, direction), ['b is new, but earlier readers accept no fields that they do not know']);
+    assert.deepEqual(found({ type: 'number' }, direction), ['b changed its type from "number" to "string"']);
+    assert.deepEqual(found(text, direction), []);
+    assert.match(
+      breaks(object({}, false) as never, object({}) as never, direction)[0]!,
+      /^the body may have more fields, but earlier readers accept none/,
+    );
+  }
+  assert.deepEqual(found(false, 'received'), []);
+});
+
+/** One of these, or none. */
+const maybe = (...options: number[]) => fc.option(fc.constantFrom(...options), { nil: undefined });
+/** The keywords of a schema, but those without a value. */
+const keywords = (own: Record<string, fc.Arbitrary<unknown>>) =>
+  fc.record(own).map((all) => JSON.parse(JSON.stringify(all)) as Record<string, never>);
+const numbers = keywords({
+  minimum: maybe(0, 1, 2, 3),
+  maximum: maybe(3, 4, 5, 6),
+  exclusiveMinimum: maybe(0),
+  exclusiveMaximum: maybe(6),
+  multipleOf: maybe(1, 2),
+});
+const ofRecord = fc.constantFrom(Type.Integer(), Type.Number(), Type.Union([Type.String(), Type.Null()]));
+/** Kinds of fields, each with several schemas. */
+const kinds: fc.Arbitrary<TSchema>[] = [
+  numbers.map((own) => Type.Number(own)),
   fc.subarray(['x', 'y', 'z'], { minLength: 1 }).map((values) => Type.Enum(values)),
-  fc.constant(Type.Union([Type.String(), Type.Null()])),
-  fc.constant(Type.String()),
-);
-const eventSchema = fc
-  .dictionary(fc.constantFrom('a', 'b', 'c'), fc.tuple(field, fc.boolean()), { maxKeys: 3 })
-  .map((fields) =>
-    Type.Object(
-      Object.fromEntries(
-        Object.entries(fields).map(([name, [type, isOptional]]) => [name, isOptional ? Type.Optional(type) : type]),
+  fc.constantFrom('x', 'y').map((value) => Type.Literal(value)),
+  fc.constantFrom(Type.Union([Type.String(), Type.Null()]), Type.String()),
+  fc
+    .tuple(
+      fc.constantFrom({}, Type.String(), Type.Integer()),
+      keywords({ uniqueItems: fc.constantFrom(true, undefined) }),
+    )
+    .map(([items, own]) => Type.Unsafe({ type: 'array', ...(Object.keys(items).length > 0 && { items }), ...own })),
+  fc
+    .tuple(ofRecord, keywords({ minProperties: maybe(1), maxProperties: maybe(1) }))
+    .map(([value, own]) => Type.Record(Type.String(), value, own)),
+  fc
+    .tuple(fc.boolean(), fc.constantFrom(undefined, false, Type.String(), Type.Integer()))
+    .map(([hasMore, others]) =>
+      Type.Object(
+        { k: Type.Optional(Type.Integer()), ...(hasMore && { l: Type.Optional(Type.String()) }) },
+        others === undefined ? {} : { additionalProperties: others },
       ),
     ),
+];
+const names = ['a', 'b', 'c'] as const;
+/** Two versions of a field, of one kind; undefined where a version lacks it. */
+const versions = fc
+  .tuple(fc.constantFrom(...kinds), fc.constantFrom('neither', 'new', 'optional', 'required'))
+  .chain(([kind, presence]) => fc.tuple(kind, kind, fc.constant(presence)))
+  .map(([before, after, presence]): [TSchema | undefined, TSchema | undefined] => {
+    if (presence === 'neither') return [undefined, undefined];
+    if (presence === 'required') return [before, after];
+    return [presence === 'new' ? undefined : Type.Optional(before), Type.Optional(after)];
+  });
+const events = fc.tuple(versions, versions, versions).map((fields) => {
+  const version = (of: 0 | 1) =>
+    Type.Object(Object.fromEntries(names.flatMap((name, i) => (fields[i]![of] ? [[name, fields[i]![of]]] : []))));
+  return [version(0), version(1)] as const;
+});
+const plain: unknown[] = [0, 1, 2, 3.5, 4, 6, 'x', 'y', 'z', 'other', null, [], ['x'], ['x', 'x'], [1, 1]];
+const objects: unknown[] = [{}, { k: 1 }, { k: 'x' }, { k: 1, l: 'x' }, { l: 1 }, { m: 1, n: null }];
+const data = fc.dictionary(fc.constantFrom(...names), fc.constantFrom(...plain, ...objects));
+
+/** A value as a version writes it: without fields that it does not know, unless it has a schema for these. */
+function writtenBy(version: TSchema, value: unknown): unknown {
+  const { properties, additionalProperties } = version as Partial<TObject> & { additionalProperties?: unknown };
+  if (properties === undefined || typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([name]) => name in properties || additionalProperties !== undefined)
+      .map(([name, child]) => [name, name in properties ? writtenBy(properties[name]!, child) : child]),
   );
-const data = fc.dictionary(
-  fc.constantFrom('a', 'b', 'c'),
-  fc.constantFrom<unknown>(0, 2, 4, 6, 'x', 'y', 'z', 'other', null),
-);
+}
 
 test('where no change of an event breaks anything, both versions accept the events of both', () => {
   fc.assert(
-    fc.property(eventSchema, eventSchema, fc.array(data, { minLength: 20, maxLength: 40 }), (before, after, values) => {
-      const all = breaks(toDocument(before), toDocument(after), 'event');
-      fc.pre(all.length === 0);
-      for (const value of values) {
-        const known = Object.fromEntries(Object.entries(value).filter(([name]) => name in before.properties));
-        assert.equal(Check(before, known), Check(after, known), JSON.stringify(known));
-      }
+    fc.property(events, fc.array(data, { minLength: 20, maxLength: 40 }), ([before, after], all) => {
+      fc.pre(breaks(toDocument(before), toDocument(after), 'event').length === 0);
+      for (const value of all)
+        for (const [writer, reader] of [
+          [before, after],
+          [after, before],
+        ] as const) {
+          const event = writtenBy(writer, value);
+          if (Check(writer, event)) assert.ok(Check(reader, event), JSON.stringify(event));
+        }
     }),
     { numRuns: 2_000 },
   );
@@ -147,4 +273,19 @@ test('a field that goes from an event is named with its event', () => {
   const event = less.events['order.created'] as { properties: Record<string, unknown> };
   delete event.properties['userId'];
   assert.deepEqual(releaseBreaks(release, less), ['event order.created: userId is gone']);
+});
+
+test('an event keeps its source and its topics, and may come to more topics', () => {
+  const release = currentRelease(contracts, '1.0.0');
+  const moved = (source: string, ...topics: string[]): Release => ({
+    ...release,
+    origins: { 'order.created': { source, topics } },
+  });
+  assert.deepEqual(releaseBreaks(release, moved('/orders', 'order-events', 'all-events')), []);
+  assert.deepEqual(releaseBreaks(release, moved('/shop', 'shop-events')), [
+    'event order.created: is no longer in the topic order-events',
+    'event order.created: changed its source from /orders to /shop',
+  ]);
+  const { origins: _, ...older } = release;
+  assert.deepEqual(releaseBreaks(older, moved('/shop', 'shop-events')), []);
 });

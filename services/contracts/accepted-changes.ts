@@ -91,4 +91,14 @@ export const acceptedChanges: readonly AcceptedChange[] = [
     change,
     reason: neverPublished,
   })),
+  {
+    at: [
+      ...fieldsOf(['order.created', ...orderChanges], 'totalAmount'),
+      ...fieldsOf(['order.created'], 'items[].unitPrice', 'items[].totalPrice'),
+      'operation createOrder: items[].unitPrice',
+      'operation createOrder: items[].totalPrice',
+    ],
+    change: 'changed its multipleOf to 0.01',
+    reason: 'It describes what was refused already: amounts with parts of a cent.',
+  },
 ];
