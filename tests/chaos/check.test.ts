@@ -102,6 +102,20 @@ describe('a broken run: for any run, the fault is found where it first shows', (
     });
   }
 
+  test('a key goes on in another partition', () => {
+    fc.assert(
+      fc.property(seeds, (seed) => {
+        let hasTwo = false;
+        const found = findings(seed, ({ hops }) => {
+          const later = hops.records.filter(({ topic, id }) => topic === 'order-events' && !id!.endsWith('-1'));
+          for (const record of later) record.partition = 7;
+          hasTwo = later.length > 0;
+        });
+        assert.equal(found.includes('reordered outbox orders'), hasTwo);
+      }),
+    );
+  });
+
   test('two events of a key are in the wrong order', () => {
     fc.assert(
       fc.property(seeds, (seed) => {

@@ -85,7 +85,7 @@ function checkEventStore({ name, state, events }: Aggregates): Finding[] {
   return [...findings, ...compareStates(hop, name, foldAll(events), state)];
 }
 
-/** Each event is in the topic at least once; the first copies of a key's events are in order. */
+/** Each event is in the topic at least once; the events of a key are in one partition, and their first copies in order. */
 function checkTopic({ name, topic, events }: Aggregates, { records, recreated }: Hops): Finding[] {
   const hop = `outbox ${name}`;
   const all = records.filter((record) => record.topic === topic);
@@ -97,22 +97,30 @@ function checkTopic({ name, topic, events }: Aggregates, { records, recreated }:
     .map(({ id }) => ({ kind: 'lost', hop, what: `${id} is not in ${topic}` }));
   const seen = new Set<string>();
   const last = new Map<string, number>();
+  const homes = new Map<string, number>();
   for (const { partition, offset, key, id = '' } of own) {
     const event = stored.get(id);
     if (!event) {
       if (!isForeign(key)) findings.push({ kind: 'doubled', hop, what: `${topic}/${partition}@${offset} is no event` });
       continue;
     }
-    const place = `${partition} ${event.key}`;
+    const home = homes.get(event.key) ?? partition;
+    homes.set(event.key, home);
+    if (partition !== home)
+      findings.push({
+        kind: 'reordered',
+        hop,
+        what: `${id} is at ${topic}/${partition}@${offset}, and others of ${event.key} in partition ${home}`,
+      });
     if (seen.has(id)) continue;
     seen.add(id);
-    if (event.version < (last.get(place) ?? 0))
+    if (event.version < (last.get(event.key) ?? 0))
       findings.push({
         kind: 'reordered',
         hop,
         what: `${id} is at ${topic}/${partition}@${offset} after a later version`,
       });
-    last.set(place, Math.max(event.version, last.get(place) ?? 0));
+    last.set(event.key, Math.max(event.version, last.get(event.key) ?? 0));
   }
   return findings;
 }

@@ -1,31 +1,17 @@
 import pg from 'pg';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { deadLetterTopic, topics as declaredTopics } from '#platform/declarations';
+import { topics as declaredTopics } from '#platform/declarations';
 import { createKafka, type Kafka } from '#platform/kafka';
 import { databaseNameOf } from '#platform/postgres';
 import { createLogger } from '#platform/telemetry';
 import type { Observed } from './observed.ts';
 import { foreignEvent } from './hops.ts';
+import { samplesOf, type Outbox, type Reading, type TopicEnds } from './samples.ts';
 import { GreenWatch, type HopSample } from './watch.ts';
 
 const everyMs = 1_000;
 const askMs = 2_500;
-
-interface Outbox {
-  database: string;
-  service: string;
-  topics: string[];
-}
-
-interface Reading {
-  at: number;
-  shards: { shard: number; pending: number; position: string }[];
-  /** by group and partition; of an earlier topic of the name, they say nothing */
-  offsets: Map<string, { next: bigint; topicId: string | null }>;
-  /** Those that can be sent now, those that wait for that or for their next attempt, and those that are done. */
-  mails: { due: number; waiting: number; settled: number } | undefined;
-}
 
 /**
  * Looks at the platform from outside its own paths every second: the health of each service, and how far each hop is, by
@@ -40,8 +26,8 @@ export class Probe {
   readonly #outboxes: Outbox[];
   readonly #kafka: Kafka;
   readonly #pools = new Map<string, pg.Pool>();
-  readonly #ends = new Map<string, { at: number; high: Map<number, bigint>; topicId: string | undefined }>();
-  readonly #readings = new Map<string, Reading>();
+  readonly #ends = new Map<string, TopicEnds & { at: number }>();
+  readonly #readings = new Map<string, Reading & { at: number }>();
   /** the services that are UP, with the time when they were asked */
   readonly #green = new Map<string, number>();
   readonly #stopping = new AbortController();
@@ -53,12 +39,7 @@ export class Probe {
       (spec.databases ?? []).map((database) => ({
         database: database.name,
         service: name,
-        topics: [
-          ...(database.name === name ? (spec.produces ?? []).map(({ topic }) => topic) : []),
-          ...(spec.consumes ?? [])
-            .filter((consumption) => consumption.database === database.name)
-            .map(({ group }) => deadLetterTopic(group)),
-        ],
+        consumes: (spec.consumes ?? []).filter((consumption) => consumption.database === database.name),
       })),
     );
     const log = createLogger('chaos', 'silent');
@@ -105,7 +86,10 @@ export class Probe {
 
   /** Where each part of each hop is. */
   samples(): HopSample[] {
-    return this.#outboxes.flatMap((outbox) => this.#samplesOf(outbox));
+    return this.#outboxes.flatMap((outbox) => {
+      const reading = this.#readings.get(outbox.database);
+      return reading ? samplesOf(outbox, reading, this.#ends) : [];
+    });
   }
 
   /** What is pending at each hop, if everything was read after that moment; else undefined. */
@@ -122,37 +106,6 @@ export class Probe {
     for (const sample of this.samples()) pending.set(sample.hop, (pending.get(sample.hop) ?? 0) + sample.pending);
     for (const { mails } of this.#readings.values()) if (mails) pending.set('mails', mails.waiting);
     return pending;
-  }
-
-  #samplesOf({ database, service, topics }: Outbox): HopSample[] {
-    const reading = this.#readings.get(database);
-    if (!reading) return [];
-    const sent = topics.map((topic) => [...(this.#ends.get(topic)?.high.values() ?? [])].join('+')).join(' ');
-    const samples = reading.shards.map(({ shard, pending, position }) => ({
-      name: `outbox ${database}/${shard}`,
-      hop: `outbox ${database}`,
-      service,
-      pending,
-      position: `${position} ${sent}`,
-    }));
-    const own = this.#system.services.find(({ metadata }) => metadata.name === service)!;
-    for (const { group, topics: consumed } of own.spec.consumes ?? []) {
-      const isHere = own.spec.consumes!.some((one) => one.group === group && one.database === database);
-      for (const topic of isHere ? consumed : [])
-        for (const [partition, high] of this.#ends.get(topic)?.high ?? []) {
-          const name = `${group} ${topic}/${partition}`;
-          const stored = reading.offsets.get(name);
-          const topicId = this.#ends.get(topic)!.topicId;
-          const isOther = stored?.topicId !== null && topicId !== undefined && stored?.topicId !== topicId;
-          const next = stored && !isOther ? stored.next : 0n;
-          const position = `${stored?.topicId} ${stored?.next}`;
-          samples.push({ name, hop: group, service, pending: Number(high - next), position });
-        }
-    }
-    const { mails } = reading;
-    if (mails)
-      samples.push({ name: 'mails', hop: 'mails', service, pending: mails.due, position: String(mails.settled) });
-    return samples;
   }
 
   async #repeat(ask: () => Promise<void>): Promise<void> {
