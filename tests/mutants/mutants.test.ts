@@ -8,6 +8,7 @@ import { mutants } from './list.ts';
 import type { Mutant } from './mutant.ts';
 import { faultsOf, hasTest, mutate } from './mutant.ts';
 import { runTest } from './named-test.ts';
+import { isMissed } from './schedules.ts';
 
 const root = join(import.meta.dirname, '../..');
 
@@ -37,6 +38,13 @@ describe('the mutants', () => {
     for (const { name, schedules } of mutants)
       if (typeof schedules === 'string')
         assert.match(schedules, /^[A-Z].*[^.]$/, `${name}: a sentence without its full stop`);
+  });
+
+  it('count against the schedules only where these have to find them, and do not', () => {
+    const played = (schedules: true | string, anomalies?: number) =>
+      isMissed({ mutant: { schedules }, summary: anomalies === undefined ? undefined : { schedules: 100, anomalies } });
+    assert.deepEqual([played(true, 1), played('Because', 0), played('Because', 1)], [false, false, false]);
+    assert.deepEqual([played(true, 0), played(true), played('Because')], [true, true, true]);
   });
 
   it('say what no longer fits', () => {

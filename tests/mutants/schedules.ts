@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 
 import type { Summary } from '../schedules/report.ts';
+import type { Mutant } from './mutant.ts';
 
 /** the seeds that have to find a mutant: from the first one on, so that two runs are the same */
 export const seeds = 100;
@@ -31,3 +32,19 @@ export async function runSchedules(
   const last = output.trim().split('\n').at(-1) ?? '';
   return { summary: last.startsWith('{"schedules"') ? (JSON.parse(last) as Summary) : undefined, output };
 }
+
+/** What became of a mutant. */
+export interface Played {
+  mutant: Pick<Mutant, 'schedules'>;
+  /** undefined where the schedules did not run */
+  summary: Pick<Summary, 'schedules' | 'anomalies'> | undefined;
+}
+
+export const isFound = ({ summary }: Played): boolean => (summary?.anomalies ?? 0) > 0;
+
+/**
+ * Whether a mutant counts against the schedules: one that they have to find and do not, or with which they did not run. Of another
+ * one the list says why they do not find it.
+ */
+export const isMissed = (played: Played): boolean =>
+  !played.summary || (played.mutant.schedules === true && !isFound(played));

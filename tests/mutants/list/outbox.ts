@@ -22,6 +22,16 @@ export const outbox: readonly Mutant[] = [
     schedules: true,
   },
   {
+    name: 'skip-locked',
+    breaks: 'The relay skips the rows that another session has locked, and its cursor passes them',
+    file: 'platform/outbox/read.ts',
+    from: 'ORDER BY o.xid, o.id LIMIT $10::int + ${lookahead}\n',
+    to: 'ORDER BY o.xid, o.id LIMIT $10::int + ${lookahead} FOR UPDATE SKIP LOCKED\n',
+    testFile: 'platform/outbox/locked-rows.test.ts',
+    test: 'the rows that another session has locked are published in their place',
+    schedules: 'No actor of a schedule locks the rows of an outbox: relays share shards, not rows',
+  },
+  {
     name: 'lease-not-checked',
     breaks: 'A relay takes shards that another relay has leased',
     file: 'platform/outbox/shards.ts',
