@@ -40,6 +40,7 @@ export const shop: readonly string[] = [
   'tests/system/browser',
   'tests/chaos',
   'tests/disaster',
+  'tests/cluster/chaos',
   'tests/cluster/platform',
   'tests/system/start',
   'tests/mutants',
