@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
@@ -12,7 +12,7 @@ import { brokerError } from '#platform/kafka/testing/fake-error.ts';
 import { fakeKafka } from '#platform/kafka/testing/fake.ts';
 import { createLogger, registry } from '#platform/telemetry';
 import { transaction } from '#platform/postgres';
-import { RecordBatchBuilder } from './record-batch.ts';
+import { rawRecordEvent, RecordBatchBuilder } from './record-batch.ts';
 import { OutboxRelay } from './relay.ts';
 import { appendToOutbox } from './write.ts';
 import type { OutboxEvent } from './write.ts';
@@ -258,6 +258,74 @@ describe('parked events of the outbox', () => {
       left.map(({ event_id: id }) => id),
       [`${topic}-2-1`, `${topic}-2-2`],
     );
+  });
+
+  it('of a real Kafka: records whose keys PostgreSQL does not take as text, which are sent as they are', async (t) => {
+    const kafka = createKafka({ brokers: testKafka().brokers.split(','), clientId: 'parked-test', log });
+    t.after(() => kafka.close());
+    const topic = await uniqueTopic('parking', 1);
+    const missing = `missing-${randomUUID()}`;
+    const keys = ['a\0b', '\0', 'ff00fe'].map((key, i) => Buffer.from(key, i < 2 ? 'utf8' : 'hex'));
+    const records = (n: number) =>
+      keys.map((key, i) => {
+        const { data: _, ...rest } = event(missing, `raw-${i}`, n);
+        return rawRecordEvent(rest, { key, value: Buffer.from(String(n)), headers: [] });
+      });
+    const relay = start(kafka);
+    await append(...records(1), event(topic, '1', 1), event(topic, '2', 1));
+    relay.wake();
+    const high = async (name: string) => (await kafka.admin.watermarks(name)).get(0)!.high;
+    await eventually(async () => (await parked()).length === keys.length, 'the records are parked');
+    await append(...records(2), event(topic, '1', 2));
+    relay.wake();
+    await eventually(async () => (await parked()).length === 2 * keys.length, 'those behind them, too');
+    await eventually(async () => (await pastCursor()) === 0, 'the cursors have passed all');
+    assert.equal(await high(topic), 3n, 'the neighbours are sent once');
+    await kafka.admin.ensureTopics([{ name: missing, partitions: 1, retentionMs: -1 }]);
+    await eventually(async () => (await parked()).length === 0, 'they are published');
+    const found: string[] = [];
+    const reader = kafka.consumer({
+      group: `reader-${missing}`,
+      topics: [missing],
+      from: 'earliest',
+      onBatch: ({ messages }) => {
+        found.push(...messages.map((one) => `${one.raw!().key!.toString('hex')} ${one.value}`));
+        return Promise.resolve(true);
+      },
+    });
+    t.after(() => reader.stop());
+    reader.start();
+    await eventually(() => found.length === 2 * keys.length, 'they are read');
+    for (const key of keys.map((bytes) => bytes.toString('hex')))
+      assert.deepEqual(
+        found.filter((one) => one.startsWith(`${key} `)),
+        [`${key} 1`, `${key} 2`],
+      );
+  });
+
+  it('that PostgreSQL refuses, too, stay in the outbox with those of their keys, and the others are sent once', async () => {
+    const { kafka, sent } = fakeKafka({ orders: 1 });
+    const relay = start(kafka);
+    const unheard = randomBytes(4_000).toString('hex'); // too long for an index
+    await append(event(unheard, '1', 1), event('orders', '1', 1), event('gone', '1', 1), event(unheard, '1', 2));
+    relay.wake();
+    await eventually(async () => (await parked()).length === 1, 'the event that can be parked');
+    await eventually(async () => {
+      const { checks } = await health.report();
+      return /the outbox is not published: index row/.test(checks['outbox test']!.reason ?? '');
+    }, 'the health says so');
+    for (const n of [2, 3]) {
+      await append(event('orders', '1', n));
+      relay.wake();
+      await eventually(() => sent.length === n, 'a later event of another topic');
+    }
+    assert.deepEqual(
+      ids(sent),
+      [1, 2, 3].map((n) => `orders-1-${n}`),
+    );
+    assert.equal((await parked()).length, 1);
+    await database.pool.query(`DELETE FROM millrace.outbox WHERE topic = $1`, [unheard]);
+    await eventually(async () => (await pastCursor()) === 0, 'the cursors have passed all');
   });
 
   it('of a partition that fails while others take messages hold up no others, and are published in order when it takes them', async () => {

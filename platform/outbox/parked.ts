@@ -1,4 +1,6 @@
+import { toError } from '#platform/errors';
 import { backoffMs } from '#platform/lifecycle';
+import { isUnavailable } from '#platform/postgres';
 import type { PoolClient } from '#platform/postgres';
 import type { Logger } from '#platform/telemetry';
 import { behind } from './publish.ts';
@@ -105,14 +107,14 @@ export class Parked {
     }
     const held = await this.#heldKeys(session, toCheck);
     for (const row of toCheck) {
-      if (held.has(`${row.topic} ${row.key}`)) waiting.push(behind(row));
+      if (held.has(nameOf(row))) waiting.push(behind(row));
       else free.push(row);
     }
     return { free, waiting };
   }
 
   async #heldKeys(session: PoolClient, rows: readonly OutboxRow[]): Promise<Set<string>> {
-    const keys = [...new Map(rows.map((row) => [`${row.topic} ${row.key}`, row])).values()];
+    const keys = [...new Map(rows.map((row) => [nameOf(row), row])).values()];
     if (keys.length === 0) return new Set();
     const { rows: held } = await session.query<{ topic: string; key: string }>(
       `SELECT k.topic, k.key FROM unnest($2::text[], $3::text[]) AS k(topic, key) WHERE EXISTS (
@@ -120,14 +122,42 @@ export class Parked {
          WHERE p.outbox = $1 AND p.topic = k.topic AND p.lane = hashtextextended(k.key, 0))`,
       [this.#source, keys.map(({ topic }) => topic), keys.map(({ key }) => key)],
     );
-    return new Set(held.map(({ topic, key }) => `${topic} ${key}`));
+    return new Set(held.map(nameOf));
   }
 
   /**
-   * Parks messages. What is parked already stays as it is.
-   * @returns those that are parked now; not those of shards that another relay owns
+   * Parks messages. What is parked already stays as it is. One that PostgreSQL refuses, too, stays in the outbox, and with it the later
+   * ones of its key.
+   * @returns those that are parked now, not those of shards that another relay owns; and why PostgreSQL refuses one
    */
-  async add(session: PoolClient, refused: readonly Refused[]): Promise<Refused[]> {
+  async add(
+    session: PoolClient,
+    refused: readonly Refused[],
+  ): Promise<{ parked: Refused[]; failure: Error | undefined }> {
+    if (refused.length === 0) return { parked: [], failure: undefined };
+    try {
+      return { parked: await this.#add(session, refused), failure: undefined };
+    } catch (error) {
+      if (isUnavailable(error)) throw error;
+    }
+    const parked: Refused[] = [];
+    const left = new Set<string>();
+    let failure: Error | undefined;
+    for (const one of refused) {
+      const name = nameOf(one.row);
+      if (left.has(name)) continue;
+      try {
+        parked.push(...(await this.#add(session, [one])));
+      } catch (error) {
+        if (isUnavailable(error)) throw error;
+        left.add(name);
+        failure ??= toError(error);
+      }
+    }
+    return { parked, failure };
+  }
+
+  async #add(session: PoolClient, refused: readonly Refused[]): Promise<Refused[]> {
     const messages = refused.flatMap(({ row, ...refusal }) => messagesOf(row).map((one) => ({ row: one, ...refusal })));
     const rows = messages.map(({ row }) => row);
     const { rows: owned } = await session.query<{ shard: number }>(
@@ -265,6 +295,9 @@ export class Parked {
     );
   }
 }
+
+/** Names a key of a topic. */
+const nameOf = ({ topic, key }: { topic: string; key: string }) => `${topic} ${key}`;
 
 function positionOf({ lane, id, part }: ParkedRow): Position {
   return { lane, id: String(id), part };

@@ -334,10 +334,11 @@ export class OutboxRelay {
     end();
     metrics.batch.observe({ database }, due.length);
     const toPark = waiting.concat(refused);
-    const parked = toPark.length > 0 ? await this.#parked.add(session, toPark) : [];
-    this.#progress.published(parked.filter(({ row }) => tally.settle(row)).map(({ row }) => row.whole ?? row));
-    if (failure) await this.#fail(failure);
-    return !failure;
+    const parking = await this.#parked.add(session, toPark);
+    this.#progress.published(parking.parked.filter(({ row }) => tally.settle(row)).map(({ row }) => row.whole ?? row));
+    const reason = failure ?? parking.failure;
+    if (reason) await this.#fail(reason);
+    return !reason;
   }
 
   /** Where the events of this relay go, and by which clock. */

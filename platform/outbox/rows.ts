@@ -35,7 +35,10 @@ export function isRecordBatch(row: OutboxRow): boolean {
   return row.headers?.['content-type'] === recordBatchType;
 }
 
-/** The messages of a row, each as a row: a record batch has many, each of which is a record batch of one record. */
+/**
+ * The messages of a row, each as a row: a record batch has many, each of which is a record batch of one record. Their keys are texts
+ * that PostgreSQL takes: keys that become equal here wait for each other, and each is sent as it was.
+ */
 export function messagesOf(row: OutboxRow): OutboxRow[] {
   if (!isRecordBatch(row) || row.part !== undefined) return [row];
   const { data } = row;
@@ -43,7 +46,7 @@ export function messagesOf(row: OutboxRow): OutboxRow[] {
     const key = keyOf(data, start);
     return {
       ...row,
-      key: data.toString('utf8', key.start, key.end),
+      key: data.toString('utf8', key.start, key.end).replaceAll('\0', '\uFFFD'),
       data: data.subarray(start - bodyHead, end),
       part,
       whole: row,
