@@ -4,6 +4,12 @@ import type { Pool, PoolClient } from '#platform/postgres';
 /** A session of a relay that does not answer within this time ends, in milliseconds; the shards are leased for longer. */
 export const answerMs = 8_000;
 
+/**
+ * A statement of a relay waits for a lock within this time, in milliseconds: it ends in the server before its session is given up, and
+ * with it the locks that it has taken itself.
+ */
+export const lockMs = 5_000;
+
 /** pg's own limit, which its types leave out. */
 interface Limited {
   connectionParameters: { query_timeout: number };

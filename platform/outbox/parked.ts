@@ -47,14 +47,12 @@ type ParkedRow = OutboxRow & { lane: string; part: number };
  */
 export class Parked {
   readonly #source: string;
-  readonly #owner: string;
   readonly #log: Logger;
   readonly #topics = new Map<string, ParkedTopic>();
   #shards: readonly number[] = [];
 
-  constructor({ source, owner, log }: { source: string; owner: string; log: Logger }) {
+  constructor({ source, log }: { source: string; log: Logger }) {
     this.#source = source;
-    this.#owner = owner;
     this.#log = log;
   }
 
@@ -128,15 +126,17 @@ export class Parked {
   /**
    * Parks messages. What is parked already stays as it is. One that PostgreSQL refuses, too, stays in the outbox, and with it the later
    * ones of its key.
+   * @param owner of the shards
    * @returns those that are parked now, not those of shards that another relay owns; and why PostgreSQL refuses one
    */
   async add(
     session: PoolClient,
+    owner: string,
     refused: readonly Refused[],
   ): Promise<{ parked: Refused[]; failure: Error | undefined }> {
     if (refused.length === 0) return { parked: [], failure: undefined };
     try {
-      return { parked: await this.#add(session, refused), failure: undefined };
+      return { parked: await this.#add(session, owner, refused), failure: undefined };
     } catch (error) {
       if (isUnavailable(error)) throw error;
     }
@@ -147,7 +147,7 @@ export class Parked {
       const name = nameOf(one.row);
       if (left.has(name)) continue;
       try {
-        parked.push(...(await this.#add(session, [one])));
+        parked.push(...(await this.#add(session, owner, [one])));
       } catch (error) {
         if (isUnavailable(error)) throw error;
         left.add(name);
@@ -157,7 +157,7 @@ export class Parked {
     return { parked, failure };
   }
 
-  async #add(session: PoolClient, refused: readonly Refused[]): Promise<Refused[]> {
+  async #add(session: PoolClient, owner: string, refused: readonly Refused[]): Promise<Refused[]> {
     const messages = refused.flatMap(({ row, ...refusal }) => messagesOf(row).map((one) => ({ row: one, ...refusal })));
     const rows = messages.map(({ row }) => row);
     const { rows: owned } = await session.query<{ shard: number }>(
@@ -173,7 +173,7 @@ export class Parked {
        SELECT shard FROM own`,
       [
         this.#source,
-        this.#owner,
+        owner,
         rows.map(({ shard }) => shard),
         rows.map(({ id }) => id),
         rows.map(({ part }) => part ?? 0),

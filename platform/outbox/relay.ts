@@ -10,7 +10,7 @@ import type { Logger } from '#platform/telemetry';
 import type { Pool, PoolClient } from '#platform/postgres';
 import { assertSessions } from '#platform/postgres';
 import { BacklogProbe } from './backlog-probe.ts';
-import { answerMs, boundQueries } from './bounded.ts';
+import { answerMs, boundQueries, lockMs } from './bounded.ts';
 import type { Cursor } from './cursor.ts';
 import { FailingPartitions } from './failing-partitions.ts';
 import { metrics } from './metrics.ts';
@@ -23,7 +23,16 @@ import { Pace } from './pace.ts';
 import type { ReadResult } from './read.ts';
 import type { OutboxRow } from './rows.ts';
 import { PublishedIds, settleServer } from './server.ts';
-import { announce, fairShare, leaseMs, readOutboxShards, releaseShards, renewShards } from './shards.ts';
+import {
+  announce,
+  fairShare,
+  leaseMs,
+  readOutboxShards,
+  releaseShards,
+  renewShards,
+  sessionOwner,
+  takeOver,
+} from './shards.ts';
 import { Tally } from './tally.ts';
 import { TopicPartitions } from './topic-partitions.ts';
 import { Upkeep } from './upkeep.ts';
@@ -50,7 +59,7 @@ export interface OutboxRelayOptions {
   kafka: Pick<Kafka, 'producer'>;
   log: Logger;
   health: Health;
-  /** unique among the relays; default: generated */
+  /** unique among the relays; default: generated. The shards have it as their owner, with the number of the session */
   owner?: string;
   /**
    * What is published instead of `millrace.outbox`: a view over an event store that has the columns of the outbox, its ids and
@@ -68,7 +77,12 @@ export class OutboxRelay {
   readonly #pool: Pool;
   readonly #kafka: OutboxRelayOptions['kafka'];
   readonly #log: Logger;
-  readonly #owner: string;
+  /** names it among the relays */
+  readonly #relay: string;
+  /** how many sessions it has had */
+  #sessions = 0;
+  /** names the present session, or the last one */
+  #owner: string;
   readonly #source: string;
   readonly #waker = new Waker();
   #loop: Promise<void> | undefined;
@@ -104,8 +118,9 @@ export class OutboxRelay {
     this.#kafka = kafka;
     this.#log = log;
     this.#source = source;
-    this.#owner = owner ?? `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`;
-    this.#parked = new Parked({ source, owner: this.#owner, log });
+    this.#relay = owner ?? `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`;
+    this.#owner = sessionOwner(this.#relay, this.#sessions);
+    this.#parked = new Parked({ source, log });
     this.#topics = new TopicPartitions(log);
     this.#publishedIds = new PublishedIds(source);
     this.#upkeep = new Upkeep({ pool, log, source });
@@ -189,14 +204,22 @@ export class OutboxRelay {
     // After a crash that loses a cursor, the relay only sends some events twice. The planner has to use the index of the
     // outbox, even if the table was empty when it was last analysed.
     await session.query(
-      'SET synchronous_commit = off; SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan',
+      `SET synchronous_commit = off; SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan; SET lock_timeout = ${lockMs}`,
     );
     boundQueries(session, answerMs);
     const { database, shards } = await readOutboxShards(session);
     this.#database = database;
     this.#shards = shards;
     await settleServer(session, { source: this.#source, database, log: this.#log });
+    await this.#takeOver(session);
     this.#forget(); // what PostgreSQL has not stored can be lost with it
+  }
+
+  /** Goes on with the shards of the last session. */
+  async #takeOver(session: PoolClient): Promise<void> {
+    const owner = sessionOwner(this.#relay, (this.#sessions += 1));
+    await takeOver(session, { from: this.#owner, to: owner });
+    this.#owner = owner;
   }
 
   /** Forgets everything about the shards: it is read again from the database. */
@@ -248,7 +271,7 @@ export class OutboxRelay {
   async #renew(session: PoolClient): Promise<void> {
     await this.#store(session);
     const since = performance.now();
-    const alive = await announce(session, this.#owner);
+    const alive = await announce(session, { relay: this.#relay, owner: this.#owner });
     await this.#topics.follow(session); // afterwards: whoever sees the announcement knows that it is followed
     const share = fairShare(this.#shards, alive, this.#owner);
     const leaving = this.#progress.shards.filter((shard) => !share.includes(shard));
@@ -333,8 +356,7 @@ export class OutboxRelay {
     });
     end();
     metrics.batch.observe({ database }, due.length);
-    const toPark = waiting.concat(refused);
-    const parking = await this.#parked.add(session, toPark);
+    const parking = await this.#parked.add(session, this.#owner, waiting.concat(refused));
     this.#progress.published(parking.parked.filter(({ row }) => tally.settle(row)).map(({ row }) => row.whole ?? row));
     const reason = failure ?? parking.failure;
     if (reason) await this.#fail(reason);

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { createTestDatabase } from '#test/database.ts';
 import { advanceAndRead } from './read.ts';
-import { fairShare, readOutboxShards, releaseShards, renewShards } from './shards.ts';
+import { announce, fairShare, readOutboxShards, releaseShards, renewShards, takeOver } from './shards.ts';
 import { outboxTable } from './write.ts';
 
 test('relays share the shards without a gap, without an overlap, and evenly', () => {
@@ -76,4 +76,49 @@ test('a shard is of one relay until its lease is over, and only that one stores 
     [6, 5],
     'each cursor is where its owner has put it',
   );
+});
+
+test('the next session of a relay has its shards at once but for those that are locked, and the one before changes no cursor', async (t) => {
+  const { pool, drop } = await createTestDatabase();
+  const [session, hung] = [await pool.connect(), await pool.connect()];
+  t.after(() => {
+    for (const client of [session, hung]) client.release(true);
+    return drop();
+  });
+  const share = [0, 1, 2, 3];
+  const owned = async (owner: string) => {
+    const { cursors } = await renewShards(session, owner, { share, keep: [] });
+    return cursors.map(({ shard }) => shard).toSorted();
+  };
+  assert.deepEqual(await owned('relay/1'), share);
+  await hung.query('BEGIN');
+  await hung.query('SELECT FROM millrace.outbox_shards WHERE shard = 2 FOR UPDATE');
+  await takeOver(session, { from: 'relay/1', to: 'relay/2' });
+  assert.deepEqual(await owned('relay/2'), [0, 1, 3], 'it does not wait for the locked shard');
+  await hung.query('COMMIT');
+  const moved = share.map((shard) => ({ shard, xid: 1, id: 7 }));
+  const request = { source: outboxTable, owner: 'relay/1', moved, cursors: [], ahead: [], holdBack: true };
+  assert.deepEqual((await advanceAndRead(hung, request)).moved, [2], 'it has the shard alone that it had locked');
+  await pool.query(
+    `UPDATE millrace.outbox_shards SET lease_until = clock_timestamp() - interval '1 ms' WHERE shard = 2`,
+  );
+  assert.deepEqual(await owned('relay/2'), share, 'its lease is over');
+});
+
+test('a relay counts once among the others, whatever sessions it has had, and waits for none of these', async (t) => {
+  const { pool, drop } = await createTestDatabase();
+  const [session, hung] = [await pool.connect(), await pool.connect()];
+  t.after(() => {
+    for (const client of [session, hung]) client.release(true);
+    return drop();
+  });
+  const seen = (relay: string, n: number) => announce(session, { relay, owner: `${relay}/${n}` });
+  assert.deepEqual(await seen('b', 1), ['b/1']);
+  assert.deepEqual(await seen('a', 1), ['a/1', 'b/1']);
+  await hung.query('BEGIN');
+  await hung.query('SELECT FROM millrace.outbox_relays FOR UPDATE');
+  assert.deepEqual(await seen('b', 2), ['a/1', 'b/2']);
+  await hung.query('COMMIT');
+  assert.deepEqual(await seen('b', 2), ['a/1', 'b/2']);
+  assert.deepEqual(await seen('a', 2), ['a/2', 'b/2'], 'those of before are gone');
 });

@@ -30,27 +30,54 @@ export async function readOutboxShards(session: PoolClient): Promise<{ database:
 }
 
 /**
+ * The name of a relay's session. Each has its own: what the server has still to do for an earlier one, whose process hung and goes on,
+ * changes no cursor. The relay's place among the others does not change with it.
+ */
+export function sessionOwner(relay: string, session: number): string {
+  return `${relay}/${session}`;
+}
+
+/**
+ * Gives the shards of an earlier session of a relay to its present one, with their leases. Those that the earlier one has locked, as a
+ * process of the server that hangs in a statement does, stay behind until then.
+ */
+export async function takeOver(session: PoolClient, { from, to }: { from: string; to: string }): Promise<void> {
+  await session.query(
+    `UPDATE millrace.outbox_shards SET owner = $2
+     WHERE shard IN (SELECT shard FROM millrace.outbox_shards WHERE owner = $1 FOR UPDATE SKIP LOCKED)`,
+    [from, to],
+  );
+}
+
+/**
  * Announces this relay to the others, and finds those that run. A lock of the session would announce it, too, but a session that
- * does not answer keeps its locks.
+ * does not answer keeps its locks: those of an earlier session of this relay are not waited for.
  * @returns the owners of all running relays, in the same order for all of them
  */
-export async function announce(session: PoolClient, owner: string): Promise<string[]> {
+export async function announce(
+  session: PoolClient,
+  { relay, owner }: { relay: string; owner: string },
+): Promise<string[]> {
   const { rows } = await session.query<{ owner: string }>({
     name: 'outbox-announce',
     text: `WITH self AS (
         INSERT INTO millrace.outbox_relays AS r (owner, seen_at) VALUES ($1, clock_timestamp())
         ON CONFLICT (owner) DO UPDATE SET seen_at = excluded.seen_at
       ), ended AS (
-        DELETE FROM millrace.outbox_relays WHERE seen_at < clock_timestamp() - interval '1 hour' AND owner <> $1)
+        DELETE FROM millrace.outbox_relays WHERE owner IN (
+          SELECT owner FROM millrace.outbox_relays
+          WHERE (seen_at < clock_timestamp() - interval '1 hour' OR starts_with(owner, $3)) AND owner <> $1
+          FOR UPDATE SKIP LOCKED))
       SELECT owner FROM millrace.outbox_relays
-      WHERE seen_at > clock_timestamp() - $2 * interval '1 ms' AND owner <> $1`,
-    values: [owner, presentMs],
+      WHERE seen_at > clock_timestamp() - $2 * interval '1 ms' AND NOT starts_with(owner, $3)`,
+    values: [owner, presentMs, sessionOwner(relay, 0).slice(0, -1)],
   });
   return [owner, ...rows.map((row) => row.owner)].toSorted();
 }
 
 /**
- * Renews the leases of the shards in `share` and `keep`, releases the others, and takes the free ones of `share`.
+ * Renews the leases of the shards in `share` and `keep`, releases the others, and takes the free ones of `share`. It waits for no
+ * shard that another session has locked: the process of that one may hang, and the others must go on.
  * @returns the shards that this relay owns for `leaseMs`, with their stored cursors; whether one of these may be of another
  * server: its transaction id is one that this server has not reached; and the time of the server, in milliseconds since 1970,
  * undefined where there is no shard for this relay
@@ -69,13 +96,16 @@ export async function renewShards(
     ahead: boolean;
     now: number;
   }>(
-    `WITH before AS (SELECT shard, owner FROM millrace.outbox_shards ORDER BY shard FOR UPDATE)
+    `WITH before AS (
+       SELECT shard, owner FROM millrace.outbox_shards
+       WHERE owner = $1
+         OR (shard = ANY($2::smallint[]) AND (owner IS NULL OR lease_until IS NULL OR lease_until < clock_timestamp()))
+       ORDER BY shard FOR UPDATE SKIP LOCKED)
      UPDATE millrace.outbox_shards s SET
        owner = CASE WHEN s.shard = ANY($2::smallint[] || $4::smallint[]) THEN $1 END,
        lease_until = CASE WHEN s.shard = ANY($2::smallint[] || $4::smallint[])
          THEN clock_timestamp() + $3 * interval '1 ms' END
-     FROM before b WHERE s.shard = b.shard AND (s.owner = $1
-       OR (s.shard = ANY($2::smallint[]) AND (s.owner IS NULL OR s.lease_until IS NULL OR s.lease_until < clock_timestamp())))
+     FROM before b WHERE s.shard = b.shard
      RETURNING s.shard, s.xid::text AS xid, s.id::text AS id, s.owner, b.owner = $1 AS kept,
        s.xid > pg_snapshot_xmin(pg_current_snapshot()) AS ahead,
        extract(epoch FROM clock_timestamp())::float8 * 1000 AS now`,
@@ -106,7 +136,7 @@ export async function untilRelaysFollow(database: Pick<Pool, 'query'>, deadline:
   }
 }
 
-/** Releases all shards of this relay, so that another relay can take them at once. */
+/** Releases all shards of this session, so that another relay can take them at once. */
 export async function releaseShards(session: PoolClient, owner: string): Promise<void> {
   await session.query(
     `WITH self AS (DELETE FROM millrace.outbox_relays WHERE owner = $1)

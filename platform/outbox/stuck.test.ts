@@ -62,6 +62,61 @@ describe('an outbox that is not published', { concurrency: true }, () => {
     }
   });
 
+  it('by a relay whose session hangs in the server with its locks is published within 20 s by another session, and by other relays', async () => {
+    const database = await createTestDatabase();
+    const { kafka, sent } = fakeKafka({ orders: 6 });
+    const healths = [new Health(), new Health()];
+    const relays = healths.map((health) => new OutboxRelay({ name: 'test', pool: database.pool, kafka, log, health }));
+    const hung = new pg.Client({ connectionString: database.url });
+    await hung.connect();
+    const locked = 3;
+    /** Writes an event of each of 20 keys. @returns the ids of those whose shards are not locked */
+    const write = async (round: number) => {
+      const { rows } = await database.pool.query<{ id: string; shard: number }>(
+        `INSERT INTO millrace.outbox (topic, key, event_id, type, source, data)
+         SELECT 'orders', n::text, $1 || '-' || n, 't', '/s', '{}' FROM generate_series(1, 20) AS n
+         RETURNING event_id AS id, shard`,
+        [String(round)],
+      );
+      return rows.flatMap(({ id, shard }) => (shard === locked ? [] : [id]));
+    };
+    const isSent = (ids: readonly string[]) => {
+      const all = new Set(sent.map(({ message }) => message.headers['ce_id']));
+      return ids.every((id) => all.has(id));
+    };
+    try {
+      for (const relay of relays) relay.start();
+      await eventually(async () => {
+        const { rows } = await database.pool.query(
+          'SELECT DISTINCT owner FROM millrace.outbox_shards WHERE owner IS NOT NULL',
+        );
+        return rows.length === relays.length;
+      }, 'they share the shards');
+      await hung.query('SET idle_in_transaction_session_timeout = 0; BEGIN');
+      await hung.query(
+        `SELECT FROM millrace.outbox_shards s JOIN millrace.outbox_relays r USING (owner) WHERE s.shard = ${locked} FOR UPDATE`,
+      );
+      await write(1);
+      await eventually(async () => {
+        const { rowCount } = await database.pool.query(
+          `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+        );
+        return rowCount! > 0;
+      }, 'a relay waits for the session that hangs');
+      const later = await write(2);
+      await eventually(() => isSent(later), 'the events after', withinMs);
+      await hung.query('ROLLBACK');
+      const { rows } = await hung.query<{ id: string }>('SELECT event_id AS id FROM millrace.outbox');
+      await eventually(() => isSent(rows.map(({ id }) => id)), 'those of the shard that was locked');
+      for (const health of healths)
+        await eventually(async () => (await health.report()).status === 'UP', 'it is well again');
+    } finally {
+      await hung.end();
+      await Promise.all(relays.map((relay) => relay.stop()));
+      await database.drop();
+    }
+  });
+
   it('by a relay whose session does not answer is published within 20 s by another session', async () => {
     const database = await createTestDatabase();
     const { hostname, port } = new URL(database.url);
