@@ -230,8 +230,10 @@ export const platformErrors = {
       'with `--ignore <group>`.',
   },
   ERR_OUTBOX_PACK: {
-    means: 'A record batch in a row of the outbox is truncated.',
-    action: 'Report it: this release did not write the row.',
+    means: 'A record batch in a row of the outbox is truncated, empty or malformed.',
+    action:
+      'Report it: this release did not write the row. It is parked in millrace.outbox_parked, and holds up no other one; to discard ' +
+      'it, delete it there.',
   },
   ERR_OUTBOX_PARKED: {
     means:
@@ -240,6 +242,12 @@ export const platformErrors = {
     action:
       'Wait where the topic is held. Otherwise create the topic, grant the right to write to it, or raise its `max.message.bytes`; where ' +
       'a partition fails, bring back what the message names, mostly its leader or its replicas. The relay publishes the events within a minute. To discard one, delete its row.',
+  },
+  ERR_OUTBOX_ROW: {
+    means: 'No message can be made of a row of the outbox: its time is infinite, or a header is no text.',
+    action:
+      'Correct the row in millrace.outbox_parked, or delete it there: the platform did not write it. The relay tries it again within ' +
+      'half a minute; later events of its key wait.',
   },
   ERR_OUTBOX_STUCK: {
     means: 'Nothing of the outbox was published for a while, although there are events to publish.',

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import type { TestContext } from 'node:test';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
 import { testKafka, uniqueTopic } from '#test/kafka.ts';
@@ -12,7 +13,7 @@ import { brokerError } from '#platform/kafka/testing/fake-error.ts';
 import { fakeKafka } from '#platform/kafka/testing/fake.ts';
 import { createLogger, registry } from '#platform/telemetry';
 import { transaction } from '#platform/postgres';
-import { rawRecordEvent, RecordBatchBuilder } from './record-batch.ts';
+import { rawRecordEvent, RecordBatchBuilder, recordBatchType } from './record-batch.ts';
 import { OutboxRelay } from './relay.ts';
 import { appendToOutbox } from './write.ts';
 import type { OutboxEvent } from './write.ts';
@@ -29,6 +30,28 @@ const event = (topic: string, key: string, n: number, size = 0): OutboxEvent => 
 
 /** A parked event is tried again within half a minute, and transactions of other tests hold back the cursors. */
 const eventually: typeof untilTrue = (check, what) => untilTrue(check, what, 60_000);
+
+/** A Kafka, how far the partition 0 of its topics is, and what reads their records as they come. */
+function realKafka(t: TestContext) {
+  const kafka = createKafka({ brokers: testKafka().brokers.split(','), clientId: 'parked-test', log });
+  t.after(() => kafka.close());
+  const high = async (topic: string) => (await kafka.admin.watermarks(topic)).get(0)!.high;
+  const read = (topic: string) => {
+    const found: { key: Buffer; value: string }[] = [];
+    const consumer = kafka.consumer({
+      group: `reader-${topic}`,
+      topics: [topic],
+      from: 'earliest',
+      onBatch: ({ messages }) => {
+        found.push(...messages.map((one) => ({ key: one.raw!().key!, value: String(one.value) })));
+        return Promise.resolve(true);
+      },
+    });
+    consumer.start();
+    return found;
+  };
+  return { kafka, high, read };
+}
 
 describe('parked events of the outbox', () => {
   let database: TestDatabase;
@@ -232,8 +255,7 @@ describe('parked events of the outbox', () => {
   });
 
   it('of a real Kafka: a missing topic that is created, and a message that is too large', async (t) => {
-    const kafka = createKafka({ brokers: testKafka().brokers.split(','), clientId: 'parked-test', log });
-    t.after(() => kafka.close());
+    const { kafka, high } = realKafka(t);
     const topic = await uniqueTopic('parking', 1);
     const missing = `missing-${randomUUID()}`;
     const relay = start(kafka);
@@ -245,7 +267,6 @@ describe('parked events of the outbox', () => {
       event(topic, '3', 1),
     );
     relay.wake();
-    const high = async (name: string) => (await kafka.admin.watermarks(name)).get(0)!.high;
     await eventually(async () => (await high(topic)) === 2n, 'the neighbours');
     await eventually(async () => (await parked()).length === 3, 'the others are parked');
     await kafka.admin.ensureTopics([{ name: missing, partitions: 1, retentionMs: -1 }]);
@@ -261,8 +282,7 @@ describe('parked events of the outbox', () => {
   });
 
   it('of a real Kafka: records whose keys PostgreSQL does not take as text, which are sent as they are', async (t) => {
-    const kafka = createKafka({ brokers: testKafka().brokers.split(','), clientId: 'parked-test', log });
-    t.after(() => kafka.close());
+    const { kafka, high, read } = realKafka(t);
     const topic = await uniqueTopic('parking', 1);
     const missing = `missing-${randomUUID()}`;
     const keys = ['a\0b', '\0', 'ff00fe'].map((key, i) => Buffer.from(key, i < 2 ? 'utf8' : 'hex'));
@@ -274,7 +294,6 @@ describe('parked events of the outbox', () => {
     const relay = start(kafka);
     await append(...records(1), event(topic, '1', 1), event(topic, '2', 1));
     relay.wake();
-    const high = async (name: string) => (await kafka.admin.watermarks(name)).get(0)!.high;
     await eventually(async () => (await parked()).length === keys.length, 'the records are parked');
     await append(...records(2), event(topic, '1', 2));
     relay.wake();
@@ -283,24 +302,74 @@ describe('parked events of the outbox', () => {
     assert.equal(await high(topic), 3n, 'the neighbours are sent once');
     await kafka.admin.ensureTopics([{ name: missing, partitions: 1, retentionMs: -1 }]);
     await eventually(async () => (await parked()).length === 0, 'they are published');
-    const found: string[] = [];
-    const reader = kafka.consumer({
-      group: `reader-${missing}`,
-      topics: [missing],
-      from: 'earliest',
-      onBatch: ({ messages }) => {
-        found.push(...messages.map((one) => `${one.raw!().key!.toString('hex')} ${one.value}`));
-        return Promise.resolve(true);
-      },
-    });
-    t.after(() => reader.stop());
-    reader.start();
+    const found = read(missing);
     await eventually(() => found.length === 2 * keys.length, 'they are read');
-    for (const key of keys.map((bytes) => bytes.toString('hex')))
+    for (const key of keys)
       assert.deepEqual(
-        found.filter((one) => one.startsWith(`${key} `)),
-        [`${key} 1`, `${key} 2`],
+        found.filter((one) => one.key.equals(key)).map(({ value }) => value),
+        ['1', '2'],
       );
+  });
+
+  it('of a real Kafka: rows of which no message can be made, and which hold up no others', async (t) => {
+    const { kafka, read } = realKafka(t);
+    const topic = await uniqueTopic('parking', 1);
+    const packs = { 'content-type': recordBatchType };
+    const recordOf = (n: number) =>
+      rawRecordEvent(event(topic, 'pack', n), { key: Buffer.from('p'), value: Buffer.from(String(n)), headers: [] });
+    // a body of six bytes that announces a longer key
+    const malformed = Buffer.from('00000006feffffffff0f', 'hex');
+    const mixed = Buffer.concat([recordOf(1).data as Buffer, malformed, recordOf(2).data as Buffer]);
+    const relay = start(kafka);
+    await transaction(database.pool, async (tx) => {
+      const infinite = [event(topic, '1', 1), event(topic, '2', 1)];
+      await appendToOutbox(tx, infinite);
+      for (const [i, time] of ['infinity', '280000-01-01'].entries())
+        await tx.query('UPDATE millrace.outbox SET created_at = $2 WHERE event_id = $1', [infinite[i]!.eventId, time]);
+      await appendToOutbox(tx, [
+        { ...event(topic, '3', 1), headers: { n: 1 } as unknown as Record<string, string> },
+        { ...event(topic, 'pack', 1), headers: packs, data: Buffer.from('0000ffff00', 'hex') },
+        { ...event(topic, 'pack', 2), headers: packs, data: Buffer.alloc(0) },
+        { ...event(topic, 'pack', 3), headers: packs, data: mixed },
+        recordOf(4),
+        event('', '1', 1),
+        event(topic, '4', 1),
+        event(topic, '1', 2),
+        event(topic, '5', 1),
+      ]);
+    });
+    relay.wake();
+    const found = read(topic);
+    const valuesOf = (key: string) => found.filter((one) => String(one.key) === key).map(({ value }) => value);
+    await eventually(() => found.length >= 5, 'the others are published');
+    await eventually(async () => (await parked()).length === 8, 'these are parked');
+    assert.deepEqual(
+      new Map((await parked()).map(({ event_id: id, reason }) => [id, reason])),
+      new Map([
+        [`${topic}-1-1`, 'no message can be made of the row: its created_at is no time of an event'],
+        [`${topic}-2-1`, 'no message can be made of the row: its created_at is no time of an event'],
+        [`${topic}-3-1`, 'no message can be made of the row: its header n is no text'],
+        [`${topic}-pack-1`, 'the record batch is truncated'],
+        [`${topic}-pack-2`, 'the record batch is empty'],
+        [`${topic}-pack-3`, 'a record of the batch is malformed'],
+        ['-1-1', 'no topic has this name'],
+        [`${topic}-1-2`, 'it waits behind another message of its key'],
+      ]),
+    );
+    await append(event(topic, '1', 3), event(topic, '4', 2));
+    relay.wake();
+    await eventually(() => valuesOf('4').length === 2, 'a later event');
+    await eventually(async () => (await pastCursor()) === 0, 'the cursors have passed all');
+    assert.equal((await parked()).length, 9);
+    await database.pool.query(`UPDATE millrace.outbox_parked SET created_at = now() WHERE key = '1' AND topic <> ''`);
+    await eventually(() => valuesOf('1').length === 3, 'those of the key whose first event is corrected');
+    assert.deepEqual(
+      valuesOf('1').map((value) => (JSON.parse(value) as { n: number }).n),
+      [1, 2, 3],
+    );
+    assert.deepEqual(valuesOf('p'), ['1', '2', '4']);
+    assert.equal(found.length, 9, 'nothing is sent twice');
+    await eventually(async () => (await parked()).length === 6, 'the others stay parked');
   });
 
   it('that PostgreSQL refuses, too, stay in the outbox with those of their keys, and the others are sent once', async () => {

@@ -3,9 +3,10 @@ import { backoffMs } from '#platform/lifecycle';
 import { isUnavailable } from '#platform/postgres';
 import type { PoolClient } from '#platform/postgres';
 import type { Logger } from '#platform/telemetry';
-import { behind } from './publish.ts';
-import type { Outcome, Refused } from './publish.ts';
-import { messagesOf } from './rows.ts';
+import type { Outcome } from './publish.ts';
+import { behind } from './refused.ts';
+import type { Refused } from './refused.ts';
+import { isTime, messagesOf } from './rows.ts';
 import type { OutboxRow } from './rows.ts';
 import type { Tally } from './tally.ts';
 
@@ -185,7 +186,7 @@ export class Parked {
         rows.map(({ data }) => data),
         rows.map(({ headers }) => (headers ? JSON.stringify(headers) : null)),
         rows.map(({ traceparent }) => traceparent),
-        rows.map(({ created_at: createdAt }) => createdAt),
+        rows.map(({ created_at: createdAt }) => (isTime(createdAt) ? createdAt : 'infinity')),
         messages.map(({ reason }) => reason),
         messages.map(({ tried }) => Number(tried)),
       ],

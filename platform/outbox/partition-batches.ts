@@ -1,3 +1,4 @@
+import { PlatformError } from '#platform/errors';
 import { keyOf, murmur2, partitionOfHash, PartitionRecords } from '#platform/kafka';
 import { recordBodies } from './record-batch.ts';
 import type { OutboxRow } from './rows.ts';
@@ -21,6 +22,7 @@ export interface PartitionBatches {
  * @param rows in the order in which their records have to be sent
  * @param partitionsOf how many partitions each topic has
  * @param maxBytes of the records of a batch; a larger record is a batch of its own
+ * @throws {PlatformError} ERR_OUTBOX_PACK where a record batch cannot be read
  */
 export function toPartitionBatches(
   rows: readonly OutboxRow[],
@@ -40,7 +42,7 @@ export function toPartitionBatches(
       );
     const expected = Math.ceil(Math.min(maxBytes, bytes / partitions)) + 32 * 1024;
     for (const { start, end } of recordBodies(data)) {
-      const { batches } = own[partitionIn(data, start, partitions)]!;
+      const { batches } = own[partitionIn(data, { start, end }, partitions)]!;
       let batch = batches.at(-1);
       if (!batch || batch.records.size + end - start > maxBytes) {
         batch = { records: new PartitionRecords(expected), counts: new Map() };
@@ -53,8 +55,9 @@ export function toPartitionBatches(
   return [...topics.values()].flat().filter(({ batches }) => batches.length > 0);
 }
 
-/** The partition of the record whose body begins at `start`. */
-export function partitionIn(data: Buffer, start: number, partitions: number): number {
-  const key = keyOf(data, start);
+/** The partition of a record. @param body its byte range @throws where it has no key of its own */
+export function partitionIn(data: Buffer, body: { start: number; end: number }, partitions: number): number {
+  const key = keyOf(data, body.start);
+  if (!(key.end <= body.end)) throw new PlatformError('ERR_OUTBOX_PACK', 'a record of the batch is malformed');
   return partitionOfHash(murmur2(data, key.start, key.end), partitions);
 }

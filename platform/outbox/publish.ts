@@ -3,10 +3,13 @@ import { errorCodeOf, partitionOf, PartitionRecords, refusalOf } from '#platform
 import type { Producer, Refusal } from '#platform/kafka';
 import { failSpan } from '#platform/telemetry';
 import type { FailingPartitions } from './failing-partitions.ts';
-import { partitionIn, toPartitionBatches } from './partition-batches.ts';
+import { encodeBatches, encodeRows } from './encode.ts';
+import { partitionIn } from './partition-batches.ts';
 import type { PartitionBatches } from './partition-batches.ts';
 import { bodyHead } from './record-batch.ts';
-import { byPartition, cutByBytes, isRecordBatch, messagesOf, toOutgoing } from './rows.ts';
+import { behind } from './refused.ts';
+import type { Refused } from './refused.ts';
+import { byPartition, cutByBytes, isRecordBatch, messagesOf } from './rows.ts';
 import type { OutboxRow, Outgoing } from './rows.ts';
 import type { Tally } from './tally.ts';
 import { isHeld } from './topic-partitions.ts';
@@ -17,21 +20,11 @@ const maxSendBytes = 768 * 1024;
 /** The most bytes that a record has before its body. */
 const recordHead = 16;
 
+/** What Kafka takes as the name of a topic: its client fails with some others before it asks. */
+const topicName = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$/;
+
 /** How long a parked message may be attempted again at once, in milliseconds: meanwhile the relay publishes nothing else. */
 const parkedRetryMs = 500;
-
-/** A message that Kafka refuses. */
-export interface Refused extends Refusal {
-  /** a row with one message, or one message of a row */
-  row: OutboxRow;
-  /** false for one that waits behind another message of its key, for its partition, or for its topic */
-  tried: boolean;
-}
-
-/** A message that waits behind another one of its key. */
-export function behind(row: OutboxRow): Refused {
-  return { row, tried: false, of: 'message', reason: 'it waits behind another message of its key' };
-}
 
 /** What failed and can succeed later, and what Kafka refuses. */
 export interface Outcome {
@@ -65,14 +58,15 @@ export async function publish(rows: readonly OutboxRow[], publication: Publicati
   const outcome: Outcome = { failure: undefined, refused: [] };
   const partitionsOf = await findTopics(rows, publication, outcome);
   const known = partitionsOf.size === 0 ? [] : rows.filter((row) => partitionsOf.has(row.topic));
-  const single = known.filter((row) => !isRecordBatch(row));
-  const batches = known.filter(isRecordBatch);
-  const partitions = single.map((row) => partitionOf(row.key, partitionsOf.get(row.topic)!));
-  const outgoing = toPartitionBatches(batches, partitionsOf, maxSendBytes);
+  const unbatched = known.filter((row) => !isRecordBatch(row));
+  const single = encodeRows(unbatched, outcome.refused);
+  const partitions = single.map(({ row }) => partitionOf(row.key, partitionsOf.get(row.topic)!));
+  const toPartitions = { partitionsOf, maxBytes: maxSendBytes, tally, refused: outcome.refused };
+  const { batches, outgoing } = encodeBatches(known.filter(isRecordBatch), toPartitions);
   for (const { counts } of outgoing.flatMap((partition) => partition.batches))
     for (const [row, count] of counts) if (row.part === undefined) tally.expect(row, count);
   await Promise.all([
-    ...byPartition(single.map(toOutgoing), partitions).map((messages) =>
+    ...byPartition(single, partitions).map((messages) =>
       new PartitionSender(messages, publication, outcome).sendMessages(messages.items),
     ),
     ...outgoing.map((partition) =>
@@ -96,6 +90,7 @@ async function findTopics(rows: readonly OutboxRow[], publication: Publication, 
   };
   await Promise.all(
     [...topics].map(async (topic) => {
+      if (!topicName.test(topic)) return refuse(topic, { of: 'topic', reason: 'no topic has this name', tried: true });
       const known = failing.refusalOf({ topic }, isRetry);
       if (known) return refuse(topic, { ...known, tried: false });
       try {
@@ -171,7 +166,7 @@ class PartitionSender {
     return rows
       .filter((row) => row.topic === topic)
       .flatMap(messagesOf)
-      .filter(({ data }) => partitionIn(data, bodyHead, partitions) === partition)
+      .filter(({ data }) => partitionIn(data, { start: bodyHead, end: data.length }, partitions) === partition)
       .map((row) => ({ row }));
   }
 

@@ -129,8 +129,9 @@ function now(): string {
 /** The bytes before a record body: its length. */
 export const bodyHead = 4;
 
-/** The byte ranges of the record bodies in a record batch. @throws where the batch is truncated */
+/** The byte ranges of the record bodies in a record batch. @throws where the batch is truncated or empty */
 export function* recordBodies(data: Buffer): Generator<{ start: number; end: number }> {
+  if (data.length === 0) throw new PlatformError('ERR_OUTBOX_PACK', 'the record batch is empty');
   for (let at = 0; at < data.length;) {
     const start = at + bodyHead;
     at = start > data.length ? start : start + data.readUInt32BE(at);

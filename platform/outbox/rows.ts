@@ -1,4 +1,5 @@
 import { encodeHeaders } from '#platform/contract';
+import { PlatformError } from '#platform/errors';
 import { keyOf } from '#platform/kafka';
 import type { OutgoingMessage } from '#platform/kafka';
 import { SpanKind, isSampled, startSpan, traceparentOf } from '#platform/telemetry';
@@ -37,12 +38,19 @@ export function isRecordBatch(row: OutboxRow): boolean {
 
 /**
  * The messages of a row, each as a row: a record batch has many, each of which is a record batch of one record. Their keys are texts
- * that PostgreSQL takes: keys that become equal here wait for each other, and each is sent as it was.
+ * that PostgreSQL takes: keys that become equal here wait for each other, and each is sent as it was. A record batch that cannot be
+ * read is one message.
  */
 export function messagesOf(row: OutboxRow): OutboxRow[] {
   if (!isRecordBatch(row) || row.part !== undefined) return [row];
   const { data } = row;
-  return [...recordBodies(data)].map(({ start, end }, part) => {
+  let bodies;
+  try {
+    bodies = [...recordBodies(data)];
+  } catch {
+    return [row];
+  }
+  return bodies.map(({ start, end }, part) => {
     const key = keyOf(data, start);
     return {
       ...row,
@@ -54,9 +62,24 @@ export function messagesOf(row: OutboxRow): OutboxRow[] {
   });
 }
 
-/** The message of a row. Where the trace is sampled, it gets a span that starts at the time of the event. */
+/** Whether a time of PostgreSQL is one of JavaScript's: neither infinite nor past the year 275760. */
+export function isTime(time: Date): boolean {
+  return time instanceof Date && !Number.isNaN(time.getTime());
+}
+
+/**
+ * The message of a row. Where the trace is sampled, it gets a span that starts at the time of the event.
+ * @throws {PlatformError} ERR_OUTBOX_ROW where no message can be made of it
+ */
 export function toOutgoing(row: OutboxRow): Outgoing {
   const { key, event_id: id, traceparent: parent } = row;
+  if (!isTime(row.created_at)) throw noMessage('its created_at is no time of an event');
+  const headers = encodeHeaders({ id, type: row.type, source: row.source, subject: key, time: row.created_at });
+  if (row.headers)
+    for (const [name, value] of Object.entries(row.headers)) {
+      if (!isHeader(value)) throw noMessage(`its header ${name} is no text`);
+      headers[name] = value;
+    }
   const span = isSampled(parent ?? undefined)
     ? startSpan(`publish ${row.topic}`, {
         kind: SpanKind.PRODUCER,
@@ -71,12 +94,18 @@ export function toOutgoing(row: OutboxRow): Outgoing {
         },
       })
     : undefined;
-  const headers = encodeHeaders({ id, type: row.type, source: row.source, subject: key, time: row.created_at });
-  if (row.headers) Object.assign(headers, row.headers);
   const traceparent = span ? traceparentOf(span) : parent;
   if (traceparent) headers['traceparent'] = traceparent;
   return { row, span, message: { key, value: row.data, headers } };
 }
+
+/** Whether Kafka's record format has a form for a member of `headers`, which the table takes whatever it is. */
+function isHeader(value: unknown): boolean {
+  return [value].flat().every((one) => one === null || typeof one === 'string');
+}
+
+const noMessage = (reason: string) =>
+  new PlatformError('ERR_OUTBOX_ROW', `no message can be made of the row: ${reason}`);
 
 /** The messages for one partition, in their order. */
 export interface PartitionMessages {
