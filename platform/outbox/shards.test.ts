@@ -91,6 +91,10 @@ test('the next session of a relay has its shards at once but for those that are 
     return cursors.map(({ shard }) => shard).toSorted();
   };
   assert.deepEqual(await owned('relay/1'), share);
+  await pool.query(
+    `UPDATE millrace.outbox_shards SET lease_until = clock_timestamp() - interval '1 ms' WHERE shard = 2`,
+  );
+  await session.query(`SET lock_timeout = '2s'`);
   await hung.query('BEGIN');
   await hung.query('SELECT FROM millrace.outbox_shards WHERE shard = 2 FOR UPDATE');
   await takeOver(session, { from: 'relay/1', to: 'relay/2' });
@@ -99,9 +103,6 @@ test('the next session of a relay has its shards at once but for those that are 
   const moved = share.map((shard) => ({ shard, xid: 1, id: 7 }));
   const request = { source: outboxTable, owner: 'relay/1', moved, cursors: [], ahead: [], holdBack: true };
   assert.deepEqual((await advanceAndRead(hung, request)).moved, [2], 'it has the shard alone that it had locked');
-  await pool.query(
-    `UPDATE millrace.outbox_shards SET lease_until = clock_timestamp() - interval '1 ms' WHERE shard = 2`,
-  );
   assert.deepEqual(await owned('relay/2'), share, 'its lease is over');
 });
 
