@@ -3,7 +3,16 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import pg from 'pg';
 import { PlatformError } from '#platform/errors';
-import { Unavailable, isOutcomeUnknown, isUnavailable, isUnreachable, markConnecting, markUndone } from './errors.ts';
+import {
+  Unavailable,
+  isOfData,
+  isOutcomeUnknown,
+  isUnavailable,
+  isUnreachable,
+  markConnecting,
+  markOutcomeUnknown,
+  markUndone,
+} from './errors.ts';
 
 const coded = (code: string, fields: object = {}) => Object.assign(new Error('x'), { code, ...fields });
 const ofPostgres = (code: string) => Object.assign(new pg.DatabaseError('x', 1, 'error'), { code, severity: 'ERROR' });
@@ -22,19 +31,31 @@ const state = fc.tuple(fc.constantFrom(...classes), digit, digit, digit).map((pa
 test('of all codes of PostgreSQL, only those of the data are faults of the work', () => {
   fc.assert(
     fc.property(state, (code) => {
-      const isOfData = (ofData.has(code.slice(0, 2)) || code === 'P0001') && code !== '2200H';
+      const ofTheData = (ofData.has(code.slice(0, 2)) || code === 'P0001') && code !== '2200H';
       for (const error of [
         ofPostgres(code),
         new Error('wrapped', { cause: ofPostgres(code) }),
         throughPrisma('P2010', { originalCode: code, kind: 'postgres' }),
       ]) {
-        assert.equal(isUnavailable(error), !isOfData, code);
+        assert.equal(isUnavailable(error), !ofTheData, code);
+        assert.equal(isOfData(error), ofTheData, code);
         assert.equal(isOutcomeUnknown(error), code.startsWith('08') || code === '57P02', code);
       }
     }),
     {
       numRuns: 2_000,
-      examples: [['P0001'], ['P0002'], ['57P02'], ['57014'], ['28P01'], ['42P01'], ['23505'], ['2200H'], ['54000']],
+      examples: [
+        ['P0001'],
+        ['P0002'],
+        ['57P02'],
+        ['40003'],
+        ['57014'],
+        ['28P01'],
+        ['42P01'],
+        ['23505'],
+        ['2200H'],
+        ['54000'],
+      ],
     },
   );
 });
@@ -67,8 +88,10 @@ test('what the code throws itself is a fault of the work', () => {
     'text',
     undefined,
     { code: '57014' },
-  ])
+  ]) {
     assert.ok(!isUnavailable(error), String(error));
+    assert.ok(!isOfData(error), 'PostgreSQL does not say so');
+  }
   assert.ok(isUnavailable(new Unavailable('later')));
   assert.ok(!isOutcomeUnknown(new Unavailable('later')));
   assert.ok(!isUnavailable(markUndone(new TypeError('x'))));
@@ -100,6 +123,8 @@ test('after a lost connection the outcome is unknown, unless it is known', () =>
     ),
     new Error('Connection terminated unexpectedly'),
     new Error('Query read timeout'),
+    new pg.DatabaseError('received invalid response: 48', 1, 'error'),
+    markOutcomeUnknown(new TypeError('x')),
     new PlatformError('ERR_DATABASE_SILENT', 'x'),
     throughPrisma('P1017', { kind: 'ConnectionClosed' }),
     new Error('wrapped', { cause: new Error('wrapped', { cause: coded('ECONNRESET') }) }),
@@ -112,8 +137,12 @@ test('after a lost connection the outcome is unknown, unless it is known', () =>
 });
 
 test('codes of Prisma are not taken for codes of PostgreSQL', () => {
-  for (const code of ['P2002', 'P2003', 'P2025']) assert.ok(!isUnavailable(coded(code)), code);
-  assert.ok(!isUnavailable(throughPrisma('P2002', { originalCode: '23505', kind: 'UniqueConstraintViolation' })));
+  for (const code of ['P2002', 'P2003', 'P2025']) {
+    assert.ok(!isUnavailable(coded(code)), code);
+    assert.ok(!isOfData(coded(code)), code);
+  }
+  const taken = throughPrisma('P2002', { originalCode: '23505', kind: 'UniqueConstraintViolation' });
+  assert.ok(!isUnavailable(taken) && isOfData(taken));
   assert.ok(isUnavailable(throughPrisma('P2021', { originalCode: '42P01', kind: 'TableDoesNotExist' })));
 });
 

@@ -32,6 +32,7 @@ type Fault = 'work' | 'away' | 'lost';
 
 const undone = new WeakSet<object>();
 const ofConnecting = new WeakSet<object>();
+const ofUnknownOutcome = new WeakSet<object>();
 
 /** Marks an error whose work is known to be undone: no outcome is unknown after it. @returns the error */
 export function markUndone<T>(error: T): T {
@@ -41,6 +42,11 @@ export function markUndone<T>(error: T): T {
 /** Marks the error of an attempt to connect: whatever it says, the database is unavailable, and nothing is done. @returns the error */
 export function markConnecting<T>(error: T): T {
   return addTo(ofConnecting, error);
+}
+
+/** Marks an error after which nobody knows whether its work took effect, whatever it says. @returns the error */
+export function markOutcomeUnknown<T>(error: T): T {
+  return addTo(ofUnknownOutcome, error);
 }
 
 function addTo<T>(set: WeakSet<object>, error: T): T {
@@ -92,6 +98,17 @@ export function isUnavailable(error: unknown): boolean {
   return linksOf(error).some((link) => faultOf(link) !== 'work');
 }
 
+/**
+ * Whether PostgreSQL itself says of the data of a statement that they cannot be stored: nothing of it is done, and these data fail each
+ * time. An error without an SQLSTATE says nothing of that kind.
+ */
+export function isOfData(error: unknown): boolean {
+  return linksOf(error).some((link) => {
+    const { code, originalCode = code } = link;
+    return typeof originalCode === 'string' && sqlState.test(originalCode) && faultOf(link) === 'work';
+  });
+}
+
 /** Whether the work of a failed statement or COMMIT may have been committed: nothing answered after it was sent. */
 export function isOutcomeUnknown(error: unknown): boolean {
   const links = linksOf(error);
@@ -112,6 +129,7 @@ function linksOf(error: unknown): ErrorLink[] {
 }
 
 function faultOf(link: ErrorLink): Fault {
+  if (ofUnknownOutcome.has(link)) return 'lost';
   if (link instanceof Unavailable || ofConnecting.has(link)) return 'away';
   const { code, originalCode, kind, message, name } = link;
   if (isOfServer(link)) return 'away';
@@ -129,9 +147,12 @@ function faultOfCode(code: string, syscall: unknown): Fault {
   if (connectCodes.has(code) || connectCalls.has(syscall)) return 'away';
   if (systemCode.test(code) || streamCode.test(code) || code === 'ERR_DATABASE_SILENT') return 'lost';
   if (/^P[1-9]\d{3}$/.test(code)) return faultOfPrismaCode(code);
-  if (/^[0-9A-Z]{5}$/.test(code)) return faultOfState(code);
+  if (sqlState.test(code)) return faultOfState(code);
   return code.startsWith('ERR_') || code === 'ABORT_ERR' ? 'work' : 'away';
 }
+
+/** An SQLSTATE, and no code of Prisma. */
+const sqlState = /^(?!P[1-9])[0-9A-Z]{5}$/;
 
 // The classes of https://www.postgresql.org/docs/18/errcodes-appendix.html that speak of the data: cardinality, data
 // exception, integrity constraint, WITH CHECK OPTION, program limit; P0001 is RAISE EXCEPTION.
@@ -161,7 +182,8 @@ const systemCode = /^E(?!RR_)[A-Z0-9]+$/;
 const streamCode = /^ERR_(SSL|TLS|STREAM|SOCKET)_/;
 
 // pg has no codes for these. `lost` may be after a statement was sent; the others are before.
-const lostMessages = /^Connection terminated|^Query read timeout$|^Received unexpected .* message from backend/;
+const lostMessages =
+  /^Connection terminated|^Query read timeout$|^Received unexpected .* message from backend|^received invalid response: /;
 const awayMessages =
   /^timeout exceeded when trying to connect$|^timeout expired$|is not queryable$|^Cannot use a pool after calling end/;
 

@@ -13,7 +13,16 @@ export {
   roleOf,
   setPassword,
 } from './database-roles.ts';
-export { Unavailable, isOutcomeUnknown, isUnavailable, isUnreachable, isWrongPassword, markUndone } from './errors.ts';
+export {
+  Unavailable,
+  isOfData,
+  isOutcomeUnknown,
+  isUnavailable,
+  isUnreachable,
+  isWrongPassword,
+  markOutcomeUnknown,
+  markUndone,
+} from './errors.ts';
 export { describeHolder } from './holder.ts';
 export { createPool, ping, transaction } from './pool.ts';
 export type { ClientBase, Pool, PoolClient } from './pool.ts';

@@ -5,9 +5,10 @@ import type { AddressInfo, Socket } from 'node:net';
 /**
  * How a connection breaks at a statement. `answer-lost`: the server has executed it and answers, and the answer does not
  * arrive. `statement-passed`: the connection breaks when the server has the statement. `statement-lost`: the server does not
- * get it. `statement-late`: it gets the statement only after `release`.
+ * get it. `statement-late`: it gets the statement only after `release`. `answer-garbled`: the connection stays, and the first byte of
+ * the answer arrives as one that no message of PostgreSQL begins with.
  */
-export type Cut = 'answer-lost' | 'statement-passed' | 'statement-lost' | 'statement-late';
+export type Cut = 'answer-lost' | 'answer-garbled' | 'statement-passed' | 'statement-lost' | 'statement-late';
 
 export interface CuttingProxy {
   /** the connection string of the server, by the proxy */
@@ -16,7 +17,7 @@ export interface CuttingProxy {
   cutAt(text: string, how: Cut, times?: number): void;
   /** forgets the cuts that have not happened */
   heal(): void;
-  /** how many connections were cut */
+  /** how many connections were cut or garbled */
   readonly cuts: number;
   /** sends the held statements to the server. @returns when it has answered them */
   release(): Promise<void>;
@@ -45,11 +46,15 @@ export async function startCuttingProxy(url: string): Promise<CuttingProxy> {
         cuts += 1;
         cut = next.how;
       }
-      if (cut === undefined || cut === 'answer-lost' || cut === 'statement-passed') upstream.write(chunk);
-      else if (cut === 'statement-late') held.push(() => deliver(upstream, chunk));
-      if (cut !== undefined && cut !== 'answer-lost') client.destroy();
+      if (cut === 'statement-late') held.push(() => deliver(upstream, chunk));
+      else if (cut !== 'statement-lost') upstream.write(chunk);
+      if (cut?.startsWith('statement-')) client.destroy();
     });
     upstream.on('data', (chunk) => {
+      if (cut === 'answer-garbled') {
+        chunk[0] = 0;
+        cut = undefined;
+      }
       if (cut === undefined) client.write(chunk);
       else client.destroy();
     });

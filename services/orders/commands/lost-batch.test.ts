@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import fc from 'fast-check';
 import { createPool, isOutcomeUnknown, isUnavailable } from '#platform/postgres';
+import type { Pool } from '#platform/postgres';
 import { startCuttingProxy } from '#platform/postgres/testing.ts';
 import type { Cut } from '#platform/postgres/testing.ts';
 import { eventually } from '#test/eventually.ts';
@@ -31,10 +32,26 @@ async function start(t: TestContext) {
   return { ...orders, proxy, stored, post };
 }
 
+/** The answer to the next batch fails without an SQLSTATE, though PostgreSQL has stored the batch. */
+function failAfterCommit(t: TestContext, pool: Pool) {
+  const query = pool.query.bind(pool) as (statement: object) => Promise<unknown>;
+  const failing = async (statement: object) => {
+    await query(statement);
+    throw new TypeError('the answer cannot be read');
+  };
+  t.mock.method(pool, 'query', failing as never, { times: 1 });
+}
+
 const five = ['0', '1', '2', '3', '4'];
 
 describe('a batch of orders whose connection is lost', () => {
-  for (const how of ['answer-lost', 'statement-passed', 'statement-lost', 'statement-late'] as const) {
+  for (const how of [
+    'answer-lost',
+    'answer-garbled',
+    'statement-passed',
+    'statement-lost',
+    'statement-late',
+  ] as const) {
     it(`is stored once and answered 201: ${how}`, async (t) => {
       const { proxy, post, stored } = await start(t);
       proxy.cutAt('place-orders', how);
@@ -72,7 +89,13 @@ describe('a batch of orders whose connection is lost', () => {
   it('is stored once where it is 201, and never where it is 503, after any cuts', async (t) => {
     const { proxy, post, stored } = await start(t);
     const round = fc.record({
-      how: fc.constantFrom<Cut>('answer-lost', 'statement-passed', 'statement-lost', 'statement-late'),
+      how: fc.constantFrom<Cut>(
+        'answer-lost',
+        'answer-garbled',
+        'statement-passed',
+        'statement-lost',
+        'statement-late',
+      ),
       times: fc.nat(3),
       orders: fc.integer({ min: 1, max: 6 }),
       keyed: fc.boolean(),
@@ -139,6 +162,19 @@ describe('a batch of orders whose connection is lost', () => {
     await other.query('SELECT pg_advisory_unlock(7)');
     other.release();
     await eventually(async () => (await stored()).length === 2, 'the lost order is committed after all');
+  });
+
+  it('is stored once after any error without an SQLSTATE, and 504 if nobody can say what became of it', async (t) => {
+    const { proxy, writePool, post, stored } = await start(t);
+    failAfterCommit(t, writePool);
+    const answers = await Promise.all(five.map((notes) => post(notes)));
+    const expected = answers.map(({ body: { notes, id } }) => ({ notes, id: String(id) }));
+    assert.deepEqual(await stored(), expected);
+    failAfterCommit(t, writePool);
+    proxy.cutAt('(placer, number) VALUES', 'statement-lost', 1_000);
+    const { status, body } = await post('5');
+    assert.deepEqual([status, body['type']], [504, 'urn:millrace:problem:outcome-unknown']);
+    assert.equal((await stored()).length, 6);
   });
 
   it('does not send the orders one by one', async (t) => {

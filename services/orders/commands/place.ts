@@ -1,6 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import type { Pool } from 'pg';
-import { Batcher, BatcherFull, Unavailable, isOutcomeUnknown, isUnavailable, markUndone } from '#platform/postgres';
+import {
+  Batcher,
+  BatcherFull,
+  Unavailable,
+  isOfData,
+  isOutcomeUnknown,
+  isUnavailable,
+  markOutcomeUnknown,
+  markUndone,
+} from '#platform/postgres';
 import type { NewOrder } from '../domain/order.ts';
 import { createdData, decimalOf } from '../domain/order.ts';
 import { outcomeOf } from './lost-batch.ts';
@@ -87,14 +96,18 @@ const maxQueuedBytes = 32 * 1024 * 1024;
 /** Whether a row stayed locked by another transaction, so that nothing was stored. */
 const isLocked = (error: unknown): boolean => (error as { code?: string }).code === '55P03';
 
-/** Whether the next orders would fail alike. */
-const isAway = (error: unknown): boolean => isUnavailable(error) && !isLocked(error);
+/** Whether PostgreSQL says that one order cannot be stored, or its key is locked: nothing was stored, and others may fare better. */
+const isOfOrder = (error: unknown): boolean => isOfData(error) || isLocked(error);
+
+/** Whether it is certain that nothing was stored. Any other error leaves it open, even one of the code: to read the answer can fail. */
+const isUndone = (error: unknown): boolean => isOfOrder(error) || (isUnavailable(error) && !isOutcomeUnknown(error));
 
 /**
  * Writes new orders and their events. Concurrent requests share one statement, which is one transaction: an order and its
- * event are durable when its promise resolves. After a lost connection it finds out whether the batch was committed. If it
- * cannot, the outcome is unknown (`isOutcomeUnknown`); it does not store an order twice. Orders with a key have batches of
- * their own: a key that another transaction keeps locked holds up no order without one.
+ * event are durable when its promise resolves. After a lost connection, or any other error that leaves it open, it finds out
+ * whether the batch was committed. If it cannot, the outcome is unknown (`isOutcomeUnknown`); it does not store an order
+ * twice. Orders with a key have batches of their own: a key that another transaction keeps locked holds up no order without
+ * one.
  */
 export class OrderPlacer {
   readonly #plain: Lane;
@@ -149,8 +162,8 @@ class Lane {
     try {
       return await this.#insert(batch);
     } catch (error) {
-      if (batch.length === 1 || isAway(error)) throw error;
       // if one order cannot be stored, the others must not fail
+      if (batch.length === 1 || !isOfOrder(error)) throw error;
       return this.#insertEach(batch, isLocked(error));
     }
   }
@@ -169,7 +182,7 @@ class Lane {
       } catch (error) {
         outcomes.push({ error });
         if (isLocked(error)) timeoutMs = shortLockTimeoutMs;
-        if (isAway(error)) away = new Unavailable('the database was lost before this order was sent');
+        if (!isOfOrder(error)) away = new Unavailable('the database was lost before this order was sent');
       }
     }
     return outcomes;
@@ -204,11 +217,11 @@ class Lane {
         });
         return rows[0]!.ids;
       } catch (error) {
-        if (!isOutcomeUnknown(error)) throw error;
+        if (isUndone(error)) throw error;
         const outcome = await outcomeOf(this.#pool, { placer, number });
         if (outcome === 'unknown') {
           this.#lastBatch = { placer: randomUUID(), number: 0 }; // the lost batch may lock the row
-          throw error;
+          throw markOutcomeUnknown(error);
         }
         if (outcome !== 'undone') return outcome;
         if (attempt === maxAttempts) throw markUndone(error);
