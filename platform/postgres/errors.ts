@@ -169,11 +169,16 @@ function isOfServer({ code, originalCode = code, message, originalMessage = mess
   return originalCode === programLimit && typeof originalMessage === 'string' && serverLimits.test(originalMessage);
 }
 
-/** @param state an SQLSTATE. Class 08 comes from poolers that lost the server, 57P02 from a server that crashes */
+/**
+ * @param state an SQLSTATE. Class 08 comes from poolers that lost the server, 57P02 from a server that crashes, 40003 from what stands before
+ *   a server and cannot say whether the statement was completed
+ */
 function faultOfState(state: string): Fault {
   if (dataClasses.has(state.slice(0, 2)) || state === 'P0001') return 'work';
-  return state.startsWith('08') || state === '57P02' ? 'lost' : 'away';
+  return state.startsWith('08') || lostStates.has(state) ? 'lost' : 'away';
 }
+
+const lostStates = new Set(['57P02', '40003']);
 
 /** Node's codes of a connection that was not made. */
 const connectCodes = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN']);
