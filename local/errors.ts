@@ -30,7 +30,7 @@ async function catalogueOf(source: string): Promise<[title: string, source: stri
 
 const intro = `# Errors
 
-Every error of Millrace has a code. Logs have it in \`err.code\`, and its cause in \`err.stack\`. Responses of
+Every error of Millrace has a code. Logs have it in \`err.code\`, and its cause in \`err.stack\`; for a 502, 503 or 504, in \`code\` and \`reason\`. Responses of
 the API name their problem by its \`type\` instead. \`npm run errors\` writes this page from the catalogues that it names.
 `;
 

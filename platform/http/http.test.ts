@@ -59,16 +59,19 @@ const outages: Record<string, () => Error> = {
   '503': () => Object.assign(new Error('x'), { code: 'ECONNREFUSED' }),
   '504': () => Object.assign(new Error('x'), { code: 'ECONNRESET' }),
   '505': () => markUndone(Object.assign(new Error('x'), { code: 'ECONNRESET' })),
+  '507': () =>
+    Object.assign(new Error(`${performance.now()} bytes wait`, { cause: new Error('no room') }), { code: '53200' }),
   '400': () => Object.assign(new Error('x'), { code: 'ECONNABORTED', status: 400, type: 'request.aborted' }),
 };
 
 describe('an HTTP service', () => {
   const health = new Health();
+  const log = createLogger('things', 'silent');
   let release: (() => void) | undefined;
   const http = createHttp({
     contract: things,
     health,
-    log: createLogger('things', 'silent'),
+    log,
     handlers: {
       list: ({ query }) => ({ body: query }),
       add: ({ body }) => ({ status: 201, headers: { Location: '/things/1' }, body }),
@@ -170,6 +173,34 @@ describe('an HTTP service', () => {
     assert.deepEqual(await problemAt('GET', '504'), undone);
     const ofBody = [400, 'urn:millrace:problem:bad-input', false];
     assert.deepEqual(await problemAt('DELETE', '400'), ofBody, "an error of the request's body is not the database's");
+  });
+
+  test('logs an outage once with its reason and counts the rest, and each fault of the code with its stack', async (t) => {
+    const [warn, error] = (['warn', 'error'] as const).map((level) => t.mock.method(log, level, () => undefined).mock);
+    const lines = (mock: typeof warn) =>
+      mock!.calls.map(({ arguments: args }) => args as unknown[] as [{ err?: Error; reason?: string }, string]);
+    const ask = (id: string) => fetch(`${base}/things/${id}`).then((response) => response.arrayBuffer());
+    const outage = { method: 'GET', path: '/things/507', code: '53200' };
+    for (let i = 0; i < 20; i++) await ask('507');
+    const [first, ...others] = lines(warn);
+    assert.deepEqual(others, []);
+    const [{ reason, ...rest }, message] = first!;
+    assert.deepEqual(rest, { ...outage, repeated: undefined });
+    assert.match(reason!, /^[\d.]+ bytes wait: no room$/);
+    assert.equal(message, 'The database cannot be used now');
+    const now = performance.now.bind(performance);
+    t.mock.method(performance, 'now', () => now() + 30_000);
+    await Promise.all(Array.from({ length: 3 }, () => ask('507')));
+    assert.deepEqual(
+      lines(warn)
+        .slice(1)
+        .map(([fields]) => ({ ...fields, reason: '' })),
+      [{ ...outage, reason: '', repeated: 19 }],
+    );
+    for (let i = 0; i < 2; i++) await ask('500');
+    const stacks = lines(error).map(([{ err }]) => err?.stack);
+    assert.equal(stacks.length, 2);
+    for (const stack of stacks) assert.match(stack!, /secret detail\n +at /);
   });
 
   test('shows health and metrics', async () => {

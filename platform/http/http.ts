@@ -11,6 +11,7 @@ import { histogram, registry, SpanKind, SpanStatusCode, startSpan, withSpan } fr
 import { BatcherFull, isOutcomeUnknown, isUnavailable } from '#platform/postgres';
 import { contentTag, isKnown } from './entity-tag.ts';
 import { Problem, badRequest, notFound, outcomeUnknown, unavailable } from './problem.ts';
+import { ProblemLog } from './problem-log.ts';
 import { expressPath, routesOf } from './routes.ts';
 import { bodyLimit, createHttpServer } from './server.ts';
 import { bodyValidator, headerValidator, parameterValidator } from './validation.ts';
@@ -63,16 +64,17 @@ export function createHttp<Operations extends Record<string, Operation>>(
     part,
   } = options;
   const app = createApp();
+  const problems = new ProblemLog(log);
   mountHealth(app, name, health);
   const handlerOf = (id: string) => part?.handlers[id] ?? (handlers[id] as Handler<Operation>);
   for (const route of routesOf([...Object.values(operations), ...Object.values(part?.operations ?? {})])) {
     const path = expressPath(route.path);
     for (const operation of route.operations) {
-      app[operation.method](path, operationHandler(operation, handlerOf(operation.id), log));
+      app[operation.method](path, operationHandler(operation, handlerOf(operation.id), problems));
     }
     app.all(path, methodNotAllowed(route.allow));
   }
-  mountErrors(app, log);
+  mountErrors(app, problems);
   return { app, ...createHttpServer(app, health) };
 }
 
@@ -129,12 +131,12 @@ function methodNotAllowed(allow: string) {
 }
 
 /** The last handlers: 404 for unknown paths, and a problem for every error. */
-export function mountErrors(app: Express, log: Logger): void {
+export function mountErrors(app: Express, problems: ProblemLog): void {
   app.use((request: Request) => {
     throw notFound(`There is nothing at ${request.path}`);
   });
   app.use((error: unknown, request: Request, response: Response, _next: NextFunction) => {
-    answerError(error, request, response, log);
+    answerError(error, request, response, problems);
   });
 }
 
@@ -157,7 +159,7 @@ function readBody(request: Request, response: Response): Promise<unknown> {
   });
 }
 
-function operationHandler(operation: Operation, handler: Handler<Operation>, log: Logger) {
+function operationHandler(operation: Operation, handler: Handler<Operation>, problems: ProblemLog) {
   const params = operation.params ? parameterValidator(operation.params) : () => ({});
   const query = operation.query ? parameterValidator(operation.query) : () => ({});
   const body = operation.body ? bodyValidator(operation.body) : undefined;
@@ -198,7 +200,7 @@ function operationHandler(operation: Operation, handler: Handler<Operation>, log
         const reply = await answer(request, response);
         if (reply) send(response, reply, conditional ? { ifNoneMatch: request.get('if-none-match') } : undefined);
       } catch (error) {
-        answerError(error, request, response, log);
+        answerError(error, request, response, problems);
       }
     });
   };
@@ -279,12 +281,9 @@ function instanceOf(request: Request): string {
   return /^(\/[\w-]+)+$/.test(prefix) ? prefix + path : path;
 }
 
-/** Sends an error as `application/problem+json`; internal errors are logged with their stack. */
-function answerError(error: unknown, request: Request, response: Response, log: Logger): void {
+/** Sends an error as `application/problem+json`, and logs what is none of the client's. */
+function answerError(error: unknown, request: Request, response: Response, problems: ProblemLog): void {
   const problem = problemOf(error, request.method);
-  if (problem.status >= 500) {
-    const level = problem.status === 500 ? 'error' : 'warn';
-    log[level]({ err: problem.cause ?? problem, method: request.method, path: request.path }, problem.message);
-  }
+  problems.write(problem, { method: request.method, path: request.path });
   sendProblem(problem, request, response, instanceOf(request));
 }

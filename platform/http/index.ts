@@ -19,5 +19,6 @@ export {
   unprocessable,
 } from './problem.ts';
 export type { FieldError } from './problem.ts';
+export { ProblemLog } from './problem-log.ts';
 export { routesOf } from './routes.ts';
 export { subjectHeader, subjectOf } from './subject.ts';

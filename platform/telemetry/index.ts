@@ -1,6 +1,7 @@
 export { createLogger } from './log.ts';
 export type { Logger } from './log.ts';
 export { counter, gauge, histogram, registry } from './metrics.ts';
+export { Repeats } from './repeats.ts';
 export {
   SpanKind,
   SpanStatusCode,

@@ -2,11 +2,11 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:
 import { ROOT_CONTEXT, trace } from '@opentelemetry/api';
 import type { Dispatcher } from 'undici';
 import { observeRequest, outcomeUnknown, Problem, sendProblem, unavailable } from '#platform/http';
-import type { CallOutcome } from '#platform/http';
+import type { CallOutcome, ProblemLog } from '#platform/http';
 import { backoffMs } from '#platform/lifecycle';
 import { SpanKind, SpanStatusCode, startSpan, traceparentOf } from '#platform/telemetry';
 import type { Health } from '#platform/health';
-import type { Logger, Span } from '#platform/telemetry';
+import type { Span } from '#platform/telemetry';
 import type { RequestBody } from './body.ts';
 import { GatewayError } from './errors.ts';
 import { countFailed, countRetry } from './metrics.ts';
@@ -46,7 +46,7 @@ export interface ExchangeContext {
   /** how long a client may read nothing of its answer, in milliseconds; default 15 s */
   unreadMs?: number | undefined;
   health: Health;
-  log: Logger;
+  problems: ProblemLog;
 }
 
 /**
@@ -223,10 +223,8 @@ export class Exchange implements Dispatcher.DispatchHandler {
   #fail(error: Error): void {
     const problem = this.#problemOf(error);
     const { traceId } = this.#span.spanContext();
-    // while the service is down, this would log a line per request; the breaker logs it once
-    if (problem.status !== 503) {
-      this.#context.log.warn({ err: error, route: this.route.name, trace_id: traceId }, problem.message);
-    }
+    // while the service is down, the breaker logs it
+    if (problem.status !== 503) this.#context.problems.write(problem, { route: this.route.name, trace_id: traceId });
     this.refuse(problem);
   }
 

@@ -1,7 +1,7 @@
 import { collectContracts, opsContracts, opsDocument } from '#platform/contract';
 import type { ContractRegistry } from '#platform/contract';
 import type { Health } from '#platform/health';
-import { createApp, createHttpServer, mountErrors, mountHealth, mountRead } from '#platform/http';
+import { ProblemLog, createApp, createHttpServer, mountErrors, mountHealth, mountRead } from '#platform/http';
 import type { Logger } from '#platform/telemetry';
 import { createAuthenticate } from './auth.ts';
 import type { AuthOptions } from './auth.ts';
@@ -44,12 +44,13 @@ export async function createGateway(options: GatewayOptions): Promise<Draining> 
   const upstreams = upstreamsOf(options);
   const all = [...upstreams.values()];
   publishMetrics(all);
+  const problems = new ProblemLog(log);
 
   const proxy = new Proxy({
     contracts: [...contracts.contracts, ...opsContracts(consumers)],
     upstreams,
     health,
-    log,
+    problems,
     trustProxy: options.trustProxy ?? false,
     unreadMs: options.unreadMs,
     bodies: options.bodies,
@@ -66,7 +67,7 @@ export async function createGateway(options: GatewayOptions): Promise<Draining> 
   mountHealth(app, 'gateway', health);
   const documented = consumers.length > 0 ? [...contracts.contracts, opsDocument(consumers)] : contracts.contracts;
   mountPages(app, collectContracts(contracts, documented), { auth: auth !== undefined, ...options.pages });
-  mountErrors(app, log);
+  mountErrors(app, problems);
 
   // proxied requests bypass Express: they do not need it, and it costs 5 µs a request
   const server = createHttpServer(

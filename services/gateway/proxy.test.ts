@@ -8,7 +8,7 @@ import { Readable } from 'node:stream';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import { Health } from '#platform/health';
-import { bodyLimit, createHttpServer } from '#platform/http';
+import { ProblemLog, bodyLimit, createHttpServer } from '#platform/http';
 import { createLogger } from '#platform/telemetry';
 import { BodyBudget } from './body-budget.ts';
 import { Proxy } from './proxy.ts';
@@ -75,7 +75,13 @@ describe('targets', () => {
     const breaker = { failures: 1, pauseMs: 60_000 };
     const upstreams = new Map(contracts.contracts.map(({ name }) => [name, new Upstream(name, url, { breaker })]));
     const log = createLogger('gateway', 'silent');
-    const proxy = new Proxy({ ...contracts, upstreams, health: new Health(), log, trustProxy: false });
+    const proxy = new Proxy({
+      ...contracts,
+      upstreams,
+      health: new Health(),
+      problems: new ProblemLog(log),
+      trustProxy: false,
+    });
     const server = await startUpstream(t, (request, response) => {
       request.url = '/api/users/1 x';
       proxy.handle(request, response);
