@@ -50,20 +50,35 @@ const claimSql = `
   FROM claimed JOIN notifications n USING (id) LEFT JOIN recipients r ON r.user_id = n.user_id
   ORDER BY n.id`;
 
+// It waits for no row: a session that hangs in the server, also one of this process, can hold some of them for hours.
 const settleSql = `
-  WITH outcome AS MATERIALIZED (
-    SELECT * FROM unnest($1::bigint[], $2::notification_status[], $3::text[], $4::text[], $5::int[], $6::bool[], $7::bool[])
-      AS t (id, status, recipient, error, retry_in_ms, counts, is_copy)
+  WITH free AS MATERIALIZED (
+    SELECT n.id FROM deliveries d JOIN notifications n ON n.id = d.notification_id
+    WHERE d.notification_id = ANY($1::bigint[]) FOR UPDATE OF d, n SKIP LOCKED
+  ), outcome AS MATERIALIZED (
+    SELECT t.* FROM unnest($1::bigint[], $2::notification_status[], $3::text[], $4::text[], $5::int[], $6::bool[], $7::bool[])
+      AS t (id, status, recipient, error, retry_in_ms, counts, is_copy) JOIN free USING (id)
   ), noted AS (
     UPDATE notifications n SET status = o.status, attempts = n.attempts + o.counts::int, recipient = o.recipient,
       last_error = o.error, sent_at = CASE WHEN o.status = 'SENT' THEN now() END
     FROM outcome o WHERE n.id = o.id AND n.status = 'PENDING'
   ), finished AS (
     DELETE FROM deliveries d USING outcome o WHERE d.notification_id = o.id AND o.status <> 'PENDING'
+  ), postponed AS (
+    UPDATE deliveries d SET due_at = now() + o.retry_in_ms * interval '1 millisecond', claimed_until = NULL, claimed_by = NULL,
+      copies = d.copies + o.is_copy::int
+    FROM outcome o WHERE d.notification_id = o.id AND o.status = 'PENDING'
   )
-  UPDATE deliveries d SET due_at = now() + o.retry_in_ms * interval '1 millisecond', claimed_until = NULL, claimed_by = NULL,
-    copies = d.copies + o.is_copy::int
-  FROM outcome o WHERE d.notification_id = o.id AND o.status = 'PENDING'`;
+  SELECT notification_id AS id FROM deliveries
+  WHERE notification_id = ANY($1::bigint[]) AND notification_id NOT IN (SELECT id FROM free)`;
+
+const releaseSql = `
+  UPDATE deliveries d SET claimed_until = NULL, claimed_by = NULL
+  FROM (
+    SELECT notification_id FROM deliveries
+    WHERE claimed_by = ANY($1::text[]) AND claimed_until IS NOT NULL AND notification_id <> ALL($2::bigint[])
+    FOR UPDATE SKIP LOCKED
+  ) free WHERE d.notification_id = free.notification_id`;
 
 const everything = '-infinity';
 
@@ -100,12 +115,13 @@ export class Deliveries {
    * A claim usually scans from the start of the last one. Before that, the index is full of entries that died since the last
    * vacuum, tens of thousands under load, and to skip them takes longer than all other work.
    *
-   * All earlier claims of this process must be settled or released: where the answer of one was lost, this releases the others.
+   * All earlier claims of this process must be settled or released, but for those in `kept`: where the answer of one was lost, this
+   * releases the others.
    */
-  async claim(limit: number, leaseMs: number): Promise<Claim[]> {
+  async claim(limit: number, leaseMs: number, kept: readonly string[] = []): Promise<Claim[]> {
     const now = performance.now();
     if (now - this.#scannedAt >= this.#rescanMs) {
-      if (now < this.#lostUntil) await this.#releaseOf([this.#owner]);
+      if (now < this.#lostUntil) await this.#releaseOf([this.#owner], kept);
       this.#floor = everything;
       this.#scannedAt = now;
     }
@@ -120,9 +136,9 @@ export class Deliveries {
     return rows;
   }
 
-  /** Writes results, in one statement. */
-  async settle(outcomes: readonly DeliveryResult[]): Promise<void> {
-    await this.#pool.query({
+  /** Writes results, in one statement. @returns the ids of those that are not written, because another session holds their rows */
+  async settle(outcomes: readonly DeliveryResult[]): Promise<string[]> {
+    const { rows } = await this.#pool.query<{ id: string }>({
       name: 'settle-deliveries',
       text: settleSql,
       values: [
@@ -135,6 +151,7 @@ export class Deliveries {
         outcomes.map((outcome) => outcome.status === 'PENDING' && outcome.isCopy),
       ],
     });
+    return rows.map(({ id }) => id);
   }
 
   /** Releases claims that were not tried: they are due as before. */
@@ -177,12 +194,8 @@ export class Deliveries {
     }
   }
 
-  async #releaseOf(owners: readonly string[]): Promise<void> {
-    await this.#pool.query(
-      `UPDATE deliveries SET claimed_until = NULL, claimed_by = NULL
-       WHERE claimed_by = ANY($1::text[]) AND claimed_until IS NOT NULL`,
-      [owners],
-    );
+  async #releaseOf(owners: readonly string[], kept: readonly string[] = []): Promise<void> {
+    await this.#pool.query(releaseSql, [owners, kept]);
   }
 
   /** The number of PENDING notifications, and the age of the oldest in seconds whose recipient is known. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { hostname } from 'node:os';
 import { describe, it } from 'node:test';
+import { isUnavailable } from '#platform/postgres';
 import { registry } from '#platform/telemetry';
 import { Deliveries } from './deliveries.ts';
 import { reply, startTestSmtp } from '#test/smtp.ts';
@@ -210,6 +211,51 @@ describe('MailSender', () => {
       ['user1@example.com', 'user2@example.com'],
       'the third one is of a running process',
     );
+  });
+
+  it('goes on while a session that hangs in the server holds the result of a mail, and writes it afterwards', async () => {
+    const held = await stand.database.pool.connect();
+    try {
+      await held.query('SET idle_in_transaction_session_timeout = 0');
+      const { url, mails } = await sink({
+        async onMessage({ to }) {
+          if (to !== 'user1@example.com') return;
+          await held.query('BEGIN; SELECT FROM deliveries WHERE notification_id = 1 FOR UPDATE');
+        },
+      });
+      await give(stand.database.pool, [userEvent(1), userEvent(2)]);
+      const going = sender(url, { concurrency: 1 });
+      await eventually(() => mails.length === 2, 'both mails are sent');
+      await give(stand.database.pool, [userEvent(3)]);
+      const statuses = async () => (await rows(stand.database.pool)).map(({ status }) => status).join(' ');
+      await eventually(async () => (await statuses()) === 'PENDING SENT SENT', 'the others are written');
+      going.check();
+      await held.query('ROLLBACK');
+      await settled(stand.database.pool);
+      assert.equal(await statuses(), 'SENT SENT SENT');
+      assert.deepEqual(addresses(mails), ['user1@example.com', 'user2@example.com', 'user3@example.com']);
+    } finally {
+      held.release(true);
+    }
+  });
+
+  it('claims on after a claim whose session hangs in the server, and claims nothing again whose result is not written', async () => {
+    const { proxy, pool } = await cuttingPool();
+    const deliveries = new Deliveries(pool, { owner: 'elsewhere/1', rescanMs: 0 });
+    await give(stand.database.pool, [userEvent(1), userEvent(2), userEvent(3)]);
+    assert.equal((await deliveries.claim(1, 60_000)).length, 1);
+    proxy.cutAt('claim-deliveries', 'answer-lost');
+    await assert.rejects(deliveries.claim(1, 60_000), isUnavailable);
+    const hanging = await stand.database.pool.connect();
+    try {
+      await hanging.query('BEGIN; SELECT FROM deliveries WHERE notification_id = 2 FOR UPDATE');
+      const idsOf = async () => (await deliveries.claim(10, 60_000, ['1', '3'])).map(({ id }) => id);
+      assert.deepEqual(await idsOf(), ['3']);
+      await hanging.query('ROLLBACK');
+      assert.deepEqual(await idsOf(), ['2'], 'the lost claim');
+    } finally {
+      hanging.release(true);
+    }
   });
 
   it('finds notifications that became due earlier than claimed ones', async () => {

@@ -46,7 +46,7 @@ const unhealthyMs = 15_000;
  * Sends PENDING notifications: claims a batch, sends it with bounded concurrency, and writes the results in one statement.
  * It sends at least once: if a process dies between the server's answer and the write, its claim expires, and another
  * sends the mail again with the same Message-ID. While the database cannot be used, the sender keeps the results, and writes
- * them before it claims more. Attempts do not count while the server cannot be used, or takes no mail.
+ * them before it claims more; results whose rows another session holds wait while it goes on. Attempts do not count while the server cannot be used, or takes no mail.
  */
 export class MailSender {
   readonly #options: Required<MailSenderOptions>;
@@ -122,9 +122,12 @@ export class MailSender {
       }
       await this.#waker.wait(backoffMs(this.#failures, pauses), false);
     }
+    let failure: unknown;
     await this.#settle().catch((error: unknown) => {
-      log.warn({ err: error, mails: this.#results.length }, 'the results of mails are lost: they are sent again');
+      failure = error;
     });
+    const mails = this.#results.length;
+    if (mails > 0) log.warn({ err: failure, mails }, 'the results of mails are lost: they are sent again');
   }
 
   /** Sends one batch. @throws if the database or the SMTP server cannot be used */
@@ -132,7 +135,9 @@ export class MailSender {
     const { deliveries, concurrency, maxBatch, maxAgeMs } = this.#options;
     await this.#settle();
     // after a failure, one mail shows whether the server is back
-    const claims = await deliveries.claim(this.#failures > 0 ? 1 : this.#batch, leaseMs);
+    const limit = this.#failures > 0 ? 1 : this.#batch;
+    const kept = this.#results.map(({ id }) => id);
+    const claims = await deliveries.claim(limit, leaseMs, kept);
     if (claims.length === 0) {
       this.#failures = 0;
       const { signs } = this.#refusals;
@@ -192,36 +197,42 @@ export class MailSender {
 
   /** Writes the results. It keeps them if the database is unavailable: without them the mails would be sent again. */
   async #settle(): Promise<void> {
-    const results = this.#results;
-    if (results.length === 0) return;
+    if (this.#results.length === 0) return;
     try {
-      await this.#options.deliveries.settle(results);
+      this.#results = await this.#write(this.#results);
     } catch (error) {
       if (isUnavailable(error)) throw error;
-      return this.#settleEach();
+      await this.#settleEach();
     }
-    this.#results = [];
-    countOutcomes(results);
+  }
+
+  /** @returns the results that wait for another session */
+  async #write(results: readonly DeliveryResult[]): Promise<DeliveryResult[]> {
+    const held = new Set(await this.#options.deliveries.settle(results));
+    countOutcomes(results.filter(({ id }) => !held.has(id)));
+    return results.filter(({ id }) => held.has(id));
   }
 
   /** Writes the results one by one: one that the database refuses holds up no others, whose mails would be sent again. */
   async #settleEach(): Promise<void> {
-    const { deliveries, log } = this.#options;
     const refused: string[] = [];
     let failure: unknown;
     for (const result of this.#results.slice()) {
+      let held: DeliveryResult[] = [];
       try {
-        await deliveries.settle([result]);
-        countOutcomes([result]);
+        held = await this.#write([result]);
       } catch (error) {
         if (isUnavailable(error)) throw error;
         refused.push(result.id);
         failure ??= error;
       }
-      this.#results.shift();
+      this.#results = [...this.#results.slice(1), ...held];
     }
     if (refused.length === 0) return;
-    log.error({ err: failure, notifications: refused }, 'results of mails cannot be stored: they are sent again');
+    this.#options.log.error(
+      { err: failure, notifications: refused },
+      'results of mails cannot be stored: they are sent again',
+    );
   }
 
   async #send(mails: Claim[]) {
