@@ -108,9 +108,17 @@ describe('a recogniser', () => {
       { ...usual, items: [{ name: 'wxyzz', count: 1 }] },
       { ...usual, items: [{ count: 1 }] },
       { ...usual, at: '2026-02-30T00:00:00.000Z' },
+      { ...usual, happened: `2026-01-01T00:00:00.${'0'.repeat(64)}Z` },
       without,
     ].map((one) => JSON.stringify(one));
     for (const one of changes) assert.ok(!assertSound(one), one);
+  });
+
+  it('does not recognise a time that is longer than it may be', () => {
+    const short = Type.Object({ at: Type.String({ format: 'date-time', maxLength: 20 }) });
+    const [sample, longer] = [{ at: '2026-01-01T00:00:00Z' }, { at: '2026-01-01T00:00:00.000Z' }];
+    assert.ok(Compile(short).Check(sample) && !Compile(short).Check(longer));
+    assert.ok(!learned([sample], short).recognises(within(JSON.stringify(longer))));
   });
 
   it('leaves names that repeat to JSON.parse', () => {

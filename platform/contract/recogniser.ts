@@ -72,6 +72,7 @@ const day = String.raw`(?:02-(?:0[1-9]|1\d|2[0-8])|(?:0[469]|11)-(?:0[1-9]|[12]\
 const storableText = String.raw`"${plainCharacter}*(?:\\["\\/bfnrt]${plainCharacter}*)*"`;
 /** as `toISOString` writes it; 29 February is left to the check */
 const time = String.raw`"[1-9]\d{3}-${day}T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z"`;
+const timeLength = 24;
 const number = String.raw`-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?`;
 
 /** What says nothing about a value. */
@@ -177,8 +178,9 @@ function leafPattern(schema: Node): string | undefined {
 function patternOfText(schema: Node): string | undefined {
   if (hasOnly(schema, 'type')) return text;
   if (schema['format'] === 'date-time') {
-    const isKnown = hasOnly(schema, 'type', 'format') || schema['pattern'] === eventTimePattern;
-    return isKnown && hasOnly(schema, 'type', 'format', 'pattern') ? time : undefined;
+    const { pattern = eventTimePattern, maxLength = timeLength } = schema as { pattern?: string; maxLength?: number };
+    const isKnown = hasOnly(schema, 'type', 'format', 'pattern', 'maxLength') && pattern === eventTimePattern;
+    return isKnown && maxLength >= timeLength ? time : undefined;
   }
   if (Object.hasOwn(schema, 'pattern') && schema['pattern'] !== textPattern) return undefined;
   if (hasOnly(schema, 'type', 'pattern')) return storableText;

@@ -58,10 +58,11 @@ export const Time = Type.String({ format: 'date-time', examples: ['2026-01-01T12
 /** A year with four digits, and a zone that PostgreSQL takes. */
 export const eventTimePattern = '^[1-9].*(?:[Zz]|[+-](?:0[0-9]|1[0-5]):[0-5][0-9])$';
 
-/** A time in an event, which each database of a consumer can store. */
+/** A time in an event, which each database of a consumer can store: PostgreSQL reads none of 160 characters. */
 export const EventTime = Type.String({
   format: 'date-time',
   pattern: eventTimePattern,
+  maxLength: 64,
   examples: ['2026-01-01T12:00:00.000Z'],
 });
 

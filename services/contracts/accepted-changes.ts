@@ -10,6 +10,13 @@ function fieldsOf(events: string[], ...fields: string[]): AcceptedChange['at'] {
   return events.flatMap((event) => fields.map((field) => `event ${event}: ${field}`)) as [string, ...string[]];
 }
 
+const timesOfEvents: AcceptedChange['at'] = [
+  ...fieldsOf([...userEvents, 'order.created', ...orderChanges], 'createdAt'),
+  ...fieldsOf(userEvents, 'updatedAt'),
+  ...fieldsOf(['user.deleted', 'order.deleted'], 'deletedAt'),
+  ...fieldsOf(['order.status-changed'], 'changedAt'),
+];
+
 const neverPublished = 'No service publishes what is refused now, and a database of a consumer could not store it.';
 
 /**
@@ -77,14 +84,15 @@ export const acceptedChanges: readonly AcceptedChange[] = [
     reason: neverPublished,
   },
   {
-    at: [
-      ...fieldsOf([...userEvents, 'order.created', ...orderChanges], 'createdAt'),
-      ...fieldsOf(userEvents, 'updatedAt'),
-      ...fieldsOf(['user.deleted', 'order.deleted'], 'deletedAt'),
-      ...fieldsOf(['order.status-changed'], 'changedAt'),
-    ],
+    at: timesOfEvents,
     change: `changed its pattern to ${eventTimePattern}`,
     reason: neverPublished,
+  },
+  {
+    at: timesOfEvents,
+    change: 'has a narrower maxLength: 64',
+    reason:
+      'Services publish 24 characters, and PostgreSQL takes none of 160: one consumer stored what another refused.',
   },
   ...['has a narrower minimum: 1', 'has a narrower maximum: 2147483647'].map((change) => ({
     at: fieldsOf([...userEvents, 'user.deleted', ...orderChanges], 'version'),

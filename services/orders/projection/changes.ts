@@ -72,13 +72,18 @@ function fromCreated(event: OrderCreated, partition: number): OrderChange {
     userId,
     status,
     totalAmount,
-    details: { items, shippingAddress, notes },
+    details: { items: items.map(declaredOf), shippingAddress, notes },
     isDeleted: false,
     version: 1,
     createdAt,
     updatedAt: createdAt,
     partition,
   };
+}
+
+/** An item without members that the contract does not declare: nothing has checked those, and a database may refuse them. */
+function declaredOf({ productId, productName, quantity, unitPrice, totalPrice }: OrderItem): OrderItem {
+  return { productId, productName, quantity, unitPrice, totalPrice };
 }
 
 function fromChange(

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import * as fc from 'fast-check';
 import type { Pool, PoolClient } from 'pg';
+import { InvalidEvent, encodeHeaders } from '#platform/contract';
 import type { ReceivedEvent } from '#platform/contract';
+import { decodeEvent } from '#contracts/index.ts';
 import type { OrderStatus } from '#contracts/orders.ts';
 import { transaction } from '#platform/postgres';
 import { createTestDatabase } from '#test/database.ts';
@@ -142,6 +144,24 @@ test('text and amounts arrive unchanged', async () => {
   await apply(event, created(2));
   const { rows } = await pool.query('SELECT items, shipping_address, notes, total_amount FROM orders WHERE id = 1');
   assert.deepEqual(rows, [{ items, shipping_address: '', notes, total_amount: '50000000000000.01' }]);
+});
+
+test('an order that the contract takes can be stored, whatever its producer has added, and however long its time is', async () => {
+  const headers = encodeHeaders({ id: '1', type: 'order.created', source: '/shop', subject: '1', time: new Date(0) });
+  const message = { topic: 'order-events', partition: 0, offset: 0n, key: '1', headers, timestamp: 0 };
+  const decode = (createdAt: string, item: string) => {
+    const order = { orderId: 1, userId: 3, status: 'PENDING', totalAmount: 19.98, createdAt };
+    const rest = `"items":[${item}],"shippingAddress":null,"notes":null}`;
+    return decodeEvent({ ...message, value: Buffer.from(`${JSON.stringify(order).slice(0, -1)},${rest}`) });
+  };
+  const nested = '['.repeat(100_000) + ']'.repeat(100_000);
+  const item = JSON.stringify(lamp);
+  const time = (length: number) => `2026-01-01T00:00:00.5${'0'.repeat(length - 27)}+00:00`;
+  await apply(decode(time(64), `${item.slice(0, -1)},"x":${nested}}`));
+  const [stored] = await state();
+  assert.deepEqual([stored.items, stored.created_at], [[lamp], new Date('2026-01-01T00:00:00.500Z')]);
+  for (const length of [65, 129]) assert.throws(() => decode(time(length), item), InvalidEvent);
+  await assert.rejects(pool.query('SELECT $1::timestamptz', [time(160)]), { code: '22007' });
 });
 
 async function begin(client: PoolClient, event: ReceivedEvent): Promise<void> {
