@@ -45,6 +45,8 @@ export interface AssignedPartition extends TopicPartition {
   passed: { from: bigint; to: bigint } | undefined;
   /** why the partition cannot be read */
   error: string | undefined;
+  /** whether what was read of it is still being tried, beside the other partitions */
+  isApart: boolean;
 }
 
 export interface AssignmentOptions {
@@ -80,6 +82,7 @@ export class Assignment {
           sought: false,
           passed: undefined,
           error: undefined,
+          isApart: false,
         },
       ]),
     );
@@ -108,6 +111,17 @@ export class Assignment {
     if (!position || this.signal.aborted) return;
     position.error = `waits: ${reason}`;
     this.#options.consumer.pause(position);
+  }
+
+  /** Reads nothing more of a partition until what was read of it is done; then it goes on at the stored offset. */
+  async holdUntil(done: Promise<void>, partition: TopicPartition, reason: string): Promise<void> {
+    const position = this.at(partition);
+    if (!position) return done;
+    this.hold(position, reason);
+    position.isApart = true;
+    await done;
+    position.isApart = false;
+    await this.locate([position]);
   }
 
   /** @throws while a partition cannot be read */
@@ -187,6 +201,7 @@ export class Assignment {
     };
     for (const { watermarks, ...log } of logs) {
       const position = this.at(log)!;
+      if (position.isApart) continue; // it is located when that is done
       const { offset, topicId } = stored.get(nameOf(log))!;
       Object.assign(position, { stored: offset, topicId });
       if (isRecreated(topicId, log.topicId)) {

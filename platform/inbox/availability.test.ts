@@ -31,7 +31,7 @@ const waits: Record<string, (pool: ReturnType<typeof createPool>, group: string)
   'writes what it has collected': (pool, group) => accumulatingOf(pool, group, () => Promise.resolve()),
 };
 
-const shared = { log, deadLetterWriter: () => Promise.resolve(), lingerMs: 0, onRefused: assert.fail };
+const shared = { log, deadLetterWriter: () => Promise.resolve(), lingerMs: 0, onRefused: () => assert.fail() };
 
 function writerOf(pool: ReturnType<typeof createPool>, group: string): Writer {
   return new Writer({

@@ -136,7 +136,7 @@ describe('the order of keys', () => {
       maxBatch: 100,
       lingerMs: 0,
       onCommitted: () => undefined,
-      onRefused: assert.fail,
+      onRefused: () => assert.fail(),
     });
   /** As the inbox does; a message that is bad is given up at once. The numbers of partition 1 begin with 100. */
   function write(to: Writer, from: number, keys: readonly string[], partition = 0): Promise<boolean> {

@@ -17,7 +17,7 @@ import { ProgressProbe } from './progress-probe.ts';
 import { DeadLetterReplay } from './replay.ts';
 import type { Committed, Sink } from './partition-batch.ts';
 import { Writer } from './writer.ts';
-import type { Handle } from './writer.ts';
+import type { Handle, WriterOptions } from './writer.ts';
 
 const heartbeatMs = 1_000;
 const commitOffsetsMs = 2_000;
@@ -124,7 +124,10 @@ export class Inbox {
         items.map(({ message }) => message),
       );
     const deadLetterWriter = isBackfill ? skip : writeDeadLetters;
-    const onRefused = (partition: TopicPartition, reason: string) => this.#assignment?.hold(partition, reason);
+    const onRefused: WriterOptions['onRefused'] = (partition, reason, done) => {
+      if (done) void this.#follow(this.#assignment?.holdUntil(done, partition, reason) ?? done);
+      else this.#assignment?.hold(partition, reason);
+    };
     const writer = new Writer({
       group,
       pool,
@@ -374,7 +377,7 @@ export class Inbox {
 
   /** One at a time: the database or Kafka may take long. */
   async #recheck(): Promise<void> {
-    const unreadable = this.#assignment?.positions.filter(({ error }) => error) ?? [];
+    const unreadable = this.#assignment?.positions.filter(({ error, isApart }) => error && !isApart) ?? [];
     if (unreadable.length === 0 || this.#isRechecking) return;
     this.#isRechecking = true;
     await this.#assignment?.locate(unreadable);

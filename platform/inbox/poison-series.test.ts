@@ -24,7 +24,7 @@ it('gives the first of many messages with the same error of the data all attempt
     maxBatch: 100,
     lingerMs: 0,
     onCommitted: () => undefined,
-    onRefused: assert.fail,
+    onRefused: () => assert.fail(),
   });
   const items = Array.from({ length: 20 }, (_, n) => itemAt({ topic, partition: 0, offset: BigInt(n) }, group, n));
   const batch = { topic, partition: 0, expected: 0n, next: 20n, items };

@@ -1,22 +1,21 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { toError } from '#platform/errors';
 import type { ReceivedEvent } from '#platform/contract';
 import type { TopicPartition } from '#platform/kafka';
 import type { Logger } from '#platform/telemetry';
 import type { Pool, PoolClient } from '#platform/postgres';
-import { isUnavailable, transaction } from '#platform/postgres';
-import { Availability } from './availability.ts';
-import { databaseBackoff, maxAttempts, messageBackoff } from './retry-policy.ts';
+import { transaction } from '#platform/postgres';
+import { maxAttempts, messageBackoff } from './retry-policy.ts';
 import type { DeadLetterWriter } from './dead-letters.ts';
 import { failureOf, isHandled, reasonOf } from './item.ts';
-import type { Failure } from './item.ts';
 import { arrangeKeys } from './key-order.ts';
 import { backoffMs, roundMs } from '#platform/lifecycle';
 import { metrics } from './metrics.ts';
-import { heldOffsets } from './held-offsets.ts';
-import { moveOffsetsAndLook, nameOf, offsetLocked, OffsetsMoved } from './offsets.ts';
+import { moveOffsetsAndLook, nameOf, OffsetsMoved } from './offsets.ts';
 import { bisect, committedOf, takeUpTo } from './partition-batch.ts';
 import type { Committed, Sink, PartitionBatch } from './partition-batch.ts';
+import { Series } from './series.ts';
+import { discarded, Transactions } from './transactions.ts';
+import type { Round } from './transactions.ts';
 
 /** Applies the events to the database, in the order given, inside the caller's transaction. */
 export type Handle = (tx: PoolClient, events: ReceivedEvent[]) => Promise<void>;
@@ -35,12 +34,12 @@ export interface WriterOptions {
   lingerMs: number;
   /** called after each commit, with what was committed */
   onCommitted: (committed: readonly Committed[]) => void;
-  /** called where a partition has to wait: its first message can be neither handled nor given up, or its offset is locked */
-  onRefused: (partition: TopicPartition, reason: string) => void;
+  /**
+   * Called where a partition has to wait: its first message can be neither handled nor given up, its offset is locked, or the database
+   * refuses its effects alone. Then the writer goes on trying its batch until `done`, and nothing more of it is to come meanwhile.
+   */
+  onRefused: (partition: TopicPartition, reason: string, done?: Promise<void>) => void;
 }
-
-/** Errors of the data and of its size, for which PostgreSQL needs the same data again to fail in the same way. */
-const ofData = /^(22|23|54)[0-9A-Z]{3}$/;
 
 interface Waiting {
   batch: PartitionBatch;
@@ -51,29 +50,31 @@ interface Waiting {
 /**
  * Writes the batches of all partitions that wait, effects and offsets, in one transaction after another. When a
  * transaction fails, the writer finds the message that causes the failure, and gives up that message alone. Where it keeps the order
- * of keys, the later messages of that key wait behind it, and the other keys go on.
+ * of keys, the later messages of that key wait behind it, and the other keys go on. When the database refuses the batches of some
+ * partitions alone, it tries these beside the others, one after the other: so they take one connection at most.
  */
 export class Writer implements Sink {
   readonly #options: WriterOptions;
-  readonly #availability: Availability;
+  readonly #transactions: Transactions;
   /** by partition: the offset of the message that can be neither handled nor given up */
   readonly #refused = new Map<string, bigint>();
-  /**
-   * By SQLSTATE: how many messages of this round were given up after one attempt, because one before them had all of its attempts:
-   * the partitions of the round wait meanwhile
-   */
-  readonly #series = new Map<string, number>();
+  readonly #series: Series;
   #waiting: Waiting[] = [];
   #running: Promise<void> | undefined;
 
   constructor(options: WriterOptions) {
     this.#options = options;
-    this.#availability = new Availability(options);
+    this.#transactions = new Transactions({
+      ...options,
+      commit: (batches, withinMs) => this.#commit(batches, withinMs),
+      settle: (batch, round) => this.#settle([batch], round),
+    });
+    this.#series = new Series(options);
   }
 
   /** @throws while the database is unavailable */
   check(): void {
-    this.#availability.check();
+    this.#transactions.check();
   }
 
   /** @returns false where the batch is discarded: another member has processed it, or the signal came first */
@@ -84,7 +85,7 @@ export class Writer implements Sink {
     });
   }
 
-  /** Resolves when nothing is being written. */
+  /** Resolves when nothing is being written but what is tried beside the others, which its compare-and-set guards. */
   async idle(): Promise<void> {
     await this.#running;
   }
@@ -99,10 +100,10 @@ export class Writer implements Sink {
       const lost = new Set<string>();
       try {
         if (live.length > 0) {
+          const { signal } = live[0]!; // all have that of one assignment: the next one waits until this writer is idle
           await this.#settle(
             live.map(({ batch }) => batch),
-            live[0]!.signal, // all have the signal of one assignment: the next one waits until this writer is idle
-            lost,
+            { signal, lost, done: new Set() },
           );
         }
         const size = live.reduce((sum, { batch }) => sum + batch.items.length, 0);
@@ -112,47 +113,29 @@ export class Writer implements Sink {
           settle(live.some((one) => one.batch === batch) && !lost.has(nameOf(batch)));
       } catch (error) {
         // only the signal ends the attempts with an error
-        this.#options.log.debug({ err: error }, 'the inbox discarded a batch of a partition that it no longer owns');
+        this.#options.log.debug({ err: error }, discarded);
         for (const { settle } of work) settle(false);
       }
-      this.#endSeries();
+      this.#series.end();
     }
     this.#running = undefined;
   }
 
-  /** Logs the first message of a round that is given up for an error of the data, and counts the others. */
-  #noteGivenUp({ code = '' }: Failure, details: object): void {
-    const others = this.#series.get(code);
-    if (others !== undefined) this.#series.set(code, others + 1);
-    else {
-      if (ofData.test(code)) this.#series.set(code, 0);
-      this.#options.log.error(details, 'the inbox gave up a message, which becomes a dead letter');
-    }
-  }
-
-  #endSeries(): void {
-    const { group, log } = this.#options;
-    for (const [code, messages] of this.#series)
-      if (messages > 0)
-        log.error({ group, code, messages }, 'the inbox gave up more messages for errors of the same code');
-    this.#series.clear();
-  }
-
-  async #settle(batches: PartitionBatch[], signal: AbortSignal, lost: Set<string>): Promise<void> {
-    const failure = await this.#try(batches, signal, lost);
+  async #settle(batches: PartitionBatch[], round: Round): Promise<void> {
+    const failure = await this.#transactions.try(batches, round);
     if (!failure) return;
-    if (batches.length === 1) return this.#isolate(batches[0]!, failure, signal, lost);
+    if (batches.length === 1) return this.#isolate(batches[0]!, failure, round);
     const guilty: [PartitionBatch, Error][] = [];
     for (const batch of batches) {
-      const own = await this.#try([batch], signal, lost);
+      const own = await this.#transactions.try([batch], round);
       if (own) guilty.push([batch, own]);
     }
-    for (const [batch, own] of guilty) await this.#isolate(batch, own, signal, lost);
+    for (const [batch, own] of guilty) await this.#isolate(batch, own, round);
   }
 
-  async #isolate(batch: PartitionBatch, error: Error, signal: AbortSignal, lost: Set<string>): Promise<void> {
-    if (batch.items.length === 1) return this.#retry(batch, error, signal, lost);
-    for (const half of bisect(batch)) await this.#settle([half], signal, lost);
+  async #isolate(batch: PartitionBatch, error: Error, round: Round): Promise<void> {
+    if (batch.items.length === 1) return this.#retry(batch, error, round);
+    for (const half of bisect(batch)) await this.#settle([half], round);
   }
 
   /**
@@ -160,8 +143,9 @@ export class Writer implements Sink {
    * its attempts and failed with the same error of the data. A dead letter that cannot be written becomes one by
    * reference. Where even that is refused, the partition waits, and the others go on.
    */
-  async #retry(batch: PartitionBatch, first: Error, signal: AbortSignal, lost: Set<string>): Promise<void> {
+  async #retry(batch: PartitionBatch, first: Error, round: Round): Promise<void> {
     const { group, log, onRefused } = this.#options;
+    const { signal, lost } = round;
     const item = batch.items[0]!;
     const { topic, partition, offset } = item.message;
     const isKnown = this.#refused.get(nameOf(batch)) === offset; // it had its attempts, and waits
@@ -169,25 +153,25 @@ export class Writer implements Sink {
     for (let attempts = 1; !item.failure; attempts += 1) {
       const where = { group, topic, partition, offset: String(offset), attempts };
       const failure = failureOf(error, attempts);
-      if (attempts >= maxAttempts || isKnown || this.#series.has(failure.code ?? '')) {
-        if (!isKnown) this.#noteGivenUp(failure, { err: error, ...where });
+      if (attempts >= maxAttempts || isKnown || this.#series.has(failure)) {
+        if (!isKnown) this.#series.note(failure, { err: error, ...where });
         item.failure = failure;
       } else {
         if (attempts === 2) log.warn({ err: error, ...where }, 'a message failed, and the inbox retries it');
         await sleep(backoffMs(attempts, messageBackoff), undefined, { signal });
       }
-      error = await this.#try([batch], signal, lost);
+      error = await this.#transactions.try([batch], round);
       if (!error) return;
     }
     const where = { group, topic, partition, offset: String(offset) };
     if (!isKnown) {
       await sleep(backoffMs(1, messageBackoff), undefined, { signal });
-      error = await this.#try([batch], signal, lost);
+      error = await this.#transactions.try([batch], round);
       if (!error) return;
       log.error({ err: error, ...where }, 'a dead letter cannot hold its message, and says only where that is');
     }
     item.failure.isReference = true;
-    error = await this.#try([batch], signal, lost);
+    error = await this.#transactions.try([batch], round);
     if (!error) return;
     metrics.refused.inc({ group, topic });
     if (!isKnown) log.error({ err: error, ...where }, 'not even a reference can be written: the partition waits');
@@ -196,51 +180,12 @@ export class Writer implements Sink {
     onRefused(batch, `the dead letter of offset ${offset} cannot be written: ${reasonOf(error)}`);
   }
 
-  /**
-   * Commits batches together; it waits for an unavailable database as long as necessary. It leaves out the batches that
-   * another member has processed, and adds them to `lost`.
-   * @returns the error where a message causes the failure; then nothing is committed
-   * @throws when the signal is aborted
-   */
-  #try(batches: PartitionBatch[], signal: AbortSignal, lost: Set<string>): Promise<Error | undefined> {
-    return this.#availability.during(async (failed) => {
-      let left = batches.filter((batch) => !lost.has(nameOf(batch)));
-      for (let failures = 0; left.length > 0;) {
-        signal.throwIfAborted();
-        try {
-          await this.#commit(left);
-          return undefined;
-        } catch (error) {
-          if (error instanceof OffsetsMoved) {
-            for (const batch of error.batches) lost.add(nameOf(batch));
-            left = left.filter((batch) => !lost.has(nameOf(batch)));
-          } else if (isUnavailable(error)) {
-            failed(error as Error);
-            left = await this.#withoutHeld(left, error, lost);
-            failures += 1;
-            await sleep(backoffMs(failures, databaseBackoff), undefined, { signal });
-          } else return toError(error);
-        }
-      }
-      return undefined;
-    });
-  }
-
-  /** Leaves out the batches whose offset another session holds. */
-  async #withoutHeld(batches: PartitionBatch[], error: unknown, lost: Set<string>): Promise<PartitionBatch[]> {
-    const { group, pool, onRefused } = this.#options;
-    const held = new Set(await heldOffsets(pool, group, batches, error));
-    for (const batch of held) {
-      lost.add(nameOf(batch));
-      onRefused(batch, offsetLocked);
-    }
-    return batches.filter((batch) => !held.has(batch));
-  }
-
-  async #commit(batches: PartitionBatch[]): Promise<void> {
+  /** @param withinMs how long each statement may take; default: as long as one of the pool */
+  async #commit(batches: PartitionBatch[], withinMs?: number): Promise<void> {
     const { group, pool, handle, deadLetterWriter, keepsOrder, onCommitted } = this.#options;
     const end = metrics.batch.startTimer({ group });
     await transaction(pool, async (tx) => {
+      if (withinMs !== undefined) await tx.query(`SET LOCAL statement_timeout = ${withinMs}`);
       const { moved, blocked } = await moveOffsetsAndLook(tx, group, batches);
       if (moved.length > 0) throw new OffsetsMoved(moved);
       if (keepsOrder) await arrangeKeys(tx, group, batches, blocked);

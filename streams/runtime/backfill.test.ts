@@ -148,7 +148,7 @@ describe('a version that is being built', () => {
       maxBatch: 1,
       lingerMs: 0,
       onCommitted: () => undefined,
-      onRefused: assert.fail,
+      onRefused: () => assert.fail(),
     });
     const { signal } = new AbortController();
     for (let from = await offsetOf(group); from < until; from += 1) {

@@ -1,0 +1,174 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { toError } from '#platform/errors';
+import type { TopicPartition } from '#platform/kafka';
+import { backoffMs } from '#platform/lifecycle';
+import type { Pool } from '#platform/postgres';
+import { isUnavailable } from '#platform/postgres';
+import type { Logger } from '#platform/telemetry';
+import { Availability } from './availability.ts';
+import { heldOffsets } from './held-offsets.ts';
+import { nameOf, offsetLocked, OffsetsMoved } from './offsets.ts';
+import type { PartitionBatch } from './partition-batch.ts';
+import { patienceWith, refusedBy } from './refusal.ts';
+import { databaseBackoff } from './retry-policy.ts';
+
+/** how long a statement may take that shows whether a batch is held up, in milliseconds: most take a fraction of it */
+const trialMs = 1_000;
+
+export const discarded = 'the inbox discarded a batch of a partition that it no longer owns';
+
+/** The batches that are written together, in one transaction or, where it fails, in several. */
+export interface Round {
+  signal: AbortSignal;
+  /** the partitions, by name, whose batches are left out: another member has processed them, or they wait */
+  lost: Set<string>;
+  /** the batches that are committed while others are tried again */
+  done: Set<PartitionBatch>;
+  /** present where this is one batch that is tried beside the others: to be called when the database has failed it */
+  apart?: (error: Error) => void;
+}
+
+export interface TransactionsOptions {
+  group: string;
+  pool: Pool;
+  log: Logger;
+  /**
+   * Commits batches in one transaction.
+   * @param withinMs how long each statement may take; default: as long as one of the pool
+   */
+  commit: (batches: PartitionBatch[], withinMs?: number) => Promise<void>;
+  /** commits a batch, or gives up the messages of it that fail by themselves */
+  settle: (batch: PartitionBatch, round: Round) => Promise<void>;
+  /** called where a partition has to wait: for `done`, where there is one */
+  onRefused: (partition: TopicPartition, reason: string, done?: Promise<void>) => void;
+}
+
+/**
+ * The transactions of a writer, which are tried again while the database is at fault. When it refuses the batches of some partitions
+ * alone, these are tried beside the others, one after the other: they take one connection at most.
+ */
+export class Transactions {
+  readonly #options: TransactionsOptions;
+  readonly #availability: Availability;
+  /** the last one of those that are tried beside the others */
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(options: TransactionsOptions) {
+    this.#options = options;
+    this.#availability = new Availability(options);
+  }
+
+  /** @throws while the database is unavailable */
+  check(): void {
+    this.#availability.check();
+  }
+
+  /**
+   * Commits batches together; it waits for an unavailable database as long as necessary. It leaves out the batches that
+   * another member has processed, and those that the database refuses alone, and adds them to those that are lost.
+   * @returns the error where a message causes the failure; then nothing of the batches that are not done is committed
+   * @throws when the signal is aborted
+   */
+  try(batches: PartitionBatch[], round: Round): Promise<Error | undefined> {
+    const { apart } = round;
+    return apart
+      ? this.#attempt(batches, round, apart)
+      : this.#availability.during((failed) => this.#attempt(batches, round, failed));
+  }
+
+  async #attempt(batches: PartitionBatch[], round: Round, failed: (error: Error) => void): Promise<Error | undefined> {
+    const { commit } = this.#options;
+    const { signal, lost, done, apart } = round;
+    let left = batches.filter((batch) => !lost.has(nameOf(batch)) && !done.has(batch));
+    let refusals = 0;
+    for (let failures = 1; left.length > 0; failures += 1) {
+      signal.throwIfAborted();
+      try {
+        await (apart ? this.#inTurn(left, signal) : commit(left));
+        return undefined;
+      } catch (error) {
+        if (error instanceof OffsetsMoved) {
+          for (const batch of error.batches) lost.add(nameOf(batch));
+          left = left.filter((batch) => !lost.has(nameOf(batch)));
+          continue;
+        }
+        if (!isUnavailable(error)) return toError(error);
+        failed(error as Error);
+        const patience = patienceWith(error);
+        refusals = patience === Number.POSITIVE_INFINITY ? 0 : refusals + 1;
+        const free = await this.#withoutHeld(left, error, round);
+        const isRefusal = refusals >= patience && free.length === left.length && !apart;
+        left = isRefusal ? await this.#withoutRefused(left, error as Error, round) : free;
+        if (left.length > 0) await sleep(backoffMs(failures, databaseBackoff), undefined, { signal });
+      }
+    }
+    return undefined;
+  }
+
+  /** Leaves out the batches whose offset another session holds. */
+  async #withoutHeld(batches: PartitionBatch[], error: unknown, { lost }: Round): Promise<PartitionBatch[]> {
+    const { group, pool, onRefused } = this.#options;
+    const held = new Set(await heldOffsets(pool, group, batches, error));
+    for (const batch of held) {
+      lost.add(nameOf(batch));
+      onRefused(batch, offsetLocked);
+    }
+    return batches.filter((batch) => !held.has(batch));
+  }
+
+  /**
+   * Commits the batches one by one, once the database has refused them together, and leaves out those that it refuses alone.
+   * @returns those that are left, where a failure is not such an answer of the database
+   */
+  async #withoutRefused(batches: PartitionBatch[], error: Error, round: Round): Promise<PartitionBatch[]> {
+    if (batches.length === 1) {
+      this.#putApart(batches[0]!, error, round);
+      return [];
+    }
+    for (const [i, batch] of batches.entries()) {
+      round.signal.throwIfAborted();
+      try {
+        await this.#options.commit([batch], trialMs);
+        round.done.add(batch);
+      } catch (own) {
+        if (own instanceof OffsetsMoved) round.lost.add(nameOf(batch));
+        else if (isUnavailable(own) && patienceWith(own) < Number.POSITIVE_INFINITY)
+          this.#putApart(batch, own as Error, round);
+        else return batches.slice(i);
+      }
+    }
+    return [];
+  }
+
+  /** Lets the partition of a batch wait, and tries it beside the others. */
+  #putApart(batch: PartitionBatch, error: Error, { signal, lost }: Round): void {
+    signal.throwIfAborted();
+    const { group, log, settle, onRefused } = this.#options;
+    const { topic, partition } = batch;
+    const where = { group, topic, partition };
+    log.warn(
+      { err: error, ...where },
+      'a partition waits, whose effects PostgreSQL refuses. The others go on without it',
+    );
+    lost.add(nameOf(batch));
+    const trying = this.#availability.during(async (apart) => {
+      apart(error);
+      await settle(batch, { signal, lost: new Set(), done: new Set(), apart });
+    }, true);
+    const done = trying.then(
+      () => log.info(where, 'a partition goes on, whose effects PostgreSQL refused'),
+      (err: unknown) => log.debug({ err, ...where }, discarded),
+    );
+    onRefused(batch, refusedBy(error), done);
+  }
+
+  /** Commits a batch when the one before it that is tried beside the others is. */
+  #inTurn(batches: PartitionBatch[], signal: AbortSignal): Promise<void> {
+    const turn = this.#turn.then(() => {
+      signal.throwIfAborted();
+      return this.#options.commit(batches);
+    });
+    this.#turn = turn.catch(() => undefined);
+    return turn;
+  }
+}
