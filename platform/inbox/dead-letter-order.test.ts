@@ -2,11 +2,14 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { ReceivedEvent } from '#platform/contract';
+import { transaction } from '#platform/postgres';
 import type { PoolClient } from '#platform/postgres';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
 import { eventually } from '#test/eventually.ts';
 import { writeDeadLetters } from './dead-letters.ts';
+import { hashOf } from './key-order.ts';
+import { replayBatch } from './replay-batch.ts';
 import { DeadLetterReplay } from './replay.ts';
 import { decode, inboxStand, itemAt, log, message, numberOf } from './testing.ts';
 import { Writer } from './writer.ts';
@@ -314,6 +317,30 @@ describe('the order of keys', () => {
       rows.map(({ n }) => n),
       [0, 2, 3],
     );
+  });
+
+  it('does not keep the replays of other keys waiting while a session holds one', async () => {
+    for (const n of [0, 1, 2]) bad.add(n);
+    await write(writer(), 0, ['a', 'b', 'c', 'a']);
+    bad.clear();
+    await requestAll(database);
+    const session = await database.pool.connect();
+    try {
+      await session.query('BEGIN');
+      await session.query('SELECT FROM millrace.blocked_keys WHERE key_hash = $1 FOR SHARE', [
+        hashOf(Buffer.from('a')),
+      ]);
+      const attempt = { limit: 1, isLast: false };
+      await transaction(database.pool, (tx) => replayBatch(tx, { group, decode, handle }, attempt));
+      assert.equal(await statesOf(database), '0 OPEN, 1 REPLAYED, 2 OPEN, 3 WAITING');
+      assert.equal(await replayer().replayNext(), true);
+      assert.equal(await replayer().replayNext(), false);
+      assert.equal(await statesOf(database), '0 OPEN, 1 REPLAYED, 2 REPLAYED, 3 WAITING');
+    } finally {
+      session.release(true); // its session ends, and with it the transaction
+    }
+    await eventually(() => replayer().replayNext(), 'that one goes on');
+    await assertInOrder(4);
   });
 
   it('is kept where more messages wait than one transaction handles', async () => {

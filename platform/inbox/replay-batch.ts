@@ -64,8 +64,7 @@ export async function replayBatch(
   { limit, isLast }: ReplayAttempt,
 ): Promise<Replayed[] | undefined> {
   const { group } = options;
-  const heads = await lockRequested(tx, group, limit);
-  const keys = await (heads.length > 0 ? lockKeysOf(tx, group, heads) : lockReleased(tx, group));
+  const { heads, keys } = await lockHeads(tx, group, limit);
   if (heads.length === 0 && keys.length === 0) return undefined;
   const waiting = keys.length > 0 ? await lockWaiting(tx, group, keys, limit) : [];
   const letters = await load(tx, withinBytes([...heads, ...waiting]), keys, options);
@@ -91,12 +90,37 @@ export async function releaseOrphans(pool: Pool, group: string): Promise<void> {
   );
 }
 
-async function lockRequested(tx: PoolClient, group: string, limit: number): Promise<Candidate[]> {
+/**
+ * Locks dead letters whose replay is asked for, and their keys; where there are none, the keys that are released. A key that another
+ * session has locked is left for later: its session can hang, and the other keys do not wait for it.
+ */
+async function lockHeads(tx: PoolClient, group: string, limit: number): Promise<{ heads: Candidate[]; keys: Key[] }> {
+  const left: string[] = [];
+  for (let size = limit; ; size = maxLetters) {
+    const requested = await lockRequested(tx, group, size, left);
+    if (requested.length === 0) return { heads: [], keys: await lockReleased(tx, group) };
+    const { locked, held } = await lockKeysOf(tx, group, requested);
+    const heads = requested.filter((head) => !held.has(nameOfKey(head))).slice(0, limit);
+    if (heads.length === 0) left.push(...requested.map(({ id }) => id));
+    else {
+      const own = new Set(heads.map(nameOfKey));
+      return { heads, keys: locked.filter((key) => own.has(nameOfKey(key))) };
+    }
+  }
+}
+
+/** @param left the ids of those that are left for later */
+async function lockRequested(
+  tx: PoolClient,
+  group: string,
+  limit: number,
+  left: readonly string[],
+): Promise<Candidate[]> {
   const { rows } = await tx.query<Candidate>(
     `SELECT id, topic, key_hash, octet_length(value) AS size FROM millrace.dead_letters
-     WHERE consumer_group = $1 AND ${isRequested} AND NOT is_waiting
+     WHERE consumer_group = $1 AND ${isRequested} AND NOT is_waiting AND id <> ALL ($3::bigint[])
      ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED`,
-    [group, limit],
+    [group, limit, left],
   );
   return withinBytes(rows);
 }
@@ -111,18 +135,29 @@ function withinBytes(candidates: readonly Candidate[]): Candidate[] {
   return candidates.slice(0, end < 0 ? candidates.length : end);
 }
 
-/** Waits for the writer that lets messages wait behind these keys now. */
-async function lockKeysOf(tx: PoolClient, group: string, heads: readonly Candidate[]): Promise<Key[]> {
+/** Locks those of their keys that are blocked. @returns also those that a writer, or another replay, holds, by name */
+async function lockKeysOf(
+  tx: PoolClient,
+  group: string,
+  heads: readonly Candidate[],
+): Promise<{ locked: Key[]; held: Set<string> }> {
   const keyed = heads.filter(({ key_hash }) => key_hash);
-  if (keyed.length === 0) return [];
-  const { rows } = await tx.query<Key>(
-    `SELECT b.topic, b.key_hash FROM millrace.blocked_keys b
-     WHERE b.consumer_group = $1 AND (b.topic, b.key_hash) IN (SELECT * FROM unnest($2::text[], $3::bytea[]))
-     ORDER BY b.topic, b.key_hash FOR UPDATE`,
+  if (keyed.length === 0) return { locked: [], held: new Set() };
+  const { rows } = await tx.query<Key & { is_locked: boolean }>(
+    `WITH blocked AS (
+       SELECT b.topic, b.key_hash FROM millrace.blocked_keys b
+       WHERE b.consumer_group = $1 AND (b.topic, b.key_hash) IN (SELECT * FROM unnest($2::text[], $3::bytea[]))
+     ), free AS (
+       SELECT b.topic, b.key_hash FROM millrace.blocked_keys b JOIN blocked USING (topic, key_hash)
+       WHERE b.consumer_group = $1 ORDER BY b.topic, b.key_hash FOR UPDATE OF b SKIP LOCKED)
+     SELECT *, EXISTS (SELECT FROM free f WHERE f.topic = b.topic AND f.key_hash = b.key_hash) AS is_locked FROM blocked b`,
     [group, keyed.map(({ topic }) => topic), keyed.map(({ key_hash }) => key_hash)],
   );
-  return rows;
+  const { locked = [], held = [] } = Object.groupBy(rows, ({ is_locked }) => (is_locked ? 'locked' : 'held'));
+  return { locked, held: new Set(held.map(nameOfKey)) };
 }
+
+const nameOfKey = ({ topic, key_hash }: Partial<Key>): string => (topic && key_hash ? keyName(topic, key_hash) : '');
 
 async function lockReleased(tx: PoolClient, group: string): Promise<Key[]> {
   const { rows } = await tx.query<Key>(
