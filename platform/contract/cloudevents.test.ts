@@ -139,9 +139,11 @@ test('the data of an event in structured mode keep each digit', () => {
   assert.equal(read(message({ headers, value: Buffer.from(text) })).data, json);
 });
 
-test('a value with the frame of a Schema Registry is named as such', () => {
+test('a value with the frame of a Schema Registry is named as such, also without the headers of an event', () => {
   const value = Buffer.concat([Buffer.from([0, 0, 0, 0, 42]), Buffer.from(JSON.stringify(data))]);
-  assert.throws(() => decodeEvent(message({ value })), /frame of a Schema Registry \(schema 42\)/);
+  for (const framed of [message({ value }), message({ value, headers: {} })])
+    assert.throws(() => decodeEvent(framed), /frame of a Schema Registry \(schema 42\)/);
+  assert.throws(() => decodeEvent(message({ headers: {} })), /ce_id, ce_type and ce_source are required/);
 });
 
 test('a large value costs little, whether or not it fits, in both modes', () => {

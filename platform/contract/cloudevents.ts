@@ -182,7 +182,8 @@ function toEvent(
   value: Value,
   read: ReadData,
 ): ReceivedEvent {
-  if (!isText(id) || !isText(type) || !isText(source)) throw new InvalidEvent(`${required} are required`);
+  if (!isText(id) || !isText(type) || !isText(source))
+    throw frameFault(value) ?? new InvalidEvent(`${required} are required`); // a serialiser with frames writes no such headers
   if (typeof subject !== 'string') throw new InvalidEvent('the subject is not text');
   if (!isAllowed(id) || !isAllowed(type) || !isAllowed(source) || !isAllowed(subject))
     throw new InvalidEvent('the id, type, source or subject has a control character or half of a surrogate pair');
@@ -225,19 +226,22 @@ function timeOf(time: unknown, message: Message): number {
 export function readJson(value: Value): unknown {
   const range = rangeOf(value);
   if (!range) throw new InvalidEvent('the value is empty');
-  const { bytes, start, end } = range;
-  if (end - start > maxJsonBytes) throw new InvalidEvent('the value has more than 4 MiB');
+  if (range.end - range.start > maxJsonBytes) throw new InvalidEvent('the value has more than 4 MiB');
   try {
     return JSON.parse(textOf(value));
   } catch (cause) {
-    if (bytes[start] === 0 && end - start > frameSize) {
-      const schema = bytes.readInt32BE(start + 1);
-      throw new InvalidEvent(
-        `the value has the frame of a Schema Registry (schema ${schema}): only JSON without a frame is read`,
-      );
-    }
-    throw new InvalidEvent('the value is not JSON', { cause });
+    throw frameFault(value) ?? new InvalidEvent('the value is not JSON', { cause });
   }
+}
+
+/** What is wrong with a value that has the frame of a Schema Registry. */
+function frameFault(value: Value): InvalidEvent | undefined {
+  const range = rangeOf(value);
+  if (!range || range.bytes[range.start] !== 0 || range.end - range.start <= frameSize) return undefined;
+  const schema = range.bytes.readInt32BE(range.start + 1);
+  return new InvalidEvent(
+    `the value has the frame of a Schema Registry (schema ${schema}): only JSON without a frame is read`,
+  );
 }
 
 function textOf(value: Value): string {
