@@ -196,6 +196,6 @@ export async function transaction<T>(pool: Pool, work: (tx: PoolClient) => Promi
 
 /** Resolves when the database answers, and its connections are sessions; the check of a readiness probe. */
 export async function ping(pool: Pool): Promise<void> {
+  await assertSessions(pool); // first: such a pooler may refuse the pool's connections for a reason of its own
   await pool.query('SELECT 1');
-  await assertSessions(pool);
 }

@@ -5,8 +5,9 @@ import type { AddressInfo, Socket } from 'node:net';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import { createLogger } from '#platform/telemetry';
-import { startPooler, withoutPooler as skip } from '#test/pooler.ts';
+import { ignored, startPooler, withoutPooler as skip } from '#test/pooler.ts';
 import { testServers } from '#test/servers.ts';
+import { withClient } from './client.ts';
 import { isUnavailable } from './errors.ts';
 import { createPool, ping } from './pool.ts';
 import { assertSessions } from './sessions.ts';
@@ -87,6 +88,26 @@ describe('a database', () => {
   it('is refused behind a pooler of transactions', { skip }, async (t) => {
     await assert.rejects(ping(poolOf(t, await startPooler(t, 'transaction'))), { code: 'ERR_DATABASE_POOLER' });
   });
+
+  it('is refused behind a pooler of transactions that takes its sessions in turn', { skip }, async (t) => {
+    const url = await startPooler(t, 'transaction', [ignored, 'server_round_robin = 1']);
+    await withClient(url, async (first) => {
+      await first.query('BEGIN');
+      await withClient(url, (second) => second.query('SELECT 1')); // the pooler has two sessions now
+      await first.query('COMMIT');
+    });
+    await assert.rejects(ping(poolOf(t, url)), { code: 'ERR_DATABASE_POOLER' });
+  });
+
+  it(
+    'is refused with the same sentence behind one that refuses the settings of the connections',
+    { skip },
+    async (t) => {
+      const url = await startPooler(t, 'transaction', []);
+      await assert.rejects(poolOf(t, url).query('SELECT 1'), /unsupported startup parameter/);
+      await assert.rejects(ping(poolOf(t, url)), { code: 'ERR_DATABASE_POOLER' });
+    },
+  );
 
   it('is refused where two connections share a session', async (t) => {
     await assert.rejects(ping(poolOf(t, await startServer(t, seven))), { code: 'ERR_DATABASE_POOLER' });

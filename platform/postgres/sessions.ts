@@ -27,17 +27,18 @@ export async function assertSessions(pool: Pool): Promise<void> {
 
 /**
  * Checks that a connection is a session of PostgreSQL. A pooler in transaction mode gives it another session at each transaction: it
- * gives the session of an idle connection to the next one that begins.
+ * gives the session of an idle connection to the next one that begins, or, where it has several, one after the other to the same one.
  * @param client is in no transaction
  * @param settings what it was made with
  * @throws ERR_DATABASE_POOLER if there is such a pooler, or the error of the database
  */
 export async function assertSession(client: ClientBase, settings: ClientConfig): Promise<void> {
-  const idle = await sessionOf(client);
+  const own = new Set([await sessionOf(client), await sessionOf(client)]);
   const begin = async (second: ClientBase) => {
     await second.query('BEGIN');
     const other = await sessionOf(second);
-    if (other === idle) {
+    own.add(await sessionOf(client));
+    if (own.size > 1 || own.has(other)) {
       throw new PlatformError(
         'ERR_DATABASE_POOLER',
         'a pooler in transaction mode is between the service and PostgreSQL: connect to PostgreSQL itself, or set pool_mode=session',

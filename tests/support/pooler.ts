@@ -15,8 +15,18 @@ const pgbouncer = '/usr/sbin/pgbouncer';
 export const withoutPooler =
   !existsSync(pgbouncer) || process.getuid?.() !== 0 ? 'it needs pgbouncer, and root to start it' : false;
 
-/** Starts a pooler in front of the tests' PostgreSQL, whose superuser everybody is behind it. @returns the connection string by it */
-export async function startPooler(t: TestContext, mode: 'session' | 'transaction'): Promise<string> {
+/** What a pooler has to ignore, because PostgreSQL gets it with the login. */
+export const ignored = 'ignore_startup_parameters = options, statement_timeout, extra_float_digits';
+
+/**
+ * Starts a pooler in front of the tests' PostgreSQL, whose superuser everybody is behind it.
+ * @param settings lines of its file @returns the connection string by it
+ */
+export async function startPooler(
+  t: TestContext,
+  mode: 'session' | 'transaction',
+  settings: readonly string[] = [ignored],
+): Promise<string> {
   const { hostname, port: serverPort, username, password, pathname } = new URL(testServers().postgres);
   const folder = mkdtempSync(join(tmpdir(), 'millrace-pgbouncer-'));
   const port = await freePort();
@@ -31,7 +41,7 @@ listen_port = ${port}
 unix_socket_dir =
 auth_type = any
 pool_mode = ${mode}
-ignore_startup_parameters = options, statement_timeout, extra_float_digits
+${settings.join('\n')}
 `,
   );
   chmodSync(folder, 0o755);
