@@ -2,11 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Health } from '#platform/health';
 import { createPool } from '#platform/postgres';
-import { createTestDatabase } from '#test/database.ts';
 import { eventually } from '#test/eventually.ts';
 import { hashOf } from './key-order.ts';
-import { inboxStand, itemAt, log } from './testing.ts';
-import { Writer } from './writer.ts';
+import { inboxStand, log } from './testing.ts';
 
 const withinMs = 20_000;
 const key = '7';
@@ -121,34 +119,4 @@ describe('an Inbox whose database refuses the effects of one key', () => {
       await reach(80);
       await assertOnceInOrder(80);
     });
-});
-
-it('tries all partitions together when the database ends the sessions', async (t) => {
-  const database = await createTestDatabase();
-  t.after(() => database.drop());
-  const [group, topic] = ['g', 't'];
-  await database.pool.query(`INSERT INTO millrace.inbox_offsets VALUES ('g', 't', 0, 0), ('g', 't', 1, 0)`);
-  const sizes: number[] = [];
-  const writer = new Writer({
-    group,
-    pool: database.pool,
-    log,
-    handle: async (tx, events) => {
-      tx.on('error', () => undefined);
-      if (sizes.push(events.length) < 5) await tx.query('SELECT pg_terminate_backend(pg_backend_pid())');
-    },
-    deadLetterWriter: () => assert.fail(),
-    keepsOrder: true,
-    maxBatch: 100,
-    lingerMs: 0,
-    onCommitted: () => undefined,
-    onRefused: () => assert.fail(),
-  });
-  const { signal } = new AbortController();
-  const written = [0, 1].map((partition) => {
-    const items = [itemAt({ topic, partition, offset: 0n }, group, partition)];
-    return writer.write({ topic, partition, expected: 0n, next: 1n, items }, signal);
-  });
-  assert.deepEqual(await Promise.all(written), [true, true]);
-  assert.deepEqual(sizes, [2, 2, 2, 2, 2]);
 });

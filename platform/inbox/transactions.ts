@@ -98,7 +98,9 @@ export class Transactions {
         refusals = patience === Number.POSITIVE_INFINITY ? 0 : refusals + 1;
         const free = await this.#withoutHeld(left, error, round);
         const isRefusal = refusals >= patience && free.length === left.length && !apart;
-        left = isRefusal ? await this.#withoutRefused(left, error as Error, round) : free;
+        const rest = isRefusal ? await this.#withoutRefused(left, error as Error, round) : free;
+        if (rest instanceof Error) return rest;
+        left = rest;
         if (left.length > 0) await sleep(backoffMs(failures, databaseBackoff), undefined, { signal });
       }
     }
@@ -118,13 +120,15 @@ export class Transactions {
 
   /**
    * Commits the batches one by one, once the database has refused them together, and leaves out those that it refuses alone.
-   * @returns those that are left, where a failure is not such an answer of the database
+   * @returns those that are left where the database becomes unavailable, or else the error where a message causes a failure
    */
-  async #withoutRefused(batches: PartitionBatch[], error: Error, round: Round): Promise<PartitionBatch[]> {
+  async #withoutRefused(batches: PartitionBatch[], error: Error, round: Round): Promise<PartitionBatch[] | Error> {
     if (batches.length === 1) {
       this.#putApart(batches[0]!, error, round);
       return [];
     }
+    const failed: PartitionBatch[] = [];
+    let failure: Error | undefined;
     for (const [i, batch] of batches.entries()) {
       round.signal.throwIfAborted();
       try {
@@ -132,12 +136,14 @@ export class Transactions {
         round.done.add(batch);
       } catch (own) {
         if (own instanceof OffsetsMoved) round.lost.add(nameOf(batch));
-        else if (isUnavailable(own) && patienceWith(own) < Number.POSITIVE_INFINITY)
-          this.#putApart(batch, own as Error, round);
-        else return batches.slice(i);
+        else if (!isUnavailable(own)) {
+          failed.push(batch);
+          failure ??= toError(own);
+        } else if (patienceWith(own) < Number.POSITIVE_INFINITY) this.#putApart(batch, own as Error, round);
+        else return [...failed, ...batches.slice(i)];
       }
     }
-    return [];
+    return failure ?? [];
   }
 
   /** Lets the partition of a batch wait, and tries it beside the others. */

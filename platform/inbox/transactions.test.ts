@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import type { TestContext } from 'node:test';
+import type { PoolClient } from '#platform/postgres';
+import { createTestDatabase } from '#test/database.ts';
+import { writeDeadLetters } from './dead-letters.ts';
+import { itemAt, log, numberOf } from './testing.ts';
+import { Writer } from './writer.ts';
+import type { Handle, WriterOptions } from './writer.ts';
+
+const [group, topic] = ['g', 't'];
+
+/** A writer of two partitions, whose handler lets go all that a test does not refuse. */
+async function standOf(t: TestContext, handle: Handle, onRefused: WriterOptions['onRefused'] = () => assert.fail()) {
+  const database = await createTestDatabase();
+  t.after(() => database.drop());
+  const { pool } = database;
+  await pool.query(`INSERT INTO millrace.inbox_offsets VALUES ('g', 't', 0, 0), ('g', 't', 1, 0)`);
+  const writer = new Writer({
+    group,
+    pool,
+    log,
+    handle,
+    deadLetterWriter: writeDeadLetters,
+    keepsOrder: true,
+    maxBatch: 100,
+    lingerMs: 0,
+    onCommitted: () => undefined,
+    onRefused,
+  });
+  const assignment = new AbortController();
+  t.after(() => assignment.abort());
+  /** Writes the first events of a partition, with these numbers. */
+  const write = (partition: number, numbers: readonly number[]) => {
+    const items = numbers.map((n, i) => itemAt({ topic, partition, offset: BigInt(i) }, group, n));
+    return writer.write({ topic, partition, expected: 0n, next: BigInt(items.length), items }, assignment.signal);
+  };
+  return { pool, writer, write };
+}
+
+const refuse = (tx: PoolClient) => tx.query(`DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = 'MR001'; END $$`);
+
+it(
+  'gives up a message that fails by itself, also while the database refuses the events of another partition',
+  { timeout: 20_000 },
+  async (t) => {
+    let isRefusing = true;
+    const refused: { partition: number; done: Promise<void> | undefined }[] = [];
+    const { pool, write } = await standOf(
+      t,
+      async (tx, events) => {
+        if (isRefusing && events.some(({ partition }) => partition === 1)) await refuse(tx);
+        for (const event of events) await tx.query('SELECT 1 / $1::int', [numberOf(event)]);
+      },
+      ({ partition }, _reason, done) => refused.push({ partition, done }),
+    );
+    assert.deepEqual(await Promise.all([write(0, [0, 1]), write(1, [2])]), [true, false]);
+    assert.deepEqual(
+      refused.map(({ partition }) => partition),
+      [1],
+    );
+    const lettersSql = 'SELECT partition, "offset"::int AS at, error_code AS code FROM millrace.dead_letters';
+    assert.deepEqual((await pool.query(lettersSql)).rows, [{ partition: 0, at: 0, code: '22012' }]);
+    isRefusing = false;
+    await refused[0]!.done;
+    const { rows } = await pool.query('SELECT next_offset::int AS next FROM millrace.inbox_offsets ORDER BY partition');
+    assert.deepEqual(rows, [{ next: 2 }, { next: 1 }]);
+  },
+);
+
+it('tries all partitions together when the database ends the sessions', async (t) => {
+  const sizes: number[] = [];
+  const { write } = await standOf(t, async (tx, events) => {
+    tx.on('error', () => undefined);
+    if (sizes.push(events.length) < 5) await tx.query('SELECT pg_terminate_backend(pg_backend_pid())');
+  });
+  assert.deepEqual(await Promise.all([write(0, [1]), write(1, [2])]), [true, true]);
+  assert.deepEqual(sizes, [2, 2, 2, 2, 2]);
+});
