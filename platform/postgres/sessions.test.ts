@@ -89,6 +89,11 @@ describe('a database', () => {
     await assert.rejects(ping(poolOf(t, await startPooler(t, 'transaction'))), { code: 'ERR_DATABASE_POOLER' });
   });
 
+  it('is refused behind a pooler of transactions that has one session', { skip }, async (t) => {
+    const url = await startPooler(t, 'transaction', [ignored, 'default_pool_size = 1']);
+    await assert.rejects(ping(poolOf(t, url)), { code: 'ERR_DATABASE_POOLER' });
+  });
+
   it('is refused behind a pooler of transactions that takes its sessions in turn', { skip }, async (t) => {
     const url = await startPooler(t, 'transaction', [ignored, 'server_round_robin = 1']);
     await withClient(url, async (first) => {

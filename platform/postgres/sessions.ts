@@ -37,7 +37,8 @@ export async function assertSession(client: ClientBase, settings: ClientConfig):
   const begin = async (second: ClientBase) => {
     await second.query('BEGIN');
     const other = await sessionOf(second);
-    own.add(await sessionOf(client));
+    // a pooler that has one session lets the first connection wait for the end of this transaction
+    if (!own.has(other)) own.add(await sessionOf(client));
     if (own.size > 1 || own.has(other)) {
       throw new PlatformError(
         'ERR_DATABASE_POOLER',
