@@ -3,6 +3,7 @@ import { it } from 'node:test';
 import type { TestContext } from 'node:test';
 import type { PoolClient } from '#platform/postgres';
 import { createTestDatabase } from '#test/database.ts';
+import { eventually } from '#test/eventually.ts';
 import { writeDeadLetters } from './dead-letters.ts';
 import { itemAt, log, numberOf } from './testing.ts';
 import { Writer } from './writer.ts';
@@ -65,6 +66,40 @@ it(
     await refused[0]!.done;
     const { rows } = await pool.query('SELECT next_offset::int AS next FROM millrace.inbox_offsets ORDER BY partition');
     assert.deepEqual(rows, [{ next: 2 }, { next: 1 }]);
+  },
+);
+
+it(
+  'lets a slow batch go on with the others, and one that waits for a lock wait briefly each time',
+  { timeout: 20_000 },
+  async (t) => {
+    const waits: unknown[] = [];
+    const done: (Promise<void> | undefined)[] = [];
+    const { pool, write } = await standOf(
+      t,
+      async (tx, events) => {
+        if (events.length > 1) await refuse(tx);
+        if (events[0]!.partition === 0) await tx.query('SELECT pg_sleep(1.2)');
+        else
+          await tx.query('SELECT FROM slots FOR UPDATE').catch((error: unknown) => {
+            waits.push((error as { code?: unknown }).code);
+            throw error;
+          });
+      },
+      (_partition, _reason, end) => done.push(end),
+    );
+    await pool.query('CREATE TABLE slots AS SELECT 1 AS n');
+    const session = await pool.connect();
+    try {
+      await session.query('BEGIN; SELECT FROM slots FOR UPDATE');
+      assert.deepEqual(await Promise.all([write(0, [0]), write(1, [1])]), [true, false]);
+      await eventually(() => waits.length > 1, 'it is tried again');
+      assert.deepEqual([...new Set(waits)], ['55P03']);
+    } finally {
+      session.release(true); // its session ends, and with it the transaction
+    }
+    assert.equal(done.length, 1);
+    await done[0];
   },
 );
 

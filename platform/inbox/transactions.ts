@@ -12,8 +12,11 @@ import type { PartitionBatch } from './partition-batch.ts';
 import { patienceWith, refusedBy } from './refusal.ts';
 import { databaseBackoff } from './retry-policy.ts';
 
-/** how long a statement may take that shows whether a batch is held up, in milliseconds: most take a fraction of it */
-const trialMs = 1_000;
+/**
+ * how long a batch that is tried by itself may wait for each lock, in milliseconds: a session that holds one longer holds the partition up,
+ * and a slow statement that waits for nobody does not
+ */
+const lockMs = 1_000;
 
 export const discarded = 'the inbox discarded a batch of a partition that it no longer owns';
 
@@ -34,9 +37,9 @@ export interface TransactionsOptions {
   log: Logger;
   /**
    * Commits batches in one transaction.
-   * @param withinMs how long each statement may take; default: as long as one of the pool
+   * @param waitMs how long it may wait for each lock; default: as long as a statement of the pool may take
    */
-  commit: (batches: PartitionBatch[], withinMs?: number) => Promise<void>;
+  commit: (batches: PartitionBatch[], waitMs?: number) => Promise<void>;
   /** commits a batch, or gives up the messages of it that fail by themselves */
   settle: (batch: PartitionBatch, round: Round) => Promise<void>;
   /** called where a partition has to wait: for `done`, where there is one */
@@ -132,7 +135,7 @@ export class Transactions {
     for (const [i, batch] of batches.entries()) {
       round.signal.throwIfAborted();
       try {
-        await this.#options.commit([batch], trialMs);
+        await this.#options.commit([batch], lockMs);
         round.done.add(batch);
       } catch (own) {
         if (own instanceof OffsetsMoved) round.lost.add(nameOf(batch));
@@ -172,7 +175,7 @@ export class Transactions {
   #inTurn(batches: PartitionBatch[], signal: AbortSignal): Promise<void> {
     const turn = this.#turn.then(() => {
       signal.throwIfAborted();
-      return this.#options.commit(batches);
+      return this.#options.commit(batches, lockMs);
     });
     this.#turn = turn.catch(() => undefined);
     return turn;

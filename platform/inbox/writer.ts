@@ -66,7 +66,7 @@ export class Writer implements Sink {
     this.#options = options;
     this.#transactions = new Transactions({
       ...options,
-      commit: (batches, withinMs) => this.#commit(batches, withinMs),
+      commit: (batches, waitMs) => this.#commit(batches, waitMs),
       settle: (batch, round) => this.#settle([batch], round),
     });
     this.#series = new Series(options);
@@ -180,12 +180,12 @@ export class Writer implements Sink {
     onRefused(batch, `the dead letter of offset ${offset} cannot be written: ${reasonOf(error)}`);
   }
 
-  /** @param withinMs how long each statement may take; default: as long as one of the pool */
-  async #commit(batches: PartitionBatch[], withinMs?: number): Promise<void> {
+  /** @param waitMs how long it may wait for each lock; default: as long as a statement of the pool may take */
+  async #commit(batches: PartitionBatch[], waitMs?: number): Promise<void> {
     const { group, pool, handle, deadLetterWriter, keepsOrder, onCommitted } = this.#options;
     const end = metrics.batch.startTimer({ group });
     await transaction(pool, async (tx) => {
-      if (withinMs !== undefined) await tx.query(`SET LOCAL statement_timeout = ${withinMs}`);
+      if (waitMs !== undefined) await tx.query(`SET LOCAL lock_timeout = ${waitMs}`);
       const { moved, blocked } = await moveOffsetsAndLook(tx, group, batches);
       if (moved.length > 0) throw new OffsetsMoved(moved);
       if (keepsOrder) await arrangeKeys(tx, group, batches, blocked);
