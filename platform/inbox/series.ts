@@ -5,7 +5,7 @@ import type { Failure } from './item.ts';
 const ofData = /^(22|23|54)[0-9A-Z]{3}$/;
 
 /**
- * The messages that are given up while their partitions wait. By SQLSTATE: how many were given up after one attempt, because one
+ * The messages that a round of a writer gives up. By SQLSTATE: how many were given up after one attempt, because one
  * before them had all of its attempts.
  */
 export class Series {

@@ -112,3 +112,34 @@ it('tries all partitions together when the database ends the sessions', async (t
   assert.deepEqual(await Promise.all([write(0, [1]), write(1, [2])]), [true, true]);
   assert.deepEqual(sizes, [2, 2, 2, 2, 2]);
 });
+
+it(
+  'gives one attempt to the later messages with the same error of the data, whatever is written beside them',
+  { timeout: 20_000 },
+  async (t) => {
+    let isRefusing = true;
+    let isWritten = false;
+    const done: (Promise<void> | undefined)[] = [];
+    const { pool, write } = await standOf(
+      t,
+      async (tx, events) => {
+        if (isRefusing) await refuse(tx);
+        if (events.length === 1 && events[0]!.offset === 1n && !isWritten) {
+          isWritten = true;
+          await write(1, [2]);
+        }
+        if (events[0]!.partition === 0) await tx.query('SELECT 1 / 0');
+      },
+      (_partition, _reason, end) => done.push(end),
+    );
+    assert.equal(await write(0, [0, 1]), false);
+    isRefusing = false;
+    await done[0];
+    assert.ok(isWritten);
+    const { rows } = await pool.query('SELECT "offset"::int AS at, attempts FROM millrace.dead_letters ORDER BY at');
+    assert.deepEqual(rows, [
+      { at: 0, attempts: 5 },
+      { at: 1, attempts: 1 },
+    ]);
+  },
+);

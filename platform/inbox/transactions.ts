@@ -11,6 +11,7 @@ import { nameOf, offsetLocked, OffsetsMoved } from './offsets.ts';
 import type { PartitionBatch } from './partition-batch.ts';
 import { patienceWith, refusedBy } from './refusal.ts';
 import { databaseBackoff } from './retry-policy.ts';
+import type { Series } from './series.ts';
 
 /**
  * how long a batch that is tried by itself may wait for each lock, in milliseconds: a session that holds one longer holds the partition up,
@@ -27,8 +28,10 @@ export interface Round {
   lost: Set<string>;
   /** the batches that are committed while others are tried again */
   done: Set<PartitionBatch>;
+  /** the messages that it gives up */
+  series: Series;
   /** present where this is one batch that is tried beside the others: to be called when the database has failed it */
-  apart?: (error: Error) => void;
+  apart: ((error: Error) => void) | undefined;
 }
 
 export interface TransactionsOptions {
@@ -40,8 +43,11 @@ export interface TransactionsOptions {
    * @param waitMs how long it may wait for each lock; default: as long as a statement of the pool may take
    */
   commit: (batches: PartitionBatch[], waitMs?: number) => Promise<void>;
-  /** commits a batch, or gives up the messages of it that fail by themselves */
-  settle: (batch: PartitionBatch, round: Round) => Promise<void>;
+  /**
+   * Commits a batch in a round of its own, or gives up the messages of it that fail by themselves.
+   * @param apart that of the round
+   */
+  settle: (batch: PartitionBatch, signal: AbortSignal, apart: (error: Error) => void) => Promise<unknown>;
   /** called where a partition has to wait: for `done`, where there is one */
   onRefused: (partition: TopicPartition, reason: string, done?: Promise<void>) => void;
 }
@@ -162,7 +168,7 @@ export class Transactions {
     lost.add(nameOf(batch));
     const trying = this.#availability.during(async (apart) => {
       apart(error);
-      await settle(batch, { signal, lost: new Set(), done: new Set(), apart });
+      await settle(batch, signal, apart);
     }, true);
     const done = trying.then(
       () => log.info(where, 'a partition goes on, whose effects PostgreSQL refused'),

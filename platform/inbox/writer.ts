@@ -58,7 +58,6 @@ export class Writer implements Sink {
   readonly #transactions: Transactions;
   /** by partition: the offset of the message that can be neither handled nor given up */
   readonly #refused = new Map<string, bigint>();
-  readonly #series: Series;
   #waiting: Waiting[] = [];
   #running: Promise<void> | undefined;
 
@@ -67,9 +66,8 @@ export class Writer implements Sink {
     this.#transactions = new Transactions({
       ...options,
       commit: (batches, waitMs) => this.#commit(batches, waitMs),
-      settle: (batch, round) => this.#settle([batch], round),
+      settle: (batch, signal, apart) => this.#settleRound([batch], signal, apart),
     });
-    this.#series = new Series(options);
   }
 
   /** @throws while the database is unavailable */
@@ -97,13 +95,13 @@ export class Writer implements Sink {
       const work = takeUpTo(this.#waiting, ({ batch }) => batch.items.length, this.#options.maxBatch);
       this.#waiting = this.#waiting.slice(work.length);
       const live = work.filter(({ signal }) => !signal.aborted);
-      const lost = new Set<string>();
       try {
+        let lost = new Set<string>();
         if (live.length > 0) {
           const { signal } = live[0]!; // all have that of one assignment: the next one waits until this writer is idle
-          await this.#settle(
+          lost = await this.#settleRound(
             live.map(({ batch }) => batch),
-            { signal, lost, done: new Set() },
+            signal,
           );
         }
         const size = live.reduce((sum, { batch }) => sum + batch.items.length, 0);
@@ -116,9 +114,19 @@ export class Writer implements Sink {
         this.#options.log.debug({ err: error }, discarded);
         for (const { settle } of work) settle(false);
       }
-      this.#series.end();
     }
     this.#running = undefined;
+  }
+
+  /** @returns the partitions, by name, whose batches are left out */
+  async #settleRound(batches: PartitionBatch[], signal: AbortSignal, apart?: Round['apart']): Promise<Set<string>> {
+    const round: Round = { signal, lost: new Set(), done: new Set(), series: new Series(this.#options), apart };
+    try {
+      await this.#settle(batches, round);
+      return round.lost;
+    } finally {
+      round.series.end();
+    }
   }
 
   async #settle(batches: PartitionBatch[], round: Round): Promise<void> {
@@ -145,7 +153,7 @@ export class Writer implements Sink {
    */
   async #retry(batch: PartitionBatch, first: Error, round: Round): Promise<void> {
     const { group, log, onRefused } = this.#options;
-    const { signal, lost } = round;
+    const { signal, lost, series } = round;
     const item = batch.items[0]!;
     const { topic, partition, offset } = item.message;
     const isKnown = this.#refused.get(nameOf(batch)) === offset; // it had its attempts, and waits
@@ -153,8 +161,8 @@ export class Writer implements Sink {
     for (let attempts = 1; !item.failure; attempts += 1) {
       const where = { group, topic, partition, offset: String(offset), attempts };
       const failure = failureOf(error, attempts);
-      if (attempts >= maxAttempts || isKnown || this.#series.has(failure)) {
-        if (!isKnown) this.#series.note(failure, { err: error, ...where });
+      if (attempts >= maxAttempts || isKnown || series.has(failure)) {
+        if (!isKnown) series.note(failure, { err: error, ...where });
         item.failure = failure;
       } else {
         if (attempts === 2) log.warn({ err: error, ...where }, 'a message failed, and the inbox retries it');
