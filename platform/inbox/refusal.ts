@@ -29,5 +29,9 @@ function answerOf(error: unknown): { code: string; severity: string } | undefine
   return answerOf(error.cause);
 }
 
-/** Why such a partition waits. */
-export const refusedBy = (error: unknown) => `PostgreSQL refuses its effects: ${messageOf(error)}`;
+/** Why a partition waits that is tried beside the others, after its last failure: meanwhile the database can be away, too. */
+export function reasonToWait(error: unknown): string {
+  const what =
+    patienceWith(error) === Number.POSITIVE_INFINITY ? 'the database is unavailable' : 'PostgreSQL refuses its effects';
+  return `${what}: ${messageOf(error)}`;
+}

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import type { TestContext } from 'node:test';
 import type { PoolClient } from '#platform/postgres';
+import { Unavailable } from '#platform/postgres';
+import { registry } from '#platform/telemetry';
 import { createTestDatabase } from '#test/database.ts';
 import { eventually } from '#test/eventually.ts';
 import { writeDeadLetters } from './dead-letters.ts';
@@ -39,21 +41,22 @@ async function standOf(t: TestContext, handle: Handle, onRefused: WriterOptions[
   return { pool, writer, write };
 }
 
-const refuse = (tx: PoolClient) => tx.query(`DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = 'MR001'; END $$`);
+const refuse = (tx: PoolClient, reason = 'no') =>
+  tx.query(`DO $$ BEGIN RAISE EXCEPTION '${reason}' USING ERRCODE = 'MR001'; END $$`);
 
 it(
   'gives up a message that fails by itself, also while the database refuses the events of another partition',
   { timeout: 20_000 },
   async (t) => {
     let isRefusing = true;
-    const refused: { partition: number; done: Promise<void> | undefined }[] = [];
+    const refused: { partition: number; done: Promise<void> }[] = [];
     const { pool, write } = await standOf(
       t,
       async (tx, events) => {
         if (isRefusing && events.some(({ partition }) => partition === 1)) await refuse(tx);
         for (const event of events) await tx.query('SELECT 1 / $1::int', [numberOf(event)]);
       },
-      ({ partition }, _reason, done) => refused.push({ partition, done }),
+      ({ partition }, _reason, done) => done && refused.push({ partition, done }),
     );
     assert.deepEqual(await Promise.all([write(0, [0, 1]), write(1, [2])]), [true, false]);
     assert.deepEqual(
@@ -74,7 +77,7 @@ it(
   { timeout: 20_000 },
   async (t) => {
     const waits: unknown[] = [];
-    const done: (Promise<void> | undefined)[] = [];
+    const done: Promise<void>[] = [];
     const { pool, write } = await standOf(
       t,
       async (tx, events) => {
@@ -86,7 +89,7 @@ it(
             throw error;
           });
       },
-      (_partition, _reason, end) => done.push(end),
+      (_partition, _reason, end) => end && done.push(end),
     );
     await pool.query('CREATE TABLE slots AS SELECT 1 AS n');
     const session = await pool.connect();
@@ -119,7 +122,7 @@ it(
   async (t) => {
     let isRefusing = true;
     let isWritten = false;
-    const done: (Promise<void> | undefined)[] = [];
+    const done: Promise<void>[] = [];
     const { pool, write } = await standOf(
       t,
       async (tx, events) => {
@@ -130,7 +133,7 @@ it(
         }
         if (events[0]!.partition === 0) await tx.query('SELECT 1 / 0');
       },
-      (_partition, _reason, end) => done.push(end),
+      (_partition, _reason, end) => end && done.push(end),
     );
     assert.equal(await write(0, [0, 1]), false);
     isRefusing = false;
@@ -141,5 +144,43 @@ it(
       { at: 0, attempts: 5 },
       { at: 1, attempts: 1 },
     ]);
+  },
+);
+
+it(
+  'reports an outage while the database refuses the events of one partition, and each reason of that',
+  { timeout: 20_000 },
+  async (t) => {
+    let refusal: string | undefined = 'no right';
+    let isAway = true;
+    let last = '';
+    const done: Promise<void>[] = [];
+    const isPaused = async () => (await registry.metrics()).includes(`millrace_inbox_paused{group="${group}"} 1\n`);
+    const { writer, write } = await standOf(
+      t,
+      async (tx, events) => {
+        if (events[0]!.partition === 1 && refusal) await refuse(tx, refusal);
+        if (isAway) throw new Unavailable('it is away');
+      },
+      (_partition, reason, end) => {
+        last = reason;
+        if (end) done.push(end);
+      },
+    );
+    assert.equal(await write(1, [1]), false);
+    assert.equal(last, 'PostgreSQL refuses its effects: no right');
+    assert.ok(!(await isPaused()));
+    refusal = 'no table';
+    await eventually(() => last === 'PostgreSQL refuses its effects: no table', 'the reason is the last one');
+    const writing = write(0, [0]);
+    await eventually(isPaused, 'the outage is reported');
+    assert.throws(() => writer.check(), { code: 'ERR_DATABASE_AWAY' });
+    refusal = undefined;
+    await eventually(() => last === 'the database is unavailable: it is away', 'the partition waits for the database');
+    isAway = false;
+    assert.ok(await writing);
+    assert.ok(!(await isPaused()));
+    await done[0];
+    writer.check();
   },
 );

@@ -7,9 +7,10 @@ import { isUnavailable } from '#platform/postgres';
 import type { Logger } from '#platform/telemetry';
 import { Availability } from './availability.ts';
 import { heldOffsets } from './held-offsets.ts';
+import { metrics } from './metrics.ts';
 import { nameOf, offsetLocked, OffsetsMoved } from './offsets.ts';
 import type { PartitionBatch } from './partition-batch.ts';
-import { patienceWith, refusedBy } from './refusal.ts';
+import { patienceWith, reasonToWait } from './refusal.ts';
 import { databaseBackoff } from './retry-policy.ts';
 import type { Series } from './series.ts';
 
@@ -48,7 +49,7 @@ export interface TransactionsOptions {
    * @param apart that of the round
    */
   settle: (batch: PartitionBatch, signal: AbortSignal, apart: (error: Error) => void) => Promise<unknown>;
-  /** called where a partition has to wait: for `done`, where there is one */
+  /** called where a partition has to wait: for `done`, where there is one; again, without it, when the reason is another */
   onRefused: (partition: TopicPartition, reason: string, done?: Promise<void>) => void;
 }
 
@@ -166,15 +167,15 @@ export class Transactions {
       'a partition waits, whose effects PostgreSQL refuses. The others go on without it',
     );
     lost.add(nameOf(batch));
-    const trying = this.#availability.during(async (apart) => {
-      apart(error);
-      await settle(batch, signal, apart);
-    }, true);
-    const done = trying.then(
+    const apart = (last: Error) => {
+      metrics.waited.inc({ group });
+      if (!signal.aborted) onRefused(batch, reasonToWait(last));
+    };
+    const done = settle(batch, signal, apart).then(
       () => log.info(where, 'a partition goes on, whose effects PostgreSQL refused'),
       (err: unknown) => log.debug({ err, ...where }, discarded),
     );
-    onRefused(batch, refusedBy(error), done);
+    onRefused(batch, reasonToWait(error), done);
   }
 
   /** Commits a batch when the one before it that is tried beside the others is. */

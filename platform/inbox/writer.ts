@@ -36,7 +36,8 @@ export interface WriterOptions {
   onCommitted: (committed: readonly Committed[]) => void;
   /**
    * Called where a partition has to wait: its first message can be neither handled nor given up, its offset is locked, or the database
-   * refuses its effects alone. Then the writer goes on trying its batch until `done`, and nothing more of it is to come meanwhile.
+   * refuses its effects alone. Then the writer goes on trying its batch until `done`, and nothing more of it is to come meanwhile; after
+   * each failure it calls this again with the reason, without `done`.
    */
   onRefused: (partition: TopicPartition, reason: string, done?: Promise<void>) => void;
 }
