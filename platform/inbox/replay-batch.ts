@@ -17,6 +17,9 @@ import type { Handle } from './writer.ts';
 export const maxLetters = 500;
 const maxBytes = 16 * 1024 * 1024;
 
+/** how long a replay that has nothing else to do waits for a key that another session holds, in milliseconds */
+const keyMs = 1_000;
+
 const notKept = 'the dead letter is a reference: read the message at its offset, and send it again';
 
 export interface ReplayBatchOptions {
@@ -92,21 +95,48 @@ export async function releaseOrphans(pool: Pool, group: string): Promise<void> {
 
 /**
  * Locks dead letters whose replay is asked for, and their keys; where there are none, the keys that are released. A key that another
- * session has locked is left for later: its session can hang, and the other keys do not wait for it.
+ * session has locked is left for last: its session can hang, and the other keys do not wait for it.
+ * @throws 55P03 where nothing else is left, and the session keeps its key
  */
 async function lockHeads(tx: PoolClient, group: string, limit: number): Promise<{ heads: Candidate[]; keys: Key[] }> {
-  const left: string[] = [];
+  const left: Candidate[] = [];
   for (let size = limit; ; size = maxLetters) {
-    const requested = await lockRequested(tx, group, size, left);
-    if (requested.length === 0) return { heads: [], keys: await lockReleased(tx, group) };
+    const requested = await lockRequested(
+      tx,
+      group,
+      size,
+      left.map(({ id }) => id),
+    );
+    if (requested.length === 0) {
+      const keys = await lockReleased(tx, group);
+      return keys.length === 0 && left[0] ? waitForKey(tx, group, left[0]) : { heads: [], keys };
+    }
     const { locked, held } = await lockKeysOf(tx, group, requested);
     const heads = requested.filter((head) => !held.has(nameOfKey(head))).slice(0, limit);
-    if (heads.length === 0) left.push(...requested.map(({ id }) => id));
+    if (heads.length === 0) left.push(...requested);
     else {
       const own = new Set(heads.map(nameOfKey));
       return { heads, keys: locked.filter((key) => own.has(nameOfKey(key))) };
     }
   }
+}
+
+/**
+ * Locks the key of a dead letter when the session that holds it lets it go: writers that take a busy key one after the other would keep
+ * it from who only looks.
+ */
+async function waitForKey(
+  tx: PoolClient,
+  group: string,
+  head: Candidate,
+): Promise<{ heads: Candidate[]; keys: Key[] }> {
+  await tx.query(`SET LOCAL lock_timeout = ${keyMs}`);
+  const { rows: keys } = await tx.query<Key>(
+    `SELECT topic, key_hash FROM millrace.blocked_keys WHERE consumer_group = $1 AND topic = $2 AND key_hash = $3 FOR UPDATE`,
+    [group, head.topic, head.key_hash],
+  );
+  await tx.query('SET LOCAL lock_timeout TO DEFAULT'); // the handler's own locks have the time of the pool
+  return { heads: [head], keys };
 }
 
 /** @param left the ids of those that are left for later */
