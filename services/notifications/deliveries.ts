@@ -37,6 +37,7 @@ const claimSql = `
   WITH due AS MATERIALIZED (
     SELECT notification_id, due_at FROM deliveries
     WHERE due_at >= $3::timestamptz - interval '2 seconds' AND due_at <= now() AND (claimed_until IS NULL OR claimed_until < now())
+      AND notification_id <> ALL($5::bigint[])
     ORDER BY due_at, notification_id LIMIT $1 FOR UPDATE SKIP LOCKED
   ), claimed AS (
     UPDATE deliveries d SET claimed_until = now() + $2 * interval '1 millisecond', claimed_by = $4
@@ -116,7 +117,7 @@ export class Deliveries {
    * vacuum, tens of thousands under load, and to skip them takes longer than all other work.
    *
    * All earlier claims of this process must be settled or released, but for those in `kept`: where the answer of one was lost, this
-   * releases the others.
+   * releases the others. It claims none in `kept`, though their leases may have ended.
    */
   async claim(limit: number, leaseMs: number, kept: readonly string[] = []): Promise<Claim[]> {
     const now = performance.now();
@@ -129,7 +130,7 @@ export class Deliveries {
       this.#pool.query<Claim & { firstDue: string }>({
         name: 'claim-deliveries',
         text: claimSql,
-        values: [limit, leaseMs, this.#floor, this.#owner],
+        values: [limit, leaseMs, this.#floor, this.#owner, kept],
       }),
     );
     if (rows[0]) this.#floor = rows[0].firstDue;

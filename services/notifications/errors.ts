@@ -11,6 +11,11 @@ export const notificationsErrors = {
     means: 'The SMTP server has closed a connection in use.',
     action: 'Nothing: the service tries again.',
   },
+  ERR_MAIL_NOT_RECORDED: {
+    means: 'The results of mails have waited for 15 seconds: another session of PostgreSQL holds their rows.',
+    action:
+      'Look at the oldest `xact_start` in `pg_stat_activity`, and end that session. The service keeps the results meanwhile, and sends other mails.',
+  },
   ERR_MAIL_NOT_SENT: {
     means: 'No mail could be sent for 15 seconds, or the server refuses all of them; the message has the first reason.',
     action: 'Check SMTP_URL and the server, or the database. Mails wait in the database meanwhile.',

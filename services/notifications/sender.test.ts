@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { hostname } from 'node:os';
 import { describe, it } from 'node:test';
 import { isUnavailable } from '#platform/postgres';
-import { registry } from '#platform/telemetry';
+import { createLogger, registry } from '#platform/telemetry';
 import { Deliveries } from './deliveries.ts';
 import { reply, startTestSmtp } from '#test/smtp.ts';
 import type { TestMail } from '#test/smtp.ts';
@@ -224,14 +224,30 @@ describe('MailSender', () => {
         },
       });
       await give(stand.database.pool, [userEvent(1), userEvent(2)]);
-      const going = sender(url, { concurrency: 1 });
+      const warnings: string[] = [];
+      const log = createLogger('notifications', 'silent');
+      log.warn = (...args: unknown[]) => void warnings.push(String(args.at(-1)));
+      const going = sender(url, { concurrency: 1, log });
       await eventually(() => mails.length === 2, 'both mails are sent');
       await give(stand.database.pool, [userEvent(3)]);
       const statuses = async () => (await rows(stand.database.pool)).map(({ status }) => status).join(' ');
       await eventually(async () => (await statuses()) === 'PENDING SENT SENT', 'the others are written');
       going.check();
+      const clock = later(20_000);
+      await eventually(() => warnings.length > 0, 'the log says what waits');
+      await untilPasses(() =>
+        assert.throws(() => going.check(), {
+          code: 'ERR_MAIL_NOT_RECORDED',
+          message: /^the results of 1 mails wait for \d\d s: another session of PostgreSQL holds their rows$/,
+        }),
+      );
+      clock.mock.restore();
       await held.query('ROLLBACK');
       await settled(stand.database.pool);
+      const after = later(20_000);
+      await untilPasses(() => going.check());
+      after.mock.restore();
+      assert.deepEqual(warnings, ['the results of mails wait: another session of PostgreSQL holds their rows']);
       assert.equal(await statuses(), 'SENT SENT SENT');
       assert.deepEqual(addresses(mails), ['user1@example.com', 'user2@example.com', 'user3@example.com']);
     } finally {
@@ -249,13 +265,24 @@ describe('MailSender', () => {
     const hanging = await stand.database.pool.connect();
     try {
       await hanging.query('BEGIN; SELECT FROM deliveries WHERE notification_id = 2 FOR UPDATE');
-      const idsOf = async () => (await deliveries.claim(10, 60_000, ['1', '3'])).map(({ id }) => id);
-      assert.deepEqual(await idsOf(), ['3']);
+      const idsOf = async (...kept: string[]) => (await deliveries.claim(10, 60_000, kept)).map(({ id }) => id);
+      assert.deepEqual(await idsOf('1'), ['3']);
       await hanging.query('ROLLBACK');
-      assert.deepEqual(await idsOf(), ['2'], 'the lost claim');
+      assert.deepEqual(await idsOf('1', '3'), ['2'], 'the lost claim');
     } finally {
       hanging.release(true);
     }
+  });
+
+  it('claims nothing again whose result is not written, though its lease has ended', async () => {
+    const deliveries = new Deliveries(stand.database.pool);
+    await give(stand.database.pool, [userEvent(1), userEvent(2)]);
+    const [kept] = await deliveries.claim(1, 60_000);
+    await stand.database.pool.query(`UPDATE deliveries SET claimed_until = now() - interval '1 s'`);
+    assert.deepEqual(
+      (await deliveries.claim(10, 60_000, [kept!.id])).map(({ eventId }) => eventId),
+      ['user-2-1'],
+    );
   });
 
   it('finds notifications that became due earlier than claimed ones', async () => {

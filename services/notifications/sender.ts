@@ -62,6 +62,8 @@ export class MailSender {
   #progressAt = performance.now();
   /** results that are not written yet */
   #results: DeliveryResult[] = [];
+  /** since when another session holds the rows of some, by the clock of `performance.now()`, and whether the log has it */
+  #held: { since: number; isLogged: boolean } | undefined;
 
   constructor(options: MailSenderOptions) {
     this.#options = {
@@ -79,14 +81,21 @@ export class MailSender {
     this.#running ??= this.#run();
   }
 
-  /** @throws while mails wait that cannot be sent */
+  /** @throws while mails wait that cannot be sent, or results that cannot be written */
   check(): void {
+    if (!this.#running) return;
     const forMs = performance.now() - this.#progressAt;
-    if (!this.#running || forMs < unhealthyMs) return;
-    throw new NotificationsError(
-      'ERR_MAIL_NOT_SENT',
-      `no mail could be sent for ${Math.round(forMs / 1_000)} s: ${this.#failure ?? 'a server does not answer, or refuses each of them'}`,
-    );
+    if (forMs >= unhealthyMs)
+      throw new NotificationsError(
+        'ERR_MAIL_NOT_SENT',
+        `no mail could be sent for ${Math.round(forMs / 1_000)} s: ${this.#failure ?? 'a server does not answer, or refuses each of them'}`,
+      );
+    const heldMs = this.#held ? performance.now() - this.#held.since : 0;
+    if (heldMs >= unhealthyMs)
+      throw new NotificationsError(
+        'ERR_MAIL_NOT_RECORDED',
+        `the results of ${this.#results.length} mails wait for ${Math.round(heldMs / 1_000)} s: another session of PostgreSQL holds their rows`,
+      );
   }
 
   /** Wakes the sender: a notification may be due. */
@@ -197,13 +206,28 @@ export class MailSender {
 
   /** Writes the results. It keeps them if the database is unavailable: without them the mails would be sent again. */
   async #settle(): Promise<void> {
-    if (this.#results.length === 0) return;
-    try {
-      this.#results = await this.#write(this.#results);
-    } catch (error) {
-      if (isUnavailable(error)) throw error;
-      await this.#settleEach();
+    if (this.#results.length > 0) {
+      try {
+        this.#results = await this.#write(this.#results);
+      } catch (error) {
+        if (isUnavailable(error)) throw error;
+        await this.#settleEach();
+      }
     }
+    this.#noteHeld(this.#results.length);
+  }
+
+  /** Notes how many results wait for another session after all others are written. */
+  #noteHeld(mails: number): void {
+    if (mails === 0) {
+      this.#held = undefined;
+      return;
+    }
+    const now = performance.now();
+    this.#held ??= { since: now, isLogged: false };
+    if (this.#held.isLogged || now - this.#held.since < unhealthyMs) return;
+    this.#held.isLogged = true;
+    this.#options.log.warn({ mails }, 'the results of mails wait: another session of PostgreSQL holds their rows');
   }
 
   /** @returns the results that wait for another session */
