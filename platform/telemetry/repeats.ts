@@ -3,7 +3,10 @@ const quietMs = 30_000;
 const maxRemembered = 200;
 const maxLength = 500;
 
-/** Tells which lines of a log are written: one that was written within the last 30 s is only counted. */
+/**
+ * Tells which lines of a log are written: one that was written within the last 30 s is only counted. The number comes with the next
+ * line that is the same: those of the last 30 s of an outage are never told.
+ */
 export class Repeats {
   /** the last lines that were written, the oldest first */
   readonly #written = new Map<string, { at: number; repeated: number }>();
