@@ -173,6 +173,31 @@ describe('an outbox on another PostgreSQL server', () => {
     }
   });
 
+  it('waits for rows that another session has locked, longer than a relay waits otherwise', async () => {
+    await append(event('1', 1), event('2', 1));
+    await database.pool.query(`UPDATE millrace.outbox_shards SET server = 'another'`);
+    const [session, other] = [await database.pool.connect(), await database.pool.connect()];
+    try {
+      await session.query(`SET lock_timeout = '50ms'`);
+      await other.query('BEGIN; SELECT FROM millrace.outbox LIMIT 1 FOR UPDATE');
+      const settling = settleServer(session, { source: 'millrace.outbox', database: 'd', log });
+      const waits = async () => {
+        const { rowCount } = await database.pool.query(
+          `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+             AND query_start < clock_timestamp() - interval '200 ms'`,
+        );
+        return rowCount === 1;
+      };
+      await Promise.race([settling, eventually(waits, 'it waits for the row')]);
+      await other.query('ROLLBACK');
+      assert.equal(await settling, true);
+      const { rows } = await session.query<{ lock_timeout: string }>('SHOW lock_timeout');
+      assert.equal(rows[0]!.lock_timeout, '5s');
+    } finally {
+      for (const client of [session, other]) client.release(true);
+    }
+  });
+
   it('is refused with a sentence where the view of an event store cannot be updated', async () => {
     await database.pool.query(`CREATE VIEW fixed AS SELECT n::bigint AS id, '7'::xid8 AS xid, 0::smallint AS shard
       FROM generate_series(1, 3) AS n`);

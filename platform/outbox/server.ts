@@ -1,4 +1,4 @@
-import { answerMs, boundQueries } from './bounded.ts';
+import { answerMs, boundQueries, lockMs } from './bounded.ts';
 import { messageOf, PlatformError } from '#platform/errors';
 import type { PoolClient } from '#platform/postgres';
 import type { Logger } from '#platform/telemetry';
@@ -33,12 +33,13 @@ export async function settleServer(session: PoolClient, outbox: Outbox): Promise
     throw new PlatformError('ERR_UNAVAILABLE', 'another relay numbers the rows of the outbox for this server');
   try {
     if (await isSettled(session, server)) return true;
-    await session.query('SET statement_timeout = 0');
+    await session.query('SET statement_timeout = 0; SET lock_timeout = 0');
     boundQueries(session, numberingMs);
     await renumber(session, outbox, server);
     return true;
   } finally {
     boundQueries(session, answerMs);
+    await session.query(`SET lock_timeout = ${lockMs}`);
     await session.query('SELECT pg_advisory_unlock($1, $2)', [numbering.classid, numbering.objid]);
   }
 }
