@@ -168,6 +168,11 @@ export class OutboxRelay {
   }
 
   async #fail(error: unknown): Promise<void> {
+    this.#noteFailure(error);
+    await this.#waker.wait(backoffMs(this.#failures, backoff), false);
+  }
+
+  #noteFailure(error: unknown): void {
     const isNews = this.#failure === undefined;
     this.#failure = toError(error);
     metrics.failures.inc({ database: this.#database });
@@ -175,7 +180,6 @@ export class OutboxRelay {
     if (isNews) this.#log.warn({ err: error, database: this.#database }, 'the outbox is not published, trying again');
     else this.#log.debug({ reason: message, database: this.#database }, 'the outbox is still not published');
     this.#failures += 1;
-    await this.#waker.wait(backoffMs(this.#failures, backoff), false);
   }
 
   #succeed(): void {
@@ -238,14 +242,14 @@ export class OutboxRelay {
       await this.#upkeep.run({ database: this.#database, isFirst: this.#progress.has(0), now: start });
       const isRetrying = this.#parked.due <= start && (await this.#retryParked(session));
       const read = await this.#read(session);
-      const published = await this.#publish(session, read);
+      const done = await this.#publish(session, read);
       this.#progress.follow(read);
-      if (!published) continue;
+      if (done === 'none') continue;
       if (read.rows.length > 0) {
         pace.found(start, read.rows.length);
         if (!hasMore(read)) await this.#waker.wait(pace.rest(performance.now()), false);
       }
-      this.#succeed();
+      if (done === 'all') this.#succeed();
       const pause = this.#keepUntil === undefined ? pace.pause(performance.now(), this.#relays) : followPollMs;
       if (!hasMore(read) && !isRetrying) await this.#waker.wait(pause, true);
     }
@@ -256,7 +260,7 @@ export class OutboxRelay {
     this.#keepUntil = performance.now() + followMs;
     while (this.#progress.ahead.length > 0 && performance.now() < this.#keepUntil) {
       const read = await this.#read(session);
-      if (!(await this.#publish(session, read))) break;
+      if ((await this.#publish(session, read)) !== 'all') break;
       this.#progress.follow(read);
       await sleep(followPollMs);
     }
@@ -334,15 +338,17 @@ export class OutboxRelay {
   }
 
   /**
-   * Publishes the rows of a read, parks what Kafka refuses, and pauses after a failure.
-   * @returns whether all of them are published or parked
+   * Publishes the rows of a read, parks what Kafka refuses, and pauses after a failure. A row that cannot be parked comes in each
+   * read: the others do not wait for it.
+   * @returns how many of them are published or parked; `some` only where no other failure was met than that of such a row
    */
-  async #publish(session: PoolClient, { rows }: ReadResult): Promise<boolean> {
-    if (rows.length === 0) return true;
-    if (!this.#mayPublish(performance.now())) return false;
+  async #publish(session: PoolClient, { rows }: ReadResult): Promise<'all' | 'some' | 'none'> {
+    if (rows.length === 0) return 'all';
+    if (!this.#mayPublish(performance.now())) return 'none';
     const database = this.#database;
     const due = rows.toSorted((a, b) => a.id - b.id);
     const tally = new Tally();
+    let isAnyDone = false;
     const { free, waiting } = await this.#parked.split(session, due, tally);
     const end = metrics.publishing.startTimer({ database });
     const { failure, refused } = await publish(free, {
@@ -350,6 +356,7 @@ export class OutboxRelay {
       isRetry: false,
       tally,
       onPublished: (topic, messages, settled) => {
+        isAnyDone = true;
         this.#progress.published(settled);
         metrics.published.inc({ database, topic }, messages);
       },
@@ -358,9 +365,15 @@ export class OutboxRelay {
     metrics.batch.observe({ database }, due.length);
     const parking = await this.#parked.add(session, this.#owner, waiting.concat(refused));
     this.#progress.published(parking.parked.filter(({ row }) => tally.settle(row)).map(({ row }) => row.whole ?? row));
-    const reason = failure ?? parking.failure;
-    if (reason) await this.#fail(reason);
-    return !reason;
+    if (failure) {
+      await this.#fail(failure);
+      return 'none';
+    }
+    if (!parking.failure) return 'all';
+    this.#noteFailure(parking.failure);
+    if (isAnyDone || parking.parked.length > 0) return 'some';
+    await this.#waker.wait(backoffMs(this.#failures, backoff), true);
+    return 'none';
   }
 
   /** Where the events of this relay go, and by which clock. */
