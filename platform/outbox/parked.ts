@@ -162,7 +162,8 @@ export class Parked {
     const messages = refused.flatMap(({ row, ...refusal }) => messagesOf(row).map((one) => ({ row: one, ...refusal })));
     const rows = messages.map(({ row }) => row);
     const { rows: owned } = await session.query<{ shard: number }>(
-      `WITH own AS MATERIALIZED (SELECT shard FROM millrace.outbox_shards WHERE owner = $2 FOR SHARE),
+      `WITH own AS MATERIALIZED (SELECT shard FROM millrace.outbox_shards
+         WHERE owner = $2 AND shard = ANY($3::smallint[]) FOR SHARE),
        parked AS (
          INSERT INTO millrace.outbox_parked (outbox, shard, id, part, topic, key, event_id, type, source, data, headers,
            traceparent, created_at, reason, attempts)

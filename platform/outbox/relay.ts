@@ -83,6 +83,8 @@ export class OutboxRelay {
   #sessions = 0;
   /** names the present session, or the last one */
   #owner: string;
+  /** earlier sessions that may still own shards which the present one is to take over */
+  #earlier: string[] = [];
   readonly #source: string;
   readonly #waker = new Waker();
   #loop: Promise<void> | undefined;
@@ -219,11 +221,12 @@ export class OutboxRelay {
     this.#forget(); // what PostgreSQL has not stored can be lost with it
   }
 
-  /** Goes on with the shards of the last session. */
+  /** Goes on with the shards of the last session, and of those before whose answer to this was lost. */
   async #takeOver(session: PoolClient): Promise<void> {
-    const owner = sessionOwner(this.#relay, (this.#sessions += 1));
-    await takeOver(session, { from: this.#owner, to: owner });
-    this.#owner = owner;
+    this.#earlier.push(this.#owner);
+    this.#owner = sessionOwner(this.#relay, (this.#sessions += 1));
+    await takeOver(session, { from: this.#earlier, to: this.#owner });
+    this.#earlier = [];
   }
 
   /** Forgets everything about the shards: it is read again from the database. */

@@ -97,7 +97,7 @@ test('the next session of a relay has its shards at once but for those that are 
   await session.query(`SET lock_timeout = '2s'`);
   await hung.query('BEGIN');
   await hung.query('SELECT FROM millrace.outbox_shards WHERE shard = 2 FOR UPDATE');
-  await takeOver(session, { from: 'relay/1', to: 'relay/2' });
+  await takeOver(session, { from: ['relay/1'], to: 'relay/2' });
   assert.deepEqual(await owned('relay/2'), [0, 1, 3], 'it does not wait for the locked shard');
   await hung.query('COMMIT');
   const moved = share.map((shard) => ({ shard, xid: 1, id: 7 }));

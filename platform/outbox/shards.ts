@@ -38,13 +38,16 @@ export function sessionOwner(relay: string, session: number): string {
 }
 
 /**
- * Gives the shards of an earlier session of a relay to its present one, with their leases. Those that the earlier one has locked, as a
+ * Gives the shards of earlier sessions of a relay to its present one, with their leases. Those that the earlier one has locked, as a
  * process of the server that hangs in a statement does, stay behind until then.
  */
-export async function takeOver(session: PoolClient, { from, to }: { from: string; to: string }): Promise<void> {
+export async function takeOver(
+  session: PoolClient,
+  { from, to }: { from: readonly string[]; to: string },
+): Promise<void> {
   await session.query(
     `UPDATE millrace.outbox_shards SET owner = $2
-     WHERE shard IN (SELECT shard FROM millrace.outbox_shards WHERE owner = $1 FOR UPDATE SKIP LOCKED)`,
+     WHERE shard IN (SELECT shard FROM millrace.outbox_shards WHERE owner = ANY($1) FOR UPDATE SKIP LOCKED)`,
     [from, to],
   );
 }

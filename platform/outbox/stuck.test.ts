@@ -7,6 +7,8 @@ import { eventually } from '#test/eventually.ts';
 import { startProxy } from '#test/proxy.ts';
 import { Health } from '#platform/health';
 import { fakeKafka } from '#platform/kafka/testing/fake.ts';
+import { createPool } from '#platform/postgres';
+import { startCuttingProxy } from '#platform/postgres/testing.ts';
 import { createLogger, registry } from '#platform/telemetry';
 import { OutboxRelay } from './relay.ts';
 
@@ -144,6 +146,29 @@ describe('an outbox that is not published', { concurrency: true }, () => {
       await relay.stop();
       await proxy.stop();
       await pool.end();
+      await database.drop();
+    }
+  });
+
+  it('by a relay that lost the answer to its taking over is published at once by its next session', async () => {
+    const database = await createTestDatabase();
+    const proxy = await startCuttingProxy(database.url);
+    const pool = createPool({ name: 'outbox-cut', url: proxy.url, max: 4, log });
+    const { kafka, sent } = fakeKafka({ orders: 6 });
+    const relay = new OutboxRelay({ name: 'test', pool, kafka, log, health: new Health() });
+    try {
+      relay.start();
+      await append(database, 10);
+      await eventually(() => sent.length === 10, 'the events before');
+      proxy.cutAt('SET owner = $2', 'answer-lost');
+      proxy.cutAt('outbox-advance-and-read', 'statement-lost');
+      await append(database, 10);
+      await eventually(() => proxy.cuts === 2, 'both are cut');
+      await eventually(() => sent.length >= 20, 'the events after, before the leases end', 5_000);
+    } finally {
+      await relay.stop();
+      await pool.end();
+      await proxy.close();
       await database.drop();
     }
   });
