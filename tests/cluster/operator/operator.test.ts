@@ -125,7 +125,7 @@ describe('the operator in a cluster', needsCluster, () => {
     took.sort((a, b) => a - b);
     const [median, p99] = [took[changes / 2]!, took[Math.ceil(changes * 0.99) - 1]!];
     test.diagnostic(`a change is reconciled in ${median.toFixed(0)} ms (median), ${p99.toFixed(0)} ms (p99)`);
-    assert.ok(p99 < 1_000, `${p99} ms`);
+    assert.ok(median < 1_000 && p99 < 3_000, `${median} ms, ${p99} ms`);
 
     let settled = await operator.lines(writes);
     await eventually(
