@@ -2,8 +2,8 @@ import type { TopicPartition } from '#platform/kafka';
 import type { Pool } from '#platform/postgres';
 import { lockedOffsets } from './offsets.ts';
 
-/** The codes of a statement that has taken too long, or got no answer. */
-const tooLong = new Set(['57014', '55P03', 'ERR_DATABASE_SILENT']);
+/** The SQLSTATEs of a statement that has waited as long as it may. */
+export const waitedTooLong: ReadonlySet<string> = new Set(['57014', '55P03']);
 
 /**
  * The partitions whose offset another session holds, if a statement has taken too long: most likely the session of an earlier
@@ -16,6 +16,7 @@ export async function heldOffsets<T extends TopicPartition>(
   partitions: readonly T[],
   error: unknown,
 ): Promise<T[]> {
-  if (!tooLong.has((error as { code?: string }).code ?? '')) return [];
+  const { code = '' } = error as { code?: string };
+  if (!waitedTooLong.has(code) && code !== 'ERR_DATABASE_SILENT') return [];
   return lockedOffsets(pool, group, partitions).catch(() => []);
 }

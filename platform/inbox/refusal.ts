@@ -1,7 +1,5 @@
 import { messageOf } from '#platform/errors';
-
-/** The codes of a statement that has waited as long as it may. */
-const tooLong = new Set(['57014', '55P03']);
+import { waitedTooLong } from './held-offsets.ts';
 
 /**
  * SQLSTATEs of the connection, the transaction, the login, the database, a conflict that passes, missing resources and a server that
@@ -18,7 +16,7 @@ const sqlState = /^[0-9A-Z]{5}$/;
 export function patienceWith(error: unknown): number {
   const answer = answerOf(error);
   if (!answer || ofServer.test(answer.code) || answer.severity === 'FATAL') return Number.POSITIVE_INFINITY;
-  return tooLong.has(answer.code) ? 1 : 2;
+  return waitedTooLong.has(answer.code) ? 1 : 2;
 }
 
 /** What PostgreSQL has answered: its errors have a severity, those of Node have none. */

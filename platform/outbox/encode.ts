@@ -2,7 +2,7 @@ import { toPartitionBatches } from './partition-batches.ts';
 import type { PartitionBatches } from './partition-batches.ts';
 import { behind, unsendable } from './refused.ts';
 import type { Refused } from './refused.ts';
-import { messagesOf, toOutgoing } from './rows.ts';
+import { messagesOf, nameOfKey, toOutgoing } from './rows.ts';
 import type { OutboxRow, Outgoing } from './rows.ts';
 import type { Tally } from './tally.ts';
 
@@ -15,21 +15,19 @@ export function encodeRows(rows: readonly OutboxRow[], refused: Refused[]): Outg
   const outgoing: Outgoing[] = [];
   const held = new Set<string>();
   for (const row of rows) {
-    if (held.size > 0 && held.has(nameOf(row))) {
+    if (held.size > 0 && held.has(nameOfKey(row))) {
       refused.push(behind(row));
       continue;
     }
     try {
       outgoing.push(toOutgoing(row));
     } catch (error) {
-      held.add(nameOf(row));
+      held.add(nameOfKey(row));
       refused.push(unsendable(row, error));
     }
   }
   return outgoing;
 }
-
-const nameOf = ({ topic, key }: OutboxRow) => `${topic} ${key}`;
 
 /**
  * Distributes the records of record batches to their partitions. What cannot be read of a batch is refused: no consumer could read

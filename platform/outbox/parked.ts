@@ -6,7 +6,7 @@ import type { Logger } from '#platform/telemetry';
 import type { Outcome } from './publish.ts';
 import { behind } from './refused.ts';
 import type { Refused } from './refused.ts';
-import { isTime, messagesOf } from './rows.ts';
+import { isTime, messagesOf, nameOfKey } from './rows.ts';
 import type { OutboxRow } from './rows.ts';
 import type { Tally } from './tally.ts';
 
@@ -106,14 +106,14 @@ export class Parked {
     }
     const held = await this.#heldKeys(session, toCheck);
     for (const row of toCheck) {
-      if (held.has(nameOf(row))) waiting.push(behind(row));
+      if (held.has(nameOfKey(row))) waiting.push(behind(row));
       else free.push(row);
     }
     return { free, waiting };
   }
 
   async #heldKeys(session: PoolClient, rows: readonly OutboxRow[]): Promise<Set<string>> {
-    const keys = [...new Map(rows.map((row) => [nameOf(row), row])).values()];
+    const keys = [...new Map(rows.map((row) => [nameOfKey(row), row])).values()];
     if (keys.length === 0) return new Set();
     const { rows: held } = await session.query<{ topic: string; key: string }>(
       `SELECT k.topic, k.key FROM unnest($2::text[], $3::text[]) AS k(topic, key) WHERE EXISTS (
@@ -121,7 +121,7 @@ export class Parked {
          WHERE p.outbox = $1 AND p.topic = k.topic AND p.lane = hashtextextended(k.key, 0))`,
       [this.#source, keys.map(({ topic }) => topic), keys.map(({ key }) => key)],
     );
-    return new Set(held.map(nameOf));
+    return new Set(held.map(nameOfKey));
   }
 
   /**
@@ -145,7 +145,7 @@ export class Parked {
     const left = new Set<string>();
     let failure: Error | undefined;
     for (const one of refused) {
-      const name = nameOf(one.row);
+      const name = nameOfKey(one.row);
       if (left.has(name)) continue;
       try {
         parked.push(...(await this.#add(session, owner, [one])));
@@ -297,9 +297,6 @@ export class Parked {
     );
   }
 }
-
-/** Names a key of a topic. */
-const nameOf = ({ topic, key }: { topic: string; key: string }) => `${topic} ${key}`;
 
 function positionOf({ lane, id, part }: ParkedRow): Position {
   return { lane, id: String(id), part };

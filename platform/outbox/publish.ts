@@ -1,5 +1,5 @@
 import { toError } from '#platform/errors';
-import { errorCodeOf, partitionOf, PartitionRecords, refusalOf } from '#platform/kafka';
+import { errorCodeOf, isTopicName, partitionOf, PartitionRecords, refusalOf } from '#platform/kafka';
 import type { Producer, Refusal } from '#platform/kafka';
 import { failSpan } from '#platform/telemetry';
 import type { FailingPartitions } from './failing-partitions.ts';
@@ -19,9 +19,6 @@ const maxSendBytes = 768 * 1024;
 
 /** The most bytes that a record has before its body. */
 const recordHead = 16;
-
-/** What Kafka takes as the name of a topic: its client fails with some others before it asks. */
-const topicName = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}$/;
 
 /** How long a parked message may be attempted again at once, in milliseconds: meanwhile the relay publishes nothing else. */
 const parkedRetryMs = 500;
@@ -90,7 +87,7 @@ async function findTopics(rows: readonly OutboxRow[], publication: Publication, 
   };
   await Promise.all(
     [...topics].map(async (topic) => {
-      if (!topicName.test(topic)) return refuse(topic, { of: 'topic', reason: 'no topic has this name', tried: true });
+      if (!isTopicName(topic)) return refuse(topic, { of: 'topic', reason: 'no topic has this name', tried: true });
       const known = failing.refusalOf({ topic }, isRetry);
       if (known) return refuse(topic, { ...known, tried: false });
       try {

@@ -62,6 +62,9 @@ export function messagesOf(row: OutboxRow): OutboxRow[] {
   });
 }
 
+/** Names a key of a topic. */
+export const nameOfKey = ({ topic, key }: Pick<OutboxRow, 'topic' | 'key'>): string => `${topic} ${key}`;
+
 /** Whether a time of PostgreSQL is one of JavaScript's: neither infinite nor past the year 275760. */
 export function isTime(time: Date): boolean {
   return time instanceof Date && !Number.isNaN(time.getTime());

@@ -34,8 +34,11 @@ export async function readOutboxShards(session: PoolClient): Promise<{ database:
  * changes no cursor. The relay's place among the others does not change with it.
  */
 export function sessionOwner(relay: string, session: number): string {
-  return `${relay}/${session}`;
+  return `${sessionsOf(relay)}${session}`;
 }
+
+/** How the names of all sessions of a relay begin. */
+const sessionsOf = (relay: string) => `${relay}/`;
 
 /**
  * Gives the shards of earlier sessions of a relay to its present one, with their leases. Those that the earlier one has locked, as a
@@ -73,7 +76,7 @@ export async function announce(
           FOR UPDATE SKIP LOCKED))
       SELECT owner FROM millrace.outbox_relays
       WHERE seen_at > clock_timestamp() - $2 * interval '1 ms' AND NOT starts_with(owner, $3)`,
-    values: [owner, presentMs, sessionOwner(relay, 0).slice(0, -1)],
+    values: [owner, presentMs, sessionsOf(relay)],
   });
   return [owner, ...rows.map((row) => row.owner)].toSorted();
 }

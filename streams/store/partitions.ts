@@ -109,7 +109,7 @@ async function readRecent(
     text: `SELECT r.topic, r.partition, r.hashes FROM stream_recent_ids r
       LEFT JOIN unnest($2::text[], $3::int[], $4::bigint[]) AS p(topic, partition, first)
         ON r.topic = p.topic AND r.partition = p.partition
-      WHERE r.consumer_group = $1
+      WHERE r.consumer_group = $1 AND r.topic = ANY ($2)
         AND (r.last_offset >= p.first - ${maxRepeatDistance} OR p.first IS NULL AND r.topic = ANY ($5))
       ORDER BY r.topic, r.partition, r.last_offset < p.first, r.last_offset`,
     values: [

@@ -1,5 +1,6 @@
 import { parseDuration } from '#platform/declarations';
 import type { Topic } from '#platform/declarations';
+import { isTopicName } from '#platform/kafka';
 import { equal, hash } from '#runtime/compare.ts';
 import type { Change } from '#runtime/informer.ts';
 import { queryTopics, refusalOf, runnerOf } from '#streams/language';
@@ -26,9 +27,6 @@ export function topologyOf(services: readonly EventService[]): Topology {
   const all = [[...topics.known], [...topics.others], consumed && [...consumed]];
   return { topics, consumed, runner, hash: hash(all) };
 }
-
-/** Whether Kafka allows a name for a topic; how long it may be is in the schema. */
-export const isTopicName = (name: string): boolean => /^(?!\.{1,2}$)[A-Za-z0-9._-]+$/.test(name);
 
 /** The topic that the operator creates for a query where no service declares it. */
 export const emittedTopic = (name: string): Topic => ({ name, partitions: 6, retentionMs: parseDuration('7d') });

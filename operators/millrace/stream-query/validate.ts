@@ -1,8 +1,8 @@
 import { stringify } from 'yaml';
+import { isTopicName } from '#platform/kafka';
 import { parseQuery, refusalOf } from '#streams/language';
 import { unquotedOn } from '../api/stream-query.ts';
 import type { StreamQuery } from '../api/stream-query.ts';
-import { isTopicName } from './topology.ts';
 import type { Topology } from './topology.ts';
 
 /**

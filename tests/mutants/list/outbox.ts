@@ -98,7 +98,7 @@ export const outbox: readonly Mutant[] = [
     name: 'parked-key-overtaken',
     breaks: 'Later events of a key overtake one that is parked',
     file: 'platform/outbox/parked.ts',
-    from: 'if (held.has(nameOf(row))) waiting.push(behind(row));\n      else free.push(row);',
+    from: 'if (held.has(nameOfKey(row))) waiting.push(behind(row));\n      else free.push(row);',
     to: 'free.push(row);',
     testFile: 'platform/outbox/parked.test.ts',
     test: 'that are too large hold up only their keys, until they are discarded',
