@@ -33,6 +33,7 @@ export type DeliveryResult = { id: string; recipient: string | null } & (
   | { status: 'PENDING'; error: string; retryInMs: number; counts: boolean; isCopy: boolean }
 );
 
+// The statements have no name: PostgreSQL would keep the plan that it has made for a short list, and read all of a long one for each mail.
 const claimSql = `
   WITH due AS MATERIALIZED (
     SELECT notification_id, due_at FROM deliveries
@@ -128,7 +129,6 @@ export class Deliveries {
     }
     const { rows } = await this.#noteLoss(
       this.#pool.query<Claim & { firstDue: string }>({
-        name: 'claim-deliveries',
         text: claimSql,
         values: [limit, leaseMs, this.#floor, this.#owner, kept],
       }),
@@ -140,7 +140,6 @@ export class Deliveries {
   /** Writes results, in one statement. @returns the ids of those that are not written, because another session holds their rows */
   async settle(outcomes: readonly DeliveryResult[]): Promise<string[]> {
     const { rows } = await this.#pool.query<{ id: string }>({
-      name: 'settle-deliveries',
       text: settleSql,
       values: [
         outcomes.map((outcome) => outcome.id),
