@@ -207,12 +207,27 @@ export const platformErrors = {
     means: 'A statement of a migration failed, or the database did.',
     action: 'Remove the cause that the message names, and run the migration again: the failed one left nothing behind.',
   },
+  ERR_OUTBOX_BEHIND: {
+    means:
+      'The topic of a service has events that its database has sent and no longer has: it was put back to an earlier time. Its next ' +
+      'events would get their ids, and consumers would drop them as repeated.',
+    action:
+      'Take back what the database has lost, with `npm run recover` ([disaster.md](disaster.md)). Until then nothing is published, and ' +
+      'commands are answered 503.',
+  },
   ERR_OUTBOX_CURSOR_AHEAD: {
     means:
       'The database comes from another PostgreSQL server, and the relay cannot number the rows of its outbox anew.',
     action:
       'Let the role of the service update the column `xid` of the table or view that the message names. The relay tries until it ' +
       'succeeds, and then publishes what may be unpublished.',
+  },
+  ERR_OUTBOX_EVENTS_LOST: {
+    means:
+      'The log of a topic ends before events that Kafka has acknowledged: it was put back to an earlier time, or cut.',
+    action:
+      'Decide where the groups that refuse the topic go on, with `npm run offsets`, and publish the events again, with `npm run republish` ' +
+      '([disaster.md](disaster.md)): consumers drop those that they have. That ends it also where the topic is gone since.',
   },
   ERR_OUTBOX_HELD: {
     means:

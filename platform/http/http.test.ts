@@ -64,6 +64,29 @@ const outages: Record<string, () => Error> = {
   '400': () => Object.assign(new Error('x'), { code: 'ECONNABORTED', status: 400, type: 'request.aborted' }),
 };
 
+test('asks before each operation that can change something whether it may', async (t) => {
+  let asked = 0;
+  const beforeCommand = () => {
+    asked += 1;
+    throw conflict('not now');
+  };
+  const handlers = { list: () => ({ body: [] }), add: () => ({}), read: () => ({ body: {} }), remove: () => ({}) };
+  const log = createLogger('things', 'silent');
+  const http = createHttp({ contract: things, handlers, health: new Health(), log, beforeCommand });
+  const port = await http.listen(0, '127.0.0.1');
+  t.after(() => http.close());
+  const statusOf = async (method: string, path: string, body?: string) => {
+    const headers = { 'content-type': 'application/json' };
+    const request = { method, ...(body !== undefined && { body, headers }) };
+    return (await fetch(`http://127.0.0.1:${port}${path}`, request)).status;
+  };
+  assert.equal(await statusOf('GET', '/things'), 200);
+  assert.equal(asked, 0);
+  assert.equal(await statusOf('POST', '/things', '{"name":"a"}'), 409);
+  assert.equal(await statusOf('DELETE', '/things/1'), 409);
+  assert.equal(asked, 2);
+});
+
 describe('an HTTP service', () => {
   const health = new Health();
   const log = createLogger('things', 'silent');

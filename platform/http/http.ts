@@ -2,6 +2,7 @@ import express from 'express';
 import type { Express, NextFunction, Request, RequestHandler, Response } from 'express';
 import { ifNoneMatch, isConditional } from '#platform/contract';
 import type { Contract, Operation, OperationRequest } from '#platform/contract';
+import { PlatformError } from '#platform/errors';
 import { sendProblem } from './answer.ts';
 import type { Draining } from './drain.ts';
 import { healthAnswer } from '#platform/health';
@@ -40,6 +41,8 @@ export interface HttpOptions<Operations extends Record<string, Operation>> {
   log: Logger;
   /** operations beside those of the contract */
   part?: HttpPart;
+  /** called before each operation of the contract that can change something; what it throws is the answer */
+  beforeCommand?: () => void;
 }
 
 /** Operations that the platform declares and answers. */
@@ -62,15 +65,24 @@ export function createHttp<Operations extends Record<string, Operation>>(
     health,
     log,
     part,
+    beforeCommand,
   } = options;
   const app = createApp();
   const problems = new ProblemLog(log);
   mountHealth(app, name, health);
-  const handlerOf = (id: string) => part?.handlers[id] ?? (handlers[id] as Handler<Operation>);
+  const handlerOf = ({ id, method }: Operation): Handler<Operation> => {
+    const own = handlers[id] as Handler<Operation>;
+    if (!beforeCommand || method === 'get') return part?.handlers[id] ?? own;
+    const command: Handler<Operation> = (request, response) => {
+      beforeCommand();
+      return own(request, response);
+    };
+    return part?.handlers[id] ?? command;
+  };
   for (const route of routesOf([...Object.values(operations), ...Object.values(part?.operations ?? {})])) {
     const path = expressPath(route.path);
     for (const operation of route.operations) {
-      app[operation.method](path, operationHandler(operation, handlerOf(operation.id), problems));
+      app[operation.method](path, operationHandler(operation, handlerOf(operation), problems));
     }
     app.all(path, methodNotAllowed(route.allow));
   }
@@ -262,6 +274,8 @@ function problemOf(error: unknown, method: string): Problem {
       detail: error instanceof URIError ? 'The path is not well formed' : 'The request is not well formed',
     });
   }
+  if (error instanceof PlatformError && error.code === 'ERR_OUTBOX_BEHIND')
+    return unavailable('The database was put back to an earlier time, and waits for what it has lost', 30, error);
   if (isUnavailable(error)) {
     // a query changes nothing, whatever became of it
     return isOutcomeUnknown(error) && method !== 'GET' && method !== 'HEAD'

@@ -37,6 +37,7 @@ export interface Producer {
   /**
    * Appends the messages to one partition, in order. Resolves when the broker has acknowledged exactly this append, and
    * settles within `sendTimeoutMs` in any case. The messages of a failed send can be in the log.
+   * @returns the offset of the first of them
    * @throws SendFailed
    */
   send(
@@ -44,7 +45,7 @@ export interface Producer {
     partition: number,
     messages: readonly OutgoingMessage[] | EncodedMessages,
     options?: SendOptions,
-  ): Promise<void>;
+  ): Promise<bigint>;
   close(): Promise<void>;
 }
 

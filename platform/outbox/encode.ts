@@ -9,9 +9,13 @@ import type { Tally } from './tally.ts';
 /**
  * The messages of rows that hold one each. A row of which none can be made is refused, and the later ones of its key wait behind it:
  * the others go on.
- * @param refused gets those
+ * @param to.isNumbered whether each message gets the id of its row
+ * @param to.refused gets those
  */
-export function encodeRows(rows: readonly OutboxRow[], refused: Refused[]): Outgoing[] {
+export function encodeRows(
+  rows: readonly OutboxRow[],
+  { isNumbered, refused }: { isNumbered: boolean; refused: Refused[] },
+): Outgoing[] {
   const outgoing: Outgoing[] = [];
   const held = new Set<string>();
   for (const row of rows) {
@@ -20,7 +24,7 @@ export function encodeRows(rows: readonly OutboxRow[], refused: Refused[]): Outg
       continue;
     }
     try {
-      outgoing.push(toOutgoing(row));
+      outgoing.push(toOutgoing(row, isNumbered));
     } catch (error) {
       held.add(nameOfKey(row));
       refused.push(unsendable(row, error));

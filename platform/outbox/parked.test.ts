@@ -66,7 +66,7 @@ describe('parked events of the outbox', () => {
     await database.drop();
   });
 
-  const start = (kafka: Pick<Kafka, 'producer'>) => {
+  const start = (kafka: Kafka) => {
     health = new Health();
     const relay = new OutboxRelay({ name: 'test', pool: database.pool, kafka, log, health });
     relays.push(relay);

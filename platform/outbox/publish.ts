@@ -1,6 +1,6 @@
 import { toError } from '#platform/errors';
 import { errorCodeOf, isTopicName, partitionOf, PartitionRecords, refusalOf } from '#platform/kafka';
-import type { Producer, Refusal } from '#platform/kafka';
+import type { Producer, Refusal, TopicPartition } from '#platform/kafka';
 import { failSpan } from '#platform/telemetry';
 import type { FailingPartitions } from './failing-partitions.ts';
 import { encodeBatches, encodeRows } from './encode.ts';
@@ -38,9 +38,13 @@ export interface Publication {
   failing: FailingPartitions;
   /** whether the rows are parked ones */
   isRetry: boolean;
+  /** whether each message gets the id of its row */
+  isNumbered: boolean;
   tally: Tally;
   /** the time that the records get, in milliseconds since 1970 */
   now: () => number;
+  /** gets the offset of the first of the messages that a partition has acknowledged */
+  onAppended: (to: TopicPartition, first: bigint, count: number) => void;
   /** gets the number of messages sent to a topic, and the rows whose messages are all settled */
   onPublished: (topic: string, messages: number, rows: OutboxRow[]) => void;
 }
@@ -56,7 +60,8 @@ export async function publish(rows: readonly OutboxRow[], publication: Publicati
   const partitionsOf = await findTopics(rows, publication, outcome);
   const known = partitionsOf.size === 0 ? [] : rows.filter((row) => partitionsOf.has(row.topic));
   const unbatched = known.filter((row) => !isRecordBatch(row));
-  const single = encodeRows(unbatched, outcome.refused);
+  const { isNumbered } = publication;
+  const single = encodeRows(unbatched, { isNumbered, refused: outcome.refused });
   const partitions = single.map(({ row }) => partitionOf(row.key, partitionsOf.get(row.topic)!));
   const toPartitions = { partitionsOf, maxBytes: maxSendBytes, tally, refused: outcome.refused };
   const { batches, outgoing } = encodeBatches(known.filter(isRecordBatch), toPartitions);
@@ -106,7 +111,7 @@ async function findTopics(rows: readonly OutboxRow[], publication: Publication, 
 
 /** Sends messages to one partition, in their order. */
 class PartitionSender {
-  readonly #to: { topic: string; partition: number };
+  readonly #to: TopicPartition;
   readonly #publication: Publication;
   readonly #outcome: Outcome;
   /** why every message of the partition is refused */
@@ -114,7 +119,7 @@ class PartitionSender {
   /** the keys of refused messages */
   readonly #held = new Set<string>();
 
-  constructor(to: { topic: string; partition: number }, publication: Publication, outcome: Outcome) {
+  constructor(to: TopicPartition, publication: Publication, outcome: Outcome) {
     this.#to = to;
     this.#publication = publication;
     this.#outcome = outcome;
@@ -233,9 +238,10 @@ class PartitionSender {
 
   async #send(messages: Parameters<Producer['send']>[2]): Promise<void> {
     const { topic, partition } = this.#to;
-    const { producer, failing, isRetry } = this.#publication;
-    await producer.send(topic, partition, messages, isRetry ? { retryMs: parkedRetryMs } : {});
+    const { producer, failing, isRetry, onAppended } = this.#publication;
+    const first = await producer.send(topic, partition, messages, isRetry ? { retryMs: parkedRetryMs } : {});
     failing.took(this.#to);
+    onAppended(this.#to, first, 'bytes' in messages ? messages.count : messages.length);
   }
 }
 

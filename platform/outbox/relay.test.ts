@@ -44,7 +44,7 @@ describe('OutboxRelay', () => {
     await database.drop();
   });
 
-  const start = (kafka: Pick<Kafka, 'producer'>, pool = database.pool, owner?: string, source?: string) => {
+  const start = (kafka: Kafka, pool = database.pool, owner?: string, source?: string) => {
     health = new Health();
     const options = { ...(owner !== undefined && { owner }), ...(source !== undefined && { source }) };
     const relay = new OutboxRelay({ name: 'test', pool, kafka, log, health, ...options });

@@ -13,6 +13,8 @@ import { BacklogProbe } from './backlog-probe.ts';
 import { answerMs, boundQueries, lockMs } from './bounded.ts';
 import type { Cursor } from './cursor.ts';
 import { FailingPartitions } from './failing-partitions.ts';
+import { assertNothingLost } from './lost-events.ts';
+import type { OwnEvents } from './lost-events.ts';
 import { metrics } from './metrics.ts';
 import { ShardProgress } from './shard-progress.ts';
 import { Parked } from './parked.ts';
@@ -34,6 +36,7 @@ import {
   takeOver,
 } from './shards.ts';
 import { Tally } from './tally.ts';
+import { TopicEnds } from './topic-ends.ts';
 import { TopicPartitions } from './topic-partitions.ts';
 import { Upkeep } from './upkeep.ts';
 import { outboxTable } from './write.ts';
@@ -51,12 +54,14 @@ const keepPollMs = 50;
 /** how long a session may take for its first answer: a connection of the pool can have been lost for long */
 const firstAnswerMs = 2_000;
 const backoff = { firstMs: 100, maxMs: 2_000 };
+/** so often in a row the topic of its events may bring nothing before the relay goes on without it: it may have no right to read it */
+const enoughSilences = 3;
 
 export interface OutboxRelayOptions {
   /** names the outbox in the service's health: the name of its database */
   name: string;
   pool: Pool;
-  kafka: Pick<Kafka, 'producer'>;
+  kafka: Kafka;
   log: Logger;
   health: Health;
   /** unique among the relays; default: generated. The shards have it as their owner, with the number of the session */
@@ -66,6 +71,11 @@ export interface OutboxRelayOptions {
    * transaction ids drawn as there. Nothing of it is ever emptied.
    */
   source?: string;
+  /**
+   * Of a service whose database draws the ids of its events: nothing is published while their topic has events that the database has
+   * not, because it was put back to an earlier time.
+   */
+  own?: OwnEvents;
 }
 
 /**
@@ -86,6 +96,12 @@ export class OutboxRelay {
   /** earlier sessions that may still own shards which the present one is to take over */
   #earlier: string[] = [];
   readonly #source: string;
+  readonly #own: OwnEvents | undefined;
+  /** that the database lacks events that it has sent, and after which ends of the logs */
+  #behind: { error: PlatformError; where: string } | undefined;
+  /** how often in a row nothing came of the topic of its events */
+  #silences = 0;
+  readonly #aborting = new AbortController();
   readonly #waker = new Waker();
   #loop: Promise<void> | undefined;
   #stopping = false;
@@ -108,6 +124,7 @@ export class OutboxRelay {
   #keepUntil: number | undefined;
   readonly #parked: Parked;
   readonly #topics: TopicPartitions;
+  readonly #ends: TopicEnds;
   readonly #failing = new FailingPartitions();
   #publishedIds: PublishedIds;
   #markDue = 0;
@@ -115,15 +132,17 @@ export class OutboxRelay {
   readonly #upkeep: Upkeep;
   readonly #probe: BacklogProbe;
 
-  constructor({ name, pool, kafka, log, health, owner, source = outboxTable }: OutboxRelayOptions) {
+  constructor({ name, pool, kafka, log, health, owner, source = outboxTable, own }: OutboxRelayOptions) {
     this.#pool = pool;
     this.#kafka = kafka;
     this.#log = log;
     this.#source = source;
+    this.#own = own;
     this.#relay = owner ?? `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`;
     this.#owner = sessionOwner(this.#relay, this.#sessions);
     this.#parked = new Parked({ source, log });
     this.#topics = new TopicPartitions(log);
+    this.#ends = new TopicEnds(kafka.admin);
     this.#publishedIds = new PublishedIds(source);
     this.#upkeep = new Upkeep({ pool, log, source });
     this.#probe = new BacklogProbe({ pool, log, source, progress: () => this.#progress });
@@ -143,16 +162,24 @@ export class OutboxRelay {
 
   /** @throws while the relay cannot publish, or cannot publish everything */
   #check(): void {
+    this.assertNotBehind();
     if (this.#failure)
       throw new PlatformError('ERR_OUTBOX_NOT_PUBLISHED', `the outbox is not published: ${this.#failure.message}`, {
         cause: this.#failure,
       });
     this.#probe.check();
+    this.#ends.check();
+  }
+
+  /** @throws while the database is known to lack events that it has sent: a command would draw their ids again */
+  assertNotBehind(): void {
+    if (this.#behind) throw this.#behind.error;
   }
 
   /** Finishes the running batch and releases the shards. */
   async stop(): Promise<void> {
     this.#stopping = true;
+    this.#aborting.abort();
     this.#waker.close();
     await Promise.all([this.#loop, this.#probe.stop()]);
   }
@@ -217,8 +244,33 @@ export class OutboxRelay {
     this.#database = database;
     this.#shards = shards;
     await settleServer(session, { source: this.#source, database, log: this.#log });
+    await this.#compareWithKafka(session);
     await this.#takeOver(session);
     this.#forget(); // what PostgreSQL has not stored can be lost with it
+  }
+
+  /** @throws ERR_OUTBOX_BEHIND where the database lacks what it has sent */
+  async #compareWithKafka(session: PoolClient): Promise<void> {
+    const own = this.#own;
+    const from = await this.#ends.compare(session, own?.topic);
+    if (own) {
+      const where = String([...from]);
+      if (this.#behind?.where === where) throw this.#behind.error;
+      try {
+        await assertNothingLost(session, { kafka: this.#kafka, own, from, signal: this.#aborting.signal });
+        this.#silences = 0;
+      } catch (error) {
+        if (isBehind(error)) this.#behind = { error, where };
+        const isSilent = error instanceof PlatformError && error.code === 'ERR_UNAVAILABLE';
+        if (!isSilent || ++this.#silences < enoughSilences) throw error;
+        this.#log.warn(
+          { err: error, database: this.#database },
+          'the service cannot read the topic of its events: nobody can tell whether its database lacks some of them',
+        );
+      }
+      this.#behind = undefined;
+    }
+    await this.#ends.confirm(session, own?.topic);
   }
 
   /** Goes on with the shards of the last session, and of those before whose answer to this was lost. */
@@ -280,6 +332,7 @@ export class OutboxRelay {
     const since = performance.now();
     const alive = await announce(session, { relay: this.#relay, owner: this.#owner });
     await this.#topics.follow(session); // afterwards: whoever sees the announcement knows that it is followed
+    await this.#ends.follow(session);
     const share = fairShare(this.#shards, alive, this.#owner);
     const leaving = this.#progress.shards.filter((shard) => !share.includes(shard));
     this.#keepUntil = leaving.length > 0 ? (this.#keepUntil ?? since + followMs) : undefined;
@@ -388,7 +441,14 @@ export class OutboxRelay {
       if (!this.#mayPublish(performance.now())) throw new PlatformError('ERR_UNAVAILABLE', 'the lease is about to end');
       return partitions;
     };
-    return { producer, partitionsOf, failing: this.#failing, now: () => Math.round(performance.now() + this.#clock) };
+    return {
+      producer,
+      partitionsOf,
+      failing: this.#failing,
+      isNumbered: this.#own !== undefined,
+      now: () => Math.round(performance.now() + this.#clock),
+      onAppended: (to, first, count) => this.#ends.appended(to, first, count),
+    };
   }
 
   /** Tries some of the parked messages again. @returns whether more of them can be tried at once */
@@ -400,6 +460,7 @@ export class OutboxRelay {
       const outcome = await publish(rows, {
         ...this.#target(session),
         isRetry: true,
+        isNumbered: false, // the outbox may no longer have its row
         tally: new Tally(),
         onPublished: (topic, messages, settled) => {
           published.push(...settled);
@@ -409,6 +470,10 @@ export class OutboxRelay {
       return { ...outcome, published };
     });
   }
+}
+
+function isBehind(error: unknown): error is PlatformError {
+  return error instanceof PlatformError && error.code === 'ERR_OUTBOX_BEHIND';
 }
 
 function hasMore({ rows }: ReadResult): boolean {

@@ -31,6 +31,8 @@ export async function republish(pool: Pool, from: number): Promise<Republishing>
          last_id = least(s.last_id, $1 - 1),
          owner = NULL, lease_until = NULL
        FROM first f WHERE s.shard = f.shard
+     ), found AS (
+       UPDATE millrace.outbox_ends SET lost_from = NULL WHERE lost_from IS NOT NULL
      )
      SELECT count(*)::int AS events FROM ${source} o JOIN first f ON f.shard = o.shard AND (o.xid, o.id) >= (f.xid, f.id)`,
     [from],

@@ -70,11 +70,15 @@ export function isTime(time: Date): boolean {
   return time instanceof Date && !Number.isNaN(time.getTime());
 }
 
+/** The header with the id of the row, by which a database knows its events again. */
+export const rowHeader = 'outbox-id';
+
 /**
  * The message of a row. Where the trace is sampled, it gets a span that starts at the time of the event.
+ * @param isNumbered whether it gets the id of the row
  * @throws {PlatformError} ERR_OUTBOX_ROW where no message can be made of it
  */
-export function toOutgoing(row: OutboxRow): Outgoing {
+export function toOutgoing(row: OutboxRow, isNumbered = false): Outgoing {
   const { key, event_id: id, traceparent: parent } = row;
   if (!isTime(row.created_at)) throw noMessage('its created_at is no time of an event');
   const headers = encodeHeaders({ id, type: row.type, source: row.source, subject: key, time: row.created_at });
@@ -83,6 +87,7 @@ export function toOutgoing(row: OutboxRow): Outgoing {
       if (!isHeader(value)) throw noMessage(`its header ${name} is no text`);
       headers[name] = value;
     }
+  if (isNumbered) headers[rowHeader] = String(row.id);
   const span = isSampled(parent ?? undefined)
     ? startSpan(`publish ${row.topic}`, {
         kind: SpanKind.PRODUCER,

@@ -6,7 +6,7 @@ import { readTopic } from '#platform/kafka';
 import type { IncomingMessage, Kafka } from '#platform/kafka';
 import { isUnavailable } from '#platform/postgres';
 import type { Pool, PoolClient } from '#platform/postgres';
-import { leaseMs, untilRelaysFollow } from '#platform/outbox';
+import { leaseMs, settleEnds, untilRelaysFollow } from '#platform/outbox';
 
 /** An event as it is in its topic. */
 export interface TopicEvent extends ReceivedEvent {
@@ -76,7 +76,7 @@ export async function recover(
   recovery: Recovery,
   run: { pool: Pool; kafka: Kafka; isTrial: boolean },
 ): Promise<Taken & { isPublishedAgain: boolean; tooHigh: string[]; refused: Refused[] }> {
-  const { sequence, eventStore } = recovery;
+  const { topic, sequence, eventStore } = recovery;
   const { pool, kafka, isTrial } = run;
   const session = await pool.connect();
   const owner = `recovery-${randomUUID()}`;
@@ -84,7 +84,8 @@ export async function recover(
   const known: Known = { highestKey: 0, tooHigh: [], ids: await leases?.begin() };
   try {
     await session.query('BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0');
-    const taken = await takeAll(session, recovery.begin(session), known, { ...recovery, kafka, owner });
+    const { ends, ...taken } = await takeAll(session, recovery.begin(session), known, { ...recovery, kafka, owner });
+    if (!isTrial) await settleEnds(session, { topic, topicId: await kafka.admin.topicId(topic), ends });
     const xid = await xidOf(session);
     await session.query(isTrial ? 'ROLLBACK' : 'COMMIT');
     if (!isTrial) await skipKeys(session, sequence, known.highestKey);
@@ -116,7 +117,7 @@ async function takeAll(
     kafka,
     owner,
   }: Pick<Recovery, 'topic' | 'decode' | 'keyOf'> & { kafka: Kafka; owner: string },
-): Promise<Taken & { refused: Refused[] }> {
+): Promise<Taken & { refused: Refused[]; ends: Map<number, bigint> }> {
   const events: string[] = [];
   const conflicts: string[] = [];
   const refused: Refused[] = [];
@@ -124,7 +125,7 @@ async function takeAll(
     events.push(...taken.events);
     conflicts.push(...taken.conflicts);
   };
-  await readTopic(kafka, {
+  const ends = await readTopic(kafka, {
     topic,
     group: owner,
     onMessages: async (messages) => {
@@ -144,7 +145,7 @@ async function takeAll(
     note(finished);
     refused.push(...finished.refused);
   }
-  return { events, conflicts, refused };
+  return { events, conflicts, refused, ends };
 }
 
 /**

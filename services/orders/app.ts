@@ -19,6 +19,8 @@ export interface OrdersOptions {
   log: Logger;
   /** called after each command that has committed an event */
   wakeRelay: () => void;
+  /** called before each command; @throws while none may be executed */
+  beforeCommand?: () => void;
   /** the operations on dead letters and offsets */
   part?: HttpPart;
 }
@@ -33,7 +35,7 @@ export interface OrdersApp {
 
 /** The HTTP side of orders: commands on the write database, queries on the read database. */
 export function createOrdersApp(options: OrdersOptions): OrdersApp {
-  const { writePool, readPool, users, health, log, wakeRelay, part } = options;
+  const { writePool, readPool, users, health, log, wakeRelay, beforeCommand, part } = options;
   const placer = new OrderPlacer(writePool);
   const waiter = new VersionWaiter({ versions: (ids) => versionsOf(readPool, ids) });
   const http = createHttp({
@@ -45,6 +47,7 @@ export function createOrdersApp(options: OrdersOptions): OrdersApp {
     health,
     log,
     ...(part && { part }),
+    ...(beforeCommand && { beforeCommand }),
   });
   return { http, projected: () => waiter.wake(), drain: () => placer.drain() };
 }

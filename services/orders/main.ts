@@ -8,6 +8,7 @@ import { createPool, ping } from '#platform/postgres';
 import { runService } from '#platform/lifecycle';
 import { createOrdersApp } from './app.ts';
 import { createKeyCleaner } from './commands/idempotency.ts';
+import { orderEvents } from './commands/events.ts';
 import { configSchema } from './config.ts';
 import { processOrderEvents, projectionTables } from './projection/order-event-processor.ts';
 import { Rebuilder } from '#platform/projection';
@@ -35,7 +36,7 @@ await runService('orders', async ({ log, health, onStop }) => {
   onStop('kafka', () => kafka.close());
 
   // the event store is the outbox of the commands
-  const relay = new OutboxRelay({ name: 'orders', pool: writePool, kafka, log, health, source: 'outbox' });
+  const relay = new OutboxRelay({ name: 'orders', pool: writePool, kafka, log, health, source: 'outbox', own: orderEvents });
   // the outbox of the consumer's database publishes dead letters
   const deadLetterRelay = new OutboxRelay({ name: 'orders-read', pool: readPool, kafka, log, health });
 
@@ -52,6 +53,7 @@ await runService('orders', async ({ log, health, onStop }) => {
     health,
     log,
     wakeRelay: () => relay.wake(),
+    beforeCommand: () => relay.assertNotBehind(),
     part: consumerPart({ ...consumption, pool: readPool, kafka }),
   });
 

@@ -17,7 +17,7 @@ import { processOrderEvents } from './projection/order-event-processor.ts';
 export const log = createLogger('orders-test', 'silent');
 
 /** Users 1 to 9, and no other. */
-const someUsers: Users = {
+export const someUsers: Users = {
   find: (id) =>
     Promise.resolve<KnownUser | undefined>(
       id < 10 ? { username: `user${id}`, email: `user${id}@example.org` } : undefined,

@@ -10,6 +10,7 @@ import { roleOf, withClient } from '#platform/postgres';
 import { migrate } from '#platform/migrate';
 import { platformMigrations } from '#platform/migrate/platform.ts';
 
+import { eventually } from './eventually.ts';
 import { testServers } from './servers.ts';
 
 /** A separate, migrated database of a test. */
@@ -38,7 +39,28 @@ export async function createTestDatabase(schema = bare): Promise<TestDatabase> {
   await withClient(postgres, async (client) => {
     await client.query(`CREATE DATABASE ${name} TEMPLATE ${template} OWNER ${client.escapeIdentifier(roleOf(schema))}`);
   });
-  const url = databaseUrl(postgres, name, roleOf(schema));
+  return openDatabase(name, databaseUrl(postgres, name, roleOf(schema)));
+}
+
+/** Makes another database of a test as it is now, with the same owner. Nobody else may be connected to it. */
+export async function copyDatabase(original: TestDatabase): Promise<TestDatabase> {
+  const { postgres } = testServers();
+  const url = new URL(original.url);
+  const from = url.pathname.slice(1);
+  url.pathname = `${from}_copy`;
+  await withClient(postgres, async (client) => {
+    const owner = client.escapeIdentifier(url.username);
+    await eventually(async () => {
+      await client.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1', [from]);
+      await client.query(`CREATE DATABASE ${from}_copy TEMPLATE ${from} OWNER ${owner}`);
+      return true;
+    }, 'the copy');
+  });
+  return openDatabase(`${from}_copy`, url.href);
+}
+
+function openDatabase(name: string, url: string): TestDatabase {
+  const { postgres } = testServers();
   // Hooks outside a suite run when nothing else keeps the process alive: idle connections must not.
   const pool = new pg.Pool({ connectionString: url, max: 8, allowExitOnIdle: true });
   pool.on('error', () => undefined);

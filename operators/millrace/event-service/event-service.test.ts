@@ -71,7 +71,7 @@ describe('the rights of a service in Kafka', () => {
   const rights = (one: EventService, emitted: string[] = []) =>
     aclsOf(one, emitted).map(({ resource, operations }) => `${operations.join('+')} ${resource.type} ${resource.name}`);
 
-  it('are to write what it publishes, read what it consumes, and nothing else', () => {
+  it('are to write what it publishes, read it and what it consumes, and nothing else', () => {
     assert.deepEqual(rights(declared('orders')), [
       'Write+Describe topic order-events',
       'Write+Describe topic orders-projection.dead-letters',
@@ -81,7 +81,11 @@ describe('the rights of a service in Kafka', () => {
       'Read group orders-projection.v',
       'Read group broadcast-',
     ]);
-    assert.deepEqual(rights(declared('users')), ['Write+Describe topic user-events']);
+    assert.deepEqual(rights(declared('users')), [
+      'Write+Describe topic user-events',
+      'Read+Describe topic user-events',
+      'Read group broadcast-',
+    ]);
     assert.deepEqual(rights(service({})), []);
   });
 

@@ -25,19 +25,20 @@ const group = (name: string, patternType: 'literal' | 'prefix' = 'literal'): Rig
 
 /**
  * The ACLs of a service, and no more than it needs: it writes the topics that it produces and its dead letters, and reads the
- * topics that it consumes, with its groups and with those that build another version of a projection (`<group>.v2`).
+ * topics that it consumes, with its groups and with those that build another version of a projection (`<group>.v2`). It also reads
+ * what it produces, to compare it with its database.
  * @param emitted the topics that its stream queries emit to
  */
 export function aclsOf({ spec }: Pick<EventService, 'spec'>, emitted: readonly string[] = []): Rights[] {
   const { produces = [], consumes = [] } = spec;
   const writes = [...produces.map((produced) => produced.topic), ...emitted];
   writes.push(...consumes.map((consumed) => deadLetterTopic(consumed.group)));
-  const reads = consumes.flatMap((consumed) => consumed.topics);
+  const reads = [...consumes.flatMap((consumed) => consumed.topics), ...produces.map((produced) => produced.topic)];
   return [
     ...unique(writes).map((name) => topic(name, 'Write', 'Describe')),
     ...unique(reads).map((name) => topic(name, 'Read', 'Describe')),
     ...consumes.flatMap((consumed) => [group(consumed.group), group(versionPrefix(consumed.group), 'prefix')]),
-    ...(consumes.length > 0 ? [group(broadcastPrefix, 'prefix')] : []),
+    ...(consumes.length + produces.length > 0 ? [group(broadcastPrefix, 'prefix')] : []),
   ];
 }
 

@@ -6,7 +6,12 @@ import { KafkaJsProducer, chosenPartition, acknowledgementError } from './produc
 import { refusalOf, SendFailed } from '../errors.ts';
 
 const message = (key: string) => ({ key, value: Buffer.from('{}'), headers: {} });
-const ack = (partition: number, errorCode = 0): RecordMetadata => ({ topicName: 't', partition, errorCode });
+const ack = (partition: number, errorCode = 0): RecordMetadata => ({
+  topicName: 't',
+  partition,
+  errorCode,
+  baseOffset: '0',
+});
 
 interface Sent {
   partitions: number[];

@@ -3,7 +3,7 @@ import type { Admin, ICustomPartitioner, Message, Producer as KafkajsProducer, R
 import { messageOf, PlatformError } from '#platform/errors';
 import { backoffMs } from '#platform/lifecycle';
 import { refusalOf, SendFailed, sendTimeoutMs } from '../errors.ts';
-import type { EncodedMessages, OutgoingMessage, Producer, SendOptions } from '../port.ts';
+import type { EncodedMessages, OutgoingMessage, Producer, SendOptions, TopicPartition } from '../port.ts';
 import { partitionOf } from '../partitioning.ts';
 import { isPoison } from './poison.ts';
 
@@ -46,7 +46,7 @@ interface Send {
   retryUntil: number;
 }
 
-const nameOf = ({ topic, partition }: Pick<Send, 'topic' | 'partition'>) => `${topic}/${partition}`;
+const nameOf = ({ topic, partition }: TopicPartition) => `${topic}/${partition}`;
 
 /**
  * What is wrong with the acknowledgement of a send to one partition; undefined if nothing is. kafkajs can resolve a send
@@ -57,10 +57,19 @@ export function acknowledgementError(
   topic: string,
   partition: number,
 ): string | undefined {
-  const answers = acknowledged.filter((answer) => answer.topicName === topic && answer.partition === partition);
+  const answers = answersFor(acknowledged, { topic, partition });
   const [only] = answers;
   if (!only || answers.length !== 1) return `acknowledged ${answers.length} times instead of once`;
   return only.errorCode === 0 ? undefined : `the broker answered with error code ${only.errorCode}`;
+}
+
+function answersFor(acknowledged: readonly RecordMetadata[], { topic, partition }: TopicPartition): RecordMetadata[] {
+  return acknowledged.filter((answer) => answer.topicName === topic && answer.partition === partition);
+}
+
+/** The offset of the first message of a send whose acknowledgement has no error. */
+function firstOffset(acknowledged: readonly RecordMetadata[], sending: Send): bigint {
+  return BigInt(answersFor(acknowledged, sending)[0]!.baseOffset!);
 }
 
 interface Partitions {
@@ -85,7 +94,7 @@ export class KafkaJsProducer implements Producer {
   /** the end of the last send to each partition */
   readonly #lastSends = new Map<string, Promise<void>>();
   /** the sends that share the next request */
-  #round: { sending: Send; settle: (work: Promise<void>) => void }[] = [];
+  #round: { sending: Send; settle: (work: Promise<bigint>) => void }[] = [];
   readonly #partitions = new Map<string, Partitions>();
   #closed = false;
 
@@ -151,7 +160,7 @@ export class KafkaJsProducer implements Producer {
     partition: number,
     messages: readonly OutgoingMessage[] | EncodedMessages,
     { retryMs = sendTimeoutMs }: SendOptions = {},
-  ): Promise<void> {
+  ): Promise<bigint> {
     if (this.#closed) return Promise.reject(new SendFailed('the producer was closed'));
     if (bytesOf(messages) > maxSendBytes) {
       const error = new SendFailed(`${topic}/${partition}: larger than a request to a broker may be`);
@@ -174,7 +183,10 @@ export class KafkaJsProducer implements Producer {
     const appended = before.then(() => this.#untilKnown(sending)).then(() => this.#join(sending));
     this.#lastSends.set(
       name,
-      appended.catch(() => undefined),
+      appended.then(
+        () => undefined,
+        () => undefined,
+      ),
     );
     return withDeadline(appended, sending);
   }
@@ -187,7 +199,7 @@ export class KafkaJsProducer implements Producer {
     return retrying(sending, () => withDeadline(this.#knownPartitions(sending.topic), sending));
   }
 
-  #join(sending: Send): Promise<void> {
+  #join(sending: Send): Promise<bigint> {
     return new Promise((settle) => {
       this.#round.push({ sending, settle });
       if (this.#round.length === 1) setImmediate(() => void this.#sendRound());
@@ -200,7 +212,7 @@ export class KafkaJsProducer implements Producer {
     const acknowledged = round.length > 1 ? await this.#tryTogether(round.map(({ sending }) => sending)) : [];
     for (const { sending, settle } of round) {
       const done = acknowledgementError(acknowledged, sending.topic, sending.partition) === undefined;
-      settle(done ? Promise.resolve() : this.#sendAlone(sending));
+      settle(done ? Promise.resolve(firstOffset(acknowledged, sending)) : this.#sendAlone(sending));
     }
   }
 
@@ -217,7 +229,7 @@ export class KafkaJsProducer implements Producer {
     }
   }
 
-  #sendAlone(sending: Send): Promise<void> {
+  #sendAlone(sending: Send): Promise<bigint> {
     const { topic, partition, messages } = sending;
     let isExchanged = false;
     return retrying(sending, async () => {
@@ -237,6 +249,7 @@ export class KafkaJsProducer implements Producer {
           ? 'more than one partition was acknowledged'
           : acknowledgementError(acknowledged, topic, partition);
       if (problem) throw new SendFailed(`${nameOf(sending)}: ${problem}`);
+      return firstOffset(acknowledged, sending);
     });
   }
 

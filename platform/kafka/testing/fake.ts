@@ -78,6 +78,7 @@ export function fakeKafka(
     if (bytes > Number(topicConfig(topic, -1)['max.message.bytes']))
       throw new SendFailed(`${name}: the messages are too large`, { cause: brokerError('MESSAGE_TOO_LARGE') });
     const log = logOf({ topic, partition });
+    const first = BigInt(log.length);
     for (const message of messages) {
       const one = { topic, partition, message };
       onAppend(one);
@@ -86,10 +87,11 @@ export function fakeKafka(
     }
     appended.resolve();
     appended = Promise.withResolvers();
+    return first;
   };
   const newProducer = (): Producer => {
     let isEnded = false;
-    const sending = new Set<Promise<void>>();
+    const sending = new Set<Promise<bigint>>();
     const partitionsOf = async (topic: string) => {
       if (isEnded || isClosed) throw new PlatformError('ERR_KAFKA_CLOSED', 'the producer was closed');
       return partitionsIn(topic);
@@ -101,12 +103,15 @@ export function fakeKafka(
         if (isEnded || isClosed) throw new SendFailed('the producer was closed');
         const call = network(`send to ${topic}/${partition}`, async () => {
           const own = last.then(() => append(topic, partition, messages));
-          last = own.catch(() => undefined);
-          await own;
+          last = own.then(
+            () => undefined,
+            () => undefined,
+          );
+          return await own;
         });
         sending.add(call);
         try {
-          await call;
+          return await call;
         } catch (error) {
           throw error instanceof SendFailed ? error : new SendFailed(messageOf(error), { cause: error });
         } finally {
@@ -197,13 +202,19 @@ export function fakeKafka(
       failure = answer;
     },
     /** A send past the network. */
-    append: async (topic: string, partition: number, message: OutgoingMessage) => append(topic, partition, [message]),
+    append: async (topic: string, partition: number, message: OutgoingMessage) => {
+      await append(topic, partition, [message]);
+    },
     deleteTopic(topic: string) {
       for (const partition of numbersOf(topic)) logs.delete(`${topic}/${partition}`);
       for (let i = sent.length - 1; i >= 0; i--) if (sent[i]!.topic === topic) sent.splice(i, 1);
       for (const group of groups.values()) group.forget(topic);
       deletions.set(topic, (deletions.get(topic) ?? 0) + 1);
       delete topics[topic];
+    },
+    /** Puts the log of a partition back to an earlier time. */
+    cut(topic: string, partition: number, end: number) {
+      logOf({ topic, partition }).splice(end);
     },
     /** Whether each consumer of the topic has noticed that it is deleted, or is gone. */
     isDeserted: (topic: string) => groups.values().every((group) => !group.hasReaderOf(topic)),

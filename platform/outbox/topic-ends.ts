@@ -1,0 +1,262 @@
+import { PlatformError } from '#platform/errors';
+import { errorCodeOf, readTopicLog, refusalOf } from '#platform/kafka';
+import type { KafkaAdmin, TopicPartition, Watermarks } from '#platform/kafka';
+import type { PoolClient } from '#platform/postgres';
+
+/** The end of a partition's log, as far as the relays know. */
+interface End extends TopicPartition {
+  /** of Kafka, empty where the brokers have none; undefined until it has been asked for */
+  topicId: string | undefined;
+  /** all that the outbox has sent is before it */
+  next: bigint;
+  /** where an append began before `next`: the log is shorter than it was, or the topic another one */
+  shorter?: bigint | undefined;
+  /** where the log has ended before that, which is not stored yet */
+  found?: bigint | undefined;
+  /** what is stored of that, until the events are published again */
+  lostFrom?: bigint | undefined;
+}
+
+interface EndRow extends TopicPartition {
+  topic_id: string;
+  next_offset: string;
+  lost_from: string | null;
+}
+
+const nameOf = ({ topic, partition }: TopicPartition) => `${topic}/${partition}`;
+
+const store = {
+  name: 'outbox-ends-store',
+  text: `WITH given AS MATERIALIZED (
+      SELECT * FROM unnest($1::text[], $2::int[], $3::text[], $4::bigint[], $5::bigint[])
+        AS g(topic, partition, topic_id, next_offset, lost_from)
+    ), free AS MATERIALIZED (
+      SELECT e.topic, e.partition FROM millrace.outbox_ends e JOIN given USING (topic, partition) FOR UPDATE OF e SKIP LOCKED
+    ), changed AS (
+      UPDATE millrace.outbox_ends e SET topic_id = g.topic_id,
+        next_offset = CASE WHEN e.topic_id = g.topic_id AND g.lost_from IS NULL
+          THEN greatest(e.next_offset, g.next_offset) ELSE g.next_offset END,
+        lost_from = CASE WHEN e.topic_id = g.topic_id THEN least(e.lost_from, g.lost_from) END
+      FROM given g JOIN free USING (topic, partition) WHERE e.topic = g.topic AND e.partition = g.partition
+      RETURNING e.topic, e.partition
+    ), added AS (
+      INSERT INTO millrace.outbox_ends (topic, partition, topic_id, next_offset, lost_from)
+      SELECT * FROM given g
+      WHERE NOT EXISTS (SELECT FROM millrace.outbox_ends e WHERE e.topic = g.topic AND e.partition = g.partition)
+      ORDER BY topic, partition ON CONFLICT DO NOTHING RETURNING topic, partition
+    ) SELECT * FROM changed UNION ALL SELECT * FROM added`,
+};
+
+const read = {
+  name: 'outbox-ends-read',
+  text: 'SELECT topic, partition, topic_id, next_offset::text, lost_from::text FROM millrace.outbox_ends',
+};
+
+/**
+ * Keeps in the database where the logs end that its outbox is sent to. A log that ends earlier was put back to an earlier time, or cut:
+ * acknowledged events are gone, and consumers that have not noticed will skip what takes their offsets.
+ */
+export class TopicEnds {
+  readonly #admin: Pick<KafkaAdmin, 'topicId' | 'knownWatermarks'>;
+  #ends = new Map<string, End>();
+  /** what is not stored yet */
+  readonly #changed = new Set<string>();
+  /** the topics whose id is asked for */
+  readonly #asking = new Set<string>();
+
+  constructor(admin: Pick<KafkaAdmin, 'topicId' | 'knownWatermarks'>) {
+    this.#admin = admin;
+  }
+
+  /** @throws while events are lost */
+  check(): void {
+    const lost = [...this.#ends.values()].flatMap(({ found, lostFrom = found, ...at }) =>
+      lostFrom === undefined ? [] : [`${nameOf(at)} from offset ${lostFrom}`],
+    );
+    if (lost.length === 0) return;
+    const logs = lost.join(', ');
+    throw new PlatformError(
+      'ERR_OUTBOX_EVENTS_LOST',
+      `Kafka has lost acknowledged events of ${logs}. Publish them again: npm run republish`,
+    );
+  }
+
+  /** Notes that `count` records from `first` on have been acknowledged. */
+  appended(at: TopicPartition, first: bigint, count: number): void {
+    const { topic, partition } = at;
+    const name = nameOf(at);
+    const end = this.#ends.get(name) ?? { topic, partition, topicId: undefined, next: first };
+    if (first < end.next) end.shorter = least(end.shorter, first);
+    end.next = first + BigInt(count);
+    this.#ends.set(name, end);
+    this.#changed.add(name);
+  }
+
+  /** Stores what is new, and learns what the other relays know; it does not wait for Kafka. */
+  async follow(session: PoolClient): Promise<void> {
+    const due = [...this.#changed].map((name) => this.#ends.get(name)!);
+    for (const topic of new Set(due.filter((end) => !isSettled(end)).map((end) => end.topic))) void this.#settle(topic);
+    await this.#store(session, due.filter(isSettled));
+    for (const row of await readEnds(session)) {
+      const name = nameOf(row);
+      const end = this.#ends.get(name);
+      if (this.#changed.has(name)) continue;
+      const isNewLoss = row.lostFrom !== undefined && row.lostFrom !== end?.lostFrom;
+      if (end?.topicId === row.topicId && end.next >= row.next && !isNewLoss) end.lostFrom = row.lostFrom;
+      else this.#ends.set(name, row);
+    }
+  }
+
+  async #store(session: PoolClient, ends: readonly End[]): Promise<void> {
+    if (ends.length === 0) return;
+    for (const name of await storeEnds(session, ends)) {
+      this.#changed.delete(name);
+      const end = this.#ends.get(name)!;
+      end.lostFrom = end.found ?? end.lostFrom;
+      end.found = undefined;
+    }
+  }
+
+  /** Asks for the id of a topic: one that was created again has lost nothing of this one. */
+  async #settle(topic: string): Promise<void> {
+    if (this.#asking.has(topic)) return;
+    this.#asking.add(topic);
+    try {
+      const topicId = (await this.#admin.topicId(topic)) ?? '';
+      for (const [name, end] of this.#ends) {
+        if (end.topic !== topic) continue;
+        if (end.topicId !== topicId) this.#changed.add(name);
+        else if (end.shorter !== undefined) end.found = end.shorter;
+        end.topicId = topicId;
+        end.shorter = undefined;
+      }
+    } catch {
+      // it is asked for again in the next round
+    } finally {
+      this.#asking.delete(topic);
+    }
+  }
+
+  /**
+   * Compares what is stored with the logs. Nothing may be sent meanwhile.
+   * @param topic of which the caller asks for what may be unknown to the database
+   * @returns where in its partitions that begins; those are left out where the log has nothing more
+   */
+  async compare(session: PoolClient, topic?: string): Promise<Map<number, bigint>> {
+    const rows = await readEnds(session);
+    const stored = new Map(rows.map((end) => [nameOf(end), end]));
+    const topics = new Set([...rows, ...this.#ends.values()].map((end) => end.topic));
+    for (const name of topics)
+      if (name !== topic) this.#note(name, stored, await this.#logOf(name).catch(() => undefined));
+    if (topic === undefined) return new Map();
+    // of a database from before the table of ends only what comes from now on can be told
+    const isOld = rows.every((end) => end.topic !== topic) && (await isSpread(session, topic));
+    const log = await this.#logOf(topic);
+    this.#note(topic, stored, log);
+    const tails = new Map<number, bigint>();
+    for (const [partition, marks] of log?.watermarks ?? []) {
+      const end = stored.get(nameOf({ topic, partition }));
+      if (!marks || isOld) continue;
+      const known = end?.topicId === log!.topicId ? end!.next : marks.low;
+      if (known < marks.high) tails.set(partition, known > marks.low ? known : marks.low);
+    }
+    return tails;
+  }
+
+  /** Notes how a log differs from what is stored of it, and what this process has not stored of that. */
+  #note(topic: string, stored: ReadonlyMap<string, End>, log: Log | undefined): void {
+    for (const [partition, marks] of log?.watermarks ?? []) {
+      if (!marks) continue;
+      const { topicId } = log!;
+      const name = nameOf({ topic, partition });
+      const ends = [stored.get(name), this.#ends.get(name)].filter((end) => end?.topicId === topicId);
+      const losses = ends.flatMap((end) => [end?.found, end?.shorter, marks.high < end!.next ? marks.high : undefined]);
+      const found = losses.reduce((a, b) => (b === undefined ? a : least(a, b)), undefined);
+      const lostFrom = ends[0]?.lostFrom;
+      this.#ends.set(name, { topic, partition, topicId, next: marks.high, found, lostFrom });
+      if (found !== undefined) this.#changed.add(name);
+    }
+  }
+
+  /** Stores that the database has all events of a topic that were there at `compare`. */
+  async confirm(session: PoolClient, topic?: string): Promise<void> {
+    const due = [...this.#ends.values()].filter((end) => end.topic === topic || this.#changed.has(nameOf(end)));
+    await this.#store(session, due.filter(isSettled));
+  }
+
+  /** Undefined where the topic does not exist or may not be described. */
+  async #logOf(topic: string): Promise<Log | undefined> {
+    try {
+      const { topicId = '', watermarks } = await readTopicLog(this.#admin, topic, (name) =>
+        this.#admin.knownWatermarks(name),
+      );
+      return { topicId, watermarks };
+    } catch (error) {
+      if (refusalOf(error) || errorCodeOf(error) === 'UNKNOWN_TOPIC_OR_PARTITION') return undefined;
+      throw error;
+    }
+  }
+}
+
+interface Log {
+  topicId: string;
+  watermarks: ReadonlyMap<number, Watermarks | undefined>;
+}
+
+const isSettled = ({ topicId, shorter }: End) => topicId !== undefined && shorter === undefined;
+
+function least(a: bigint | undefined, b: bigint): bigint {
+  return a !== undefined && a < b ? a : b;
+}
+
+/** Whether a relay has sent events of a topic. */
+async function isSpread(session: PoolClient, topic: string): Promise<boolean> {
+  const { rowCount } = await session.query('SELECT FROM millrace.outbox_topics WHERE topic = $1', [topic]);
+  return rowCount === 1;
+}
+
+async function readEnds(session: PoolClient): Promise<(End & { topicId: string })[]> {
+  const { rows } = await session.query<EndRow>(read);
+  return rows.map(({ topic, partition, topic_id: topicId, next_offset, lost_from }) => {
+    const next = BigInt(next_offset);
+    return {
+      topic,
+      partition,
+      topicId,
+      next,
+      ownFrom: next,
+      lostFrom: lost_from === null ? undefined : BigInt(lost_from),
+    };
+  });
+}
+
+/** @returns the names of those that are stored; another session can hold the others */
+async function storeEnds(session: PoolClient, ends: readonly End[]): Promise<string[]> {
+  const { rows } = await session.query<TopicPartition>({
+    ...store,
+    values: [
+      ends.map(({ topic }) => topic),
+      ends.map(({ partition }) => partition),
+      ends.map(({ topicId }) => topicId),
+      ends.map(({ next }) => String(next)),
+      ends.map(({ found }) => (found === undefined ? null : String(found))),
+    ],
+  });
+  return rows.map(nameOf);
+}
+
+/**
+ * Stores that a database has all events of a topic up to these offsets, whatever it lacks.
+ * @param ends by partition
+ */
+export async function settleEnds(
+  session: PoolClient,
+  { topic, topicId = '', ends }: { topic: string; topicId: string | undefined; ends: ReadonlyMap<number, bigint> },
+): Promise<void> {
+  await session.query(
+    `INSERT INTO millrace.outbox_ends AS e (topic, partition, topic_id, next_offset)
+     SELECT $1, partition, $2, next_offset FROM unnest($3::int[], $4::bigint[]) AS given(partition, next_offset) ORDER BY partition
+     ON CONFLICT (topic, partition) DO UPDATE SET topic_id = excluded.topic_id, next_offset = excluded.next_offset`,
+    [topic, topicId, [...ends.keys()], [...ends.values()].map(String)],
+  );
+}
