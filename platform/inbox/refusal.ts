@@ -1,4 +1,5 @@
 import { messageOf } from '#platform/errors';
+import { answerOf } from '#platform/postgres';
 import { waitedTooLong } from './held-offsets.ts';
 
 /**
@@ -6,7 +7,6 @@ import { waitedTooLong } from './held-offsets.ts';
  * ends: with them, any statement can fail.
  */
 const ofServer = /^(08|25|28|3D|40|53|57P)/;
-const sqlState = /^[0-9A-Z]{5}$/;
 
 /**
  * After how many failures in a row with such an error, which the database is to blame for, it can be that of one event: a right, a table or a
@@ -15,16 +15,8 @@ const sqlState = /^[0-9A-Z]{5}$/;
  */
 export function patienceWith(error: unknown): number {
   const answer = answerOf(error);
-  if (!answer || ofServer.test(answer.code) || answer.severity === 'FATAL') return Number.POSITIVE_INFINITY;
-  return waitedTooLong.has(answer.code) ? 1 : 2;
-}
-
-/** What PostgreSQL has answered: its errors have a severity, those of Node have none. */
-function answerOf(error: unknown): { code: string; severity: string } | undefined {
-  if (!(error instanceof Error)) return undefined;
-  const { code, severity } = error as { code?: unknown; severity?: unknown };
-  if (typeof code === 'string' && sqlState.test(code) && typeof severity === 'string') return { code, severity };
-  return answerOf(error.cause);
+  if (!answer || ofServer.test(answer.state) || answer.isFatal) return Number.POSITIVE_INFINITY;
+  return waitedTooLong.has(answer.state) ? 1 : 2;
 }
 
 /** Why a partition waits that is tried beside the others, after its last failure: meanwhile the database can be away, too. */

@@ -16,6 +16,8 @@ interface ErrorLink {
   code?: unknown;
   syscall?: unknown;
   cause?: unknown;
+  /** of PostgreSQL's own errors */
+  severity?: unknown;
   /** of a Prisma error: the error of its PostgreSQL adapter */
   meta?: { driverAdapterError?: unknown };
   /** of the adapter's description of an error: PostgreSQL's code and message */
@@ -103,10 +105,30 @@ export function isUnavailable(error: unknown): boolean {
  * time. An error without an SQLSTATE says nothing of that kind.
  */
 export function isOfData(error: unknown): boolean {
-  return linksOf(error).some((link) => {
-    const { code, originalCode = code } = link;
-    return typeof originalCode === 'string' && sqlState.test(originalCode) && faultOf(link) === 'work';
-  });
+  return linksOf(error).some((link) => answerIn(link) && faultOf(link) === 'work');
+}
+
+/** What PostgreSQL has answered. */
+export interface Answer {
+  /** an SQLSTATE */
+  state: string;
+  /** whether it ends the session */
+  isFatal: boolean;
+}
+
+/** What PostgreSQL has answered; undefined where it has not. */
+export function answerOf(error: unknown): Answer | undefined {
+  for (const link of linksOf(error)) {
+    const answer = answerIn(link);
+    if (answer) return answer;
+  }
+  return undefined;
+}
+
+/** Some codes of Node have the form of an SQLSTATE, but no severity. */
+function answerIn({ code, severity, originalCode }: ErrorLink): Answer | undefined {
+  const state = originalCode ?? (typeof severity === 'string' ? code : undefined);
+  return typeof state === 'string' && sqlState.test(state) ? { state, isFatal: severity === 'FATAL' } : undefined;
 }
 
 /** Whether the work of a failed statement or COMMIT may have been committed: nothing answered after it was sent. */

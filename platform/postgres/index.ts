@@ -15,6 +15,7 @@ export {
 } from './database-roles.ts';
 export {
   Unavailable,
+  answerOf,
   isOfData,
   isOutcomeUnknown,
   isUnavailable,
