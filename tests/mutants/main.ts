@@ -11,7 +11,7 @@ import { runProgram } from '#test/program.ts';
 import { mutants } from './list.ts';
 import { faultsOf } from './mutant.ts';
 import type { Mutant } from './mutant.ts';
-import { limitMs, runTest } from './named-test.ts';
+import { faultOfRun, runTest } from './named-test.ts';
 import type { Outcome } from './named-test.ts';
 import { isFound, isMissed, runSchedules, seeds } from './schedules.ts';
 import type { Played } from './schedules.ts';
@@ -30,14 +30,6 @@ function chosen(names: readonly string[]): readonly Mutant[] {
 }
 
 const seconds = (outcome: Outcome) => `${outcome.seconds.toFixed(1)} s`;
-
-/** Why a mutant counts as not found. */
-const reasons: Record<Exclude<Outcome['verdict'], 'failed'>, string> = {
-  passed: 'the test passes with it',
-  skipped: 'the test is skipped',
-  late: `the test has no result after ${limitMs / 1_000} s`,
-  none: 'the test did not run',
-};
 
 /** Runs the tests of mutants, each without its bug and with it. */
 class Run {
@@ -63,24 +55,20 @@ class Run {
       return undefined;
     }
     const run = () => runTest(this.#scratch.folder, mutant, this.#env, { signal: this.#signal });
+    const isNotFound = (which: 'without' | 'with', outcome: Outcome) => {
+      const reason = faultOfRun(which, outcome.verdict);
+      if (reason === undefined) return false;
+      say(`NOT FOUND: ${reason} (${testFile}, "${test}")`);
+      if (outcome.verdict !== 'passed') this.#show(outcome);
+      return true;
+    };
     const without = this.#without.get(`${testFile} ${test}`) ?? (await run());
     this.#without.set(`${testFile} ${test}`, without);
-    if (this.#signal.aborted) return undefined;
-    if (without.verdict !== 'passed') {
-      const reason = without.verdict === 'failed' ? 'the test fails without it' : reasons[without.verdict];
-      say(`NOT FOUND: ${reason} (${testFile}, "${test}")`);
-      this.#show(without);
-      return undefined;
-    }
+    if (this.#signal.aborted || isNotFound('without', without)) return undefined;
     const outcome = await this.#scratch.with(mutant, run);
-    if (this.#signal.aborted) return undefined;
-    if (outcome.verdict === 'failed') {
-      say(`found after ${seconds(outcome)} by ${testFile}, "${test}"`);
-      return outcome.seconds;
-    }
-    say(`NOT FOUND: ${reasons[outcome.verdict]} (${testFile}, "${test}")`);
-    if (outcome.verdict !== 'passed') this.#show(outcome);
-    return undefined;
+    if (this.#signal.aborted || isNotFound('with', outcome)) return undefined;
+    say(`found after ${seconds(outcome)} by ${testFile}, "${test}"`);
+    return outcome.seconds;
   }
 
   #show({ output }: Outcome): void {

@@ -3,11 +3,12 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { pathToFileURL } from 'node:url';
 
 import { mutants } from './list.ts';
 import type { Mutant } from './mutant.ts';
 import { faultsOf, hasTest, mutate } from './mutant.ts';
-import { runTest } from './named-test.ts';
+import { faultOfRun, runTest } from './named-test.ts';
 import { isMissed } from './schedules.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -83,20 +84,31 @@ describe('the mutants', () => {
         it('passes, with a # and a (', () => {});
         it('does not pass', () => {});
       });
-      it('does not end', () => new Promise(() => setInterval(() => {}, 1_000)));`;
+      it('does not end', () => new Promise(() => setInterval(() => {}, 1_000)));
+      import { eventually } from ${JSON.stringify(pathToFileURL(join(root, 'tests/support/eventually.ts')))};
+      it('waits in vain', () => eventually(() => false, 'never', 60_000));`;
     writeFileSync(join(folder, 'a.test.ts'), source);
     writeFileSync(join(folder, 'broken.test.ts'), `${source};;(`);
     const signal = new AbortController().signal;
-    const verdict = async (test: string, testFile = 'a.test.ts', ms?: number) =>
-      (await runTest(folder, { testFile, test }, {}, { signal, ms })).verdict;
+    const verdict = async (test: string, testFile = 'a.test.ts', limits: { ms?: number; waitMs?: number } = {}) =>
+      (await runTest(folder, { testFile, test }, {}, { signal, ...limits })).verdict;
     const verdicts = await Promise.all([
       verdict('fails'),
       verdict('is skipped'),
       verdict('passes, with a # and a ('),
       verdict('pass'),
       verdict('fails', 'broken.test.ts'),
-      verdict('does not end', undefined, 2_000),
+      verdict('does not end', undefined, { ms: 2_000 }),
+      verdict('waits in vain', undefined, { waitMs: 100 }),
     ]);
-    assert.deepEqual(verdicts, ['failed', 'skipped', 'passed', 'none', 'none', 'late']);
+    assert.deepEqual(verdicts, ['failed', 'skipped', 'passed', 'none', 'none', 'late', 'failed']);
+  });
+
+  it('that are not found say which run did not end as it should', () => {
+    assert.deepEqual([faultOfRun('without', 'passed'), faultOfRun('with', 'failed')], [undefined, undefined]);
+    assert.equal(faultOfRun('without', 'failed'), 'the test fails without the bug');
+    assert.equal(faultOfRun('with', 'passed'), 'the test passes with the bug');
+    assert.equal(faultOfRun('without', 'late'), 'the test has no result after 60 s without the bug');
+    assert.equal(faultOfRun('with', 'late'), 'the test has no result after 60 s with the bug');
   });
 });

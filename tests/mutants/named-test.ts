@@ -13,9 +13,28 @@ export interface Outcome {
 }
 
 /** how long a test may take until it fails, in milliseconds */
-export const limitMs = 60_000;
+const limitMs = 60_000;
+/** how long a test may wait for one thing, in milliseconds: it fails by itself then, before its time is over */
+const longestWaitMs = 40_000;
 /** how long the run may go on after the test, in milliseconds: it cleans up */
 const graceMs = 10_000;
+
+const withoutResult: Record<Exclude<Verdict, 'passed' | 'failed'>, string> = {
+  skipped: 'is skipped',
+  late: `has no result after ${limitMs / 1_000} s`,
+  none: 'did not run',
+};
+
+/**
+ * Why a test finds no bug.
+ * @param run whether the bug was in the code
+ * @returns undefined where the run ended as it should
+ */
+export function faultOfRun(run: 'without' | 'with', verdict: Verdict): string | undefined {
+  if (verdict === (run === 'with' ? 'failed' : 'passed')) return undefined;
+  const what = verdict === 'passed' ? 'passes' : verdict === 'failed' ? 'fails' : withoutResult[verdict];
+  return `the test ${what} ${run} the bug`;
+}
 
 /** A line of TAP with the result of a test or a suite. */
 const result = /^\s*(not ok|ok) \d+ - (.*?)(?: # (SKIP|TODO).*)?$/;
@@ -25,12 +44,13 @@ const result = /^\s*(not ok|ok) \d+ - (.*?)(?: # (SKIP|TODO).*)?$/;
  * @param folder the project
  * @param options.signal ends the run
  * @param options.ms how long it may take; default `limitMs`
+ * @param options.waitMs how long each `eventually` of it may take; default `longestWaitMs`
  */
 export async function runTest(
   folder: string,
   { testFile, test }: { testFile: string; test: string },
   env: Record<string, string>,
-  { signal, ms = limitMs }: { signal: AbortSignal; ms?: number | undefined },
+  { signal, ms = limitMs, waitMs = longestWaitMs }: { signal: AbortSignal; ms?: number; waitMs?: number },
 ): Promise<Outcome> {
   const began = performance.now();
   const flags = ['--no-warnings', '--test', '--test-reporter=tap', `--test-name-pattern=^${RegExp.escape(test)}$`];
@@ -39,7 +59,12 @@ export async function runTest(
     cwd: folder,
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
-    env: { ...process.env, ...env, NODE_TEST_CONTEXT: undefined }, // it is no part of another test
+    env: {
+      ...process.env,
+      ...env,
+      MILLRACE_TEST_LONGEST_WAIT_MS: String(waitMs),
+      NODE_TEST_CONTEXT: undefined, // it is no part of another test
+    },
   });
   const ended = once(child, 'close');
   const kill = () => {
