@@ -8,7 +8,8 @@ import type { Accumulator } from './accumulation.ts';
 import { AccumulatingWriter } from './accumulating-writer.ts';
 import type { Inbox } from './inbox.ts';
 import type { Item } from './item.ts';
-import { inboxStand, itemAt, log, message, numberOf } from './testing.ts';
+import { accumulatorOf, inboxStand, itemAt, log, message, numberOf } from './testing.ts';
+import type { Handle } from './writer.ts';
 
 const range = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
 
@@ -16,24 +17,13 @@ describe('an inbox that collects effects', () => {
   const stand = inboxStand();
   const { insert, effects, reach } = stand;
 
-  /** Collects events, and writes them all at once unless `failureOf` returns an error. */
-  function accumulatorOf(failureOf: (events: readonly ReceivedEvent[]) => Error | undefined): Accumulator {
-    return {
-      prepare: () => Promise.resolve(),
-      reset: () => undefined,
-      begin() {
-        const collected: ReceivedEvent[] = [];
-        return {
-          add: ({ events }) => void collected.push(...events),
-          async write(tx) {
-            await insert(tx, collected);
-            const error = failureOf(collected);
-            if (error) throw error;
-          },
-        };
-      },
-    };
-  }
+  /** Writes what it has collected unless `failureOf` returns an error. */
+  const failing = (failureOf: (events: readonly ReceivedEvent[]) => Error | undefined): Accumulator =>
+    accumulatorOf(async (tx, events) => {
+      await insert(tx, events);
+      const error = failureOf(events);
+      if (error) throw error;
+    });
 
   type WriterOptions = ConstructorParameters<typeof AccumulatingWriter>[0];
   /** A writer by itself, which puts each batch into a transaction of its own. @param fallback writes what has failed */
@@ -45,7 +35,7 @@ describe('an inbox that collects effects', () => {
       group: stand.group,
       pool: stand.database.pool,
       log,
-      accumulator: accumulatorOf(() => undefined),
+      accumulator: accumulatorOf(insert),
       lingerMs: 0,
       fallback: { write: fallback, idle: () => Promise.resolve(), check: () => undefined },
       onCommitted: () => undefined,
@@ -78,7 +68,7 @@ describe('an inbox that collects effects', () => {
     let isAway = true;
     await send(range(0, 40));
     start(
-      accumulatorOf(() => {
+      failing(() => {
         if (!isAway) return undefined;
         failures += 1;
         return new Unavailable('the database is away');
@@ -95,7 +85,7 @@ describe('an inbox that collects effects', () => {
     let writes = 0;
     const error = (code: string) => Object.assign(new Error('injected'), { code });
     start(
-      accumulatorOf(() => {
+      failing(() => {
         writes += 1;
         if (writes % 3 === 0) return error('22000'); // bad data: all of it is read again
         return writes % 4 === 1 ? error('08006') : undefined; // passes: the same is written again
@@ -113,7 +103,7 @@ describe('an inbox that collects effects', () => {
     const refuse = (events: readonly ReceivedEvent[]) =>
       events.some((event) => numberOf(event) === 250) ? new Error('no 250') : undefined;
     await send(range(0, 600));
-    start(accumulatorOf(refuse), async (tx, events) => {
+    start(failing(refuse), async (tx, events) => {
       await insert(tx, events);
       const error = refuse(events);
       if (error) throw error;
@@ -208,7 +198,12 @@ describe('an inbox that collects effects', () => {
       await Promise.all(stand.inboxes.map((inbox) => inbox.stop()));
       await pool.end();
     });
-    const { health } = stand.start({ pool, accumulator: accumulatorOf(() => undefined), maxBatch: 7 });
+    let isOneByOne = false;
+    const handle: Handle = (tx, events) => {
+      isOneByOne = true;
+      return insert(tx, events);
+    };
+    const { health } = stand.start({ pool, handle, accumulator: accumulatorOf(insert), maxBatch: 7 });
     await send(range(0, 40));
     await reach(40);
     const other = await stand.database.pool.connect();
@@ -228,6 +223,7 @@ describe('an inbox that collects effects', () => {
         const marks = await stand.kafka.admin.watermarks(stand.topic);
         return rows.every(({ partition, next }) => BigInt(next) === marks.get(partition)!.high);
       }, 'the others go on');
+      assert.ok(!isOneByOne, 'all have waited for one statement, and not for a second one');
     } finally {
       other.release(true); // its session ends, and with it the transaction
     }
@@ -237,7 +233,7 @@ describe('an inbox that collects effects', () => {
   });
 
   it('is as exact while members come and go', async () => {
-    const accumulator = () => accumulatorOf(() => undefined);
+    const accumulator = () => accumulatorOf(insert);
     const first = start(accumulator());
     await send(range(0, 1_000));
     start(accumulator());

@@ -5,9 +5,8 @@ import { createPool, Unavailable } from '#platform/postgres';
 import { registry } from '#platform/telemetry';
 import type { Accumulator } from './accumulation.ts';
 import { AccumulatingWriter } from './accumulating-writer.ts';
-import { inboxStand, itemAt, log, message } from './testing.ts';
 import type { Sink } from './partition-batch.ts';
-import { Writer } from './writer.ts';
+import { accumulatorOf, batchOf, inboxStand, itemAt, log, message, writerOf } from './testing.ts';
 
 const isHealthy = (sink: Sink) => {
   try {
@@ -23,7 +22,7 @@ const isPaused = async (group: string) =>
 
 /** The ways in which a member waits for its database, of a pool whose server is away. */
 const waits: Record<string, (pool: ReturnType<typeof createPool>, group: string) => Sink> = {
-  'writes its effects': (pool, group) => writerOf(pool, group),
+  'writes its effects': idle,
   'loads what its events need': (pool, group) =>
     accumulatingOf(pool, group, async () => {
       await pool.query('SELECT');
@@ -31,32 +30,21 @@ const waits: Record<string, (pool: ReturnType<typeof createPool>, group: string)
   'writes what it has collected': (pool, group) => accumulatingOf(pool, group, () => Promise.resolve()),
 };
 
-const shared = { log, deadLetterWriter: () => Promise.resolve(), lingerMs: 0, onRefused: () => assert.fail() };
-
-function writerOf(pool: ReturnType<typeof createPool>, group: string): Writer {
-  return new Writer({
-    ...shared,
-    group,
-    pool,
-    handle: () => Promise.resolve(),
-    keepsOrder: false,
-    maxBatch: 10,
-    onCommitted: () => assert.fail(),
-  });
+function idle(pool: ReturnType<typeof createPool>, group: string): Sink {
+  return writerOf({ group, pool, handle: () => Promise.resolve(), onCommitted: () => assert.fail() });
 }
 
 function accumulatingOf(pool: ReturnType<typeof createPool>, group: string, prepare: Accumulator['prepare']): Sink {
   return new AccumulatingWriter({
-    ...shared,
     group,
     pool,
-    accumulator: {
-      prepare,
-      begin: () => ({ add: () => undefined, write: () => Promise.resolve() }),
-      reset: () => undefined,
-    },
-    fallback: writerOf(pool, group),
+    log,
+    accumulator: { ...accumulatorOf(() => Promise.resolve()), prepare },
+    lingerMs: 0,
+    fallback: idle(pool, group),
+    deadLetterWriter: () => Promise.resolve(),
     onCommitted: () => assert.fail(),
+    onRefused: () => assert.fail(),
     onDiscarded: () => undefined,
   });
 }
@@ -70,8 +58,7 @@ describe('a member that waits for its database', () => {
       const sink = sinkOf(pool, group);
       const assignment = new AbortController();
       const at = { topic: 'orders', partition: 0 };
-      const batch = { ...at, expected: 0n, next: 1n, items: [itemAt({ ...at, offset: 0n }, group, 0)] };
-      const writing = sink.write(batch, assignment.signal, 0);
+      const writing = sink.write(batchOf([itemAt({ ...at, offset: 0n }, group, 0)]), assignment.signal, 0);
       await eventually(() => !isHealthy(sink), 'it waits');
       assert.throws(() => sink.check(), { code: 'ERR_DATABASE_AWAY' });
       assert.ok(await isPaused(group));

@@ -7,12 +7,11 @@ import type { PoolClient } from '#platform/postgres';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
 import { eventually } from '#test/eventually.ts';
-import { writeDeadLetters } from './dead-letters.ts';
 import { hashOf } from './key-order.ts';
 import { replayBatch } from './replay-batch.ts';
 import { DeadLetterReplay } from './replay.ts';
-import { decode, inboxStand, itemAt, log, message, numberOf } from './testing.ts';
-import { Writer } from './writer.ts';
+import { accumulatorOf, batchOf, decode, inboxStand, itemAt, log, message, numberOf, writerOf } from './testing.ts';
+import type { Writer } from './writer.ts';
 
 interface Letter {
   n: number;
@@ -89,13 +88,7 @@ describe('an inbox with a dead letter', () => {
 
   it('lets nothing wait behind a message without a key, or where effects have no order', async () => {
     await send([{ ...message(1, 'a'), value: Buffer.from('{') }, message(2, 'a')]);
-    start({
-      accumulator: {
-        prepare: () => Promise.resolve(),
-        reset: () => undefined,
-        begin: () => ({ add: () => undefined, write: () => Promise.reject(new RangeError('no')) }),
-      },
-    });
+    start({ accumulator: accumulatorOf(() => Promise.reject(new RangeError('no'))) });
     await reach(1);
     assert.deepEqual(await numbersOf('a'), [2]);
   });
@@ -128,19 +121,7 @@ describe('the order of keys', () => {
     }
   }
   const replayer = () => new DeadLetterReplay({ group, pool: database.pool, log, decode, handle, lastCommitAt: never });
-  const writer = () =>
-    new Writer({
-      group,
-      pool: database.pool,
-      log,
-      handle,
-      deadLetterWriter: writeDeadLetters,
-      keepsOrder: true,
-      maxBatch: 100,
-      lingerMs: 0,
-      onCommitted: () => undefined,
-      onRefused: () => assert.fail(),
-    });
+  const writer = () => writerOf({ group, pool: database.pool, handle });
   /** As the inbox does; a message that is bad is given up at once. The numbers of partition 1 begin with 100. */
   function write(to: Writer, from: number, keys: readonly string[], partition = 0): Promise<boolean> {
     const items = keys.map((key, i) => {
@@ -149,8 +130,7 @@ describe('the order of keys', () => {
       if (bad.has(n)) item.failure = { reason: 'bad', attempts: 1 };
       return item;
     });
-    const batch = { topic, partition, expected: BigInt(from), next: BigInt(from + keys.length), items };
-    return to.write(batch, new AbortController().signal);
+    return to.write(batchOf(items), new AbortController().signal);
   }
   async function assertInOrder(count: number): Promise<void> {
     const { rows } = await database.pool.query<{ n: number; key: string }>('SELECT n, key FROM effects ORDER BY id');

@@ -2,9 +2,7 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { pino } from 'pino';
 import { createTestDatabase } from '#test/database.ts';
-import { writeDeadLetters } from './dead-letters.ts';
-import { itemAt, numberOf } from './testing.ts';
-import { Writer } from './writer.ts';
+import { batchOf, itemAt, numberOf, writerOf } from './testing.ts';
 
 it('gives the first of many messages with the same error of the data all attempts, and the others one', async (t) => {
   const database = await createTestDatabase();
@@ -12,23 +10,16 @@ it('gives the first of many messages with the same error of the data all attempt
   const [group, topic] = ['g', 't'];
   await database.pool.query(`INSERT INTO millrace.inbox_offsets VALUES ('${group}', '${topic}', 0, 0)`);
   const lines: { level: number; offset?: string; code?: string; messages?: number }[] = [];
-  const writer = new Writer({
+  const writer = writerOf({
     group,
     pool: database.pool,
     log: pino({}, { write: (line: string) => lines.push(JSON.parse(line) as (typeof lines)[0]) }),
     handle: async (tx, events) => {
       for (const event of events) await tx.query('SELECT 1 / $1::int', [numberOf(event) % 5]);
     },
-    deadLetterWriter: writeDeadLetters,
-    keepsOrder: true,
-    maxBatch: 100,
-    lingerMs: 0,
-    onCommitted: () => undefined,
-    onRefused: () => assert.fail(),
   });
   const items = Array.from({ length: 20 }, (_, n) => itemAt({ topic, partition: 0, offset: BigInt(n) }, group, n));
-  const batch = { topic, partition: 0, expected: 0n, next: 20n, items };
-  assert.ok(await writer.write(batch, new AbortController().signal));
+  assert.ok(await writer.write(batchOf(items), new AbortController().signal));
   await writer.idle();
   const { rows } = await database.pool.query(
     'SELECT "offset"::int AS n, attempts, error_code AS code FROM millrace.dead_letters ORDER BY id',

@@ -12,10 +12,15 @@ import type { Kafka, OutgoingMessage, Producer, TopicPartition } from '#platform
 import { eventually } from '#test/eventually.ts';
 import { createLogger } from '#platform/telemetry';
 import type { PoolClient } from '#platform/postgres';
+import type { Accumulator } from './accumulation.ts';
+import { writeDeadLetters } from './dead-letters.ts';
 import { Inbox } from './inbox.ts';
 import type { InboxOptions } from './inbox.ts';
 import { toItem } from './item.ts';
 import type { Item } from './item.ts';
+import type { PartitionBatch } from './partition-batch.ts';
+import { Writer } from './writer.ts';
+import type { Handle, WriterOptions } from './writer.ts';
 
 export const log = createLogger('inbox-test', 'silent');
 export const partitions = 4;
@@ -31,6 +36,41 @@ export function message(n: number, key = String(n)): OutgoingMessage {
 export function itemAt(place: TopicPartition & { offset: bigint }, group: string, n: number, key = String(n)): Item {
   const { value, headers } = message(n, key);
   return toItem({ ...place, timestamp: 0, key, value, headers }, group, decode, false);
+}
+
+/** The batch of such items, one after the other. */
+export function batchOf(items: Item[]): PartitionBatch {
+  const { topic, partition, offset } = items[0]!.message;
+  return { topic, partition, expected: offset, next: offset + BigInt(items.length), items };
+}
+
+/** A writer that keeps the order of keys; the test fails where a partition has to wait, unless it says what is to be done. */
+export function writerOf(options: Pick<WriterOptions, 'group' | 'pool' | 'handle'> & Partial<WriterOptions>): Writer {
+  return new Writer({
+    log,
+    deadLetterWriter: writeDeadLetters,
+    keepsOrder: true,
+    maxBatch: 100,
+    lingerMs: 0,
+    onCommitted: () => undefined,
+    onRefused: () => assert.fail(),
+    ...options,
+  });
+}
+
+/** Collects events, and writes them all at once. */
+export function accumulatorOf(write: Handle): Accumulator {
+  return {
+    prepare: () => Promise.resolve(),
+    reset: () => undefined,
+    begin() {
+      const collected: ReceivedEvent[] = [];
+      return {
+        add: ({ events }) => void collected.push(...events),
+        write: (tx) => write(tx, collected),
+      };
+    },
+  };
 }
 
 export const numberOf = (event: ReceivedEvent) => (event.data as { n: number }).n;

@@ -6,9 +6,7 @@ import { Unavailable } from '#platform/postgres';
 import { registry } from '#platform/telemetry';
 import { createTestDatabase } from '#test/database.ts';
 import { eventually } from '#test/eventually.ts';
-import { writeDeadLetters } from './dead-letters.ts';
-import { itemAt, log, numberOf } from './testing.ts';
-import { Writer } from './writer.ts';
+import { batchOf, itemAt, numberOf, writerOf } from './testing.ts';
 import type { Handle, WriterOptions } from './writer.ts';
 
 const [group, topic] = ['g', 't'];
@@ -19,24 +17,13 @@ async function standOf(t: TestContext, handle: Handle, onRefused: WriterOptions[
   t.after(() => database.drop());
   const { pool } = database;
   await pool.query(`INSERT INTO millrace.inbox_offsets VALUES ('g', 't', 0, 0), ('g', 't', 1, 0)`);
-  const writer = new Writer({
-    group,
-    pool,
-    log,
-    handle,
-    deadLetterWriter: writeDeadLetters,
-    keepsOrder: true,
-    maxBatch: 100,
-    lingerMs: 0,
-    onCommitted: () => undefined,
-    onRefused,
-  });
+  const writer = writerOf({ group, pool, handle, onRefused });
   const assignment = new AbortController();
   t.after(() => assignment.abort());
   /** Writes the first events of a partition, with these numbers. */
   const write = (partition: number, numbers: readonly number[]) => {
     const items = numbers.map((n, i) => itemAt({ topic, partition, offset: BigInt(i) }, group, n));
-    return writer.write({ topic, partition, expected: 0n, next: BigInt(items.length), items }, assignment.signal);
+    return writer.write(batchOf(items), assignment.signal);
   };
   return { pool, writer, write };
 }
