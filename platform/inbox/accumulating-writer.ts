@@ -15,6 +15,7 @@ import { endItem } from './item.ts';
 import { metrics } from './metrics.ts';
 import { OffsetsMoved, Outdated, moveOffsets, nameOf, offsetLocked } from './offsets.ts';
 import type { Move } from './offsets.ts';
+import { Patience } from './refusal.ts';
 import { isNotable } from './partition-batch.ts';
 import type { Committed, Sink, PartitionBatch } from './partition-batch.ts';
 
@@ -38,7 +39,7 @@ export interface AccumulatingWriterOptions {
   deadLetterWriter: DeadLetterWriter;
   /** called after each commit, with what was committed */
   onCommitted: (committed: readonly Committed[]) => void;
-  /** called where a partition has to wait, because its offset is locked */
+  /** called where a partition has to wait, because its offset is locked; the fallback calls its own */
   onRefused: (partition: TopicPartition, reason: string) => void;
   /** called when accepted events were discarded: they have to be read again */
   onDiscarded: () => void;
@@ -57,10 +58,18 @@ interface Work {
   batches: Map<string, Committed & Move>;
 }
 
+/** Why work is discarded. */
+interface Failure {
+  error: unknown;
+  /** whether one of its events can be the reason: the fallback finds it, or the partition whose effects PostgreSQL refuses */
+  isOfWork: boolean;
+}
+
 /**
  * The writer of an inbox with an accumulator: it accepts events into memory while a transaction writes the events before
  * them. So fetching, computing and writing overlap, and many events share one update of a row. When a transaction fails,
- * the writer discards all events that it has accepted since, and the inbox reads them again.
+ * the writer discards all events that it has accepted since, and the inbox reads them again. Those of the transaction go to the
+ * fallback then, which gives up the message that is at fault, and lets the partition wait whose effects PostgreSQL refuses.
  */
 export class AccumulatingWriter implements Sink {
   readonly #options: AccumulatingWriterOptions;
@@ -222,25 +231,27 @@ export class AccumulatingWriter implements Sink {
   }
 
   async #settle(work: Work): Promise<void> {
-    const error = await this.#availability.during((failed) => this.#try(work, failed));
-    if (error === undefined) this.#options.onCommitted([...work.batches.values()]);
-    else this.#discard(work, error);
+    const failure = await this.#availability.during((failed) => this.#try(work, failed));
+    if (failure === undefined) this.#options.onCommitted([...work.batches.values()]);
+    else this.#discard(work, failure);
   }
 
   /** Commits; it waits for an unavailable database as long as necessary. @returns why the work is to be discarded */
-  async #try(work: Work, failed: (error: Error) => void): Promise<unknown> {
+  async #try(work: Work, failed: (error: Error) => void): Promise<Failure | undefined> {
+    const patience = new Patience();
     for (let failures = 1; work.failure === undefined; failures += 1) {
       try {
         await this.#commit(work);
         return undefined;
       } catch (error) {
-        if (!isUnavailable(error)) return error;
+        if (!isUnavailable(error)) return { error, isOfWork: !(error instanceof Outdated) };
         failed(error as Error);
-        if (work.signal.aborted || (await this.#holdLocked(work, error))) return error;
+        if (work.signal.aborted || (await this.#holdLocked(work, error))) return { error, isOfWork: false };
+        if (patience.endsWith(error)) return { error, isOfWork: true };
         await pause(backoffMs(failures, databaseBackoff), work.signal);
       }
     }
-    return work.failure;
+    return { error: work.failure, isOfWork: true };
   }
 
   /** Lets the partitions wait whose offset another session holds. @returns whether there are any: the others are read again without them */
@@ -265,7 +276,7 @@ export class AccumulatingWriter implements Sink {
     end();
   }
 
-  #discard(work: Work, error: unknown): void {
+  #discard(work: Work, { error, isOfWork }: Failure): void {
     const { group, log, accumulator, onDiscarded } = this.#options;
     this.#discards += 1;
     const discarded = [work, ...(this.#pending ? [this.#pending] : [])];
@@ -273,12 +284,12 @@ export class AccumulatingWriter implements Sink {
     this.#room.resolve();
     this.#room = Promise.withResolvers();
     accumulator.reset();
-    if (error instanceof Outdated || isUnavailable(error)) {
-      log.debug({ err: error, group }, 'the inbox discarded events: who owns their partitions reads them again');
-    } else {
+    if (isOfWork) {
       log.error({ err: error, group }, 'a transaction failed: the inbox tries its messages one by one');
       for (const [name, { expected, next, topicId }] of work.batches)
         this.#failed.set(name, { expected, next, topicId });
+    } else {
+      log.debug({ err: error, group }, 'the inbox discarded events: who owns their partitions reads them again');
     }
     const reason = new PlatformError('ERR_INBOX_NOT_COMMITTED', 'not committed by this member of the group');
     for (const { batches } of discarded)

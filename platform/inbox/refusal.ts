@@ -19,6 +19,18 @@ export function patienceWith(error: unknown): number {
   return waitedTooLong.has(answer.state) ? 1 : 2;
 }
 
+/** Counts the failures in a row that can be those of one event. */
+export class Patience {
+  #refusals = 0;
+
+  /** Notes a failure, which the database is to blame for. @returns whether one event can be the reason */
+  endsWith(error: unknown): boolean {
+    const patience = patienceWith(error);
+    this.#refusals = patience === Number.POSITIVE_INFINITY ? 0 : this.#refusals + 1;
+    return this.#refusals >= patience;
+  }
+}
+
 /** Why a partition waits that is tried beside the others, after its last failure: meanwhile the database can be away, too. */
 export function reasonToWait(error: unknown): string {
   const what =

@@ -3,8 +3,10 @@ import { describe, it } from 'node:test';
 import type { Health } from '#platform/health';
 import { createPool } from '#platform/postgres';
 import { eventually } from '#test/eventually.ts';
+import type { InboxOptions } from './inbox.ts';
 import { hashOf } from './key-order.ts';
-import { inboxStand, log } from './testing.ts';
+import { accumulatorOf, inboxStand, log } from './testing.ts';
+import type { Handle } from './writer.ts';
 
 const withinMs = 20_000;
 const key = '7';
@@ -12,6 +14,10 @@ const key = '7';
 describe('an Inbox whose database refuses the effects of one key', () => {
   const stand = inboxStand();
   const { sendRange, reach, assertOnceInOrder, isReady, effects } = stand;
+  const insertOf =
+    (member: string): Handle =>
+    (tx, events) =>
+      stand.insert(tx, events, member);
   const reasonOf = async (health: Health) => (await health.report()).checks[`inbox ${stand.group}`]!.reason ?? '';
 
   /** @returns the partition that waits, once health says so */
@@ -46,30 +52,38 @@ describe('an Inbox whose database refuses the effects of one key', () => {
   const assertNoLetters = async () =>
     assert.equal((await stand.database.pool.query('SELECT FROM millrace.dead_letters')).rowCount, 0);
 
-  it('goes on with the other partitions, also in another member, and has all in the end', async () => {
-    await stand.database.pool.query(
-      `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+  const ways: Record<string, (member: string) => Partial<InboxOptions>> = {
+    '': (member) => ({ handle: insertOf(member) }),
+    ', and so does one that collects effects': (member) => ({
+      handle: insertOf(member),
+      accumulator: accumulatorOf(insertOf(member)),
+    }),
+  };
+  for (const [too, optionsOf] of Object.entries(ways))
+    it(`goes on with the other partitions, also in another member, and has all in the end${too}`, async () => {
+      await stand.database.pool.query(
+        `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
          BEGIN RAISE EXCEPTION 'not now' USING ERRCODE = 'MR001'; END $$;
        CREATE TRIGGER refuse BEFORE INSERT ON effects FOR EACH ROW WHEN (NEW.key = '${key}') EXECUTE FUNCTION refuse()`,
-    );
-    const { health } = stand.start();
-    await sendRange(0, 40);
-    const held = await waiting(health, /^not now$/);
-    await othersGoOn(held);
-    await sendRange(40, 80);
-    await othersGoOn(held);
-    assert.equal(await waiting(health, /^not now$/), held);
-    const other = stand.start({ handle: (tx, events) => stand.insert(tx, events, 'b') });
-    await eventually(async () => /^$| waits: /.test(await reasonOf(other.health)), 'both are in the group');
-    await sendRange(80, 120);
-    await othersGoOn(held);
-    assert.ok((await effects()).some(({ member }) => member === 'b'));
-    await assertNoLetters();
-    await stand.database.pool.query('DROP TRIGGER refuse ON effects');
-    await reach(120);
-    await assertOnceInOrder(120);
-    for (const one of [health, other.health]) await eventually(() => isReady(one), 'it is well');
-  });
+      );
+      const { health } = stand.start(optionsOf('a'));
+      await sendRange(0, 40);
+      const held = await waiting(health, /^not now$/);
+      await othersGoOn(held);
+      await sendRange(40, 80);
+      await othersGoOn(held);
+      assert.equal(await waiting(health, /^not now$/), held);
+      const other = stand.start(optionsOf('b'));
+      await eventually(async () => /^$| waits: /.test(await reasonOf(other.health)), 'both are in the group');
+      await sendRange(80, 120);
+      await othersGoOn(held);
+      assert.ok((await effects()).some(({ member }) => member === 'b'));
+      await assertNoLetters();
+      await stand.database.pool.query('DROP TRIGGER refuse ON effects');
+      await reach(120);
+      await assertOnceInOrder(120);
+      for (const one of [health, other.health]) await eventually(() => isReady(one), 'it is well');
+    });
 
   const locks = [
     { what: 'a row that they change', sql: `SELECT FROM slots WHERE key = '${key}' FOR UPDATE`, isBlocked: false },

@@ -10,7 +10,7 @@ import { heldOffsets } from './held-offsets.ts';
 import { metrics } from './metrics.ts';
 import { nameOf, offsetLocked, OffsetsMoved } from './offsets.ts';
 import type { PartitionBatch } from './partition-batch.ts';
-import { patienceWith, reasonToWait } from './refusal.ts';
+import { Patience, patienceWith, reasonToWait } from './refusal.ts';
 import { databaseBackoff } from './retry-policy.ts';
 import type { Series } from './series.ts';
 
@@ -90,7 +90,7 @@ export class Transactions {
     const { commit } = this.#options;
     const { signal, lost, done, apart } = round;
     let left = batches.filter((batch) => !lost.has(nameOf(batch)) && !done.has(batch));
-    let refusals = 0;
+    const patience = new Patience();
     for (let failures = 1; left.length > 0; failures += 1) {
       signal.throwIfAborted();
       try {
@@ -104,10 +104,9 @@ export class Transactions {
         }
         if (!isUnavailable(error)) return toError(error);
         failed(error as Error);
-        const patience = patienceWith(error);
-        refusals = patience === Number.POSITIVE_INFINITY ? 0 : refusals + 1;
+        const isOver = patience.endsWith(error);
         const free = await this.#withoutHeld(left, error, round);
-        const isRefusal = refusals >= patience && free.length === left.length && !apart;
+        const isRefusal = isOver && free.length === left.length && !apart;
         const rest = isRefusal ? await this.#withoutRefused(left, error as Error, round) : free;
         if (rest instanceof Error) return rest;
         left = rest;

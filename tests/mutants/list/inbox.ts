@@ -94,13 +94,24 @@ export const inbox: readonly Mutant[] = [
   },
   {
     name: 'held-offset-holds-up-all',
-    breaks: 'One offset that another session holds stops all partitions of an inbox that collects effects',
+    breaks:
+      'All partitions of an inbox that collects effects wait twice as long before one goes apart whose offset is held',
     file: 'platform/inbox/accumulating-writer.ts',
-    from: 'if (work.signal.aborted || (await this.#holdLocked(work, error))) return error;',
-    to: 'if (work.signal.aborted) return error;',
+    from: 'if (work.signal.aborted || (await this.#holdLocked(work, error))) return',
+    to: 'if (work.signal.aborted) return',
     testFile: 'platform/inbox/accumulating-writer.test.ts',
     test: 'goes on with the other partitions while another session holds the offset of one, and says so',
     schedules: 'The schedules lock tables, not single offsets',
+  },
+  {
+    name: 'refused-partition-holds-up-all',
+    breaks: 'Effects of one partition that PostgreSQL refuses stop all partitions of an inbox that collects effects',
+    file: 'platform/inbox/accumulating-writer.ts',
+    from: 'if (patience.endsWith(error)) return { error, isOfWork: true };',
+    to: '',
+    testFile: 'platform/inbox/refused-effects.test.ts',
+    test: 'goes on with the other partitions, also in another member, and has all in the end, and so does one that collects effects',
+    schedules: 'A schedule takes away nothing that only some of the events need',
   },
   {
     name: 'waits-for-what-others-have-done',
