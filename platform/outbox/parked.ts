@@ -128,21 +128,22 @@ export class Parked {
    * Parks messages. What is parked already stays as it is. One that PostgreSQL refuses, too, stays in the outbox, and with it the later
    * ones of its key.
    * @param owner of the shards
-   * @returns those that are parked now, not those of shards that another relay owns; and why PostgreSQL refuses one
+   * @returns those that are parked now, not those of shards that another relay owns; why PostgreSQL refuses one; and the names of the
+   *   keys that are left
    */
   async add(
     session: PoolClient,
     owner: string,
     refused: readonly Refused[],
-  ): Promise<{ parked: Refused[]; failure: Error | undefined }> {
-    if (refused.length === 0) return { parked: [], failure: undefined };
+  ): Promise<{ parked: Refused[]; failure: Error | undefined; left: ReadonlySet<string> }> {
+    const left = new Set<string>();
+    if (refused.length === 0) return { parked: [], failure: undefined, left };
     try {
-      return { parked: await this.#add(session, owner, refused), failure: undefined };
+      return { parked: await this.#add(session, owner, refused), failure: undefined, left };
     } catch (error) {
       if (isUnavailable(error)) throw error;
     }
     const parked: Refused[] = [];
-    const left = new Set<string>();
     let failure: Error | undefined;
     for (const one of refused) {
       const name = nameOfKey(one.row);
@@ -155,7 +156,7 @@ export class Parked {
         failure ??= toError(error);
       }
     }
-    return { parked, failure };
+    return { parked, failure, left };
   }
 
   async #add(session: PoolClient, owner: string, refused: readonly Refused[]): Promise<Refused[]> {

@@ -32,18 +32,19 @@ const statement = (source: string) => ({
       CASE WHEN r.event_id <> ALL ($12::text[]) THEN r.data END AS data, r.headers,
       r.traceparent, r.created_at, r.head, r.cut
     FROM (SELECT) one LEFT JOIN (
-      SELECT b.* FROM unnest($5::smallint[], $6::xid8[], $7::bigint[]) AS c(shard, xid, id)
+      SELECT b.* FROM unnest($5::smallint[], $6::xid8[], $7::bigint[], $9::boolean[], $10::int[])
+          AS c(shard, xid, id, is_held_back, most)
       CROSS JOIN horizon h CROSS JOIN LATERAL (
         SELECT k.*, max(k.id) FILTER (WHERE k.head) OVER () AS last_id, bool_or(NOT k.head) OVER () AS cut
         FROM (
-          SELECT l.*, (l.xid < h.xmin OR NOT $9::boolean) AND row_number() OVER w <= $10::int
+          SELECT l.*, (l.xid < h.xmin OR NOT c.is_held_back) AND row_number() OVER w <= c.most
               AND sum(octet_length(l.data)) OVER w - octet_length(l.data) < $11 AS head
           FROM (
             SELECT o.shard, o.xid, o.id, o.topic, o.key, o.event_id, o.type, o.source, o.data, o.headers, o.traceparent,
               o.created_at
             FROM ${source} o
             WHERE o.shard = c.shard AND (o.xid, o.id) > (c.xid, c.id) AND o.id <> ALL ($8::bigint[])
-            ORDER BY o.xid, o.id LIMIT $10::int + ${lookahead}
+            ORDER BY o.xid, o.id LIMIT c.most + ${lookahead}
           ) l WINDOW w AS (ORDER BY l.xid, l.id)
         ) k
       ) b WHERE b.head OR b.id < b.last_id
@@ -63,8 +64,8 @@ export interface ReadRequest {
   ahead: readonly number[];
   /** take no head row above the horizon, so that the cursors can follow */
   holdBack: boolean;
-  /** take only one head row of each shard */
-  single?: boolean;
+  /** the shards of which no head row above the horizon is taken, and only one below it; default: none */
+  farAhead?: ReadonlySet<number>;
 }
 
 export interface ReadResult {
@@ -87,9 +88,8 @@ type Row = Omit<OutboxRow, 'xid' | 'id' | 'data'> & {
 
 /** Stores cursors and reads the next rows of the shards, about 1,000 rows and 4 MiB at most. */
 export async function advanceAndRead(session: PoolClient, request: ReadRequest): Promise<ReadResult> {
-  const { source, owner, moved, cursors, ahead, holdBack, single = false } = request;
+  const { source, owner, moved, cursors, ahead, holdBack, farAhead } = request;
   const shards = Math.max(1, cursors.length);
-  const limit = single ? 1 : Math.ceil(maxRows / shards);
   const known = payloadCache.snapshot();
   const { rows } = await session.query<Row>({
     ...statement(source),
@@ -98,8 +98,8 @@ export async function advanceAndRead(session: PoolClient, request: ReadRequest):
       ...columns(moved),
       ...columns(cursors),
       ahead,
-      holdBack,
-      limit,
+      cursors.map(({ shard }) => holdBack || farAhead?.has(shard) === true),
+      cursors.map(({ shard }) => (farAhead?.has(shard) ? 1 : Math.ceil(maxRows / shards))),
       Math.ceil(maxBytes / shards),
       [...known.keys()],
     ],

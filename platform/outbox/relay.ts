@@ -38,6 +38,7 @@ import {
 import { Tally } from './tally.ts';
 import { TopicEnds } from './topic-ends.ts';
 import { TopicPartitions } from './topic-partitions.ts';
+import { Unparkable } from './unparkable.ts';
 import { Upkeep } from './upkeep.ts';
 import { outboxTable } from './write.ts';
 
@@ -126,6 +127,7 @@ export class OutboxRelay {
   readonly #topics: TopicPartitions;
   readonly #ends: TopicEnds;
   readonly #failing = new FailingPartitions();
+  readonly #unparkable = new Unparkable();
   #publishedIds: PublishedIds;
   #markDue = 0;
   #parkedDue = 0;
@@ -377,10 +379,10 @@ export class OutboxRelay {
   }
 
   async #read(session: PoolClient): Promise<ReadResult> {
-    const { moved, cursors, ahead, isFarAhead } = this.#progress;
+    const { moved, cursors, ahead, farAhead } = this.#progress;
     if (cursors.length === 0) return { moved: [], horizon: 0, rows: [] };
-    const holdBack = isFarAhead || this.#keepUntil !== undefined;
-    const request = { source: this.#source, owner: this.#owner, moved, cursors, ahead, holdBack, single: isFarAhead };
+    const holdBack = this.#keepUntil !== undefined;
+    const request = { source: this.#source, owner: this.#owner, moved, cursors, ahead, holdBack, farAhead };
     const read = await advanceAndRead(session, request);
     this.#settle(moved, read.moved);
     return { ...read, rows: read.rows.filter((row) => this.#progress.has(row.shard)) };
@@ -395,7 +397,7 @@ export class OutboxRelay {
 
   /**
    * Publishes the rows of a read, parks what Kafka refuses, and pauses after a failure. A row that cannot be parked comes in each
-   * read: the others do not wait for it.
+   * read, and is tried again after a pause: the others do not wait for it.
    * @returns how many of them are published or parked; `some` only where no other failure was met than that of such a row
    */
   async #publish(session: PoolClient, { rows }: ReadResult): Promise<'all' | 'some' | 'none'> {
@@ -403,9 +405,10 @@ export class OutboxRelay {
     if (!this.#mayPublish(performance.now())) return 'none';
     const database = this.#database;
     const due = rows.toSorted((a, b) => a.id - b.id);
+    const tried = this.#unparkable.without(due);
     const tally = new Tally();
     let isAnyDone = false;
-    const { free, waiting } = await this.#parked.split(session, due, tally);
+    const { free, waiting } = await this.#parked.split(session, tried, tally);
     const end = metrics.publishing.startTimer({ database });
     const { failure, refused } = await publish(free, {
       ...this.#target(session),
@@ -418,15 +421,16 @@ export class OutboxRelay {
       },
     });
     end();
-    metrics.batch.observe({ database }, due.length);
+    metrics.batch.observe({ database }, tried.length);
     const parking = await this.#parked.add(session, this.#owner, waiting.concat(refused));
     this.#progress.published(parking.parked.filter(({ row }) => tally.settle(row)).map(({ row }) => row.whole ?? row));
     if (failure) {
       await this.#fail(failure);
       return 'none';
     }
-    if (!parking.failure) return 'all';
-    this.#noteFailure(parking.failure);
+    if (!parking.failure && tried.length === due.length) return 'all';
+    if (parking.failure) this.#noteFailure(parking.failure);
+    this.#unparkable.note(parking.left);
     if (isAnyDone || parking.parked.length > 0) return 'some';
     await this.#waker.wait(backoffMs(this.#failures, backoff), true);
     return 'none';

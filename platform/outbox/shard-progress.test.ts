@@ -121,6 +121,20 @@ describe('ShardProgress', () => {
     );
   });
 
+  it('is too far ahead, where all together are, in the shards that have their share of it', () => {
+    const progress = new ShardProgress();
+    progress.own([0, 1, 2, 3].map((own) => ({ shard: own, xid: 0, id: 0, isTaken: true })));
+    const publish = (own: number, from: number, to: number) =>
+      progress.published(Array.from({ length: to - from }, (_, i) => ({ shard: own, xid: 1, id: from + i })));
+    publish(0, 0, 4_000);
+    publish(1, 4_000, 4_999);
+    assert.deepEqual(progress.farAhead, new Set());
+    publish(1, 4_999, 5_200);
+    assert.deepEqual(progress.farAhead, new Set([0]));
+    publish(1, 5_200, 5_300);
+    assert.deepEqual(progress.farAhead, new Set([0, 1]));
+  });
+
   it('drops a shard whose cursor could not be stored', () => {
     const progress = new ShardProgress();
     progress.own([

@@ -1,8 +1,9 @@
 import { advance, compare } from './cursor.ts';
 import type { Cursor, LeasedCursor, RowPosition, ReadPosition } from './cursor.ts';
 
-/** When so many rows are published ahead of the cursors, the relay waits until the cursors follow. */
+/** When so many rows are published ahead of the cursors, the shards that have most of them wait until their cursors follow. */
 const maxAhead = 5_000;
+const noShards: ReadonlySet<number> = new Set();
 
 /** How far the shards of a relay are published: their cursors, and the rows published ahead of them. */
 export class ShardProgress {
@@ -30,8 +31,12 @@ export class ShardProgress {
     return [...this.#ahead.keys()];
   }
 
-  get isFarAhead(): boolean {
-    return this.#ahead.size >= maxAhead;
+  /** Of too many rows published ahead of the cursors: the shards that have their share or more. The others go on. */
+  get farAhead(): ReadonlySet<number> {
+    if (this.#ahead.size < maxAhead) return noShards;
+    const byShard = Map.groupBy(this.#ahead.values(), ({ shard }) => shard);
+    const share = maxAhead / this.#cursors.size;
+    return new Set([...byShard].filter(([, rows]) => rows.length >= share).map(([shard]) => shard));
   }
 
   /** Whether rows of the shard are published ahead of its cursor. */

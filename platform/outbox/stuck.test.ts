@@ -64,6 +64,43 @@ describe('an outbox that is not published', { concurrency: true }, () => {
     }
   });
 
+  it('in a shard with many events, because of an open transaction, is published in the others', async () => {
+    const database = await createTestDatabase();
+    const { kafka, sent } = fakeKafka({ orders: 6 });
+    const relay = new OutboxRelay({ name: 'test', pool: database.pool, kafka, log, health: new Health() });
+    const idle = new pg.Client({ connectionString: database.url });
+    await idle.connect();
+    const write = (keys: string) =>
+      database.pool.query(
+        `INSERT INTO millrace.outbox (topic, key, event_id, type, source, data)
+         SELECT 'orders', key, 'e', 't', '/s', '{}' FROM unnest($1::text[]) AS key`,
+        [keys.split(' ')],
+      );
+    try {
+      await idle.query('SET idle_in_transaction_session_timeout = 0; BEGIN; SELECT pg_current_xact_id()');
+      const ofOneKey = 6_000;
+      await write('1 '.repeat(ofOneKey).trim());
+      relay.start();
+      await eventually(() => sent.length >= 5_000, 'as many as may be published ahead');
+      const keys = Array.from({ length: 20 }, (_, n) => String(n + 2));
+      const { rows } = await database.pool.query<{ key: string }>(
+        'SELECT key FROM unnest($1::text[]) AS key WHERE hashtext(key) & 3 <> (hashtext($2) & 3)',
+        [keys, '1'],
+      );
+      await write(keys.join(' '));
+      relay.wake();
+      const isSent = (key: string) => sent.some(({ message }) => message.key === key);
+      await eventually(() => rows.every(({ key }) => isSent(key)), 'those of the other shards', withinMs);
+      assert.ok(sent.length < ofOneKey);
+      await idle.query('COMMIT');
+      await eventually(() => sent.length === ofOneKey + keys.length, 'all');
+    } finally {
+      await idle.end();
+      await relay.stop();
+      await database.drop();
+    }
+  });
+
   it('by a relay whose session hangs in the server with its locks is published within 20 s by another session, and by other relays', async () => {
     const database = await createTestDatabase();
     const { kafka, sent } = fakeKafka({ orders: 6 });
