@@ -56,7 +56,7 @@ export class Disturbances {
     else if (kind === 'crash') scheduler.crash(role.actor!);
     else if (kind === 'stop') cast.replace(role);
     else if (kind === 'refusal') this.#refuse();
-    else if (kind === 'locked') this.#lock();
+    else if (kind === 'locked') this.lock(random.chance(0.5) ? 'effects' : random.pick(lockable));
     else {
       const server = kind === 'no-kafka' ? 'Kafka' : 'PostgreSQL';
       this.#fail(100, 4_000, (call) => (call.server === server ? { fate: 'lost' } : undefined));
@@ -76,12 +76,12 @@ export class Disturbances {
   }
 
   /**
-   * Somebody locks a table, and all statements on it take too long. Half of the time it is that of the effects: there, an
-   * inbox can do everything but what the event asks for, and the lock must not pass for a fault of the event.
+   * Somebody locks a table, and all statements on it take too long. If it is that of the effects, an inbox can do everything but what
+   * the event asks for, and the lock must not pass for a fault of the event.
+   * @param table the start of its name
    */
-  #lock(): void {
-    const { random, scheduler } = this.#options;
-    const table = random.chance(0.5) ? 'effects' : random.pick(lockable);
+  lock(table: string): void {
+    const { scheduler } = this.#options;
     scheduler.note(`${table} is locked`);
     const isOn = new RegExp(`\\b${table}`);
     this.#fail(500, 6_000, (call) =>

@@ -205,6 +205,8 @@ export class Schedule {
       cast.add(`worker-${i}`, () => startWorker(versions, { pool, kafka, onEmitted: wakeAll, lingerMs }));
     const disturbances = new Disturbances({ random, clock, scheduler, kafka: this.#kafka, cast, until: lasts });
     for (let i = random.int(0, 3); i > 0; i -= 1) scheduler.plan(random.int(0, lasts), () => disturbances.draw());
+    // a lock that comes when most events have had their effects meets none
+    if (random.chance(0.25)) scheduler.plan(0, () => disturbances.lock('effects'));
     return { disturbances, hasWorkers: workers > 0 };
   }
 
