@@ -146,13 +146,16 @@ export class Parked {
     const parked: Refused[] = [];
     let failure: Error | undefined;
     for (const one of refused) {
-      const name = nameOfKey(one.row);
-      if (left.has(name)) continue;
+      const names = messagesOf(one.row).map(nameOfKey);
+      if (names.some((name) => left.has(name))) {
+        for (const name of names) left.add(name);
+        continue;
+      }
       try {
         parked.push(...(await this.#add(session, owner, [one])));
       } catch (error) {
         if (isUnavailable(error)) throw error;
-        left.add(name);
+        for (const name of names) left.add(name);
         failure ??= toError(error);
       }
     }

@@ -36,7 +36,15 @@ await runService('orders', async ({ log, health, onStop }) => {
   onStop('kafka', () => kafka.close());
 
   // the event store is the outbox of the commands
-  const relay = new OutboxRelay({ name: 'orders', pool: writePool, kafka, log, health, source: 'outbox', own: orderEvents });
+  const relay = new OutboxRelay({
+    name: 'orders',
+    pool: writePool,
+    kafka,
+    log,
+    health,
+    source: 'outbox',
+    own: orderEvents,
+  });
   // the outbox of the consumer's database publishes dead letters
   const deadLetterRelay = new OutboxRelay({ name: 'orders-read', pool: readPool, kafka, log, health });
 
