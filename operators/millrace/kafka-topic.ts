@@ -18,6 +18,16 @@ export function topicResourceName(topic: string): string {
   return name === topic ? name : `${name.replaceAll(/^[.-]+|[.-]+$/g, '')}-topic`;
 }
 
+/** A KafkaTopic as somebody may have made it. */
+export type FoundTopic = Pick<KafkaTopic, 'metadata'> & { spec: Partial<KafkaTopic['spec']> };
+
+/** Kafka's name of the topic that a KafkaTopic is of. */
+export const topicNameOf = ({ metadata, spec }: FoundTopic): string => spec.topicName ?? metadata.name;
+
+/** Whether a KafkaTopic is that of another topic: several names of topics may have the same name as a KafkaTopic. */
+export const isOfOtherTopic = (found: FoundTopic, desired: KafkaTopic): boolean =>
+  topicNameOf(found) !== topicNameOf(desired);
+
 /** The KafkaTopic of a topic. It has no owner reference, so that no deletion of another object deletes it. */
 export function kafkaTopicOf({ name, partitions, retentionMs }: Topic, options: KafkaTopicOptions): KafkaTopic {
   const { namespace, cluster, replicas, madeFor } = options;

@@ -10,13 +10,14 @@ import { configMaps, eventServices, kafkaTopics, kafkaUsers, streamQueries } fro
 import { ConsumerLagReader } from './consumer-lag.ts';
 import type { Rights } from './event-service/kafka-user.ts';
 import type { ConfigMap } from './informers.ts';
-import { managedBy, manager } from './labels.ts';
+import { madeForLabel, madeForQueryLabel, managedBy, manager } from './labels.ts';
 import type { StatusWithConditions } from './report.ts';
 import { StreamQueryControllers } from './stream-query/controllers.ts';
 import { queryText } from './stream-query/validate.ts';
 import { eventServiceWorld } from './testing/event-services.ts';
 import type { EventServiceWorld } from './testing/event-services.ts';
 import { kstatusOf } from './testing/kstatus.ts';
+import type { KafkaTopic } from './strimzi.ts';
 import { strimziAnswers, strimziSays } from './testing/strimzi.ts';
 import { namespace } from './testing/world.ts';
 
@@ -91,6 +92,43 @@ describe('what somebody else has made in Kubernetes', () => {
       handOver(world, kafkaTopics, message);
       await eventually(() => condition('reports', 'TopicsReady')?.reason !== 'TopicTaken', 'it is handed over');
       assert.equal((found() as Resource<typeof retained>).spec.partitions, 6);
+    }));
+
+  it('is not touched where it is the KafkaTopic of another topic, nor deleted with a service', () =>
+    inWorld(async ({ server, declare, condition, service }) => {
+      const found = (name: string) => server.find<KafkaTopic>(kafkaTopics, namespace, name);
+      const topicOf = (name: string, topicName: string, labels: Record<string, string>) => {
+        const { metadata, ...rest } = foreignTopic(name);
+        const made = { ...metadata, labels: { ...metadata.labels, ...labels } };
+        server.create(kafkaTopics, { ...rest, metadata: made, spec: { ...retained, topicName } } as KubeObject);
+        return found(name)!;
+      };
+      const others = [
+        topicOf('of-a-query-topic', 'of_a_query', { ...managedBy, [madeForQueryLabel]: 'hourly' }),
+        topicOf('of-reports-topic', 'of_reports', { ...managedBy, [madeForLabel]: 'reports' }),
+        topicOf('of-nobody-topic', 'of_nobody', { ...managedBy, [madeForLabel]: 'gone' }),
+        topicOf('of-a-stranger-topic', 'of_a_stranger', {}),
+      ];
+      const wanted = ['Of_A_Query', 'Of_Reports', 'Of_Nobody', 'Of_A_Stranger', 'both_', 'Both'];
+      const produces = wanted.map((topic) => ({ topic, partitions: 6, retention: '7d' }));
+      declare('reports', { kafka, produces, deletionPolicy: 'Delete' });
+      await eventually(() => condition('reports', 'Ready')?.reason === 'TopicTaken', 'it says so');
+      const sentence = (name: string, topic: string, other: string) =>
+        `the KafkaTopic ${name} is that of the topic ${topic}, not of ${other}: declare another topic, or delete the KafkaTopic where nobody needs that one`;
+      assert.deepEqual(condition('reports', 'TopicsReady')!.message.split('; ').toSorted(), [
+        sentence('both-topic', 'both_', 'Both'),
+        sentence('of-a-query-topic', 'of_a_query', 'Of_A_Query'),
+        sentence('of-a-stranger-topic', 'of_a_stranger', 'Of_A_Stranger'),
+        sentence('of-nobody-topic', 'of_nobody', 'Of_Nobody'),
+        sentence('of-reports-topic', 'of_reports', 'Of_Reports'),
+      ]);
+      server.delete(eventServices, namespace, 'reports');
+      await eventually(() => !service('reports'), 'the service is gone');
+      assert.equal(found('both-topic'), undefined, 'its own topic is deleted');
+      assert.deepEqual(
+        others.map(({ metadata }) => found(metadata.name)),
+        others,
+      );
     }));
 
   it('is not touched where it has the name of the user of a service', () =>

@@ -57,12 +57,17 @@ describe('the topics of a service', () => {
     const observed = (status: object, labels = topic!.metadata.labels!): KafkaTopic =>
       ({ ...topic, metadata: { ...topic!.metadata, labels, generation: 2 }, status }) as KafkaTopic;
     const ready = { conditions: [{ type: 'Ready', status: 'True' }] };
-    const reason = (topics: KafkaTopic[]) => topicsCondition(one, topics).reason;
+    const condition = (topics: KafkaTopic[]) =>
+      topicsCondition(
+        one,
+        topics.map((found) => ({ desired: topic!, found })),
+      );
+    const reason = (topics: KafkaTopic[]) => condition(topics).reason;
     assert.equal(reason([observed({})]), 'TopicsNotReady');
     assert.equal(reason([observed({ ...ready, observedGeneration: 1 })]), 'TopicsNotReady');
     assert.equal(reason([observed({ ...ready, observedGeneration: 2 })]), 'Created');
     const failed = { observedGeneration: 2, conditions: [{ type: 'NotReady', status: 'True', message: 'no brokers' }] };
-    assert.match(topicsCondition(one, [observed({}), observed(failed)]).message, /^a: no brokers$/);
+    assert.match(condition([observed({}), observed(failed)]).message, /^a: no brokers$/);
     assert.equal(reason([observed({}, { 'millrace.dev/made-for': 'users' })]), 'TopicTaken');
   });
 });

@@ -4,11 +4,13 @@ import type { EventService } from '../api/event-service.ts';
 import { kafkaTopics } from '../api/kinds.ts';
 import type { ControllerContext } from '../controller-context.ts';
 import { isManaged, madeForLabel, ownUserPrefix } from '../labels.ts';
+import { isOfOtherTopic, topicNameOf } from '../kafka-topic.ts';
 import { applyOwn, findObject } from '../own-objects.ts';
 import { strimziMissing } from '../strimzi.ts';
 import type { KafkaTopic } from '../strimzi.ts';
 import { aclsOf, kafkaUserOf, userCondition } from './kafka-user.ts';
 import { otherOwner, topicsCondition, topicsOf } from './topics.ts';
+import type { ObservedTopic } from './topics.ts';
 
 /** Keeps the topics and the user of a service in a Kafka of Strimzi, as resources. */
 export class StrimziKafka {
@@ -22,10 +24,11 @@ export class StrimziKafka {
     const { kafkaTopics: topics } = this.#context;
     const missing = strimziMissing(topics);
     if (missing) return { type: 'TopicsReady', status: 'False', reason: missing.failure, message: missing.message };
-    const isFree = (topic: KafkaTopic) => otherOwner(service, topic) === undefined || this.#isOrphan(topic);
-    const observed: KafkaTopic[] = [];
+    const observed: ObservedTopic[] = [];
     for (const desired of topicsOf(service)) {
-      observed.push(await applyOwn(this.#context, topics, desired, signal, isFree));
+      const isFree = (topic: KafkaTopic) =>
+        !isOfOtherTopic(topic, desired) && (otherOwner(service, topic) === undefined || this.#isOrphan(topic));
+      observed.push({ desired, found: await applyOwn(this.#context, topics, desired, signal, isFree) });
     }
     return topicsCondition(service, observed);
   }
@@ -61,8 +64,12 @@ export class StrimziKafka {
     const own = new Map<string, KafkaTopic>();
     for (const topic of topicsOf(service)) {
       const found = await findObject(this.#context, this.#context.kafkaTopics, topic, signal);
-      const isOwn = found && isManaged(found) && found.metadata.labels?.[madeForLabel] === service.metadata.name;
-      if (isOwn) own.set(topic.spec.topicName ?? topic.metadata.name, topic);
+      const isOwn =
+        found &&
+        isManaged(found) &&
+        !isOfOtherTopic(found, topic) &&
+        found.metadata.labels?.[madeForLabel] === service.metadata.name;
+      if (isOwn) own.set(topicNameOf(topic), topic);
     }
     return own;
   }

@@ -2,7 +2,8 @@ import { messageOf } from '#platform/errors';
 import { isRefusal } from '#runtime/errors.ts';
 import { keyOf } from '#runtime/objects.ts';
 import type { ControllerContext } from '../controller-context.ts';
-import { kafkaTopicOf } from '../kafka-topic.ts';
+import { isOfOtherTopic, kafkaTopicOf, topicNameOf } from '../kafka-topic.ts';
+import type { FoundTopic } from '../kafka-topic.ts';
 import { isManaged, madeForLabel, madeForQueryLabel } from '../labels.ts';
 import { applyOwn } from '../own-objects.ts';
 import type { KafkaTopic, StrimziReadiness } from '../strimzi.ts';
@@ -53,20 +54,13 @@ export function refusalIn(error: unknown): StrimziReadiness {
   return { ready: false, failure: 'ReconcileRefused', message: messageOf(error) };
 }
 
-/** A KafkaTopic as somebody may have made it. */
-type FoundTopic = Pick<KafkaTopic, 'metadata'> & { spec: Partial<KafkaTopic['spec']> };
-
-/** Kafka's name of a topic. */
-const topicNameOf = ({ metadata, spec }: FoundTopic) => spec.topicName ?? metadata.name;
-
 /** Earlier releases wrote the name of the query where that of a service is now, and made a topic as one is made now. */
 function isOfQuery(
   { eventServices, streamQueries }: Pick<ControllerContext, 'eventServices' | 'streamQueries'>,
   found: FoundTopic,
   desired: KafkaTopic,
 ): boolean {
-  // several names of topics may have the same name as a KafkaTopic
-  if (topicNameOf(found) !== topicNameOf(desired)) return false;
+  if (isOfOtherTopic(found, desired)) return false;
   const { namespace = '', labels = {} } = found.metadata;
   if (labels[madeForQueryLabel] !== undefined) return true;
   const maker = `${namespace}/${labels[madeForLabel] ?? ''}`;
@@ -82,8 +76,8 @@ function taken(found: KafkaTopic, desired: KafkaTopic): QueryTopic {
 
 function whoseIs(found: KafkaTopic, desired: KafkaTopic): string {
   const { name, labels } = found.metadata;
-  const topic = topicNameOf(found);
-  if (topic !== topicNameOf(desired)) return `${name} is that of the topic ${topic}: emit to another topic`;
+  if (isOfOtherTopic(found, desired))
+    return `${name} is that of the topic ${topicNameOf(found)}: emit to another topic`;
   const whose = isManaged(found)
     ? `was made for ${labels?.[madeForLabel] ?? 'a service'}`
     : 'exists, and Millrace has not made it';
