@@ -42,6 +42,11 @@ export function specChanged({ before, after }: Change<KubeObject>): boolean {
   );
 }
 
+/** Lets changes of labels through, which somebody who is no controller makes. */
+export function labelsChanged({ before, after }: Change<KubeObject>): boolean {
+  return !equal(before?.metadata.labels, after?.metadata.labels);
+}
+
 /** A key of no object, whose reconcile shows that the queue works. */
 const canary = '\0canary';
 const canaryEveryMs = 10_000;

@@ -97,6 +97,26 @@ describe('a queue of keys', () => {
     assert.equal(processed.at(-1)?.failures, 1);
   });
 
+  it('waits longer after each time, too, where a part of the work has failed', async () => {
+    const { queue, clock, begun, finish } = controlled();
+    queue.start();
+    queue.add('a');
+    const isAgainWithin = async (atLeast: number, atMost: number, result: Result) => {
+      const before = begun.length;
+      await finish('a', result);
+      await clock.advance(atLeast - 1);
+      assert.equal(begun.length, before);
+      await clock.advance(atMost - atLeast + 1);
+      assert.equal(begun.length, before + 1);
+    };
+    await isAgainWithin(50, 100, { retry: true });
+    await isAgainWithin(100, 200, { retry: true });
+    await isAgainWithin(200, 400, { retry: true, requeueAfterMs: 3_000 });
+    await isAgainWithin(10, 10, { retry: true, requeueAfterMs: 10 });
+    await isAgainWithin(3_000, 3_000, { requeueAfterMs: 3_000 });
+    await isAgainWithin(50, 100, { retry: true });
+  });
+
   it('waits as long as the server asks', async () => {
     const { queue, clock, begun, fail } = controlled();
     queue.start();

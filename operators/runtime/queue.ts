@@ -8,6 +8,8 @@ import { retryAfterOf } from './errors.ts';
 export interface Result {
   /** reconciles the key again after this time, even if nothing has changed */
   requeueAfterMs?: number | undefined;
+  /** reconciles the key again with the backoff of one that fails, though it has failed in a part only, which is told elsewhere */
+  retry?: boolean | undefined;
 }
 
 /** The end of the work on a key, for metrics and the log. */
@@ -149,7 +151,7 @@ export class WorkQueue {
     this.#processing.delete(key);
     if (signal.aborted && error !== undefined)
       this.add(key); // it was aborted: the next start processes it
-    else this.#planNext(key, error, result?.requeueAfterMs);
+    else this.#planNext(key, error, result ?? {});
     onDone?.({
       key,
       error,
@@ -167,14 +169,15 @@ export class WorkQueue {
     this.#pump();
   }
 
-  #planNext(key: string, error: unknown, requeueAfterMs: number | undefined): void {
-    if (error === undefined) {
+  #planNext(key: string, error: unknown, { requeueAfterMs, retry = false }: Result): void {
+    if (error === undefined && !retry) {
       this.#failures.delete(key);
       if (requeueAfterMs !== undefined) this.addAfter(key, requeueAfterMs);
       return;
     }
     const failures = (this.#failures.get(key) ?? 0) + 1;
     this.#failures.set(key, failures);
-    this.addAfter(key, Math.max(backoffMs(failures, { jitter: 0.5, ...this.#backoff }), retryAfterOf(error)));
+    const pause = Math.max(backoffMs(failures, { jitter: 0.5, ...this.#backoff }), retryAfterOf(error));
+    this.addAfter(key, Math.min(pause, requeueAfterMs ?? Infinity));
   }
 }

@@ -6,7 +6,7 @@ import { KafkaProblem } from './problem.ts';
 
 /** How often what is right is checked, in milliseconds, and what is not. */
 export const recheckMs = 30_000;
-export const retryMs = 5_000;
+const retryMs = 5_000;
 
 /** What is found, and which topics are still to be looked at, with the problems of those before. */
 export interface Found {

@@ -1,4 +1,4 @@
-import { Controller, specChanged } from '#runtime/controller.ts';
+import { Controller, labelsChanged, specChanged } from '#runtime/controller.ts';
 import type { RuntimeMetrics } from '#runtime/metrics.ts';
 import { isDeleting } from '#runtime/finalizers.ts';
 import { keyOf } from '#runtime/objects.ts';
@@ -91,7 +91,11 @@ export class StreamQueryControllers {
       .watches(queries, namespaceOf, specChanged)
       .watches(eventServices, namespaceOf, specChanged)
       .watches(maps, namespaceOf)
-      .watches(topics, (topic) => (isOfQueries(topic) ? namespaceOf(topic) : []), specChanged)
+      .watches(
+        topics,
+        (topic) => (isOfQueries(topic) ? namespaceOf(topic) : []),
+        (change) => specChanged(change) || labelsChanged(change),
+      )
       .resyncs(() => {
         places.emittedTopics.clear();
         return this.#namespaces();

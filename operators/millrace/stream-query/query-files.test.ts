@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import type { Resource } from '#runtime/objects.ts';
+import { ManualClock } from '#runtime/testing/manual-clock.ts';
 import { eventually } from '#test/eventually.ts';
 import { configMaps, kafkaTopics, streamQueries } from '../api/kinds.ts';
 import type { ConfigMap } from '../informers.ts';
-import { manager } from '../labels.ts';
+import { madeForQueryLabel, manager } from '../labels.ts';
 import type { KafkaTopic } from '../strimzi.ts';
 import { kstatusOf } from '../testing/kstatus.ts';
 import { streamQueryWorld } from '../testing/stream-queries.ts';
@@ -14,13 +15,14 @@ import { namespace } from '../testing/world.ts';
 import { configMapOf } from './config-map.ts';
 
 const kafka = { cluster: 'millrace' };
+const clusterLabel = 'strimzi.io/cluster';
 const emitting = (to: string) => ({ emit: { to } });
 
 async function inWorld(
   test: (world: StreamQueryWorld) => Promise<void>,
-  prepare?: Parameters<typeof streamQueryWorld>[0],
+  ...options: Parameters<typeof streamQueryWorld>
 ): Promise<void> {
-  const world = await streamQueryWorld(prepare);
+  const world = await streamQueryWorld(...options);
   try {
     await test(world);
   } finally {
@@ -62,6 +64,31 @@ describe('the topics that queries emit to', () => {
         await eventually(() => written().join() === 'alerts-,mine', 'and have their rights');
       },
       (server) => server.fail(422, Infinity, isRefused),
+    );
+  });
+
+  it('are tried ever more seldom where the API server refuses them', () => {
+    const clock = new ManualClock();
+    const triedAt: number[] = [];
+    const isRefused = ({ verb, path }: { verb: string; path: string }) => {
+      const isWrite = verb === 'patch' && path.endsWith('/kafkatopics/mine');
+      if (isWrite) triedAt.push(clock.now());
+      return isWrite;
+    };
+    return inWorld(
+      async ({ runner, query, ready }) => {
+        runner({ kafka });
+        query('mine', emitting('mine'));
+        await eventually(async () => {
+          await clock.advance(1_000);
+          return triedAt.length > 12;
+        }, 'it is tried again and again');
+        const pauses = triedAt.slice(1).map((at, i) => at - triedAt[i]!);
+        assert.ok(pauses.at(-1)! >= 30_000, pauses.join());
+        assert.equal(ready('mine')?.reason, 'ReconcileRefused');
+      },
+      (server) => server.fail(422, Infinity, isRefused),
+      clock,
     );
   });
 
@@ -118,6 +145,27 @@ describe('the topics that queries emit to', () => {
       }
       server.delete(kafkaTopics, namespace, 'mine');
       await eventually(found, 'it is made again');
+    }));
+
+  it('are somebody else’s where the label is taken away that says whose they are, and their own where it is back', () =>
+    inWorld(async ({ server, context, runner, query, ready, files, written }) => {
+      const known = () => context.kafkaTopics.store.get(`${namespace}/mine`)?.metadata.labels;
+      const label = (labels: Record<string, string | null>) =>
+        server.patch(kafkaTopics, namespace, 'mine', { metadata: { labels } });
+      runner({ kafka });
+      query('mine', emitting('mine'));
+      const isPassedOn = () => files().join() === 'mine' && written().join() === 'mine';
+      await eventually(isPassedOn, 'it is passed on, and has its right');
+      label({ [clusterLabel]: 'another' });
+      await eventually(() => known()?.[clusterLabel] === 'millrace', 'it is corrected');
+      for (const taken of [madeForQueryLabel, 'app.kubernetes.io/managed-by']) {
+        const value = known()![taken]!;
+        label({ [taken]: null });
+        await eventually(() => ready('mine')?.reason === 'TopicTaken', `without ${taken} nobody knows whose it is`);
+        await eventually(() => files().length + written().length === 0, 'it is taken back');
+        label({ [taken]: value });
+        await eventually(isPassedOn, 'it is handed over');
+      }
     }));
 
   it('are made by nobody where the service that runs the queries has no Kafka, which the query says', () =>

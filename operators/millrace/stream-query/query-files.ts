@@ -9,7 +9,7 @@ import type { StreamQuery } from '../api/stream-query.ts';
 import type { ControllerContext } from '../controller-context.ts';
 import { OperatorError } from '../errors.ts';
 import type { ExternalKafka } from '../external-kafka/external-kafka.ts';
-import { recheckMs, retryMs } from '../external-kafka/findings.ts';
+import { recheckMs } from '../external-kafka/findings.ts';
 import { byNamespace } from '../informers.ts';
 import type { ConfigMap } from '../informers.ts';
 import { handOverCommand, isManaged } from '../labels.ts';
@@ -90,7 +90,7 @@ export class QueryFiles {
     const observed = this.maps(namespace);
     if (!topology.runner && !observed.some(Boolean)) return {};
     const candidates = await this.#candidates(namespace, topology, observed, signal);
-    const requeueAfterMs = await this.#keepTopics(namespace, candidates, topology, signal);
+    const result = await this.#keepTopics(namespace, candidates, topology, signal);
     const texts = this.#textsOf(namespace, candidates, topology);
     const before = observed.map((map) => map?.data);
     const { data, overflow } = queryFiles(texts, before);
@@ -107,7 +107,7 @@ export class QueryFiles {
     const last = this.passed(namespace);
     this.#passed.set(namespace, { ...last, overflow });
     this.#onChange(namespace, overflow.symmetricDifference(last.overflow));
-    return { requeueAfterMs };
+    return result;
   }
 
   /** What there is of each query. @param observed the ConfigMaps */
@@ -132,13 +132,13 @@ export class QueryFiles {
     return candidates;
   }
 
-  /** Makes and corrects the topics that no service declares. @returns when to look at them again; undefined where Strimzi does */
+  /** Makes and corrects the topics that no service declares. @returns when to look at them again: of most, Strimzi tells */
   async #keepTopics(
     namespace: string,
     candidates: ReadonlyMap<string, Candidate>,
     { topics, runner }: Topology,
     signal: AbortSignal,
-  ): Promise<number | undefined> {
+  ): Promise<Result> {
     const { kafkaTopics, streamQueries } = this.#context;
     const { cluster, external, replicas } = runner?.spec.kafka ?? {};
     const undeclared = undeclaredTopics(candidates, topics);
@@ -161,9 +161,9 @@ export class QueryFiles {
       namespace,
       emitting.map(({ metadata }) => metadata.name),
     );
-    if (!isOver) return 0;
-    if (![...after.values()].every(({ ready }) => ready)) return retryMs;
-    return external && after.size > 0 ? recheckMs : undefined;
+    if (!isOver) return { requeueAfterMs: 0 };
+    if (![...after.values()].every(({ ready }) => ready)) return { retry: true };
+    return external && after.size > 0 ? { requeueAfterMs: recheckMs } : {};
   }
 
   /** The files that analytics gets. Whoever keeps the rights to topics is told which ones these emit to. */

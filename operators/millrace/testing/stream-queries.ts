@@ -1,3 +1,4 @@
+import type { Clock } from '#runtime/clock.ts';
 import { conditionOf } from '#runtime/conditions.ts';
 import type { Condition } from '#runtime/conditions.ts';
 import type { Resource } from '#runtime/objects.ts';
@@ -36,8 +37,11 @@ interface WithAcls {
  * A world with the controllers of EventServices and of StreamQueries, which run.
  * @param prepare changes the API server before anybody asks it
  */
-export async function streamQueryWorld(prepare?: Parameters<typeof createWorld>[1]): Promise<StreamQueryWorld> {
-  const world = await eventServiceWorld(() => ({}), undefined, prepare);
+export async function streamQueryWorld(
+  prepare?: Parameters<typeof createWorld>[1],
+  clock?: Clock,
+): Promise<StreamQueryWorld> {
+  const world = await eventServiceWorld(() => ({}), clock, prepare);
   const { server, context, metrics, declare } = world;
   const queries = new StreamQueryControllers(context, () => Promise.resolve([]), metrics, world);
   await world.start(...queries.controllers);
