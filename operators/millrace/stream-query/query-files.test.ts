@@ -168,6 +168,46 @@ describe('the topics that queries emit to', () => {
       }
     }));
 
+  it('keep the right of what no file emits to any more until every pod has heard of it', () => {
+    const clock = new ManualClock();
+    let isRefused = false;
+    const isFile = ({ verb, path }: { verb: string; path: string }) =>
+      verb === 'patch' && path.includes('/configmaps/');
+    return inWorld(
+      async ({ server, runner, query, files, written }) => {
+        const until = (isSo: () => boolean, what: string) =>
+          eventually(async () => {
+            await clock.advance(1_000);
+            return isSo();
+          }, what);
+        runner({ kafka });
+        query('moved', emitting('from'));
+        query('deleted', emitting('gone'));
+        query('stays', emitting('kept'));
+        await until(() => written().join() === 'from,gone,kept', 'they have their rights');
+        await until(() => files().length === 3, 'they are passed on');
+        isRefused = true;
+        server.patch(streamQueries, namespace, 'moved', { spec: { emit: { to: 'to' } } });
+        server.delete(streamQueries, namespace, 'deleted');
+        await until(() => written().includes('to'), 'the operator knows it');
+        for (let minutes = 0; minutes < 5; minutes += 1) await clock.advance(60_000);
+        assert.deepEqual([files().length, written()], [3, ['from', 'gone', 'kept', 'to']], 'the files are as before');
+        isRefused = false;
+        await until(() => files().length === 2, 'the files are written');
+        const writtenAt = clock.now();
+        await until(() => written().join() === 'kept,to', 'their rights are taken');
+        const afterMs = clock.now() - writtenAt;
+        assert.ok(afterMs > 100_000, `after ${afterMs} ms`);
+        query('again', emitting('gone'));
+        await until(() => written().includes('gone'), 'it gets its right again');
+        for (let minutes = 0; minutes < 5; minutes += 1) await clock.advance(60_000);
+        assert.deepEqual(written(), ['gone', 'kept', 'to']);
+      },
+      (server) => server.fail(403, Infinity, (request) => isRefused && isFile(request)),
+      clock,
+    );
+  });
+
   it('are made by nobody where the service that runs the queries has no Kafka, which the query says', () =>
     inWorld(async ({ server, runner, query, ready, files }) => {
       runner();

@@ -17,6 +17,7 @@ import { applyOwn } from '../own-objects.ts';
 import { configMapNames, configMapOf, fileIn, queryFiles, writingOrder } from './config-map.ts';
 import type { EmittedTopics } from './emitted-topics.ts';
 import { ExternalTopics } from './external-topics.ts';
+import { LeavingTopics } from './leaving-topics.ts';
 import { passedOn } from './passed-on.ts';
 import type { Candidate, QueryFile } from './passed-on.ts';
 import { QueryMaps } from './query-maps.ts';
@@ -55,6 +56,7 @@ export class QueryFiles {
   readonly #validations: ValidationCache;
   readonly #externalTopics: ExternalTopics;
   readonly #emitted: EmittedTopics;
+  readonly #leaving: LeavingTopics;
   readonly #onChange: (namespace: string, queries: Iterable<string>) => void;
   readonly #maps: QueryMaps;
   readonly #passed = new Map<string, Passed>();
@@ -70,6 +72,7 @@ export class QueryFiles {
     this.#validations = validations;
     this.#externalTopics = new ExternalTopics(externalKafka, context.clock);
     this.#emitted = emittedTopics;
+    this.#leaving = new LeavingTopics(context.clock);
     this.#maps = new QueryMaps(context.configMaps);
     this.#onChange = onChange;
   }
@@ -107,7 +110,7 @@ export class QueryFiles {
     const last = this.passed(namespace);
     this.#passed.set(namespace, { ...last, overflow });
     this.#onChange(namespace, overflow.symmetricDifference(last.overflow));
-    return result;
+    return { requeueAfterMs: this.#leaving.written(namespace), ...result };
   }
 
   /** What there is of each query. @param observed the ConfigMaps */
@@ -182,7 +185,7 @@ export class QueryFiles {
       return file ? [[name, file] as const] : [];
     });
     const emits = files.flatMap(([, { to }]) => (to === undefined || declared.known.has(to) ? [] : [to]));
-    this.#tellEmitted(namespace, emits, runner);
+    this.#tellEmitted(namespace, emits, { topics: declared, runner });
     return new Map(files.map(([name, { text }]) => [name, text]));
   }
 
@@ -191,14 +194,21 @@ export class QueryFiles {
    * as it is.
    * @param emits what files emit to and no service declares
    */
-  #tellEmitted(namespace: string, emits: readonly string[], runner: Topology['runner']): void {
+  #tellEmitted(
+    namespace: string,
+    emits: readonly string[],
+    { topics: declared, runner }: Pick<Topology, 'topics' | 'runner'>,
+  ): void {
     const { topics } = this.passed(namespace);
     const isOfStrimzi = runner?.spec.kafka?.cluster !== undefined;
-    const told = isOfStrimzi ? this.#emitted.of(namespace) : undefined;
-    const isOwn = (topic: string) => topics.get(topic)?.isOwn ?? told?.has(topic);
+    const told = this.#emitted.of(namespace);
+    const isOwn = (topic: string) => topics.get(topic)?.isOwn ?? (isOfStrimzi ? told?.has(topic) : undefined);
     const isUnread = isOfStrimzi && this.#context.kafkaTopics.isAbsent;
     if (isUnread && emits.some((topic) => isOwn(topic) === undefined)) return;
-    this.#emitted.set(namespace, new Set(emits.filter(isOwn)));
+    const emitted = new Set(emits.filter(isOwn));
+    const mayStay = (topic: string) => refusalOf(topic, declared) === undefined && topics.get(topic)?.isOwn !== false;
+    const leaving = this.#leaving.among(namespace, told ?? new Set(), emitted, mayStay);
+    this.#emitted.set(namespace, new Set([...emitted, ...leaving]));
   }
 }
 
