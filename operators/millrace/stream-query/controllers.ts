@@ -19,6 +19,7 @@ import { ValidationCache } from './validation-cache.ts';
 import { isTopologyChange, topologyOf } from './topology.ts';
 import type { Topology } from './topology.ts';
 import { fileIn } from './config-map.ts';
+import { ExternalTopics } from './external-topics.ts';
 import { QueryFiles } from './query-files.ts';
 import type { QueryPlaces } from './query-files.ts';
 import { conditionsOf, statusFieldsOf } from './status.ts';
@@ -33,8 +34,9 @@ const isOfQueries = ({ metadata }: Pick<KubeObject, 'metadata'>) => metadata.lab
 const namespaceOf = ({ metadata }: Pick<KubeObject, 'metadata'>) => [metadata.namespace ?? ''];
 
 /**
- * The controllers of StreamQueries. `stream-query` writes the status of a query, `query-files` the ConfigMaps and the topics of
- * a namespace, and `query-reports` fetches from analytics how the queries of a namespace are doing.
+ * The controllers of StreamQueries. `stream-query` writes the status of a query, `query-files` the ConfigMaps and the KafkaTopics of
+ * a namespace, `query-topics` keeps its topics in a Kafka that is not Strimzi's, and `query-reports` fetches from analytics how the queries
+ * of a namespace are doing.
  */
 export class StreamQueryControllers {
   readonly #context: ControllerContext;
@@ -44,8 +46,10 @@ export class StreamQueryControllers {
   readonly #statuses = new QueryStatusCache();
   /** the topology of each namespace, until a service of it changes */
   readonly #topologies = new Map<string, Topology>();
-  /** why a ConfigMap or a topic of a namespace cannot be written */
+  /** why a ConfigMap or a KafkaTopic of a namespace cannot be written */
   readonly #fileFailures = new Map<string, Error>();
+  /** why the topics of a namespace in a Kafka that is not Strimzi's cannot be kept */
+  readonly #topicFailures = new Map<string, Error>();
   readonly controllers: readonly Controller[];
   readonly #queries: Controller;
   readonly #files: QueryFiles;
@@ -57,8 +61,12 @@ export class StreamQueryControllers {
     places: QueryPlaces,
   ) {
     this.#context = context;
-    this.#files = new QueryFiles(context, this.#validations, places, (namespace, changed) => {
-      for (const name of changed) this.#queries.enqueue(`${namespace}/${name}`);
+    const external = new ExternalTopics(places.externalKafka, context.clock);
+    this.#files = new QueryFiles(context, this.#validations, places, external, {
+      changed: (namespace, names) => {
+        for (const name of names) this.#queries.enqueue(`${namespace}/${name}`);
+      },
+      wanted: (namespace) => outside.enqueue(namespace),
     });
     this.#fetchStatuses = fetchStatuses;
     this.#reporter = new StatusReporter(context, streamQueries, metrics);
@@ -83,10 +91,10 @@ export class StreamQueryControllers {
       name: 'query-files',
       reconcile: async (key, signal) => {
         const result = await this.#files.pass(key, this.#topology(key), signal);
-        this.#tellOfFiles(key, undefined);
+        this.#tellOf(this.#fileFailures, key, undefined);
         return topics.isAbsent ? { requeueAfterMs: result.requeueAfterMs ?? absentMs } : result;
       },
-      onFailure: async (key, error) => this.#tellOfFiles(key, error as Error),
+      onFailure: async (key, error) => this.#tellOf(this.#fileFailures, key, error as Error),
     })
       .watches(queries, namespaceOf, specChanged)
       .watches(eventServices, namespaceOf, specChanged)
@@ -98,8 +106,20 @@ export class StreamQueryControllers {
       )
       .resyncs(() => {
         places.emittedTopics.clear();
+        external.clear();
         return this.#namespaces();
       });
+    const outside = new Controller({
+      ...shared,
+      name: 'query-topics',
+      reconcile: async (key, signal) => {
+        const { isChanged, result } = await external.keep(key, signal);
+        this.#tellOf(this.#topicFailures, key, undefined);
+        if (isChanged) files.enqueue(key);
+        return result;
+      },
+      onFailure: async (key, error) => this.#tellOf(this.#topicFailures, key, error as Error),
+    });
     const reports = new Controller({
       ...shared,
       name: 'query-reports',
@@ -107,7 +127,7 @@ export class StreamQueryControllers {
     })
       .watches(eventServices, namespaceOf, specChanged)
       .resyncs(() => this.#namespaces());
-    this.controllers = [this.#queries, files, reports];
+    this.controllers = [this.#queries, files, outside, reports];
   }
 
   #namespaces(): Set<string> {
@@ -152,7 +172,7 @@ export class StreamQueryControllers {
     const status = this.#statuses.get(namespace, name);
     const conditions = conditionsOf({
       validation,
-      filesFailure: this.#fileFailures.get(namespace),
+      filesFailure: this.#fileFailures.get(namespace) ?? this.#topicFailureOf(query, topology),
       hasRunner: topology.runner !== undefined,
       isOverflow: this.#files.passed(namespace).overflow.has(name),
       hasFile: fileIn(this.#files.maps(namespace), name) !== undefined,
@@ -165,12 +185,20 @@ export class StreamQueryControllers {
   }
 
   /** Lets the queries of a namespace say why they are not passed on. @param error undefined where they are */
-  #tellOfFiles(namespace: string, error: Error | undefined): void {
-    const before = this.#fileFailures.get(namespace);
-    if (error) this.#fileFailures.set(namespace, error);
-    else this.#fileFailures.delete(namespace);
+  #tellOf(failures: Map<string, Error>, namespace: string, error: Error | undefined): void {
+    const before = failures.get(namespace);
+    if (error) failures.set(namespace, error);
+    else failures.delete(namespace);
     if (before?.message === error?.message) return;
     this.#lookAtAll(namespace);
+  }
+
+  /** Why the topic of a query cannot be kept that no service declares. */
+  #topicFailureOf(
+    { metadata: { namespace = '' }, spec: { emit } }: StreamQuery,
+    { topics }: Topology,
+  ): Error | undefined {
+    return emit && !topics.known.has(emit.to) ? this.#topicFailures.get(namespace) : undefined;
   }
 
   /** Whether the topic of a query is there that no service declares. */

@@ -1,6 +1,6 @@
 /**
- * The topics, by namespace, that its stream queries write, or may still write, and that no service declares. They were made for queries: the service that
- * runs these gets rights to them, and to no others that a query names.
+ * The topics, by namespace, that its stream queries write, or may still write, and that no service declares. They were made for queries:
+ * the service that runs these gets rights to them, and to no others that a query names.
  */
 export class EmittedTopics {
   readonly #topics = new Map<string, ReadonlySet<string>>();

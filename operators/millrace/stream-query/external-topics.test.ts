@@ -28,8 +28,14 @@ function topicsOf(answerMs: number, answers: Record<string, StrimziReadiness | E
   /** @returns which topics Kafka was asked for, how these and the others are, and whether all are looked at */
   const keep = async (wanted: readonly string[]) => {
     asked.length = 0;
-    const { topics: kept, isOver } = await topics.keep('shop', external, wanted, new AbortController().signal);
-    const how = [...kept].map(([name, { ready, failure, isOwn }]) => [name, ready ? 'ready' : failure, isOwn]);
+    topics.want('shop', external, wanted);
+    const { result } = await topics.keep('shop', new AbortController().signal);
+    const isOver = result.requeueAfterMs !== 0;
+    const how = [...topics.of('shop')].map(([name, { ready, failure, isOwn }]) => [
+      name,
+      ready ? 'ready' : failure,
+      isOwn,
+    ]);
     return { asked: [...asked], how, isOver };
   };
   return { keep, answers };

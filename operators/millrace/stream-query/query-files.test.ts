@@ -7,7 +7,7 @@ import { eventually } from '#test/eventually.ts';
 import { configMaps, kafkaTopics, streamQueries } from '../api/kinds.ts';
 import type { ConfigMap } from '../informers.ts';
 import { madeForQueryLabel, manager } from '../labels.ts';
-import type { KafkaTopic } from '../strimzi.ts';
+import type { KafkaTopic, StrimziReadiness } from '../strimzi.ts';
 import { kstatusOf } from '../testing/kstatus.ts';
 import { streamQueryWorld } from '../testing/stream-queries.ts';
 import type { StreamQueryWorld } from '../testing/stream-queries.ts';
@@ -208,6 +208,27 @@ describe('the topics that queries emit to', () => {
     );
   });
 
+  it('hold up no query that needs none of them, however long an external Kafka takes', (t) =>
+    inWorld(async ({ externalKafka, runner, query, ready, files, emittedTopics }) => {
+      const answer = Promise.withResolvers<StrimziReadiness>();
+      const ask = t.mock.method(externalKafka, 'emittedTopic', () => answer.promise);
+      t.mock.method(externalKafka, 'topicsOfQueries', () => Promise.resolve(new Set(['mine'])));
+      runner({ kafka: { external: { bootstrapServers: '127.0.0.1:1' } } });
+      query('mine', emitting('mine'));
+      try {
+        await eventually(() => ask.mock.callCount() > 0, 'Kafka is asked for its topic');
+        await eventually(() => ready('mine')?.reason === 'TopicNotReady', 'the query waits for it');
+        emittedTopics.clear(); // as another leader begins
+        query('plain');
+        await eventually(() => files().join() === 'plain', 'the other one is passed on');
+        assert.equal(emittedTopics.of(namespace), undefined, 'nobody knows the topics, and the rights stay');
+      } finally {
+        answer.resolve({ ready: true, message: '' });
+      }
+      await eventually(() => files().join() === 'mine,plain', 'both are passed on');
+      assert.deepEqual([...(emittedTopics.of(namespace) ?? [])], ['mine']);
+    }));
+
   it('are made by nobody where the service that runs the queries has no Kafka, which the query says', () =>
     inWorld(async ({ server, runner, query, ready, files }) => {
       runner();
@@ -287,7 +308,7 @@ describe('the files of queries', () => {
       const data = { 'theirs.txt': 'theirs' };
       const metadata = { namespace, name: 'stream-queries-5' };
       server.create(configMaps, { apiVersion: 'v1', kind: 'ConfigMap', metadata, data } as ConfigMap);
-      await eventually(() => context.configMaps.store.size === 1, 'the operator knows it');
+      await eventually(() => context.configMaps.store.get(`${namespace}/stream-queries-5`), 'the operator knows it');
       runner();
       query('plain');
       await eventually(() => files().includes('plain'), 'the query is passed on');

@@ -9,14 +9,13 @@ import type { StreamQuery } from '../api/stream-query.ts';
 import type { ControllerContext } from '../controller-context.ts';
 import { OperatorError } from '../errors.ts';
 import type { ExternalKafka } from '../external-kafka/external-kafka.ts';
-import { recheckMs } from '../external-kafka/findings.ts';
 import { byNamespace } from '../informers.ts';
 import type { ConfigMap } from '../informers.ts';
 import { handOverCommand, isManaged } from '../labels.ts';
 import { applyOwn } from '../own-objects.ts';
 import { configMapNames, configMapOf, fileIn, queryFiles, writingOrder } from './config-map.ts';
 import type { EmittedTopics } from './emitted-topics.ts';
-import { ExternalTopics } from './external-topics.ts';
+import type { ExternalTopics } from './external-topics.ts';
 import { LeavingTopics } from './leaving-topics.ts';
 import { passedOn } from './passed-on.ts';
 import type { Candidate, QueryFile } from './passed-on.ts';
@@ -40,6 +39,14 @@ export interface QueryPlaces {
   emittedTopics: EmittedTopics;
 }
 
+/** Who is told what passes find. */
+interface Listeners {
+  /** the queries whose topic or place has changed */
+  changed: (namespace: string, queries: Iterable<string>) => void;
+  /** that other topics are wanted outside of Strimzi */
+  wanted: (namespace: string) => void;
+}
+
 /** The topics and the files of the queries of a namespace, as the last pass has left them. */
 interface Passed {
   /** topics that only queries declare */
@@ -54,27 +61,27 @@ const nothing: Passed = { topics: new Map(), overflow: new Set() };
 export class QueryFiles {
   readonly #context: ControllerContext;
   readonly #validations: ValidationCache;
-  readonly #externalTopics: ExternalTopics;
+  readonly #external: ExternalTopics;
   readonly #emitted: EmittedTopics;
   readonly #leaving: LeavingTopics;
-  readonly #onChange: (namespace: string, queries: Iterable<string>) => void;
+  readonly #listeners: Listeners;
   readonly #maps: QueryMaps;
   readonly #passed = new Map<string, Passed>();
 
-  /** @param onChange is told the queries whose topic or place has changed */
   constructor(
     context: ControllerContext,
     validations: ValidationCache,
-    { externalKafka, emittedTopics }: QueryPlaces,
-    onChange: (namespace: string, queries: Iterable<string>) => void,
+    { emittedTopics }: QueryPlaces,
+    external: ExternalTopics,
+    listeners: Listeners,
   ) {
     this.#context = context;
     this.#validations = validations;
-    this.#externalTopics = new ExternalTopics(externalKafka, context.clock);
+    this.#external = external;
     this.#emitted = emittedTopics;
     this.#leaving = new LeavingTopics(context.clock);
     this.#maps = new QueryMaps(context.configMaps);
-    this.#onChange = onChange;
+    this.#listeners = listeners;
   }
 
   /** What there is of the queries of a namespace. */
@@ -109,7 +116,7 @@ export class QueryFiles {
     }
     const last = this.passed(namespace);
     this.#passed.set(namespace, { ...last, overflow });
-    this.#onChange(namespace, overflow.symmetricDifference(last.overflow));
+    this.#listeners.changed(namespace, overflow.symmetricDifference(last.overflow));
     return { requeueAfterMs: this.#leaving.written(namespace), ...result };
   }
 
@@ -135,7 +142,10 @@ export class QueryFiles {
     return candidates;
   }
 
-  /** Makes and corrects the topics that no service declares. @returns when to look at them again: of most, Strimzi tells */
+  /**
+   * Makes and corrects the topics that no service declares; those outside of Strimzi, whose Kafka may be slow, others do.
+   * @returns when to look at them again: of most, Strimzi tells
+   */
   async #keepTopics(
     namespace: string,
     candidates: ReadonlyMap<string, Candidate>,
@@ -146,11 +156,10 @@ export class QueryFiles {
     const { cluster, external, replicas } = runner?.spec.kafka ?? {};
     const undeclared = undeclaredTopics(candidates, topics);
     let after = new Map<string, QueryTopic>();
-    let isOver = true;
     if (external) {
-      const wanted = [...undeclared.keys()];
-      const kept = await this.#externalTopics.keep(namespace, { external, replicas }, wanted, signal);
-      [after, isOver] = [kept.topics, kept.isOver];
+      const isChanged = this.#external.want(namespace, { external, replicas }, [...undeclared.keys()]);
+      if (isChanged) this.#listeners.wanted(namespace);
+      after = this.#external.of(namespace);
     } else if (cluster !== undefined && !kafkaTopics.isAbsent)
       after = await keepQueryTopics(this.#context, { namespace, cluster, replicas }, undeclared, signal);
     const last = this.passed(namespace);
@@ -160,13 +169,11 @@ export class QueryFiles {
     const emitting = streamQueries.store
       .by(byNamespace, namespace)
       .filter(({ spec }) => spec.emit && isChanged(spec.emit.to));
-    this.#onChange(
+    this.#listeners.changed(
       namespace,
       emitting.map(({ metadata }) => metadata.name),
     );
-    if (!isOver) return { requeueAfterMs: 0 };
-    if (![...after.values()].every(({ ready }) => ready)) return { retry: true };
-    return external && after.size > 0 ? { requeueAfterMs: recheckMs } : {};
+    return { retry: !external && ![...after.values()].every(({ ready }) => ready) };
   }
 
   /** The files that analytics gets. Whoever keeps the rights to topics is told which ones these emit to. */
@@ -190,8 +197,8 @@ export class QueryFiles {
   }
 
   /**
-   * Tells which topics are emitted to that were made for queries. Without the kind of Strimzi that says whose one is, the right to it stays
-   * as it is.
+   * Tells which topics are emitted to that were made for queries. While nobody has looked whose they are, or without the kind of Strimzi that
+   * says so, the rights stay as they are.
    * @param emits what files emit to and no service declares
    */
   #tellEmitted(
@@ -203,6 +210,7 @@ export class QueryFiles {
     const isOfStrimzi = runner?.spec.kafka?.cluster !== undefined;
     const told = this.#emitted.of(namespace);
     const isOwn = (topic: string) => topics.get(topic)?.isOwn ?? (isOfStrimzi ? told?.has(topic) : undefined);
+    if (runner?.spec.kafka?.external && this.#external.isUnknown(namespace)) return;
     const isUnread = isOfStrimzi && this.#context.kafkaTopics.isAbsent;
     if (isUnread && emits.some((topic) => isOwn(topic) === undefined)) return;
     const emitted = new Set(emits.filter(isOwn));
