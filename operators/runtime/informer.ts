@@ -58,6 +58,7 @@ export class Informer<T extends KubeObject> {
   readonly store: Store<T>;
   readonly #options: InformerOptions<T>;
   readonly #handlers: ChangeHandler<T>[] = [];
+  readonly #appearances: (() => void)[] = [];
   readonly #scopes: readonly Scope[];
   /** those whose first list has not come, or that have forbidden a list or a watch since the last one */
   readonly #unread: Set<Scope>;
@@ -98,6 +99,11 @@ export class Informer<T extends KubeObject> {
     return this.#isAbsent;
   }
 
+  /** @param handler is called when the server knows the kind, which it has not known before */
+  onAppearance(handler: () => void): void {
+    this.#appearances.push(handler);
+  }
+
   /** Resolves when the cache has synced. */
   whenSynced(): Promise<void> {
     return this.#synced.promise;
@@ -117,8 +123,10 @@ export class Informer<T extends KubeObject> {
       onRestart: (reason) => metrics.restarted(type, reason),
       sink: {
         replace: (items) => {
+          const isNew = this.#isAbsent;
           this.#isAbsent = false;
           this.#replace(scope, items.map(transform));
+          if (isNew) for (const tell of this.#appearances) tell();
         },
         changed: (object) => this.#set(transform(object), false),
         deleted: (object) => this.#delete(keyOf(object)),

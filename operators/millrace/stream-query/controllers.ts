@@ -27,9 +27,6 @@ import { conditionsOf, statusFieldsOf } from './status.ts';
 /** The time between two fetches: longer for many queries, as each of them may cause a write of a status. */
 const fetchEveryMs = (queries: number) => Math.max(10_000, queries * 20);
 
-/** The time until topics are created, after the kind of topics has appeared. */
-const absentMs = 10_000;
-
 const isOfQueries = ({ metadata }: Pick<KubeObject, 'metadata'>) => metadata.labels?.[madeForQueryLabel] !== undefined;
 const namespaceOf = ({ metadata }: Pick<KubeObject, 'metadata'>) => [metadata.namespace ?? ''];
 
@@ -92,7 +89,7 @@ export class StreamQueryControllers {
       reconcile: async (key, signal) => {
         const result = await this.#files.pass(key, this.#topology(key), signal);
         this.#tellOf(this.#fileFailures, key, undefined);
-        return topics.isAbsent ? { requeueAfterMs: result.requeueAfterMs ?? absentMs } : result;
+        return result;
       },
       onFailure: async (key, error) => this.#tellOf(this.#fileFailures, key, error as Error),
     })
@@ -109,6 +106,9 @@ export class StreamQueryControllers {
         external.clear();
         return this.#namespaces();
       });
+    topics.onAppearance(() => {
+      for (const namespace of this.#namespaces()) files.enqueue(namespace, { urgent: false });
+    });
     const outside = new Controller({
       ...shared,
       name: 'query-topics',

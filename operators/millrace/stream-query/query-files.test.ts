@@ -132,6 +132,41 @@ describe('the topics that queries emit to', () => {
     );
   });
 
+  it('are made when the cluster gets their kind, and looked at by nobody before', () => {
+    const clock = new ManualClock();
+    let isMissing = true;
+    return inWorld(
+      async ({ server, context, runner, query, ready, metricLines }) => {
+        const passes = async () => {
+          const lines = await metricLines('operator_reconciles_total{controller="query-files",result="success"}');
+          return lines.join();
+        };
+        const until = (isSo: () => unknown, what: string) =>
+          eventually(async () => {
+            await clock.advance(1_000);
+            return isSo();
+          }, what);
+        runner({ kafka });
+        query('mine', emitting('mine'));
+        await until(() => ready('mine')?.reason === 'StrimziMissing', 'it says so');
+        await until(() => context.configMaps.store.size === 1, 'its namespace is looked at');
+        const asked = () => server.requests.filter(({ path }) => path.includes('/kafkatopics')).length;
+        const isAskedAgain = async () => {
+          const end = asked() + 5;
+          await until(() => asked() > end, 'the operator asks for the kind again and again');
+        };
+        await isAskedAgain();
+        const before = await passes();
+        await isAskedAgain();
+        assert.equal(await passes(), before);
+        isMissing = false;
+        await until(() => server.find(kafkaTopics, namespace, 'mine'), 'it is made');
+      },
+      (server) => server.fail(404, Infinity, ({ path }) => isMissing && path.includes('/kafkatopics')),
+      clock,
+    );
+  });
+
   it('are made again where somebody deletes them, and corrected where somebody changes them', () =>
     inWorld(async ({ server, runner, query }) => {
       const found = () => server.find<KafkaTopic>(kafkaTopics, namespace, 'mine');
