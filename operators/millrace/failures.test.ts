@@ -4,6 +4,8 @@ import { describe, it } from 'node:test';
 import { conditionOf } from '#runtime/conditions.ts';
 import type { Condition } from '#runtime/conditions.ts';
 import type { KubeObject, Resource, ResourceType } from '#runtime/objects.ts';
+import { ManualClock } from '#runtime/testing/manual-clock.ts';
+import type { memoryLog } from '#runtime/testing/support.ts';
 import { eventually } from '#test/eventually.ts';
 import { apiVersion } from './api/common.ts';
 import { deadLetterReplays, definitions, eventServices, projectionRebuilds, streamQueries } from './api/kinds.ts';
@@ -169,6 +171,45 @@ describe('a reconcile that fails', () => {
       await eventually(() => ready()?.reason === 'Starting', 'it is passed on');
       assert.equal(kstatusOf(found(world, streamQueries, 'orders-by-hour')), 'InProgress');
     }));
+});
+
+it('a CRD that is older than the operator costs a status only the fields that it lacks, which is told once', async () => {
+  const clock = new ManualClock();
+  const world = await eventServiceWorld(
+    () => ({}),
+    clock,
+    (server) => server.undeclare(eventServices, ['consumers', 'databases']),
+  );
+  try {
+    const { server, context, service, condition } = world;
+    const { lines } = context.log as ReturnType<typeof memoryLog>;
+    const until = (isSo: () => unknown, what: string) =>
+      eventually(async () => {
+        await clock.advance(1_000);
+        return isSo();
+      }, what);
+    for (const name of ['orders', 'users']) {
+      world.declare(name, {
+        databases: [{ name: 'orders', schema: 'prisma/orders' }],
+        consumes: [{ ...consumes[0]!, group: name }],
+      });
+      await until(() => condition(name, 'Ready')?.reason === 'NoKafka', `${name} says how it is`);
+    }
+    await until(async () => (await successes(world)) > 10, 'they are looked at again and again');
+    const { status } = service('orders')!;
+    assert.deepEqual([status!.databases, status!.consumers, status!.schemaVersion], [undefined, undefined, '-']);
+    assert.equal(await failures(world), 0);
+    const told = lines.filter(({ message }) => message.startsWith('the CRD is older than the operator'));
+    assert.deepEqual(
+      told.map(({ level, details }) => ({ level, ...details })),
+      [{ level: 'warn', kind: 'EventService', fields: ['consumers', 'databases'] }],
+    );
+    server.undeclare(eventServices, []);
+    await clock.advance(10 * 60_000);
+    await until(() => service('orders')!.status!.databases, 'a newer CRD has them');
+  } finally {
+    await world.stop();
+  }
 });
 
 describe('a resource that the operator has not seen', () => {

@@ -5,7 +5,7 @@ import type { RuntimeMetrics } from '#runtime/metrics.ts';
 import { equal } from '#runtime/compare.ts';
 import { keyOf } from '#runtime/objects.ts';
 import type { Resource, ResourceType } from '#runtime/objects.ts';
-import { writeStatus } from '#runtime/status.ts';
+import { without, writeStatus } from '#runtime/status.ts';
 import type { ControllerContext } from './controller-context.ts';
 import { manager } from './labels.ts';
 
@@ -83,19 +83,22 @@ export function stalledOf(updates: readonly ConditionUpdate[]): ConditionUpdate[
 /** A status whose verdict has not changed, only its figures and messages, is written at most that often. */
 const figuresEveryMs = 10_000;
 
+/** After that many milliseconds a CRD may be another one: fields that it has not declared are written again. */
+const undeclaredMs = 10 * 60_000;
+
+type Told = Pick<ControllerContext, 'api' | 'events' | 'clock' | 'log'>;
+
 /** Tells people how the resources of a kind are: in their statuses, in Events and in a metric. */
 export class StatusReporter<Status extends StatusWithConditions> {
-  readonly #context: Pick<ControllerContext, 'api' | 'events' | 'clock'>;
+  readonly #context: Told;
   readonly #type: ResourceType;
   readonly #metrics: Pick<RuntimeMetrics, 'ready'>;
   /** when the status of each resource was written last */
   readonly #writtenAt = new Map<string, number>();
+  /** until when each field is left out that the CRD has not declared */
+  readonly #undeclared = new Map<string, number>();
 
-  constructor(
-    context: Pick<ControllerContext, 'api' | 'events' | 'clock'>,
-    type: ResourceType,
-    metrics: Pick<RuntimeMetrics, 'ready'>,
-  ) {
+  constructor(context: Told, type: ResourceType, metrics: Pick<RuntimeMetrics, 'ready'>) {
     this.#context = context;
     this.#type = type;
     this.#metrics = metrics;
@@ -119,13 +122,17 @@ export class StatusReporter<Status extends StatusWithConditions> {
       ({ type }) => !passing.has(type) || updates.some((one) => one.type === type),
     );
     this.#metrics.ready(this.#type, keyOf(object), isTrue(conditions, 'Ready'));
-    const status = { ...update.fields, observedGeneration: generation, conditions } as unknown as Status & object;
+    const leftOut = [...this.#undeclared].filter(([, until]) => until > clock.now()).map(([field]) => field);
+    const whole = { ...update.fields, observedGeneration: generation, conditions } as unknown as Status & object;
+    const status = without(whole, leftOut);
     const isNew = object.status?.observedGeneration !== generation || transitions(before, conditions).length > 0;
     const dueMs = (this.#writtenAt.get(keyOf(object)) ?? -Infinity) + figuresEveryMs - clock.now();
     if (!isNew && dueMs > 0) return equal(object.status, status) ? undefined : dueMs;
     const resource = object as Resource<unknown, Status & object>;
     try {
-      if (!(await writeStatus(api, this.#type, resource, status, { manager, signal }))) return;
+      const { isWritten, undeclared } = await writeStatus(api, this.#type, resource, status, { manager, signal });
+      this.#leaveOut(undeclared);
+      if (!isWritten) return;
     } catch (error) {
       if (isNotFound(error)) return; // somebody has deleted the resource meanwhile
       throw error;
@@ -155,6 +162,19 @@ export class StatusReporter<Status extends StatusWithConditions> {
   ): Promise<void> {
     const fields = fieldsOf(object.status) as StatusUpdate<Status>['fields'];
     await this.report(object, { conditions: [{ type: 'Ready', status: 'False', ...why }], fields }, signal);
+  }
+
+  /** Remembers fields that the CRD does not declare, and says so once of each. */
+  #leaveOut(fields: readonly string[]): void {
+    const { clock, log } = this.#context;
+    const { kind } = this.#type;
+    const isNew = fields.some((field) => !this.#undeclared.has(field));
+    for (const field of fields) this.#undeclared.set(field, clock.now() + undeclaredMs);
+    if (!isNew) return;
+    log.warn(
+      { kind, fields },
+      'the CRD is older than the operator and lacks fields of the status: apply the CRDs of its release',
+    );
   }
 
   /** Forgets a resource that is gone. */

@@ -45,6 +45,8 @@ export class FakeApiServer {
   #oldest = 0;
   #silent = false;
   #failures: { status: number; times: number; matches: (request: SeenRequest) => boolean; retryAfter?: number }[] = [];
+  /** by collection */
+  readonly #undeclared = new Map<string, readonly string[]>();
   #server: Server;
   #port = 0;
 
@@ -117,6 +119,11 @@ export class FakeApiServer {
     retryAfter?: number,
   ): void {
     this.#failures.push({ status, times, matches, ...(retryAfter === undefined ? {} : { retryAfter }) });
+  }
+
+  /** From now on the schema of a kind has these fields of the status no more, or has them again. */
+  undeclare(type: ResourceType, fields: readonly string[]): void {
+    this.#undeclared.set(pathOf(type), fields);
   }
 
   get version(): string {
@@ -229,9 +236,18 @@ export class FakeApiServer {
       default:
         if (!request.headers['content-type']?.startsWith('application/apply-patch'))
           return this.#store.patch(path, body as Record<string, unknown>);
+        this.#checkSchema(path, body as object);
         seen.created = !this.#store.has(path);
         return this.#store.apply(path, body as KubeObject, query.get('fieldManager') ?? 'nobody');
     }
+  }
+
+  /** Kubernetes answers with 500, as if the failure was its own. */
+  #checkSchema({ collection }: ResourcePath, { status = {} }: { status?: object }): void {
+    const unknown = (this.#undeclared.get(collection) ?? []).filter((field) => field in status);
+    if (unknown.length === 0) return;
+    const errors = unknown.map((field) => `.status.${field}: field not declared in schema`);
+    throw apiStatus(500, '', `failed to create typed patch object (an object): errors:\n  ${errors.join('\n  ')}`);
   }
 
   /** A `continue` token has the version of the first page and the position of the next one. */
