@@ -42,7 +42,7 @@ export class ExternalTopics {
   want(namespace: string, kafka: Kafka, wanted: readonly string[]): boolean {
     const round = this.#rounds.get(namespace);
     if (wanted.length === 0) {
-      this.#rounds.delete(namespace);
+      this.forget(namespace);
       return false;
     }
     if (round && equal(round.kafka, kafka)) {
@@ -64,6 +64,11 @@ export class ExternalTopics {
   isUnknown(namespace: string): boolean {
     const round = this.#rounds.get(namespace);
     return round !== undefined && round.known === undefined;
+  }
+
+  /** Forgets a namespace whose topics are in no such Kafka any more. */
+  forget(namespace: string): void {
+    this.#rounds.delete(namespace);
   }
 
   /** Forgets everything: another process may have changed it meanwhile. */

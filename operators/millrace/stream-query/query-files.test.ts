@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import type { Resource } from '#runtime/objects.ts';
 import { ManualClock } from '#runtime/testing/manual-clock.ts';
 import { eventually } from '#test/eventually.ts';
-import { configMaps, kafkaTopics, streamQueries } from '../api/kinds.ts';
+import { configMaps, eventServices, kafkaTopics, streamQueries } from '../api/kinds.ts';
 import type { ConfigMap } from '../informers.ts';
 import { madeForQueryLabel, manager } from '../labels.ts';
 import type { KafkaTopic, StrimziReadiness } from '../strimzi.ts';
@@ -263,6 +263,38 @@ describe('the topics that queries emit to', () => {
       await eventually(() => files().join() === 'mine,plain', 'both are passed on');
       assert.deepEqual([...(emittedTopics.of(namespace) ?? [])], ['mine']);
     }));
+
+  it('are looked at in an external Kafka for as long as it is that of the service', (t) => {
+    const clock = new ManualClock();
+    return inWorld(
+      async ({ server, externalKafka, runner, query }) => {
+        const ask = t.mock.method(externalKafka, 'emittedTopic', () => Promise.resolve({ ready: true, message: '' }));
+        t.mock.method(externalKafka, 'topicsOfQueries', () => Promise.resolve(new Set(['mine'])));
+        const isAsked = async () => {
+          const before = ask.mock.callCount();
+          const isMore = async () => {
+            await clock.advance(10_000);
+            return ask.mock.callCount() > before;
+          };
+          await eventually(isMore, 'Kafka is asked again');
+        };
+        runner({ kafka: { external: { bootstrapServers: '127.0.0.1:1' } } });
+        query('mine', emitting('mine'));
+        await isAsked();
+        await isAsked();
+        server.patch(eventServices, namespace, 'analytics', { spec: { kafka: { external: null, ...kafka } } });
+        await eventually(async () => {
+          await clock.advance(1_000);
+          return server.find(kafkaTopics, namespace, 'mine');
+        }, 'it is one of Strimzi');
+        const before = ask.mock.callCount();
+        for (let minutes = 0; minutes < 10; minutes += 1) await clock.advance(60_000);
+        assert.equal(ask.mock.callCount(), before);
+      },
+      undefined,
+      clock,
+    );
+  });
 
   it('are made by nobody where the service that runs the queries has no Kafka, which the query says', () =>
     inWorld(async ({ server, runner, query, ready, files }) => {

@@ -98,6 +98,7 @@ export class QueryFiles {
   async pass(namespace: string, topology: Topology, signal: AbortSignal): Promise<Result> {
     const { configMaps: maps } = this.#context;
     const observed = this.maps(namespace);
+    if (!topology.runner?.spec.kafka?.external) this.#external.forget(namespace);
     if (!topology.runner && !observed.some(Boolean)) return {};
     const candidates = await this.#candidates(namespace, topology, observed, signal);
     const result = await this.#keepTopics(namespace, candidates, topology, signal);
