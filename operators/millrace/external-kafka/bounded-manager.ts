@@ -11,7 +11,8 @@ export interface BoundedManager extends Omit<KafkaManager, 'createTopic'> {
   /**
    * As of a KafkaManager.
    * @param begin happens just before Kafka is asked, and not where it is not asked at all
-   * @param end is told the new topic, or undefined where Kafka has made none, also when nobody waits for it any more
+   * @param end is told the new topic, or undefined where Kafka refuses to make one, also when nobody waits for it any more
+   * @returns undefined if the topic exists already: perhaps an earlier attempt of the client has made it, whose answer is lost
    */
   createTopic(
     topic: NewTopic,
@@ -64,7 +65,7 @@ export function boundedManager(
           if (isRefusal(error)) await end(undefined);
           throw error;
         });
-        await end(made);
+        if (made) await end(made);
         return made;
       }),
     addPartitions: (name, partitions) => changeTopic(name, () => manager.addPartitions(name, partitions)),

@@ -72,7 +72,10 @@ describe('the topics of a service in an external Kafka', () => {
     assert.deepEqual([made?.partitions, made?.replicas], [2, 1], 'as many replicas as brokers');
     assert.equal((await kafka.topic(`${group}.dead-letters`))?.partitions, 1);
     const declared = ['retention.ms', 'max.message.bytes', 'min.insync.replicas'];
-    assert.deepEqual(await settingsOf(topic, ...declared), [String(7 * 86_400_000), String(4 << 20), '1']);
+    // a broker may tell of a change a moment later
+    const isDeclared = async () =>
+      (await settingsOf(topic, ...declared)).join() === [String(7 * 86_400_000), String(4 << 20), '1'].join();
+    await eventually(isDeclared, 'it has what is declared');
     assert.equal(records()[topic], `EventService/${name} ${made!.id}`);
 
     await kafka.changeConfig(topic, { 'retention.ms': '1000', 'segment.ms': '60000' });
@@ -262,6 +265,31 @@ describe('the topics of a service in an external Kafka', () => {
       assert.deepEqual([records()[topic], await settingsOf(topic, 'retention.ms')], [undefined, ['5000']]);
       await slowClock.advance(5_000);
     }
+  });
+
+  it('are not taken for its own, nor deleted, where an attempt to make them had no answer, and somebody else does', async () => {
+    const [first, second, topic] = [unique('orders'), unique('orders'), unique('unclear')];
+    const begun = (name: string) =>
+      world.server.patch(configMaps, namespace, recordsName, {
+        data: { [topic]: `EventService/${name} retention.ms=604799000` },
+      });
+    await kafka.createTopic({ name: topic, partitions: 1, replicas: 1, config: { 'retention.ms': '5000' } });
+    begun(first);
+    declare(first, topic, { deletionPolicy: 'Delete' });
+    const { message } = await until(first, 'False', 'TopicTaken');
+    assert.match(message, /exists in Kafka, and Millrace has not made it in this namespace; to hand over: kubectl/);
+    assert.equal(records()[topic], undefined);
+    begun(first);
+    world.server.delete(eventServices, namespace, first);
+    await removed(first);
+    assert.deepEqual([(await kafka.topic(topic))?.partitions, await settingsOf(topic, 'retention.ms')], [1, ['5000']]);
+
+    await kafka.changeConfig(topic, { 'retention.ms': '604799000' });
+    await eventually(async () => (await settingsOf(topic, 'retention.ms')).join() === '604799000', 'it is proven');
+    begun(second);
+    declare(second, topic);
+    await until(second, 'True', 'Created');
+    assert.equal(records()[topic], `EventService/${second} ${(await kafka.topic(topic))!.id}`);
   });
 
   it('are not taken for its own where Kafka has refused to make them, and somebody else does', async () => {

@@ -24,7 +24,7 @@ import {
   writeRecord,
 } from './topic-records.ts';
 import type { TopicRecord } from './topic-records.ts';
-import { keepTopic } from './topics.ts';
+import { isRecorded, keepTopic } from './topics.ts';
 
 /** How long topics may keep a worker, in milliseconds, before another one is looked at: the next attempt goes on with that. */
 const slowMs = 10_000;
@@ -79,7 +79,8 @@ export class ExternalKafka {
   /** The topics of a namespace that were made for its stream queries. */
   async topicsOfQueries(namespace: string, signal: AbortSignal): Promise<Set<string>> {
     const records = (await readRecords(this.#context.api, namespace, signal)) ?? new Map<string, TopicRecord>();
-    return new Set([...records].flatMap(([topic, { owner }]) => (owner === ofQueries ? [topic] : [])));
+    const isTheirs = ({ owner, proof }: TopicRecord) => owner === ofQueries && proof === undefined;
+    return new Set([...records].flatMap(([topic, record]) => (isTheirs(record) ? [topic] : [])));
   }
 
   /** The topics of a service that it has made. @throws OperatorError where nobody knows them any more */
@@ -103,8 +104,7 @@ export class ExternalKafka {
     const session = await this.#sessions.connect(namespace, external, signal);
     await this.#sessions.attempt(session, `delete the topic ${topic}`, signal, async ({ manager }) => {
       const found = await manager.topic(topic);
-      const isOwn = found && (found.id === undefined || record?.id === undefined || found.id === record.id);
-      if (isOwn) await manager.deleteTopic(topic);
+      if (found && record && (await isRecorded(topic, found, record, manager))) await manager.deleteTopic(topic);
     });
     await writeRecord(api, namespace, topic, undefined);
   }

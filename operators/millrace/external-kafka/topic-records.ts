@@ -12,10 +12,14 @@ export interface TopicRecord {
   owner: string;
   /** Kafka's id of the topic; undefined where somebody has written the record, or the brokers have no ids */
   id?: string | undefined;
+  /** while nobody knows whether Kafka has made the topic: the `retention.ms` that only this attempt gives it */
+  proof?: string | undefined;
 }
 
 /** The owner of the topics that stream queries of a namespace emit to, and no service declares. */
 export const ofQueries = 'StreamQueries';
+/** What a record has in place of an id while nobody knows one. */
+const proofPrefix = 'retention.ms=';
 const prefix = 'EventService/';
 export const ofService = (name: string): string => prefix + name;
 
@@ -34,7 +38,8 @@ export async function readRecords(
   return new Map(
     Object.entries(found.data ?? {}).map(([topic, text]) => {
       const [owner = '', id] = text.trim().split(' ');
-      return [topic, { owner, id }] as const;
+      const isProof = id?.startsWith(proofPrefix);
+      return [topic, isProof ? { owner, proof: id!.slice(proofPrefix.length) } : { owner, id }] as const;
     }),
   );
 }
@@ -58,7 +63,8 @@ export async function writeRecord(
   topic: string,
   record: TopicRecord | undefined,
 ): Promise<void> {
-  const text = record ? [record.owner, record.id].filter(Boolean).join(' ') : null;
+  const proof = record?.proof === undefined ? undefined : proofPrefix + record.proof;
+  const text = record ? [record.owner, proof ?? record.id].filter(Boolean).join(' ') : null;
   await api.patch(configMaps, namespace, recordsName, { data: { [topic]: text } }, { manager });
 }
 

@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import type { Topic } from '#platform/declarations';
 import { topicConfig } from '#platform/kafka';
 import type { BoundedManager } from './bounded-manager.ts';
@@ -27,6 +28,31 @@ export class TopicTaken extends KafkaProblem {
   }
 }
 
+const retention = 'retention.ms';
+const centuryMs = 100 * 365 * 86_400_000;
+const proofs = 1_000_000;
+
+/**
+ * The retention of a topic until its id is recorded: one that nobody else would choose, and, as a broker may refuse a longer one, a little
+ * shorter than what is declared.
+ */
+function proofOf(retentionMs: number): string {
+  const declared = retentionMs < 0 ? centuryMs : retentionMs;
+  const difference = randomInt(1, proofs);
+  return String(declared > 2 * proofs ? declared - difference : declared + difference);
+}
+
+/** Whether a topic is the one that a record is of. */
+export async function isRecorded(
+  name: string,
+  found: { id: string | undefined },
+  { id, proof }: TopicRecord,
+  manager: Pick<BoundedManager, 'config'>,
+): Promise<boolean> {
+  if (proof !== undefined) return (await manager.config(name))[retention] === proof;
+  return id === undefined || found.id === undefined || id === found.id;
+}
+
 const defaultReplicas = 3;
 const strangers = 'exists in Kafka, and Millrace has not made it in this namespace';
 
@@ -40,22 +66,39 @@ export async function keepTopic({ name, partitions, retentionMs }: Topic, keepin
   const recordIt = ({ id }: { id: string | undefined }) => write({ owner, id });
   const createTopic = async () => {
     const copies = replicas ?? Math.min(defaultReplicas, await manager.brokers());
-    const config = topicConfig(name, retentionMs);
+    // Kafka may still make what it was asked for before
+    const before = record?.owner === owner ? record.proof : undefined;
+    const attempt = { owner, proof: before ?? proofOf(retentionMs) };
+    const config = { ...topicConfig(name, retentionMs), [retention]: attempt.proof };
     // before Kafka makes it: it would be nobody's if the operator ended then, or the API server did not take the record
-    const begin = () => write({ owner });
-    const end = (made: { id: string | undefined } | undefined) => (made ? recordIt(made) : write(record));
+    const begin = () => write(attempt);
+    const end = async (made: { id: string | undefined } | undefined) => {
+      if (!made) await write(record);
+      else if (made.id !== undefined) await recordIt(made);
+    };
     const created = await manager.createTopic({ name, partitions, replicas: copies, config }, begin, end);
-    if (!created) throw new TopicTaken(name, strangers);
-    return created;
+    if (created?.id !== undefined) return created;
+    const seen = await manager.topic(name);
+    if (!seen) throw new KafkaProblem('KafkaSlow', `Kafka has made the topic ${name}, and no broker knows it yet`);
+    if (!(await isRecorded(name, seen, attempt, manager))) {
+      await write(record);
+      throw new TopicTaken(name, strangers);
+    }
+    await recordIt(seen);
+    return seen;
   };
   if (record && record.owner !== owner && keepsTopics(record.owner))
     throw new TopicTaken(name, `belongs to ${record.owner}`);
   const existing = await manager.topic(name);
   if (existing && !record) throw new TopicTaken(name, strangers);
-  if (existing?.id !== undefined && record?.id !== undefined && record.id !== existing.id)
-    throw new TopicTaken(name, 'was deleted and created again, and not by Millrace');
-  const isRecorded = record?.owner === owner && (existing?.id === undefined || record.id === existing.id);
-  if (existing && !isRecorded) await recordIt(existing);
+  if (existing && record && !(await isRecorded(name, existing, record, manager))) {
+    if (record.proof === undefined) throw new TopicTaken(name, 'was deleted and created again, and not by Millrace');
+    await write(undefined);
+    throw new TopicTaken(name, strangers);
+  }
+  const isOwners = record?.owner === owner;
+  const isWritten = isOwners && record.proof === undefined && (existing?.id === undefined || record.id === existing.id);
+  if (existing && !isWritten) await recordIt(existing);
   const found = existing ?? (await createTopic());
   if (found.partitions > partitions)
     throw new KafkaProblem(
