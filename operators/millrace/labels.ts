@@ -21,6 +21,10 @@ export const madeForLabel = 'millrace.dev/made-for';
 /** Names the StreamQuery that a topic was created for, which no service declares. */
 export const madeForQueryLabel = 'millrace.dev/made-for-query';
 
+/** Whether a topic was created for a StreamQuery. */
+export const isOfQueries = ({ metadata }: Pick<KubeObject, 'metadata'>): boolean =>
+  metadata.labels?.[madeForQueryLabel] !== undefined;
+
 /** The command that hands an object over to the operator, for people. @param labels those that it needs besides */
 export function handOverCommand(
   { plural, group }: Pick<ResourceType, 'plural' | 'group'>,

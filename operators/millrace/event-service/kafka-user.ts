@@ -67,6 +67,13 @@ export function kafkaUserOf(service: EventService, cluster: string, acls: readon
   };
 }
 
+/** The topics that a KafkaUser may write. */
+export function writtenBy(user: KafkaUser | undefined): string[] {
+  const { authorization } = (user?.spec ?? {}) as { authorization?: { acls?: readonly Rights[] } };
+  const writes = ({ resource, operations }: Rights) => resource.type === 'topic' && operations.includes('Write');
+  return (authorization?.acls ?? []).filter(writes).map(({ resource }) => resource.name);
+}
+
 export function userCondition(observed: KafkaUser): ConditionUpdate {
   const type = 'UserReady';
   if (!isManaged(observed)) {

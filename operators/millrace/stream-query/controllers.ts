@@ -9,7 +9,7 @@ import { streamQueries } from '../api/kinds.ts';
 import { topicResourceName } from '../kafka-topic.ts';
 import type { ControllerContext } from '../controller-context.ts';
 import { byNamespace } from '../informers.ts';
-import { madeForQueryLabel } from '../labels.ts';
+import { isOfQueries } from '../labels.ts';
 import { StatusReporter } from '../report.ts';
 import { strimziMissing, strimziReadiness } from '../strimzi.ts';
 import type { StrimziReadiness } from '../strimzi.ts';
@@ -27,7 +27,6 @@ import { conditionsOf, statusFieldsOf } from './status.ts';
 /** The time between two fetches: longer for many queries, as each of them may cause a write of a status. */
 const fetchEveryMs = (queries: number) => Math.max(10_000, queries * 20);
 
-const isOfQueries = ({ metadata }: Pick<KubeObject, 'metadata'>) => metadata.labels?.[madeForQueryLabel] !== undefined;
 const namespaceOf = ({ metadata }: Pick<KubeObject, 'metadata'>) => [metadata.namespace ?? ''];
 
 /**

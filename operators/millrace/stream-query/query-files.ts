@@ -1,5 +1,6 @@
 import { equal } from '#runtime/compare.ts';
 import { isDeleting } from '#runtime/finalizers.ts';
+import { keyOf } from '#runtime/objects.ts';
 import type { KubeObject } from '#runtime/objects.ts';
 import type { Result } from '#runtime/queue.ts';
 import { inTurns } from '#runtime/turns.ts';
@@ -8,10 +9,12 @@ import { configMaps } from '../api/kinds.ts';
 import type { StreamQuery } from '../api/stream-query.ts';
 import type { ControllerContext } from '../controller-context.ts';
 import { OperatorError } from '../errors.ts';
+import { writtenBy } from '../event-service/kafka-user.ts';
 import type { ExternalKafka } from '../external-kafka/external-kafka.ts';
 import { byNamespace } from '../informers.ts';
 import type { ConfigMap } from '../informers.ts';
-import { handOverCommand, isManaged } from '../labels.ts';
+import { topicNameOf } from '../kafka-topic.ts';
+import { handOverCommand, isManaged, isOfQueries } from '../labels.ts';
 import { applyOwn } from '../own-objects.ts';
 import { configMapNames, configMapOf, fileIn, queryFiles, writingOrder } from './config-map.ts';
 import type { EmittedTopics } from './emitted-topics.ts';
@@ -216,8 +219,16 @@ export class QueryFiles {
     if (isUnread && emits.some((topic) => isOwn(topic) === undefined)) return;
     const emitted = new Set(emits.filter(isOwn));
     const mayStay = (topic: string) => refusalOf(topic, declared) === undefined && topics.get(topic)?.isOwn !== false;
-    const leaving = this.#leaving.among(namespace, told ?? new Set(), emitted, mayStay);
+    const before = told ?? this.#rightsOf(namespace, runner);
+    const leaving = this.#leaving.among(namespace, before, emitted, mayStay);
     this.#emitted.set(namespace, new Set([...emitted, ...leaving]));
+  }
+
+  /** The topics that were made for queries and that a service may write: an operator before has given it the right. */
+  #rightsOf(namespace: string, runner: Topology['runner']): Set<string> {
+    const { kafkaTopics, kafkaUsers } = this.#context;
+    const made = new Set(kafkaTopics.store.by(byNamespace, namespace).filter(isOfQueries).map(topicNameOf));
+    return new Set(runner && writtenBy(kafkaUsers.store.get(keyOf(runner)))).intersection(made);
   }
 }
 
