@@ -117,6 +117,30 @@ describe('a queue of keys', () => {
     await isAgainWithin(50, 100, { retry: true });
   });
 
+  it('counts failures and those of a part apart', async () => {
+    const { queue, clock, begun, processed, finish, fail } = controlled();
+    queue.start();
+    queue.add('a');
+    const isAgainWithin = async (ms: number) => {
+      const before = begun.length;
+      await clock.advance(ms);
+      assert.equal(begun.length, before + 1);
+    };
+    for (let parts = 0; parts < 6; parts += 1) {
+      await finish('a', { retry: true });
+      await isAgainWithin(1_000);
+    }
+    await fail('a');
+    assert.equal(processed.at(-1)?.failures, 1);
+    await isAgainWithin(100);
+    await finish('a', { retry: true });
+    assert.equal(processed.at(-1)?.failures, 0);
+    const before = begun.length;
+    await clock.advance(499);
+    assert.equal(begun.length, before, 'the part is tried as seldom as before');
+    await isAgainWithin(501);
+  });
+
   it('waits as long as the server asks', async () => {
     const { queue, clock, begun, fail } = controlled();
     queue.start();

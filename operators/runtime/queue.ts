@@ -8,7 +8,7 @@ import { retryAfterOf } from './errors.ts';
 export interface Result {
   /** reconciles the key again after this time, even if nothing has changed */
   requeueAfterMs?: number | undefined;
-  /** reconciles the key again with the backoff of one that fails, though it has failed in a part only, which is told elsewhere */
+  /** reconciles the key again with a backoff of its own, as it has failed in a part, which is told elsewhere */
   retry?: boolean | undefined;
 }
 
@@ -58,6 +58,8 @@ export class WorkQueue {
   readonly #dirty = new Map<string, Waiting>();
   readonly #timers = new Map<string, () => void>();
   readonly #failures = new Map<string, number>();
+  /** how often each key has failed in a part in a row */
+  readonly #retries = new Map<string, number>();
   #running: AbortController | undefined;
   #idle: PromiseWithResolvers<void> | undefined;
 
@@ -121,7 +123,8 @@ export class WorkQueue {
   /** Removes every key, those included that wait for a time. */
   clear(): void {
     for (const cancel of this.#timers.values()) cancel();
-    for (const keys of [this.#urgent, this.#waiting, this.#dirty, this.#timers, this.#failures]) keys.clear();
+    const counts = [this.#failures, this.#retries];
+    for (const keys of [this.#urgent, this.#waiting, this.#dirty, this.#timers, ...counts]) keys.clear();
   }
 
   #pump(): void {
@@ -170,14 +173,21 @@ export class WorkQueue {
   }
 
   #planNext(key: string, error: unknown, { requeueAfterMs, retry = false }: Result): void {
-    if (error === undefined && !retry) {
-      this.#failures.delete(key);
-      if (requeueAfterMs !== undefined) this.addAfter(key, requeueAfterMs);
+    if (error !== undefined) {
+      this.addAfter(key, Math.max(this.#nextPause(this.#failures, key), retryAfterOf(error)));
       return;
     }
-    const failures = (this.#failures.get(key) ?? 0) + 1;
-    this.#failures.set(key, failures);
-    const pause = Math.max(backoffMs(failures, { jitter: 0.5, ...this.#backoff }), retryAfterOf(error));
-    this.addAfter(key, Math.min(pause, requeueAfterMs ?? Infinity));
+    this.#failures.delete(key);
+    if (!retry) this.#retries.delete(key);
+    const pause = retry ? this.#nextPause(this.#retries, key) : Infinity;
+    const next = Math.min(pause, requeueAfterMs ?? Infinity);
+    if (next < Infinity) this.addAfter(key, next);
+  }
+
+  /** How long a key waits that fails once more. */
+  #nextPause(counts: Map<string, number>, key: string): number {
+    const count = (counts.get(key) ?? 0) + 1;
+    counts.set(key, count);
+    return backoffMs(count, { jitter: 0.5, ...this.#backoff });
   }
 }
