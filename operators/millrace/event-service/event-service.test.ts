@@ -13,7 +13,7 @@ import { partitionsOf, desiredReplicas, scale } from './scaling.ts';
 import type { Recommendation } from './scaling.ts';
 import { readyOf, statusFieldsOf } from './status.ts';
 import { topicsCondition, topicsOf } from './topics.ts';
-import { aclsOf } from './kafka-user.ts';
+import { aclsOf, kafkaUserOf, writtenBy } from './kafka-user.ts';
 
 const kafka = { cluster: 'millrace' };
 
@@ -98,6 +98,21 @@ describe('the rights of a service in Kafka', () => {
     assert.ok(rights(declared('analytics'), ['mine', 'analytics-alerts']).includes('Write+Describe topic mine'));
     const all = rights(declared('analytics'), ['mine', 'analytics-alerts']);
     assert.equal(new Set(all).size, all.length);
+  });
+
+  it('are known again from its KafkaUser, also where somebody has written that otherwise', () => {
+    const user = kafkaUserOf(service({}), 'millrace', aclsOf(service({}), ['one', 'two']));
+    assert.deepEqual(writtenBy(user), ['one', 'two']);
+    const of = (type: string, name: string) => ({ type, name, patternType: 'literal' });
+    const acls = [
+      { resource: of('topic', 'older'), operation: 'Write' },
+      { resource: of('topic', 'read'), operation: 'Read' },
+      { resource: of('topic', 'none') },
+      { resource: { type: 'cluster' }, operations: ['Write'] },
+      { resource: of('topic', 'newer'), operations: ['Write'] },
+    ];
+    assert.deepEqual(writtenBy({ ...user, spec: { authorization: { type: 'simple', acls } } }), ['older', 'newer']);
+    assert.deepEqual(writtenBy({ ...user, spec: {} }), []);
   });
 });
 

@@ -67,11 +67,19 @@ export function kafkaUserOf(service: EventService, cluster: string, acls: readon
   };
 }
 
+/** Rights as somebody may have written them: Strimzi takes a single operation in place of a list, too. */
+interface FoundRights {
+  resource?: { type?: string; name?: string };
+  operations?: readonly string[];
+  operation?: string;
+}
+
 /** The topics that a KafkaUser may write. */
 export function writtenBy(user: KafkaUser | undefined): string[] {
-  const { authorization } = (user?.spec ?? {}) as { authorization?: { acls?: readonly Rights[] } };
-  const writes = ({ resource, operations }: Rights) => resource.type === 'topic' && operations.includes('Write');
-  return (authorization?.acls ?? []).filter(writes).map(({ resource }) => resource.name);
+  const { authorization } = (user?.spec ?? {}) as { authorization?: { acls?: readonly FoundRights[] } };
+  return (authorization?.acls ?? []).flatMap(({ resource, operation, operations = [operation] }) =>
+    resource?.type === 'topic' && resource.name !== undefined && operations.includes('Write') ? [resource.name] : [],
+  );
 }
 
 export function userCondition(observed: KafkaUser): ConditionUpdate {
