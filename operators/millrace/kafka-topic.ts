@@ -19,10 +19,10 @@ export function topicResourceName(topic: string): string {
 }
 
 /** A KafkaTopic as somebody may have made it. */
-export type FoundTopic = Pick<KafkaTopic, 'metadata'> & { spec: Partial<KafkaTopic['spec']> };
+export type FoundTopic = Pick<KafkaTopic, 'metadata'> & { spec?: Partial<KafkaTopic['spec']> };
 
 /** Kafka's name of the topic that a KafkaTopic is of. */
-export const topicNameOf = ({ metadata, spec }: FoundTopic): string => spec.topicName ?? metadata.name;
+export const topicNameOf = ({ metadata, spec }: FoundTopic): string => spec?.topicName ?? metadata.name;
 
 /** Whether a KafkaTopic is that of another topic: several names of topics may have the same name as a KafkaTopic. */
 export const isOfOtherTopic = (found: FoundTopic, desired: KafkaTopic): boolean =>

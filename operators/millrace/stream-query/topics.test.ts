@@ -41,12 +41,12 @@ describe('the KafkaTopic of a topic that queries emit to', () => {
 
   const found = (name: string) => world.server.find<KafkaTopic>(kafkaTopics, namespace, name);
   /** Somebody has made a KafkaTopic that the operator may change. */
-  const there = (name: string, labels: Record<string, string>, spec: object) =>
+  const there = (name: string, labels: Record<string, string>, spec?: object) =>
     world.server.create(kafkaTopics, {
       apiVersion: 'kafka.strimzi.io/v1',
       kind: 'KafkaTopic',
       metadata: { namespace, name, labels: { ...managedBy, 'strimzi.io/cluster': 'millrace', ...labels } },
-      spec,
+      ...(spec && { spec }),
     } as KubeObject);
   /** @returns of each topic whether it was made for queries, or why not */
   const keep = async (...topics: string[]) => {
@@ -81,7 +81,8 @@ describe('the KafkaTopic of a topic that queries emit to', () => {
     there('of-nobody', {}, { partitions: 6 });
     there('of-earlier', { [madeForLabel]: 'earlier' }, asOfQueries);
     there('with-defaults', { [madeForLabel]: 'earlier' }, { partitions: 6 });
-    const topics = ['of-orders', 'of-both', 'of-billing', 'of-nobody', 'of-earlier', 'with-defaults'];
+    there('without-spec', { [madeForLabel]: 'earlier' });
+    const topics = ['of-orders', 'of-both', 'of-billing', 'of-nobody', 'of-earlier', 'with-defaults', 'without-spec'];
     const madeFor = (name: string, whose: string) =>
       `the KafkaTopic ${name} was made for ${whose}: emit to another topic, or declare it in spec.produces of an EventService`;
     assert.deepEqual(await keep(...topics), [
@@ -91,6 +92,7 @@ describe('the KafkaTopic of a topic that queries emit to', () => {
       madeFor('of-nobody', 'a service'),
       'made',
       madeFor('with-defaults', 'earlier'),
+      madeFor('without-spec', 'earlier'),
     ]);
     const changed = topics.filter((name) => found(name)?.metadata.labels?.[madeForQueryLabel] !== undefined);
     assert.deepEqual(changed, ['of-earlier']);

@@ -67,7 +67,7 @@ function isOfQuery(
   if (eventServices.store.get(maker) || !streamQueries.store.get(maker)) return false;
   const retention = 'retention.ms';
   const { partitions, config } = desired.spec;
-  return found.spec.partitions === partitions && found.spec.config?.[retention] === config[retention];
+  return found.spec?.partitions === partitions && found.spec.config?.[retention] === config[retention];
 }
 
 function taken(found: KafkaTopic, desired: KafkaTopic): QueryTopic {
