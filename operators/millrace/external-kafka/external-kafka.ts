@@ -146,10 +146,11 @@ export class ExternalKafka {
     for (const topic of wanted.slice(next)) {
       signal.throwIfAborted();
       const record = records.get(topic.name);
+      const read = async () => (await readRecords(api, namespace, signal))?.get(topic.name);
       const write = (made: Parameters<typeof writeRecord>[3]) => writeRecord(api, namespace, topic.name, made);
       try {
         await this.#sessions.attempt(session, `keep the topic ${topic.name}`, signal, ({ manager }) =>
-          keepTopic(topic, { manager, owner, replicas, record, keepsTopics, write }),
+          keepTopic(topic, { manager, owner, replicas, record, keepsTopics, read, write }),
         );
       } catch (error) {
         if (!(error instanceof KafkaProblem)) throw error;

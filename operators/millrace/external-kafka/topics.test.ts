@@ -27,7 +27,11 @@ class OneTopic {
   }
 
   /** Keeps the topic. @param create what becomes of an attempt to create it @returns why not, or nothing */
-  async keep(create: (ask: (...asked: Parameters<Create>) => ReturnType<Create>) => Create, retentionMs = weekMs) {
+  async keep(
+    create: (ask: (...asked: Parameters<Create>) => ReturnType<Create>) => Create,
+    retentionMs = weekMs,
+    by = owner,
+  ) {
     const shown = (made: MadeTopic) => ({ id: made.id, partitions: 1, replicas: 1 });
     const answered: Create = async ({ config }, begin, end) => {
       await begin();
@@ -46,10 +50,11 @@ class OneTopic {
     } as unknown as BoundedManager;
     const keeping = {
       manager,
-      owner,
+      owner: by,
       replicas: undefined,
       record: this.record,
       keepsTopics: () => true,
+      read: () => Promise.resolve(this.record),
       write: async (record: TopicRecord | undefined) => void (this.record = record),
     };
     const topic = { name: 'order-events', partitions: 1, retentionMs };
@@ -146,5 +151,55 @@ describe('a topic that nobody knows who has made, as the answer to an attempt is
       assert.equal(await kafka.keep(create), undefined);
       assert.deepEqual([kafka.record, kafka.made!.retention], [{ owner, id: undefined }, String(weekMs)]);
     }
+  });
+});
+
+describe('a topic that two owners make at the same moment', () => {
+  const other = 'EventService/billing';
+  const conflict = '409 Conflict: the record of the topic order-events has changed meanwhile';
+
+  /** Somebody else has their turn before one's own begins, or after it has. */
+  const meanwhile =
+    (when: 'before' | 'after', theirs: () => Promise<unknown>) =>
+    (ask: Create): Create =>
+    async (topic, begin, end) => {
+      if (when === 'before') await theirs();
+      return await ask(
+        topic,
+        async () => {
+          await begin();
+          if (when === 'after') await theirs();
+        },
+        end,
+      );
+    };
+
+  it('is that of the first one, whose record stays, and the other one tries again', async () => {
+    const kafka = new OneTopic();
+    const first = () => kafka.keep(asAnswered, weekMs, other);
+    assert.equal(await kafka.keep(meanwhile('before', first)), conflict);
+    assert.deepEqual(kafka.record, { owner: other, id: kafka.made!.id });
+    assert.equal(await kafka.keep(asAnswered), `the topic order-events belongs to ${other}`);
+    assert.equal(await first(), undefined);
+  });
+
+  it('is that of the first one also where this has recorded it after the other one has begun', async () => {
+    const kafka = new OneTopic();
+    const first = async () => {
+      kafka.record = { owner: other, id: kafka.make(String(weekMs)).id };
+    };
+    assert.equal(await kafka.keep(meanwhile('after', first)), conflict);
+    assert.deepEqual(kafka.record, { owner: other, id: kafka.made!.id });
+  });
+
+  it('is that of the first one also where the other one has read a record that was not yet proven', async () => {
+    const kafka = new OneTopic();
+    const made = kafka.make(String(weekMs));
+    const recorded = { owner, id: made.id };
+    kafka.record = { owner, proof: '604799000' };
+    const keeping = kafka.keep(asAnswered);
+    kafka.record = recorded;
+    assert.equal(await keeping, conflict);
+    assert.deepEqual(kafka.record, recorded);
   });
 });

@@ -1,6 +1,8 @@
 import { randomInt } from 'node:crypto';
 import type { Topic } from '#platform/declarations';
 import { topicConfig } from '#platform/kafka';
+import { equal } from '#runtime/compare.ts';
+import { ApiError } from '#runtime/errors.ts';
 import type { BoundedManager } from './bounded-manager.ts';
 import { KafkaProblem } from './problem.ts';
 import type { TopicRecord } from './topic-records.ts';
@@ -14,6 +16,8 @@ export interface TopicKeeping {
   record: TopicRecord | undefined;
   /** whether the topics of another owner stay those of that one */
   keepsTopics: (owner: string) => boolean;
+  /** the record of the topic as it is by now */
+  read: () => Promise<TopicRecord | undefined>;
   /** writes the record of the topic, or removes it */
   write: (record: TopicRecord | undefined) => Promise<void>;
 }
@@ -59,11 +63,17 @@ const strangers = 'exists in Kafka, and Millrace has not made it in this namespa
 /**
  * Creates a topic, or gives the owner's topic the partitions and settings that are declared. The topic of another owner, and one
  * that nobody known has made, is not touched.
- * @throws KafkaProblem, or the error of Kafka
+ * @throws KafkaProblem, the error of Kafka, or that of the API server: a conflict where another owner has been at work meanwhile
  */
 export async function keepTopic({ name, partitions, retentionMs }: Topic, keeping: TopicKeeping): Promise<void> {
-  const { manager, owner, replicas, record, keepsTopics, write } = keeping;
+  const { manager, owner, replicas, record, keepsTopics, read, write } = keeping;
   const recordIt = ({ id }: { id: string | undefined }) => write({ owner, id });
+  /** Another owner may have made the topic since the record was read. @throws ApiError a conflict */
+  const replace = async (expected: TopicRecord | undefined, next: TopicRecord | undefined) => {
+    if (!equal(await read(), expected))
+      throw new ApiError(409, { reason: 'Conflict', message: `the record of the topic ${name} has changed meanwhile` });
+    await write(next);
+  };
   const createTopic = async () => {
     const copies = replicas ?? Math.min(defaultReplicas, await manager.brokers());
     // Kafka may still make what it was asked for before
@@ -71,9 +81,9 @@ export async function keepTopic({ name, partitions, retentionMs }: Topic, keepin
     const attempt = { owner, proof: before ?? proofOf(retentionMs) };
     const config = { ...topicConfig(name, retentionMs), [retention]: attempt.proof };
     // before Kafka makes it: it would be nobody's if the operator ended then, or the API server did not take the record
-    const begin = () => write(attempt);
+    const begin = () => replace(record, attempt);
     const end = async (made: { id: string | undefined } | undefined) => {
-      if (!made) await write(record);
+      if (!made) await replace(attempt, record);
       else if (made.id !== undefined) await recordIt(made);
     };
     const created = await manager.createTopic({ name, partitions, replicas: copies, config }, begin, end);
@@ -81,7 +91,7 @@ export async function keepTopic({ name, partitions, retentionMs }: Topic, keepin
     const seen = await manager.topic(name);
     if (!seen) throw new KafkaProblem('KafkaSlow', `Kafka has made the topic ${name}, and no broker knows it yet`);
     if (!(await isRecorded(name, seen, attempt, manager))) {
-      await write(record);
+      await replace(attempt, record);
       throw new TopicTaken(name, strangers);
     }
     await recordIt(seen);
@@ -93,7 +103,7 @@ export async function keepTopic({ name, partitions, retentionMs }: Topic, keepin
   if (existing && !record) throw new TopicTaken(name, strangers);
   if (existing && record && !(await isRecorded(name, existing, record, manager))) {
     if (record.proof === undefined) throw new TopicTaken(name, 'was deleted and created again, and not by Millrace');
-    await write(undefined);
+    await replace(record, undefined);
     throw new TopicTaken(name, strangers);
   }
   const isOwners = record?.owner === owner;
