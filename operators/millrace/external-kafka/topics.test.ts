@@ -203,3 +203,16 @@ describe('a topic that two owners make at the same moment', () => {
     assert.deepEqual(kafka.record, recorded);
   });
 });
+
+it('a topic that Kafka has confirmed is its own, also where it has another retention than was asked for', async () => {
+  const kafka = new OneTopic();
+  const confirmed = (): Create => async (_, begin, end) => {
+    await begin();
+    kafka.make(String(weekMs));
+    const answer = { id: undefined, partitions: 1, replicas: 1 };
+    await end(answer);
+    return answer;
+  };
+  assert.equal(await kafka.keep(confirmed), undefined);
+  assert.deepEqual(kafka.record, { owner, id: kafka.made!.id });
+});

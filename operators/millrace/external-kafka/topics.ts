@@ -90,7 +90,8 @@ export async function keepTopic({ name, partitions, retentionMs }: Topic, keepin
     if (created?.id !== undefined) return created;
     const seen = await manager.topic(name);
     if (!seen) throw new KafkaProblem('KafkaSlow', `Kafka has made the topic ${name}, and no broker knows it yet`);
-    if (!(await isRecorded(name, seen, attempt, manager))) {
+    // where Kafka has said that it has made it, nothing is to be proven
+    if (!created && !(await isRecorded(name, seen, attempt, manager))) {
       await replace(attempt, record);
       throw new TopicTaken(name, strangers);
     }
