@@ -74,3 +74,8 @@ function rootOf(error: unknown): unknown {
 /** Whether everything else that Kafka is asked would fail alike, each after a while. */
 export const isAway = (reason: string | undefined): boolean =>
   reason === 'KafkaUnavailable' || reason === 'KafkaLoginRefused';
+
+const unasked = new Set(['KafkaSlow', 'NoCertificates', 'NoKafkaLogin']);
+
+/** Whether Kafka may have said nothing of what it was asked for. */
+export const isUnseen = (reason: string | undefined): boolean => isAway(reason) || unasked.has(reason ?? '');

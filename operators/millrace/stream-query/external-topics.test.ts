@@ -85,6 +85,20 @@ describe('the topics of queries in a Kafka that is not Strimzi’s', () => {
     assert.deepEqual(await keep([]), { asked: [], how: [], isOver: true });
   });
 
+  it('are whose they were while Kafka does not say it, also where the records still name the queries', async () => {
+    const owned = ['mine', 'anew'];
+    const { keep, answers } = topicsOf(0, { anew: failing('TopicTaken'), theirs: failing('TopicTaken') }, owned);
+    const wanted = ['mine', 'anew', 'theirs'];
+    const whose = async () => (await keep(wanted)).how.map(([, , isOwn]) => isOwn);
+    assert.deepEqual(await whose(), [true, false, false]);
+    for (const failure of ['KafkaUnavailable', 'KafkaLoginRefused', 'KafkaSlow', 'NoKafkaLogin', 'NoCertificates']) {
+      for (const topic of wanted) answers[topic] = failing(failure);
+      assert.deepEqual(await whose(), [true, false, false], failure);
+    }
+    for (const topic of wanted) answers[topic] = failing('NotSupported');
+    assert.deepEqual(await whose(), [true, true, undefined], 'what is handed over');
+  });
+
   it('hold up no others where the API server refuses the record of one, and all where it fails', async () => {
     const answers: Record<string, Error> = { '..x': new ApiError(422, { reason: 'Invalid' }) };
     const { keep } = topicsOf(0, answers, ['mine']);

@@ -3,7 +3,7 @@ import { equal } from '#runtime/compare.ts';
 import type { Result } from '#runtime/queue.ts';
 import type { ExternalKafka } from '../external-kafka/external-kafka.ts';
 import { recheckMs } from '../external-kafka/findings.ts';
-import { isAway } from '../external-kafka/problem.ts';
+import { isAway, isUnseen } from '../external-kafka/problem.ts';
 import type { StrimziReadiness } from '../strimzi.ts';
 import { emittedTopic } from './topology.ts';
 import { refusalIn } from './topics.ts';
@@ -102,8 +102,12 @@ export class ExternalTopics {
     const owned = await this.#externalKafka.topicsOfQueries(namespace, signal);
     const shown = (topic: string): QueryTopic => {
       const kept = found.get(topic);
-      const isOwn = kept?.failure === 'TopicTaken' ? false : owned.has(topic) || undefined;
-      return kept ? { ...kept, isOwn } : (known?.get(topic) ?? { ...notLookedAt(topic), isOwn });
+      const last = known?.get(topic);
+      const isRecorded = owned.has(topic) || undefined;
+      if (!kept) return last ?? { ...notLookedAt(topic), isOwn: isRecorded };
+      // a record says nothing of a topic that somebody else has made anew since
+      const isOwn = isUnseen(kept.failure) ? (last?.isOwn ?? isRecorded) : isRecorded;
+      return { ...kept, isOwn: kept.failure === 'TopicTaken' ? false : isOwn };
     };
     round.known = new Map(wanted.map((topic) => [topic, shown(topic)] as const));
     round.left = new Set(due.filter((topic) => !found.has(topic)));
