@@ -101,8 +101,8 @@ export class StreamQueryControllers {
         (change) => specChanged(change) || labelsChanged(change),
       )
       .resyncs(() => {
-        places.emittedTopics.clear();
-        external.clear();
+        this.#files.clear();
+        for (const namespace of this.#topicFailures.keys()) this.#tellOf(this.#topicFailures, namespace, undefined);
         return this.#namespaces();
       });
     topics.onAppearance(() => {
@@ -192,12 +192,13 @@ export class StreamQueryControllers {
     this.#lookAtAll(namespace);
   }
 
-  /** Why the topic of a query cannot be kept that no service declares. */
+  /** Why the topic of a query cannot be kept in a Kafka that is not Strimzi's. */
   #topicFailureOf(
     { metadata: { namespace = '' }, spec: { emit } }: StreamQuery,
-    { topics }: Topology,
+    { topics, runner }: Topology,
   ): Error | undefined {
-    return emit && !topics.known.has(emit.to) ? this.#topicFailures.get(namespace) : undefined;
+    const isThere = runner?.spec.kafka?.external && emit && !topics.known.has(emit.to);
+    return isThere ? this.#topicFailures.get(namespace) : undefined;
   }
 
   /** Whether the topic of a query is there that no service declares. */

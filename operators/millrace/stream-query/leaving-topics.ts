@@ -36,6 +36,11 @@ export class LeavingTopics {
     return [...ends.keys()];
   }
 
+  /** Forgets everything: another process may have changed it meanwhile. */
+  clear(): void {
+    this.#ends.clear();
+  }
+
   /** The ConfigMaps are written. @returns after how many milliseconds the first topic has left; undefined where none leaves */
   written(namespace: string): number | undefined {
     const ends = this.#ends.get(namespace) ?? new Map<string, number | undefined>();

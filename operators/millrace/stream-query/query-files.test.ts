@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { TestContext } from 'node:test';
 
 import type { Resource } from '#runtime/objects.ts';
 import { ManualClock } from '#runtime/testing/manual-clock.ts';
@@ -268,6 +269,73 @@ describe('the topics that queries emit to', () => {
       await eventually(() => files().join() === 'mine,plain', 'both are passed on');
       assert.deepEqual([...(emittedTopics.of(namespace) ?? [])], ['mine']);
     }));
+
+  it('keep a right for its two minutes anew where another process has led meanwhile', () => {
+    const clock = new ManualClock();
+    return inWorld(
+      async ({ server, emittedTopics, leadAgain, runner, query, files, written }) => {
+        const until = (isSo: () => boolean, what: string) =>
+          eventually(async () => {
+            await clock.advance(1_000);
+            return isSo();
+          }, what);
+        runner({ kafka });
+        query('deleted', emitting('gone'));
+        query('stays', emitting('kept'));
+        await until(() => written().join() === 'gone,kept' && files().length === 2, 'they are passed on');
+        server.delete(streamQueries, namespace, 'deleted');
+        await until(() => files().join() === 'stays', 'its file is gone');
+        // the other one has passed the query on again, and taken it back a moment ago
+        await leadAgain(() => clock.advance(5 * 60_000));
+        await until(() => emittedTopics.of(namespace) !== undefined, 'its namespace is looked at');
+        assert.deepEqual([...emittedTopics.of(namespace)!].toSorted(), ['gone', 'kept']);
+        await until(() => written().join() === 'kept', 'its right is taken');
+      },
+      undefined,
+      clock,
+    );
+  });
+
+  describe('that cannot be kept in an external Kafka', () => {
+    const clock = new ManualClock();
+    const failure = 'the records cannot be read';
+    /** Has a query whose topic fails, in a Kafka that answers nothing more until the test is over. */
+    const whereOneFails = (mock: TestContext['mock'], test: (world: StreamQueryWorld) => Promise<void>) =>
+      inWorld(
+        async (world) => {
+          const { externalKafka, runner, query, ready } = world;
+          const answer = Promise.withResolvers<StrimziReadiness>();
+          const ask = mock.method(externalKafka, 'emittedTopic', () => Promise.reject(new Error(failure)));
+          runner({ kafka: { external: { bootstrapServers: '127.0.0.1:1' } } });
+          query('mine', emitting('mine'));
+          try {
+            await eventually(async () => {
+              await clock.advance(200);
+              return ready('mine')?.message === failure;
+            }, 'it says so');
+            ask.mock.mockImplementation(() => answer.promise);
+            await test(world);
+          } finally {
+            answer.resolve({ ready: true, message: '' });
+          }
+        },
+        undefined,
+        clock,
+      );
+
+    it('fail no longer where the service goes to Strimzi', (t) =>
+      whereOneFails(t.mock, async ({ server, ready }) => {
+        server.patch(eventServices, namespace, 'analytics', { spec: { kafka: { external: null, ...kafka } } });
+        await eventually(() => server.find(kafkaTopics, namespace, 'mine'), 'it is one of Strimzi');
+        await eventually(() => ready('mine')?.reason === 'TopicNotReady', 'it waits for that alone');
+      }));
+
+    it('fail no longer where another process has led meanwhile, until they are looked at', (t) =>
+      whereOneFails(t.mock, async ({ leadAgain, ready }) => {
+        await leadAgain();
+        await eventually(() => ready('mine')?.reason === 'TopicNotReady', 'nobody knows how they are');
+      }));
+  });
 
   it('are looked at in an external Kafka for as long as it is that of the service', (t) => {
     const clock = new ManualClock();

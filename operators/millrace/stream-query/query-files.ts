@@ -87,6 +87,13 @@ export class QueryFiles {
     this.#listeners = listeners;
   }
 
+  /** Forgets which topics are wanted and emitted to: another process may have changed it meanwhile. */
+  clear(): void {
+    this.#emitted.clear();
+    this.#external.clear();
+    this.#leaving.clear();
+  }
+
   /** What there is of the queries of a namespace. */
   passed(namespace: string): Passed {
     return this.#passed.get(namespace) ?? nothing;

@@ -27,6 +27,8 @@ export interface StreamQueryWorld extends EventServiceWorld {
   files(): string[];
   /** the topics that analytics may write, but for those that it declares */
   written(): string[];
+  /** Stops the controllers of queries, lets something happen, and starts them again, as where this process leads again. */
+  leadAgain(meanwhile?: () => void | Promise<void>): Promise<void>;
 }
 
 interface WithAcls {
@@ -71,6 +73,11 @@ export async function streamQueryWorld(
     },
     ready(name) {
       return conditionOf(server.find<StreamQuery>(streamQueries, namespace, name)?.status?.conditions, 'Ready');
+    },
+    async leadAgain(meanwhile) {
+      await Promise.all(queries.controllers.map((controller) => controller.stop()));
+      await meanwhile?.();
+      await world.start(...queries.controllers);
     },
     files() {
       const maps = configMapNames.map((name) => server.find<ConfigMap>(configMaps, namespace, name));
