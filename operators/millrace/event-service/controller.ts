@@ -153,7 +153,7 @@ export class EventServiceController {
   #emitted(service: EventService): readonly string[] | undefined {
     const { namespace = '', name } = service.metadata;
     if (this.#runnerBeside(service) !== name) return [];
-    const emitted = this.#dependencies.emittedTopics.of(namespace);
+    const emitted = this.#dependencies.emittedTopics.of(namespace, service.spec.kafka?.external);
     return emitted && [...emitted];
   }
 

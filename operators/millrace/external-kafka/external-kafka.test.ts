@@ -343,7 +343,7 @@ describe('the topics of a service in an external Kafka', () => {
       'the topic of a service that is gone stays as it is',
     );
     const files = () => Object.keys(server.find<ConfigMap>(configMaps, namespace, 'stream-queries')?.data ?? {});
-    const emitted = () => [...(world.emittedTopics.of(namespace) ?? [])];
+    const emitted = () => [...(world.emittedTopics.of(namespace, external) ?? [])];
     await eventually(() => files().length > 0, 'it is passed on');
     assert.deepEqual([files(), emitted()], [[`${topic}.yaml`], [topic]], 'and nothing that would write to another’s');
     server.patch(configMaps, namespace, recordsName, { data: { [taken]: 'StreamQueries' } });

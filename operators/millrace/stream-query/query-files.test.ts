@@ -6,6 +6,8 @@ import type { Resource } from '#runtime/objects.ts';
 import { ManualClock } from '#runtime/testing/manual-clock.ts';
 import { eventually } from '#test/eventually.ts';
 import { configMaps, eventServices, kafkaTopics, streamQueries } from '../api/kinds.ts';
+import type { EventService } from '../api/event-service.ts';
+import type { ExternalKafkaSpec } from '../external-kafka/connection.ts';
 import type { ConfigMap } from '../informers.ts';
 import { madeForQueryLabel, manager } from '../labels.ts';
 import type { KafkaTopic, StrimziReadiness } from '../strimzi.ts';
@@ -16,6 +18,7 @@ import { namespace } from '../testing/world.ts';
 import { configMapOf } from './config-map.ts';
 
 const kafka = { cluster: 'millrace' };
+const external = { bootstrapServers: '127.0.0.1:1' };
 const clusterLabel = 'strimzi.io/cluster';
 const emitting = (to: string) => ({ emit: { to } });
 
@@ -254,7 +257,7 @@ describe('the topics that queries emit to', () => {
       const answer = Promise.withResolvers<StrimziReadiness>();
       const ask = t.mock.method(externalKafka, 'emittedTopic', () => answer.promise);
       t.mock.method(externalKafka, 'topicsOfQueries', () => Promise.resolve(new Set(['mine'])));
-      runner({ kafka: { external: { bootstrapServers: '127.0.0.1:1' } } });
+      runner({ kafka: { external } });
       query('mine', emitting('mine'));
       try {
         await eventually(() => ask.mock.callCount() > 0, 'Kafka is asked for its topic');
@@ -262,12 +265,12 @@ describe('the topics that queries emit to', () => {
         emittedTopics.clear(); // as another leader begins
         query('plain');
         await eventually(() => files().join() === 'plain', 'the other one is passed on');
-        assert.equal(emittedTopics.of(namespace), undefined, 'nobody knows the topics, and the rights stay');
+        assert.equal(emittedTopics.of(namespace, external), undefined, 'nobody knows the topics, and the rights stay');
       } finally {
         answer.resolve({ ready: true, message: '' });
       }
       await eventually(() => files().join() === 'mine,plain', 'both are passed on');
-      assert.deepEqual([...(emittedTopics.of(namespace) ?? [])], ['mine']);
+      assert.deepEqual([...(emittedTopics.of(namespace, external) ?? [])], ['mine']);
     }));
 
   it('keep a right for its two minutes anew where another process has led meanwhile', () => {
@@ -306,7 +309,7 @@ describe('the topics that queries emit to', () => {
           const { externalKafka, runner, query, ready } = world;
           const answer = Promise.withResolvers<StrimziReadiness>();
           const ask = mock.method(externalKafka, 'emittedTopic', () => Promise.reject(new Error(failure)));
-          runner({ kafka: { external: { bootstrapServers: '127.0.0.1:1' } } });
+          runner({ kafka: { external } });
           query('mine', emitting('mine'));
           try {
             await eventually(async () => {
@@ -337,6 +340,45 @@ describe('the topics that queries emit to', () => {
       }));
   });
 
+  for (const [from, before] of [
+    ['another one', { external: { bootstrapServers: '127.0.0.1:2' } }],
+    ['Strimzi', kafka],
+  ] as const)
+    it(`give no right in an external Kafka to what is their own in ${from}`, (t) =>
+      inWorld(async ({ server, externalKafka, runner, query, written, condition }) => {
+        const given: string[] = [];
+        const fine = { status: 'True', reason: 'Created', message: '' } as const;
+        const isGiven = (to: string) => given.includes(to);
+        t.mock.method(externalKafka, 'topics', () => Promise.resolve({ type: 'TopicsReady', ...fine }));
+        t.mock.method(externalKafka.rights, 'keep', (_: EventService, to: ExternalKafkaSpec, emitted: string[]) => {
+          given.push(`${to.bootstrapServers} ${emitted.join()}`);
+          return Promise.resolve(fine);
+        });
+        let owned = ['mine'];
+        t.mock.method(externalKafka, 'topicsOfQueries', () => Promise.resolve(new Set(owned)));
+        const answer = Promise.withResolvers<StrimziReadiness>();
+        const ask = t.mock.method(externalKafka, 'emittedTopic', () => Promise.resolve({ ready: true, message: '' }));
+        runner({ kafka: before });
+        query('mine', emitting('mine'));
+        await eventually(() => written().join() === 'mine' || isGiven('127.0.0.1:2 mine'), 'it has its right');
+        owned = [];
+        const count = ask.mock.callCount();
+        ask.mock.mockImplementation(() => answer.promise);
+        try {
+          server.patch(eventServices, namespace, 'analytics', {
+            spec: { kafka: { cluster: null, external } },
+          });
+          await eventually(() => ask.mock.callCount() > count, 'it is asked for in that one');
+          const generation = () => server.find(eventServices, namespace, 'analytics')?.metadata.generation;
+          const isSeen = () => condition('analytics', 'TopicsReady')?.observedGeneration === generation();
+          await eventually(isSeen, 'its service is looked at');
+        } finally {
+          answer.resolve({ ready: false, failure: 'KafkaSlow', message: 'slow' });
+        }
+        await eventually(() => given.some((right) => right.startsWith('127.0.0.1:1')), 'rights are given');
+        assert.ok(!isGiven('127.0.0.1:1 mine'), given.join('; '));
+      }));
+
   it('are looked at in an external Kafka for as long as it is that of the service', (t) => {
     const clock = new ManualClock();
     return inWorld(
@@ -351,7 +393,7 @@ describe('the topics that queries emit to', () => {
           };
           await eventually(isMore, 'Kafka is asked again');
         };
-        runner({ kafka: { external: { bootstrapServers: '127.0.0.1:1' } } });
+        runner({ kafka: { external } });
         query('mine', emitting('mine'));
         await isAsked();
         await isAsked();

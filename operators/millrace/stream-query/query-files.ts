@@ -218,17 +218,18 @@ export class QueryFiles {
     { topics: declared, runner }: Pick<Topology, 'topics' | 'runner'>,
   ): void {
     const { topics } = this.passed(namespace);
-    const isOfStrimzi = runner?.spec.kafka?.cluster !== undefined;
-    const told = this.#emitted.of(namespace);
+    const { cluster, external } = runner?.spec.kafka ?? {};
+    const isOfStrimzi = cluster !== undefined;
+    const told = this.#emitted.of(namespace, external);
     const isOwn = (topic: string) => topics.get(topic)?.isOwn ?? (isOfStrimzi ? told?.has(topic) : undefined);
-    if (runner?.spec.kafka?.external && this.#external.isUnknown(namespace)) return;
+    if (external && this.#external.isUnknown(namespace)) return;
     const isUnread = isOfStrimzi && this.#context.kafkaTopics.isAbsent;
     if (isUnread && emits.some((topic) => isOwn(topic) === undefined)) return;
     const emitted = new Set(emits.filter(isOwn));
     const mayStay = (topic: string) => refusalOf(topic, declared) === undefined && topics.get(topic)?.isOwn !== false;
-    const before = told ?? this.#rightsOf(namespace, runner);
+    const before = told ?? (isOfStrimzi ? this.#rightsOf(namespace, runner) : new Set<string>());
     const leaving = this.#leaving.among(namespace, before, emitted, mayStay);
-    this.#emitted.set(namespace, new Set([...emitted, ...leaving]));
+    this.#emitted.set(namespace, new Set([...emitted, ...leaving]), external);
   }
 
   /** The topics that were made for queries and that a service may write: an operator before has given it the right. */
