@@ -20,12 +20,25 @@ import { LiveFeed } from '../../services/analytics/api/live.ts';
 import { declare } from '#streams/testing/declare.ts';
 import { orderEvent, queryOf, start } from '#streams/testing/support.ts';
 import { Engine, StatusBoard, StreamObserver } from '#streams/runtime';
+import { queryTool } from './tool.ts';
 
 const program = fileURLToPath(new URL('./main.ts', import.meta.url));
 const log = createLogger('test', 'silent');
 
-/** Runs the command to its end. */
-async function query(...args: string[]): Promise<{ code: number | null; out: string; err: string }> {
+interface Outcome {
+  code: number | null;
+  out: string;
+  err: string;
+}
+
+async function query(...args: string[]): Promise<Outcome> {
+  let [out, err] = ['', ''];
+  const code = await queryTool(args, { out: (text) => (out += `${text}\n`), err: (text) => (err += `${text}\n`) });
+  return { code, out, err };
+}
+
+/** Runs the command in a process of its own. */
+async function runProgram(...args: string[]): Promise<Outcome> {
   const child = spawn(process.execPath, ['--no-warnings', program, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   let [out, err] = ['', ''];
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => (out += chunk));
@@ -76,7 +89,7 @@ describe('the query command', () => {
   }
 
   it('says how it is used, and what it does not understand', async () => {
-    const help = await query('--help');
+    const help = await runProgram('--help');
     assert.deepEqual([help.code, help.out.split('\n')[0]], [0, 'Usage: npm run --silent query -- <command>']);
     const misunderstood = [
       [['exlpain'], /^There is no command exlpain\./],
@@ -94,6 +107,9 @@ describe('the query command', () => {
         assert.equal(code, 2);
       }),
     );
+    const ended = await runProgram('exlpain');
+    assert.deepEqual([ended.code, ended.out], [2, '']);
+    assert.match(ended.err, /^There is no command exlpain\./);
   });
 
   it('explains queries', async () => {
@@ -248,7 +264,7 @@ select: [{ name: revenue, sum: data.totalAmount }, { name: users, distinct: stri
     }
     await producer.close();
     await kafka.close();
-    const { code, out, err } = await query('dump', topic, '--brokers', brokers);
+    const { code, out, err } = await runProgram('dump', topic, '--brokers', brokers);
     assert.deepEqual([code, err], [0, '29 events; 1 messages are no events and were left out\n']);
     const yaml = visits.replace('order-events', topic).replace('on: close', 'on: change');
     const ran = await query('run', file('dumped.yaml', yaml), '--topic-dump', file('dumped.jsonl', out), '--json');
