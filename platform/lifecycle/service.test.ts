@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 
 const root = new URL('../..', import.meta.url);
+const { PATH, NODE_COMPILE_CACHE } = process.env;
 
 /** A process that runs a service whose start is the given code; its log lines, and its exit code when it ends. */
 function run(code: string, env: NodeJS.ProcessEnv = {}) {
@@ -20,7 +21,7 @@ function run(code: string, env: NodeJS.ProcessEnv = {}) {
   const child = spawn(process.execPath, ['--input-type=module', '--eval', script], {
     cwd: root,
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
-    env: { PATH: process.env['PATH'], ...env },
+    env: { PATH, NODE_COMPILE_CACHE, ...env },
   });
   const lines: { msg: string; [field: string]: unknown }[] = [];
   let rest = '';

@@ -18,8 +18,9 @@ import { platformMigrations } from './platform.ts';
 
 const { postgres } = testServers();
 const program = fileURLToPath(new URL('./main.ts', import.meta.url));
+const { NODE_COMPILE_CACHE } = process.env;
 const run = (args: string[], env: Record<string, string> = {}) =>
-  promisify(execFile)(process.execPath, ['--no-warnings', program, ...args], { env });
+  promisify(execFile)(process.execPath, ['--no-warnings', program, ...args], { env: { NODE_COMPILE_CACHE, ...env } });
 
 describe('the migration program', () => {
   const parent = mkdtempSync(join(tmpdir(), 'millrace-migrate-main-'));
