@@ -12,8 +12,17 @@ import { freePort } from './ports.ts';
 /** The folder with the state of test runs. */
 export const state = fileURLToPath(new URL('../../.millrace', import.meta.url));
 
-/** Test data may be lost in a power cut; test files use more connections than services. */
-const TEST_SETTINGS = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '300' };
+/**
+ * Test data may be lost in a power cut; test files use more connections than services. PostgreSQL drops no database while a login stands
+ * still, which tests with proxies cause.
+ */
+const TEST_SETTINGS = {
+  fsync: 'off',
+  synchronous_commit: 'off',
+  full_page_writes: 'off',
+  max_connections: '300',
+  authentication_timeout: '5s',
+};
 
 /** A running PostgreSQL and Kafka. */
 export interface Servers {
