@@ -24,7 +24,7 @@ export default {
     'dashboard/assets/{app,docs}.js!',
     'bench/*.ts!',
     'scaffold/{main,acceptance,shop-free/copy}.ts!',
-    'tests/{run,chaos/main,disaster/main,mutants/main,schedules/main}.ts',
+    'tests/{run,shared-process,chaos/main,disaster/main,mutants/main,schedules/main}.ts',
     'tests/chaos/clock.ts',
     'tests/cluster/{chaos/main,chaos/agent,released/main}.ts',
     'tests/cluster/operator/scale/main.ts',

@@ -28,7 +28,8 @@ export function sourcesOf(main: string, except?: string): string[] {
   return [...found];
 }
 
-function dependenciesOf(file: string): string[] {
+/** The direct imports of a file, except types and packages, and the files and folders that it reads. */
+export function dependenciesOf(file: string): string[] {
   try {
     if (statSync(file).isDirectory()) return readdirSync(file).map((name) => join(file, name));
     if (!SOURCE.test(file)) return [];

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 import { generateClients } from '#local/generate.ts';
@@ -13,29 +13,16 @@ import { killOverdue } from '#test/overdue.ts';
 import { forgetKilledRuns, startOwnServers, startServers, state, type Servers } from '#test/server-run.ts';
 import { runProgram } from '#test/program.ts';
 import { keptServers } from '#test/servers.ts';
+import { testFiles, usesKafka } from '#test/test-files.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const KEPT = { postgres: 15_442, kafka: 19_192, controller: 19_193 };
-/** Whose files take longest: beginning with them leaves short ones for the end, so that no core waits for a long one. */
-const FIRST = 'tests/{*,!(system)/**/*}.test.ts';
-const THEN = [
-  'platform',
-  'streams',
-  'services',
-  'operators',
-  'prisma',
-  'charts',
-  'k8s',
-  'local',
-  'dashboard',
-  'scaffold',
-  'bench',
-];
-/**
- * All but those of the whole platform, which have a command of their own. Node runs the files in the order of their names, and
- * absolute ones come before relative ones.
- */
-const ALL = [join(root, FIRST), ...THEN.map((folder) => `${folder}/**/*.test.ts`)];
+/** Runs those that can share a process. */
+const SHARED = join(root, 'tests/shared-process.ts');
+/** Tests of more than one service. */
+const TESTS = join(root, 'tests/');
+/** Most tests wait for a server most of the time, so that two cores run more of them at once. */
+const CONCURRENCY = 6;
 
 /**
  * V8 compiles in the main thread. Its compiler's threads may wait for the main one while that waits for them at the exit of Node
@@ -62,8 +49,8 @@ async function useKeptServers(): Promise<Servers | undefined> {
 /** Runs the test files of globs and folders, with flags of `node --test`. @returns the exit code */
 async function runTests(args: string[], env: Record<string, string>, requests: StopRequests): Promise<number> {
   const named = args.map((arg) => (isFolder(arg) ? join(arg, '**/*.test.ts') : arg));
-  const files = named.some((arg) => !arg.startsWith('-')) ? named : [...named, ...ALL];
-  const flags = ['--test', '--no-warnings', '--test-concurrency=4', '--import', TIME_LIMIT, ...COMPILER];
+  const files = named.some((arg) => !arg.startsWith('-')) ? named : [...named, ...wholeRun()];
+  const flags = ['--test', '--no-warnings', `--test-concurrency=${CONCURRENCY}`, '--import', TIME_LIMIT, ...COMPILER];
   const overdue = killOverdue();
   const child = spawn(process.execPath, [...flags, ...files], {
     cwd: root,
@@ -74,6 +61,15 @@ async function runTests(args: string[], env: Record<string, string>, requests: S
   const [code] = (await once(child, 'exit')) as [number | null];
   overdue.stop();
   return code ?? 1;
+}
+
+/**
+ * The files of all tests. Those of more than one service and those with Kafka take longest: beginning with them leaves short ones for
+ * the end, so that no core waits for a long one. Node runs the files in the order of their names, and absolute ones come first.
+ */
+function wholeRun(): string[] {
+  const isFirst = (file: string) => file.startsWith(TESTS) || usesKafka(file);
+  return [SHARED, ...testFiles().others.map((file) => (isFirst(file) ? file : relative(root, file)))];
 }
 
 function isFolder(path: string): boolean {

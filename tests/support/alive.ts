@@ -74,7 +74,8 @@ export function watchResources(): () => Living[] {
   return () =>
     [...made].flatMap(([id, { type, resource, by }]) => {
       const live = resource.deref();
-      if (before.has(id) || !live?.hasRef?.() || live._destroyed || isStandardStream(live)) return [];
+      if (before.has(id) || !live?.hasRef?.() || live._destroyed || isStandardStream(live) || isOfTestRunner(by))
+        return [];
       const kind = kinds[type]!;
       return [{ kind, text: `${kind}${detailOf(live)}\n${callersOf(by)}` }];
     });
@@ -82,6 +83,11 @@ export function watchResources(): () => Living[] {
 
 function isStandardStream({ fd = -1 }: Resource): boolean {
   return fd >= 0 && fd <= 2;
+}
+
+/** Whether Node made it to stay alive until the tests have ended. */
+function isOfTestRunner(by: Error): boolean {
+  return callersOf(by) === '' && by.stack!.includes('node:internal/test_runner/');
 }
 
 function detailOf(resource: Resource): string {

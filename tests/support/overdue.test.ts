@@ -10,7 +10,7 @@ const overdue = new URL('overdue.ts', import.meta.url).href;
 /** A process that says until when it may run, and then that it has said so. */
 async function announce(env: Record<string, string>, ms: number) {
   const source = `import { announceDeadline } from '${overdue}';
-    announceDeadline(Date.now() + ${ms});
+    announceDeadline(Date.now() + ${ms}, 'hanging.test.ts');
     console.log('said');
     setInterval(() => undefined, 1_000);`;
   const child = spawn(process.execPath, ['--no-warnings', '--input-type=module', '--eval', source], {
@@ -31,5 +31,8 @@ it('a process that hangs when its time is over is killed, and named, and no othe
   const [, signal] = (await once(hanging, 'exit')) as [null, string];
   assert.equal(signal, 'SIGKILL');
   assert.equal(inTime.exitCode ?? inTime.signalCode, null);
-  assert.match(String(said.mock.calls[0]?.arguments[0]), /was killed: its time was over, and it did not end itself$/);
+  assert.match(
+    String(said.mock.calls[0]?.arguments[0]),
+    /^hanging\.test\.ts was killed: its time was over, and it did not end itself$/,
+  );
 });

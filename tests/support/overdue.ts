@@ -11,10 +11,10 @@ const variable = 'MILLRACE_TEST_DEADLINES';
 
 const checkMs = 1_000;
 
-/** Says when this process is to be gone. @param at in milliseconds since 1970 */
-export function announceDeadline(at: number): void {
+/** Says when this process, which runs this test file, is to be gone. @param at in milliseconds since 1970 */
+export function announceDeadline(at: number, file: string): void {
   const folder = process.env[variable];
-  if (folder !== undefined) writeFileSync(join(folder, String(process.pid)), `${at} ${process.argv[1]}`);
+  if (folder !== undefined) writeFileSync(join(folder, String(process.pid)), `${at} ${file}`);
 }
 
 /**

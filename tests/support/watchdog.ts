@@ -3,10 +3,11 @@
 import { writeSync } from 'node:fs';
 import { Session } from 'node:inspector';
 import type { Debugger, InspectorNotification } from 'node:inspector';
-import { workerData } from 'node:worker_threads';
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 
 /** The data of the thread. */
 export interface Watched {
+  /** the first file; a message is the next one */
   file: string;
   /** when the file's time is over, in nanoseconds of `process.hrtime`; the main thread may change it, and notifies then */
   deadline: BigInt64Array<SharedArrayBuffer>;
@@ -57,10 +58,20 @@ function endFromOutside(): void {
   session.post('Debugger.pause');
 }
 
+/** The file that runs now. */
+function currentFile(): string {
+  let current = file;
+  for (;;) {
+    const next = receiveMessageOnPort(parentPort!);
+    if (!next) return current;
+    current = next.message as string;
+  }
+}
+
 function say(lines: string[]): void {
   writeSync(2, `${lines.join('\n')}\n`); // a thread's own process.stderr writes by way of the main thread
 }
 
 untilOver();
-say([`${file} was ended: its event loop was blocked when its time was over. It was here:`]);
+say([`${currentFile()} was ended: its event loop was blocked when its time was over. It was here:`]);
 endFromOutside();
