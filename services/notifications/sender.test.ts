@@ -89,7 +89,7 @@ describe('MailSender', () => {
     const { proxy, pool } = await cuttingPool();
     const { url, mails } = await sink();
     await give(stand.database.pool, [userEvent(1), orderEvent(1, 1)]);
-    proxy.cutAt('settle-deliveries', 'statement-lost', 3);
+    proxy.cutAt('AS t (id, status, recipient', 'statement-lost', 3);
     sender(url, {}, pool);
     await settled(stand.database.pool);
     assert.equal(proxy.cuts, 3);
@@ -148,7 +148,7 @@ describe('MailSender', () => {
         },
       });
       await give(stand.database.pool, [userEvent(1), userEvent(2), userEvent(3), userEvent(4)]);
-      if (isAway) proxy.cutAt('settle-deliveries', 'statement-lost');
+      if (isAway) proxy.cutAt('AS t (id, status, recipient', 'statement-lost');
       const started = startSender(pool, url, { concurrency: 1 });
       await stopped.promise;
       assert.deepEqual(
@@ -188,7 +188,7 @@ describe('MailSender', () => {
       const { url, mails } = await sink();
       const { proxy, pool } = await cuttingPool();
       await give(stand.database.pool, [userEvent(1), userEvent(2)]);
-      proxy.cutAt('claim-deliveries', how);
+      proxy.cutAt('AS "firstDue"', how);
       const deliveries = new Deliveries(pool, { owner: 'elsewhere/1', rescanMs: 10 });
       sender(url, { deliveries, pollMs: 10 }, pool);
       await eventually(() => proxy.cuts === 1, 'the connection is cut');
@@ -260,7 +260,7 @@ describe('MailSender', () => {
     const deliveries = new Deliveries(pool, { owner: 'elsewhere/1', rescanMs: 0 });
     await give(stand.database.pool, [userEvent(1), userEvent(2), userEvent(3)]);
     assert.equal((await deliveries.claim(1, 60_000)).length, 1);
-    proxy.cutAt('claim-deliveries', 'answer-lost');
+    proxy.cutAt('AS "firstDue"', 'answer-lost');
     await assert.rejects(deliveries.claim(1, 60_000), isUnavailable);
     const hanging = await stand.database.pool.connect();
     try {
@@ -353,7 +353,7 @@ describe('MailSender', () => {
       orderEvent(1, 99),
       userEvent(100),
     ]);
-    proxy.cutAt('claim-deliveries', 'statement-lost');
+    proxy.cutAt('AS "firstDue"', 'statement-lost');
     sender(url, { backoff: { firstMs: 3_600_000, maxMs: 3_600_000 } }, pool);
     await eventually(() => mails.length === 1, 'the mail behind those that need no sending');
     assert.equal(proxy.cuts, 1);
