@@ -459,4 +459,38 @@ describe('events of the outbox that cannot be parked', () => {
     await pool.query(`DELETE FROM millrace.outbox WHERE topic = $1`, [unheard]);
     await eventually(async () => (await pastCursor()) === 0, 'the cursors have passed all');
   });
+
+  it('because PostgreSQL refuses them, too, are tried again after a pause, however many others are published', async (t) => {
+    const { pool, start, append, parked } = await createOutbox(t);
+    const { kafka, sent, failWith } = fakeKafka({ orders: 1 });
+    let attempts = 0;
+    failWith((_topic, _partition, messages) => {
+      if (messages.every(({ value }) => value.length <= 5_000)) return undefined;
+      attempts += 1;
+      return brokerError('MESSAGE_TOO_LARGE');
+    });
+    await pool.query(
+      `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not this one'; END $$;
+       CREATE TRIGGER refuse BEFORE INSERT ON millrace.outbox_parked FOR EACH ROW EXECUTE FUNCTION refuse()`,
+    );
+    const { relay, reasonOf } = start(kafka);
+    await append(event('orders', '1', 1, 10_000), event('orders', '1', 2));
+    relay.wake();
+    await eventually(() => attempts > 0, 'it is tried');
+    const since = performance.now();
+    const before = attempts;
+    for (let n = 1; n <= 50; n += 1) {
+      await append(event('orders', '2', n));
+      relay.wake();
+      await eventually(() => sent.length === n, 'another one');
+    }
+    const seconds = (performance.now() - since) / 1_000;
+    assert.ok(attempts - before <= 3 * (1 + seconds / 2), `${attempts - before} attempts in ${seconds} s`);
+    await pool.query('DROP TRIGGER refuse ON millrace.outbox_parked');
+    await eventually(async () => (await parked()).length === 2, 'they are parked at last');
+    failWith(undefined);
+    await eventually(() => sent.length === 52, 'and published');
+    assert.deepEqual(ids(sent).slice(-2), ['orders-1-1', 'orders-1-2']);
+    await eventually(async () => (await reasonOf()) === undefined, 'it is well again');
+  });
 });

@@ -131,7 +131,7 @@ export const outbox: readonly Mutant[] = [
     from: 'const tried = this.#unparkable.without(due);',
     to: 'const tried = due;',
     testFile: 'platform/outbox/parked.test.ts',
-    test: 'that PostgreSQL refuses, too, are tried again after a pause, however many others are published',
+    test: 'because PostgreSQL refuses them, too, are tried again after a pause, however many others are published',
     schedules: 'It costs time alone: the events are sent once, and in their order',
   },
   {
