@@ -226,13 +226,18 @@ describe('a Kafka that was put back to an earlier time', () => {
   });
 
   it('is not what a topic is that was created again', async () => {
-    const { kafka, sent, deleteTopic, createTopic } = fakeKafka({ [topic]: 1 });
-    await append(database, topic, 1, 2, 3);
+    const { kafka, sent, deleteTopic, createTopic } = fakeKafka({ [topic]: 2 });
+    await append(database, topic, 1, 2, 3, 4, 5, 6);
+    const partitions = () => new Set(sent.map(({ partition }) => partition)).size;
     await withRelay({ database, kafka }, async ({ health }) => {
-      await isStored();
+      await eventually(() => partitions() === 2, 'it is sent');
+      await eventually(async () => {
+        const { rows } = await database.pool.query('SELECT FROM millrace.outbox_ends WHERE next_offset > 0');
+        return rows.length === 2;
+      }, 'the ends are stored');
       deleteTopic(topic);
-      createTopic(topic, 1);
-      await append(database, topic, 4);
+      createTopic(topic, 2);
+      await append(database, topic, 1);
       await eventually(() => sent.length > 0, 'it goes on');
       const { rows: before } = await database.pool.query<{ topic_id: string }>(
         'SELECT topic_id FROM millrace.outbox_ends',
@@ -241,8 +246,14 @@ describe('a Kafka that was put back to an earlier time', () => {
         const { rows } = await database.pool.query('SELECT FROM millrace.outbox_ends WHERE topic_id <> $1', [
           before[0]!.topic_id,
         ]);
-        return rows.length === 1;
-      }, 'the end of the new one is stored');
+        return rows.length === 2;
+      }, 'the ends of the new one are stored');
+      await append(database, topic, 1, 2, 3, 4, 5, 6);
+      await eventually(() => partitions() === 2, 'it goes on in the other partition');
+      await eventually(async () => {
+        const { rows } = await database.pool.query('SELECT FROM millrace.outbox_ends WHERE next_offset > 0');
+        return rows.length === 2;
+      }, 'both ends are stored');
       assert.equal(await reasonOf(health), undefined);
     });
   });

@@ -90,6 +90,7 @@ export class TopicEnds {
     end.next = first + BigInt(count);
     this.#ends.set(name, end);
     this.#changed.add(name);
+    if (end.topicId === undefined) void this.#settle(topic);
   }
 
   /** Stores what is new, and learns what the other relays know; it does not wait for Kafka. */
@@ -123,10 +124,17 @@ export class TopicEnds {
     this.#asking.add(topic);
     try {
       const topicId = (await this.#admin.topicId(topic)) ?? '';
-      for (const [name, end] of this.#ends) {
-        if (end.topic !== topic) continue;
-        if (end.topicId !== topicId) this.#changed.add(name);
-        else if (end.shorter !== undefined) end.found = end.shorter;
+      const ends = [...this.#ends].filter(([, end]) => end.topic === topic);
+      // where the id was not known yet, a shorter log tells that the topic may be another one
+      const isOther = ends.some(
+        ([, end]) => end.topicId !== topicId && (end.topicId !== undefined || end.shorter !== undefined),
+      );
+      for (const [name, end] of ends) {
+        if (end.topicId === topicId) end.found = end.shorter ?? end.found;
+        else {
+          if (isOther && end.shorter === undefined) end.next = 0n; // of the topic before
+          this.#changed.add(name);
+        }
         end.topicId = topicId;
         end.shorter = undefined;
       }
