@@ -184,6 +184,7 @@ export class OutboxRelay {
     this.#aborting.abort();
     this.#waker.close();
     await Promise.all([this.#loop, this.#probe.stop()]);
+    await this.#ends.stop();
   }
 
   /** Keeps one database session open: a failure ends it, and after a pause the next one begins. */

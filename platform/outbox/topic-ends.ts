@@ -61,8 +61,8 @@ export class TopicEnds {
   #ends = new Map<string, End>();
   /** what is not stored yet */
   readonly #changed = new Set<string>();
-  /** the topics whose id is asked for */
-  readonly #asking = new Set<string>();
+  /** the questions for the ids of topics that are under way */
+  readonly #asking = new Map<string, Promise<void>>();
 
   constructor(admin: Pick<KafkaAdmin, 'topicId' | 'knownWatermarks'>) {
     this.#admin = admin;
@@ -90,13 +90,13 @@ export class TopicEnds {
     end.next = first + BigInt(count);
     this.#ends.set(name, end);
     this.#changed.add(name);
-    if (end.topicId === undefined) void this.#settle(topic);
+    if (end.topicId === undefined) this.#settle(topic);
   }
 
   /** Stores what is new, and learns what the other relays know; it does not wait for Kafka. */
   async follow(session: PoolClient): Promise<void> {
     const due = [...this.#changed].map((name) => this.#ends.get(name)!);
-    for (const topic of new Set(due.filter((end) => !isSettled(end)).map((end) => end.topic))) void this.#settle(topic);
+    for (const { topic } of due.filter((end) => !isSettled(end))) this.#settle(topic);
     await this.#store(session, due.filter(isSettled));
     for (const row of await readEnds(session)) {
       const name = nameOf(row);
@@ -118,10 +118,20 @@ export class TopicEnds {
     }
   }
 
-  /** Asks for the id of a topic: one that was created again has lost nothing of this one. */
-  async #settle(topic: string): Promise<void> {
+  /** Asks for the id of a topic in the background. */
+  #settle(topic: string): void {
     if (this.#asking.has(topic)) return;
-    this.#asking.add(topic);
+    const asking = this.#askId(topic).finally(() => this.#asking.delete(topic));
+    this.#asking.set(topic, asking);
+  }
+
+  /** Waits for what is asked in the background. */
+  async stop(): Promise<void> {
+    await Promise.all(this.#asking.values());
+  }
+
+  /** Asks for the id of a topic: one that was created again has lost nothing of this one. */
+  async #askId(topic: string): Promise<void> {
     try {
       const topicId = (await this.#admin.topicId(topic)) ?? '';
       const ends = [...this.#ends].filter(([, end]) => end.topic === topic);
@@ -140,8 +150,6 @@ export class TopicEnds {
       }
     } catch {
       // it is asked for again in the next round
-    } finally {
-      this.#asking.delete(topic);
     }
   }
 
