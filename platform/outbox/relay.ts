@@ -255,25 +255,24 @@ export class OutboxRelay {
   /** @throws ERR_OUTBOX_BEHIND where the database lacks what it has sent */
   async #compareWithKafka(session: PoolClient): Promise<void> {
     const own = this.#own;
-    const from = await this.#ends.compare(session, own?.topic);
-    if (own) {
-      const where = String([...from]);
-      if (this.#behind?.where === where) throw this.#behind.error;
-      try {
-        await assertNothingLost(session, { kafka: this.#kafka, own, from, signal: this.#aborting.signal });
-        this.#silences = 0;
-      } catch (error) {
-        if (isBehind(error)) this.#behind = { error, where };
-        const isSilent = error instanceof PlatformError && error.code === 'ERR_UNAVAILABLE';
-        if (!isSilent || ++this.#silences < enoughSilences) throw error;
-        this.#log.warn(
-          { err: error, database: this.#database },
-          'the service cannot read the topic of its events: nobody can tell whether its database lacks some of them',
-        );
-      }
-      this.#behind = undefined;
+    if (!own) return;
+    const from = await this.#ends.compare(session, own.topic);
+    const where = String([...from]);
+    if (this.#behind?.where === where) throw this.#behind.error;
+    try {
+      await assertNothingLost(session, { kafka: this.#kafka, own, from, signal: this.#aborting.signal });
+      this.#silences = 0;
+    } catch (error) {
+      if (isBehind(error)) this.#behind = { error, where };
+      const isSilent = error instanceof PlatformError && error.code === 'ERR_UNAVAILABLE';
+      if (!isSilent || ++this.#silences < enoughSilences) throw error;
+      this.#log.warn(
+        { err: error, database: this.#database },
+        'the service cannot read the topic of its events: nobody can tell whether its database lacks some of them',
+      );
     }
-    await this.#ends.confirm(session, own?.topic);
+    this.#behind = undefined;
+    await this.#ends.confirm(session, own.topic);
   }
 
   /** Goes on with the shards of the last session, and of those before whose answer to this was lost. */

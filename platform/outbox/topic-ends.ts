@@ -154,69 +154,48 @@ export class TopicEnds {
   }
 
   /**
-   * Compares what is stored with the logs. Nothing may be sent meanwhile.
-   * @param topic of which the caller asks for what may be unknown to the database
-   * @returns where in its partitions that begins; those are left out where the log has nothing more
+   * Compares what is stored of a topic with its log. Nothing may be sent meanwhile.
+   * @returns where in its partitions begins what may be unknown to the database; those are left out where the log has nothing more
    */
-  async compare(session: PoolClient, topic?: string): Promise<Map<number, bigint>> {
-    const rows = await readEnds(session);
-    const stored = new Map(rows.map((end) => [nameOf(end), end]));
-    const topics = new Set([...rows, ...this.#ends.values()].map((end) => end.topic));
-    for (const name of topics)
-      if (name !== topic) this.#note(name, stored, await this.#logOf(name).catch(() => undefined));
-    if (topic === undefined) return new Map();
+  async compare(session: PoolClient, topic: string): Promise<Map<number, bigint>> {
+    const rows = (await readEnds(session)).filter((end) => end.topic === topic);
+    const stored = new Map(rows.map((end) => [end.partition, end]));
     // of a database from before the table of ends only what comes from now on can be told
-    const isOld = rows.every((end) => end.topic !== topic) && (await isSpread(session, topic));
-    const log = await this.#logOf(topic);
-    this.#note(topic, stored, log);
+    const isOld = rows.length === 0 && (await isSpread(session, topic));
+    const { topicId, watermarks } = await this.#logOf(topic);
     const tails = new Map<number, bigint>();
-    for (const [partition, marks] of log?.watermarks ?? []) {
-      const end = stored.get(nameOf({ topic, partition }));
-      if (!marks || isOld) continue;
-      const known = end?.topicId === log!.topicId ? end!.next : marks.low;
-      if (known < marks.high) tails.set(partition, known > marks.low ? known : marks.low);
+    for (const [partition, marks] of watermarks) {
+      if (!marks) continue;
+      const name = nameOf({ topic, partition });
+      const [known, own] = [stored.get(partition), this.#ends.get(name)].map((end) =>
+        end?.topicId === topicId ? end : undefined,
+      );
+      const losses = [known, own].map((end) => (end && marks.high < end.next ? marks.high : undefined));
+      const found = [own?.found, own?.shorter, ...losses].reduce((a, b) => (b === undefined ? a : least(a, b)));
+      this.#ends.set(name, { topic, partition, topicId, next: marks.high, found, lostFrom: known?.lostFrom });
+      const first = known?.next ?? marks.low;
+      if (first < marks.high && !isOld) tails.set(partition, first > marks.low ? first : marks.low);
     }
     return tails;
   }
 
-  /** Notes how a log differs from what is stored of it, and what this process has not stored of that. */
-  #note(topic: string, stored: ReadonlyMap<string, End>, log: Log | undefined): void {
-    for (const [partition, marks] of log?.watermarks ?? []) {
-      if (!marks) continue;
-      const { topicId } = log!;
-      const name = nameOf({ topic, partition });
-      const ends = [stored.get(name), this.#ends.get(name)].filter((end) => end?.topicId === topicId);
-      const losses = ends.flatMap((end) => [end?.found, end?.shorter, marks.high < end!.next ? marks.high : undefined]);
-      const found = losses.reduce((a, b) => (b === undefined ? a : least(a, b)), undefined);
-      const lostFrom = ends[0]?.lostFrom;
-      this.#ends.set(name, { topic, partition, topicId, next: marks.high, found, lostFrom });
-      if (found !== undefined) this.#changed.add(name);
-    }
-  }
-
   /** Stores that the database has all events of a topic that were there at `compare`. */
-  async confirm(session: PoolClient, topic?: string): Promise<void> {
-    const due = [...this.#ends.values()].filter((end) => end.topic === topic || this.#changed.has(nameOf(end)));
-    await this.#store(session, due.filter(isSettled));
+  async confirm(session: PoolClient, topic: string): Promise<void> {
+    const ends = [...this.#ends.values()].filter((end) => end.topic === topic);
+    await this.#store(session, ends.filter(isSettled));
   }
 
-  /** Undefined where the topic does not exist or may not be described. */
-  async #logOf(topic: string): Promise<Log | undefined> {
+  /** Empty where the topic does not exist or may not be described. */
+  async #logOf(topic: string): Promise<{ topicId: string; watermarks: Map<number, Watermarks | undefined> }> {
     try {
-      const { topicId = '', watermarks } = await readTopicLog(this.#admin, topic, (name) =>
-        this.#admin.knownWatermarks(name),
-      );
-      return { topicId, watermarks };
+      const log = await readTopicLog(this.#admin, topic, (name) => this.#admin.knownWatermarks(name));
+      return { ...log, topicId: log.topicId ?? '' };
     } catch (error) {
-      if (refusalOf(error) || errorCodeOf(error) === 'UNKNOWN_TOPIC_OR_PARTITION') return undefined;
+      if (refusalOf(error) || errorCodeOf(error) === 'UNKNOWN_TOPIC_OR_PARTITION')
+        return { topicId: '', watermarks: new Map() };
       throw error;
     }
   }
-}
-
-interface Log {
-  topicId: string;
-  watermarks: ReadonlyMap<number, Watermarks | undefined>;
 }
 
 const isSettled = ({ topicId, shorter }: End) => topicId !== undefined && shorter === undefined;
@@ -233,17 +212,13 @@ async function isSpread(session: PoolClient, topic: string): Promise<boolean> {
 
 async function readEnds(session: PoolClient): Promise<(End & { topicId: string })[]> {
   const { rows } = await session.query<EndRow>(read);
-  return rows.map(({ topic, partition, topic_id: topicId, next_offset, lost_from }) => {
-    const next = BigInt(next_offset);
-    return {
-      topic,
-      partition,
-      topicId,
-      next,
-      ownFrom: next,
-      lostFrom: lost_from === null ? undefined : BigInt(lost_from),
-    };
-  });
+  return rows.map(({ topic, partition, topic_id: topicId, next_offset, lost_from }) => ({
+    topic,
+    partition,
+    topicId,
+    next: BigInt(next_offset),
+    lostFrom: lost_from === null ? undefined : BigInt(lost_from),
+  }));
 }
 
 /** @returns the names of those that are stored; another session can hold the others */
