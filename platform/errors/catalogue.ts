@@ -212,7 +212,7 @@ export const platformErrors = {
       'The topic of a service has events that its database has sent and no longer has: it was put back to an earlier time. Its next ' +
       'events would get their ids, and consumers would drop them as repeated.',
     action:
-      'Take back what the database has lost, with `npm run recover` ([disaster.md](disaster.md)). Until then nothing is published, and ' +
+      'Take back what the database has lost, with `npm run recover`. Until then nothing is published, and ' +
       'commands are answered 503.',
   },
   ERR_OUTBOX_CURSOR_AHEAD: {
@@ -226,8 +226,8 @@ export const platformErrors = {
     means:
       'The log of a topic ends before events that Kafka has acknowledged: it was put back to an earlier time, or cut.',
     action:
-      'Decide where the groups that refuse the topic go on, with `npm run offsets`, and publish the events again, with `npm run republish` ' +
-      '([disaster.md](disaster.md)): consumers drop those that they have. That ends it also where the topic is gone since.',
+      'Decide where the groups that refuse the topic go on, with `npm run offsets`, and publish the events again, with ' +
+      '`npm run republish`: consumers drop those that they have. That ends it also where the topic is gone since.',
   },
   ERR_OUTBOX_HELD: {
     means:
