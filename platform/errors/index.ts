@@ -11,3 +11,8 @@ export { isLockFailure } from './lock-failure.ts';
 export class PlatformError extends CodedError<PlatformErrorCode> {
   override name = 'PlatformError';
 }
+
+/** Whether an error is one of the platform with this code. */
+export function hasCode(error: unknown, code: PlatformErrorCode): error is PlatformError {
+  return error instanceof PlatformError && error.code === code;
+}

@@ -2,7 +2,7 @@ import express from 'express';
 import type { Express, NextFunction, Request, RequestHandler, Response } from 'express';
 import { ifNoneMatch, isConditional } from '#platform/contract';
 import type { Contract, Operation, OperationRequest } from '#platform/contract';
-import { PlatformError } from '#platform/errors';
+import { hasCode } from '#platform/errors';
 import { sendProblem } from './answer.ts';
 import type { Draining } from './drain.ts';
 import { healthAnswer } from '#platform/health';
@@ -71,13 +71,14 @@ export function createHttp<Operations extends Record<string, Operation>>(
   const problems = new ProblemLog(log);
   mountHealth(app, name, health);
   const handlerOf = ({ id, method }: Operation): Handler<Operation> => {
+    const ofPart = part?.handlers[id];
+    if (ofPart) return ofPart;
     const own = handlers[id] as Handler<Operation>;
-    if (!beforeCommand || method === 'get') return part?.handlers[id] ?? own;
-    const command: Handler<Operation> = (request, response) => {
+    if (!beforeCommand || method === 'get') return own;
+    return (request, response) => {
       beforeCommand();
       return own(request, response);
     };
-    return part?.handlers[id] ?? command;
   };
   for (const route of routesOf([...Object.values(operations), ...Object.values(part?.operations ?? {})])) {
     const path = expressPath(route.path);
@@ -274,7 +275,7 @@ function problemOf(error: unknown, method: string): Problem {
       detail: error instanceof URIError ? 'The path is not well formed' : 'The request is not well formed',
     });
   }
-  if (error instanceof PlatformError && error.code === 'ERR_OUTBOX_BEHIND')
+  if (hasCode(error, 'ERR_OUTBOX_BEHIND'))
     return unavailable('The database was put back to an earlier time, and waits for what it has lost', 30, error);
   if (isUnavailable(error)) {
     // a query changes nothing, whatever became of it

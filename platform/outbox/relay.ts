@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { PlatformError, toError } from '#platform/errors';
+import { hasCode, PlatformError, toError } from '#platform/errors';
 import { backoffMs, Waker } from '#platform/lifecycle';
 import type { Health } from '#platform/health';
 import type { Kafka, Producer } from '#platform/kafka';
@@ -263,9 +263,8 @@ export class OutboxRelay {
       await assertNothingLost(session, { kafka: this.#kafka, own, from, signal: this.#aborting.signal });
       this.#silences = 0;
     } catch (error) {
-      if (isBehind(error)) this.#behind = { error, where };
-      const isSilent = error instanceof PlatformError && error.code === 'ERR_UNAVAILABLE';
-      if (!isSilent || ++this.#silences < enoughSilences) throw error;
+      if (hasCode(error, 'ERR_OUTBOX_BEHIND')) this.#behind = { error, where };
+      if (!hasCode(error, 'ERR_UNAVAILABLE') || ++this.#silences < enoughSilences) throw error;
       this.#log.warn(
         { err: error, database: this.#database },
         'the service cannot read the topic of its events: nobody can tell whether its database lacks some of them',
@@ -474,10 +473,6 @@ export class OutboxRelay {
       return { ...outcome, published };
     });
   }
-}
-
-function isBehind(error: unknown): error is PlatformError {
-  return error instanceof PlatformError && error.code === 'ERR_OUTBOX_BEHIND';
 }
 
 function hasMore({ rows }: ReadResult): boolean {

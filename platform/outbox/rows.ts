@@ -78,7 +78,7 @@ export const rowHeader = 'outbox-id';
  * @param isNumbered whether it gets the id of the row
  * @throws {PlatformError} ERR_OUTBOX_ROW where no message can be made of it
  */
-export function toOutgoing(row: OutboxRow, isNumbered = false): Outgoing {
+export function toOutgoing(row: OutboxRow, isNumbered: boolean): Outgoing {
   const { key, event_id: id, traceparent: parent } = row;
   if (!isTime(row.created_at)) throw noMessage('its created_at is no time of an event');
   const headers = encodeHeaders({ id, type: row.type, source: row.source, subject: key, time: row.created_at });

@@ -58,7 +58,7 @@ const read = {
  */
 export class TopicEnds {
   readonly #admin: Pick<KafkaAdmin, 'topicId' | 'knownWatermarks'>;
-  #ends = new Map<string, End>();
+  readonly #ends = new Map<string, End>();
   /** what is not stored yet */
   readonly #changed = new Set<string>();
   /** the questions for the ids of topics that are under way */

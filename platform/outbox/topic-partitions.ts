@@ -1,4 +1,4 @@
-import { PlatformError } from '#platform/errors';
+import { hasCode, PlatformError } from '#platform/errors';
 import type { PoolClient } from '#platform/postgres';
 import type { Logger } from '#platform/telemetry';
 
@@ -80,5 +80,5 @@ const waiting = (message: string) => new PlatformError('ERR_OUTBOX_HELD', messag
 
 /** Whether the events of a topic have to wait for a moment, by no fault of Kafka's. */
 export function isHeld(error: unknown): error is PlatformError {
-  return error instanceof PlatformError && error.code === 'ERR_OUTBOX_HELD';
+  return hasCode(error, 'ERR_OUTBOX_HELD');
 }
