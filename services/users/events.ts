@@ -1,6 +1,7 @@
 import type { EventData } from '#contracts/index.ts';
 import { users } from '#contracts/users.ts';
-import type { OutboxEvent } from '#platform/outbox';
+import { findInOutbox } from '#platform/outbox';
+import type { OutboxEvent, OwnEvents } from '#platform/outbox';
 
 /** A user as the database has it. */
 export interface UserRow {
@@ -14,6 +15,9 @@ export interface UserRow {
   createdAt: Date;
   updatedAt: Date;
 }
+
+/** Where users finds what it has sent. */
+export const userEvents: OwnEvents = { topic: 'user-events', find: findInOutbox };
 
 type UserEventType = 'user.created' | 'user.updated' | 'user.deleted';
 

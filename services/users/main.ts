@@ -2,14 +2,13 @@ import { users } from '#contracts/users.ts';
 import { loadConfig } from '#platform/config';
 import { createHttp } from '#platform/http';
 import { createKafka, kafkaConnection } from '#platform/kafka';
-import { findInOutbox, OutboxRelay } from '#platform/outbox';
+import { OutboxRelay } from '#platform/outbox';
 import { createPool, ping } from '#platform/postgres';
 import { runService } from '#platform/lifecycle';
 import { configSchema } from './config.ts';
+import { userEvents } from './events.ts';
 import { createHandlers } from './handlers.ts';
 import { UserStore } from './store.ts';
-
-const userEvents = { topic: 'user-events', find: findInOutbox };
 
 await runService('users', async (service) => {
   const { log, health } = service;

@@ -3,6 +3,7 @@ import type { UserCreated } from '#contracts/users.ts';
 import { writeAccepted } from '#platform/recovery';
 import type { Recovery, Refused, Taken } from '#platform/recovery';
 import type { PoolClient } from '#platform/postgres';
+import { userEvents } from './events.ts';
 
 /** The last event of a user. */
 interface Last {
@@ -33,7 +34,7 @@ const replace = {
  * go through the outbox again.
  */
 export const usersRecovery: Omit<Recovery, 'decode'> = {
-  topic: 'user-events',
+  topic: userEvents.topic,
   sequence: 'users_id_seq',
   keyOf: ({ data }) => (data as EventData['user.deleted']).userId,
   begin: (tx) => {

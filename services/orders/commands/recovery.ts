@@ -1,5 +1,6 @@
 import type { OrderCreated, OrderDeleted, OrderStatusChanged } from '#contracts/orders.ts';
 import type { Recovery, TopicEvent } from '#platform/recovery';
+import { orderEvents } from './events.ts';
 
 // An event has all that the write model keeps, so the last one of an order is its state. The rows of a batch that the statement
 // has written are not in its snapshot: what it compares was there before.
@@ -29,7 +30,7 @@ WHERE e.data::jsonb <> input.data::jsonb`,
 
 /** How orders takes events back: into the event store, and into the write model. */
 export const ordersRecovery: Omit<Recovery, 'decode'> = {
-  topic: 'order-events',
+  topic: orderEvents.topic,
   sequence: 'orders_id_seq',
   keyOf: ({ data }) => (data as OrderDeleted).orderId,
   eventStore: 'outbox',
