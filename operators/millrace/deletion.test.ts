@@ -5,7 +5,6 @@ import { conditionOf } from '#runtime/conditions.ts';
 import { eventType } from '#runtime/events.ts';
 import type { KubeObject, Resource, ResourceType } from '#runtime/objects.ts';
 import { ManualClock } from '#runtime/testing/manual-clock.ts';
-import { eventually } from '#test/eventually.ts';
 import { testServers } from '#test/servers.ts';
 import { apiVersion } from './api/common.ts';
 import {
@@ -61,11 +60,7 @@ describe('a deletion', () => {
     }
   };
   /** Lets a little time pass until it is so: a stale cache is tried again. */
-  const until = (clock: ManualClock, check: () => unknown, what: string) =>
-    eventually(async () => {
-      await clock.advance(250);
-      return Boolean(check());
-    }, what);
+  const until = (clock: ManualClock, check: () => unknown, what: string) => clock.until(check, what, 250);
   const found = ({ server }: EventServiceWorld, type: ResourceType, name: string) =>
     server.find<Resource<unknown, StatusWithConditions>>(type, namespace, name);
   const hasFinalizer = (world: EventServiceWorld, type: ResourceType, name: string) =>

@@ -183,19 +183,14 @@ it('a CRD that is older than the operator costs a status only the fields that it
   try {
     const { server, context, service, condition } = world;
     const { lines } = context.log as ReturnType<typeof memoryLog>;
-    const until = (isSo: () => unknown, what: string) =>
-      eventually(async () => {
-        await clock.advance(1_000);
-        return isSo();
-      }, what);
     for (const name of ['orders', 'users']) {
       world.declare(name, {
         databases: [{ name: 'orders', schema: 'prisma/orders' }],
         consumes: [{ ...consumes[0]!, group: name }],
       });
-      await until(() => condition(name, 'Ready')?.reason === 'NoKafka', `${name} says how it is`);
+      await clock.until(() => condition(name, 'Ready')?.reason === 'NoKafka', `${name} says how it is`);
     }
-    await until(async () => (await successes(world)) > 10, 'they are looked at again and again');
+    await clock.until(async () => (await successes(world)) > 10, 'they are looked at again and again');
     const { status } = service('orders')!;
     assert.deepEqual([status!.databases, status!.consumers, status!.schemaVersion], [undefined, undefined, '-']);
     assert.equal(await failures(world), 0);
@@ -206,7 +201,7 @@ it('a CRD that is older than the operator costs a status only the fields that it
     );
     server.undeclare(eventServices, []);
     await clock.advance(10 * 60_000);
-    await until(() => service('orders')!.status!.databases, 'a newer CRD has them');
+    await clock.until(() => service('orders')!.status!.databases, 'a newer CRD has them');
   } finally {
     await world.stop();
   }

@@ -165,11 +165,13 @@ describe('a Kafka that was put back to an earlier time', () => {
   });
   afterEach(() => database.drop());
 
-  const isStored = () =>
+  /** @param where of the table of ends */
+  const stored = (where: string, what: string, count = 1) =>
     eventually(async () => {
-      const { rows } = await database.pool.query('SELECT FROM millrace.outbox_ends WHERE next_offset >= 3');
-      return rows.length === 1;
-    }, 'the end is stored');
+      const { rows } = await database.pool.query(`SELECT FROM millrace.outbox_ends WHERE ${where}`);
+      return rows.length === count;
+    }, what);
+  const isStored = () => stored('next_offset >= 3', 'the end is stored');
   const losses = (health: Health) =>
     eventually(async () => (await reasonOf(health)) ?? false, 'it says that events are lost');
 
@@ -183,10 +185,7 @@ describe('a Kafka that was put back to an earlier time', () => {
       assert.match(await losses(health), /lost acknowledged events of orders\/0 from offset 1\. .* npm run republish/);
       const before = sent.length;
       assert.ok(before >= 4, 'it goes on');
-      await eventually(async () => {
-        const { rows } = await database.pool.query('SELECT FROM millrace.outbox_ends WHERE lost_from = 1');
-        return rows.length === 1;
-      }, 'the loss is stored');
+      await stored('lost_from = 1', 'the loss is stored');
       await republish(database.pool, 2);
       await eventually(() => sent.length >= before + 3, 'they are published again', 20_000);
       await eventually(async () => (await reasonOf(health)) === undefined, 'it is well again');
@@ -212,10 +211,7 @@ describe('a Kafka that was put back to an earlier time', () => {
     const partitions = () => new Set(sent.map(({ partition }) => partition)).size;
     await withRelay({ database, kafka }, async ({ health }) => {
       await eventually(() => partitions() === 2, 'it is sent');
-      await eventually(async () => {
-        const { rows } = await database.pool.query('SELECT FROM millrace.outbox_ends WHERE next_offset > 0');
-        return rows.length === 2;
-      }, 'the ends are stored');
+      await stored('next_offset > 0', 'the ends are stored', 2);
       deleteTopic(topic);
       createTopic(topic, 2);
       await append(database, topic, 1);
@@ -231,10 +227,7 @@ describe('a Kafka that was put back to an earlier time', () => {
       }, 'the ends of the new one are stored');
       await append(database, topic, 1, 2, 3, 4, 5, 6);
       await eventually(() => partitions() === 2, 'it goes on in the other partition');
-      await eventually(async () => {
-        const { rows } = await database.pool.query('SELECT FROM millrace.outbox_ends WHERE next_offset > 0');
-        return rows.length === 2;
-      }, 'both ends are stored');
+      await stored('next_offset > 0', 'both ends are stored', 2);
       assert.equal(await reasonOf(health), undefined);
     });
   });

@@ -3,15 +3,13 @@ import { after, before, beforeEach, describe, it } from 'node:test';
 import type { ReceivedEvent } from '#platform/contract';
 import type { Accumulator } from '#platform/inbox';
 import { OffsetsMoved, Outdated, moveOffsets } from '#platform/inbox';
-import { writeDeadLetters } from '#platform/inbox/dead-letters.ts';
 import { noteTruncated, restartOffsets } from '#platform/inbox/offsets.ts';
 import { readOutbox } from '#platform/outbox/testing.ts';
 import { transaction } from '#platform/postgres';
 import { createTestDatabase } from '#test/database.ts';
 import type { TestDatabase } from '#test/database.ts';
 import { replayBatch } from '#platform/inbox/replay-batch.ts';
-import { Writer } from '#platform/inbox/writer.ts';
-import { createLogger } from '#platform/telemetry';
+import { writerOf } from '#platform/inbox/testing.ts';
 import {
   cleanUp,
   emitDue,
@@ -138,17 +136,12 @@ describe('a version that is being built', () => {
   async function takeOneByOne(until: number): Promise<boolean> {
     const { pool } = database;
     const engine = new Engine({ group, pool, source: new VersionSource(group), versions: await current(), now });
-    const writer = new Writer({
+    const writer = writerOf({
       group,
       pool,
-      log: createLogger('backfill-test', 'silent'),
       handle: (tx, events) => engine.handle(tx, events),
-      deadLetterWriter: writeDeadLetters,
       keepsOrder: false,
       maxBatch: 1,
-      lingerMs: 0,
-      onCommitted: () => undefined,
-      onRefused: () => assert.fail(),
     });
     const { signal } = new AbortController();
     for (let from = await offsetOf(group); from < until; from += 1) {

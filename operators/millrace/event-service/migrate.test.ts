@@ -10,7 +10,6 @@ import type { KubeObject } from '#runtime/objects.ts';
 import { ManualClock } from '#runtime/testing/manual-clock.ts';
 import { migrate } from '#platform/migrate';
 import { databaseNameOf, dropDatabaseAndRole, withClient } from '#platform/postgres';
-import { eventually } from '#test/eventually.ts';
 import { testServers } from '#test/servers.ts';
 import { deployments, jobs, pods, secrets } from '../api/kinds.ts';
 import { DatabasePools, dataOf, valuesOf } from '../database-pools.ts';
@@ -56,27 +55,21 @@ describe('the migrations of a database', () => {
     await withClient(admin, (client) => dropDatabaseAndRole(client, inServer));
   });
 
-  /** Lets time pass until it is so. */
-  const until = <T>(check: () => T | Promise<T>, what: string) =>
-    eventually(async () => {
-      await clock.advance(1_000);
-      return await check();
-    }, what);
   const condition = (type: string) => world.condition('ledger', type);
   const url = () => valuesOf(world.server.find<Secret>(secrets, namespace, `${database}-database`)!)['url']!;
   const job = () => world.server.all(jobs).find(({ metadata }) => metadata.name.startsWith('ledger-migrate-'));
   /** Does what the pod of the Job does, once there is a Job that has not finished. */
   const runJob = async () => {
-    const { metadata } = await until(() => job(), 'there is a Job');
+    const { metadata } = await clock.until(() => job(), 'there is a Job');
     await migrate([{ url: url(), schemaFolder, database }]);
     const conditions = [{ type: 'Complete', status: 'True' }];
     world.server.patch(jobs, namespace, metadata.name, { status: { conditions } }, 'status');
   };
-  const isReady = () => until(() => condition('Ready')?.status === 'True', 'the service is ready');
+  const isReady = () => clock.until(() => condition('Ready')?.status === 'True', 'the service is ready');
   /** Waits until the operator has seen that migrations are missing and asks for them again. */
   const asksAgain = async (former: KubeObject) => {
-    await until(() => condition('Ready')?.status === 'False', 'the service is not ready');
-    await until(() => job() && job()!.metadata.uid !== former.metadata.uid, 'there is another Job');
+    await clock.until(() => condition('Ready')?.status === 'False', 'the service is not ready');
+    await clock.until(() => job() && job()!.metadata.uid !== former.metadata.uid, 'there is another Job');
   };
   const migrations = async (from: string) => {
     const { rows } = await withClient(url(), (client) => client.query<{ count: number }>(from));
@@ -138,10 +131,10 @@ describe('the migrations of a database', () => {
     } as unknown as KubeObject);
     assert.notEqual(theirs.metadata.uid, uid);
     await withClient(url(), (client) => client.query('DROP SCHEMA millrace CASCADE'));
-    await until(() => condition('Ready')?.reason === 'JobTaken', 'it says so');
+    await clock.until(() => condition('Ready')?.reason === 'JobTaken', 'it says so');
     assert.deepEqual(job()!.metadata, theirs.metadata);
     server.delete(jobs, namespace, name);
-    await until(() => job(), 'the Job is made');
+    await clock.until(() => job(), 'the Job is made');
     await runJob();
     await isReady();
   });
@@ -153,7 +146,7 @@ describe('the migrations of a database', () => {
     await asksAgain(former);
     const { name } = job()!.metadata;
     const waits = (message: RegExp) =>
-      until(() => {
+      clock.until(() => {
         const { reason = '', message: said = '' } = condition('Migrated') ?? {};
         return reason === 'MigrationWaiting' && message.test(said);
       }, `the condition says ${message}`);
@@ -173,7 +166,7 @@ describe('the migrations of a database', () => {
     await waits(/waits: the pod waiting cannot begin \(ImagePullBackOff\): Back-off pulling image "shop:1"$/);
     assert.match((await world.events()).join('\n'), /Warning MigrationWaiting: Job ledger-migrate-\w+ waits/);
     server.patch(pods, namespace, 'waiting', pulling('ContainerCreating', ''), 'status');
-    await until(() => condition('Migrated')?.reason === 'Migrating', 'it begins');
+    await clock.until(() => condition('Migrated')?.reason === 'Migrating', 'it begins');
     server.delete(pods, namespace, 'waiting');
     await runJob();
     await isReady();
@@ -184,7 +177,7 @@ describe('the migrations of a database', () => {
     await withClient(admin, (client) => client.query(`ALTER DATABASE ${inServer} WITH ALLOW_CONNECTIONS false`));
     const end = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${inServer}'`;
     await withClient(admin, (client) => client.query(end));
-    await until(() => condition('Migrated')?.status === 'Unknown', 'nobody knows');
+    await clock.until(() => condition('Migrated')?.status === 'Unknown', 'nobody knows');
     assert.equal(condition('Migrated')?.reason, 'DatabaseUnreadable');
     assert.equal(condition('Ready')?.status, 'False');
     await withClient(admin, (client) => client.query(`ALTER DATABASE ${inServer} WITH ALLOW_CONNECTIONS true`));
@@ -211,7 +204,7 @@ describe('the migrations of a database', () => {
       } as KubeObject);
     const first = job()!.metadata.uid;
     pod('before', 'sha256:one');
-    await until(() => service('ledger')!.status!.imageIds?.includes('sha256:one'), 'the image is known');
+    await clock.until(() => service('ledger')!.status!.imageIds?.includes('sha256:one'), 'the image is known');
     pod('former', 'sha256:zero', 'shop:0'); // of the release before
     await clock.advance(120_000);
     await isReady();

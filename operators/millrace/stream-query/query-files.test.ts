@@ -145,26 +145,21 @@ describe('the topics that queries emit to', () => {
           const lines = await metricLines('operator_reconciles_total{controller="query-files",result="success"}');
           return lines.join();
         };
-        const until = (isSo: () => unknown, what: string) =>
-          eventually(async () => {
-            await clock.advance(1_000);
-            return isSo();
-          }, what);
         runner({ kafka });
         query('mine', emitting('mine'));
-        await until(() => ready('mine')?.reason === 'StrimziMissing', 'it says so');
-        await until(() => context.configMaps.store.size === 1, 'its namespace is looked at');
+        await clock.until(() => ready('mine')?.reason === 'StrimziMissing', 'it says so');
+        await clock.until(() => context.configMaps.store.size === 1, 'its namespace is looked at');
         const asked = () => server.requests.filter(({ path }) => path.includes('/kafkatopics')).length;
         const isAskedAgain = async () => {
           const end = asked() + 5;
-          await until(() => asked() > end, 'the operator asks for the kind again and again');
+          await clock.until(() => asked() > end, 'the operator asks for the kind again and again');
         };
         await isAskedAgain();
         const before = await passes();
         await isAskedAgain();
         assert.equal(await passes(), before);
         isMissing = false;
-        await until(() => server.find(kafkaTopics, namespace, 'mine'), 'it is made');
+        await clock.until(() => server.find(kafkaTopics, namespace, 'mine'), 'it is made');
       },
       (server) => server.fail(404, Infinity, ({ path }) => isMissing && path.includes('/kafkatopics')),
       clock,
@@ -214,36 +209,31 @@ describe('the topics that queries emit to', () => {
       verb === 'patch' && path.includes('/configmaps/');
     return inWorld(
       async ({ server, emittedTopics, runner, query, files, written }) => {
-        const until = (isSo: () => boolean, what: string) =>
-          eventually(async () => {
-            await clock.advance(1_000);
-            return isSo();
-          }, what);
         runner({ kafka });
         query('moved', emitting('from'));
         query('deleted', emitting('gone'));
         query('stays', emitting('kept'));
-        await until(() => written().join() === 'from,gone,kept', 'they have their rights');
-        await until(() => files().length === 3, 'they are passed on');
+        await clock.until(() => written().join() === 'from,gone,kept', 'they have their rights');
+        await clock.until(() => files().length === 3, 'they are passed on');
         isRefused = true;
         server.patch(streamQueries, namespace, 'moved', { spec: { emit: { to: 'to' } } });
         server.delete(streamQueries, namespace, 'deleted');
-        await until(() => written().includes('to'), 'the operator knows it');
+        await clock.until(() => written().includes('to'), 'the operator knows it');
         for (let minutes = 0; minutes < 5; minutes += 1) await clock.advance(60_000);
         assert.deepEqual([files().length, written()], [3, ['from', 'gone', 'kept', 'to']], 'the files are as before');
         isRefused = false;
-        await until(() => files().length === 2, 'the files are written');
+        await clock.until(() => files().length === 2, 'the files are written');
         const writtenAt = clock.now();
-        await until(() => written().join() === 'kept,to', 'their rights are taken');
+        await clock.until(() => written().join() === 'kept,to', 'their rights are taken');
         const afterMs = clock.now() - writtenAt;
         assert.ok(afterMs > 100_000, `after ${afterMs} ms`);
         server.delete(streamQueries, namespace, 'stays');
         emittedTopics.clear(); // as another leader begins
-        await until(() => files().length === 1, 'one more is deleted');
+        await clock.until(() => files().length === 1, 'one more is deleted');
         assert.deepEqual(written(), ['kept', 'to'], 'it keeps its right, too');
-        await until(() => written().join() === 'to', 'until that is taken');
+        await clock.until(() => written().join() === 'to', 'until that is taken');
         query('again', emitting('gone'));
-        await until(() => written().includes('gone'), 'it gets its right again');
+        await clock.until(() => written().includes('gone'), 'it gets its right again');
         for (let minutes = 0; minutes < 5; minutes += 1) await clock.advance(60_000);
         assert.deepEqual(written(), ['gone', 'to']);
       },
@@ -277,22 +267,17 @@ describe('the topics that queries emit to', () => {
     const clock = new ManualClock();
     return inWorld(
       async ({ server, emittedTopics, leadAgain, runner, query, files, written }) => {
-        const until = (isSo: () => boolean, what: string) =>
-          eventually(async () => {
-            await clock.advance(1_000);
-            return isSo();
-          }, what);
         runner({ kafka });
         query('deleted', emitting('gone'));
         query('stays', emitting('kept'));
-        await until(() => written().join() === 'gone,kept' && files().length === 2, 'they are passed on');
+        await clock.until(() => written().join() === 'gone,kept' && files().length === 2, 'they are passed on');
         server.delete(streamQueries, namespace, 'deleted');
-        await until(() => files().join() === 'stays', 'its file is gone');
+        await clock.until(() => files().join() === 'stays', 'its file is gone');
         // the other one has passed the query on again, and taken it back a moment ago
         await leadAgain(() => clock.advance(5 * 60_000));
-        await until(() => emittedTopics.of(namespace) !== undefined, 'its namespace is looked at');
+        await clock.until(() => emittedTopics.of(namespace) !== undefined, 'its namespace is looked at');
         assert.deepEqual([...emittedTopics.of(namespace)!].toSorted(), ['gone', 'kept']);
-        await until(() => written().join() === 'kept', 'its right is taken');
+        await clock.until(() => written().join() === 'kept', 'its right is taken');
       },
       undefined,
       clock,

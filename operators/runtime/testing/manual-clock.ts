@@ -1,3 +1,4 @@
+import { eventually } from '#test/eventually.ts';
 import type { Clock } from '../clock.ts';
 
 interface Timer {
@@ -16,6 +17,14 @@ export class ManualClock implements Clock {
 
   now(): number {
     return this.#now;
+  }
+
+  /** Lets time pass until it is so. @param stepMs how much passes before each look, in milliseconds */
+  until<T>(check: () => T | Promise<T>, what: string, stepMs = 1_000): Promise<NonNullable<Exclude<T, false>>> {
+    return eventually(async () => {
+      await this.advance(stepMs);
+      return await check();
+    }, what);
   }
 
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
