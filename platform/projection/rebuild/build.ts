@@ -132,7 +132,7 @@ class Build {
         for (const start of look.starts) this.#gaps.set(nameOf(start), start);
         await this.#passGaps();
         await this.#makeUpForReplays();
-        if (performance.now() < this.#holdFrom || (await this.#behind()) > nearEnough) continue;
+        if (performance.now() < this.#holdFrom || !(await this.#isNear())) continue;
         if (await this.#switch()) return;
       }
     } finally {
@@ -263,16 +263,18 @@ class Build {
     });
   }
 
-  /** How many messages the version in use is ahead. */
-  async #behind(): Promise<bigint> {
-    const { rows } = await this.#options.pool.query<{ behind: string }>(
-      `SELECT coalesce(sum(greatest(0, used.next_offset - coalesce(new.next_offset, 0))), 0) AS behind
-       FROM millrace.inbox_offsets used LEFT JOIN millrace.inbox_offsets new
-         ON new.consumer_group = $2 AND new.topic = used.topic AND new.partition = used.partition
-       WHERE used.consumer_group = $1`,
+  /** Whether the version in use reads all partitions of the build, and has few messages more. */
+  async #isNear(): Promise<boolean> {
+    const { rows } = await this.#options.pool.query<{ ahead: string; isEverywhere: boolean }>(
+      `WITH used AS (SELECT * FROM millrace.inbox_offsets WHERE consumer_group = $1),
+         new AS (SELECT * FROM millrace.inbox_offsets WHERE consumer_group = $2)
+       SELECT coalesce(sum(greatest(0, used.next_offset - coalesce(new.next_offset, 0))), 0) AS ahead,
+         coalesce(bool_and(used.topic IS NOT NULL), true) AS "isEverywhere"
+       FROM used FULL JOIN new USING (topic, partition)`,
       [this.#options.request.group, this.#group],
     );
-    return BigInt(rows[0]!.behind);
+    const { ahead, isEverywhere } = rows[0]!;
+    return isEverywhere && BigInt(ahead) <= nearEnough;
   }
 
   /**

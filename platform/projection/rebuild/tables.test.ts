@@ -10,7 +10,7 @@ test('a new version takes the place of the one in use, and keeps its topic, wher
   const { pool, drop } = await createTestDatabase();
   t.after(drop);
   await pool.query('CREATE TABLE parcels (id bigint PRIMARY KEY)');
-  const attempt = async (used: [number, string | null], building: [number, string] | undefined) => {
+  const attempt = async (used: [number, string | null] | undefined, building: [number, string] | undefined) => {
     await pool.query('DELETE FROM millrace.inbox_offsets');
     for (const [group, at] of [['g', used] as const, ['g.v2', building] as const])
       if (at)
@@ -36,6 +36,8 @@ test('a new version takes the place of the one in use, and keeps its topic, wher
   assert.equal(await attempt([5, null], [5, 'a']), 'g 5 a');
   assert.equal(await attempt([5, 'a'], [4, 'a']), 'behind');
   assert.equal(await attempt([5, 'a'], undefined), 'behind');
+  // the version in use may begin to read meanwhile: nothing of it is held
+  assert.equal(await attempt(undefined, [0, 'a']), 'behind');
   for (const [used, building] of [
     [
       [5, 'b'],

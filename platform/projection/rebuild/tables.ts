@@ -100,8 +100,8 @@ export async function holdVersionInUse(
 
 /**
  * Replaces the version in use by the new one, and gives the group its offsets, if the new version has caught up in every
- * partition, so that readers never go back. Part of the transaction that holds the version in use; queries that start after it
- * see the new version.
+ * partition, so that readers never go back. In a partition without an offset nothing holds the version in use: there is no switch.
+ * Part of the transaction that holds the version in use; queries that start after it see the new version.
  * @param complete called when nothing writes to either version any more
  * @returns whether it had caught up
  * @throws TablesDiffer, TopicChanged, or PostgreSQL's error if queries hold the tables for too long
@@ -116,11 +116,10 @@ export async function switchTables(
     `WITH locked AS (
        SELECT * FROM millrace.inbox_offsets WHERE consumer_group IN ($1, $2) ORDER BY consumer_group, topic, partition FOR UPDATE
      )
-     SELECT used.topic, new.next_offset IS NULL OR new.next_offset < used.next_offset AS "isBehind",
+     SELECT topic, used.topic IS NULL OR new.topic IS NULL OR new.next_offset < used.next_offset AS "isBehind",
        new.next_offset > used.next_offset OR new.topic_id <> used.topic_id AS "isOther"
-     FROM locked used LEFT JOIN locked new
-       ON new.consumer_group = $2 AND new.topic = used.topic AND new.partition = used.partition
-     WHERE used.consumer_group = $1`,
+     FROM (SELECT * FROM locked WHERE consumer_group = $1) used
+     FULL JOIN (SELECT * FROM locked WHERE consumer_group = $2) new USING (topic, partition)`,
     [group, building],
   );
   const other = rows.find(({ isOther }) => isOther);
