@@ -31,8 +31,10 @@ export type RecreatedTopics = 'refuse' | 'restart';
 
 /** A partition of this member, and how far it is read. */
 export interface AssignedPartition extends TopicPartition {
-  /** the offset stored in the database */
+  /** the offset stored in the database, or about to be */
   stored: bigint;
+  /** the last one that this member has found there, or has stored */
+  committed: bigint;
   /** the id of the topic that it counts in; undefined where the brokers tell none */
   topicId: string | undefined;
   /** the next offset to read; higher than the stored one where the log has lost its start */
@@ -76,6 +78,7 @@ export class Assignment {
           topic,
           partition,
           stored: -1n,
+          committed: -1n,
           topicId: undefined,
           next: -1n,
           high: 0n,
@@ -203,7 +206,7 @@ export class Assignment {
       const position = this.at(log)!;
       if (position.isApart) continue; // it is located when that is done
       const { offset, topicId } = stored.get(nameOf(log))!;
-      Object.assign(position, { stored: offset, topicId });
+      Object.assign(position, { stored: offset, committed: offset, topicId });
       if (isRecreated(topicId, log.topicId)) {
         const what = isTruncated(topicId) ? 'truncated or restored' : 'created again';
         refuse(position, `the topic was ${what} after ${group} had read it`);

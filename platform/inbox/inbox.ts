@@ -177,7 +177,7 @@ export class Inbox {
       admin: kafka.admin,
       positions: () => this.#assignment?.positions ?? [],
       waitsFor: (partition) => this.#consumer.waitsFor(partition),
-      onRecreated: (partitions) => this.#locateAgain(partitions),
+      onDisplaced: (partitions) => this.#locateAgain(partitions),
       log,
       stuckMs: options.stuckMs,
     });
@@ -337,7 +337,9 @@ export class Inbox {
         endSpan(item);
       }
       metrics.processed.inc({ group, topic }, messages);
-      const high = this.#assignment?.at({ topic, partition })?.high ?? next;
+      const position = this.#assignment?.at({ topic, partition });
+      if (position) position.committed = next;
+      const high = position?.high ?? next;
       metrics.lag.set({ group, topic, partition }, Math.max(0, Number(high - next)));
       this.#uncommitted.set(`${topic}/${partition}`, { topic, partition, offset: next });
       size += messages;

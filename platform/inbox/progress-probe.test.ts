@@ -7,6 +7,7 @@ import { eventually } from '#test/eventually.ts';
 import type { PlatformError } from '#platform/errors';
 import type { Watermarks } from '#platform/kafka';
 import type { AssignedPartition } from './assignment.ts';
+import { transaction } from '#platform/postgres';
 import { metrics } from './metrics.ts';
 import { ProgressProbe } from './progress-probe.ts';
 import { inboxStand, log, message } from './testing.ts';
@@ -79,6 +80,19 @@ describe('the progress of an Inbox', () => {
     await eventually(async () => (await lag()) === 0, 'the lag is gone');
   });
 
+  it('goes on where the offsets are moved back, also if no message follows', async () => {
+    start({ stuckMs });
+    await sendRange(0, 5);
+    await reach(5);
+    await transaction(stand.database.pool, async (tx) => {
+      await tx.query('DELETE FROM effects');
+      await tx.query('UPDATE millrace.inbox_offsets SET next_offset = 0 WHERE partition < 2');
+      await tx.query('DELETE FROM millrace.inbox_offsets WHERE partition >= 2');
+    });
+    await reach(5);
+    assert.deepEqual((await effects()).map(({ n }) => n).toSorted(), [0, 1, 2, 3, 4]);
+  });
+
   it('is not missed while there is nothing but transaction markers and aborted messages to read', async () => {
     const inTransactions = (...ends: [n: number, end: 'commit' | 'abort'][]) =>
       sendInTransactions(
@@ -127,7 +141,7 @@ describe('the progress of an Inbox', () => {
       },
       positions: () => [position],
       waitsFor: () => undefined,
-      onRecreated: () => assert.fail('nothing was created again'),
+      onDisplaced: () => assert.fail('nothing was moved'),
       log,
       stuckMs: 90,
     });
@@ -167,7 +181,7 @@ describe('the progress of an Inbox', () => {
       },
       positions: () => [],
       waitsFor: () => undefined,
-      onRecreated: () => assert.fail('nothing was created again'),
+      onDisplaced: () => assert.fail('nothing was moved'),
       log,
       stuckMs: 90,
     });

@@ -25,8 +25,8 @@ export interface ProgressProbeOptions {
   positions: () => readonly AssignedPartition[];
   /** why a partition brings nothing, where the consumer knows */
   waitsFor: (partition: TopicPartition) => string | undefined;
-  /** called with the partitions whose topic was deleted and created again */
-  onRecreated: (partitions: readonly AssignedPartition[]) => void;
+  /** called with the partitions whose topic was deleted and created again, or whose offset is stored no more as this member stored it */
+  onDisplaced: (partitions: readonly AssignedPartition[]) => void;
   log: Logger;
   /** default 15,000 */
   stuckMs?: number | undefined;
@@ -179,12 +179,12 @@ export class ProgressProbe {
   async #askEnds(): Promise<Map<string, LogEnd>> {
     const ends = new Map<string, LogEnd>();
     const leaderless = new Map<string, number>();
-    const { topics, admin, positions, onRecreated } = this.#options;
+    const { topics, admin, positions, onDisplaced } = this.#options;
     for (const topic of topics()) {
       const watermarks = await admin.knownWatermarks(topic);
       const id = await admin.topicId(topic);
       const recreated = positions().filter((one) => one.topic === topic && !one.error && isRecreated(one.topicId, id));
-      if (recreated.length > 0) onRecreated(recreated);
+      if (recreated.length > 0) onDisplaced(recreated);
       for (const [partition, marks] of watermarks) {
         const name = nameOf({ topic, partition });
         if (marks) ends.set(name, { topic, partition, ...marks });
@@ -196,12 +196,20 @@ export class ProgressProbe {
   }
 
   async #askStored(): Promise<Map<string, Stored>> {
-    const { pool, group, positions } = this.#options;
+    const { pool, group, positions, onDisplaced } = this.#options;
+    const before = positions()
+      .filter(({ error }) => error === undefined)
+      .map((position) => ({ position, committed: position.committed }));
     const behind = positions().filter((position) => {
       const name = nameOf(position);
       return (this.#ends.answer?.get(name)?.high ?? 0n) > (this.#stored.answer?.get(name)?.next ?? 0n);
     });
     const stored = await readStored(pool, group, behind);
+    // somebody has moved it back: no message may come that would tell
+    const displaced = before
+      .filter(({ position, committed }) => (stored.get(nameOf(position))?.next ?? -1n) < committed)
+      .map(({ position }) => position);
+    if (displaced.length > 0) onDisplaced(displaced);
     // a transaction of the owner that does not end keeps it from marking its partitions, and has locked them
     const suspect = this.#elsewhere.unreadSince(this.#measured - this.#stuckMs).filter((one) => one.stored);
     if (suspect.length > 0)
