@@ -12,6 +12,8 @@ const USAGE = `Usage: node platform/inbox/main.ts list
        node platform/inbox/main.ts restart <group> <topic>   reads the topic from its start
        node platform/inbox/main.ts end <group> <topic>       reads the topic from its end, and none of what it has
 
+A decision is about the partitions that the group cannot read. With --all at the end it is about all of them.
+
 It needs the KAFKA_ settings and the database URLs of the service.`;
 
 interface Row {
@@ -25,7 +27,8 @@ interface Row {
 /** @returns the exit code */
 async function main([command, group, topic, ...rest]: string[]): Promise<number> {
   const isList = command === 'list' && group === undefined;
-  const isDecision = (command === 'restart' || command === 'end') && group && topic && rest.length === 0;
+  const all = rest.length === 1 && rest[0] === '--all';
+  const isDecision = (command === 'restart' || command === 'end') && group && topic && (all || rest.length === 0);
   if (!isList && !isDecision) {
     console.error(USAGE);
     return 2;
@@ -54,7 +57,7 @@ async function main([command, group, topic, ...rest]: string[]): Promise<number>
     for (const pool of pools) {
       const decided = await decideOffsets(
         { pool, admin: kafka.admin },
-        { group: group!, topic: topic!, decision: command as 'restart' },
+        { group: group!, topic: topic!, decision: command as 'restart', all },
       );
       if (decided.size === 0) continue;
       const where = [...decided].map(([partition, offset]) => `${partition} from ${offset}`).join(', ');
@@ -62,7 +65,8 @@ async function main([command, group, topic, ...rest]: string[]): Promise<number>
       return 0;
     }
     console.error(
-      `No database of this service has offsets of ${group} for ${topic}. The command list shows those that there are.`,
+      `There is nothing to decide: no database of this service has offsets of ${group} for ${topic} that it cannot read. The command ` +
+        'list shows those that there are; --all decides for those, too, that it can read.',
     );
     return 1;
   } catch (error) {

@@ -144,6 +144,25 @@ describe('a topic that is deleted and created again', { concurrency: false }, ()
       assert.deepEqual(await letters(), [1, 0, 1, 0]);
     });
 
+  it('is decided for the partitions that cannot be read: of the others, nothing is skipped or read again', async () => {
+    const { pool } = stand.database;
+    const { admin } = stand.kafka;
+    await stand.sendRange(0, before);
+    const first = stand.start();
+    await stand.reach(before);
+    await first.inbox.stop();
+    const { rows } = await pool.query<{ partition: number; next_offset: string }>(
+      'SELECT partition, next_offset FROM millrace.inbox_offsets ORDER BY partition',
+    );
+    await pool.query('UPDATE millrace.inbox_offsets SET next_offset = 9999 WHERE partition = 1');
+    const decide = (decision: 'restart' | 'end', all = false) =>
+      decideOffsets({ pool, admin }, { group: stand.group, topic: stand.topic, decision, all });
+    const ends = rows.map(({ next_offset }) => BigInt(next_offset));
+    assert.deepEqual([...(await decide('end'))], [[1, ends[1]]]);
+    assert.deepEqual([...(await decide('restart'))], []);
+    assert.deepEqual([...(await decide('restart', true)).values()], [0n, 0n, 0n, 0n]);
+  });
+
   it('stays refused when its log was truncated and has grown past the stored offsets', async () => {
     const { pool } = stand.database;
     const { admin } = stand.kafka;
