@@ -1,5 +1,6 @@
 import { PlatformError } from '#platform/errors';
 import type { ReceivedEvent } from '#platform/contract';
+import { nameOf } from '#platform/kafka';
 import type { TopicPartition } from '#platform/kafka';
 import { backoffMs, pause } from '#platform/lifecycle';
 import type { Logger } from '#platform/telemetry';
@@ -13,7 +14,7 @@ import { HeldBytes } from './held-bytes.ts';
 import { heldOffsets } from './held-offsets.ts';
 import { endItem } from './item.ts';
 import { metrics } from './metrics.ts';
-import { OffsetsMoved, Outdated, moveOffsets, nameOf, offsetLocked } from './offsets.ts';
+import { OffsetsMoved, Outdated, moveOffsets, offsetLocked } from './offsets.ts';
 import type { Move } from './offsets.ts';
 import { Patience } from './refusal.ts';
 import { isNotable } from './partition-batch.ts';

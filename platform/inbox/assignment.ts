@@ -1,5 +1,5 @@
 import { PlatformError, toError } from '#platform/errors';
-import { readTopicLog } from '#platform/kafka';
+import { nameOf, readTopicLog } from '#platform/kafka';
 import type { ConsumerHandle, IncomingBatch, KafkaAdmin, TopicPartition } from '#platform/kafka';
 import { backoffMs, pause } from '#platform/lifecycle';
 import type { Logger } from '#platform/telemetry';
@@ -11,7 +11,6 @@ import {
   isTruncated,
   loadOffsets,
   lockedOffsets,
-  nameOf,
   noteTruncated,
   offsetLocked,
   restartOffsets,
@@ -33,7 +32,7 @@ export type RecreatedTopics = 'refuse' | 'restart';
 export interface AssignedPartition extends TopicPartition {
   /** the offset stored in the database, or about to be */
   stored: bigint;
-  /** the last one that this member has found there, or has stored */
+  /** the last one that this member has found there, or has stored; -1 where it is to be found */
   committed: bigint;
   /** the id of the topic that it counts in; undefined where the brokers tell none */
   topicId: string | undefined;

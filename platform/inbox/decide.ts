@@ -10,17 +10,17 @@ export type OffsetDecision = 'restart' | 'end';
  * Decides where a group reads the partitions of a topic from that it cannot read: those that count in another topic, or end before its
  * offset. The others go on, unless `all` are decided. Its running inbox follows within some seconds.
  * @param pool of the database that holds the group's offsets
- * @returns the offsets that the group goes on at, by partition, but those without a leader; empty if there is nothing to decide in this
- * database
+ * @returns the offsets that the group goes on at, by partition, but those without a leader; empty if it can read all of them; undefined if
+ * it has none in this database
  */
 export async function decideOffsets(
   { pool, admin }: { pool: Pool; admin: Pick<KafkaAdmin, 'knownWatermarks' | 'topicId'> },
   { group, topic, decision, all = false }: { group: string; topic: string; decision: OffsetDecision; all?: boolean },
-): Promise<Map<number, bigint>> {
+): Promise<Map<number, bigint> | undefined> {
   const { topicId, watermarks } = await readTopicLog(admin, topic, (name) => admin.knownWatermarks(name));
   const led = [...watermarks].flatMap(([partition, marks]) => (marks ? [{ partition, ...marks }] : []));
   const offsets = new Map(led.map(({ partition, low, high }) => [partition, decision === 'restart' ? low : high]));
-  const { rows } = await pool.query<{ partition: number }>(
+  const { rows } = await pool.query<{ partition: number | null }>(
     `WITH decided AS (
        UPDATE millrace.inbox_offsets o SET next_offset = d.next_offset, topic_id = $3, updated_at = now()
        FROM unnest($4::int[], $5::bigint[], $6::bigint[]) AS d(partition, next_offset, high) JOIN (
@@ -31,7 +31,8 @@ export async function decideOffsets(
        RETURNING o.topic, o.partition, before.topic_id),
      moved AS (SELECT topic, partition FROM decided WHERE topic_id <> $3),
      apart AS (${setApart})
-     SELECT partition FROM decided`,
+     SELECT d.partition FROM (SELECT FROM millrace.inbox_offsets WHERE consumer_group = $1 AND topic = $2 LIMIT 1) known
+     LEFT JOIN decided d ON true`,
     [
       group,
       topic,
@@ -42,5 +43,6 @@ export async function decideOffsets(
       all,
     ],
   );
-  return new Map(rows.map(({ partition }) => [partition, offsets.get(partition)!]));
+  if (rows.length === 0) return undefined;
+  return new Map(rows.flatMap(({ partition }) => (partition === null ? [] : [[partition, offsets.get(partition)!]])));
 }

@@ -1,6 +1,6 @@
+import { nameOf } from '#platform/kafka';
 import type { TopicPartition, Watermarks } from '#platform/kafka';
 import type { Pool } from '#platform/postgres';
-import { nameOf } from './offsets.ts';
 
 /** A stored offset. */
 export interface Stored {

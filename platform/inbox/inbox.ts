@@ -1,6 +1,7 @@
 import { PlatformError } from '#platform/errors';
 import type { DecodeEvent } from '#platform/contract';
 import type { Health } from '#platform/health';
+import { nameOf } from '#platform/kafka';
 import type { ConsumerHandle, IncomingBatch, IncomingMessage, Kafka, TopicPartition } from '#platform/kafka';
 import type { Logger } from '#platform/telemetry';
 import type { Pool, PoolClient } from '#platform/postgres';
@@ -341,7 +342,7 @@ export class Inbox {
       if (position) position.committed = next;
       const high = position?.high ?? next;
       metrics.lag.set({ group, topic, partition }, Math.max(0, Number(high - next)));
-      this.#uncommitted.set(`${topic}/${partition}`, { topic, partition, offset: next });
+      this.#uncommitted.set(nameOf({ topic, partition }), { topic, partition, offset: next });
       size += messages;
     }
     metrics.batchSize.observe({ group }, size);

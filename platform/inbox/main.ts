@@ -59,14 +59,15 @@ async function main([command, group, topic, ...rest]: string[]): Promise<number>
         { pool, admin: kafka.admin },
         { group: group!, topic: topic!, decision: command as 'restart', all },
       );
-      if (decided.size === 0) continue;
+      if (!decided) continue;
       const where = [...decided].map(([partition, offset]) => `${partition} from ${offset}`).join(', ');
-      console.log(`${group} reads ${topic}: partition ${where}`);
+      if (decided.size > 0) console.log(`${group} reads ${topic}: partition ${where}`);
+      else
+        console.log(`${group} can read ${topic}: there is nothing to decide. With --all it is decided all the same.`);
       return 0;
     }
     console.error(
-      `There is nothing to decide: no database of this service has offsets of ${group} for ${topic} that it cannot read. The command ` +
-        'list shows those that there are; --all decides for those, too, that it can read.',
+      `No database of this service has offsets of ${group} for ${topic}. The command list shows those that there are.`,
     );
     return 1;
   } catch (error) {

@@ -1,5 +1,6 @@
 import { PlatformError } from '#platform/errors';
 import type { PlatformErrorCode } from '#platform/errors';
+import { nameOf } from '#platform/kafka';
 import type { TopicPartition, Watermarks } from '#platform/kafka';
 import type { Pool, PoolClient } from '#platform/postgres';
 import { setApart } from './dead-letter-row.ts';
@@ -119,8 +120,6 @@ export async function lockedOffsets<T extends TopicPartition>(
 
 /** Why such a partition waits. */
 export const offsetLocked = 'another session of PostgreSQL holds its offset';
-
-export const nameOf = ({ topic, partition }: TopicPartition) => `${topic}/${partition}`;
 
 /** The start of a partition's log, and the id of its topic where the brokers tell one. */
 export type LogStart = TopicPartition & { offset: bigint; topicId?: string | undefined };

@@ -165,6 +165,40 @@ describe('the progress of an Inbox', () => {
     }
   });
 
+  it('says of no partition of an earlier assignment that its offset was moved back', async () => {
+    const { pool } = stand.database;
+    const partition = (committed: bigint) =>
+      ({ topic: stand.topic, partition: 0, committed, error: undefined }) as AssignedPartition;
+    let owned = [partition(5n)];
+    const asked = Promise.withResolvers<void>();
+    const displaced: AssignedPartition[] = [];
+    const probe = new ProgressProbe({
+      group: stand.group,
+      topics: () => [],
+      pool: {
+        async query(...question: Parameters<typeof pool.query>) {
+          const answer = await pool.query(...question);
+          if (owned[0]!.committed < 0n) asked.resolve();
+          owned = [partition(-1n)]; // a rebalance while PostgreSQL answers
+          return answer;
+        },
+      } as unknown as typeof pool,
+      admin: stand.kafka.admin,
+      positions: () => owned,
+      waitsFor: () => undefined,
+      onDisplaced: (partitions) => void displaced.push(...partitions),
+      log,
+      stuckMs: 90,
+    });
+    probe.start();
+    try {
+      await asked.promise;
+      assert.deepEqual(displaced, []);
+    } finally {
+      await probe.stop();
+    }
+  });
+
   it('is unknown while Kafka does not answer, which is asked once', async () => {
     let asked = 0;
     const answer = Promise.withResolvers<Map<number, Watermarks>>();

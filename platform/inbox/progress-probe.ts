@@ -1,4 +1,5 @@
 import { messageOf, PlatformError } from '#platform/errors';
+import { nameOf } from '#platform/kafka';
 import type { KafkaAdmin, TopicPartition } from '#platform/kafka';
 import { pause, Ticker } from '#platform/lifecycle';
 import type { Pool } from '#platform/postgres';
@@ -7,7 +8,7 @@ import type { AssignedPartition } from './assignment.ts';
 import { Elsewhere, readStored, unreadOf } from './elsewhere.ts';
 import type { LogEnd, Stored, Unread } from './elsewhere.ts';
 import { metrics } from './metrics.ts';
-import { isRecreated, lockedOffsets, nameOf } from './offsets.ts';
+import { isRecreated, lockedOffsets } from './offsets.ts';
 
 /** how long a partition with something to read may be without progress */
 const stuckMs = 15_000;
@@ -206,9 +207,11 @@ export class ProgressProbe {
     });
     const stored = await readStored(pool, group, behind);
     // somebody has moved it back: no message may come that would tell
+    const own = new Set(positions());
     const displaced = before
-      .filter(({ position, committed }) => (stored.get(nameOf(position))?.next ?? -1n) < committed)
+      .filter(({ position, committed }) => own.has(position) && (stored.get(nameOf(position))?.next ?? -1n) < committed)
       .map(({ position }) => position);
+    for (const position of displaced) position.committed = -1n; // said once: finding its place may take long
     if (displaced.length > 0) onDisplaced(displaced);
     // a transaction of the owner that does not end keeps it from marking its partitions, and has locked them
     const suspect = this.#elsewhere.unreadSince(this.#measured - this.#stuckMs).filter((one) => one.stored);

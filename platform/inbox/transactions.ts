@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { toError } from '#platform/errors';
+import { nameOf } from '#platform/kafka';
 import type { TopicPartition } from '#platform/kafka';
 import { backoffMs } from '#platform/lifecycle';
 import type { Pool } from '#platform/postgres';
@@ -8,7 +9,7 @@ import type { Logger } from '#platform/telemetry';
 import { Availability } from './availability.ts';
 import { heldOffsets } from './held-offsets.ts';
 import { metrics } from './metrics.ts';
-import { nameOf, offsetLocked, OffsetsMoved } from './offsets.ts';
+import { offsetLocked, OffsetsMoved } from './offsets.ts';
 import type { PartitionBatch } from './partition-batch.ts';
 import { Patience, patienceWith, reasonToWait } from './refusal.ts';
 import { databaseBackoff } from './retry-policy.ts';

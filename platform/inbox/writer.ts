@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ReceivedEvent } from '#platform/contract';
+import { nameOf } from '#platform/kafka';
 import type { TopicPartition } from '#platform/kafka';
 import type { Logger } from '#platform/telemetry';
 import type { Pool, PoolClient } from '#platform/postgres';
@@ -10,7 +11,7 @@ import { failureOf, isHandled, reasonOf } from './item.ts';
 import { arrangeKeys } from './key-order.ts';
 import { backoffMs, roundMs } from '#platform/lifecycle';
 import { metrics } from './metrics.ts';
-import { moveOffsetsAndLook, nameOf, OffsetsMoved } from './offsets.ts';
+import { moveOffsetsAndLook, OffsetsMoved } from './offsets.ts';
 import { bisect, committedOf, takeUpTo } from './partition-batch.ts';
 import type { Committed, Sink, PartitionBatch } from './partition-batch.ts';
 import { Series } from './series.ts';

@@ -24,4 +24,4 @@ export { readTopic } from './read-topic.ts';
 export { PartitionRecords, RecordWriter } from './record/encoder.ts';
 export { topicConfig } from './topic-config.ts';
 export { readTopicLog } from './topic-log.ts';
-export { isTopicName } from './topic-name.ts';
+export { isTopicName, nameOf } from './topic-name.ts';

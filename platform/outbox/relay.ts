@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { hasCode, PlatformError, toError } from '#platform/errors';
+import { PlatformError, toError } from '#platform/errors';
 import { backoffMs, Waker } from '#platform/lifecycle';
 import type { Health } from '#platform/health';
 import type { Kafka, Producer } from '#platform/kafka';
@@ -13,9 +13,9 @@ import { BacklogProbe } from './backlog-probe.ts';
 import { answerMs, boundQueries, lockMs } from './bounded.ts';
 import type { Cursor } from './cursor.ts';
 import { FailingPartitions } from './failing-partitions.ts';
-import { assertNothingLost } from './lost-events.ts';
 import type { OwnEvents } from './lost-events.ts';
 import { metrics } from './metrics.ts';
+import { OwnTopic } from './own-topic.ts';
 import { ShardProgress } from './shard-progress.ts';
 import { Parked } from './parked.ts';
 import { publish } from './publish.ts';
@@ -55,8 +55,6 @@ const keepPollMs = 50;
 /** how long a session may take for its first answer: a connection of the pool can have been lost for long */
 const firstAnswerMs = 2_000;
 const backoff = { firstMs: 100, maxMs: 2_000 };
-/** so often in a row the topic of its events may bring nothing before the relay goes on without it: it may have no right to read it */
-const enoughSilences = 3;
 
 export interface OutboxRelayOptions {
   /** names the outbox in the service's health: the name of its database */
@@ -97,11 +95,6 @@ export class OutboxRelay {
   /** earlier sessions that may still own shards which the present one is to take over */
   #earlier: string[] = [];
   readonly #source: string;
-  readonly #own: OwnEvents | undefined;
-  /** that the database lacks events that it has sent, and after which ends of the logs */
-  #behind: { error: PlatformError; where: string } | undefined;
-  /** how often in a row nothing came of the topic of its events */
-  #silences = 0;
   readonly #aborting = new AbortController();
   readonly #waker = new Waker();
   #loop: Promise<void> | undefined;
@@ -126,6 +119,7 @@ export class OutboxRelay {
   readonly #parked: Parked;
   readonly #topics: TopicPartitions;
   readonly #ends: TopicEnds;
+  readonly #own: OwnTopic | undefined;
   readonly #failing = new FailingPartitions();
   readonly #unparkable = new Unparkable();
   #publishedIds: PublishedIds;
@@ -139,12 +133,12 @@ export class OutboxRelay {
     this.#kafka = kafka;
     this.#log = log;
     this.#source = source;
-    this.#own = own;
     this.#relay = owner ?? `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`;
     this.#owner = sessionOwner(this.#relay, this.#sessions);
     this.#parked = new Parked({ source, log });
     this.#topics = new TopicPartitions(log);
     this.#ends = new TopicEnds(kafka.admin);
+    this.#own = own && new OwnTopic({ kafka, log, own, ends: this.#ends });
     this.#publishedIds = new PublishedIds(source);
     this.#upkeep = new Upkeep({ pool, log, source });
     this.#probe = new BacklogProbe({ pool, log, source, progress: () => this.#progress });
@@ -175,7 +169,7 @@ export class OutboxRelay {
 
   /** @throws while the database is known to lack events that it has sent: a command would draw their ids again */
   assertNotBehind(): void {
-    if (this.#behind) throw this.#behind.error;
+    this.#own?.assertNotBehind();
   }
 
   /** Finishes the running batch and releases the shards. */
@@ -247,31 +241,9 @@ export class OutboxRelay {
     this.#database = database;
     this.#shards = shards;
     await settleServer(session, { source: this.#source, database, log: this.#log });
-    await this.#compareWithKafka(session);
+    await this.#own?.compare(session, this.#aborting.signal);
     await this.#takeOver(session);
     this.#forget(); // what PostgreSQL has not stored can be lost with it
-  }
-
-  /** @throws ERR_OUTBOX_BEHIND where the database lacks what it has sent */
-  async #compareWithKafka(session: PoolClient): Promise<void> {
-    const own = this.#own;
-    if (!own) return;
-    const from = await this.#ends.compare(session, own.topic);
-    const where = String([...from]);
-    if (this.#behind?.where === where) throw this.#behind.error;
-    try {
-      await assertNothingLost(session, { kafka: this.#kafka, own, from, signal: this.#aborting.signal });
-      this.#silences = 0;
-    } catch (error) {
-      if (hasCode(error, 'ERR_OUTBOX_BEHIND')) this.#behind = { error, where };
-      if (!hasCode(error, 'ERR_UNAVAILABLE') || ++this.#silences < enoughSilences) throw error;
-      this.#log.warn(
-        { err: error, database: this.#database },
-        'the service cannot read the topic of its events: nobody can tell whether its database lacks some of them',
-      );
-    }
-    this.#behind = undefined;
-    await this.#ends.confirm(session, own.topic);
   }
 
   /** Goes on with the shards of the last session, and of those before whose answer to this was lost. */

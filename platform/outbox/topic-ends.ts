@@ -1,5 +1,5 @@
 import { PlatformError } from '#platform/errors';
-import { errorCodeOf, readTopicLog, refusalOf } from '#platform/kafka';
+import { errorCodeOf, nameOf, readTopicLog, refusalOf } from '#platform/kafka';
 import type { KafkaAdmin, TopicPartition, Watermarks } from '#platform/kafka';
 import type { PoolClient } from '#platform/postgres';
 
@@ -22,8 +22,6 @@ interface EndRow extends TopicPartition {
   next_offset: string;
   lost_from: string | null;
 }
-
-const nameOf = ({ topic, partition }: TopicPartition) => `${topic}/${partition}`;
 
 const store = {
   name: 'outbox-ends-store',

@@ -1,8 +1,8 @@
 import { contractDecoder, identityOf } from '#platform/contract';
 import type { DecodeEvent, EventTypes, ReceivedEvent } from '#platform/contract';
 import type { Accumulation, PartitionEvents } from '#platform/inbox';
-import { nameOf } from '#platform/inbox';
 import { counter } from '#platform/telemetry';
+import { nameOf } from '#platform/kafka';
 import type { ByteRange, IncomingMessage, TopicPartition } from '#platform/kafka';
 import type { PoolClient } from '#platform/postgres';
 import {

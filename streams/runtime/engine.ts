@@ -1,6 +1,7 @@
 import type { ReceivedEvent } from '#platform/contract';
 import type { Accumulator } from '#platform/inbox';
-import { Outdated, nameOf } from '#platform/inbox';
+import { Outdated } from '#platform/inbox';
+import { nameOf } from '#platform/kafka';
 import type { TopicPartition } from '#platform/kafka';
 import type { Pool, PoolClient } from '#platform/postgres';
 import type { Versions } from '#streams/engine';

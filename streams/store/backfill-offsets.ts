@@ -1,5 +1,6 @@
 import { backfillGroup } from '#platform/declarations';
-import { isRecreated, nameOf } from '#platform/inbox';
+import { isRecreated } from '#platform/inbox';
+import { nameOf } from '#platform/kafka';
 import type { TopicPartition } from '#platform/kafka';
 import type { PoolClient } from '#platform/postgres';
 import { rewind } from '#streams/engine';

@@ -1,4 +1,5 @@
-import { isPending, nameOf } from '#platform/inbox';
+import { isPending } from '#platform/inbox';
+import { nameOf } from '#platform/kafka';
 import type { TopicPartition } from '#platform/kafka';
 import type { PoolClient } from '#platform/postgres';
 import { backfillGroup } from '#platform/declarations';

@@ -1,5 +1,5 @@
 import { StreamsError } from '#streams/errors';
-import { nameOf } from '#platform/inbox';
+import { nameOf } from '#platform/kafka';
 import type { TopicPartition } from '#platform/kafka';
 import type { Pool, PoolClient } from '#platform/postgres';
 import { maxRepeatDistance, PartitionWatermarks, TopicIds } from '#streams/engine';

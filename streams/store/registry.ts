@@ -1,9 +1,9 @@
 import { StreamsError } from '#streams/errors';
+import { nameOf } from '#platform/kafka';
 import type { TopicPartition, Watermarks } from '#platform/kafka';
 import type { Pool, PoolClient } from '#platform/postgres';
 import { transaction } from '#platform/postgres';
 import { backfillGroup } from '#platform/declarations';
-import { nameOf } from '#platform/inbox';
 import { decide, planOf } from '#streams/engine';
 import type { KnownVersion } from '#streams/engine';
 import { parseQuery } from '#streams/language';

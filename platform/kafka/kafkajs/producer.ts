@@ -5,6 +5,7 @@ import { backoffMs } from '#platform/lifecycle';
 import { refusalOf, SendFailed, sendTimeoutMs } from '../errors.ts';
 import type { EncodedMessages, OutgoingMessage, Producer, SendOptions, TopicPartition } from '../port.ts';
 import { partitionOf } from '../partitioning.ts';
+import { nameOf } from '../topic-name.ts';
 import { isPoison } from './poison.ts';
 
 /** After this time, in milliseconds, the number of a topic's partitions is asked for again, while sends go on. */
@@ -45,8 +46,6 @@ interface Send {
   /** until when another attempt may begin, by the same clock */
   retryUntil: number;
 }
-
-const nameOf = ({ topic, partition }: TopicPartition) => `${topic}/${partition}`;
 
 /**
  * What is wrong with the acknowledgement of a send to one partition; undefined if nothing is. kafkajs can resolve a send

@@ -1,6 +1,7 @@
 import { messageOf, PlatformError } from '#platform/errors';
 import { backoffMs, pause } from '#platform/lifecycle';
 import type { ConsumerHandle, ConsumerOptions, IncomingBatch, IncomingMessage, TopicPartition } from '../port.ts';
+import { nameOf } from '../topic-name.ts';
 import { brokerError } from './fake-error.ts';
 import type { FakeGroup, Membership } from './fake-group.ts';
 import type { Network } from './network.ts';
@@ -32,8 +33,6 @@ interface Position {
   seeks: number;
   isPaused: boolean;
 }
-
-const nameOf = ({ topic, partition }: TopicPartition) => `${topic}/${partition}`;
 
 /** A consumer of the fake, with the guarantees of the port. */
 export class FakeConsumer implements ConsumerHandle {

@@ -2,8 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isLockFailure, PlatformError } from '#platform/errors';
 import type { DecodeEvent, ReceivedEvent } from '#platform/contract';
 import { rebuildGroup } from '#platform/declarations';
-import { isTombstone, moveOffsets, nameOf } from '#platform/inbox';
+import { isTombstone, moveOffsets } from '#platform/inbox';
 import type { Handle } from '#platform/inbox';
+import { nameOf } from '#platform/kafka';
 import type { IncomingBatch, IncomingMessage, Kafka, TopicPartition } from '#platform/kafka';
 import type { Logger } from '#platform/telemetry';
 import { isUnavailable, transaction } from '#platform/postgres';
@@ -126,13 +127,16 @@ class Build {
         await sleep(lookMs, undefined, { signal });
         if (this.#failure !== undefined) throw this.#failure;
         const look = await this.#logs.look(this.#next);
+        const { ahead, unread } = await this.#compare();
+        if (unread.length > 0) look.obstacle ??= `the version in use does not read ${unread.join(', ')}`;
         if (!(await noteProgress(pool, request.version, look)))
           throw new PlatformError('ERR_PROJECTION_REBUILD_CANCELLED', 'it was cancelled');
         if (!look.figures) continue; // a topic may be another one now
         for (const start of look.starts) this.#gaps.set(nameOf(start), start);
         await this.#passGaps();
         await this.#makeUpForReplays();
-        if (performance.now() < this.#holdFrom || !(await this.#isNear())) continue;
+        if (ahead === undefined || ahead > nearEnough || unread.length > 0 || performance.now() < this.#holdFrom)
+          continue;
         if (await this.#switch()) return;
       }
     } finally {
@@ -263,18 +267,22 @@ class Build {
     });
   }
 
-  /** Whether the version in use reads all partitions of the build, and has few messages more. */
-  async #isNear(): Promise<boolean> {
-    const { rows } = await this.#options.pool.query<{ ahead: string; isEverywhere: boolean }>(
-      `WITH used AS (SELECT * FROM millrace.inbox_offsets WHERE consumer_group = $1),
-         new AS (SELECT * FROM millrace.inbox_offsets WHERE consumer_group = $2)
-       SELECT coalesce(sum(greatest(0, used.next_offset - coalesce(new.next_offset, 0))), 0) AS ahead,
-         coalesce(bool_and(used.topic IS NOT NULL), true) AS "isEverywhere"
+  /**
+   * How many messages the version in use is ahead, undefined where neither has found its place, and the partitions of the build that it
+   * does not read.
+   */
+  async #compare(): Promise<{ ahead: bigint | undefined; unread: string[] }> {
+    const { pool, request, topics } = this.#options;
+    const { rows } = await pool.query<{ ahead: string | null; unread: string[] }>(
+      `WITH used AS (SELECT * FROM millrace.inbox_offsets WHERE consumer_group = $1 AND topic = ANY ($3)),
+         new AS (SELECT * FROM millrace.inbox_offsets WHERE consumer_group = $2 AND topic = ANY ($3))
+       SELECT sum(greatest(0, used.next_offset - coalesce(new.next_offset, 0))) AS ahead,
+         coalesce(array_agg(topic || '/' || partition ORDER BY topic, partition) FILTER (WHERE used.topic IS NULL), '{}') AS unread
        FROM used FULL JOIN new USING (topic, partition)`,
-      [this.#options.request.group, this.#group],
+      [request.group, this.#group, topics],
     );
-    const { ahead, isEverywhere } = rows[0]!;
-    return isEverywhere && BigInt(ahead) <= nearEnough;
+    const { ahead, unread } = rows[0]!;
+    return { ahead: ahead === null ? undefined : BigInt(ahead), unread };
   }
 
   /**
@@ -282,8 +290,8 @@ class Build {
    * @returns whether it has
    */
   async #switch(): Promise<boolean> {
-    const { pool, request, tables, log, onSwitched } = this.#options;
-    const versions: Switch = { tables, group: request.group, building: this.#group };
+    const { pool, request, topics, tables, log, onSwitched } = this.#options;
+    const versions: Switch = { tables, group: request.group, building: this.#group, topics };
     try {
       const isSwitched = await transaction(pool, async (tx) => {
         const ends = await holdVersionInUse(tx, versions);

@@ -1,5 +1,6 @@
 import { messageOf, PlatformError } from '#platform/errors';
-import { isRecreated, loadOffsets, nameOf } from '#platform/inbox';
+import { isRecreated, loadOffsets } from '#platform/inbox';
+import { nameOf } from '#platform/kafka';
 import type { KafkaAdmin, TopicPartition, Watermarks } from '#platform/kafka';
 import { Unavailable } from '#platform/postgres';
 import type { Pool } from '#platform/postgres';

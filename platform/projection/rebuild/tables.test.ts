@@ -4,7 +4,7 @@ import { transaction } from '#platform/postgres';
 import { createTestDatabase } from '#test/database.ts';
 import { createNextTables, switchTables } from './tables.ts';
 
-const versions = { tables: ['parcels'], group: 'g', building: 'g.v2' };
+const versions = { tables: ['parcels'], group: 'g', building: 'g.v2', topics: ['t'] };
 
 test('a new version takes the place of the one in use, and keeps its topic, where both have read the same', async (t) => {
   const { pool, drop } = await createTestDatabase();
@@ -38,6 +38,7 @@ test('a new version takes the place of the one in use, and keeps its topic, wher
   assert.equal(await attempt([5, 'a'], undefined), 'behind');
   // the version in use may begin to read meanwhile: nothing of it is held
   assert.equal(await attempt(undefined, [0, 'a']), 'behind');
+  assert.equal(await attempt(undefined, undefined), 'behind');
   for (const [used, building] of [
     [
       [5, 'b'],

@@ -79,6 +79,8 @@ export interface Switch {
   group: string;
   /** the group of the new version */
   building: string;
+  /** what both read */
+  topics: readonly string[];
 }
 
 /**
@@ -87,13 +89,13 @@ export interface Switch {
  */
 export async function holdVersionInUse(
   tx: PoolClient,
-  { group }: Switch,
+  { group, topics }: Switch,
 ): Promise<(TopicPartition & { next: bigint })[]> {
   await tx.query(`SET LOCAL lock_timeout = ${pg.escapeLiteral(lockTimeout)}`);
   const { rows } = await tx.query<TopicPartition & { next_offset: string }>(
-    `SELECT topic, partition, next_offset FROM millrace.inbox_offsets WHERE consumer_group = $1
+    `SELECT topic, partition, next_offset FROM millrace.inbox_offsets WHERE consumer_group = $1 AND topic = ANY ($2)
      ORDER BY topic, partition FOR UPDATE`,
-    [group],
+    [group, topics],
   );
   return rows.map(({ topic, partition, next_offset }) => ({ topic, partition, next: BigInt(next_offset) }));
 }
@@ -108,23 +110,24 @@ export async function holdVersionInUse(
  */
 export async function switchTables(
   tx: PoolClient,
-  { tables, group, building }: Switch,
+  { tables, group, building, topics }: Switch,
   complete: () => Promise<void>,
 ): Promise<boolean> {
   // from here on, no batch of the new version commits either
   const { rows } = await tx.query<{ topic: string; isBehind: boolean; isOther: boolean | null }>(
     `WITH locked AS (
-       SELECT * FROM millrace.inbox_offsets WHERE consumer_group IN ($1, $2) ORDER BY consumer_group, topic, partition FOR UPDATE
+       SELECT * FROM millrace.inbox_offsets WHERE consumer_group IN ($1, $2) AND topic = ANY ($3)
+       ORDER BY consumer_group, topic, partition FOR UPDATE
      )
      SELECT topic, used.topic IS NULL OR new.topic IS NULL OR new.next_offset < used.next_offset AS "isBehind",
        new.next_offset > used.next_offset OR new.topic_id <> used.topic_id AS "isOther"
      FROM (SELECT * FROM locked WHERE consumer_group = $1) used
      FULL JOIN (SELECT * FROM locked WHERE consumer_group = $2) new USING (topic, partition)`,
-    [group, building],
+    [group, building, topics],
   );
   const other = rows.find(({ isOther }) => isOther);
   if (other) throw new TopicChanged(other.topic);
-  if (rows.some(({ isBehind }) => isBehind)) return false;
+  if (rows.length === 0 || rows.some(({ isBehind }) => isBehind)) return false;
   if ((await shapeOf(tx, tables, live)) !== (await shapeOf(tx, tables, nextSchema))) {
     throw new TablesDiffer('a migration has changed the tables meanwhile: ask for another rebuild');
   }
