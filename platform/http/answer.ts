@@ -28,6 +28,8 @@ export function sendProblem(
     'application/problem+json; charset=utf-8',
     'Content-Length',
     String(payload.length),
+    'Cache-Control',
+    'no-store', // a cache may keep some statuses otherwise, as 404 (RFC 9111, 4.2.2)
   ];
   const unread = !request.complete;
   // the server would read the rest of the body as the next request

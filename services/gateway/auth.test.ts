@@ -13,11 +13,11 @@ const audience = 'millrace';
 
 const token = (
   signer: CryptoKey,
-  claims: { sub?: string; iss?: string; aud?: string; exp?: string | number } = {},
-  kid = 'k1',
+  claims: { sub?: string; iss?: string; aud?: string; exp?: string | number; others?: Record<string, unknown> } = {},
+  { kid = 'k1', typ }: { kid?: string; typ?: string } = {},
 ) =>
-  new SignJWT({})
-    .setProtectedHeader({ alg: 'ES256', kid })
+  new SignJWT(claims.others)
+    .setProtectedHeader({ alg: 'ES256', kid, ...(typ !== undefined && { typ }) })
     .setSubject(claims.sub ?? 'ada')
     .setIssuer(claims.iss ?? issuer)
     .setAudience(claims.aud ?? audience)
@@ -55,6 +55,32 @@ describe('authentication', () => {
     const bearer = `Bearer ${await token(key)}`;
     const response = await call(bearer);
     assert.deepEqual([response.status, await response.text()], [200, bearer]);
+  });
+
+  it('accepts the types of access tokens', async (t) => {
+    const { call } = await guarded(t);
+    for (const typ of ['JWT', 'jwt', 'at+jwt', 'application/at+jwt'])
+      assert.equal((await call(`Bearer ${await token(key, {}, { typ })}`)).status, 200, typ);
+    for (const others of [{ typ: 'Bearer' }, { token_use: 'access' }])
+      assert.equal((await call(`Bearer ${await token(key, { others })}`)).status, 200, JSON.stringify(others));
+  });
+
+  it('ends a stream when its token expires', async (t) => {
+    const upstream = await startUpstream(t, (_, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders();
+    });
+    const issuerServer = await startUpstream(t, (_, response) => {
+      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ keys: [jwk] }));
+    });
+    const auth = { jwksUrl: `${issuerServer.url}/jwks`, issuer, audience };
+    const gateway = await startGateway(t, upstream.url, { auth });
+    const exp = Math.floor(Date.now() / 1_000) - 3; // accepted for 5 s, as clocks differ
+    const authorization = `Bearer ${await token(key, { exp })}`;
+    const response = await fetch(`${gateway.url}/analytics/stream`, { headers: { authorization } });
+    assert.equal(response.status, 200);
+    assert.equal(await response.text(), '', 'it ends as a whole answer does');
+    const late = Date.now() - exp * 1_000;
+    assert.ok(late >= 5_000 && late < 20_000, `it ended ${late} ms after its token`);
   });
 
   it('tells the service whose token it is, and nobody else can', async (t) => {
@@ -110,11 +136,23 @@ describe('authentication', () => {
       [`Bearer ${unsigned}x`, /not valid/],
       [`Bearer ${hmac}`, /not valid/],
       [`Bearer ${await token(stranger)}`, /not valid/],
-      [`Bearer ${await token(key, {}, 'k2')}`, /not valid/],
+      [`Bearer ${await token(key, {}, { kid: 'k2' })}`, /not valid/],
       [`Bearer ${await token(key, { exp: Math.floor(Date.now() / 1000) - 60 })}`, /expired/],
       [`Bearer ${await token(key, { aud: 'another' })}`, /claim aud/],
       [`Bearer ${await token(key, { iss: 'https://another.example' })}`, /claim iss/],
     ];
+    for (const typ of ['logout+jwt', 'secevent+jwt', 'dpop+jwt'])
+      cases.push([`Bearer ${await token(key, {}, { typ })}`, /no access token/]);
+    for (const others of [
+      { nonce: 'n' },
+      { at_hash: 'h' },
+      { c_hash: 'h' },
+      { events: { 'http://schemas.openid.net/event/backchannel-logout': {} } },
+      { typ: 'ID' },
+      { typ: 'Refresh' },
+      { token_use: 'id' },
+    ])
+      cases.push([`Bearer ${await token(key, { others }, { typ: 'JWT' })}`, /no access token/]);
     for (const [authorization, why] of cases) {
       const response = await call(authorization);
       assert.equal(response.status, 401, authorization);

@@ -14,6 +14,8 @@ export interface Principal {
   subject: string;
   /** from the claim `roles`, an array, or `scope`, separated by blanks (RFC 8693) */
   roles: ReadonlySet<string>;
+  /** until when the token is accepted, in milliseconds since 1970 */
+  expiresAt: number;
 }
 
 /** @throws Problem 401, or 503 while the issuer's keys cannot be fetched */
@@ -34,6 +36,19 @@ const algorithms = [
   'Ed25519',
 ];
 
+/** how far the clocks of the issuer and the gateway may differ */
+const toleranceSeconds = 5;
+
+/** Types of access tokens: that of RFC 9068, the usual one, or none. Tokens of a logout, an event or a proof have others. */
+const accessTypes = new Set([undefined, 'jwt', 'at+jwt', 'application/at+jwt']);
+/**
+ * Claims that access tokens do not have: of ID tokens (OpenID Connect Core, 3.1.3.6 and 3.3.2.11), of logout tokens and security events
+ * (RFC 8417). With `typ` JWT nothing else distinguishes them, where a client has the name of the audience.
+ */
+const foreignClaims = ['nonce', 'at_hash', 'c_hash', 's_hash', 'events'];
+/** Values of the claims in which Keycloak (`typ`) and Cognito (`token_use`) tell what a token is for. */
+const accessUses = new Set<unknown>([undefined, 'Bearer', 'access']);
+
 /** A check of bearer tokens (RFC 6750, RFC 7519). It loads the library here, so that a gateway without authentication does not load it. */
 export async function createAuthenticate({ jwksUrl, issuer, audience }: AuthOptions): Promise<Authenticate> {
   const { createRemoteJWKSet, jwtVerify, errors } = await import('jose');
@@ -46,19 +61,20 @@ export async function createAuthenticate({ jwksUrl, issuer, audience }: AuthOpti
     const token = /^Bearer +([\w~+/.-]+=*)$/i.exec(request.headers.authorization ?? '')?.[1];
     if (token === undefined) throw unauthorized('A bearer token is required');
     try {
-      const { payload } = await jwtVerify(token, keys, {
+      const { payload, protectedHeader } = await jwtVerify(token, keys, {
         issuer,
         audience,
         algorithms,
         requiredClaims: ['exp', 'sub'],
-        clockTolerance: 5,
+        clockTolerance: toleranceSeconds,
       });
-      const { sub = '' } = payload;
+      if (!isAccessToken(payload, protectedHeader.typ)) throw unauthorized('This is no access token', 'invalid_token');
+      const { sub = '', exp = 0 } = payload;
       if (sub.trim() === '' || !sub.isWellFormed()) throw unauthorized('The token names nobody', 'invalid_token');
-      return { subject: sub, roles: rolesOf(payload) };
+      return { subject: sub, roles: rolesOf(payload), expiresAt: (exp + toleranceSeconds) * 1_000 };
     } catch (error) {
       if (error instanceof Problem) throw error;
-      if (error instanceof errors.JWTExpired) throw unauthorized('The token has expired', 'invalid_token', error);
+      if (error instanceof errors.JWTExpired) throw tokenExpired(error);
       if (error instanceof errors.JWTClaimValidationFailed) {
         throw unauthorized(`The token does not match this API: its claim ${error.claim}`, 'invalid_token', error);
       }
@@ -76,11 +92,22 @@ export async function createAuthenticate({ jwksUrl, issuer, audience }: AuthOpti
   }
 }
 
+function isAccessToken(payload: JWTPayload, type: string | undefined): boolean {
+  return (
+    accessTypes.has(type?.toLowerCase()) &&
+    !foreignClaims.some((claim) => claim in payload) &&
+    accessUses.has(payload['typ']) &&
+    accessUses.has(payload['token_use'])
+  );
+}
+
 function rolesOf({ roles, scope }: JWTPayload): Set<string> {
   const list: unknown[] = Array.isArray(roles) ? roles : [];
   const scopes = typeof scope === 'string' ? scope.split(' ') : [];
   return new Set([...list.filter((role) => typeof role === 'string'), ...scopes]);
 }
+
+export const tokenExpired = (cause?: unknown): Problem => unauthorized('The token has expired', 'invalid_token', cause);
 
 function unauthorized(detail: string, error?: string, cause?: unknown): Problem {
   const challenge = error === undefined ? 'Bearer' : `Bearer error="${error}", error_description="${detail}"`;

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import { ROOT_CONTEXT, trace } from '@opentelemetry/api';
 import type { Dispatcher } from 'undici';
-import { observeRequest, outcomeUnknown, Problem, sendProblem, unavailable } from '#platform/http';
+import { observeRequest, outcomeUnknown, Problem, sendProblem } from '#platform/http';
 import type { CallOutcome, ProblemLog } from '#platform/http';
 import { backoffMs } from '#platform/lifecycle';
 import { SpanKind, SpanStatusCode, startSpan, traceparentOf } from '#platform/telemetry';
@@ -110,11 +110,14 @@ export class Exchange implements Dispatcher.DispatchHandler {
     sendProblem(problem, this.#request, this.#response);
   }
 
-  /** Ends an open event stream as if the service had ended it: the client reconnects to another gateway. */
-  endStream(): void {
+  /**
+   * Ends an event stream as if the service had ended it: the client connects again.
+   * @param unopened the answer where it has not begun
+   */
+  endStream(unopened: Problem): void {
     this.#controller?.abort(gone);
     if (this.#response.headersSent) this.#response.end();
-    else this.refuse(unavailable('The gateway is shutting down'));
+    else this.refuse(unopened);
   }
 
   #attempt(): void {
@@ -153,6 +156,7 @@ export class Exchange implements Dispatcher.DispatchHandler {
     // any answer shows that the service is reachable
     upstream.settle(this.#permit!, 'success');
     const flat = responseHeaders(headers, this.route.prefix, upstream.origin);
+    if (headers['cache-control'] === undefined) flat.push('cache-control', 'no-store'); // it is one client's own
     flat.push('x-content-type-options', 'nosniff', 'x-trace-id', this.#span.spanContext().traceId);
     if (!this.#request.complete || this.#context.health.draining) flat.push('connection', 'close');
     this.#response.writeHead(status, flat);

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Contract } from '#platform/contract';
-import { bodyLimit, Problem, sendProblem } from '#platform/http';
+import { bodyLimit, Problem, sendProblem, unavailable } from '#platform/http';
+import { tokenExpired } from './auth.ts';
 import type { Authenticate } from './auth.ts';
 import { BodyBudget } from './body-budget.ts';
 import { declaredLength, readBody, tooLarge } from './body.ts';
@@ -53,7 +54,7 @@ export class Proxy {
 
   /** Ends all event streams: a drain would wait for them for ever. */
   endStreams(): void {
-    for (const exchange of this.#streams) exchange.endStream();
+    for (const exchange of this.#streams) exchange.endStream(unavailable('The gateway is shutting down'));
   }
 
   async #admit(
@@ -64,9 +65,10 @@ export class Proxy {
     response: ServerResponse,
   ): Promise<void> {
     try {
-      const { subject, roles } = await authenticate(request);
+      const { subject, roles, expiresAt } = await authenticate(request);
       const { role } = exchange.route;
       if (role !== undefined && !roles.has(role)) throw new Problem(403, { detail: `The role ${role} is required` });
+      if (exchange.route.streams) endAt(expiresAt, exchange, response);
       this.#pass(exchange, target, request, response, subject);
     } catch (error) {
       exchange.refuse(error instanceof Problem ? error : new Problem(500, { cause: error }));
@@ -99,6 +101,15 @@ export class Proxy {
     this.#streams.add(exchange);
     response.once('close', () => this.#streams.delete(exchange));
   }
+}
+
+/** The longest that a timer of Node takes. */
+const maxTimerMs = 2 ** 31 - 1;
+
+/** A stream has no right that its token no longer has: its client comes again with another one. */
+function endAt(expiresAt: number, exchange: Exchange, response: ServerResponse): void {
+  const timer = setTimeout(() => exchange.endStream(tokenExpired()), Math.min(expiresAt - Date.now(), maxTimerMs));
+  response.once('close', () => clearTimeout(timer));
 }
 
 const wrongMethod = (method: string, allow: string) =>
