@@ -176,8 +176,8 @@ describe('the progress of an Inbox', () => {
       group: stand.group,
       topics: () => [],
       pool: {
-        async query(...question: Parameters<typeof pool.query>) {
-          const answer = await pool.query(...question);
+        async query(text: string, values: unknown[]) {
+          const answer = await pool.query(text, values);
           if (owned[0]!.committed < 0n) asked.resolve();
           owned = [partition(-1n)]; // a rebalance while PostgreSQL answers
           return answer;
