@@ -119,7 +119,7 @@ describe('an HTTP service', () => {
     base = `http://127.0.0.1:${await http.listen(0, '127.0.0.1')}`;
   });
 
-  const send = (body: string, type = 'application/json') =>
+  const send = (body: string | Uint8Array<ArrayBuffer>, type = 'application/json') =>
     fetch(`${base}/things`, { method: 'POST', body, headers: { 'content-type': type } });
 
   async function expectProblem(response: Response, status: number, ...fields: string[]): Promise<ProblemBody> {
@@ -127,6 +127,7 @@ describe('an HTTP service', () => {
     assert.equal(response.status, status);
     assert.match(response.headers.get('content-type')!, /^application\/problem\+json/);
     assert.equal(problem.status, status);
+    assert.equal(response.headers.get('cache-control'), 'no-store');
     assert.deepEqual((problem.errors ?? []).map(({ field }) => field).toSorted(), fields.toSorted());
     return problem;
   }
@@ -148,6 +149,11 @@ describe('an HTTP service', () => {
     await expectProblem(await send('{"name"'), 400, 'body');
     await expectProblem(await send('[]'), 400, 'body');
     await expectProblem(await send('7'), 400, 'body');
+    await expectProblem(await send(Buffer.from('{"name":"\xff"}', 'latin1')), 400, 'body'); // not UTF-8
+    assert.equal(
+      (await send(Buffer.from('{"name":"é"}', 'utf16le'), 'application/json; charset=utf-16le')).status,
+      201,
+    );
     await expectProblem(await fetch(`${base}/things`, { method: 'POST' }), 400, 'body');
     await expectProblem(await fetch(`${base}/things?limit=-1`), 400, 'limit');
     await expectProblem(await fetch(`${base}/things?limit=ten`), 400, 'limit');

@@ -1,8 +1,9 @@
+import { isUtf8 } from 'node:buffer';
 import express from 'express';
 import type { Express, NextFunction, Request, RequestHandler, Response } from 'express';
 import { ifNoneMatch, isConditional } from '#platform/contract';
 import type { Contract, Operation, OperationRequest } from '#platform/contract';
-import { hasCode } from '#platform/errors';
+import { hasCode, PlatformError } from '#platform/errors';
 import { sendProblem } from './answer.ts';
 import type { Draining } from './drain.ts';
 import { healthAnswer } from '#platform/health';
@@ -164,7 +165,15 @@ export function observeRequest(method: string, route: string, status: number, st
   durations.observe({ method, route, status }, (performance.now() - startedAt) / 1000);
 }
 
-const parseJson = express.json({ limit: bodyLimit, strict: true, type: ['application/json', 'application/*+json'] });
+const parseJson = express.json({
+  limit: bodyLimit,
+  strict: true,
+  type: ['application/json', 'application/*+json'],
+  verify(_, __, body, encoding) {
+    // it would be decoded to other characters
+    if (encoding === 'utf-8' && !isUtf8(body)) throw new PlatformError('ERR_HTTP_PROBLEM', 'not UTF-8');
+  },
+});
 
 function readBody(request: Request, response: Response): Promise<unknown> {
   return new Promise((resolve, reject) => {
@@ -268,6 +277,8 @@ function problemOf(error: unknown, method: string): Problem {
   if (error instanceof BatcherFull) return unavailable('The service is busy', 1, error);
   const { status, type } = (error ?? {}) as { status?: number; type?: string };
   if (type === 'entity.too.large') return new Problem(413, { detail: `The body is larger than ${bodyLimit} bytes` });
+  if (type === 'entity.verify.failed')
+    return badRequest('The body is not UTF-8', [{ field: 'body', message: 'is not UTF-8' }]);
   if (type === 'entity.parse.failed')
     return badRequest('The body is not JSON', [{ field: 'body', message: 'is not JSON' }]);
   if (status !== undefined && status >= 400 && status < 500) {
