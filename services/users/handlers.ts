@@ -7,6 +7,7 @@ import type { Reply } from '#platform/http';
 import type { UserRow } from './events.ts';
 import { Taken } from './store.ts';
 import type { UserStore } from './store.ts';
+import { canonicalUsername } from './username.ts';
 
 /** The operations of the users contract. `wakeRelay` is called after each commit that left an event in the outbox. */
 export function createHandlers(store: UserStore, wakeRelay: () => void): Handlers<typeof users.operations> {
@@ -19,7 +20,8 @@ export function createHandlers(store: UserStore, wakeRelay: () => void): Handler
 
   return {
     async createUser({ body }) {
-      const user = await orConflict(() => store.create(body), body);
+      const input = canonical(body);
+      const user = await orConflict(() => store.create(input), input);
       wakeRelay();
       const headers = { Location: `/users/${user.id}`, ETag: entityTag(user.version) };
       return { status: 201, headers, body: present(user) };
@@ -34,13 +36,14 @@ export function createHandlers(store: UserStore, wakeRelay: () => void): Handler
       return tagged((await store.find(BigInt(params.id))) ?? unknownUser(params.id));
     },
     async getUserByUsername({ params: { username } }) {
-      const user = await store.findByUsername(username);
+      const user = await store.findByUsername(username.normalize('NFC'));
       if (!user) throw notFound(`There is no user named ${username}`);
       return tagged(user);
     },
     async updateUser({ params, body, header }) {
       const versions = parseIfMatch(header('if-match'));
-      const user = await orConflict(() => store.update(BigInt(params.id), body, versions), body);
+      const input = canonical(body);
+      const user = await orConflict(() => store.update(BigInt(params.id), input, versions), input);
       if (!user) return unchanged(params.id, versions);
       wakeRelay();
       return tagged(user);
@@ -53,6 +56,8 @@ export function createHandlers(store: UserStore, wakeRelay: () => void): Handler
     },
   };
 }
+
+const canonical = (input: UserInput): UserInput => ({ ...input, username: canonicalUsername(input.username) });
 
 function unknownUser(id: string): never {
   throw notFound(`There is no user ${id}`);

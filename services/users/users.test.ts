@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { users } from '#contracts/users.ts';
 import type { User } from '#contracts/users.ts';
@@ -281,6 +282,22 @@ describe('users', () => {
     }
     assert.equal((await call('PUT', '/users/9223372036854775807', ada)).status, 404);
     assert.equal((await call('GET', '/users?cursor=9223372036854775807')).status, 200);
+  });
+
+  it('takes usernames that look the same for the same, and none with characters that nobody sees', async () => {
+    const named = (username: string) => ({ ...ada, username, email: `u${randomUUID()}@example.com` });
+    const created = await call('POST', '/users', named('Zoe\u0308'));
+    assert.equal(created.status, 201);
+    assert.equal(created.body.username, 'Zo\u00eb');
+    assert.equal((await call('POST', '/users', named('zo\u00eb'))).status, 409);
+    assert.equal((await call('GET', `/users/username/${encodeURIComponent('Zoe\u0308')}`)).body.id, created.body.id);
+    const hidden = await call('POST', '/users', named('Zo\u00eb\u200b'));
+    assert.equal(hidden.status, 400);
+    assert.deepEqual(
+      hidden.body.errors?.map(({ field }) => field),
+      ['username'],
+    );
+    assert.equal((await call('PUT', `/users/${created.body.id}`, named('a\u202eda'))).status, 400);
   });
 
   it('names each wrong field', async () => {

@@ -55,7 +55,7 @@ export function queryHandlers({ readPool, writePool, waiter }: QueryOptions): Qu
 
     searchOrdersByUsername({ query }) {
       const { username } = query;
-      return list('/orders/search/username', query, { username });
+      return list('/orders/search/username', query, { username: username.normalize('NFC') }); // as users keeps it
     },
 
     listOrdersAbove: ({ query }) => list('/orders/amount-greater-than', query, { above: query.minAmount }),
