@@ -38,13 +38,13 @@ describe('authentication', () => {
     stranger = (await generateKeyPair('ES256')).privateKey;
   });
 
-  async function guarded(t: TestContext) {
+  async function guarded(t: TestContext, options: { rateLimit?: number } = {}) {
     const upstream = await startUpstream(t, (request, response) => response.end(request.headers.authorization ?? ''));
     const issuerServer = await startUpstream(t, (_, response) => {
       response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ keys: [jwk] }));
     });
     const auth = { jwksUrl: `${issuerServer.url}/jwks`, issuer, audience };
-    const gateway = await startGateway(t, upstream.url, { auth });
+    const gateway = await startGateway(t, upstream.url, { auth, ...options });
     const call = (authorization?: string, path = '/api/orders') =>
       fetch(gateway.url + path, { headers: authorization === undefined ? {} : { authorization } });
     return { gateway, call };
@@ -160,6 +160,15 @@ describe('authentication', () => {
       assert.match(response.headers.get('content-type') ?? '', /^application\/problem\+json/);
       assert.match(((await response.json()) as { detail: string }).detail, why, authorization);
     }
+  });
+
+  it('counts refused tokens to the limit of their address', async (t) => {
+    const { call } = await guarded(t, { rateLimit: 2 });
+    const bearer = `Bearer ${await token(key)}`;
+    const statuses = [];
+    for (let i = 0; i < 3; i += 1) statuses.push((await call('Bearer wrong')).status);
+    assert.deepEqual(statuses, [401, 401, 429]);
+    assert.equal((await call(bearer)).status, 200, 'a token has a limit of its own');
   });
 
   it('leaves health and documentation open', async (t) => {

@@ -71,7 +71,11 @@ export class Proxy {
       if (exchange.route.streams) endAt(expiresAt, exchange, response);
       this.#pass(exchange, target, request, response, subject);
     } catch (error) {
-      exchange.refuse(error instanceof Problem ? error : new Problem(500, { cause: error }));
+      const problem = error instanceof Problem ? error : new Problem(500, { cause: error });
+      const { limiter, trustProxy } = this.#options;
+      // who has no token is known by the address alone
+      const refused = problem.status === 401 ? limiter?.take(clientAddress(request, trustProxy)) : undefined;
+      exchange.refuse(refused ?? problem);
     }
   }
 
