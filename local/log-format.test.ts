@@ -50,6 +50,22 @@ describe('formatLine', () => {
     assert.match(shown, / note="a b" long=x{160}\.\.\.$/);
   });
 
+  test('shows characters that a terminal would obey', () => {
+    const hostile = '\u001b[2Ja\u0007\u009b1A\rb\u202ec';
+    const shown = '\\u001b[2Ja\\u0007\\u009b1A';
+    const err = { stack: `E: ${hostile}\n    at x` };
+    const lines = [
+      hostile,
+      JSON.stringify({ ...record, msg: hostile, err }),
+      JSON.stringify({ ...record, path: hostile }),
+    ];
+    for (const line of lines) {
+      const text = formatLine('orders', line, plain);
+      assert.ok(text.includes(shown), text);
+      assert.doesNotMatch(text, /[^\P{Cc}\n]|\u202e/u);
+    }
+  });
+
   test('passes through lines that are not records', () => {
     for (const line of ['plain text', '{broken', '{"a":', '']) {
       assert.equal(formatLine('gateway', line, plain), `             gateway ${line}`);

@@ -32,14 +32,23 @@ export interface LogStyle {
   names: string[];
 }
 
+/** Characters that a terminal obeys, and those that turn the direction of a text: what is logged can come from a client. */
+// eslint-disable-next-line no-control-regex
+const control = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\p{Bidi_Control}]/gu;
+
+/** A text in which such characters are seen and not obeyed. */
+function visible(text: string): string {
+  return text.replace(control, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
 /**
  * One line of a child's output, readable: a JSON line of pino as time, service, level, message and fields, with
- * the stack of an error below it; any other line unchanged, after its service.
+ * the stack of an error below it; any other line after its service.
  */
 export function formatLine(source: string, line: string, style: LogStyle): string {
   const record = parseRecord(line);
   const name = column(source, style);
-  if (record === undefined) return `${' '.repeat(12)} ${name} ${line}`;
+  if (record === undefined) return `${' '.repeat(12)} ${name} ${visible(line)}`;
   const level = typeof record['level'] === 'string' ? record['level'] : 'info';
   const time = typeof record['time'] === 'string' ? record['time'].slice(11, 23) : ' '.repeat(12);
   const fields = Object.entries(record)
@@ -52,7 +61,7 @@ export function formatLine(source: string, line: string, style: LogStyle): strin
     paint(time, 'gray', style),
     name,
     paint(level.toUpperCase().padEnd(5), LEVELS[level], style),
-    serious ? paint(message, LEVELS[level], style) : message,
+    paint(message, serious ? LEVELS[level] : undefined, style),
     paint(fields.join(' '), 'gray', style),
   ];
   return [head.filter((part) => part !== '').join(' '), ...errorLines(record['err'])].join('\n');
@@ -80,8 +89,10 @@ function column(source: string, style: LogStyle): string {
 }
 
 function paint(text: string, colour: Colour | undefined, style: LogStyle): string {
-  if (!style.colour || colour === undefined || text === '') return text;
-  return styleText(colour, text, { validateStream: false });
+  const shown = visible(text);
+  return style.colour && colour !== undefined && text !== ''
+    ? styleText(colour, shown, { validateStream: false })
+    : shown;
 }
 
 function shortText(value: unknown): string {
@@ -96,7 +107,7 @@ function errorLines(error: unknown): string[] {
   const { stack, code } = error as { stack?: unknown; code?: unknown };
   if (typeof stack !== 'string') return [`    ${JSON.stringify(error)}`];
   const [first = '', ...rest] = stack.split('\n');
-  return [typeof code === 'string' ? `${first} [${code}]` : first, ...rest].map((line) => `    ${line}`);
+  return [typeof code === 'string' ? `${first} [${code}]` : first, ...rest].map((line) => `    ${visible(line)}`);
 }
 
 /** Splits a stream of text into lines; it passes a line longer than `longest` on in pieces, so that memory is bounded. */
