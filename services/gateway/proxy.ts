@@ -10,6 +10,7 @@ import type { ExchangeContext } from './exchange.ts';
 import { clientAddress } from './headers.ts';
 import type { RateLimiter } from './rate-limit.ts';
 import { Routes } from './routes.ts';
+import { StreamShares } from './stream-shares.ts';
 import type { Upstream } from './upstream.ts';
 
 export interface ProxyOptions extends ExchangeContext {
@@ -26,6 +27,7 @@ export class Proxy {
   readonly #options: ProxyOptions;
   readonly #routes: Routes;
   readonly #streams = new Set<Exchange>();
+  readonly #shares = new StreamShares();
   readonly #bodies: BodyBudget;
 
   constructor(options: ProxyOptions) {
@@ -88,7 +90,8 @@ export class Proxy {
   ): void {
     const { limiter, trustProxy, upstreams } = this.#options;
     const client = () => subject ?? clientAddress(request, trustProxy);
-    const refused = limiter?.take(client());
+    const isStream = exchange.route.streams;
+    const refused = limiter?.take(client()) ?? (isStream ? this.#shares.take(client(), response) : undefined);
     if (refused) return exchange.refuse(refused);
     const length = declaredLength(request);
     if (length !== undefined && length > bodyLimit) return exchange.refuse(tooLarge());

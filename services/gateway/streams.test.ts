@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import type { ServerResponse } from 'node:http';
+import { get } from 'node:http';
+import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
 import { describe, it } from 'node:test';
 import { startGateway, startUpstream } from './testing.ts';
 import { eventually } from '#test/eventually.ts';
@@ -65,6 +66,27 @@ describe('event streams', () => {
     assert.deepEqual([await open(), await open(), await open()], [200, 200, 503]);
     assert.equal((await fetch(`${gateway.url}/analytics/dashboard`)).status, 200);
     abort.abort();
+  });
+
+  it('are no more of one client than its share, and others have theirs', async (t) => {
+    const upstream = await startUpstream(t, (_, response) => response.writeHead(200, sse).flushHeaders());
+    const { port } = await startGateway(t, upstream.url);
+    const requests: ClientRequest[] = [];
+    const open = async (localAddress: string) => {
+      const request = get({ host: '127.0.0.1', port, path: '/analytics/stream', localAddress, agent: false });
+      requests.push(request);
+      request.on('error', () => undefined); // it is cut off at the end
+      const [response] = (await once(request, 'response')) as [IncomingMessage];
+      response.resume();
+      return response.statusCode;
+    };
+    const statuses = await Promise.all(Array.from({ length: 60 }, () => open('127.0.0.1')));
+    assert.equal(statuses.filter((status) => status === 200).length, 50);
+    assert.equal(statuses.filter((status) => status === 429).length, 10);
+    assert.equal(await open('127.0.0.2'), 200);
+    for (const request of requests) request.destroy();
+    await eventually(async () => (await open('127.0.0.1')) === 200, 'its streams of before are closed');
+    requests.at(-1)!.destroy();
   });
 
   it('that the service refuses are refused to the client', async (t) => {
