@@ -18,9 +18,15 @@ export function createHandlers(store: UserStore, wakeRelay: () => void): Handler
     throw preconditionFailed(`The user has changed: its version is ${user.version}`);
   }
 
+  /** A username that a user has already may stay as it is. @throws Problem 400 */
+  async function canonical(id: string, input: UserInput): Promise<UserInput> {
+    const user = await store.find(BigInt(id));
+    return user?.username === input.username ? input : { ...input, username: canonicalUsername(input.username) };
+  }
+
   return {
     async createUser({ body }) {
-      const input = canonical(body);
+      const input = { ...body, username: canonicalUsername(body.username) };
       const user = await orConflict(() => store.create(input), input);
       wakeRelay();
       const headers = { Location: `/users/${user.id}`, ETag: entityTag(user.version) };
@@ -36,13 +42,13 @@ export function createHandlers(store: UserStore, wakeRelay: () => void): Handler
       return tagged((await store.find(BigInt(params.id))) ?? unknownUser(params.id));
     },
     async getUserByUsername({ params: { username } }) {
-      const user = await store.findByUsername(username.normalize('NFC'));
+      const user = await store.findByUsername(username);
       if (!user) throw notFound(`There is no user named ${username}`);
       return tagged(user);
     },
     async updateUser({ params, body, header }) {
       const versions = parseIfMatch(header('if-match'));
-      const input = canonical(body);
+      const input = await canonical(params.id, body);
       const user = await orConflict(() => store.update(BigInt(params.id), input, versions), input);
       if (!user) return unchanged(params.id, versions);
       wakeRelay();
@@ -56,8 +62,6 @@ export function createHandlers(store: UserStore, wakeRelay: () => void): Handler
     },
   };
 }
-
-const canonical = (input: UserInput): UserInput => ({ ...input, username: canonicalUsername(input.username) });
 
 function unknownUser(id: string): never {
   throw notFound(`There is no user ${id}`);

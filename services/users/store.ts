@@ -94,11 +94,11 @@ export class UserStore {
     return rows[0];
   }
 
-  /** Finds a user by its username, in any case. */
+  /** Finds a user by its username, in any case, composed or as it is written: those of before may be kept in another form. */
   async findByUsername(username: string): Promise<UserRow | undefined> {
     const { rows } = await this.#pool.query<UserRow>({
       name: 'user-by-username',
-      text: `SELECT ${columns} FROM users WHERE lower(username) = lower($1)`,
+      text: `SELECT ${columns} FROM users WHERE lower(username) IN (lower($1), lower(normalize($1, NFC))) ORDER BY id LIMIT 1`,
       values: [username],
     });
     return rows[0];
