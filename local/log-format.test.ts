@@ -66,6 +66,11 @@ describe('formatLine', () => {
     }
   });
 
+  test('lets no message begin a line', () => {
+    const text = formatLine('orders', JSON.stringify({ ...record, msg: 'a\n03:04:05.678 orders  INFO  b' }), plain);
+    assert.match(text, / a\n {4}03:04/);
+  });
+
   test('passes through lines that are not records', () => {
     for (const line of ['plain text', '{broken', '{"a":', '']) {
       assert.equal(formatLine('gateway', line, plain), `             gateway ${line}`);

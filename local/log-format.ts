@@ -48,7 +48,7 @@ function visible(text: string): string {
 export function formatLine(source: string, line: string, style: LogStyle): string {
   const record = parseRecord(line);
   const name = column(source, style);
-  if (record === undefined) return `${' '.repeat(12)} ${name} ${visible(line)}`;
+  if (record === undefined) return `${' '.repeat(12)} ${name} ${visible(line.replace(/\r$/, ''))}`;
   const level = typeof record['level'] === 'string' ? record['level'] : 'info';
   const time = typeof record['time'] === 'string' ? record['time'].slice(11, 23) : ' '.repeat(12);
   const fields = Object.entries(record)
@@ -56,7 +56,7 @@ export function formatLine(source: string, line: string, style: LogStyle): strin
     .map(([key, value]) => `${key}=${shortText(value)}`);
   const serious = level !== 'info' && level !== 'debug' && level !== 'trace';
   if (serious && typeof record['trace_id'] === 'string') fields.push(`trace=${record['trace_id']}`);
-  const message = typeof record['msg'] === 'string' ? record['msg'] : '';
+  const message = typeof record['msg'] === 'string' ? record['msg'].replaceAll('\n', '\n    ') : '';
   const head = [
     paint(time, 'gray', style),
     name,
@@ -105,7 +105,7 @@ function shortText(value: unknown): string {
 function errorLines(error: unknown): string[] {
   if (typeof error !== 'object' || error === null) return [];
   const { stack, code } = error as { stack?: unknown; code?: unknown };
-  if (typeof stack !== 'string') return [`    ${JSON.stringify(error)}`];
+  if (typeof stack !== 'string') return [`    ${visible(JSON.stringify(error))}`];
   const [first = '', ...rest] = stack.split('\n');
   return [typeof code === 'string' ? `${first} [${code}]` : first, ...rest].map((line) => `    ${visible(line)}`);
 }
