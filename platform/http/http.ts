@@ -171,7 +171,7 @@ const parseJson = express.json({
   type: ['application/json', 'application/*+json'],
   verify(_, __, body, encoding) {
     // it would be decoded to other characters
-    if (encoding === 'utf-8' && !isUtf8(body)) throw new PlatformError('ERR_HTTP_PROBLEM', 'not UTF-8');
+    if (/^utf\W?8$/.test(encoding) && !isUtf8(body)) throw new PlatformError('ERR_HTTP_PROBLEM', 'not UTF-8');
   },
 });
 

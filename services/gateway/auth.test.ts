@@ -6,6 +6,7 @@ import { SignJWT, exportJWK, generateKeyPair } from 'jose';
 import type { CryptoKey, JWK } from 'jose';
 import { Health } from '#platform/health';
 import { createHttpServer } from '#platform/http';
+import { eventually } from '#test/eventually.ts';
 import { startGateway, startUpstream, unusedUrl } from './testing.ts';
 
 const issuer = 'https://issuer.example';
@@ -38,13 +39,13 @@ describe('authentication', () => {
     stranger = (await generateKeyPair('ES256')).privateKey;
   });
 
-  async function guarded(t: TestContext, options: { rateLimit?: number } = {}) {
+  async function guarded(t: TestContext, { rateLimit = 0, acceptIdTokens = false } = {}) {
     const upstream = await startUpstream(t, (request, response) => response.end(request.headers.authorization ?? ''));
     const issuerServer = await startUpstream(t, (_, response) => {
       response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ keys: [jwk] }));
     });
-    const auth = { jwksUrl: `${issuerServer.url}/jwks`, issuer, audience };
-    const gateway = await startGateway(t, upstream.url, { auth, ...options });
+    const auth = { jwksUrl: `${issuerServer.url}/jwks`, issuer, audience, acceptIdTokens };
+    const gateway = await startGateway(t, upstream.url, { auth, rateLimit, consumers: ['orders'] });
     const call = (authorization?: string, path = '/api/orders') =>
       fetch(gateway.url + path, { headers: authorization === undefined ? {} : { authorization } });
     return { gateway, call };
@@ -61,8 +62,20 @@ describe('authentication', () => {
     const { call } = await guarded(t);
     for (const typ of ['JWT', 'jwt', 'at+jwt', 'application/at+jwt'])
       assert.equal((await call(`Bearer ${await token(key, {}, { typ })}`)).status, 200, typ);
-    for (const others of [{ typ: 'Bearer' }, { token_use: 'access' }])
+    const written = { nonce: 'n', at_hash: 'h' }; // by some issuers into access tokens, too
+    for (const others of [
+      { typ: 'Bearer', ...written },
+      { token_use: 'access' },
+      { scope: 'orders', ...written },
+      { scp: ['orders'], ...written },
+    ])
       assert.equal((await call(`Bearer ${await token(key, { others })}`)).status, 200, JSON.stringify(others));
+  });
+
+  it('accepts ID tokens where that is set', async (t) => {
+    const bearer = `Bearer ${await token(key, { others: { at_hash: 'h' } })}`;
+    assert.equal((await (await guarded(t)).call(bearer)).status, 401);
+    assert.equal((await (await guarded(t, { acceptIdTokens: true })).call(bearer)).status, 200);
   });
 
   it('ends a stream when its token expires', async (t) => {
@@ -81,6 +94,37 @@ describe('authentication', () => {
     assert.equal(await response.text(), '', 'it ends as a whole answer does');
     const late = Date.now() - exp * 1_000;
     assert.ok(late >= 5_000 && late < 20_000, `it ended ${late} ms after its token`);
+  });
+
+  it('begins nothing for a client that leaves before its token is known', async (t) => {
+    const asked = Promise.withResolvers<void>();
+    const answer = Promise.withResolvers<void>();
+    const issuerServer = await startUpstream(t, async (_, response) => {
+      asked.resolve();
+      await answer.promise;
+      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ keys: [jwk] }));
+    });
+    const upstream = await startUpstream(t, (_, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders();
+    });
+    const auth = { jwksUrl: `${issuerServer.url}/jwks`, issuer, audience };
+    const gateway = await startGateway(t, upstream.url, { auth });
+    const headers = { authorization: `Bearer ${await token(key)}` };
+    const open = (signal?: AbortSignal) =>
+      fetch(`${gateway.url}/analytics/stream`, { headers, ...(signal && { signal }) });
+    const metrics = async () => (await fetch(`${gateway.url}/metrics`)).text();
+    const leaving = new AbortController();
+    // more than one client may have open
+    const left = Promise.allSettled(Array.from({ length: 60 }, () => open(leaving.signal)));
+    await asked.promise;
+    leaving.abort();
+    await left;
+    const isSeen = async () => /\{method="GET",route="\/analytics\/stream",status="499"\} 60\n/.test(await metrics());
+    await eventually(isSeen, 'the gateway knows that they have left');
+    answer.resolve();
+    const stay = new AbortController();
+    t.after(() => stay.abort());
+    await eventually(async () => (await open(stay.signal)).status === 200, 'it can open one');
   });
 
   it('tells the service whose token it is, and nobody else can', async (t) => {
@@ -148,7 +192,7 @@ describe('authentication', () => {
       { at_hash: 'h' },
       { c_hash: 'h' },
       { events: { 'http://schemas.openid.net/event/backchannel-logout': {} } },
-      { typ: 'ID' },
+      { typ: 'ID', scope: 'openid' },
       { typ: 'Refresh' },
       { token_use: 'id' },
     ])
@@ -169,6 +213,14 @@ describe('authentication', () => {
     for (let i = 0; i < 3; i += 1) statuses.push((await call('Bearer wrong')).status);
     assert.deepEqual(statuses, [401, 401, 429]);
     assert.equal((await call(bearer)).status, 200, 'a token has a limit of its own');
+  });
+
+  it('counts requests without the right to the limit of the subject', async (t) => {
+    const { call } = await guarded(t, { rateLimit: 2 });
+    const bearer = `Bearer ${await token(key)}`;
+    const statuses = [];
+    for (let i = 0; i < 3; i += 1) statuses.push((await call(bearer, '/api/ops/orders/dead-letters')).status);
+    assert.deepEqual(statuses, [403, 403, 429]);
   });
 
   it('leaves health and documentation open', async (t) => {

@@ -7,6 +7,8 @@ export interface AuthOptions {
   jwksUrl: string;
   issuer: string;
   audience: string;
+  /** for an issuer whose access tokens are ID tokens, as Dex's */
+  acceptIdTokens?: boolean | undefined;
 }
 
 /** Whose token it is. */
@@ -39,18 +41,20 @@ const algorithms = [
 /** how far the clocks of the issuer and the gateway may differ */
 const toleranceSeconds = 5;
 
-/** Types of access tokens: that of RFC 9068, the usual one, or none. Tokens of a logout, an event or a proof have others. */
-const accessTypes = new Set([undefined, 'jwt', 'at+jwt', 'application/at+jwt']);
-/**
- * Claims that access tokens do not have: of ID tokens (OpenID Connect Core, 3.1.3.6 and 3.3.2.11), of logout tokens and security events
- * (RFC 8417). With `typ` JWT nothing else distinguishes them, where a client has the name of the audience.
- */
-const foreignClaims = ['nonce', 'at_hash', 'c_hash', 's_hash', 'events'];
+/** Types of the head of access tokens: that of RFC 9068, the usual one, or none. Tokens of a logout, an event or a proof have others. */
+const accessTypes = new Set<unknown>([undefined, 'jwt', 'at+jwt', 'application/at+jwt']);
 /** Values of the claims in which Keycloak (`typ`) and Cognito (`token_use`) tell what a token is for. */
 const accessUses = new Set<unknown>([undefined, 'Bearer', 'access']);
+/** Claims of ID tokens (OpenID Connect Core, 2, 3.1.3.6 and 3.3.2.11). Some issuers write `nonce` into access tokens, too. */
+const idClaims = ['nonce', 'at_hash', 'c_hash', 's_hash'];
 
 /** A check of bearer tokens (RFC 6750, RFC 7519). It loads the library here, so that a gateway without authentication does not load it. */
-export async function createAuthenticate({ jwksUrl, issuer, audience }: AuthOptions): Promise<Authenticate> {
+export async function createAuthenticate({
+  jwksUrl,
+  issuer,
+  audience,
+  acceptIdTokens = false,
+}: AuthOptions): Promise<Authenticate> {
   const { createRemoteJWKSet, jwtVerify, errors } = await import('jose');
   const keys: JWTVerifyGetKey = createRemoteJWKSet(new URL(jwksUrl), {
     timeoutDuration: 3_000,
@@ -68,7 +72,8 @@ export async function createAuthenticate({ jwksUrl, issuer, audience }: AuthOpti
         requiredClaims: ['exp', 'sub'],
         clockTolerance: toleranceSeconds,
       });
-      if (!isAccessToken(payload, protectedHeader.typ)) throw unauthorized('This is no access token', 'invalid_token');
+      if (!acceptIdTokens && !isAccessToken(payload, protectedHeader.typ))
+        throw unauthorized('This is no access token', 'invalid_token');
       const { sub = '', exp = 0 } = payload;
       if (sub.trim() === '' || !sub.isWellFormed()) throw unauthorized('The token names nobody', 'invalid_token');
       return { subject: sub, roles: rolesOf(payload), expiresAt: (exp + toleranceSeconds) * 1_000 };
@@ -92,13 +97,13 @@ export async function createAuthenticate({ jwksUrl, issuer, audience }: AuthOpti
   }
 }
 
-function isAccessToken(payload: JWTPayload, type: string | undefined): boolean {
-  return (
-    accessTypes.has(type?.toLowerCase()) &&
-    !foreignClaims.some((claim) => claim in payload) &&
-    accessUses.has(payload['typ']) &&
-    accessUses.has(payload['token_use'])
-  );
+/** Whether a token gives access to an API; ID tokens and those of a logout (their claim is `events`, RFC 8417) tell something else. */
+function isAccessToken(payload: JWTPayload, type: unknown): boolean {
+  const ofHead = typeof type === 'string' ? type.toLowerCase() : type;
+  const { typ, token_use: use, scope, scp } = payload;
+  if (!accessTypes.has(ofHead) || !accessUses.has(typ) || !accessUses.has(use) || 'events' in payload) return false;
+  const isSaid = ofHead?.toString().endsWith('at+jwt') === true || (typ ?? use ?? scope ?? scp) !== undefined;
+  return isSaid || !idClaims.some((claim) => claim in payload);
 }
 
 function rolesOf({ roles, scope }: JWTPayload): Set<string> {

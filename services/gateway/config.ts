@@ -20,6 +20,12 @@ const schema = Type.Object({
     default: 1_000,
     description: 'concurrent event streams',
   }),
+  MAX_STREAMS_PER_CLIENT: Type.Integer({
+    minimum: 1,
+    maximum: 10_000,
+    default: 50,
+    description: "of the token's subject, else of the address",
+  }),
   UPSTREAM_TIMEOUT_MS: Type.Integer({ minimum: 100, maximum: 60_000, default: 5_000 }),
   TRUST_PROXY: Type.Boolean({ default: false, description: 'trust the X-Forwarded headers of the peer' }),
   RATE_LIMIT_PER_SECOND: Type.Integer({
@@ -31,6 +37,10 @@ const schema = Type.Object({
   AUTH_JWKS_URL: Type.Optional({ ...http(), needs: ['AUTH_ISSUER', 'AUTH_AUDIENCE'] }),
   AUTH_ISSUER: Type.Optional(Type.String({ needs: ['AUTH_JWKS_URL'] })),
   AUTH_AUDIENCE: Type.Optional(Type.String({ needs: ['AUTH_JWKS_URL'] })),
+  AUTH_ACCEPT_ID_TOKENS: Type.Boolean({
+    default: false,
+    description: 'for an issuer whose access tokens are ID tokens',
+  }),
   MAIL_PAGE_URL: Type.Optional(http()),
   TRACE_PAGE_URL: Type.Optional(http()),
 });

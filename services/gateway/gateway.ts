@@ -12,6 +12,7 @@ import type { PageSettings } from './pages.ts';
 import { Proxy } from './proxy.ts';
 import { RateLimiter } from './rate-limit.ts';
 import type { Draining } from '#platform/http';
+import { StreamShares } from './stream-shares.ts';
 import { SystemHealthCheck } from './system-health.ts';
 import { Upstream } from './upstream.ts';
 import type { UpstreamLimits } from './upstream.ts';
@@ -34,6 +35,8 @@ export interface GatewayOptions {
   bodies?: BodyBudget;
   /** requests a second of one client; 0 is no limit */
   rateLimit?: number;
+  /** the most event streams of one client */
+  streamsOfClient?: number;
   auth?: AuthOptions | undefined;
   pages?: Omit<PageSettings, 'auth'>;
 }
@@ -55,6 +58,7 @@ export async function createGateway(options: GatewayOptions): Promise<Draining> 
     unreadMs: options.unreadMs,
     bodies: options.bodies,
     authenticate: auth && (await createAuthenticate(auth)),
+    shares: new StreamShares(options.streamsOfClient),
     limiter: rateLimit > 0 ? new RateLimiter(rateLimit) : undefined,
   });
 

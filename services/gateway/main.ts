@@ -20,8 +20,14 @@ await runService('gateway', async (service) => {
     },
     trustProxy: config.TRUST_PROXY,
     rateLimit: config.RATE_LIMIT_PER_SECOND,
+    streamsOfClient: config.MAX_STREAMS_PER_CLIENT,
     auth: config.AUTH_JWKS_URL
-      ? { jwksUrl: config.AUTH_JWKS_URL, issuer: config.AUTH_ISSUER!, audience: config.AUTH_AUDIENCE! }
+      ? {
+          jwksUrl: config.AUTH_JWKS_URL,
+          issuer: config.AUTH_ISSUER!,
+          audience: config.AUTH_AUDIENCE!,
+          acceptIdTokens: config.AUTH_ACCEPT_ID_TOKENS,
+        }
       : undefined,
     pages: { mailUrl: config.MAIL_PAGE_URL, traceUrl: config.TRACE_PAGE_URL },
   });

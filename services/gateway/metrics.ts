@@ -31,7 +31,7 @@ export function publishMetrics(upstreams: readonly Upstream[]): void {
 
 const refused = counter({
   name: 'millrace_gateway_refused_total',
-  help: 'Requests that were not forwarded: shed (too many in flight) or the circuit open',
+  help: 'Requests that were not forwarded: shed (too many in flight), the circuit open, or a share (too many streams of one client)',
   labelNames: ['upstream', 'reason'],
 });
 
@@ -47,6 +47,6 @@ const retried = counter({
   labelNames: ['upstream'],
 });
 
-export const countRefused = (upstream: string, reason: 'shed' | 'open') => refused.inc({ upstream, reason });
+export const countRefused = (upstream: string, reason: 'shed' | 'open' | 'share') => refused.inc({ upstream, reason });
 export const countFailed = (upstream: string, code: string) => failed.inc({ upstream, code });
 export const countRetry = (upstream: string) => retried.inc({ upstream });

@@ -12,6 +12,7 @@ import { ProblemLog, bodyLimit, createHttpServer } from '#platform/http';
 import { createLogger } from '#platform/telemetry';
 import { BodyBudget } from './body-budget.ts';
 import { Proxy } from './proxy.ts';
+import { StreamShares } from './stream-shares.ts';
 import { Upstream } from './upstream.ts';
 import { contracts, raw, startGateway, startUpstream, textOf } from './testing.ts';
 import { eventually } from '#test/eventually.ts';
@@ -81,6 +82,7 @@ describe('targets', () => {
       health: new Health(),
       problems: new ProblemLog(log),
       trustProxy: false,
+      shares: new StreamShares(),
     });
     const server = await startUpstream(t, (request, response) => {
       request.url = '/api/users/1 x';

@@ -8,9 +8,10 @@ import { declaredLength, readBody, tooLarge } from './body.ts';
 import { Exchange } from './exchange.ts';
 import type { ExchangeContext } from './exchange.ts';
 import { clientAddress } from './headers.ts';
+import { countRefused } from './metrics.ts';
 import type { RateLimiter } from './rate-limit.ts';
 import { Routes } from './routes.ts';
-import { StreamShares } from './stream-shares.ts';
+import type { StreamShares } from './stream-shares.ts';
 import type { Upstream } from './upstream.ts';
 
 export interface ProxyOptions extends ExchangeContext {
@@ -18,6 +19,7 @@ export interface ProxyOptions extends ExchangeContext {
   upstreams: ReadonlyMap<string, Upstream>;
   authenticate?: Authenticate | undefined;
   limiter?: RateLimiter | undefined;
+  shares: StreamShares;
   /** the memory of bodies; default: as much as the gateway's pod can have */
   bodies?: BodyBudget | undefined;
 }
@@ -27,7 +29,6 @@ export class Proxy {
   readonly #options: ProxyOptions;
   readonly #routes: Routes;
   readonly #streams = new Set<Exchange>();
-  readonly #shares = new StreamShares();
   readonly #bodies: BodyBudget;
 
   constructor(options: ProxyOptions) {
@@ -66,19 +67,27 @@ export class Proxy {
     request: IncomingMessage,
     response: ServerResponse,
   ): Promise<void> {
+    let subject: string | undefined;
     try {
-      const { subject, roles, expiresAt } = await authenticate(request);
-      const { role } = exchange.route;
-      if (role !== undefined && !roles.has(role)) throw new Problem(403, { detail: `The role ${role} is required` });
-      if (exchange.route.streams) endAt(expiresAt, exchange, response);
+      const principal = await authenticate(request);
+      if (response.closed) return; // the client has left, and nothing would end what begins now
+      ({ subject } = principal);
+      const { role, streams } = exchange.route;
+      if (role !== undefined && !principal.roles.has(role))
+        throw new Problem(403, { detail: `The role ${role} is required` });
+      if (streams) endAt(principal.expiresAt, exchange, response);
       this.#pass(exchange, target, request, response, subject);
     } catch (error) {
       const problem = error instanceof Problem ? error : new Problem(500, { cause: error });
-      const { limiter, trustProxy } = this.#options;
-      // who has no token is known by the address alone
-      const refused = problem.status === 401 ? limiter?.take(clientAddress(request, trustProxy)) : undefined;
+      const isClients = problem.status === 401 || problem.status === 403;
+      const refused = isClients ? this.#options.limiter?.take(this.#clientOf(request, subject)) : undefined;
       exchange.refuse(refused ?? problem);
     }
+  }
+
+  /** Who a request counts for: the subject of its token, or else its address. */
+  #clientOf(request: IncomingMessage, subject: string | undefined): string {
+    return subject === undefined ? clientAddress(request, this.#options.trustProxy) : `subject ${subject}`;
   }
 
   #pass(
@@ -88,11 +97,15 @@ export class Proxy {
     response: ServerResponse,
     subject: string | undefined,
   ): void {
-    const { limiter, trustProxy, upstreams } = this.#options;
-    const client = () => subject ?? clientAddress(request, trustProxy);
-    const isStream = exchange.route.streams;
-    const refused = limiter?.take(client()) ?? (isStream ? this.#shares.take(client(), response) : undefined);
-    if (refused) return exchange.refuse(refused);
+    const { limiter, shares, upstreams } = this.#options;
+    const client = () => this.#clientOf(request, subject);
+    const limited = limiter?.take(client());
+    if (limited) return exchange.refuse(limited);
+    const tooMany = exchange.route.streams ? shares.take(client(), response) : undefined;
+    if (tooMany) {
+      countRefused(exchange.route.upstream, 'share');
+      return exchange.refuse(tooMany);
+    }
     const length = declaredLength(request);
     if (length !== undefined && length > bodyLimit) return exchange.refuse(tooLarge());
     const upstream = upstreams.get(exchange.route.upstream)!;

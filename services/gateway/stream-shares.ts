@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { Problem } from '#platform/http';
 
-/** A quarter of those that one process of a service serves. */
+/** A quarter of the streams that one process of a service serves. */
 const maxOfClient = 50;
 
 /** Counts the event streams that each client has open, so that no client can take all that a service serves. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { get } from 'node:http';
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
+import { connect } from 'node:net';
 import { describe, it } from 'node:test';
 import { startGateway, startUpstream } from './testing.ts';
 import { eventually } from '#test/eventually.ts';
@@ -53,6 +54,25 @@ describe('event streams', () => {
     assert.equal(open, 1);
     abort.abort();
     await eventually(() => open === 0);
+  });
+
+  it('end at the service, too, where a client that leaves has asked for several on one connection', async (t) => {
+    let [asked, open] = [0, 0];
+    const upstream = await startUpstream(t, (_, response) => {
+      asked += 1;
+      open += 1;
+      response.writeHead(200, sse).flushHeaders();
+      response.once('close', () => (open -= 1));
+    });
+    const gateway = await startGateway(t, upstream.url);
+    const socket = connect(gateway.port, '127.0.0.1');
+    socket.write('GET /analytics/stream HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(5));
+    await eventually(() => asked === 5, 'all are asked for');
+    socket.destroy();
+    await eventually(
+      () => open === 0,
+      () => `none of them stays: ${open}`,
+    );
   });
 
   it('take no permits of calls, and have their own limit', async (t) => {
