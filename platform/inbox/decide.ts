@@ -19,8 +19,7 @@ export async function decideOffsets(
 ): Promise<Map<number, bigint> | undefined> {
   const { topicId, watermarks } = await readTopicLog(admin, topic, (name) => admin.knownWatermarks(name));
   const led = [...watermarks].flatMap(([partition, marks]) => (marks ? [{ partition, ...marks }] : []));
-  const offsets = new Map(led.map(({ partition, low, high }) => [partition, decision === 'restart' ? low : high]));
-  const { rows } = await pool.query<{ partition: number | null }>(
+  const { rows } = await pool.query<{ partition: number; next: string } | { partition: null }>(
     `WITH decided AS (
        UPDATE millrace.inbox_offsets o SET next_offset = d.next_offset, topic_id = $3, updated_at = now()
        FROM unnest($4::int[], $5::bigint[], $6::bigint[]) AS d(partition, next_offset, high) JOIN (
@@ -28,21 +27,21 @@ export async function decideOffsets(
        ) before USING (partition)
        WHERE o.consumer_group = $1 AND o.topic = $2 AND o.partition = d.partition
          AND ($7 OR before.topic_id <> $3 OR before.next_offset > d.high)
-       RETURNING o.topic, o.partition, before.topic_id),
+       RETURNING o.topic, o.partition, o.next_offset, before.topic_id),
      moved AS (SELECT topic, partition FROM decided WHERE topic_id <> $3),
      apart AS (${setApart})
-     SELECT d.partition FROM (SELECT FROM millrace.inbox_offsets WHERE consumer_group = $1 AND topic = $2 LIMIT 1) known
+     SELECT d.partition, d.next_offset AS next FROM (SELECT FROM millrace.inbox_offsets WHERE consumer_group = $1 AND topic = $2 LIMIT 1) known
      LEFT JOIN decided d ON true`,
     [
       group,
       topic,
       topicId ?? null,
-      [...offsets.keys()],
-      [...offsets.values()].map(String),
+      led.map(({ partition }) => partition),
+      led.map(({ low, high }) => String(decision === 'restart' ? low : high)),
       led.map(({ high }) => String(high)),
       all,
     ],
   );
   if (rows.length === 0) return undefined;
-  return new Map(rows.flatMap(({ partition }) => (partition === null ? [] : [[partition, offsets.get(partition)!]])));
+  return new Map(rows.flatMap((row) => (row.partition === null ? [] : [[row.partition, BigInt(row.next)]])));
 }
