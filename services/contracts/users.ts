@@ -23,9 +23,12 @@ export const namePattern = `^(?![${blank}])[^${unstorable}]*(?<![${blank}])$`;
 
 const name = (minLength: number, maxLength: number) => Type.String({ minLength, maxLength, pattern: namePattern });
 
+/** The least and the most characters of a username. */
+export const usernameLength = [3, 50] as const;
+
 export const UserInput = Type.Object(
   {
-    username: name(3, 50),
+    username: name(...usernameLength),
     email: Email,
     firstName: name(1, 100),
     lastName: name(1, 100),

@@ -7,7 +7,7 @@ import type { Reply } from '#platform/http';
 import type { UserRow } from './events.ts';
 import { Taken } from './store.ts';
 import type { UserStore } from './store.ts';
-import { canonicalUsername } from './username.ts';
+import { canonicalUsername, isCanonical } from './username.ts';
 
 /** The operations of the users contract. `wakeRelay` is called after each commit that left an event in the outbox. */
 export function createHandlers(store: UserStore, wakeRelay: () => void): Handlers<typeof users.operations> {
@@ -20,6 +20,7 @@ export function createHandlers(store: UserStore, wakeRelay: () => void): Handler
 
   /** A username that a user has already may stay as it is. @throws Problem 400 */
   async function canonical(id: string, input: UserInput): Promise<UserInput> {
+    if (isCanonical(input.username)) return input;
     const user = await store.find(BigInt(id));
     return user?.username === input.username ? input : { ...input, username: canonicalUsername(input.username) };
   }

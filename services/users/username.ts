@@ -1,10 +1,14 @@
+import { usernameLength } from '#contracts/users.ts';
 import { badRequest } from '#platform/http';
 
 /** Characters that nobody sees, those that only turn the direction of a text, and blanks that look like others. */
 const invisible =
   /[\p{Default_Ignorable_Code_Point}\p{Bidi_Control}\p{Cc}\p{Zl}\p{Zp}\u2800\ufff9-\ufffb]|(?! )\p{Zs}/u;
-/** in characters, as in the contract: the one spelling can be longer or shorter than what was sent */
-const [shortest, longest] = [3, 50];
+
+/** Whether a username that the contract takes is in its one spelling. */
+export function isCanonical(username: string): boolean {
+  return !invisible.test(username) && username.normalize('NFC') === username;
+}
 
 /**
  * A username in its one spelling, so that no two users have names that look the same because of how they are encoded: composed (NFC), as
@@ -17,6 +21,8 @@ export function canonicalUsername(username: string): string {
       { field: 'username', message: 'must have visible characters only' },
     ]);
   const canonical = username.normalize('NFC');
+  // it can be longer or shorter than what was sent
+  const [shortest, longest] = usernameLength;
   const length = Array.from(canonical).length;
   if (length < shortest || length > longest)
     throw badRequest(`The username has ${length} characters in composed form (NFC)`, [
