@@ -39,12 +39,18 @@ describe('authentication', () => {
     stranger = (await generateKeyPair('ES256')).privateKey;
   });
 
-  async function guarded(t: TestContext, { rateLimit = 0, acceptIdTokens = false } = {}) {
-    const upstream = await startUpstream(t, (request, response) => response.end(request.headers.authorization ?? ''));
-    const issuerServer = await startUpstream(t, (_, response) => {
+  /** An issuer that answers when it may. */
+  async function startIssuer(t: TestContext, mayAnswer: () => Promise<void> = () => Promise.resolve()) {
+    const { url } = await startUpstream(t, async (_, response) => {
+      await mayAnswer();
       response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ keys: [jwk] }));
     });
-    const auth = { jwksUrl: `${issuerServer.url}/jwks`, issuer, audience, acceptIdTokens };
+    return { jwksUrl: `${url}/jwks`, issuer, audience };
+  }
+
+  async function guarded(t: TestContext, { rateLimit = 0, acceptIdTokens = false } = {}) {
+    const upstream = await startUpstream(t, (request, response) => response.end(request.headers.authorization ?? ''));
+    const auth = { ...(await startIssuer(t)), acceptIdTokens };
     const gateway = await startGateway(t, upstream.url, { auth, rateLimit, consumers: ['orders'] });
     const call = (authorization?: string, path = '/api/orders') =>
       fetch(gateway.url + path, { headers: authorization === undefined ? {} : { authorization } });
@@ -82,10 +88,7 @@ describe('authentication', () => {
     const upstream = await startUpstream(t, (_, response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders();
     });
-    const issuerServer = await startUpstream(t, (_, response) => {
-      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ keys: [jwk] }));
-    });
-    const auth = { jwksUrl: `${issuerServer.url}/jwks`, issuer, audience };
+    const auth = await startIssuer(t);
     const gateway = await startGateway(t, upstream.url, { auth });
     const exp = Math.floor(Date.now() / 1_000) - 3; // accepted for 5 s, as clocks differ
     const authorization = `Bearer ${await token(key, { exp })}`;
@@ -99,15 +102,13 @@ describe('authentication', () => {
   it('begins nothing for a client that leaves before its token is known', async (t) => {
     const asked = Promise.withResolvers<void>();
     const answer = Promise.withResolvers<void>();
-    const issuerServer = await startUpstream(t, async (_, response) => {
-      asked.resolve();
-      await answer.promise;
-      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ keys: [jwk] }));
-    });
     const upstream = await startUpstream(t, (_, response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders();
     });
-    const auth = { jwksUrl: `${issuerServer.url}/jwks`, issuer, audience };
+    const auth = await startIssuer(t, () => {
+      asked.resolve();
+      return answer.promise;
+    });
     const gateway = await startGateway(t, upstream.url, { auth });
     const headers = { authorization: `Bearer ${await token(key)}` };
     const open = (signal?: AbortSignal) =>
@@ -131,11 +132,8 @@ describe('authentication', () => {
     const upstream = await startUpstream(t, (request, response) => {
       response.end(request.headers['x-millrace-subject'] ?? 'nobody');
     });
-    const issuerServer = await startUpstream(t, (_, response) => {
-      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ keys: [jwk] }));
-    });
     const open = await startGateway(t, upstream.url);
-    const auth = { jwksUrl: `${issuerServer.url}/jwks`, issuer, audience };
+    const auth = await startIssuer(t);
     const guardedGateway = await startGateway(t, upstream.url, { auth });
     const subject = async (url: string, sub?: string) => {
       const authorization = sub === undefined ? undefined : `Bearer ${await token(key, { sub })}`;
@@ -155,10 +153,7 @@ describe('authentication', () => {
       new Health(),
     );
     t.after(() => service.close());
-    const issuerServer = await startUpstream(t, (_, response) => {
-      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ keys: [jwk] }));
-    });
-    const auth = { jwksUrl: `${issuerServer.url}/jwks`, issuer, audience };
+    const auth = await startIssuer(t);
     const gateway = await startGateway(t, `http://127.0.0.1:${await service.listen(0, '127.0.0.1')}`, { auth });
     const authorization = `Bearer ${await token(key, { sub: 'ü'.repeat(2_000) })}`;
     const response = await fetch(`${gateway.url}/api/orders`, { headers: { authorization } });
